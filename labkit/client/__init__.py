@@ -1,0 +1,1 @@
+"""The Python client of labkitd; its names follow docker-py's."""

@@ -1,0 +1,1 @@
+"""Containers: their records, their life from create to remove, and who watches them."""

@@ -1,0 +1,84 @@
+"""What labkit knows about a container: what was asked, and what is so.
+
+`ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (version 1.47, the
+part that is implemented), field for field, so that the JSON a client sends is the JSON on disk and
+the JSON `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, times are RFC 3339 in UTC.
+"""
+
+import msgspec
+
+DOCKER_FIELD_NAMES = {
+    "cpuset_cpus": "CpusetCpus",
+    "readonly_rootfs": "ReadonlyRootfs",
+    "oom_killed": "OOMKilled",
+}
+
+
+def docker_name(field: str) -> str:
+    """The API's spelling of a Python field name: `cpu_shares` is `CpuShares`."""
+    return DOCKER_FIELD_NAMES.get(field) or "".join(word.capitalize() for word in field.split("_"))
+
+
+class ContainerConfig(msgspec.Struct, rename=docker_name):
+    """What runs: the part of a container that does not depend on the machine."""
+
+    image: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    user: str = ""
+    attach_stdin: bool = False
+    attach_stdout: bool = True
+    attach_stderr: bool = True
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    env: list[str] | None = None
+    cmd: list[str] | str | None = None
+    entrypoint: list[str] | str | None = None
+    working_dir: str = ""
+    labels: dict[str, str] | None = None
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+
+
+class HostConfig(msgspec.Struct, rename=docker_name):
+    """How it runs on this machine: limits, network, what is writable."""
+
+    network_mode: str = "default"
+    auto_remove: bool = False
+    cpu_shares: int = 0
+    nano_cpus: int = 0
+    cpuset_cpus: str = ""
+    memory: int = 0
+    memory_swap: int = 0
+    pids_limit: int | None = None
+    readonly_rootfs: bool = False
+    init: bool | None = None
+
+
+class State(msgspec.Struct, rename=docker_name):
+    """Where the container is in its life.  `status` is created, running, exited or dead."""
+
+    status: str = "created"
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: str = "0001-01-01T00:00:00Z"
+    finished_at: str = "0001-01-01T00:00:00Z"
+
+
+class Container(msgspec.Struct, rename=docker_name):
+    """One container's record, as it is written to `containers/<id>/container.json`."""
+
+    id: str
+    name: str
+    created: str
+    image_id: str
+    config: ContainerConfig
+    host_config: HostConfig
+    state: State
+    command: list[str]
+    """The argument vector that is executed: entrypoint and command of image and request, merged."""
+    without: list[str] = msgspec.field(default_factory=list)
+    """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

@@ -1,0 +1,1 @@
+"""labkitd: the Docker Engine API on a Unix socket."""

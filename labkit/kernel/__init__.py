@@ -1,0 +1,1 @@
+"""Thin, flat wrappers of the Linux system calls labkit uses; no policy, every failure an OSError."""

@@ -1,0 +1,39 @@
+"""Where labkit keeps its things: the data root, the run folder, the socket."""
+
+import os
+from typing import NamedTuple
+
+DEFAULT_ROOT = "/var/lib/labkit"
+DEFAULT_RUN = "/run/labkit"
+
+
+class Paths(NamedTuple):
+    """The two folders everything lives in; tests give their own, so that they run side by side.
+
+    `root` holds what must survive a reboot (images, layers, containers; mode 0700), `run` what must
+    not (sockets, process ids).
+    """
+
+    root: str
+    run: str
+
+    @classmethod
+    def from_environment(cls, root: str | None = None, run: str | None = None) -> "Paths":
+        """The given folders, else `LABKIT_ROOT` and `LABKIT_RUN`, else the defaults."""
+        return cls(
+            os.path.abspath(root or os.environ.get("LABKIT_ROOT") or DEFAULT_ROOT),
+            os.path.abspath(run or os.environ.get("LABKIT_RUN") or DEFAULT_RUN),
+        )
+
+    @property
+    def socket(self) -> str:
+        """The Docker API's Unix socket."""
+        return f"{self.run}/labkit.sock"
+
+    def container_root(self, container_id: str) -> str:
+        """A container's record, writable layer and log."""
+        return f"{self.root}/containers/{container_id}"
+
+    def container_run(self, container_id: str) -> str:
+        """A running container's shim socket and process ids."""
+        return f"{self.run}/containers/{container_id}"
