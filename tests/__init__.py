@@ -1,0 +1,1 @@
+"""The tests of labkit, and what they share: `lab.py` (a lab of their own), `leaks.py`."""

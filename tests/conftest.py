@@ -1,0 +1,75 @@
+"""Fixtures every test may use, and the check that a whole run leaves the machine as it was."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import leaks
+from tests.lab import Lab, remove_template, running_lab
+
+IS_ROOT = os.geteuid() == 0
+
+
+def pytest_configure() -> None:
+    """Every process the tests start is marked, so that it is found again as an orphan."""
+    os.environ[leaks.MARKER] = leaks.RUN_NAME
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `root` need root: anyone else runs the others, and is told so."""
+    if IS_ROOT:
+        return
+    needs_root = [item for item in items if item.get_closest_marker("root")]
+    if needs_root:
+        items[:] = [item for item in items if item not in needs_root]
+        config.hook.pytest_deselected(items=needs_root)
+
+
+def pytest_report_header() -> str:
+    """One line about who runs this."""
+    if IS_ROOT:
+        return "labkit: as root, with real containers"
+    return "labkit: not root, so the tests marked `root` (real containers) are left out"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_as_it_was() -> Iterator[None]:
+    """Fail the run when it leaves a mount, cgroup, link, process or file of ours behind."""
+    before = leaks.measure()
+    yield
+    remove_template()
+    left = leaks.left_behind(before)
+    assert not left, "this run left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(scope="session")
+def shared_lab() -> Iterator[Lab]:
+    """One lab for the whole run; tests take `lab`, which sees to its order."""
+    with running_lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(shared_lab: Lab) -> Iterator[Lab]:
+    """The run's lab: daemon running, busybox imported, no containers; emptied after the test."""
+    shared_lab.start_daemon()
+    yield shared_lab
+    shared_lab.start_daemon()
+    shared_lab.remove_containers()
+
+
+@pytest.fixture
+def make_lab() -> Iterator[Callable[[], Lab]]:
+    """Labs of the test's own, for tests that stop daemons, look at disks, or want two of them."""
+    labs: list[Lab] = []
+
+    def make() -> Lab:
+        lab = Lab()
+        labs.append(lab)
+        lab.start_daemon()
+        return lab
+
+    yield make
+    for lab in labs:
+        lab.close()

@@ -1,0 +1,261 @@
+"""A lab for tests: a labkitd of its own, with its own data root, run folder and cgroups.
+
+It starts in a few tenths of a second, because the busybox image is imported once for the whole run
+and shared by hard links.  Closing it removes its containers through the engine, ends the daemon,
+and then *fails* when the engine has left anything behind, before sweeping it away.
+"""
+
+import http.client
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from tests import leaks
+
+PROJECT = Path(__file__).parent.parent
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 15.0
+
+
+@cache
+def template_root() -> str:
+    """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
+    folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+    subprocess.run(
+        [sys.executable, "-m", "labkit.images.base", "busybox", "--root", folder],
+        check=True,
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder
+
+
+def remove_template() -> None:
+    """Remove the shared image, if any test asked for it."""
+    if template_root.cache_info().currsize:
+        shutil.rmtree(template_root())
+        template_root.cache_clear()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("labkit", timeout=timeout_s)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Lab:
+    """A running labkitd and how to talk to it.
+
+    `root`, `run` and `socket` are its folders and its socket; `env` is the environment with which
+    `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`).
+    """
+
+    def __init__(self) -> None:
+        # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
+        # socket's path has room for 107 bytes (unix(7)).
+        self.folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+        self.root = f"{self.folder}/root"
+        self.run = f"{self.folder}/run"
+        self.socket = f"{self.run}/labkit.sock"
+        self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
+        self.env = os.environ | {
+            "LABKIT_ROOT": self.root,
+            "LABKIT_RUN": self.run,
+            "LABKIT_CGROUP_PARENT": self.cgroup_parent,
+        }
+        self._daemon: subprocess.Popen[bytes] | None = None
+        subprocess.run(["cp", "-al", template_root(), self.root], check=True)
+
+    # Talking to it
+
+    def cli(
+        self, *args: str, check: bool = False, timeout: float = 30, **kw: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `labkit ARGS` as a user would; text output is captured unless `kw` says otherwise."""
+        options: dict[str, object] = {
+            "env": self.env,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "cwd": PROJECT,
+        } | kw
+        if "input" in kw:
+            del options["stdin"]
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            self.argv(*args), check=check, timeout=timeout, **options
+        )
+
+    def argv(self, *args: str) -> list[str]:
+        """The argument vector of `labkit ARGS`, for tests that want a Popen (with `lab.env`)."""
+        return [sys.executable, "-m", "labkit.cli", *args]
+
+    def api(
+        self, method: str, path: str, body: object = None, timeout_s: float = 30
+    ) -> tuple[int, object]:
+        """One request to the Docker API: the status, and the decoded JSON (or the text)."""
+        connection = _UnixConnection(self.socket, timeout_s)
+        try:
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            return response.status, text
+
+    # The daemon's life
+
+    def daemon_pid(self) -> int:
+        """The process id of labkitd, from its pid file."""
+        return int(Path(self.run, "labkitd.pid").read_text().split()[0])
+
+    def start_daemon(self) -> None:
+        """Start labkitd and wait until it answers; a running one is left as it is."""
+        if self.answers():
+            return
+        log = Path(self.folder, "labkitd.log")
+        with log.open("ab") as output:
+            self._daemon = subprocess.Popen(
+                [sys.executable, "-m", "labkit.daemon", "--root", self.root, "--run", self.run],
+                env=self.env,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.answers():
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"labkitd did not start:\n{log.read_text()}")
+            time.sleep(0.01)
+
+    def answers(self) -> bool:
+        """Whether a labkitd answers a ping on the socket."""
+        try:
+            return self.api("GET", "/_ping", timeout_s=5)[0] == 200
+        except OSError:
+            return False
+
+    def kill_daemon(self) -> None:
+        """`kill -9` the daemon, as a crash would, and wait until it is gone."""
+        self._end_daemon(signal.SIGKILL)
+
+    def stop_daemon(self) -> None:
+        """Ask the daemon to end (SIGTERM), and wait until it has."""
+        self._end_daemon(signal.SIGTERM)
+
+    def _end_daemon(self, signal_number: int) -> None:
+        try:
+            pidfd = os.pidfd_open(self.daemon_pid())
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        try:
+            signal.pidfd_send_signal(pidfd, signal_number)
+            ended, _, _ = select.select([pidfd], [], [], STOP_TIMEOUT_S)
+        finally:
+            os.close(pidfd)
+        assert ended, f"labkitd did not end within {STOP_TIMEOUT_S} s"
+        if self._daemon is not None:
+            self._daemon.wait(STOP_TIMEOUT_S)
+            self._daemon = None
+
+    # The end
+
+    def remove_containers(self) -> None:
+        """Remove every container, running or not, through the engine."""
+        _, containers = self.api("GET", "/containers/json?all=1")
+        assert isinstance(containers, list), containers
+        for container in containers:
+            status, answer = self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+            assert status in (204, 404), answer
+
+    def close(self) -> None:
+        """Remove the containers, stop the daemon, wipe the folders.
+
+        Raises `AssertionError` when the engine has left a mount, a cgroup or a process behind.
+        """
+        try:
+            self.start_daemon()
+            self.remove_containers()
+            self.stop_daemon()
+            left = self._left()
+            deadline = time.monotonic() + 2
+            while left and time.monotonic() < deadline:
+                time.sleep(0.05)
+                left = self._left()
+            assert not left, "the engine left behind:\n  " + "\n  ".join(left)
+        finally:
+            self._sweep()
+
+    def _left(self) -> list[str]:
+        name = os.path.basename(self.folder)
+        parents = {path for path in leaks.cgroups() if path.endswith("/" + self.cgroup_parent)}
+        looks = (leaks.mounts(), leaks.processes(), leaks.cgroups())
+        lines = {k: v for look in looks for k, v in look.items() if k not in parents}
+        return [line for line in lines.values() if name in line]
+
+    def _sweep(self) -> None:
+        for key, line in leaks.processes().items():
+            if self.folder in line:
+                _kill(int(key.split()[0]))
+        groups = [path for path in leaks.cgroups() if f"/{self.cgroup_parent}" in path]
+        for path in groups:
+            for pid in Path(path, "cgroup.procs").read_text().split():
+                _kill(int(pid))
+        mounted = [key.split(" ", 1)[1] for key in leaks.mounts() if self.folder in key]
+        for point in reversed(mounted):
+            subprocess.run(["umount", "-l", point], check=False)
+        for path in sorted(groups, key=len, reverse=True):
+            _remove_group(path)
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def running_lab() -> Iterator[Lab]:
+    """A lab with its daemon running, closed at the end."""
+    lab = Lab()
+    try:
+        lab.start_daemon()
+        yield lab
+    finally:
+        lab.close()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _remove_group(path: str) -> None:
+    for _ in range(100):
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                return
+            time.sleep(0.02)
+        else:
+            return

@@ -1,0 +1,172 @@
+"""What a run of the tests leaves behind on the machine: measured before, measured after, compared.
+
+Several runs may share one machine, and a learner's own lab may be up meanwhile.  So everything the
+tests make carries the name of this run (`RUN_NAME`), and a thing that carries the name of another
+run is not ours.  What carries no run's name at all but is labkit's, and was not there before, is
+ours: that is how a test that forgot to use its own lab is found out.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+RUN_NAME = f"lk{os.getpid()}"
+"""Stands in the name of every folder, cgroup and link this run makes."""
+MARKER = "LABKIT_TEST_RUN"
+"""The environment variable by which a process started by this run is known, also as an orphan."""
+
+_ANY_RUN = re.compile(r"\blk\d+\b")
+_LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")
+_LABKIT_LINK = re.compile(r"^(labkit|lk|br-lk|veth)")
+
+Findings = dict[str, str]
+"""What was found: a key that tells two things apart, and the line a reader sees."""
+
+
+def is_ours(text: str) -> bool:
+    """Whether a path or name of labkit's belongs to this run, or to none in particular."""
+    runs = set(_ANY_RUN.findall(text))
+    return RUN_NAME in runs or not runs
+
+
+def mounts() -> Findings:
+    """Mounts that labkit made: by mount point, source or options (an overlay's layers)."""
+    found = {}
+    for line in _lines("/proc/self/mountinfo"):
+        fields = line.split()
+        if "nsfs" in fields or (_LABKIT_PATH.search(line) and is_ours(line)):
+            found[f"{fields[0]} {fields[4]}"] = f"mount on {fields[4]} ({line.split(' - ')[1]})"
+    return found
+
+
+def network() -> Findings:
+    """Named network namespaces, links and nftables tables."""
+    found = {f"netns {name}": f"network namespace {name}" for name in _names("/run/netns")}
+    for name in _names("/sys/class/net"):
+        if _LABKIT_LINK.match(name) and is_ours(name):
+            found[f"link {name}"] = f"network link {name}"
+    for table in _output("nft", "list", "tables").splitlines():
+        if "labkit" in table:
+            found[table] = f"nftables: {table}"
+    return found
+
+
+def cgroups() -> Findings:
+    """Folders of containers, and of their parents, in every hierarchy."""
+    found = {}
+    for folder, children, _ in os.walk("/sys/fs/cgroup"):
+        if folder.count("/") > 7:
+            children.clear()
+        for child in children:
+            path = f"{folder}/{child}"
+            if _LABKIT_PATH.search(path.removeprefix("/sys/fs/cgroup")) and is_ours(path):
+                found[path] = f"cgroup {path}"
+    return found
+
+
+def loop_devices() -> Findings:
+    """Loop devices on files of labkit."""
+    found = {}
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        text = _text(backing).strip()
+        if _LABKIT_PATH.search(text) and is_ours(text):
+            found[str(backing)] = f"loop device {backing.parts[3]} on {text}"
+    return found
+
+
+def processes() -> Findings:
+    """Processes started by this run: by the marker in their environment, or by their arguments,
+    cgroup or root folder."""
+    found = {}
+    mine = {os.getpid(), os.getppid()}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in mine:
+            continue
+        arguments = _text(entry / "cmdline").replace("\0", " ")
+        environment = _text(entry / "environ").split("\0")
+        places = arguments + _text(entry / "cgroup") + _link(entry / "root") + _link(entry / "cwd")
+        if f"{MARKER}={RUN_NAME}" in environment or RUN_NAME in _ANY_RUN.findall(places):
+            state, start_time = _state_and_start_time(entry)
+            if state not in ("Z", "X"):
+                found[f"{entry.name} {start_time}"] = f"process {entry.name}: {arguments.strip()}"
+    return found
+
+
+def files() -> Findings:
+    """Files in the places labkit writes to, and in the folders for temporary files."""
+    found = {}
+    for place in ("/var/lib/labkit", "/run/labkit"):
+        for folder in (place, f"{place}/containers", f"{place}/layers", f"{place}/images"):
+            for name in _names(folder):
+                found[f"{folder}/{name}"] = f"file {folder}/{name}"
+    for folder in {"/tmp", os.environ.get("TMPDIR", "/tmp"), "/run", "/dev/shm"}:
+        for name in _names(folder):
+            if re.search(r"labkit|^lk\d", name) and is_ours(name):
+                found[f"{folder}/{name}"] = f"file {folder}/{name}"
+    return found
+
+
+LOOKS: tuple[Callable[[], Findings], ...] = (
+    mounts,
+    network,
+    cgroups,
+    loop_devices,
+    processes,
+    files,
+)
+
+
+def measure() -> Findings:
+    """All of the above at this moment."""
+    return {key: line for look in LOOKS for key, line in look().items()}
+
+
+def left_behind(before: Findings, patience_s: float = 3.0) -> list[str]:
+    """What is here now and was not `before`; things on their way out get a moment."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        left = [line for key, line in measure().items() if key not in before]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
+
+
+def _names(folder: str) -> Iterable[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _lines(path: str) -> Iterator[str]:
+    yield from _text(Path(path)).splitlines()
+
+
+def _link(path: Path) -> str:
+    try:
+        return f" {path.readlink()}"
+    except OSError:
+        return ""
+
+
+def _state_and_start_time(process: Path) -> tuple[str, str]:
+    """The state letter and start time of proc(5)'s stat; ("X", "") once the process is gone."""
+    fields = _text(process / "stat").rpartition(") ")[2].split()
+    return (fields[0], fields[19]) if fields else ("X", "")
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,35 @@
+"""The leak check itself: it must see what is left, and must not see what is another run's."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests import leaks
+
+
+def test_a_file_left_in_tmp_is_seen_and_its_removal_too() -> None:
+    before = leaks.measure()
+    descriptor, path = tempfile.mkstemp(prefix=f"{leaks.RUN_NAME}-")
+    os.close(descriptor)
+    assert leaks.left_behind(before, patience_s=0) == [f"file {path}"]
+    Path(path).unlink()
+    assert leaks.left_behind(before) == []
+
+
+def test_an_orphan_is_known_by_its_environment() -> None:
+    before = leaks.measure()
+    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        (line,) = leaks.left_behind(before, patience_s=0)
+        assert line == f"process {sleeper.pid}: sleep 60"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert leaks.left_behind(before) == []
+
+
+def test_another_runs_things_are_not_ours() -> None:
+    assert leaks.is_ours(f"/tmp/{leaks.RUN_NAME}-abc/run")
+    assert leaks.is_ours("/sys/fs/cgroup/memory/labkit/0123")
+    assert not leaks.is_ours("/tmp/lk1-abc/run")
