@@ -12,7 +12,7 @@ class LabkitError(Exception):
 
 
 class InvalidParameterError(LabkitError):
-    """The request makes no sense as it stands: a bad flag, a bad name, a limit out of range (400)."""
+    """The request makes no sense as it stands: a bad name, a limit out of range (400)."""
 
 
 class NotFoundError(LabkitError):
@@ -20,7 +20,7 @@ class NotFoundError(LabkitError):
 
 
 class ConflictError(LabkitError):
-    """The request is sensible but not in the present state: a name in use, a running container (409)."""
+    """Sensible, but not in the present state: a name in use, a running container (409)."""
 
 
 class NotModifiedError(LabkitError):

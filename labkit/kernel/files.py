@@ -1,0 +1,32 @@
+"""Writing a file so that a crash leaves the old one or the new one, never a piece (rename(2))."""
+
+import os
+
+
+def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Write `data` to `path` by way of a temporary file; on return it has reached the disk."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+    sync_folder(os.path.dirname(path))
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`; write(2) itself may take only the beginning."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable: fsync(2) of a file does not cover its name."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

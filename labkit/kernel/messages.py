@@ -1,0 +1,92 @@
+"""Messages between labkit's own processes: a length, a marshalled value, and open descriptors.
+
+`marshal` is what the interpreter writes .pyc files with: built in, quick, and good for plain values
+(None, bool, int, float, str, bytes, tuple, list, dict).  It is used only between processes of the
+same user over sockets no other user can open.  Descriptors travel beside the first byte as
+SCM_RIGHTS (unix(7)).
+"""
+
+import array
+import marshal
+import os
+import socket
+from collections.abc import Callable, Sequence
+from struct import pack, unpack
+from typing import Any
+
+_LENGTH = "<I"
+_LENGTH_SIZE = 4
+_MOST_FDS = 64
+_MOST_BYTES = 64 * 1024 * 1024
+_MARSHAL_VERSION = 4
+
+
+def send(connection: socket.socket, value: Any, fds: Sequence[int] = ()) -> None:
+    """Send one message; OSError (EPIPE, ECONNRESET) when the other side is gone."""
+    body = marshal.dumps(value, _MARSHAL_VERSION)
+    data = pack(_LENGTH, len(body)) + body
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sent = connection.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+    if sent < len(data):
+        connection.sendall(data[sent:])
+
+
+def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
+    """The next message and its descriptors (close-on-exec); None when the other side has closed."""
+    space = socket.CMSG_SPACE(_MOST_FDS * array.array("i").itemsize)
+    data, ancillary, _, _ = connection.recvmsg(_LENGTH_SIZE, space, socket.MSG_CMSG_CLOEXEC)
+    fds = _descriptors(ancillary)
+    if not data:
+        return None
+    (length,) = unpack(_LENGTH, data + _receive_exactly(connection, _LENGTH_SIZE - len(data)))
+    if length > _MOST_BYTES:
+        raise ConnectionError(f"a message of {length} bytes: the other side is not labkit")
+    return marshal.loads(_receive_exactly(connection, length)), fds  # noqa: S302 our own process
+
+
+def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def _receive_exactly(connection: socket.socket, length: int) -> bytes:
+    parts = []
+    while length:
+        part = connection.recv(length)
+        if not part:
+            raise ConnectionError("the other side closed in the middle of a message")
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def listen(path: str) -> socket.socket:
+    """A listening Unix socket at `path`, for its owner alone, however long the path is."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    _with_short_path(path, server.bind)
+    os.chmod(path, 0o600)
+    server.listen(64)
+    return server
+
+
+def connect(path: str) -> socket.socket:
+    """Connect to the Unix socket at `path`; FileNotFoundError or ConnectionRefusedError if none."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _with_short_path(path, client.connect)
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def _with_short_path(path: str, use: Callable[[str], None]) -> None:
+    # A socket's address holds 107 bytes (unix(7)); through an open folder any path is short.
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)

@@ -1,0 +1,104 @@
+"""Mounting: mount(2), umount2(2), pivot_root(2), and the table of what is mounted (proc(5))."""
+
+from ctypes import c_ulong
+from typing import NamedTuple
+
+from labkit.kernel import libc
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOATIME = 0x400
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_RELATIME = 0x200000
+MS_STRICTATIME = 0x1000000
+
+MNT_DETACH = 0x2
+
+FLAG_NAMES = {
+    MS_RDONLY: "MS_RDONLY",
+    MS_NOSUID: "MS_NOSUID",
+    MS_NODEV: "MS_NODEV",
+    MS_NOEXEC: "MS_NOEXEC",
+    MS_REMOUNT: "MS_REMOUNT",
+    MS_NOATIME: "MS_NOATIME",
+    MS_BIND: "MS_BIND",
+    MS_REC: "MS_REC",
+    MS_PRIVATE: "MS_PRIVATE",
+    MS_SLAVE: "MS_SLAVE",
+    MS_RELATIME: "MS_RELATIME",
+    MS_STRICTATIME: "MS_STRICTATIME",
+}
+
+
+def flag_names(flags: int) -> str:
+    """The flags as a C programmer writes them: `MS_NOSUID|MS_NODEV`, or `0`."""
+    return "|".join(name for bit, name in FLAG_NAMES.items() if flags & bit) or "0"
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
+    """Attach a file system at `target` (man 2 mount); `data` is the file system's own options."""
+    libc.call(
+        "mount",
+        source.encode(),
+        target.encode(),
+        kind.encode() or None,
+        c_ulong(flags),
+        data.encode() or None,
+        path=target,
+    )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Detach the file system at `target` (man 2 umount)."""
+    libc.call("umount2", target.encode(), flags, path=target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make `new_root` this mount namespace's root, with the old one at `put_old` (pivot_root(2))."""
+    libc.syscall(
+        "pivot_root", libc.SYS_PIVOT_ROOT, new_root.encode(), put_old.encode(), path=new_root
+    )
+
+
+class MountPoint(NamedTuple):
+    """One line of /proc/<pid>/mountinfo (proc_pid_mountinfo(5))."""
+
+    root: str
+    target: str
+    options: tuple[str, ...]
+    kind: str
+    source: str
+    super_options: tuple[str, ...]
+
+
+def parse_mountinfo(text: str) -> list[MountPoint]:
+    """The lines of a mountinfo file, in the order of mounting."""
+    return [_parse_line(line) for line in text.splitlines() if line]
+
+
+def _parse_line(line: str) -> MountPoint:
+    # Optional fields stand between the sixth field and a lone hyphen.
+    own, _, common = line.partition(" - ")
+    _, _, _, root, target, options, *_ = own.split(" ")
+    kind, source, super_options = common.split(" ", 2)
+    return MountPoint(
+        _unescape(root),
+        _unescape(target),
+        tuple(options.split(",")),
+        kind,
+        _unescape(source),
+        tuple(super_options.split(",")),
+    )
+
+
+def _unescape(field: str) -> str:
+    # The kernel writes space, tab, newline and backslash as three octal digits.
+    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(octal, character)
+    return field
