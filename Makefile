@@ -1,0 +1,47 @@
+# The lab, its tests, and what developers need.  `make` alone prints this list.
+
+PYTHON   := .venv/bin/python
+SOURCES  := labkit tests bench
+
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-bare test-vagrant
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
+
+lab: ## open the lab: install what is missing, start labkitd and JupyterLab, print the link
+	@bash vagrant/provision.sh lab
+
+stop: ## end the lab's containers, labkitd and JupyterLab
+	@bash vagrant/lab.sh stop
+
+clean: ## stop, then remove all that the lab made (images and containers too; Debian packages stay)
+	@bash vagrant/lab.sh clean
+
+test: ## install what the tests need, then run every test
+	@bash vagrant/provision.sh test
+	@$(MAKE) --no-print-directory check
+
+check: ## every test: format, lint, types, unit, integration (as root), notebooks
+	$(PYTHON) -m ruff format --check $(SOURCES)
+	$(PYTHON) -m ruff check $(SOURCES)
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest
+
+fmt: ## format the sources and mend what ruff can mend
+	$(PYTHON) -m ruff format $(SOURCES)
+	$(PYTHON) -m ruff check --fix $(SOURCES)
+
+bench: ## measure against crun, docker and podman; writes bench/RESULTS.md
+	$(PYTHON) -m bench
+
+lock: ## resolve requirements.lock again, for both Pythons and both architectures
+	@bash vagrant/lock.sh
+
+test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU machine
+	$(PYTHON) -m tests.machine
+
+test-bare: ## the README's two commands in a bare Debian 12 root, with their times
+	@bash tests/bare/prove.sh
+
+test-vagrant: ## `vagrant up` with libvirt, without KVM, on a machine without systemd
+	@bash tests/vagrant/prove.sh

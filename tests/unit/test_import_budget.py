@@ -1,0 +1,65 @@
+"""What may be imported where every millisecond counts: the spawner, and the `labkit` command.
+
+The spawner forks for each container, so what it has imported is what each fork copies; the command
+line pays its imports at each call.  Both are measured in a fresh interpreter.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+# The start alone brings about 25 modules (`python -SI -c ''`): the budgets stand above that.
+BARE = 25
+SPAWNER_MODULES = BARE + 45
+CLI_MODULES = BARE + 75
+
+HEAVY = {
+    *("asyncio", "click", "concurrent.futures", "dataclasses", "email", "http", "http.client"),
+    *("inspect", "logging", "msgspec", "multiprocessing", "psutil", "pyroute2", "rich"),
+    *("ssl", "unittest", "urllib.request", "pyseccomp", "tempfile", "shutil", "random"),
+}
+"""Costs more to import than the whole path may take."""
+SPAWNER_FORBIDDEN = HEAVY | {
+    *("argparse", "ctypes.util", "functools.partial", "json.decoder", "json", "re", "typing"),
+    *("subprocess", "threading", "pathlib", "contextlib", "enum"),
+}
+
+
+def imported(statement: str, *flags: str) -> set[str]:
+    """The names of all modules in a fresh interpreter after a statement."""
+    program = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {statement}; "
+    program += "print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_spawner_imports_nothing_heavy() -> None:
+    modules = imported("import labkit.runtime.spawner", "-SI")
+    assert modules & SPAWNER_FORBIDDEN == set()
+
+
+def test_spawner_imports_few_modules() -> None:
+    modules = imported("import labkit.runtime.spawner", "-SI")
+    assert len(modules) <= SPAWNER_MODULES, sorted(modules)
+
+
+@pytest.mark.parametrize("verb", ["run", "ps", "logs"])
+def test_command_line_imports_nothing_heavy(verb: str) -> None:
+    modules = imported(f"import labkit.cli.main, labkit.cli.{verb}", "-I")
+    assert modules & HEAVY == set()
+
+
+def test_command_line_imports_few_modules() -> None:
+    modules = imported("import labkit.cli.main, labkit.cli.run", "-I")
+    assert len(modules) <= CLI_MODULES, sorted(modules)
+
+
+def test_the_measure_sees_an_import() -> None:
+    assert "asyncio" in imported("import asyncio", "-SI")
+    assert "asyncio" not in imported("pass", "-SI")

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Resolves requirements.lock again: the newest versions that pyproject.toml allows, pinned with the
+# hashes of their files, in one file that holds for Python 3.11 and 3.12 on x86-64 and arm64.
+# Only the public index is asked (--no-config: nobody's own indexes), and only wheels are taken, so
+# that no compiler is needed where the lab is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tool=.lab/uv
+[ -x "$tool/bin/uv" ] || { python3 -m venv "$tool" && "$tool/bin/pip" install --quiet uv; }
+
+"$tool/bin/uv" pip compile pyproject.toml --extra course --extra test --group build \
+    --universal --python-version 3.11 --generate-hashes --only-binary :all: --upgrade \
+    --no-config --no-header --quiet --output-file .lab/requirements.lock
+
+for machine in x86_64 aarch64; do
+    for version in 3.11 3.12; do
+        echo "lock: all wheels there for Python $version on $machine?"
+        "$tool/bin/uv" pip install --dry-run --quiet --no-config --require-hashes --only-binary :all: \
+            --python-platform "$machine-unknown-linux-gnu" --python-version "$version" \
+            --target .lab/none --requirements .lab/requirements.lock
+    done
+done
+
+{
+    echo "# The lab's own environment, pinned and hashed; made by \`make lock\`, not by hand."
+    cat .lab/requirements.lock
+} > requirements.lock
+rm .lab/requirements.lock
+echo "lock: $(grep -c -E '^[a-z0-9-]+==' requirements.lock) packages in requirements.lock"
