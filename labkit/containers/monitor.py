@@ -1,0 +1,66 @@
+"""One thread that listens to every shim.
+
+A shim speaks twice: when its container has started, to whoever asked for it, and when the container
+has ended.  The second may come hours later; it is awaited here, for all containers together.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import cast
+
+from labkit.kernel import messages
+from labkit.runtime.exit_status import ExitStatus
+
+OnEnd = Callable[[ExitStatus | None], None]
+"""Called with the exit status, or None when the shim has gone without telling one."""
+
+
+class Monitor:
+    """Waits for the ends of containers.  The callbacks run in its thread, so they are short."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: dict[int, tuple[socket.socket, OnEnd]] = {}
+        self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._epoll.register(self._stop_fd, select.EPOLLIN)
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._thread.start()
+
+    def watch(self, connection: socket.socket, on_end: OnEnd) -> None:
+        """Listen to a shim; its connection is closed after `on_end` was called."""
+        self._watched[connection.fileno()] = (connection, on_end)
+        self._epoll.register(connection, select.EPOLLIN)
+
+    def stop(self) -> None:
+        """End the thread and close every connection; the shims go on."""
+        os.eventfd_write(self._stop_fd, 1)
+        self._thread.join()
+        for connection, _ in self._watched.values():
+            connection.close()
+        self._epoll.close()
+        os.close(self._stop_fd)
+
+    def _run(self) -> None:
+        while True:
+            for fd, _ in self._epoll.poll():
+                if fd == self._stop_fd:
+                    return
+                self._hear(fd)
+
+    def _hear(self, fd: int) -> None:
+        connection, on_end = self._watched[fd]
+        status = None
+        with contextlib.suppress(OSError):
+            if (message := messages.receive(connection)) is not None:
+                kind, *values = cast("list[object]", message[0])
+                if kind != "exited":
+                    return
+                status = ExitStatus(*values)  # type: ignore[arg-type]
+        self._epoll.unregister(fd)
+        del self._watched[fd]
+        on_end(status)
+        connection.close()

@@ -1,0 +1,119 @@
+"""Container records on disk: `containers/<id>/container.json`, and what lies beside it.
+
+    container.json   what was asked and what is so (labkit.containers.model)
+    exit.json        how the last run ended, written by the shim
+    steps.json       the steps of the last start, with their durations
+    <id>-json.log    what the container printed, in Docker's json-file format
+    upper/ work/     the writable layer, and overlayfs's scratch folder
+    merged/          where the root file system is mounted, seen only from inside the container
+    hostname hosts resolv.conf   bound into the container's /etc
+
+A folder without a container.json is a container whose creation or removal did not finish.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+import msgspec
+
+from labkit.containers.model import Container
+from labkit.kernel import files
+from labkit.paths import Paths
+from labkit.runtime.exit_status import ExitStatus
+
+_RECORD = "container.json"
+_LAYER_FOLDERS = ("upper", "work", "merged")
+
+
+class _ExitFile(msgspec.Struct):
+    code: int = msgspec.field(name="ExitCode")
+    killed_for_memory: bool = msgspec.field(name="OOMKilled")
+    finished_at: str = msgspec.field(name="FinishedAt")
+
+
+class Records:
+    """The containers' folders.  Every write of a record is durable when it returns."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._base = f"{paths.root}/containers"
+        os.makedirs(self._base, 0o700, exist_ok=True)
+
+    def folder(self, container_id: str) -> str:
+        """The container's folder."""
+        return self._paths.container_root(container_id)
+
+    def create(self, container: Container, etc_files: dict[str, str]) -> None:
+        """Make the folder of a new container; its record is written last."""
+        folder = self.folder(container.id)
+        os.mkdir(folder, 0o700)
+        for name in _LAYER_FOLDERS:
+            # The mode of upper/ is the mode of the container's own "/".
+            os.mkdir(f"{folder}/{name}", 0o755)
+        for name, text in etc_files.items():
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        self.save(container)
+        files.sync_folder(self._base)
+
+    def save(self, container: Container) -> None:
+        """Write the record."""
+        data = msgspec.json.format(msgspec.json.encode(container), indent=2)
+        files.write_atomically(f"{self.folder(container.id)}/{_RECORD}", data)
+
+    def load_all(self) -> Iterator[Container]:
+        """Every container on disk; what an unfinished creation or removal left is removed."""
+        for name in sorted(os.listdir(self._base)):
+            try:
+                with open(f"{self._base}/{name}/{_RECORD}", "rb") as file:
+                    yield msgspec.json.decode(file.read(), type=Container)
+            except (FileNotFoundError, NotADirectoryError):
+                shutil.rmtree(f"{self._base}/{name}", ignore_errors=True)
+
+    def remove(self, container_id: str) -> None:
+        """Remove the container's folder, the record first: half a removal is no container."""
+        folder = self.folder(container_id)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{_RECORD}")
+            shutil.rmtree(folder)
+
+    def exit_path(self, container_id: str) -> str:
+        """Where the shim writes the exit status."""
+        return f"{self.folder(container_id)}/exit.json"
+
+    def log_path(self, container_id: str) -> str:
+        """The container's log."""
+        return f"{self.folder(container_id)}/{container_id}-json.log"
+
+    def read_exit(self, container_id: str) -> ExitStatus | None:
+        """How the last run ended; None if its shim has written nothing."""
+        try:
+            with open(self.exit_path(container_id), "rb") as file:
+                found = msgspec.json.decode(file.read(), type=_ExitFile)
+        except FileNotFoundError:
+            return None
+        return ExitStatus(found.code, found.killed_for_memory, found.finished_at)
+
+    def forget_exit(self, container_id: str) -> None:
+        """Before a new start: the exit status of the run before is no longer true."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.exit_path(container_id))
+
+    def write_exit(self, container_id: str, status: ExitStatus) -> None:
+        """Write an exit status in place of a shim that could not."""
+        files.write_atomically(self.exit_path(container_id), status.to_bytes())
+
+    def write_steps(self, container_id: str, rows: list[dict[str, object]]) -> None:
+        """Keep the steps of a start.  They are for reading, not for recovery: no fsync."""
+        with open(f"{self.folder(container_id)}/steps.json", "wb") as file:
+            file.write(msgspec.json.encode(rows))
+
+    def read_steps(self, container_id: str) -> list[dict[str, object]]:
+        """The steps of the last start; empty if there was none."""
+        try:
+            with open(f"{self.folder(container_id)}/steps.json", "rb") as file:
+                return msgspec.json.decode(file.read(), type=list[dict[str, object]])
+        except FileNotFoundError:
+            return []

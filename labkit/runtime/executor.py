@@ -1,0 +1,84 @@
+"""Running the plan in the container's first process, and reporting on each operation.
+
+The report goes to the shim through a pipe that the exec closes.  It is made of two kinds of line:
+`t` and the nanoseconds of every operation that was done, written just before the exec; or `e`, the
+index of the operation that failed, its errno and its text.  An end of file with no `e` means that
+the container's own program runs.
+"""
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.kernel.files import write_all
+
+if TYPE_CHECKING:
+    from labkit.runtime.operations import Context, Operation
+
+FAILED_BEFORE_EXEC = 125
+
+
+class Report(NamedTuple):
+    """How far the child came: durations of what was done, and the failure if there was one."""
+
+    durations_ns: list[int]
+    failed_index: int
+    errno: int
+    text: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether an operation failed."""
+        return self.failed_index >= 0
+
+
+def run(operations: "list[Operation]", context: "Context", report_fd: int) -> None:
+    """Execute the operations; the last one replaces the program, so this returns only by _exit."""
+    index = 0
+    durations: list[int] = []
+    clock = time.perf_counter_ns
+    try:
+        last = len(operations) - 1
+        begin = clock()
+        for index, operation in enumerate(operations):
+            if index == last:
+                _report_durations(report_fd, durations)
+            operation.execute(context)
+            now = clock()
+            durations.append(now - begin)
+            begin = now
+    except OSError as error:
+        if index < len(operations) - 1:
+            _report_durations(report_fd, durations)
+        text = error.strerror or str(error)
+        if error.filename and str(error.filename) not in text:
+            text = f"{error.filename}: {text}"
+        _write_line(report_fd, f"e {index} {error.errno or 0} {text}")
+    except Exception as error:  # a defect of ours: say which, for no traceback can be seen here
+        _write_line(report_fd, f"e {index} 0 {type(error).__name__}: {error}")
+    finally:
+        os._exit(FAILED_BEFORE_EXEC)
+
+
+def _report_durations(report_fd: int, durations: list[int]) -> None:
+    _write_line(report_fd, "t " + " ".join(map(str, durations)))
+
+
+def _write_line(report_fd: int, line: str) -> None:
+    write_all(report_fd, line.replace("\n", " ").encode("utf-8", "surrogateescape") + b"\n")
+
+
+def read_report(report_fd: int) -> Report:
+    """Wait until the child has become its program or has failed; the shim's side of `run`."""
+    data = b""
+    while part := os.read(report_fd, 65536):
+        data += part
+    durations: list[int] = []
+    for line in data.decode("utf-8", "surrogateescape").splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "t":
+            durations = [int(word) for word in rest.split()]
+        else:
+            index, number, text = rest.split(" ", 2)
+            return Report(durations, int(index), int(number), text)
+    return Report(durations, -1, 0, "")

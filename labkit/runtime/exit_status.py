@@ -1,0 +1,22 @@
+"""How a container ended: written by the shim, read by the daemon."""
+
+from typing import NamedTuple
+
+
+class ExitStatus(NamedTuple):
+    """The first process's end, on disk as one line of JSON in `exit.json`."""
+
+    code: int
+    """0 to 255; 128 plus the number of the signal that killed it."""
+    killed_for_memory: bool
+    """Whether the kernel killed a process of the container for lack of memory."""
+    finished_at: str
+    """RFC 3339, UTC."""
+
+    def to_bytes(self) -> bytes:
+        """The line, with Docker's names for the fields."""
+        killed = "true" if self.killed_for_memory else "false"
+        text = (
+            f'{{"ExitCode":{self.code},"OOMKilled":{killed},"FinishedAt":"{self.finished_at}"}}\n'
+        )
+        return text.encode()

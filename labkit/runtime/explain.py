@@ -1,0 +1,61 @@
+"""What `--explain` shows: a plan together with what its execution took, as plain data for JSON.
+
+Each step is `{"Step", "Phase", "Call", "Why", "DurationNs", "Errno", "Error"}`; a step that was not
+reached has a `DurationNs` of null.
+"""
+
+import errno
+from collections.abc import Sequence
+
+from labkit.runtime.launch import StepFailure
+from labkit.runtime.plan import Plan
+
+Row = dict[str, object]
+
+_CAUSES = (
+    ("exec", errno.ENOENT, "the image has no such program, or its interpreter is missing"),
+    ("exec", errno.EACCES, "the file is not executable (chmod +x), or it is a folder"),
+    ("exec", errno.ENOEXEC, "the file is for another architecture, or a script without #! line"),
+    ("namespace", errno.EPERM, "labkitd lacks CAP_SYS_ADMIN: it must run as root"),
+    ("namespace", errno.ENOSPC, "the limit in /proc/sys/user/max_*_namespaces is reached"),
+    ("namespace", errno.EINVAL, "this kernel was built without that namespace"),
+    (
+        "mount.root",
+        errno.EINVAL,
+        "the data root's file system cannot hold an overlay's upper layer",
+    ),
+    ("mount.root", errno.ENODEV, "this kernel has no overlay file system"),
+    ("pivot_root", errno.EINVAL, "the new root is not a mount: was mount.root left out?"),
+    ("cgroup", errno.EBUSY, "the group holds processes already"),
+    ("cgroup", errno.ENOENT, "the controller is not enabled for this group"),
+    ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
+    ("seccomp", errno.EINVAL, "this kernel was built without seccomp filters"),
+    ("device", errno.EEXIST, "the folder is not the fresh /dev that mount.dev makes"),
+)
+
+
+def usual_cause(step_name: str, number: int) -> str:
+    """What is usually behind this errno at this step; empty if nothing is known."""
+    for prefix, known, cause in _CAUSES:
+        if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):
+            return cause
+    return ""
+
+
+def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> list[Row]:
+    """The steps of a plan as they went."""
+    result: list[Row] = []
+    for index, (phase, step) in enumerate(plan.steps()):
+        failed = failure is not None and failure.step_index == index
+        result.append(
+            {
+                "Step": step.name,
+                "Phase": phase,
+                "Call": step.operation.call(),
+                "Why": step.why,
+                "DurationNs": durations_ns[index] if index < len(durations_ns) else None,
+                "Errno": failure.errno if failure and failed else 0,
+                "Error": failure.text if failure and failed else "",
+            }
+        )
+    return result

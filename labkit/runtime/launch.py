@@ -1,0 +1,119 @@
+"""The daemon's side of the spawner: starting it, asking it for a shim, and hearing the answer."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import NamedTuple, cast
+
+import labkit
+from labkit.errors import StartError
+from labkit.kernel import messages
+from labkit.runtime.shim import Request, Started
+
+START_TIMEOUT_S = 60.0
+
+
+class StepFailure(NamedTuple):
+    """The operation at which a start failed, with what was measured until there."""
+
+    step_index: int
+    errno: int
+    text: str
+    durations_ns: list[int]
+
+
+class Spawner:
+    """The warm process that forks the shims.  Thread-safe; started again when it has died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the process, so that the first container does not wait for it."""
+        with self._lock:
+            self._ensure()
+
+    def stop(self) -> None:
+        """End the process.  The shims it has forked go on."""
+        with self._lock:
+            self._forget()
+
+    def launch(
+        self, request: Request, attached: list[socket.socket]
+    ) -> tuple[socket.socket, Started]:
+        """Start a container; returns the connection to its shim, and what the shim says of it.
+
+        Raises `LaunchError` with the step that failed, StartError when no shim could be had.
+        """
+        ours, shims = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with shims:
+                self._send(request, [shims.fileno(), *(client.fileno() for client in attached)])
+            ours.settimeout(START_TIMEOUT_S)
+            answer = messages.receive(ours)
+        except (OSError, TimeoutError) as error:
+            ours.close()
+            raise StartError(f"the container's shim did not answer: {error}") from error
+        if answer is None:
+            ours.close()
+            raise StartError("the container's shim ended before the container was started")
+        kind, *values = cast("tuple[str, object]", answer[0])
+        if kind == "failed":
+            ours.close()
+            raise LaunchError(StepFailure(*values))  # type: ignore[arg-type]
+        ours.settimeout(None)
+        return ours, Started(*values)  # type: ignore[arg-type]
+
+    def _send(self, request: Request, fds: list[int]) -> None:
+        with self._lock:
+            try:
+                messages.send(self._ensure(), tuple(request), fds)
+            except OSError:
+                # It has died since the last container: one more try with a new one.
+                self._forget()
+                messages.send(self._ensure(), tuple(request), fds)
+
+    def _ensure(self) -> socket.socket:
+        if self._process and self._process.poll() is not None:
+            self._forget()
+        if self._requests is None:
+            self._process, self._requests = _start_process()
+        return self._requests
+
+    def _forget(self) -> None:
+        if self._requests:
+            self._requests.close()
+        if self._process:
+            self._process.wait()
+        self._requests = self._process = None
+
+
+class LaunchError(Exception):
+    """A step of the plan failed in the shim or in the container's first process."""
+
+    def __init__(self, failure: StepFailure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+
+
+def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    package_parent = os.path.dirname(os.path.dirname(labkit.__file__))
+    # -I and -S keep site-packages and the environment out of the interpreter: less to load, and
+    # less for every fork to copy.
+    program = (
+        f"import sys; sys.path.insert(0, {package_parent!r}); "
+        f"from labkit.runtime import spawner; spawner.main({theirs.fileno()})"
+    )
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-SI", "-c", program],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    return process, ours

@@ -1,0 +1,139 @@
+"""The operations a plan is made of: each is data, can say what it calls, and can be executed.
+
+    >>> Mount("proc", "/proc", "proc", MS_NOSUID).call()
+    'mount("proc", "/proc", "proc", MS_NOSUID, "")'
+
+An operation is a `NamedTuple` of plain values: it is compared and printed like any value, and sent
+to the spawner as its name and its fields (`encode`, `decode`).  `execute` makes the calls in the
+process it runs in; a failure is the `OSError` of the call that failed.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from labkit.runtime.operations.cgroup import EnterCgroup, MakeCgroup, WriteCgroupFile
+from labkit.runtime.operations.context import Context
+from labkit.runtime.operations.filesystem import (
+    Bind,
+    DetachOldRoot,
+    EnterDirectory,
+    HidePath,
+    MakeDevice,
+    MakeDirectory,
+    MakePathReadOnly,
+    MakeSymlink,
+    Mount,
+    PivotRoot,
+)
+from labkit.runtime.operations.identity import (
+    JoinSessionKeyring,
+    LimitCapabilities,
+    LoadSeccomp,
+    LookUpUser,
+    SetCapabilities,
+    SwitchUser,
+)
+from labkit.runtime.operations.process import (
+    BringUpLoopback,
+    Clone,
+    CloseDescriptorsOnExec,
+    ConnectStdio,
+    DieWithShim,
+    Exec,
+    SetHostname,
+    Unshare,
+)
+
+__all__ = [
+    "KINDS",
+    "Bind",
+    "BringUpLoopback",
+    "Clone",
+    "CloseDescriptorsOnExec",
+    "ConnectStdio",
+    "Context",
+    "DetachOldRoot",
+    "DieWithShim",
+    "EnterCgroup",
+    "EnterDirectory",
+    "Exec",
+    "HidePath",
+    "JoinSessionKeyring",
+    "LimitCapabilities",
+    "LoadSeccomp",
+    "LookUpUser",
+    "MakeCgroup",
+    "MakeDevice",
+    "MakeDirectory",
+    "MakePathReadOnly",
+    "MakeSymlink",
+    "Mount",
+    "Operation",
+    "PivotRoot",
+    "SetCapabilities",
+    "SetHostname",
+    "SwitchUser",
+    "Unshare",
+    "WriteCgroupFile",
+    "decode",
+    "encode",
+]
+
+
+class Operation(Protocol):
+    """One step of starting a container."""
+
+    def call(self) -> str:
+        """The system call with its arguments, as a C programmer would write it."""
+        ...
+
+    def execute(self, context: Context) -> None:
+        """Do it to the calling process; OSError when the kernel refuses."""
+        ...
+
+
+KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        MakeCgroup,
+        WriteCgroupFile,
+        EnterCgroup,
+        Clone,
+        Unshare,
+        ConnectStdio,
+        DieWithShim,
+        SetHostname,
+        BringUpLoopback,
+        CloseDescriptorsOnExec,
+        Exec,
+        Mount,
+        Bind,
+        MakeDirectory,
+        MakeDevice,
+        MakeSymlink,
+        MakePathReadOnly,
+        HidePath,
+        PivotRoot,
+        DetachOldRoot,
+        EnterDirectory,
+        JoinSessionKeyring,
+        LookUpUser,
+        LimitCapabilities,
+        SwitchUser,
+        SetCapabilities,
+        LoadSeccomp,
+    )
+}
+
+
+def encode(operations: Sequence[Operation]) -> list[tuple[object, ...]]:
+    """The operations as plain tuples: the kind's name, then its fields."""
+    return [
+        (type(operation).__name__, *cast("tuple[object, ...]", operation))
+        for operation in operations
+    ]
+
+
+def decode(encoded: Sequence[Sequence[object]]) -> list[Operation]:
+    """The operations that `encode` made plain."""
+    return [KINDS[cast(str, name)](*fields) for name, *fields in encoded]

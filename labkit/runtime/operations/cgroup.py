@@ -1,0 +1,56 @@
+"""Operations on control groups: a limit is a number written to a file (cgroups(7))."""
+
+import os
+from typing import NamedTuple
+
+from labkit.runtime.operations.context import Context
+
+
+class MakeCgroup(NamedTuple):
+    """Make a group: a folder in a cgroup file system, which the kernel fills with files."""
+
+    directory: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mkdir("{self.directory}", 0755)'
+
+    def execute(self, context: Context) -> None:
+        """Make the folder; one that is there already is the same group."""
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory, 0o755)
+
+
+class WriteCgroupFile(NamedTuple):
+    """Write a value to a file of a group."""
+
+    path: str
+    value: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("{self.path}", "{self.value}")'
+
+    def execute(self, context: Context) -> None:
+        """Write the value in one write(2), as these files ask for."""
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, self.value.encode())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from None
+        finally:
+            os.close(fd)
+
+
+class EnterCgroup(NamedTuple):
+    """Move the calling process into a group; "0" means the writer (cgroups(7), cgroup.procs)."""
+
+    directory: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("{self.directory}/cgroup.procs", "0")'
+
+    def execute(self, context: Context) -> None:
+        """Move this process; its children will be born in the group."""
+        WriteCgroupFile(f"{self.directory}/cgroup.procs", "0").execute(context)

@@ -1,0 +1,208 @@
+"""Operations on what the container sees as its files: mounts, devices, the root itself.
+
+Everything but the root file system is mounted *after* pivot_root, so that a symbolic link in an
+image (a /proc that points to ../../etc, say) can lead nowhere but into the container's own root.
+`PivotRoot` leaves the working directory at the host's old root: until `DetachOldRoot`, a relative
+path is the host's and an absolute one the container's, and `Bind` uses just that.
+"""
+
+import os
+import stat
+from typing import NamedTuple
+
+from labkit.kernel import mounts
+from labkit.kernel.mounts import flag_names
+from labkit.runtime.operations.context import Context
+
+
+class Mount(NamedTuple):
+    """Attach a file system, making the mount point if it is missing."""
+
+    source: str
+    target: str
+    kind: str
+    flags: int = 0
+    data: str = ""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return (
+            f'mount("{self.source}", "{self.target}", "{self.kind}", '
+            f'{flag_names(self.flags)}, "{self.data}")'
+        )
+
+    def execute(self, context: Context) -> None:
+        """Mount; a missing mount point is made, as an image may lack it."""
+        try:
+            mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
+        except FileNotFoundError:
+            os.makedirs(self.target, 0o755, exist_ok=True)
+            mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
+
+
+class Bind(NamedTuple):
+    """Show a file or folder of the host at a place in the container."""
+
+    source: str
+    target: str
+    flags: int = 0
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        flags = flag_names(mounts.MS_BIND | mounts.MS_REC | self.flags)
+        return f'mount("{self.source}", "{self.target}", "", {flags}, "")'
+
+    def execute(self, context: Context) -> None:
+        """Bind `source`, taken from the host's root: the working directory since `PivotRoot`."""
+        source = self.source.lstrip("/")
+        if not os.path.lexists(self.target):
+            self._make_target(source)
+        mounts.mount(source, self.target, "", mounts.MS_BIND | mounts.MS_REC)
+        if self.flags:
+            # A bind takes its flags only from a second mount(2), which changes the first.
+            mounts.mount("", self.target, "", mounts.MS_REMOUNT | mounts.MS_BIND | self.flags)
+
+    def _make_target(self, source: str) -> None:
+        if stat.S_ISDIR(os.stat(source).st_mode):
+            os.makedirs(self.target, 0o755)
+            return
+        os.makedirs(os.path.dirname(self.target), 0o755, exist_ok=True)
+        os.close(os.open(self.target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+
+class MakeDirectory(NamedTuple):
+    """Make a folder, with the folders above it."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mkdir("{self.path}", 0755)'
+
+    def execute(self, context: Context) -> None:
+        """Make the folder unless it is there."""
+        os.makedirs(self.path, 0o755, exist_ok=True)
+
+
+class MakeDevice(NamedTuple):
+    """Make a character device: a file that is a door to a driver (mknod(2))."""
+
+    path: str
+    major: int
+    minor: int
+    mode: int = 0o666
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mknod("{self.path}", S_IFCHR|{self.mode:04o}, makedev({self.major}, {self.minor}))'
+
+    def execute(self, context: Context) -> None:
+        """Make the device; the umask of this process is 0."""
+        os.mknod(self.path, stat.S_IFCHR | self.mode, os.makedev(self.major, self.minor))
+
+
+class MakeSymlink(NamedTuple):
+    """Make a symbolic link."""
+
+    points_to: str
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'symlink("{self.points_to}", "{self.path}")'
+
+    def execute(self, context: Context) -> None:
+        """Make the link."""
+        os.symlink(self.points_to, self.path)
+
+
+class HidePath(NamedTuple):
+    """Cover a path so that nothing of it can be read: a folder by an empty one, a file by null."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mount("/dev/null" or "tmpfs", "{self.path}", …)'
+
+    def execute(self, context: Context) -> None:
+        """Cover the path; one this kernel does not have needs no cover."""
+        try:
+            mounts.mount("/dev/null", self.path, "", mounts.MS_BIND)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            # "A file cannot cover a folder" is how the kernel says that it is a folder.
+            mounts.mount("tmpfs", self.path, "tmpfs", mounts.MS_RDONLY, "nr_blocks=1,nr_inodes=1")
+
+
+class MakePathReadOnly(NamedTuple):
+    """Make a path and what is below it read-only, by a bind mount onto itself."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mount("{self.path}", "{self.path}", "", MS_BIND|MS_REC|MS_RDONLY, "")'
+
+    def execute(self, context: Context) -> None:
+        """Bind the path onto itself and take away writing; what is missing needs nothing."""
+        try:
+            mounts.mount(self.path, self.path, "", mounts.MS_BIND | mounts.MS_REC)
+        except FileNotFoundError:
+            return
+        kept = os.statvfs(self.path).f_flag & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
+        # The ST_ bits of statvfs(3) have the values of the MS_ bits of mount(2).
+        flags = mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_RDONLY | kept
+        mounts.mount("", self.path, "", flags)
+
+
+class PivotRoot(NamedTuple):
+    """Make a mounted tree this process's root; the host's root stays below it until detached."""
+
+    new_root: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'chdir("{self.new_root}"); pivot_root(".", ".")'
+
+    def execute(self, context: Context) -> None:
+        """Swap the roots.  The old one is stacked on the new, and is the working directory."""
+        old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.chdir(self.new_root)
+            mounts.pivot_root(".", ".")
+            os.fchdir(old_root)
+        finally:
+            os.close(old_root)
+
+
+class DetachOldRoot(NamedTuple):
+    """Take the host's root out of this mount namespace: from here its files cannot be named."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return 'umount2(".", MNT_DETACH); chdir("/")'
+
+    def execute(self, context: Context) -> None:
+        """Detach the old root, which is the working directory, and leave it."""
+        mounts.unmount(".", mounts.MNT_DETACH)
+        os.chdir("/")
+
+
+class EnterDirectory(NamedTuple):
+    """Make the working directory if it is missing, and go there."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'chdir("{self.path}")'
+
+    def execute(self, context: Context) -> None:
+        """Change the working directory."""
+        try:
+            os.chdir(self.path)
+        except FileNotFoundError:
+            os.makedirs(self.path, 0o755)
+            os.chdir(self.path)

@@ -1,0 +1,139 @@
+"""Operations on who the container's process is and what it may do."""
+
+import errno
+import os
+from typing import NamedTuple
+
+from labkit.kernel import capabilities, keyrings, seccomp
+from labkit.runtime.operations.context import Context
+
+
+class JoinSessionKeyring(NamedTuple):
+    """Leave the host's session keyring for an empty one: keys are not in any namespace."""
+
+    name: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'keyctl(KEYCTL_JOIN_SESSION_KEYRING, "{self.name}")'
+
+    def execute(self, context: Context) -> None:
+        """Join a new keyring; a kernel without keys has none to share, a full quota shares none."""
+        try:
+            keyrings.join_session_keyring(self.name)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EDQUOT):
+                raise
+
+
+class LookUpUser(NamedTuple):
+    """Turn `user[:group]`, names or numbers, into numbers by the container's own /etc files.
+
+    It runs inside the new root, where no link can lead the look-up to the host's files.
+    """
+
+    user: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return 'read("/etc/passwd"); read("/etc/group")'
+
+    def execute(self, context: Context) -> None:
+        """Set uid, gid and groups of the context, and HOME unless the environment has one."""
+        user, _, group = self.user.partition(":")
+        name, context.uid, context.gid, home = _find_user(user or "0")
+        if group:
+            context.gid = _find_group(group)
+        else:
+            context.groups = [
+                int(fields[2])
+                for fields in _records("/etc/group", 4)
+                if name in fields[3].split(",")
+            ]
+        context.environment.setdefault("HOME", home)
+
+
+def _find_user(wanted: str) -> tuple[str, int, int, str]:
+    for fields in _records("/etc/passwd", 7):
+        if wanted in (fields[0], fields[2]):
+            return fields[0], int(fields[2]), int(fields[3]), fields[5] or "/"
+    if wanted.isdecimal():
+        return "", int(wanted), 0, "/"
+    raise OSError(errno.ENOENT, f"unable to find user {wanted}: no matching entries in passwd file")
+
+
+def _find_group(wanted: str) -> int:
+    for fields in _records("/etc/group", 4):
+        if wanted in (fields[0], fields[2]):
+            return int(fields[2])
+    if wanted.isdecimal():
+        return int(wanted)
+    raise OSError(errno.ENOENT, f"unable to find group {wanted}: no matching entries in group file")
+
+
+def _records(path: str, field_count: int) -> list[list[str]]:
+    """The lines of a passwd(5) or group(5) file that have enough fields and a numeric id."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").split(":") for line in file]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [fields for fields in lines if len(fields) >= field_count and fields[2].isdecimal()]
+
+
+class LimitCapabilities(NamedTuple):
+    """Take every other capability out of the bounding set: no later exec can gain one."""
+
+    keep_mask: int
+    last: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f"prctl(PR_CAPBSET_DROP, …) for all but 0x{self.keep_mask:x}"
+
+    def execute(self, context: Context) -> None:
+        """Drop them one by one, as the kernel offers it."""
+        capabilities.drop_from_bounding_set(self.keep_mask, self.last)
+
+
+class SwitchUser(NamedTuple):
+    """Become the container's user; the kernel takes the capabilities of anyone but root."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "setgroups(…); setresgid(…); setresuid(…)"
+
+    def execute(self, context: Context) -> None:
+        """Groups first: once the user is not root they cannot be changed."""
+        os.setgroups(context.groups)
+        os.setresgid(context.gid, context.gid, context.gid)
+        os.setresuid(context.uid, context.uid, context.uid)
+
+
+class SetCapabilities(NamedTuple):
+    """Give up, of the capabilities root has now, all but these."""
+
+    keep_mask: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f"capset(permitted = effective = 0x{self.keep_mask:x}, inheritable = 0)"
+
+    def execute(self, context: Context) -> None:
+        """Set the sets; a user other than root has none, as in Docker."""
+        capabilities.set_capabilities(self.keep_mask if context.uid == 0 else 0)
+
+
+class LoadSeccomp(NamedTuple):
+    """Filter every system call from here on by a BPF program."""
+
+    program: bytes
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        count = len(self.program) // seccomp.INSTRUCTION_SIZE
+        return f"seccomp(SECCOMP_SET_MODE_FILTER, 0, {{{count} instructions}})"
+
+    def execute(self, context: Context) -> None:
+        """Load the filter; it needs CAP_SYS_ADMIN, so it comes before that is given up."""
+        seccomp.load(self.program)

@@ -1,0 +1,155 @@
+"""Operations on the process itself: its namespaces, its descriptors, and the final exec."""
+
+import errno
+import os
+import signal
+from typing import NamedTuple
+
+from labkit.kernel import loopback, namespaces, processes
+from labkit.runtime.operations.context import Context
+
+
+class Clone(NamedTuple):
+    """Make the container's first process.  The shim does it: here the plan changes processes."""
+
+    flags: int
+    cgroup_directory: str = ""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        names = [name for flag, name in namespaces.FLAG_NAMES.items() if self.flags & flag]
+        if self.cgroup_directory:
+            names.append("CLONE_INTO_CGROUP")
+        names.append("CLONE_PIDFD")
+        where = f', cgroup: "{self.cgroup_directory}"' if self.cgroup_directory else ""
+        return f"clone3({{flags: {'|'.join(names)}{where}}})"
+
+    def execute(self, context: Context) -> None:
+        """Return in a new process; see `labkit.runtime.shim` for the side of the parent."""
+        raise NotImplementedError("the shim clones, for it must know the process id")
+
+    def clone(self) -> tuple[int, int]:
+        """(pid, pidfd) in the shim, (0, -1) in the new process."""
+        if not self.cgroup_directory:
+            return processes.clone(self.flags)
+        cgroup_fd = os.open(self.cgroup_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return processes.clone(self.flags, cgroup_fd)
+        finally:
+            os.close(cgroup_fd)
+
+
+class Unshare(NamedTuple):
+    """Give this process a namespace of its own."""
+
+    flag: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f"unshare({namespaces.FLAG_NAMES[self.flag]})"
+
+    def execute(self, context: Context) -> None:
+        """Leave the shared namespace for a new one."""
+        namespaces.unshare(self.flag)
+
+
+class ConnectStdio(NamedTuple):
+    """Start a session, and make the shim's pipes this process's stdin, stdout and stderr."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "setsid(); dup2(stdin, 0); dup2(stdout, 1); dup2(stderr, 2)"
+
+    def execute(self, context: Context) -> None:
+        """The pipes are above 2, so that none is overwritten before it is used."""
+        os.setsid()
+        os.umask(0)
+        # The interpreter ignores these two, and what is ignored stays ignored across an exec.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        for number, fd in enumerate(context.stdio):
+            os.dup2(fd, number, inheritable=True)
+
+
+class DieWithShim(NamedTuple):
+    """Be killed if the shim is: without it nobody would read the output or the exit status.
+
+    Changing the user clears this setting (prctl(2)), so it comes after.
+    """
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "prctl(PR_SET_PDEATHSIG, SIGKILL)"
+
+    def execute(self, context: Context) -> None:
+        """Ask for the signal."""
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class SetHostname(NamedTuple):
+    """Set the host name this UTS namespace shows."""
+
+    name: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'sethostname("{self.name}", {len(self.name)})'
+
+    def execute(self, context: Context) -> None:
+        """Set it."""
+        namespaces.set_hostname(self.name)
+
+
+class BringUpLoopback(NamedTuple):
+    """Switch on `lo`, the one interface a new network namespace has."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return 'ioctl(socket, SIOCSIFFLAGS, {"lo", IFF_UP|IFF_RUNNING})'
+
+    def execute(self, context: Context) -> None:
+        """Switch it on."""
+        loopback.bring_up()
+
+
+class CloseDescriptorsOnExec(NamedTuple):
+    """Let no open file of labkit's into the container."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "close_range(3, ~0U, CLOSE_RANGE_CLOEXEC)"
+
+    def execute(self, context: Context) -> None:
+        """Mark them; the report to the shim is closed by the exec as well."""
+        processes.close_on_exec_from(3)
+
+
+class Exec(NamedTuple):
+    """Become the container's own program: everything before stays as it was arranged."""
+
+    command: tuple[str, ...]
+    """The argument vector; the first is a path, or a name to be found in the container's PATH."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        quoted = ", ".join(f'"{word}"' for word in self.command)
+        return f'execve("{self.command[0]}", [{quoted}], environment)'
+
+    def execute(self, context: Context) -> None:
+        """Replace this program; returns only by OSError: ENOENT (not found), EACCES, ENOEXEC…"""
+        name = self.command[0]
+        if "/" in name:
+            os.execve(name, self.command, context.environment)
+        refused: OSError | None = None
+        for folder in context.environment.get("PATH", os.defpath).split(":"):
+            path = f"{folder or '.'}/{name}"
+            try:
+                os.execve(path, self.command, context.environment)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError as error:
+                # As execvp(3): a file that may not be executed is remembered, not the end.
+                refused = error if os.path.isfile(path) else refused
+        if refused:
+            raise refused
+        raise OSError(errno.ENOENT, "executable file not found in $PATH", name)

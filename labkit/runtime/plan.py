@@ -1,0 +1,213 @@
+"""The plan of a container: the list of operations that make it, each with its name and its reason.
+
+Planning is pure.  It opens nothing, needs no root, and gives equal plans for equal specifications;
+so a plan can be explained (`--explain`), tested as data, and run with a step left out
+(`--without`).  The order is the design:
+
+1. *host*, in the shim: the cgroups and their limits, so that the process is limited from its birth;
+2. *clone*: the container's first process;
+3. *child*, in that process: its namespaces, the root file system and pivot_root, then everything
+   mounted inside the new root, then giving up power piece by piece, and last the exec.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from labkit.errors import InvalidParameterError
+from labkit.kernel import capabilities, namespaces
+from labkit.runtime import operations as op
+from labkit.runtime import plan_root
+from labkit.runtime.spec import ContainerSpec
+from labkit.runtime.step import Step
+
+
+class Plan(NamedTuple):
+    """The steps of one start, by the process that runs them."""
+
+    host: tuple[Step, ...]
+    clone: Step
+    child: tuple[Step, ...]
+
+    def steps(self) -> list[tuple[str, Step]]:
+        """Every step in order, with its phase."""
+        return [
+            *(("host", step) for step in self.host),
+            ("clone", self.clone),
+            *(("child", step) for step in self.child),
+        ]
+
+
+INDISPENSABLE = {
+    "clone": "without it there is no process to be the container",
+    "namespace.mount": "without it pivot_root would change the root of the host itself; "
+    "leave out pivot_root instead",
+    "mount.private": "without it the container's mounts would appear on the host and stay there",
+    "stdio": "without it nobody could see what the container does",
+    "descriptors": "without it labkit's own open files would be open to the container",
+    "die_with_shim": "without it a container could run on with nobody to watch it",
+    "exec": "without it the container's program would not run",
+}
+"""Steps that cannot be left out, with the reason told to who tries."""
+
+
+def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
+    """The plan for a container, leaving out the steps whose names or groups are in `without`.
+
+    InvalidParameterError if a name in `without` is of no step, or of an indispensable one.
+    """
+    host, clone, child = list(_host(spec)), _clone(spec), list(_child(spec))
+    _check(without, [*host, clone, *child])
+    if _is_left_out(clone, without):
+        flags = clone.operation.flags if isinstance(clone.operation, op.Clone) else 0
+        remaining = op.Clone(flags & ~namespaces.CLONE_NEWPID, spec.cgroup_clone_into)
+        clone = Step(
+            "clone", "the container's first process, in the host's PID namespace", remaining
+        )
+    if "cgroup" in without and isinstance(clone.operation, op.Clone):
+        clone = clone._replace(operation=clone.operation._replace(cgroup_directory=""))
+    return Plan(_kept(host, without), clone, _kept(child, without))
+
+
+def _kept(steps: Iterable[Step], without: Sequence[str]) -> tuple[Step, ...]:
+    return tuple(step for step in steps if not _is_left_out(step, without))
+
+
+def _is_left_out(step: Step, without: Sequence[str]) -> bool:
+    return any(step.belongs_to(name) for name in without)
+
+
+def _check(without: Sequence[str], steps: Sequence[Step]) -> None:
+    for name in without:
+        taken = [step for step in steps if step.belongs_to(name)]
+        if not taken:
+            known = sorted({step.name for step in steps} - INDISPENSABLE.keys())
+            raise InvalidParameterError(
+                f"--without {name}: the plan of this container has no such step; "
+                f"it has {', '.join(known)}"
+            )
+        for step in taken:
+            if step.name in INDISPENSABLE:
+                raise InvalidParameterError(
+                    f"--without {name}: {step.name} cannot be left out: {INDISPENSABLE[step.name]}"
+                )
+
+
+def _host(spec: ContainerSpec) -> Iterator[Step]:
+    made: set[str] = set()
+    shared = len({part.directory for part in spec.cgroup_parts}) < len(spec.cgroup_parts)
+    for part in spec.cgroup_parts:
+        name = f"cgroup.{part.controller}"
+        if part.directory not in made:
+            made.add(part.directory)
+            yield Step(
+                "cgroup.directory" if shared else name,
+                f"the container's own group; its name is the container's id ({part.controller})",
+                op.MakeCgroup(part.directory),
+            )
+        for file, value in part.files:
+            why = f"a limit is a number in a file of the {part.controller} controller"
+            yield Step(name, why, op.WriteCgroupFile(f"{part.directory}/{file}", value))
+
+
+def _clone(spec: ContainerSpec) -> Step:
+    return Step(
+        "namespace.pid",
+        "the new process is number 1 inside; it sees no process of the host",
+        op.Clone(namespaces.CLONE_NEWPID, spec.cgroup_clone_into),
+    )
+
+
+def _child(spec: ContainerSpec) -> Iterator[Step]:
+    yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield from _enter_cgroups(spec)
+    yield from _namespaces(spec)
+    yield Step(
+        "keyring",
+        "the kernel's keys are in no namespace: a new, empty ring keeps the host's out of reach",
+        op.JoinSessionKeyring(spec.container_id),
+    )
+    yield from plan_root.steps(spec)
+    yield from _identity(spec)
+    yield Step(
+        "die_with_shim",
+        "if the shim is killed nobody reads the output: the container ends with it",
+        op.DieWithShim(),
+    )
+    yield Step(
+        "descriptors",
+        "no open file of the engine may be open in the container",
+        op.CloseDescriptorsOnExec(),
+    )
+    yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
+
+
+def _enter_cgroups(spec: ContainerSpec) -> Iterator[Step]:
+    controllers = {part.directory: part.controller for part in spec.cgroup_parts}
+    for directory in spec.cgroup_join:
+        controller = controllers[directory]
+        yield Step(
+            f"cgroup.{controller}",
+            f"from here on the {controller} controller counts and limits this process",
+            op.EnterCgroup(directory),
+        )
+
+
+def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
+    yield Step(
+        "namespace.mount",
+        "mounts made from here on are this process's alone",
+        op.Unshare(namespaces.CLONE_NEWNS),
+    )
+    yield Step("namespace.uts", "a host name of its own", op.Unshare(namespaces.CLONE_NEWUTS))
+    yield Step(
+        "namespace.ipc",
+        "its own shared memory, semaphores and message queues",
+        op.Unshare(namespaces.CLONE_NEWIPC),
+    )
+    if not spec.host_network:
+        yield Step(
+            "namespace.network",
+            "its own interfaces, addresses, routes and ports",
+            op.Unshare(namespaces.CLONE_NEWNET),
+        )
+    yield Step(
+        "namespace.cgroup",
+        "its own group looks like the root of all groups",
+        op.Unshare(namespaces.CLONE_NEWCGROUP),
+    )
+    yield Step("hostname", "the default is the container's short id", op.SetHostname(spec.hostname))
+    if not spec.host_network:
+        yield Step(
+            "network.loopback",
+            "a new network namespace has one interface, and it is off",
+            op.BringUpLoopback(),
+        )
+
+
+def _identity(spec: ContainerSpec) -> Iterator[Step]:
+    keep = capabilities.mask(spec.capabilities)
+    yield Step(
+        "user",
+        "names and numbers come from the container's own /etc/passwd and /etc/group",
+        op.LookUpUser(spec.user),
+    )
+    yield Step(
+        "working_directory", "where the program starts", op.EnterDirectory(spec.working_directory)
+    )
+    if spec.seccomp_program:
+        yield Step(
+            "seccomp",
+            "calls that no ordinary program needs are refused by a filter",
+            op.LoadSeccomp(spec.seccomp_program),
+        )
+    yield Step(
+        "capabilities.bounding",
+        "root is cut into pieces: these can never be gained again, not even by a setuid program",
+        op.LimitCapabilities(keep, spec.last_capability),
+    )
+    yield Step("user", "become the container's user", op.SwitchUser())
+    yield Step(
+        "capabilities.effective",
+        "what is left of root's power inside the container",
+        op.SetCapabilities(keep),
+    )

@@ -1,0 +1,166 @@
+"""The part of the plan that makes the container's root file system.
+
+The layers of the image and the writable layer are united by overlayfs, the union becomes the root,
+and what a program expects of a Linux system (/proc, /dev, /sys and the files labkit writes) is
+mounted inside.  At last everything of the host is detached, and some of the kernel's files are
+hidden or made read-only.
+"""
+
+from collections.abc import Iterator
+
+from labkit.kernel.mounts import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_RELATIME,
+    MS_REMOUNT,
+    MS_STRICTATIME,
+)
+from labkit.runtime import operations as op
+from labkit.runtime.spec import MASKED_PATHS, READ_ONLY_PATHS, ContainerSpec
+from labkit.runtime.step import Step
+
+SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
+_SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
+
+_DEVICES = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
+_DEVICE_LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/proc/kcore", "/dev/core"),
+    ("pts/ptmx", "/dev/ptmx"),
+)
+
+
+def steps(spec: ContainerSpec) -> Iterator[Step]:
+    """Every step from the private mount table to the last covered path."""
+    yield from _root(spec)
+    yield from _kernel_file_systems(spec)
+    yield from _devices(spec)
+    for bind in spec.binds:
+        flags = MS_RDONLY if bind.read_only else 0
+        yield Step(bind.name, bind.why, op.Bind(bind.source, bind.target, flags))
+    yield Step(
+        "pivot_root.detach",
+        "the host's root leaves this mount namespace: nothing inside can name it any more",
+        op.DetachOldRoot(),
+    )
+    yield from _protection(spec)
+
+
+def _root(spec: ContainerSpec) -> Iterator[Step]:
+    yield Step(
+        "mount.private",
+        "what is mounted here must not appear on the host",
+        op.Mount("", "/", "", MS_REC | MS_PRIVATE),
+    )
+    yield Step(
+        "mount.root",
+        "the image's read-only layers and one writable layer, united; changes are copied up",
+        op.Mount("overlay", spec.root_mount, "overlay", 0, overlay_options(spec)),
+    )
+    yield Step(
+        "pivot_root",
+        "the union becomes the root of every path",
+        op.PivotRoot(spec.root_mount),
+    )
+
+
+def overlay_options(spec: ContainerSpec) -> str:
+    """The options of overlayfs (kernel documentation, filesystems/overlayfs)."""
+    lower = ":".join(spec.layers)
+    return f"lowerdir={lower},upperdir={spec.upper},workdir={spec.work}"
+
+
+def _kernel_file_systems(spec: ContainerSpec) -> Iterator[Step]:
+    yield Step(
+        "mount.proc",
+        "ps and top read it; it shows the processes of this PID namespace",
+        op.Mount("proc", "/proc", "proc", _SAFE),
+    )
+    yield Step(
+        "mount.sys",
+        "the kernel's devices and settings, to read",
+        op.Mount("sysfs", "/sys", "sysfs", _SAFE | MS_RDONLY),
+    )
+    if spec.cgroup_mounts:
+        yield from _cgroup_file_systems(spec)
+
+
+def _cgroup_file_systems(spec: ContainerSpec) -> Iterator[Step]:
+    name, base = "mount.cgroup", "/sys/fs/cgroup"
+    why = "the container can read its own limits"
+    if any(mount.name for mount in spec.cgroup_mounts):
+        yield Step(name, why, op.Mount("tmpfs", base, "tmpfs", _SAFE, "mode=755"))
+    for mount in spec.cgroup_mounts:
+        target = f"{base}/{mount.name}".rstrip("/")
+        flags = _SAFE | MS_RDONLY | MS_RELATIME
+        yield Step(name, why, op.Mount("cgroup", target, mount.kind, flags, mount.options))
+    if any(mount.name for mount in spec.cgroup_mounts):
+        flags = _SAFE | MS_RDONLY | MS_REMOUNT
+        yield Step(name, why, op.Mount("tmpfs", base, "tmpfs", flags, "mode=755"))
+
+
+def _devices(spec: ContainerSpec) -> Iterator[Step]:
+    yield Step(
+        "mount.dev",
+        "a /dev of its own, with the few devices every program expects",
+        op.Mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
+    )
+    for name, major, minor in _DEVICES:
+        yield Step("device", f"/dev/{name}", op.MakeDevice(f"/dev/{name}", major, minor))
+    for points_to, path in _DEVICE_LINKS:
+        yield Step("device", f"{path} as every Linux has it", op.MakeSymlink(points_to, path))
+    yield Step(
+        "mount.devpts",
+        "terminals of its own",
+        op.Mount(
+            "devpts",
+            "/dev/pts",
+            "devpts",
+            MS_NOSUID | MS_NOEXEC,
+            "newinstance,ptmxmode=0666,mode=0620,gid=5",
+        ),
+    )
+    yield Step(
+        "mount.shm",
+        "POSIX shared memory",
+        op.Mount("shm", SHM, "tmpfs", _SAFE, f"mode=1777,size={spec.shm_bytes}"),
+    )
+    yield Step(
+        "mount.mqueue",
+        "POSIX message queues of this IPC namespace",
+        op.Mount("mqueue", "/dev/mqueue", "mqueue", _SAFE),
+    )
+
+
+def _protection(spec: ContainerSpec) -> Iterator[Step]:
+    for path in MASKED_PATHS:
+        yield Step(
+            "masked_paths", "it tells about the host, or lets it be harmed", op.HidePath(path)
+        )
+    for path in READ_ONLY_PATHS:
+        yield Step(
+            "readonly_paths",
+            "writing here would change the whole kernel",
+            op.MakePathReadOnly(path),
+        )
+    if spec.read_only_root:
+        yield Step(
+            "readonly_root",
+            "--read-only: even the writable layer may not be written",
+            op.Mount("", "/", "", MS_REMOUNT | MS_BIND | MS_RDONLY),
+        )

@@ -1,0 +1,109 @@
+"""What the planner is told about one container: plain data, already decided and checked."""
+
+from dataclasses import dataclass, field
+
+DEFAULT_CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
+)
+"""The capabilities Docker leaves to a container's root user."""
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+"""What Docker covers: these files tell about the host, or let it be harmed."""
+
+READ_ONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+"""What Docker lets a container read but not write: these change the whole kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupPart:
+    """One controller's share of the container's limits (`labkit.cgroups` computes it)."""
+
+    controller: str
+    directory: str
+    files: tuple[tuple[str, str], ...] = ()
+    """File names and values, in the order to write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupMount:
+    """A cgroup file system to show inside the container, below /sys/fs/cgroup."""
+
+    name: str
+    """The folder's name (`memory`, `cpu,cpuacct`), or empty for cgroup v2's single tree."""
+    kind: str
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A file or folder of the host shown in the container; `name` is its step's name."""
+
+    name: str
+    why: str
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything the plan of a container depends on."""
+
+    container_id: str
+    command: tuple[str, ...]
+    hostname: str
+    layers: tuple[str, ...]
+    """The image's unpacked layers, topmost first."""
+    upper: str
+    """The writable layer."""
+    work: str
+    """overlayfs's own scratch folder, on the file system of `upper`."""
+    root_mount: str
+    """An empty folder of the host on which the root file system is mounted, in private."""
+    user: str = ""
+    working_directory: str = "/"
+    host_network: bool = False
+    read_only_root: bool = False
+    shm_bytes: int = 64 * 1024 * 1024
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    seccomp_program: bytes = b""
+    cgroup_parts: tuple[CgroupPart, ...] = ()
+    cgroup_join: tuple[str, ...] = ()
+    """Groups the process enters by itself (cgroup v1)."""
+    cgroup_clone_into: str = ""
+    """The group the process is born in (cgroup v2)."""
+    cgroup_mounts: tuple[CgroupMount, ...] = ()
+    binds: tuple[BindMount, ...] = field(default=())
+    last_capability: int = 40
