@@ -6,7 +6,7 @@ from labkit.errors import InvalidParameterError
 
 
 def parse_signal(text: str) -> int:
-    """The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; InvalidParameterError if there is none."""
+    """The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; InvalidParameterError if none is."""
     word = text.strip().upper().removeprefix("SIG")
     if word.isdecimal() and 0 < int(word) <= signal.SIGRTMAX:
         return int(word)

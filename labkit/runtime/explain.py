@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.plan import Plan
 
-Row = dict[str, object]
+Rows = list[dict[str, object]]
 
 _CAUSES = (
     ("exec", errno.ENOENT, "the image has no such program, or its interpreter is missing"),
@@ -42,9 +42,9 @@ def usual_cause(step_name: str, number: int) -> str:
     return ""
 
 
-def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> list[Row]:
+def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> Rows:
     """The steps of a plan as they went."""
-    result: list[Row] = []
+    result: Rows = []
     for index, (phase, step) in enumerate(plan.steps()):
         failed = failure is not None and failure.step_index == index
         result.append(

@@ -24,7 +24,6 @@ from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.log import timestamp
 from labkit.runtime.streams import Streams
 
-
 SOCKET_NAME = "shim.sock"
 
 

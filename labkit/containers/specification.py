@@ -1,0 +1,167 @@
+"""From what was asked to what will be done: a record and an image become a specification."""
+
+import os
+from collections.abc import Sequence
+
+from labkit.cgroups import Layout, Limits, Placement
+from labkit.containers.model import Container, ContainerConfig, HostConfig
+from labkit.errors import InvalidParameterError
+from labkit.images import Image
+from labkit.kernel import seccomp_profile
+from labkit.kernel.capabilities import last_capability
+from labkit.runtime.spec import (
+    DEFAULT_CAPABILITIES,
+    BindMount,
+    CgroupMount,
+    CgroupPart,
+    ContainerSpec,
+)
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INIT_PROGRAM = "/usr/bin/tini-static"
+INIT_TARGET = "/dev/init"
+
+_LOCALHOST = (
+    "127.0.0.1\tlocalhost\n"
+    "::1\tlocalhost ip6-localhost ip6-loopback\n"
+    "fe00::\tip6-localnet\n"
+    "ff00::\tip6-mcastprefix\n"
+    "ff02::1\tip6-allnodes\n"
+    "ff02::2\tip6-allrouters\n"
+)
+
+_ETC_FILES = {
+    "hostname": "the host name, for programs that read it from a file",
+    "hosts": "the names this container knows without asking",
+    "resolv.conf": "where names are asked for, as on the host",
+}
+
+
+def merge_command(config: ContainerConfig, image: Image) -> list[str]:
+    """The argument vector: the request's entrypoint and command over the image's.
+
+    A new entrypoint drops the image's command; an empty one (`--entrypoint ""`) drops the image's
+    entrypoint (Docker's rule).
+    """
+    entrypoint, command = _words(config.entrypoint), _words(config.cmd)
+    if entrypoint is None:
+        entrypoint = image.config.entrypoint or []
+        if not command:
+            command = image.config.cmd or []
+    elif entrypoint == [""]:
+        entrypoint = []
+    words = [*entrypoint, *(command or [])]
+    if not words or not words[0]:
+        raise InvalidParameterError(
+            "no command specified: the image has neither CMD nor ENTRYPOINT, so say what to run"
+        )
+    return words
+
+
+def _words(value: list[str] | str | None) -> list[str] | None:
+    return [value] if isinstance(value, str) else value
+
+
+def limits_of(host: HostConfig) -> Limits:
+    """The limits in a host configuration."""
+    return Limits(
+        cpu_shares=host.cpu_shares,
+        nano_cpus=host.nano_cpus,
+        cpuset_cpus=host.cpuset_cpus,
+        memory_bytes=host.memory,
+        memory_swap_bytes=host.memory_swap,
+        pids=host.pids_limit or 0,
+    )
+
+
+def merge_environment(container: Container, image: Image) -> list[str]:
+    """`NAME=value` words: the engine's, the image's, the request's; the last of a name counts."""
+    merged = {"PATH": DEFAULT_PATH, "HOSTNAME": container.config.hostname}
+    for word in [*(image.config.env or []), *(container.config.env or [])]:
+        name, equals, value = word.partition("=")
+        if equals:
+            merged[name] = value
+        else:
+            merged.pop(name, None)
+    return [f"{name}={value}" for name, value in merged.items()]
+
+
+def etc_files(container: Container) -> dict[str, str]:
+    """The contents of the files bound into the container's /etc."""
+    hostname = container.config.hostname
+    is_host = container.host_config.network_mode == "host"
+    return {
+        "hostname": f"{hostname}\n",
+        "hosts": (_read("/etc/hosts") if is_host else "") or f"{_LOCALHOST}127.0.1.1\t{hostname}\n",
+        "resolv.conf": _read("/etc/resolv.conf"),
+    }
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def build_spec(
+    container: Container, image: Image, folder: str, layout: Layout, placement: Placement
+) -> ContainerSpec:
+    """Everything the planner needs to know; reads nothing of the container's own."""
+    config, host = container.config, container.host_config
+    command = container.command
+    binds = [
+        BindMount(f"mount.{name}", why, f"{folder}/{name}", f"/etc/{name}")
+        for name, why in _ETC_FILES.items()
+    ]
+    if host.init:
+        why = "--init: a first process that passes signals on and reaps what is left to it"
+        binds.append(BindMount("mount.init", why, INIT_PROGRAM, INIT_TARGET, read_only=True))
+        command = [INIT_TARGET, "--", *command]
+    return ContainerSpec(
+        container_id=container.id,
+        command=tuple(command),
+        hostname=config.hostname,
+        layers=tuple(image.layer_directories()),
+        upper=f"{folder}/upper",
+        work=f"{folder}/work",
+        root_mount=f"{folder}/merged",
+        user=config.user or image.config.user,
+        working_directory=config.working_dir or image.config.working_dir or "/",
+        host_network=host.network_mode == "host",
+        read_only_root=host.readonly_rootfs,
+        seccomp_program=seccomp_profile.compile_filter(DEFAULT_CAPABILITIES),
+        cgroup_parts=tuple(CgroupPart(*group) for group in placement.groups),
+        cgroup_join=placement.join,
+        cgroup_clone_into=placement.clone_into,
+        cgroup_mounts=tuple(CgroupMount(*mount) for mount in layout.container_mounts()),
+        binds=tuple(binds),
+        last_capability=last_capability(),
+    )
+
+
+def check_init(host: HostConfig) -> None:
+    """InvalidParameterError if --init is asked for and the machine has no init program."""
+    if host.init and not os.access(INIT_PROGRAM, os.X_OK):
+        raise InvalidParameterError(
+            f"--init needs {INIT_PROGRAM}, which is not there: install the package tini"
+        )
+
+
+def check_network(mode: str) -> str:
+    """The network mode to record; InvalidParameterError for one this engine does not have."""
+    known = {"": "none", "default": "none", "none": "none", "host": "host"}
+    if mode not in known:
+        raise InvalidParameterError(
+            f"network {mode} not found: labkit has the networks none and host"
+        )
+    return known[mode]
+
+
+def without_warnings(without: Sequence[str]) -> list[str]:
+    """A loud word for each step that is left out on purpose."""
+    return [
+        f"This container runs WITHOUT {name}: it is an experiment, not isolated as it should be."
+        for name in without
+    ]

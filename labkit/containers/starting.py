@@ -1,0 +1,95 @@
+"""Starting a container: compute the plan, have it run, and say clearly what failed if it did."""
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from labkit.cgroups import Placement
+from labkit.containers import specification
+from labkit.containers.entry import Entry
+from labkit.containers.model import Container
+from labkit.errors import StartError
+from labkit.runtime import explain, operations
+from labkit.runtime import plan as planning
+from labkit.runtime.launch import LaunchError, StepFailure
+from labkit.runtime.plan import Plan
+from labkit.runtime.shim import Request
+
+if TYPE_CHECKING:
+    from labkit.containers.engine import Engine
+
+COMMAND_CANNOT_BE_INVOKED = 126
+COMMAND_NOT_FOUND = 127
+
+
+def make_plan(engine: "Engine", container: Container) -> tuple[Plan, Placement]:
+    """The plan for a container as it stands, and where its cgroups are."""
+    image = engine.images.resolve(container.image_id)
+    limits = specification.limits_of(container.host_config)
+    placement = engine.layout.place(container.id, limits)
+    folder = engine.records.folder(container.id)
+    spec = specification.build_spec(container, image, folder, engine.layout, placement)
+    return planning.compute(spec, container.without), placement
+
+
+def start(engine: "Engine", entry: Entry) -> None:
+    """Start the container; its lock is held.  StartError says which step failed and why."""
+    container = entry.container
+    plan, placement = make_plan(engine, container)
+    request = _make_request(engine, entry, plan, placement)
+    engine.records.forget_exit(container.id)
+    try:
+        shim, started = engine.spawner.launch(
+            request, [connection for connection, _ in entry.pending_clients]
+        )
+    except LaunchError as error:
+        rows = explain.rows(plan, error.failure.durations_ns, error.failure)
+        engine.records.write_steps(container.id, rows)
+        raise _start_error(plan, error.failure) from None
+    entry.drop_pending_clients()
+    entry.started(shim, started)
+    engine.records.save(container)
+    engine.records.write_steps(container.id, explain.rows(plan, started.durations_ns))
+    engine.monitor.watch(shim, lambda status: engine.ended(entry, status))
+
+
+def _make_request(engine: "Engine", entry: Entry, plan: Plan, placement: Placement) -> Request:
+    container = entry.container
+    image = engine.images.resolve(container.image_id)
+    return Request(
+        host=operations.encode([step.operation for step in plan.host]),
+        clone=operations.encode([plan.clone.operation])[0],
+        child=operations.encode([step.operation for step in plan.child]),
+        environment=specification.merge_environment(container, image),
+        log_path=engine.records.log_path(container.id),
+        exit_path=engine.records.exit_path(container.id),
+        run_folder=engine.paths.container_run(container.id),
+        cgroup_directories=list(dict.fromkeys(group.directory for group in placement.groups)),
+        oom_counter=placement.oom_counter,
+        open_stdin=container.config.open_stdin,
+        stdin_once=container.config.stdin_once,
+        attached=[options for _, options in entry.pending_clients],
+    )
+
+
+def _start_error(plan: Plan, failure: StepFailure) -> StartError:
+    _, step = plan.steps()[failure.step_index]
+    exit_code = 125
+    if step.name == "exec":
+        not_found = failure.errno in (errno.ENOENT, errno.ENOTDIR)
+        exit_code = COMMAND_NOT_FOUND if not_found else COMMAND_CANNOT_BE_INVOKED
+    cause = explain.usual_cause(step.name, failure.errno)
+    message = f"cannot start the container: step {step.name} failed: {failure.text}"
+    return StartError(
+        f"{message} ({cause})" if cause else message, exit_code=exit_code, step=step.name
+    )
+
+
+def remove_run_folder(engine: "Engine", container_id: str) -> None:
+    """Remove what a shim that was killed has left in the run folder."""
+    folder = engine.paths.container_run(container_id)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
