@@ -1,0 +1,82 @@
+# Sourced by the scripts beside it: where things are, how to speak, and how a process that was
+# started is found again.
+# shellcheck shell=bash
+set -euo pipefail
+
+PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+VENV=${LABKIT_VENV:-$PROJECT/.venv}
+STATE=${LABKIT_STATE:-$PROJECT/.lab}
+PYTHON=$VENV/bin/python
+
+export LABKIT_ROOT=${LABKIT_ROOT:-/var/lib/labkit}
+export LABKIT_RUN=${LABKIT_RUN:-/run/labkit}
+CGROUP_PARENT=${LABKIT_CGROUP_PARENT:-labkit}
+
+LAB_IP=${LAB_IP:-127.0.0.1}
+LAB_PORT=${LAB_PORT:-8888}
+LINK=/usr/local/bin/labkit
+UNITS=/etc/systemd/system
+
+say() { printf 'labkit: %s\n' "$*"; }
+
+fail() {
+    printf 'labkit: %s\n' "$*" >&2
+    exit 1
+}
+
+require_root() {
+    [ "$(uname -s)" = Linux ] ||
+        fail "containers are made of Linux: on $(uname -s), run \`vagrant up\` and use the lab in its VM"
+    [ "$(id -u)" = 0 ] ||
+        fail "this needs root, because namespaces, mounts and cgroups do: try \`sudo make $1\`"
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+
+# A process number is used again by the kernel; together with its start time (proc(5), stat, field
+# 22, clock ticks since boot) it names one process for ever.
+start_time() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    set -- ${stat##*) }
+    [ "$1" != Z ] && echo "${20}"
+}
+
+# remember NAME PID: note a process in $STATE/NAME.pid
+remember() { echo "$2 $(start_time "$2")" > "$STATE/$1.pid"; }
+
+# running NAME: print the process id if the process noted under that name still runs
+running() {
+    local pid started
+    read -r pid started 2>/dev/null < "$STATE/$1.pid" || return 1
+    [ "$(start_time "$pid")" = "$started" ] && echo "$pid"
+}
+
+# end_process PID SECONDS: ask it to end, insist when it has not within that time
+end_process() {
+    local pid=$1 started tick
+    started=$(start_time "$pid") || return 0
+    kill -TERM "$pid"
+    for ((tick = 0; tick < $2 * 10; tick++)); do
+        [ "$(start_time "$pid")" = "$started" ] || return 0
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+}
+
+# listening PORT: whether anything on this machine accepts connections there
+listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# progress: shows lines "PERCENT TEXT" from stdin: one moving line on a terminal, else every fifth
+progress() {
+    local shown=0 percent text
+    while read -r percent text; do
+        if [ -t 1 ]; then
+            printf '\r\033[K  %3d %%  %.66s' "$percent" "$text"
+        elif [ $((percent / 20)) -gt "$shown" ]; then
+            shown=$((percent / 20))
+            printf '  %3d %%  %s\n' "$percent" "$text"
+        fi
+    done
+    [ ! -t 1 ] || printf '\r\033[K'
+}

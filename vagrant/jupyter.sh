@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs JupyterLab on the notebooks, in the foreground.  All that it writes stays in the lab's own
+# folder, so that it neither reads nor changes the settings of whoever starts it.
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+export JUPYTER_TOKEN_FILE=$STATE/token
+export JUPYTER_CONFIG_DIR=$STATE/jupyter/config
+export JUPYTER_DATA_DIR=$STATE/jupyter/data
+export JUPYTER_RUNTIME_DIR=$STATE/jupyter/runtime
+export IPYTHONDIR=$STATE/ipython
+export MPLCONFIGDIR=$STATE/matplotlib
+export PATH=$VENV/bin:$PATH
+
+cd "$PROJECT/notebooks"
+exec "$PYTHON" -m jupyterlab --no-browser --allow-root \
+    --ServerApp.ip="$LAB_IP" --ServerApp.port="$LAB_PORT" --ServerApp.port_retries=0 \
+    --ServerApp.root_dir="$PROJECT/notebooks" \
+    --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# The life of a lab that provision.sh has made: its two services, started, found again, ended.
+#
+#   lab.sh start-labkitd | start-jupyter | enable-jupyter | stop | clean
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+START_TIMEOUT_S=60
+# An emulated machine takes its time for the first start.
+JUPYTER_TIMEOUT_S=180
+
+start_labkitd() {
+    if has_systemd; then
+        install_unit labkitd
+        systemctl enable --quiet --now labkitd
+    elif [ -z "$(labkitd_pid)" ]; then
+        say "starting labkitd"
+        setsid "$PYTHON" -m labkit.daemon > "$STATE/labkitd.log" 2>&1 < /dev/null &
+    fi
+    wait_until "$START_TIMEOUT_S" labkitd_answers ||
+        fail "labkitd does not answer on $LABKIT_RUN/labkit.sock: its log is $STATE/labkitd.log"
+}
+
+labkitd_answers() { [ -n "$(labkitd_pid)" ] && "$VENV/bin/labkit" version > /dev/null 2>&1; }
+
+# labkitd_pid: the process id of the labkitd that owns $LABKIT_RUN, if it runs
+labkitd_pid() {
+    local pid
+    pid=$(cut -d ' ' -f 1 "$LABKIT_RUN/labkitd.pid" 2>/dev/null) || return 0
+    tr '\0' ' ' 2>/dev/null < "/proc/$pid/cmdline" | grep -q -F -e "-m labkit.daemon" && echo "$pid"
+    return 0
+}
+
+start_jupyter() {
+    if running jupyter > /dev/null; then
+        say "JupyterLab runs already"
+    else
+        ! listening "$LAB_PORT" ||
+            fail "port $LAB_PORT of 127.0.0.1 is in use by another program: end it, or choose another with \`make lab LAB_PORT=8889\`"
+        make_token
+        say "starting JupyterLab"
+        setsid bash "$PROJECT/vagrant/jupyter.sh" > "$STATE/jupyter.log" 2>&1 < /dev/null &
+        remember jupyter $!
+        echo "$LAB_PORT" > "$STATE/port"
+        wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers_or_died
+        running jupyter > /dev/null ||
+            fail "JupyterLab ended at once: $(tail -n 1 "$STATE/jupyter.log") (log: $STATE/jupyter.log)"
+    fi
+    print_link
+    open_browser
+}
+
+# In a VM: JupyterLab as a service, so that it is there again after `vagrant halt` and `up`.
+enable_jupyter() {
+    make_token
+    echo "$LAB_PORT" > "$STATE/port"
+    install_unit labkit-jupyter
+    systemctl enable --quiet --now labkit-jupyter
+    wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers ||
+        fail "JupyterLab does not answer: see \`journalctl -u labkit-jupyter\`"
+    print_link
+}
+
+make_token() {
+    [ -s "$STATE/token" ] || (umask 077 && head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$STATE/token")
+}
+
+jupyter_answers() {
+    local line
+    exec 3<> "/dev/tcp/127.0.0.1/$LAB_PORT" || return 1
+    printf 'GET /api HTTP/1.0\r\n\r\n' >&3
+    read -r -t 5 line <&3
+    exec 3>&-
+    [[ $line == *" 200 "* ]]
+} 2> /dev/null
+
+jupyter_answers_or_died() { ! running jupyter > /dev/null || jupyter_answers; }
+
+print_link() {
+    local chapter
+    chapter=$(cd "$PROJECT/notebooks" && ls 00_*.ipynb 2>/dev/null | head -n 1)
+    URL="http://127.0.0.1:$(cat "$STATE/port")/lab${chapter:+/tree/$chapter}?token=$(cat "$STATE/token")"
+    say "the lab is open: $URL"
+}
+
+open_browser() {
+    [ "${LAB_OPEN:-1}" != 0 ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || return 0
+    # A browser refuses to run as root: it belongs to whoever called sudo.
+    [ -n "${SUDO_USER:-}" ] && command -v xdg-open > /dev/null || return 0
+    sudo -u "$SUDO_USER" xdg-open "$URL" > /dev/null 2>&1 &
+}
+
+# install_unit NAME: write the unit with this lab's places filled in, if it differs
+install_unit() {
+    local text
+    text=$(sed -e "s|@PROJECT@|$PROJECT|; s|@VENV@|$VENV|; s|@STATE@|$STATE|" \
+        -e "s|@ROOT@|$LABKIT_ROOT|; s|@RUN@|$LABKIT_RUN|" \
+        -e "s|@IP@|$LAB_IP|; s|@PORT@|$LAB_PORT|" "$PROJECT/vagrant/$1.service")
+    [ "$text" != "$(cat "$UNITS/$1.service" 2>/dev/null)" ] || return 0
+    echo "$text" > "$UNITS/$1.service"
+    systemctl daemon-reload
+}
+
+remove_unit() {
+    [ -e "$UNITS/$1.service" ] || return 0
+    systemctl disable --quiet --now "$1" || true
+    rm "$UNITS/$1.service"
+    systemctl daemon-reload
+}
+
+stop() {
+    local pid containers
+    if pid=$(running jupyter); then
+        say "ending JupyterLab"
+        end_process "$pid" 10
+    fi
+    rm -f "$STATE/jupyter.pid" "$STATE/port"
+    if [ -n "$(labkitd_pid)" ]; then
+        containers=$("$VENV/bin/labkit" ps -q)
+        if [ -n "$containers" ]; then
+            say "stopping containers: $(echo $containers)"
+            # shellcheck disable=SC2086
+            "$VENV/bin/labkit" stop $containers > /dev/null
+        fi
+        say "ending labkitd"
+        if has_systemd && systemctl is-active --quiet labkitd; then
+            systemctl stop labkitd
+        else
+            end_process "$(labkitd_pid)" 20
+        fi
+    fi
+}
+
+clean() {
+    stop
+    if has_systemd; then
+        remove_unit labkit-jupyter
+        remove_unit labkitd
+    fi
+    say "removing images, containers, the Python environment and the lab's state"
+    rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"
+    find /sys/fs/cgroup -depth -type d -path "*/$CGROUP_PARENT" -exec rmdir {} +
+    [ "$(readlink "$LINK")" != "$VENV/bin/labkit" ] || rm "$LINK"
+    ! getent group labkit > /dev/null || groupdel labkit
+    find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
+        -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+}
+
+# wait_until SECONDS COMMAND...: whether the command succeeds within that time
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.2
+    done
+}
+
+case ${1:-} in
+    start-labkitd | start-jupyter | enable-jupyter | stop | clean)
+        require_root "$1"
+        mkdir -p -m 0700 "$STATE"
+        "${1//-/_}"
+        ;;
+    *) fail "lab.sh start-labkitd | start-jupyter | enable-jupyter | stop | clean" ;;
+esac

@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# Makes a machine a lab.  One script of steps for `make lab`, `make test` and the Vagrantfile; each
+# step looks first and does nothing where nothing is to do.
+#
+#   provision.sh lab|test|vm     the steps of one purpose
+#   provision.sh STEP...         check packages python command images group labkitd jupyter
+#
+# Debian 12 or Ubuntu 24.04, as root.
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+LAB_PACKAGES=(
+    python3-venv                  # the virtual environment
+    busybox-static mmdebstrap     # the base images busybox and debian
+    iproute2 nftables             # networks
+    libseccomp2                   # the filter of system calls
+    uidmap                        # user namespaces
+    tini                          # `run --init`
+)
+case $(uname -m) in
+    x86_64) LAB_PACKAGES+=(qemu-system-x86) ;; # the virtual machine of chapter 1
+    aarch64) LAB_PACKAGES+=(qemu-system-arm) ;;
+esac
+TEST_PACKAGES=(git)
+
+declare -A STEPS_FOR=(
+    [lab]="check packages python command images group labkitd jupyter"
+    [test]="check packages test_packages python"
+    [vm]="check packages python command images group labkitd jupyter_at_boot"
+)
+
+step_check() {
+    local id version
+    id=$(. /etc/os-release && echo "$ID")
+    version=$(. /etc/os-release && echo "${VERSION_ID:-}")
+    case $id:$version in
+        debian:12 | ubuntu:24.04) ;;
+        *) fail "the lab is made for Debian 12 and Ubuntu 24.04, this is $id ${version:-(no version)}: \`vagrant up\` brings a Debian 12" ;;
+    esac
+    case $(uname -m) in
+        x86_64 | aarch64) ;;
+        *) fail "the lab runs on x86-64 and arm64, this machine is $(uname -m)" ;;
+    esac
+}
+
+step_packages() { install_packages "Debian packages" "${LAB_PACKAGES[@]}"; }
+
+step_test_packages() { install_packages "Debian packages for the tests" "${TEST_PACKAGES[@]}"; }
+
+# install_packages WHAT PACKAGE...
+install_packages() {
+    local what=$1 missing
+    shift
+    missing=$(comm -23 <(printf '%s\n' "$@" | sort) \
+        <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii //p' | sort))
+    [ -n "$missing" ] || return 0
+    need_space /var/cache 600 "Debian packages"
+    say "$what: installing $(echo $missing)"
+    apt-get update > "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 $missing \
+        3>&1 >> "$STATE/apt.log" 2>&1 < /dev/null | apt_percent | progress ||
+        fail "apt-get could not install the packages: $(reason apt.log "E: ")"
+}
+
+# apt_percent: apt's own status lines as "PERCENT TEXT": fetching is the first half
+apt_percent() {
+    local kind percent text
+    while IFS=: read -r kind _ percent text; do
+        case $kind in
+            dlstatus) echo "$((${percent%.*} / 2)) $text" ;;
+            pmstatus) echo "$((50 + ${percent%.*} / 2)) $text" ;;
+        esac
+    done
+}
+
+step_python() {
+    local stamp
+    check_python
+    stamp=$(cat "$PROJECT/requirements.lock" "$PROJECT/pyproject.toml" <(echo "$VENV") | sha256sum)
+    if [ "$stamp" != "$(cat "$VENV/labkit.stamp" 2>/dev/null)" ]; then
+        need_space "$(dirname "$VENV")" 1000 "the Python environment"
+        say "Python environment: installing what requirements.lock pins into $VENV"
+        install_lock 2>&1 | progress || fail "pip could not install the packages: $(reason pip.log "ERROR: ")"
+        echo "$stamp" > "$VENV/labkit.stamp"
+    fi
+    # Written here because the environment may forbid Python to write it when it imports.
+    "$PYTHON" -m compileall -q "$PROJECT/labkit"
+}
+
+check_python() {
+    case $(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') in
+        3.11 | 3.12) ;;
+        *) fail "/usr/bin/python3 is $(/usr/bin/python3 --version): the lock holds for Python 3.11 and 3.12" ;;
+    esac
+}
+
+install_lock() {
+    local pip=("$PYTHON" -m pip --no-input --disable-pip-version-check install --no-compile)
+    local total done=0 line
+    export PYTHONUNBUFFERED=1 PIP_ROOT_USER_ACTION=ignore
+    total=$(grep -c == "$PROJECT/requirements.lock")
+    /usr/bin/python3 -m venv "$VENV"
+    "${pip[@]}" --require-hashes --only-binary :all: -r "$PROJECT/requirements.lock" 2>&1 < /dev/null |
+        tee "$STATE/pip.log" | while read -r line; do
+        case $line in
+            Collecting* | Requirement*) echo "$((++done * 60 / total)) ${line%% (*}" ;;
+            Installing*) echo "60 Unpacking" ;;
+        esac
+    done
+    "${pip[@]}" --no-deps --no-build-isolation -e "$PROJECT" >> "$STATE/pip.log" 2>&1 < /dev/null
+    echo "80 Compiling"
+    "$PYTHON" -m compileall -q -j 0 "$VENV/lib" >> "$STATE/pip.log" 2>&1 || true # some are Python 2's
+}
+
+step_command() {
+    if [ -e "$LINK" ] && [ ! -L "$LINK" ]; then
+        fail "$LINK is there and is not a link of labkit's: move it away first"
+    fi
+    [ "$(readlink "$LINK")" = "$VENV/bin/labkit" ] || ln -sfn "$VENV/bin/labkit" "$LINK"
+}
+
+step_images() {
+    [ -d "$LABKIT_ROOT/images" ] || need_space "$(dirname "$LABKIT_ROOT")" 1000 "the images"
+    "$PYTHON" -m labkit.images.base busybox debian --root "$LABKIT_ROOT" < /dev/null
+}
+
+step_group() {
+    getent group labkit > /dev/null || groupadd --system labkit
+    ! id -u vagrant > /dev/null 2>&1 || usermod -aG labkit vagrant
+}
+
+step_labkitd() { bash "$PROJECT/vagrant/lab.sh" start-labkitd; }
+
+step_jupyter() { bash "$PROJECT/vagrant/lab.sh" start-jupyter; }
+
+step_jupyter_at_boot() { bash "$PROJECT/vagrant/lab.sh" enable-jupyter; }
+
+# need_space FOLDER MEGABYTES WHAT
+need_space() {
+    local free
+    free=$(df --output=avail -BM "$1" | tail -n 1 | tr -dc 0-9)
+    [ "$free" -ge "$2" ] ||
+        fail "$3 needs $2 MB, but only $free MB are free where $1 lies: make room and try again"
+}
+
+# reason LOG MARK: the most telling line of a log, as the end of a sentence
+reason() {
+    local log=$STATE/$1
+    if grep -q -i -E 'temporary failure resolving|could not resolve|unreachable|NewConnectionError|failed to establish' "$log"; then
+        echo "the network does not reach the package servers (log: $log)"
+    else
+        echo "$(grep -F "$2" "$log" | head -n 1 | sed "s/^$2//") (log: $log)"
+    fi
+}
+
+main() {
+    local step
+    [ $# -gt 0 ] || fail "say what to make: lab, test, vm, or names of steps"
+    [ -z "${STEPS_FOR[$1]:-}" ] || { require_root "$1" && set -- ${STEPS_FOR[$1]}; }
+    require_root lab
+    mkdir -p -m 0700 "$STATE"
+    # Two at once would trip over each other in apt and pip; daemons must not keep the lock.
+    exec 9> "$STATE/lock"
+    flock -n 9 || { say "another run is at work here: waiting for it" && flock 9; }
+    for step; do
+        declare -F "step_$step" > /dev/null || fail "there is no step named $step"
+        "step_$step" 9>&-
+    done
+}
+
+main "$@"
