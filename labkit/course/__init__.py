@@ -1,1 +1,14 @@
-"""What the chapters use: experiments, figures, widgets."""
+"""What the chapters use: the `%docker` magic, predictions, experiments, figures, live panels.
+
+`%load_ext labkit.course` in a notebook turns the magics on.  Nothing heavy is imported here:
+the experiments also run from a terminal, where neither IPython nor matplotlib is needed.
+"""
+
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics; IPython calls this for `%load_ext labkit.course`."""
+    from labkit.course.magics import DockerMagics
+
+    shell.register_magics(DockerMagics)

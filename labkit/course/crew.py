@@ -1,0 +1,130 @@
+"""Containers that a cell starts and that are gone when the cell is done, whatever happens.
+
+Four nets under each other, since a notebook's cell can end in many ways:
+the crew is dismissed at the end of its `with` (also on an error or an interrupt); when the cell is
+run again its old crew goes first; when the kernel ends, its crews go with it; and when the kernel
+is killed, each container still ends by itself after its lifetime and is removed by the engine,
+because it was started with `--rm` and its command is wrapped in `timeout`.
+"""
+
+import atexit
+import os
+import secrets
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labkit.client import Client
+from labkit.errors import ConflictError, NotFoundError
+
+LABEL = "labkit.course"
+"""The label on every container of the course; its value says what for, and whose it is."""
+
+BUSY = "md5sum /dev/zero"
+"""A command that never finishes and always wants the CPU."""
+
+_crews: "weakref.WeakSet[Crew]" = weakref.WeakSet()
+
+
+class Crew:
+    """The containers of one experiment or panel; `purpose` is a word for it, such as `cpu-shares`.
+
+    Making a crew dismisses an older one with the same purpose from this process, and those whose
+    process no longer lives.
+    """
+
+    def __init__(self, client: Client, purpose: str, lifetime_s: float) -> None:
+        self.client = client
+        self.purpose = purpose
+        self.lifetime_s = lifetime_s
+        self._mark = f"{purpose}@{_birth(os.getpid())}#{secrets.token_hex(3)}"
+        self._sweep()
+        _crews.add(self)
+
+    def hire(self, name: str, command: str, *, image: str = "busybox", **options: Any) -> Any:
+        """Start `command` (words for a shell) in a container; `options` are `containers.run`'s.
+
+        The shell stays first process and `timeout` its child: a container's first process would
+        not feel the signal with which `timeout` ends what it watches (pid_namespaces(7)).
+        """
+        return self.client.containers.run(
+            image,
+            ["sh", "-c", f"timeout {round(self.lifetime_s)} {command}; exit"],
+            name=f"{name}-{secrets.token_hex(2)}",
+            labels={LABEL: self._mark},
+            detach=True,
+            remove=True,
+            network_mode="none",
+            **options,
+        )
+
+    def dismiss(self) -> None:
+        """Remove the crew's containers, running or not.  An interrupt waits until that is done."""
+        with _interrupts_wait():
+            self._remove(lambda mark: mark == self._mark)
+        _crews.discard(self)
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dismiss()
+
+    def _sweep(self) -> None:
+        """Remove containers of this purpose that nobody looks after any more."""
+        mine = f"{self.purpose}@{_birth(os.getpid())}#"
+        self._remove(lambda mark: mark.startswith(mine) or _is_orphan(self.purpose, mark))
+
+    def _remove(self, matches: Callable[[str], bool]) -> None:
+        for container in self.client.containers.list(all=True, filters={"label": LABEL}):
+            if matches(container.labels.get(LABEL, "")):
+                remove(container)
+
+
+def remove(container: Any) -> None:
+    """Remove a container, running or not; one that is already going, or gone, is fine too."""
+    try:
+        container.remove(force=True)
+    except (NotFoundError, ConflictError):
+        return
+
+
+def _birth(pid: int) -> str:
+    """`PID:START` of a process, which no later process shares; "" when there is none (proc(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return f"{pid}:{file.read().rpartition(') ')[2].split()[19]}"
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _is_orphan(purpose: str, mark: str) -> bool:
+    whose, _, rest = mark.partition("@")
+    birth = rest.partition("#")[0]
+    pid = birth.partition(":")[0]
+    return whose == purpose and pid.isdigit() and _birth(int(pid)) != birth
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C (the notebook's stop button) back until the block is done, then let it happen."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+@atexit.register
+def _dismiss_all() -> None:
+    for crew in list(_crews):
+        crew.dismiss()

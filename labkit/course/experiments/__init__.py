@@ -1,0 +1,12 @@
+"""Experiments are functions: each runs real containers, measures, and returns what it found.
+
+A result holds the raw samples, the summary, what was expected, and knows how to show itself
+(`table()`, `plot()`).  The same function serves the chapter, the demo, the exercise and the test.
+From a terminal: `python -m labkit.course.experiments cpu_shares --runs 20`.
+"""
+
+from labkit.course.experiments.cpu_result import CpuShares, deviation, expected_parts
+from labkit.course.experiments.cpu_run import cpu_shares
+from labkit.course.experiments.host_view import top
+
+__all__ = ["CpuShares", "cpu_shares", "deviation", "expected_parts", "top"]

@@ -1,0 +1,49 @@
+"""The host's view: containers are processes, so `top` sees them."""
+
+import time
+
+import psutil
+
+from labkit.client import Client
+from labkit.course.cpu_files import NS_PER_S, CpuFiles, CpuMeter
+from labkit.course.experiments.cpu_run import busiest
+from labkit.course.lab import connect
+from labkit.course.table import Table
+
+HEADINGS = ("PID", "%CPU (top)", "%CPU (cgroup)", "command", "container", "--cpu-shares")
+
+
+def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
+    """The busiest process of every running container, as the host sees it over `seconds`.
+
+    Two figures stand beside each other: the process's own (what `top` prints, from /proc/PID/stat)
+    and the one its cgroup counted; both in percent of one CPU.
+    """
+    containers = (client or connect()).containers.list()
+    for container in containers:
+        container.reload()
+    groups = [CpuFiles.of_process(int(one.attrs["State"]["Pid"])) for one in containers]
+    meters = [CpuMeter(files) for files in groups]
+    try:
+        processes = [busiest(files) for files in groups]
+        start_ns = time.monotonic_ns()
+        before = [meter.cpu_ns() for meter in meters]
+        time.sleep(seconds)
+        used_ns = [meter.cpu_ns() - then for meter, then in zip(meters, before, strict=True)]
+        window_ns = time.monotonic_ns() - start_ns
+        rows = [
+            (
+                str(process.pid),
+                f"{process.cpu_percent():.1f}",
+                f"{used / window_ns:.1%}".removesuffix("%"),
+                process.name(),
+                container.name,
+                str(container.attrs["HostConfig"]["CpuShares"] or "1024 (default)"),
+            )
+            for process, used, container in zip(processes, used_ns, containers, strict=True)
+        ]
+    finally:
+        for meter in meters:
+            meter.close()
+    rows.sort(key=lambda row: -float(row[1]))
+    return Table(HEADINGS, tuple(rows), f"Over {window_ns / NS_PER_S:.1f} s, in % of one CPU")

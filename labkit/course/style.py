@@ -1,0 +1,120 @@
+"""The one visual language of the course: colours, lines, letters, and how a curve gets its name.
+
+Four colours, chosen so that their lightness alone tells them apart (a grey print, a bad projector)
+and so that no common form of colour blindness brings two of them together; a test measures both.
+Curves are named where they end and not in a legend.  What was expected is always the same thin
+dashed line, so that a reader learns once how to see whether a prediction held.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+PALETTE = ("#12304F", "#AD2F55", "#2B968A", "#DB9A1E")
+"""From dark to light: navy, crimson, teal, amber."""
+DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+"""The fifth curve and on take the colours again with the next of these."""
+INK = "#1F2328"
+QUIET = "#656D76"
+GRID = "#E4E7EB"
+GUESS = "#7A3FA0"
+"""What the learner predicted."""
+
+WIDTH_IN = 7.6
+"""Every figure is as wide as a notebook's column, in inches."""
+DOTS_PER_INCH = 150
+
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": QUIET,
+    "axes.labelsize": 9,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "lines.linewidth": 2.2,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+def colour(number: int) -> str:
+    """The colour of the `number`th curve, bar or phase (from 0)."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def dash(number: int) -> Any:
+    """The line style of the `number`th curve (from 0), as matplotlib's `linestyle`."""
+    return DASHES[number // len(PALETTE) % len(DASHES)]
+
+
+@contextmanager
+def picture(height_in: float) -> Iterator[Any]:
+    """A new matplotlib figure in the course's style; draw on it inside the `with`.
+
+    It is not pyplot's: nothing is shown twice, and no figure stays open behind the notebook.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(SETTINGS):
+        yield Figure(figsize=(WIDTH_IN, height_in), dpi=DOTS_PER_INCH, layout="constrained")
+
+
+def expected_line(axes: Any, value: float, start: float, end: float) -> None:
+    """The thin dashed line that says what was expected, from `start` to `end` on the x axis."""
+    axes.plot([start, end], [value, value], color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
+
+
+def name_at_end(axes: Any, x: float, y: float, text: str, number: int | None = None) -> None:
+    """Write a curve's name just right of the point where it ends, in its own colour."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        color=QUIET if number is None else _readable(number),
+        fontweight="normal" if number is None else "bold",
+        annotation_clip=False,
+    )
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved apart, as little as need be, until neighbours are `gap` from each other.
+
+    For names of curves that end close together; order is kept.
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    groups: list[tuple[list[int], float]] = []
+    for index in order:
+        members, middle = [index], values[index]
+        while groups and middle - groups[-1][1] < gap * (len(members) + len(groups[-1][0])) / 2:
+            members = groups.pop()[0] + members
+            middle = sum(values[member] for member in members) / len(members)
+        groups.append((members, middle))
+    placed = [0.0] * len(values)
+    for members, middle in groups:
+        for position, member in enumerate(members):
+            placed[member] = middle + gap * (position - (len(members) - 1) / 2)
+    return placed
+
+
+def _readable(number: int) -> str:
+    """The curve's colour, darkened until it can be read as letters on white."""
+    red, green, blue = (int(colour(number)[at : at + 2], 16) for at in (1, 3, 5))
+    factor = min(1.0, 115 / max(1.0, 0.299 * red + 0.587 * green + 0.114 * blue))
+    return "#{:02X}{:02X}{:02X}".format(*(int(part * factor) for part in (red, green, blue)))
