@@ -88,7 +88,7 @@ class Engine:
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
         image = self.images.resolve(config.image)
-        cgroups.check(specification.limits_of(host_config))
+        cgroups.check(specification.limits_of(host_config), specification.online_cpus())
         specification.check_init(host_config)
         host_config.network_mode = specification.check_network(host_config.network_mode)
         container_id = secrets.token_hex(32)

@@ -74,6 +74,11 @@ def limits_of(host: HostConfig) -> Limits:
     )
 
 
+def online_cpus() -> str:
+    """The machine's CPUs as a list (`0-3`)."""
+    return _read("/sys/devices/system/cpu/online").strip()
+
+
 def merge_environment(container: Container, image: Image) -> list[str]:
     """`NAME=value` words: the engine's, the image's, the request's; the last of a name counts."""
     merged = {"PATH": DEFAULT_PATH, "HOSTNAME": container.config.hostname}
@@ -135,9 +140,23 @@ def build_spec(
         cgroup_parts=tuple(CgroupPart(*group) for group in placement.groups),
         cgroup_join=placement.join,
         cgroup_clone_into=placement.clone_into,
-        cgroup_mounts=tuple(CgroupMount(*mount) for mount in layout.container_mounts()),
+        cgroup_mounts=cgroup_mounts(layout),
         binds=tuple(binds),
         last_capability=last_capability(),
+    )
+
+
+def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
+    """The cgroup file systems a container sees: each v1 hierarchy in a folder, or the v2 tree."""
+    controllers: dict[str, list[str]] = {}
+    for name, hierarchy in layout.hierarchies.items():
+        if hierarchy.version == 1:
+            controllers.setdefault(hierarchy.directory, []).append(name)
+    if not controllers:
+        return (CgroupMount("", "cgroup2", ""),) if layout.hierarchies else ()
+    return tuple(
+        CgroupMount(os.path.basename(directory), "cgroup", ",".join(names))
+        for directory, names in controllers.items()
     )
 
 

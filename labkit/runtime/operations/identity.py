@@ -48,7 +48,7 @@ class LookUpUser(NamedTuple):
             context.groups = [
                 int(fields[2])
                 for fields in _records("/etc/group", 4)
-                if name in fields[3].split(",")
+                if name and name in fields[3].split(",")
             ]
         context.environment.setdefault("HOME", home)
 

@@ -1,0 +1,144 @@
+"""The plan is data: it is computed without root, compared, and cut."""
+
+import dataclasses
+import marshal
+
+import pytest
+
+from labkit.errors import InvalidParameterError
+from labkit.kernel import namespaces
+from labkit.runtime import operations as op
+from labkit.runtime import plan as planning
+from labkit.runtime.spec import CgroupPart, ContainerSpec
+
+SPEC = ContainerSpec(
+    container_id="c0ffee",
+    command=("/bin/echo", "hi"),
+    hostname="c0ffee",
+    layers=("/layers/b", "/layers/a"),
+    upper="/c/upper",
+    work="/c/work",
+    root_mount="/c/merged",
+    seccomp_program=b"\0" * 16,
+    cgroup_parts=(
+        CgroupPart("cpu", "/sys/fs/cgroup/cpu/labkit/c0ffee", (("cpu.shares", "512"),)),
+        CgroupPart("memory", "/sys/fs/cgroup/memory/labkit/c0ffee"),
+    ),
+    cgroup_join=("/sys/fs/cgroup/cpu/labkit/c0ffee", "/sys/fs/cgroup/memory/labkit/c0ffee"),
+)
+
+
+def names(plan: planning.Plan) -> list[str]:
+    return [step.name for _, step in plan.steps()]
+
+
+def test_equal_specifications_give_equal_plans():
+    assert planning.compute(SPEC) == planning.compute(dataclasses.replace(SPEC))
+
+
+def test_the_order_is_the_design():
+    steps = names(planning.compute(SPEC))
+    milestones = [
+        "cgroup.cpu",
+        "namespace.pid",
+        "namespace.mount",
+        "mount.private",
+        "mount.root",
+        "pivot_root",
+        "mount.proc",
+        "pivot_root.detach",
+        "masked_paths",
+        "seccomp",
+        "capabilities.bounding",
+        "capabilities.effective",
+        "die_with_shim",
+        "descriptors",
+        "exec",
+    ]
+    positions = [steps.index(name) for name in milestones]
+    assert positions == sorted(positions)
+    assert steps[-1] == "exec"
+
+
+def test_nothing_of_the_container_is_mounted_before_pivot_root():
+    # A link in the image could lead such a mount out of the container's root.
+    plan = planning.compute(SPEC)
+    operations = [step.operation for step in plan.child]
+    before = operations[: operations.index(op.PivotRoot("/c/merged"))]
+    assert [o.target for o in before if isinstance(o, op.Mount)] == ["/", "/c/merged"]
+
+
+def test_every_step_says_its_call_and_its_reason():
+    for _, step in planning.compute(SPEC).steps():
+        assert step.why
+        assert "(" in step.operation.call()
+
+
+def test_the_wire_form_is_plain_and_comes_back_equal():
+    plan = planning.compute(SPEC)
+    operations = [step.operation for _, step in plan.steps()]
+    sent = marshal.loads(marshal.dumps(op.encode(operations)))
+    assert op.decode(sent) == operations
+
+
+@pytest.mark.parametrize("name", ["pivot_root", "seccomp", "mount.proc", "cgroup.memory", "mount"])
+def test_without_leaves_out_the_step_and_nothing_else(name):
+    if name == "mount":
+        with pytest.raises(InvalidParameterError, match=r"mount\.private cannot be left out"):
+            planning.compute(SPEC, [name])
+        return
+    whole, cut = names(planning.compute(SPEC)), names(planning.compute(SPEC, [name]))
+    gone = [step for step in whole if step == name or step.startswith(f"{name}.")]
+    assert gone
+    assert cut == [step for step in whole if step not in gone]
+
+
+def test_without_the_pid_namespace_there_is_still_a_process():
+    clone = planning.compute(SPEC, ["namespace.pid"]).clone
+    assert clone.name == "clone"
+    assert clone.operation == op.Clone(0, "")
+    assert planning.compute(SPEC).clone.operation == op.Clone(namespaces.CLONE_NEWPID, "")
+
+
+@pytest.mark.parametrize("name", sorted(planning.INDISPENSABLE.keys() - {"clone"}))
+def test_what_would_harm_the_host_cannot_be_left_out(name):
+    with pytest.raises(InvalidParameterError, match="cannot be left out"):
+        planning.compute(SPEC, [name])
+
+
+def test_a_step_that_does_not_exist_is_an_error_that_names_the_others():
+    with pytest.raises(InvalidParameterError, match=r"no such step.*namespace\.uts"):
+        planning.compute(SPEC, ["namespace.nosuch"])
+
+
+def test_host_network_makes_no_network_namespace():
+    steps = names(planning.compute(dataclasses.replace(SPEC, host_network=True)))
+    assert "namespace.network" not in steps
+    assert "network.loopback" not in steps
+
+
+def test_cgroup_v2_is_entered_at_birth():
+    group = "/sys/fs/cgroup/labkit/c0ffee"
+    spec = dataclasses.replace(
+        SPEC,
+        cgroup_parts=(
+            CgroupPart("cpu", group, (("cpu.weight", "50"),)),
+            CgroupPart("memory", group, (("memory.max", "1048576"),)),
+        ),
+        cgroup_join=(),
+        cgroup_clone_into=group,
+    )
+    plan = planning.compute(spec)
+    assert [step.name for step in plan.host] == ["cgroup.directory", "cgroup.cpu", "cgroup.memory"]
+    assert plan.clone.operation == op.Clone(namespaces.CLONE_NEWPID, group)
+    without = planning.compute(spec, ["cgroup"])
+    assert without.host == ()
+    assert without.clone.operation == op.Clone(namespaces.CLONE_NEWPID, "")
+
+
+def test_read_only_root_changes_only_the_mount_not_the_file_system():
+    # MS_REMOUNT without MS_BIND would make the host's own file system read-only when pivot_root
+    # is left out.
+    plan = planning.compute(dataclasses.replace(SPEC, read_only_root=True), ["pivot_root"])
+    (step,) = [step for step in plan.child if step.name == "readonly_root"]
+    assert "MS_BIND" in step.operation.call()

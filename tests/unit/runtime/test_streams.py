@@ -1,0 +1,154 @@
+"""The shim's streams with real pipes and sockets."""
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import struct
+
+import pytest
+
+from labkit.runtime.streams import MOST_WAITING, Streams
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def build(**options):
+        selector = selectors.EpollSelector()
+        streams = Streams(
+            selector,
+            str(tmp_path / "log"),
+            options.get("open_stdin", False),
+            options.get("stdin_once", False),
+        )
+        made.append(streams)
+        return streams, selector
+
+    yield build
+    for streams in made:
+        streams.close()
+
+
+def turn(selector, times=20):
+    for _ in range(times):
+        for key, events in selector.select(0.01):
+            key.data(key.fileobj, events)
+
+
+def frames(data):
+    found = []
+    while data:
+        number, length = struct.unpack(">BxxxL", data[:8])
+        found.append((number, data[8 : 8 + length]))
+        data = data[8 + length :]
+    return found
+
+
+def entries(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+
+
+def test_output_goes_to_the_log_and_to_the_clients_that_want_it(make, tmp_path):
+    streams, selector = make()
+    both, only_err = socket.socketpair(), socket.socketpair()
+    streams.attach(both[0].detach(), False, True, True)
+    streams.attach(only_err[0].detach(), False, False, True)
+    _, out, err = streams.child_ends
+    os.write(out, b"one\ntwo")
+    turn(selector)
+    os.write(err, b"oops\n")
+    turn(selector)
+    streams.close_child_ends()
+    streams.drain()
+    streams.close_log()
+    assert frames(both[1].recv(1000)) == [(1, b"one\ntwo"), (2, b"oops\n")]
+    assert frames(only_err[1].recv(1000)) == [(2, b"oops\n")]
+    assert [(e["stream"], e["log"]) for e in entries(tmp_path)] == [
+        ("stdout", "one\n"),
+        ("stderr", "oops\n"),
+        ("stdout", "two"),
+    ]
+
+
+def test_bytes_that_are_not_utf8_and_control_characters_are_valid_json(make, tmp_path):
+    streams, selector = make()
+    os.write(streams.child_ends[1], b'\xff"\\\x00\x1b[0m\t\n')
+    turn(selector)
+    streams.close_log()
+    assert entries(tmp_path)[0]["log"] == '\ufffd"\\\x00\x1b[0m\t\n'
+
+
+def test_a_long_line_is_cut_in_pieces(make, tmp_path):
+    streams, selector = make()
+    for _ in range(3):
+        os.write(streams.child_ends[1], b"x" * 20000)
+        turn(selector)
+    os.write(streams.child_ends[1], b"\n")
+    turn(selector)
+    streams.close_log()
+    found = [e["log"] for e in entries(tmp_path)]
+    assert "".join(found) == "x" * 60000 + "\n"
+    assert max(map(len, found)) <= 16 * 1024 + 1
+
+
+def test_stdin_reaches_the_container_and_ends_when_the_client_half_closes(make):
+    streams, selector = make(open_stdin=True, stdin_once=True)
+    ours, theirs = socket.socketpair()
+    streams.attach(theirs.detach(), True, True, True)
+    ours.sendall(b"input")
+    ours.shutdown(socket.SHUT_WR)
+    turn(selector)
+    assert os.read(streams.child_ends[0], 100) == b"input"
+    assert os.read(streams.child_ends[0], 100) == b""
+    # The output still goes to the client that has no more input.
+    os.write(streams.child_ends[1], b"answer")
+    turn(selector)
+    assert frames(ours.recv(100)) == [(1, b"answer")]
+
+
+def test_much_stdin_waits_for_the_container_and_none_is_lost(make):
+    streams, selector = make(open_stdin=True, stdin_once=True)
+    ours, theirs = socket.socketpair()
+    streams.attach(theirs.detach(), True, False, False)
+    ours.setblocking(False)
+    data = os.urandom(3_000_000)
+    sent, received = 0, bytearray()
+    stdin = streams.child_ends[0]
+    os.set_blocking(stdin, False)
+    while len(received) < len(data):
+        with contextlib.suppress(BlockingIOError):
+            sent += ours.send(data[sent : sent + 65536]) if sent < len(data) else 0
+        turn(selector, 2)
+        with contextlib.suppress(BlockingIOError):
+            received += os.read(stdin, 1 << 20)
+    assert bytes(received) == data
+
+
+def test_a_client_that_does_not_read_never_blocks_the_container(make):
+    streams, selector = make()
+    ours, theirs = socket.socketpair()
+    streams.attach(theirs.detach(), False, True, True)
+    piece = b"y" * 60000
+    for _ in range(MOST_WAITING // len(piece) + 50):
+        os.write(streams.child_ends[1], piece)
+        for key, events in selector.select(0):
+            key.data(key.fileobj, events)
+    # It was given up: after what its socket held there is an end of file.
+    ours.settimeout(5)
+    while ours.recv(1 << 20):
+        pass
+
+
+def test_a_client_that_has_gone_is_forgotten(make):
+    streams, selector = make()
+    ours, theirs = socket.socketpair()
+    streams.attach(theirs.detach(), True, True, True)
+    ours.close()
+    turn(selector)
+    for _ in range(3):
+        os.write(streams.child_ends[1], b"z\n")
+        turn(selector)
+    assert not streams._clients
