@@ -1,0 +1,142 @@
+"""Changes to an image's configuration in a Dockerfile's words: `import --change 'CMD ["sh"]'`."""
+
+import posixpath
+import re
+import signal
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.images import words
+from labkit.images.models import RuntimeConfig
+
+SHELL = ["/bin/sh", "-c"]
+PORT_MAX = 65535
+
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
+
+
+def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
+    """Change `config` as the instructions say, in their order.
+
+    Raises `InvalidParameterError` that names the instruction for one that is not allowed here or
+    makes no sense.
+    """
+    for change in changes:
+        name, _, arguments = change.strip().partition(" ")
+        instruction = _INSTRUCTIONS.get(name.upper())
+        if instruction is None:
+            raise InvalidParameterError(
+                f"{name} is not a valid change command; valid are {', '.join(_INSTRUCTIONS)}"
+            )
+        if not arguments.strip():
+            raise InvalidParameterError(f"{name.upper()} requires at least one argument")
+        try:
+            instruction(config, arguments.strip())
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{change.strip()}: {error}") from None
+
+
+def environment_of(config: RuntimeConfig) -> dict[str, str]:
+    """The `NAME=value` list as a mapping."""
+    return dict(entry.partition("=")[::2] for entry in config.env or [])
+
+
+def _cmd(config: RuntimeConfig, arguments: str) -> None:
+    config.cmd = _command(arguments)
+
+
+def _entrypoint(config: RuntimeConfig, arguments: str) -> None:
+    config.entrypoint = _command(arguments)
+
+
+def _env(config: RuntimeConfig, arguments: str) -> None:
+    environment = environment_of(config)
+    environment.update(_pairs(arguments, config))
+    config.env = [f"{name}={value}" for name, value in environment.items()]
+
+
+def _label(config: RuntimeConfig, arguments: str) -> None:
+    config.labels = (config.labels or {}) | _pairs(arguments, config)
+
+
+def _expose(config: RuntimeConfig, arguments: str) -> None:
+    for word in words.split(arguments, environment_of(config)):
+        match = _PORT.fullmatch(word.lower())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not match or not 1 <= first <= last <= PORT_MAX:
+            raise InvalidParameterError(f"invalid containerPort: {word}")
+        ports: dict[str, dict[str, str]] = {
+            f"{port}/{match[3] or 'tcp'}": {} for port in range(first, last + 1)
+        }
+        config.exposed_ports = (config.exposed_ports or {}) | ports
+
+
+def _volume(config: RuntimeConfig, arguments: str) -> None:
+    paths = _json_list(arguments) or words.split(arguments, environment_of(config))
+    if "" in paths:
+        raise InvalidParameterError("a volume needs a path")
+    config.volumes = (config.volumes or {}) | {path: {} for path in paths}
+
+
+def _workdir(config: RuntimeConfig, arguments: str) -> None:
+    path = words.expand(arguments, environment_of(config))
+    config.working_dir = posixpath.normpath(posixpath.join("/", config.working_dir, path))
+
+
+def _user(config: RuntimeConfig, arguments: str) -> None:
+    config.user = words.expand(arguments, environment_of(config))
+
+
+def _stop_signal(config: RuntimeConfig, arguments: str) -> None:
+    name = words.expand(arguments, environment_of(config))
+    known = {entry.name for entry in signal.Signals} | {str(n) for n in signal.valid_signals()}
+    if name not in known and f"SIG{name.upper().removeprefix('SIG')}" not in known:
+        raise InvalidParameterError(f"Invalid signal: {name}")
+    config.stop_signal = name
+
+
+_INSTRUCTIONS: dict[str, Callable[[RuntimeConfig, str], None]] = {
+    "CMD": _cmd,
+    "ENTRYPOINT": _entrypoint,
+    "ENV": _env,
+    "EXPOSE": _expose,
+    "LABEL": _label,
+    "STOPSIGNAL": _stop_signal,
+    "USER": _user,
+    "VOLUME": _volume,
+    "WORKDIR": _workdir,
+}
+
+
+def _command(arguments: str) -> list[str]:
+    """The exec form (a JSON list) as it is, the shell form by way of the shell."""
+    listed = _json_list(arguments)
+    return [*SHELL, arguments] if listed is None else listed
+
+
+def _json_list(arguments: str) -> list[str] | None:
+    if not arguments.startswith("["):
+        return None
+    try:
+        return msgspec.json.decode(arguments.encode(), type=list[str])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def _pairs(arguments: str, config: RuntimeConfig) -> dict[str, str]:
+    """`NAME=value …`, or the old form `NAME the whole rest`."""
+    environment = environment_of(config)
+    name, _, rest = arguments.partition(" ")
+    if "=" not in name:
+        if not rest.strip():
+            raise InvalidParameterError(f"{name} must have a value: {name}=…")
+        return {name: words.expand(rest, environment)}
+    pairs: dict[str, str] = {}
+    for word in words.split(arguments, environment):
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise InvalidParameterError(f"can't find = in {word!r}: give name=value")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,111 @@
+"""Compressed streams: what came in is recognised by its first bytes, what is kept is gzip.
+
+Nothing here holds more than a few hundred kilobytes, however large the layer is.
+"""
+
+import bz2
+import hashlib
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import zstandard
+from isal import igzip, isal_zlib
+
+from labkit.errors import InvalidParameterError
+from labkit.kernel.files import write_all
+
+CHUNK_BYTES = 1 << 18
+GZIP_LEVEL = 1  # isal's own scale, 0 to 3: within 4 % of the best it has, and a third faster
+GZIP_FORMAT = 31  # zlib's "wbits": a window of 2**15 bytes, with a gzip header
+ZSTD_WINDOW_MAX_BYTES = 1 << 27
+
+BROKEN_STREAM_ERRORS = (
+    EOFError,
+    zlib.error,  # isal's own error is the same class
+    igzip.BadGzipFile,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+)
+
+
+class _Whole(io.RawIOBase):
+    """Gives any object with `read(n)` the interface that `io.BufferedReader` wants."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _zstd(stream: BinaryIO) -> BinaryIO:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX_BYTES)
+    return decompressor.stream_reader(stream, read_across_frames=True)
+
+
+# By the first bytes of the format; what each is called with and gives reads as a file does.
+_READERS: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b\x08": lambda stream: igzip.IGzipFile(fileobj=stream),  # type: ignore[no-untyped-call]
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+
+
+def plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """The stream's bytes, decompressed if they are gzip, zstd, bzip2 or xz.
+
+    Raises `InvalidParameterError` when the compressed data is damaged or cut short; errors of the
+    stream itself pass through.
+    """
+    reader: Any = io.BufferedReader(_Whole(stream), CHUNK_BYTES)
+    first = reader.peek(max(map(len, _READERS)))
+    for magic, decompressed in _READERS.items():
+        if first.startswith(magic):
+            reader = decompressed(reader)
+            break
+    try:
+        while chunk := reader.read(CHUNK_BYTES):
+            yield chunk
+    except BROKEN_STREAM_ERRORS as error:
+        raise InvalidParameterError(
+            f"the archive's compressed data is damaged or cut short ({error})"
+        ) from None
+
+
+class GzipBlob:
+    """A blob being written: plain bytes go in, a gzip file and its digest come out."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._compressor = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_FORMAT)
+        self._sha256 = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Compress and write more."""
+        self._append(self._compressor.compress(data))
+
+    def finish(self) -> str:
+        """Write what is left and bring it to the disk; the digest of the file."""
+        self._append(self._compressor.flush())
+        os.fsync(self._fd)
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+        os.close(self._fd)
+
+    def _append(self, compressed: bytes) -> None:
+        write_all(self._fd, compressed)
+        self._sha256.update(compressed)
+        self.size_bytes += len(compressed)

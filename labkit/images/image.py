@@ -1,0 +1,59 @@
+"""One image as the store shows it: what its documents say, at the moment it was looked up."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from labkit.images.models import Descriptor, History, ImageConfig, Manifest, RuntimeConfig
+
+
+class Image(NamedTuple):
+    """An image of the store.
+
+    `id` is the digest of its config, `digest` that of its manifest; `tags` are names as people
+    write them (`busybox:latest`), none for a dangling image.  `size_bytes` is the sum of the sizes
+    of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
+    for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.
+    """
+
+    id: str
+    digest: str
+    tags: list[str]
+    size_bytes: int
+    document: ImageConfig
+    manifest: Manifest
+    layer_directories: Callable[[], list[str]]
+
+    @property
+    def created(self) -> str:
+        """When it was made, RFC 3339; the zero time of Docker's API when the image does not say."""
+        return self.document.created or "0001-01-01T00:00:00Z"
+
+    @property
+    def config(self) -> RuntimeConfig:
+        """How a container of it runs if nobody says otherwise."""
+        return self.document.config or RuntimeConfig()
+
+    @property
+    def architecture(self) -> str:
+        """The processor it is for, in Go's words: `amd64`, `arm64`."""
+        return self.document.architecture
+
+    @property
+    def os(self) -> str:
+        """The operating system it is for: `linux`."""
+        return self.document.os
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """The digests of its layers' plain archives, the lowest first."""
+        return list(self.document.rootfs.diff_ids)
+
+    @property
+    def layers(self) -> list[Descriptor]:
+        """The compressed layers, the lowest first."""
+        return list(self.manifest.layers)
+
+    @property
+    def history(self) -> list[History]:
+        """How each layer came to be, the lowest first."""
+        return list(self.document.history or [])

@@ -1,0 +1,167 @@
+"""Layers unpacked for overlayfs: `layers/<chain id>/` is the tree, `layers/<chain id>.json` a note.
+
+A layer can always be made again from its blob, so a tree that is missing is no error: it is
+unpacked when it is needed.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from typing import BinaryIO
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.images import unpacker
+from labkit.images.compression import GzipBlob, plain_chunks
+from labkit.images.staging import Folder
+from labkit.kernel.files import sync_folder, write_all, write_atomically
+
+
+class LayerNote(msgspec.Struct, rename="pascal"):
+    """What is known of an unpacked layer; `size_bytes` is the sum of its files' sizes."""
+
+    diff_id: str
+    size_bytes: int
+
+
+class PackedLayer(msgspec.Struct):
+    """A layer that has been received: its archive as a gzip file, and what that holds."""
+
+    blob_path: str
+    digest: str
+    blob_bytes: int
+    note: LayerNote
+
+
+class Layers:
+    """The folder of unpacked layers."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._notes: dict[str, LayerNote] = {}
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def tree(self, chain_id: str) -> str:
+        """The folder that overlayfs gets."""
+        return os.path.join(self.path, chain_id.removeprefix("sha256:"))
+
+    def note(self, chain_id: str) -> LayerNote | None:
+        """What is known of this layer, None when it never was unpacked."""
+        known = self._notes.get(chain_id)  # a chain id means one content, so it never changes
+        if known:
+            return known
+        try:
+            with open(self._note_path(chain_id), "rb") as file:
+                note = msgspec.json.decode(file.read(), type=LayerNote)
+        except FileNotFoundError:
+            return None
+        self._notes[chain_id] = note
+        return note
+
+    def has(self, chain_id: str) -> bool:
+        """Whether the tree is there, whole."""
+        return os.path.isdir(self.tree(chain_id))
+
+    def adopt(self, tree: str, chain_id: str, note: LayerNote) -> None:
+        """Move an unpacked tree in, unless it is there; call it with the store's lock held."""
+        if self.has(chain_id):
+            return
+        write_atomically(self._note_path(chain_id), msgspec.json.encode(note), 0o644)
+        os.rename(tree, self.tree(chain_id))
+        sync_folder(self.path)
+
+    def take_out(self, chain_id: str, folder: Folder) -> None:
+        """Move a tree into a folder that is about to vanish; call it with the lock held."""
+        tree = self.tree(chain_id)
+        if self.has(chain_id):
+            os.rename(tree, os.path.join(folder.path, os.path.basename(tree)))
+        self._notes.pop(chain_id, None)
+        with suppress(FileNotFoundError):
+            os.unlink(self._note_path(chain_id))
+
+    def _note_path(self, chain_id: str) -> str:
+        return f"{self.tree(chain_id)}.json"
+
+
+class UnpackingProcess:
+    """The confined process that unpacks a plain tar archive into a new folder.
+
+    See `labkit.images.unpacker` for what it does and why it is a process of its own.
+    """
+
+    def __init__(self, folder: Folder, *, lowest: bool) -> None:
+        self.tree = os.path.join(folder.path, "tree")
+        os.mkdir(self.tree, 0o755)
+        os.chmod(self.tree, 0o755)  # whatever the umask says
+        options = ["lowest"] if lowest else []
+        self._process = subprocess.Popen(
+            [sys.executable, "-SI", "-X", "utf8", unpacker.__file__, self.tree, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=(folder.lock_fd,),
+        )
+        self._stdin_fd = self._process.stdin.fileno()  # type: ignore[union-attr]
+
+    def write(self, data: bytes) -> None:
+        """Give it more of the archive; InvalidParameterError when it has given up."""
+        try:
+            write_all(self._stdin_fd, data)
+        except BrokenPipeError:
+            self.finish()
+            raise
+
+    def finish(self) -> int:
+        """Wait for its end: the sum of the files' sizes in bytes."""
+        output, errors = self._process.communicate()
+        status = self._process.returncode
+        if status == 0:
+            return int(output)
+        if status < 0:
+            raise InvalidParameterError(f"unpacking was ended by signal {-status}")
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise InvalidParameterError(f"cannot unpack: {lines[-1] if lines else f'exit {status}'}")
+
+    def abandon(self) -> None:
+        """End it if it still runs."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def unpack(
+    stream: BinaryIO, folder: Folder, *, lowest: bool, keep: GzipBlob | None = None
+) -> LayerNote:
+    """Read one layer's archive and unpack it to `folder`/tree, in one pass and in small pieces.
+
+    With `keep` the plain archive also goes there.  Raises `InvalidParameterError` when the archive
+    is damaged or hostile; the folder then vanishes with what was unpacked.
+    """
+    process = UnpackingProcess(folder, lowest=lowest)
+    diff = hashlib.sha256()
+    try:
+        for chunk in plain_chunks(stream):
+            process.write(chunk)
+            diff.update(chunk)
+            if keep:
+                keep.write(chunk)
+        size_bytes = process.finish()
+    finally:
+        process.abandon()
+    return LayerNote(f"sha256:{diff.hexdigest()}", size_bytes)
+
+
+def receive(stream: BinaryIO, folder: Folder, *, lowest: bool) -> PackedLayer:
+    """Unpack a layer's archive to `folder`/tree and keep it as a gzip file beside."""
+    blob_path = os.path.join(folder.path, "layer.tar.gz")
+    blob = GzipBlob(blob_path)
+    try:
+        note = unpack(stream, folder, lowest=lowest, keep=blob)
+        digest = blob.finish()
+    finally:
+        blob.close()
+    return PackedLayer(blob_path, digest, blob.size_bytes, note)

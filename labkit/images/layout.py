@@ -1,0 +1,132 @@
+"""The OCI image layout on disk: `oci-layout`, `index.json`, `blobs/sha256/…` (image-layout.md).
+
+Other programs read and write the same folder: `skopeo inspect oci:FOLDER:busybox:latest`.  What
+follows the folder there is compared letter for letter with the annotation
+`org.opencontainers.image.ref.name`, so labkit keeps the name as people write it, with the tag.
+
+Several processes may have the folder open.  A writer holds flock(2) on it, and `index.json` is
+replaced in one step; readers need no lock, they read again when the file is another one.
+"""
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from labkit.errors import LabkitError, NotFoundError
+from labkit.images import models
+from labkit.images.models import Descriptor, Index
+from labkit.kernel.files import sync_folder, write_atomically
+
+_T = TypeVar("_T")
+
+
+class DamagedStoreError(LabkitError):
+    """A file of the image store is not what its name or its kind promises."""
+
+
+class Layout:
+    """One OCI image layout; made if it is not there."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.blobs = os.path.join(folder, "blobs", "sha256")
+        self._index_path = os.path.join(folder, "index.json")
+        self._threads = threading.RLock()
+        self._lock_depth = 0
+        self._cached: tuple[tuple[int, int, int], Index] | None = None
+        os.makedirs(self.blobs, mode=0o755, exist_ok=True)
+        with self.locked():
+            self._make_missing_files()
+
+    def _make_missing_files(self) -> None:
+        marker = os.path.join(self.folder, "oci-layout")
+        if not os.path.exists(marker):
+            write_atomically(
+                marker, msgspec.json.encode({"imageLayoutVersion": models.LAYOUT_VERSION}), 0o644
+            )
+        if not os.path.exists(self._index_path):
+            self.write_index([])
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other writers out: threads of this process, and other processes.  Re-entrant."""
+        with self._threads:
+            if self._lock_depth:
+                yield
+                return
+            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                self._lock_depth = 1
+                yield
+            finally:
+                self._lock_depth = 0
+                os.close(fd)
+
+    def manifests(self) -> list[Descriptor]:
+        """The descriptors in `index.json` as it is on disk now; not to be changed in place."""
+        cached = self._cached
+        with open(self._index_path, "rb") as file:
+            found = os.fstat(file.fileno())
+            version = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if cached and cached[0] == version:
+                return cached[1].manifests
+            index = decode(file.read(), Index, self._index_path)
+        self._cached = (version, index)
+        return index.manifests
+
+    def write_index(self, manifests: list[Descriptor]) -> None:
+        """Replace `index.json`; call it with the lock held."""
+        index = Index(schema_version=2, media_type=models.INDEX, manifests=manifests)
+        write_atomically(self._index_path, msgspec.json.encode(index), 0o644)
+
+    def blob_path(self, digest: str) -> str:
+        """Where the blob of this digest (`sha256:…`) lies or would lie."""
+        return os.path.join(self.blobs, digest.removeprefix("sha256:"))
+
+    def read_blob(self, digest: str) -> bytes:
+        """A small blob, compared with its digest."""
+        path = self.blob_path(digest)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            raise NotFoundError(f"the image store has no blob {digest}: {path}") from None
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+            raise DamagedStoreError(f"the content of {path} is not what its name says; remove it")
+        return data
+
+    def write_blob(self, media_type: str, data: bytes) -> Descriptor:
+        """Keep a small blob; call it with the lock held."""
+        hexadecimal = hashlib.sha256(data).hexdigest()
+        path = os.path.join(self.blobs, hexadecimal)
+        if not os.path.exists(path):
+            write_atomically(path, data, 0o644)
+        return Descriptor(media_type, f"sha256:{hexadecimal}", len(data))
+
+    def adopt_blob(self, path: str, digest: str) -> None:
+        """Move a finished file in as a blob, unless it is there; call it with the lock held."""
+        if not os.path.exists(self.blob_path(digest)):
+            os.rename(path, self.blob_path(digest))
+            sync_folder(self.blobs)
+
+    def remove_blob(self, digest: str) -> None:
+        """Delete a blob that nothing refers to any more; call it with the lock held."""
+        try:
+            os.unlink(self.blob_path(digest))
+        except FileNotFoundError:
+            return
+
+
+def decode(data: bytes, kind: type[_T], where: str) -> _T:
+    """Decode one of the JSON documents of `labkit.images.models`."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise DamagedStoreError(f"{where} is not a valid {kind.__name__}: {error}") from None

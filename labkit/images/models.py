@@ -1,0 +1,113 @@
+"""The JSON documents of an image, as the OCI image specification 1.1 names their fields.
+
+An image is a small tree of blobs, each named by the SHA-256 of its bytes: `index.json` points to
+manifests, a manifest points to one config and to the layers.  What is decoded here may come from
+anyone, so digests are checked for their form: they become names of files.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+REF_NAME = "org.opencontainers.image.ref.name"
+"""The annotation that gives a manifest in `index.json` its name; see `labkit.images.layout`."""
+
+LAYOUT_VERSION = "1.0.0"
+
+Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+
+
+class Platform(msgspec.Struct, omit_defaults=True):
+    """What machine an image runs on, in Go's words: `linux`, `amd64`."""
+
+    architecture: str
+    os: str
+    variant: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
+    os_features: list[str] | None = msgspec.field(default=None, name="os.features")
+
+
+class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A pointer to a blob: what it is, its digest, its size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    urls: list[str] | None = None
+    annotations: dict[str, str] | None = None
+    data: str | None = None
+    artifact_type: str | None = None
+    platform: Platform | None = None
+
+
+class Index(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A list of manifests: `index.json`, or one image for several architectures."""
+
+    schema_version: int = msgspec.field()
+    media_type: str | None = None
+    artifact_type: str | None = None
+    manifests: list[Descriptor] = msgspec.field(default_factory=list)
+    subject: Descriptor | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Manifest(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One image: its config and its layers, the lowest first."""
+
+    schema_version: int
+    config: Descriptor
+    layers: list[Descriptor]
+    media_type: str | None = None
+    artifact_type: str | None = None
+    subject: Descriptor | None = None
+    annotations: dict[str, str] | None = None
+
+
+class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
+    """How a container of the image runs if nobody says otherwise.  `None`: not said."""
+
+    user: str = ""
+    exposed_ports: dict[str, dict[str, str]] | None = None
+    env: list[str] | None = None
+    entrypoint: list[str] | None = None
+    cmd: list[str] | None = None
+    volumes: dict[str, dict[str, str]] | None = None
+    working_dir: str = ""
+    labels: dict[str, str] | None = None
+    stop_signal: str = ""
+
+
+class RootFs(msgspec.Struct):
+    """The layers by the digests of their uncompressed archives (`diff_id`s), the lowest first."""
+
+    type: str
+    diff_ids: list[Digest]
+
+
+class History(msgspec.Struct, omit_defaults=True):
+    """How one layer came to be."""
+
+    created: str | None = None
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+class ImageConfig(msgspec.Struct, omit_defaults=True):
+    """The document whose digest is the image's id."""
+
+    architecture: str
+    os: str
+    rootfs: RootFs
+    created: str | None = None
+    author: str = ""
+    config: RuntimeConfig | None = None
+    history: list[History] | None = None
+    variant: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
