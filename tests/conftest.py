@@ -1,11 +1,11 @@
 """Fixtures every test may use, and the check that a whole run leaves the machine as it was."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from tests import leaks
+from tests import leaks, skips
 from tests.lab import Lab, remove_template, running_lab
 
 IS_ROOT = os.geteuid() == 0
@@ -24,6 +24,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if needs_root:
         items[:] = [item for item in items if item not in needs_root]
         config.hook.pytest_deselected(items=needs_root)
+
+
+def _judge_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip for which this machine gives no reason into a failure."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = skips.reason_of(report.longrepr)
+        if not skips.is_justified(reason):
+            report.outcome = "failed"
+            report.longrepr = f"skipped for no reason that tests/skips.py accepts here: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No test is skipped that this machine could run."""
+    report = yield
+    _judge_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """No module is skipped that this machine could run."""
+    report = yield
+    _judge_skip(report)
+    return report
 
 
 def pytest_report_header() -> str:

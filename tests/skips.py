@@ -1,0 +1,26 @@
+"""What a test may be skipped for: something this machine really lacks, looked up here.
+
+`pytest.skip("needs cgroup v2")` passes where there is no cgroup v2, and fails where there is: a
+skip that nobody noticed is a test that nobody runs.
+"""
+
+import os
+from collections.abc import Callable
+
+LACKS: dict[str, Callable[[], bool]] = {
+    "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+    "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
+    "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
+}
+"""The beginning of a skip's reason, and whether this machine bears it out."""
+
+
+def is_justified(reason: str) -> bool:
+    """Whether this machine really lacks what the reason says is needed."""
+    return any(reason.startswith(need) and lacking() for need, lacking in LACKS.items())
+
+
+def reason_of(longrepr: object) -> str:
+    """The reason within pytest's report of a skip: (file, line, "Skipped: reason")."""
+    text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return str(text).removeprefix("Skipped: ")
