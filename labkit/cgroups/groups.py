@@ -1,0 +1,130 @@
+"""The effects: groups are folders, made with mkdir, filled with write, removed with rmdir.
+
+Every function takes folders of a mounted hierarchy.  Failures are the kernel's own `OSError`s;
+cgroups(7) says what they mean: ENOENT, the controller is not available here; EBUSY, the group
+has processes (v2: only leaves may have them) or groups below it; EACCES, not ours to change.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+KILL_TIMEOUT_S = 5.0
+
+
+def read(path: str) -> str:
+    """A file's text without the last newline."""
+    with open(path) as file:
+        return file.read().rstrip("\n")
+
+
+def write(path: str, text: str) -> None:
+    """Write `text` in one write(2), as cgroup files want it; they cannot be created."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def make(directory: str) -> None:
+    """Make the group if it is not there."""
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return
+
+
+def fill_cpuset(directory: str) -> None:
+    """Give a v1 cpuset its parent's CPUs and memory nodes: a new one has none."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not read(f"{directory}/{name}"):
+            write(f"{directory}/{name}", read(f"{os.path.dirname(directory)}/{name}"))
+
+
+def enable(directory: str, controller: str) -> None:
+    """Let the groups below this v2 folder use a controller (`cgroup.subtree_control`)."""
+    path = f"{directory}/cgroup.subtree_control"
+    if controller not in read(path).split():
+        write(path, f"+{controller}")
+
+
+def is_delegated(directory: str) -> bool:
+    """Whether systemd handed this group over (`Delegate=yes`): it then says so in an attribute.
+
+    `user.delegate` on recent versions, `trusted.delegate` on all (systemd's CGROUP_DELEGATION.md).
+    """
+    for attribute in ("user.delegate", "trusted.delegate"):
+        try:
+            if os.getxattr(directory, attribute) == b"1":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def remove(directories: Iterable[str]) -> None:
+    """Remove the groups of one container with all that is below and in them; idempotent.
+
+    What still runs there is killed.  Raises OSError (EBUSY) when something survives that for
+    `KILL_TIMEOUT_S`, as a process in uninterruptible sleep does.
+    """
+    left = [directory for directory in directories if not _rmdir(directory)]
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    pause_s = 0.0005
+    while left:
+        tree = [folder for directory in left for folder in _tree(directory)]
+        _thaw(tree)
+        _kill(tree)
+        left = [folder for folder in tree if not _rmdir(folder)]
+        if left and time.monotonic() > deadline:
+            os.rmdir(left[0])
+        if left:
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.05)
+
+
+def _rmdir(directory: str) -> bool:
+    """Whether the group is gone; False when it is still in use."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return not os.path.isdir(directory)
+    return True
+
+
+def _tree(directory: str) -> list[str]:
+    """The group and those below it, the deepest first."""
+    return [folder for folder, _, _ in os.walk(directory, topdown=False)]
+
+
+def _thaw(folders: Iterable[str]) -> None:
+    """Wake up frozen v1 groups: a signal does not reach a process in them."""
+    for folder in folders:
+        if os.path.exists(f"{folder}/freezer.state"):
+            write(f"{folder}/freezer.state", "THAWED")
+
+
+def _kill(folders: Iterable[str]) -> None:
+    for folder in folders:
+        try:
+            write(f"{folder}/cgroup.kill", "1")
+        except FileNotFoundError:  # v1, or a kernel before 5.14
+            _kill_one_by_one(f"{folder}/cgroup.procs")
+
+
+def _kill_one_by_one(procs: str) -> None:
+    """SIGKILL to each process listed, through a pidfd: a pid that was read may be another's now."""
+    try:
+        for pid in set(read(procs).split()) - {"0"}:
+            fd = os.pidfd_open(int(pid))
+            try:
+                if pid in read(procs).split():
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+            finally:
+                os.close(fd)
+    except (ProcessLookupError, FileNotFoundError):
+        return

@@ -1,0 +1,294 @@
+"""The cgroup hierarchies as they are on this machine, and labkit's place in them.
+
+v1      /sys/fs/cgroup/<controller>/labkit/<container id>/
+v2      /sys/fs/cgroup/labkit/<container id>/
+hybrid  each controller where it is mounted: in a v1 hierarchy of its own, or in the v2 tree
+systemd as v2, but below the daemon's own group when its unit says `Delegate=yes`
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from labkit.cgroups import groups, v1, v2
+from labkit.cgroups.hierarchies import Mount, directory_of, own_v2_group, parse_mounts
+from labkit.cgroups.limits import Limits
+from labkit.cgroups.placement import Hierarchy, Placement, place
+from labkit.cgroups.rules import Machine
+
+DEFAULT_PARENT = "labkit"
+Version = Literal["v1", "v2", "hybrid", "none"]
+
+WHAT_IT_LIMITS = {
+    "cpu": "--cpu-shares and --cpus",
+    "cpuset": "--cpuset-cpus",
+    "memory": "--memory, --memory-swap and OOM detection",
+    "pids": "--pids-limit",
+    "io": "disk limits",
+    "blkio": "disk limits",
+    "freezer": "pause",
+    "cpuacct": "CPU time in stats",
+    "devices": "the device allow-list",
+}
+"""What a user loses with each controller."""
+
+
+class Usage(NamedTuple):
+    """What a container has used; 0 where no controller counts it."""
+
+    cpu_ns: int
+    """CPU time of all its processes so far, in nanoseconds."""
+    memory_bytes: int
+    """Memory it holds now, page cache included."""
+    pids: int
+    """Processes and threads it has now."""
+
+
+class Layout:
+    """Where each controller is, and the operations on labkit's groups there."""
+
+    def __init__(
+        self,
+        version: Version,
+        hierarchies: dict[str, Hierarchy],
+        *,
+        parent: str = DEFAULT_PARENT,
+        own_directory: str = "",
+        machine: Machine | None = None,
+    ) -> None:
+        self.version: Version = version
+        self.hierarchies = hierarchies
+        self.parent = parent
+        self.own_directory = own_directory
+        """The v2 folder of the group this process is in; "" without v2."""
+        self.machine = machine or Machine()
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """The controllers that can be used, in no particular order."""
+        return tuple(self.hierarchies)
+
+    def prepare(self) -> list[str]:
+        """Make labkit's own group in each hierarchy and enable the controllers for what is below.
+
+        To be called once, before the first container and before this process forks others: on v2
+        it may have to move itself to a leaf.  Idempotent.  What could not be had is taken out of
+        `hierarchies`, and said in the warnings returned.
+        """
+        warnings = []
+        for controller, hierarchy in list(self.hierarchies.items()):
+            try:
+                self._prepare(controller, hierarchy)
+            except OSError as error:
+                del self.hierarchies[controller]
+                warnings.append(
+                    f"cgroup controller {controller} cannot be used in {hierarchy.directory}"
+                    f" ({error.strerror}): no {WHAT_IT_LIMITS[controller]}"
+                )
+        self.machine = _machine(self.hierarchies, self.parent)
+        return warnings
+
+    def _prepare(self, controller: str, hierarchy: Hierarchy) -> None:
+        directory = f"{hierarchy.directory}/{self.parent}"
+        groups.make(directory)
+        if hierarchy.version == v1.VERSION:
+            if controller == "cpuset":
+                groups.fill_cpuset(directory)
+        elif controller not in v2.CORE:
+            self._enable(hierarchy.directory, controller)
+            groups.enable(directory, controller)
+
+    def _enable(self, directory: str, controller: str) -> None:
+        try:
+            groups.enable(directory, controller)
+        except OSError:
+            # v2 has processes only in leaves ("No Internal Process Constraint").
+            if self.own_directory != directory:
+                raise
+            self._move_to_leaf()
+            groups.enable(directory, controller)
+
+    def _move_to_leaf(self) -> None:
+        leaf = f"{self.own_directory}/{self.parent}d"
+        groups.make(leaf)
+        groups.write(f"{leaf}/cgroup.procs", str(os.getpid()))
+        self.own_directory = leaf
+
+    def place(self, container_id: str, limits: Limits) -> Placement:
+        """Where a container goes and what is written there; pure."""
+        return place(self.hierarchies, f"{self.parent}/{container_id}", limits, self.machine)
+
+    def path(self, container_id: str, controller: str, file: str) -> str:
+        """The path of one file of a container's group, as `("memory", "memory.max")`.
+
+        KeyError when this machine lacks the controller.
+        """
+        directory = self.hierarchies[controller].directory
+        return f"{directory}/{self.parent}/{container_id}/{file}"
+
+    def read(self, container_id: str, controller: str, file: str) -> str:
+        """The text of that file; FileNotFoundError when there is no such container or file."""
+        return groups.read(self.path(container_id, controller, file))
+
+    def usage(self, container_id: str) -> Usage:
+        """What the container has used; FileNotFoundError when it has no group."""
+        for directory in self._directories(container_id):
+            os.stat(directory)
+        return Usage(
+            cpu_ns=self._cpu_ns(container_id),
+            memory_bytes=self._number(container_id, "memory", _MEMORY_FILES),
+            pids=self._number(container_id, "pids", _PIDS_FILES),
+        )
+
+    def remove(self, container_id: str) -> None:
+        """Remove the container's groups, killing what still runs in them; idempotent."""
+        groups.remove(self._directories(container_id))
+
+    def leftovers(self) -> list[str]:
+        """The ids that have a group in any hierarchy, whether or not anyone knows them."""
+        found: set[str] = set()
+        for directory in self._directories():
+            try:
+                found.update(entry.name for entry in os.scandir(directory) if entry.is_dir())
+            except FileNotFoundError:
+                continue
+        return sorted(found)
+
+    def tear_down(self) -> None:
+        """Remove labkit's own groups; OSError (EBUSY) while a container is left in them."""
+        for directory in self._directories():
+            try:
+                os.rmdir(directory)
+            except FileNotFoundError:
+                continue
+
+    def _directories(self, container_id: str = "") -> list[str]:
+        """The container's folders, or labkit's own ones, each once."""
+        name = f"{self.parent}/{container_id}".rstrip("/")
+        return list(dict.fromkeys(f"{h.directory}/{name}" for h in self.hierarchies.values()))
+
+    def _cpu_ns(self, container_id: str) -> int:
+        if "cpuacct" in self.hierarchies:
+            return int(self.read(container_id, "cpuacct", "cpuacct.usage"))
+        for controller, hierarchy in self.hierarchies.items():
+            if hierarchy.version == v2.VERSION:
+                fields = self.read(container_id, controller, "cpu.stat").split()
+                return 1000 * int(fields[fields.index("usage_usec") + 1])
+        return 0
+
+    def _number(self, container_id: str, controller: str, files: dict[int, str]) -> int:
+        hierarchy = self.hierarchies.get(controller)
+        try:
+            return (
+                int(self.read(container_id, controller, files[hierarchy.version]))
+                if hierarchy
+                else 0
+            )
+        except FileNotFoundError:
+            return 0
+
+
+_MEMORY_FILES = {v1.VERSION: "memory.usage_in_bytes", v2.VERSION: "memory.current"}
+_PIDS_FILES = {v1.VERSION: "pids.current", v2.VERSION: "pids.current"}
+
+
+def detect(parent: str = "") -> Layout:
+    """The layout of this machine; `parent` is the name of labkit's own group.
+
+    Without `parent` the name is `LABKIT_CGROUP_PARENT` of the environment, else `labkit`.
+    """
+    with open("/proc/self/mountinfo") as mountinfo, open("/proc/self/cgroup") as cgroups:
+        layout = from_mountinfo(
+            mountinfo.read(),
+            cgroups.read(),
+            parent=parent or os.environ.get("LABKIT_CGROUP_PARENT") or DEFAULT_PARENT,
+            controllers_of=lambda directory: groups.read(f"{directory}/cgroup.controllers"),
+            is_delegated=groups.is_delegated,
+        )
+    layout.machine = _machine(layout.hierarchies, layout.parent)
+    return layout
+
+
+def from_mountinfo(
+    mountinfo: str,
+    cgroups: str,
+    *,
+    parent: str = DEFAULT_PARENT,
+    controllers_of: Callable[[str], str],
+    is_delegated: Callable[[str], bool],
+) -> Layout:
+    """The layout that /proc/self/mountinfo and /proc/self/cgroup describe.
+
+    `controllers_of` gives the text of a v2 folder's `cgroup.controllers`, `is_delegated` whether
+    systemd has handed that folder over.
+    """
+    mounts = parse_mounts(mountinfo)
+    hierarchies = dict(_v1_hierarchies(mounts))
+    unified = next((mount for mount in mounts if mount.version == v2.VERSION), None)
+    own = directory_of(unified, own_v2_group(cgroups)) if unified else ""
+    if unified:
+        base = _base(unified, own, is_delegated)
+        available = controllers_of(base).split()
+        wanted = [name for name in v2.CONTROLLERS if name in available]
+        needed = [name for name in wanted if _v1_name(name) not in hierarchies]
+        # An empty v2 tree beside v1 (the usual hybrid) is of no use to us.
+        if needed or not hierarchies:
+            for name in (*v2.CORE, *needed):
+                hierarchies.setdefault(name, Hierarchy(v2.VERSION, base))
+    return Layout(_version(mounts), hierarchies, parent=parent, own_directory=own)
+
+
+def _v1_hierarchies(mounts: list[Mount]) -> Iterator[tuple[str, Hierarchy]]:
+    """The first mount of each v1 controller."""
+    seen = set()
+    for mount in mounts:
+        for controller in mount.controllers:
+            if controller not in seen:
+                seen.add(controller)
+                yield controller, Hierarchy(v1.VERSION, mount.mount_point)
+
+
+def _base(unified: Mount, own: str, is_delegated: Callable[[str], bool]) -> str:
+    """The v2 folder labkit's group is made in: delegated to us, or else the top.
+
+    The daemon may be in the delegated group itself, or already in a leaf of it.
+    """
+    for directory in (own, os.path.dirname(own)):
+        if directory.startswith(f"{unified.mount_point}/") and is_delegated(directory):
+            return directory
+    return unified.mount_point
+
+
+def _v1_name(controller: str) -> str:
+    return "blkio" if controller == "io" else controller
+
+
+def _version(mounts: list[Mount]) -> Version:
+    versions = {mount.version for mount in mounts}
+    if versions == {v1.VERSION, v2.VERSION}:
+        return "hybrid"
+    if not versions:
+        return "none"
+    return "v1" if v1.VERSION in versions else "v2"
+
+
+def _machine(hierarchies: dict[str, Hierarchy], parent: str) -> Machine:
+    """What the values of v1 cpusets and of swap limits depend on here."""
+    machine = Machine()
+    cpuset, memory = hierarchies.get("cpuset"), hierarchies.get("memory")
+    if cpuset and cpuset.version == v1.VERSION:
+        machine = machine._replace(
+            cpus=groups.read(f"{cpuset.directory}/cpuset.cpus"),
+            mems=groups.read(f"{cpuset.directory}/cpuset.mems"),
+        )
+    if memory:
+        machine = machine._replace(swap_accounting=_counts_swap(memory, parent))
+    return machine
+
+
+def _counts_swap(memory: Hierarchy, parent: str) -> bool:
+    """Whether swap can be limited; on v2 the top has no such file, so labkit's group is asked."""
+    if memory.version == v1.VERSION:
+        return os.path.exists(f"{memory.directory}/memory.memsw.limit_in_bytes")
+    group = f"{memory.directory}/{parent}"
+    return not os.path.exists(f"{group}/memory.max") or os.path.exists(f"{group}/memory.swap.max")

@@ -1,0 +1,137 @@
+"""Where a container's groups are and what is written there: complete data, nothing opened."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from labkit.cgroups import v1, v2
+from labkit.cgroups.limits import Limits
+from labkit.cgroups.rules import Machine
+
+
+class Hierarchy(NamedTuple):
+    """Where one controller is found."""
+
+    version: int
+    directory: str
+    """The folder that holds labkit's own group: a mount point, or a subtree delegated to us."""
+
+
+class Group(NamedTuple):
+    """One controller's part of a container: a folder, and the files to write there, in order.
+
+    In v2 the controllers share one folder.
+    """
+
+    controller: str
+    directory: str
+    files: tuple[tuple[str, str], ...]
+
+
+class Placement(NamedTuple):
+    """Everything the runtime needs to put a container under its limits."""
+
+    groups: tuple[Group, ...]
+    join: tuple[str, ...]
+    """v1 folders to whose `cgroup.procs` the container's process is written; () on pure v2."""
+    clone_into: str
+    """The v2 folder to create the process in (CLONE_INTO_CGROUP); "" where v2 is not used."""
+    oom_counter: tuple[str, str]
+    """File and key of the count of out-of-memory kills; ("", "") without a memory controller."""
+    warnings: tuple[str, ...]
+    """What was asked and cannot be had here, one sentence each, in Docker's words."""
+
+
+_TABLES = {v1.VERSION: v1, v2.VERSION: v2}
+
+_CONTROLLERS = tuple(dict.fromkeys(v1.CONTROLLERS + v2.CORE + v2.CONTROLLERS))
+
+_DISCARDED: tuple[tuple[str, Callable[[Limits], object], str], ...] = (
+    (
+        "cpu",
+        lambda limits: limits.cpu_shares,
+        "Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.",
+    ),
+    (
+        "cpu",
+        lambda limits: limits.nano_cpus,
+        "Your kernel does not support CPU CFS scheduler or the cgroup is not mounted."
+        " CPU quota discarded.",
+    ),
+    (
+        "cpuset",
+        lambda limits: limits.cpuset_cpus,
+        "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.",
+    ),
+    (
+        "memory",
+        lambda limits: limits.memory_bytes,
+        "Your kernel does not support memory limit capabilities or the cgroup is not mounted."
+        " Limitation discarded.",
+    ),
+    (
+        "pids",
+        lambda limits: limits.pids > 0,
+        "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted."
+        " PIDs limit discarded.",
+    ),
+)
+"""Controller, whether it was asked for, and what the user is told when there is none."""
+
+NO_SWAP_LIMIT = (
+    "Your kernel does not support swap limit capabilities or the cgroup is not mounted."
+    " Memory limited without swap."
+)
+
+
+def place(
+    hierarchies: Mapping[str, Hierarchy], name: str, limits: Limits, machine: Machine
+) -> Placement:
+    """The groups called `name` (`labkit/<id>`) that hold a container to `limits`.
+
+    A controller is placed where it is, so v1 and v2 may be mixed.
+    """
+    groups = []
+    for controller in _CONTROLLERS:
+        if controller in hierarchies:
+            version, parent = hierarchies[controller]
+            files = _files(version, controller, limits, machine)
+            groups.append(Group(controller, f"{parent}/{name}", files))
+    versions = {group.directory: hierarchies[group.controller].version for group in groups}
+    return Placement(
+        groups=tuple(groups),
+        join=tuple(path for path, version in versions.items() if version == v1.VERSION),
+        clone_into=next((path for path, version in versions.items() if version == v2.VERSION), ""),
+        oom_counter=_oom_counter(hierarchies, name),
+        warnings=_warnings(hierarchies, limits, machine),
+    )
+
+
+def _files(
+    version: int, controller: str, limits: Limits, machine: Machine
+) -> tuple[tuple[str, str], ...]:
+    if (version, controller) == (v1.VERSION, "devices"):
+        return v1.DEVICE_FILES
+    rules = [rule for rule in _TABLES[version].RULES if rule.controller == controller]
+    values = [(rule.file, rule.value(limits, machine)) for rule in rules]
+    return tuple((file, value) for file, value in values if value)
+
+
+def _oom_counter(hierarchies: Mapping[str, Hierarchy], name: str) -> tuple[str, str]:
+    if "memory" not in hierarchies:
+        return "", ""
+    version, parent = hierarchies["memory"]
+    file, key = _TABLES[version].OOM_COUNTER
+    return f"{parent}/{name}/{file}", key
+
+
+def _warnings(
+    hierarchies: Mapping[str, Hierarchy], limits: Limits, machine: Machine
+) -> tuple[str, ...]:
+    warnings = [
+        sentence
+        for controller, is_asked, sentence in _DISCARDED
+        if controller not in hierarchies and is_asked(limits)
+    ]
+    if limits.memory_bytes and "memory" in hierarchies and not machine.swap_accounting:
+        warnings.append(NO_SWAP_LIMIT)
+    return tuple(warnings)

@@ -1,0 +1,89 @@
+"""cgroup v1: each flag of `labkit run`, and the file it writes (cgroups(7), "Cgroups version 1").
+
+Every controller is a hierarchy (a tree of folders) of its own, so a container has one group in
+each: `/sys/fs/cgroup/<controller>/labkit/<id>/`.  Within a controller the rows are in the order in
+which the kernel takes them.
+"""
+
+from labkit.cgroups.limits import Limits
+from labkit.cgroups.rules import Machine, Rule, text_of
+from labkit.cgroups.shares import clamp_shares
+
+VERSION = 1
+
+PERIOD_US = 100_000
+"""The period a quota of CPU time is counted in: the kernel's default, a tenth of a second."""
+
+
+def _cpu_shares(limits: Limits, _: Machine) -> str:
+    return str(clamp_shares(limits.cpu_shares)) if limits.cpu_shares else ""
+
+
+def _cpu_period(limits: Limits, _: Machine) -> str:
+    return str(PERIOD_US) if limits.nano_cpus else ""
+
+
+def _cpu_quota(limits: Limits, _: Machine) -> str:
+    return text_of(limits.nano_cpus * PERIOD_US // 1_000_000_000)
+
+
+def _cpus(limits: Limits, machine: Machine) -> str:
+    return limits.cpuset_cpus or machine.cpus
+
+
+def _mems(_: Limits, machine: Machine) -> str:
+    return machine.mems
+
+
+def _memory(limits: Limits, _: Machine) -> str:
+    return text_of(limits.memory_bytes)
+
+
+def _memory_and_swap(limits: Limits, machine: Machine) -> str:
+    return text_of(limits.memory_and_swap_bytes) if machine.swap_accounting else ""
+
+
+def _pids(limits: Limits, _: Machine) -> str:
+    return text_of(max(limits.pids, 0))
+
+
+RULES = (
+    Rule("--cpu-shares", "cpu", "cpu.shares", _cpu_shares),
+    Rule("--cpus", "cpu", "cpu.cfs_period_us", _cpu_period),
+    Rule("--cpus", "cpu", "cpu.cfs_quota_us", _cpu_quota),
+    # A new v1 cpuset is empty, and no process can join it before both files are filled.
+    Rule("--cpuset-cpus", "cpuset", "cpuset.cpus", _cpus),
+    Rule("--cpuset-mems", "cpuset", "cpuset.mems", _mems),
+    # Memory first: memory plus swap may never be the smaller of the two.
+    Rule("--memory", "memory", "memory.limit_in_bytes", _memory),
+    Rule("--memory-swap", "memory", "memory.memsw.limit_in_bytes", _memory_and_swap),
+    Rule("--pids-limit", "pids", "pids.max", _pids),
+)
+
+CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "freezer", "devices")
+"""The hierarchies a container joins: also those that only count (cpuacct) or pause (freezer)."""
+
+ALLOWED_DEVICES = (
+    ("c *:* m", "any character device may be made, but not used"),
+    ("b *:* m", "any block device may be made, but not used"),
+    ("c 1:3 rwm", "/dev/null"),
+    ("c 1:5 rwm", "/dev/zero"),
+    ("c 1:7 rwm", "/dev/full"),
+    ("c 1:8 rwm", "/dev/random"),
+    ("c 1:9 rwm", "/dev/urandom"),
+    ("c 5:0 rwm", "/dev/tty"),
+    ("c 5:1 rwm", "/dev/console"),
+    ("c 5:2 rwm", "/dev/ptmx"),
+    ("c 136:* rwm", "/dev/pts/*"),
+    ("c 10:200 rwm", "/dev/net/tun"),
+)
+"""What a container may do with devices by default in Docker: type major:minor, read write mknod
+(Documentation/admin-guide/cgroup-v1/devices.rst)."""
+
+DEVICE_FILES = (
+    ("devices.deny", "a"),
+    *(("devices.allow", entry) for entry, _ in ALLOWED_DEVICES),
+)
+"""Everything is forbidden first, then the list is allowed line by line."""
+
+OOM_COUNTER = ("memory.oom_control", "oom_kill")

@@ -1,0 +1,61 @@
+"""cgroup v2: each flag of `labkit run`, and the file it writes.
+
+There is one hierarchy, so a container has one group, `/sys/fs/cgroup/labkit/<id>/`, that holds the
+files of every controller (Documentation/admin-guide/cgroup-v2.rst).
+"""
+
+from labkit.cgroups.limits import Limits
+from labkit.cgroups.rules import Machine, Rule, text_of
+from labkit.cgroups.shares import weight_from_shares
+
+VERSION = 2
+
+PERIOD_US = 100_000
+"""The period a quota of CPU time is counted in: the kernel's default, a tenth of a second."""
+
+
+def _cpu_weight(limits: Limits, _: Machine) -> str:
+    return str(weight_from_shares(limits.cpu_shares)) if limits.cpu_shares else ""
+
+
+def _cpu_max(limits: Limits, _: Machine) -> str:
+    quota_us = limits.nano_cpus * PERIOD_US // 1_000_000_000
+    return f"{quota_us} {PERIOD_US}" if quota_us else ""
+
+
+def _cpus(limits: Limits, _: Machine) -> str:
+    return limits.cpuset_cpus
+
+
+def _memory(limits: Limits, _: Machine) -> str:
+    return text_of(limits.memory_bytes)
+
+
+def _swap(limits: Limits, machine: Machine) -> str:
+    """Swap alone: v2 counts it apart from memory, where the flag and v1 mean the sum."""
+    total = limits.memory_and_swap_bytes
+    if not total or not machine.swap_accounting:
+        return ""
+    return "max" if total < 0 else str(total - limits.memory_bytes)
+
+
+def _pids(limits: Limits, _: Machine) -> str:
+    return text_of(max(limits.pids, 0))
+
+
+RULES = (
+    Rule("--cpu-shares", "cpu", "cpu.weight", _cpu_weight),
+    Rule("--cpus", "cpu", "cpu.max", _cpu_max),
+    Rule("--cpuset-cpus", "cpuset", "cpuset.cpus", _cpus),
+    Rule("--memory", "memory", "memory.max", _memory),
+    Rule("--memory-swap", "memory", "memory.swap.max", _swap),
+    Rule("--pids-limit", "pids", "pids.max", _pids),
+)
+
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
+"""What labkit asks for in `cgroup.subtree_control`; each may be missing."""
+
+CORE = ("freezer",)
+"""What v1 has a controller for and v2 has in every group: `cgroup.freeze`, `cgroup.kill`."""
+
+OOM_COUNTER = ("memory.events", "oom_kill")

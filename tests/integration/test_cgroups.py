@@ -1,0 +1,167 @@
+"""Real groups of this machine: every file of a placement is taken by the kernel and read back."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from labkit.cgroups import Layout, Limits, Placement, detect, groups
+from tests.leaks import RUN_NAME
+
+pytestmark = pytest.mark.root
+
+MIB = 1024 * 1024
+LIMITS = Limits(
+    cpu_shares=512,
+    nano_cpus=500_000_000,
+    cpuset_cpus="0",
+    memory_bytes=64 * MIB,
+    memory_swap_bytes=96 * MIB,
+    pids=20,
+)
+
+
+@pytest.fixture
+def layout() -> Iterator[Layout]:
+    layout = detect(f"labkit-{RUN_NAME}-cgroups")
+    layout.prepare()
+    yield layout
+    for name in layout.leftovers():
+        layout.remove(name)
+    layout.tear_down()
+    assert not any(os.path.exists(path) for path in parents(layout))
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def parents(layout: Layout) -> list[str]:
+    return [f"{hierarchy.directory}/{layout.parent}" for hierarchy in layout.hierarchies.values()]
+
+
+def create(placement: Placement) -> None:
+    """What the runtime does with a placement before the process exists."""
+    for group in placement.groups:
+        groups.make(group.directory)
+        for file, text in group.files:
+            groups.write(f"{group.directory}/{file}", text)
+
+
+def join(placement: Placement, pid: int) -> None:
+    for directory in (*placement.join, placement.clone_into):
+        if directory:
+            groups.write(f"{directory}/cgroup.procs", str(pid))
+
+
+def test_the_kernel_takes_every_file_and_shows_the_value(layout: Layout) -> None:
+    placement = layout.place("one", LIMITS)
+    create(placement)
+    checked = 0
+    for group in placement.groups:
+        for file, text in group.files:
+            if group.controller != "devices":
+                assert groups.read(f"{group.directory}/{file}") == text
+                checked += 1
+    assert checked >= 4
+    assert placement.warnings == ()
+
+
+def test_devices_are_the_default_list(layout: Layout) -> None:
+    if "devices" not in layout.hierarchies:
+        pytest.skip("cgroup v2 has no device files")
+    create(layout.place("one", Limits()))
+    shown = layout.read("one", "devices", "devices.list").splitlines()
+    assert "a *:* rwm" not in shown
+    assert "c 1:3 rwm" in shown
+
+
+def test_a_process_joins_uses_and_is_counted(
+    layout: Layout, sleeper: subprocess.Popen[bytes]
+) -> None:
+    placement = layout.place("one", LIMITS)
+    create(placement)
+    join(placement, sleeper.pid)
+    usage = layout.usage("one")
+    assert usage.pids == 1
+    assert usage.memory_bytes < 64 * MIB
+
+
+def start_when_told(script: str) -> subprocess.Popen[bytes]:
+    """A shell that runs `script` after its first line of input: time to put it into a group."""
+    return subprocess.Popen(["sh", "-c", f"read go; {script}"], stdin=subprocess.PIPE)
+
+
+def test_cpu_time_moves(layout: Layout) -> None:
+    placement = layout.place("one", Limits())
+    create(placement)
+    with start_when_told("while :; do :; done") as loop:
+        join(placement, loop.pid)
+        before = layout.usage("one").cpu_ns
+        with pytest.raises(subprocess.TimeoutExpired):
+            loop.communicate(b"go\n", timeout=0.2)
+        spent = layout.usage("one").cpu_ns - before
+        loop.kill()
+    assert 20_000_000 < spent < 1_000_000_000
+
+
+def test_remove_kills_what_is_left_and_leaves_nothing(
+    layout: Layout, sleeper: subprocess.Popen[bytes]
+) -> None:
+    placement = layout.place("one", LIMITS)
+    create(placement)
+    join(placement, sleeper.pid)
+    layout.remove("one")
+    assert sleeper.wait(timeout=5) == -9
+    assert layout.leftovers() == []
+    assert not any(os.path.exists(group.directory) for group in placement.groups)
+    layout.remove("one")
+
+
+def test_remove_reaches_frozen_and_nested_groups(
+    layout: Layout, sleeper: subprocess.Popen[bytes]
+) -> None:
+    placement = layout.place("one", Limits())
+    create(placement)
+    join(placement, sleeper.pid)
+    freezer = layout.path("one", "freezer", "")
+    groups.make(f"{freezer}/nested")
+    groups.write(f"{freezer}/nested/cgroup.procs", str(sleeper.pid))
+    state = "freezer.state" if layout.hierarchies["freezer"].version == 1 else "cgroup.freeze"
+    groups.write(f"{freezer}/{state}", "FROZEN" if state == "freezer.state" else "1")
+    layout.remove("one")
+    assert sleeper.wait(timeout=5) == -9
+    assert layout.leftovers() == []
+
+
+def test_leftovers_are_found_in_any_hierarchy(layout: Layout) -> None:
+    create(layout.place("one", Limits()))
+    groups.make(os.path.dirname(layout.path("two", "pids", "x")))
+    assert layout.leftovers() == ["one", "two"]
+    assert detect(layout.parent).leftovers() == ["one", "two"]
+
+
+def test_usage_of_nobody(layout: Layout) -> None:
+    with pytest.raises(FileNotFoundError):
+        layout.usage("nobody")
+
+
+def test_prepare_twice_is_prepare_once(layout: Layout) -> None:
+    controllers = layout.controllers
+    assert layout.prepare() == []
+    assert layout.controllers == controllers
+
+
+def test_the_out_of_memory_killer_is_counted(layout: Layout) -> None:
+    placement = layout.place("one", Limits(memory_bytes=8 * MIB, memory_swap_bytes=8 * MIB))
+    create(placement)
+    with start_when_told("head -c 50m /dev/zero | tail -c 50m | wc -c") as eater:
+        join(placement, eater.pid)
+        eater.communicate(b"go\n", timeout=20)
+    path, key = placement.oom_counter
+    counts = dict(line.split() for line in groups.read(path).splitlines())
+    assert int(counts[key]) >= 1
