@@ -95,22 +95,30 @@ check_python() {
     esac
 }
 
+# install_lock: says "PERCENT TEXT" as it goes.  Called where `set -e` does not reach.
 install_lock() {
     local pip=("$PYTHON" -m pip --no-input --disable-pip-version-check install --no-compile)
-    local total done=0 line
     export PYTHONUNBUFFERED=1 PIP_ROOT_USER_ACTION=ignore
+    /usr/bin/python3 -m venv "$VENV" &&
+        "${pip[@]}" --require-hashes --only-binary :all: -r "$PROJECT/requirements.lock" 2>&1 < /dev/null |
+        tee "$STATE/pip.log" | pip_percent &&
+        "${pip[@]}" --no-deps --no-build-isolation -e "$PROJECT" >> "$STATE/pip.log" 2>&1 < /dev/null ||
+        return 1
+    echo "80 Compiling"
+    # A package may hold files for other Pythons, which do not compile.
+    "$PYTHON" -m compileall -q -j 0 "$VENV/lib" >> "$STATE/pip.log" 2>&1 || true
+}
+
+# pip_percent: pip's words as "PERCENT TEXT"
+pip_percent() {
+    local line total collected=0
     total=$(grep -c == "$PROJECT/requirements.lock")
-    /usr/bin/python3 -m venv "$VENV"
-    "${pip[@]}" --require-hashes --only-binary :all: -r "$PROJECT/requirements.lock" 2>&1 < /dev/null |
-        tee "$STATE/pip.log" | while read -r line; do
+    while read -r line; do
         case $line in
-            Collecting* | Requirement*) echo "$((++done * 60 / total)) ${line%% (*}" ;;
+            Collecting* | Requirement*) echo "$((++collected * 60 / total)) ${line%% (*}" ;;
             Installing*) echo "60 Unpacking" ;;
         esac
     done
-    "${pip[@]}" --no-deps --no-build-isolation -e "$PROJECT" >> "$STATE/pip.log" 2>&1 < /dev/null
-    echo "80 Compiling"
-    "$PYTHON" -m compileall -q -j 0 "$VENV/lib" >> "$STATE/pip.log" 2>&1 || true # some are Python 2's
 }
 
 step_command() {
