@@ -23,8 +23,11 @@ LAST_LINES = 40
 HARDWARE_BOOT_S = 15.0
 
 # Python would compile every module again in every process: let it keep the result, which goes to
-# the memory over the root.  The others name things of this machine, not of the guest.
-NOT_PASSED_ON = {"PYTHONDONTWRITEBYTECODE", "TMPDIR", "HOME", "TERM", "PWD", "OLDPWD", "SHLVL", "_"}
+# the memory over the root.  The others describe this machine or this terminal, not the guest.
+NOT_PASSED_ON = {
+    *("PYTHONDONTWRITEBYTECODE", "OPENBLAS_CORETYPE"),
+    *("HOME", "OLDPWD", "PWD", "SHLVL", "TERM", "TMPDIR", "_"),
+}
 
 
 class Options(NamedTuple):
