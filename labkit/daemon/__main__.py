@@ -1,0 +1,88 @@
+"""`python -m labkit.daemon`: start labkitd, serve until SIGTERM, leave the containers running."""
+
+import argparse
+import os
+import signal
+import sys
+from functools import partial
+from types import FrameType
+from typing import NoReturn
+
+import labkit
+from labkit.containers import Engine
+from labkit.daemon import listener, log
+from labkit.daemon.routes import TABLE
+from labkit.daemon.server import Server
+from labkit.errors import LabkitError
+from labkit.paths import Paths
+
+READY = b"ready\n"
+
+
+class Stop(BaseException):
+    """A signal asked the daemon to end; raised in the main thread, wherever it is."""
+
+
+def _stop(signal_number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Stop(signal.Signals(signal_number).name)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="labkitd", description="labkit's daemon")
+    parser.add_argument("--root", help="data root (else LABKIT_ROOT, else /var/lib/labkit)")
+    parser.add_argument("--run", help="run folder (else LABKIT_RUN, else /run/labkit)")
+    parser.add_argument(
+        "--ready-fd",
+        type=int,
+        metavar="N",
+        help="write one line to this descriptor, and close it, once requests are answered",
+    )
+    return parser.parse_args()
+
+
+def _run(paths: Paths, ready_fd: int | None) -> None:
+    """Be the daemon until a signal says stop."""
+    os.makedirs(paths.run, 0o755, exist_ok=True)
+    os.makedirs(paths.root, 0o700, exist_ok=True)
+    pid_path = listener.pid_path(paths)
+    locks = [listener.lock(pid_path), listener.lock(f"{paths.root}/labkitd.lock")]
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    engine = Engine.open(paths)
+    server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
+    log.line(f"labkit {labkit.__version__} listens on {paths.socket}, pid {os.getpid()}")
+    if ready_fd is not None:
+        os.write(ready_fd, READY)
+        os.close(ready_fd)
+    try:
+        server.serve()
+    except Stop as stop:
+        log.line(f"{stop}: ending; running containers go on")
+    server.finish()
+    os.unlink(paths.socket)
+    engine.close()
+    os.unlink(pid_path)
+    for fd in locks:
+        os.close(fd)
+
+
+def main() -> int:
+    """The exit status: 0 after a signal, 1 when the daemon could not start."""
+    arguments = _arguments()
+    if os.geteuid() != 0:
+        sys.stderr.write("labkitd must run as root: it makes namespaces, mounts and cgroups\n")
+        return 1
+    try:
+        _run(Paths.from_environment(arguments.root, arguments.run), arguments.ready_fd)
+    except (LabkitError, OSError) as error:
+        sys.stderr.write(f"labkitd: {error}\n")
+        return 1
+    except Stop:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""One client's connection: bytes in and out, deadlines, and nothing read that is not ours.
+
+A request for `attach` is followed on the same socket by the container's standard input, and that
+socket is then given to another process.  A byte that sat in a buffer of ours would be lost to the
+container.  So nothing is buffered here: a head is looked at with MSG_PEEK and then taken up to its
+blank line, a chunk's size line up to its end, a body up to its length.  What a client sent beyond
+stays in the kernel's queue, where the next reader finds it, whoever that is.
+"""
+
+import io
+import select
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from labkit.daemon.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+HEAD_LIMIT_BYTES = 64 * 1024
+HEAD_TIME_S = 10.0
+"""How long a request's head may take from its first byte to its last."""
+PEEK_BYTES = 8 * 1024
+CHUNK_LINE_LIMIT_BYTES = 256
+TRAILER_LIMIT_LINES = 32
+SEND_TIME_S = 30.0
+"""How long a client may take to read a whole answer; streams are not timed."""
+LINGER_TIME_S = 2.0
+
+CRLF = b"\r\n"
+BLANK_LINE = b"\r\n\r\n"
+
+
+class Connection:
+    """A client's socket, read exactly as far as the present request reaches."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._socket = client
+        self._deadline: float | None = None
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for the one who takes the connection over."""
+        return self._socket.fileno()
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """From now on reading fails with a 408 after so many seconds in all; None: never."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        if seconds is None:
+            self._socket.settimeout(None)
+
+    def _arm(self) -> None:
+        if self._deadline is not None:
+            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+
+    def read_head(self) -> bytes | None:
+        """A request's head with its blank line; None when the client closed instead of asking.
+
+        The first byte may take for ever, as on an idle connection that is kept; the rest may not.
+        """
+        self.set_deadline(None)
+        head = self._read_until(BLANK_LINE, HEAD_LIMIT_BYTES, "head", HEAD_TIME_S)
+        self.set_deadline(None)
+        return head or None
+
+    def read_line(self, limit_bytes: int) -> bytes:
+        """A line up to its CRLF, which is left out."""
+        line = self._read_until(CRLF, limit_bytes, "chunk size")
+        if not line:
+            raise ProtocolError(400, "The request's body ended early")
+        return line[: -len(CRLF)]
+
+    def _read_until(
+        self, end: bytes, limit_bytes: int, what: str, seconds: float | None = None
+    ) -> bytes:
+        """Everything up to and with `end`, and not a byte more; b"" at the end of the stream.
+
+        `seconds` is how long it may take from its first byte on.
+        """
+        taken = bytearray()
+        while True:
+            seen = self._receive(PEEK_BYTES, socket.MSG_PEEK)
+            if not seen:
+                if taken:
+                    raise ProtocolError(400, f"The request ended in the middle of its {what}")
+                return b""
+            searched_from = max(len(taken) - len(end) + 1, 0)
+            before = len(taken)
+            taken += seen
+            found = taken.find(end, searched_from)
+            if found >= 0:
+                del taken[found + len(end) :]
+            self._receive(len(taken) - before)
+            if found >= 0:
+                return bytes(taken)
+            if len(taken) > limit_bytes:
+                raise ProtocolError(431, f"The request's {what} is over {limit_bytes} bytes")
+            if b"\n\n" in taken:
+                raise ProtocolError(400, "Malformed request: lines must end with CR LF")
+            if seconds is not None and self._deadline is None:
+                self.set_deadline(seconds)
+
+    def _receive(self, count: int, flags: int = 0) -> bytes:
+        self._arm()
+        try:
+            return self._socket.recv(count, flags)
+        except TimeoutError:
+            raise ProtocolError(408, "The request took too long to arrive") from None
+
+    def receive_into(self, buffer: "WriteableBuffer") -> int:
+        """Read once into `buffer`; 0 at the end of the stream."""
+        self._arm()
+        try:
+            return self._socket.recv_into(buffer)
+        except TimeoutError:
+            raise ProtocolError(408, "The request took too long to arrive") from None
+
+    def send(self, data: bytes, seconds: float | None = SEND_TIME_S) -> None:
+        """Send all of `data`, in `seconds` at most.
+
+        Raises:
+            ConnectionError: the client is gone.
+            TimeoutError: it does not read.
+        """
+        self._socket.settimeout(seconds)
+        self._socket.sendall(data)
+
+    def client_is_gone(self) -> bool:
+        """Whether the client closed its end.
+
+        Linux reports POLLHUP on a Unix socket only when the other end is closed in both directions;
+        a client that shut down its writing half still wants its answer (unix(7), poll(2)).
+        """
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
+
+    def linger(self) -> None:
+        """Tell the client that nothing follows, and swallow what it still sends, for a moment.
+
+        Closing with unread bytes would reset the connection, and a client that is still sending
+        would see that instead of the answer.
+        """
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self.set_deadline(LINGER_TIME_S)
+            while self._receive(PEEK_BYTES):
+                pass
+        except (OSError, ProtocolError):
+            return
+
+    def close(self) -> None:
+        """Close this process's copy, without a shutdown: someone may have been given another."""
+        self._socket.close()
+
+
+class Body(io.RawIOBase):
+    """A request's body as a file, whether it came with a length or in chunks (RFC 9112 §6, §7)."""
+
+    def __init__(self, connection: Connection, length: int, *, chunked: bool, ask: bool) -> None:
+        self._connection = connection
+        self._left = length
+        self._more_chunks = chunked
+        self._chunked = chunked
+        self._ask = ask
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the connection now stands at the next request."""
+        return self._left == 0 and not self._more_chunks
+
+    def readable(self) -> bool:
+        """A body can be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill `buffer` with what there is; 0 at the body's end."""
+        if self._ask:
+            self._ask = False
+            self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._left == 0 and self._more_chunks:
+            self._start_chunk()
+        if self._left == 0:
+            return 0
+        count = self._connection.receive_into(memoryview(buffer)[: self._left])
+        if count == 0:
+            raise ProtocolError(400, "The request's body ended early")
+        self._left -= count
+        if self._left == 0 and self._chunked:
+            self._end_chunk()
+        return count
+
+    def _start_chunk(self) -> None:
+        line = self._connection.read_line(CHUNK_LINE_LIMIT_BYTES)
+        size = line.partition(b";")[0].strip()
+        if not size or len(size) > 15 or size.strip(b"0123456789abcdefABCDEF"):
+            raise ProtocolError(400, "Malformed chunked body: a chunk's size is not a number")
+        self._left = int(size, 16)
+        if self._left == 0:
+            self._skip_trailers()
+            self._more_chunks = False
+
+    def _end_chunk(self) -> None:
+        if self._connection.read_line(len(CRLF)):
+            raise ProtocolError(400, "Malformed chunked body: a chunk is longer than it said")
+
+    def _skip_trailers(self) -> None:
+        for _ in range(TRAILER_LIMIT_LINES):
+            if not self._connection.read_line(CHUNK_LINE_LIMIT_BYTES):
+                return
+        raise ProtocolError(431, "Malformed chunked body: too many trailers")

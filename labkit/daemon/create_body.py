@@ -1,0 +1,213 @@
+"""The body of `POST /containers/create`: Docker's JSON to labkit's models.
+
+Docker's clients send every field there is, most of them empty.  What labkit does not do yet is
+therefore told apart by its value: a neutral one is taken, any other is refused by name, never
+ignored.  Fields that Docker's API does not know are ignored, as Docker ignores them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar, cast
+
+import msgspec
+
+from labkit.containers import ContainerConfig, HostConfig
+from labkit.daemon.errors import UnsupportedError
+from labkit.errors import InvalidParameterError
+
+JsonObject = dict[str, object]
+Model = TypeVar("Model")
+
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a value is its type's zero, also deep inside: `{"Type": "", "Config": {}}`."""
+    if isinstance(value, dict):
+        return all(_is_empty(inner) for inner in value.values())
+    if isinstance(value, list):
+        return all(_is_empty(inner) for inner in value)
+    return value is None or value in ("", 0, False)
+
+
+def _one_of(*words: object) -> Callable[[object], bool]:
+    return lambda value: _is_empty(value) or value in words
+
+
+def _names_no_restart(value: object) -> bool:
+    return isinstance(value, dict) and value.get("Name") in ("", "no", None)
+
+
+def _names_json_file(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("Type") in ("", "json-file", None)
+        and _is_empty(value.get("Config"))
+    )
+
+
+def _says_nothing(_: object) -> bool:
+    return True
+
+
+class NotYet(NamedTuple):
+    """A field of Docker's that labkit has no use for yet."""
+
+    shown: object
+    """What `inspect` shows for it."""
+    is_neutral: Callable[[object], bool] = _is_empty
+    """Whether a value asks for nothing that labkit does not do anyway."""
+
+
+HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
+    "Domainname": NotYet(""),
+    "Binds": NotYet(None),
+    "BlkioDeviceReadBps": NotYet(None),
+    "BlkioDeviceReadIOps": NotYet(None),
+    "BlkioDeviceWriteBps": NotYet(None),
+    "BlkioDeviceWriteIOps": NotYet(None),
+    "BlkioWeight": NotYet(0),
+    "BlkioWeightDevice": NotYet(None),
+    "CapAdd": NotYet(None),
+    "CapDrop": NotYet(None),
+    "Cgroup": NotYet(""),
+    "CgroupParent": NotYet(""),
+    "CgroupnsMode": NotYet("private", _one_of("private")),
+    # Docker's engine only records where the client writes the id.
+    "ContainerIDFile": NotYet("", _says_nothing),
+    # The size of a terminal; without a terminal it means nothing.
+    "ConsoleSize": NotYet([0, 0], _says_nothing),
+    "CpuPeriod": NotYet(0),
+    "CpuQuota": NotYet(0),
+    "CpuRealtimePeriod": NotYet(0),
+    "CpuRealtimeRuntime": NotYet(0),
+    "CpusetMems": NotYet(""),
+    "DeviceCgroupRules": NotYet(None),
+    "DeviceRequests": NotYet(None),
+    "Devices": NotYet(None),
+    "Dns": NotYet(None),
+    "DnsOptions": NotYet(None),
+    "DnsSearch": NotYet(None),
+    "ExtraHosts": NotYet(None),
+    "GroupAdd": NotYet(None),
+    "IpcMode": NotYet("private", _one_of("private")),
+    "Isolation": NotYet("", _one_of("default")),
+    "KernelMemory": NotYet(0),
+    "KernelMemoryTCP": NotYet(0),
+    "Links": NotYet(None),
+    "LogConfig": NotYet({"Type": "json-file", "Config": {}}, _names_json_file),
+    "MaskedPaths": NotYet(None),
+    "MemoryReservation": NotYet(0),
+    "MemorySwappiness": NotYet(None, _one_of(-1)),
+    "Mounts": NotYet(None),
+    "OomKillDisable": NotYet(False),
+    "OomScoreAdj": NotYet(0),
+    "PidMode": NotYet(""),
+    "PortBindings": NotYet({}),
+    "Privileged": NotYet(False),
+    "PublishAllPorts": NotYet(False),
+    "ReadonlyPaths": NotYet(None),
+    "RestartPolicy": NotYet({"Name": "no", "MaximumRetryCount": 0}, _names_no_restart),
+    "Runtime": NotYet("", _one_of("labkit")),
+    "SecurityOpt": NotYet(None),
+    "ShmSize": NotYet(DEFAULT_SHM_BYTES, _one_of(DEFAULT_SHM_BYTES)),
+    "StorageOpt": NotYet(None),
+    "Sysctls": NotYet(None),
+    "Tmpfs": NotYet(None),
+    "UTSMode": NotYet(""),
+    "Ulimits": NotYet(None),
+    "UsernsMode": NotYet(""),
+    "VolumeDriver": NotYet(""),
+    "VolumesFrom": NotYet(None),
+}
+
+CONFIG_NOT_YET: Mapping[str, NotYet] = {
+    "Domainname": NotYet(""),
+    "ExposedPorts": NotYet(None),
+    "Healthcheck": NotYet(None),
+    "MacAddress": NotYet(""),
+    "NetworkDisabled": NotYet(False),
+    "OnBuild": NotYet(None),
+    "Shell": NotYet(None),
+    "Tty": NotYet(False),
+    "Volumes": NotYet(None),
+}
+
+
+class CreateBody(NamedTuple):
+    """What a create request asks for."""
+
+    config: ContainerConfig
+    host_config: HostConfig
+    without: list[str]
+    """The steps to leave out, from labkit's own `{"Labkit": {"Without": […]}}`."""
+
+
+class _LabkitPart(msgspec.Struct, forbid_unknown_fields=True):
+    without: list[str] = msgspec.field(default_factory=list, name="Without")
+
+
+def decode(body: JsonObject) -> CreateBody:
+    """The models for a request's body.
+
+    Raises:
+        InvalidParameterError: a field has the wrong type.
+        UnsupportedError: a field asks for what labkit does not do yet; the message names it.
+    """
+    if not body:
+        raise InvalidParameterError("Config cannot be empty in order to create a container")
+    host_body = _object(body, "HostConfig")
+    _refuse_not_yet(body, CONFIG_NOT_YET, "")
+    _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
+    _refuse_endpoints(_object(body, "NetworkingConfig"))
+    config = _convert(body, ContainerConfig, "")
+    host_config = _convert(host_body, HostConfig, "HostConfig.")
+    labkit_part = _convert(_object(body, "Labkit"), _LabkitPart, "Labkit.")
+    return CreateBody(config, host_config, labkit_part.without)
+
+
+def warnings(body: CreateBody) -> list[str]:
+    """What a client should know about the difference between what it asked for and what it gets."""
+    if body.host_config.network_mode in ("", "default"):
+        return [
+            "The default network 'bridge' does not exist yet: the container has no network "
+            "(--network none says the same without this warning)"
+        ]
+    return []
+
+
+def _object(body: JsonObject, name: str) -> JsonObject:
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidParameterError(f"{name} must be a JSON object")
+    return value
+
+
+def _convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
+    """`body` as the model; null means not given, as in Docker's engine."""
+    given = {name: value for name, value in body.items() if value is not None}
+    try:
+        return msgspec.convert(given, model)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        field = where.strip("`").removeprefix(".")
+        named = f"{prefix}{field}: " if field else ""
+        raise InvalidParameterError(f"{named}{what}") from None
+
+
+def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) -> None:
+    for name, value in body.items():
+        field = table.get(name)
+        if field is not None and not (value is None or field.is_neutral(value)):
+            raise UnsupportedError(f"labkit does not support {prefix}{name} yet")
+
+
+def _refuse_endpoints(networking: JsonObject) -> None:
+    for network, endpoint in _object(networking, "EndpointsConfig").items():
+        settings = cast("JsonObject", endpoint) if isinstance(endpoint, dict) else {}
+        for name, value in settings.items():
+            if not _is_empty(value):
+                raise UnsupportedError(
+                    f"labkit does not support {name} of the network {network!r} yet"
+                )

@@ -1,0 +1,59 @@
+"""From errors to HTTP: the one table, and the answer a client gets.
+
+The body is Docker's, `{"message": …}`.  A `StartError` says two things more under `labkit`: the
+exit code `docker run` would have, and the step of the plan that failed.
+"""
+
+from labkit.daemon.responses import Response, json_response
+from labkit.errors import (
+    ConflictError,
+    InvalidParameterError,
+    LabkitError,
+    NotFoundError,
+    NotModifiedError,
+    StartError,
+)
+
+COMMAND_CANNOT_RUN = (126, 127)
+"""The exit codes of a command that cannot be invoked, or is not there: the client's mistake."""
+
+
+class ProtocolError(LabkitError):
+    """The bytes of a request break HTTP's rules or the daemon's limits: `status` says which."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UnsupportedError(LabkitError):
+    """Docker's API knows this, labkit does not do it (501).  The message names what it was."""
+
+
+STATUS: tuple[tuple[type[LabkitError], int], ...] = (
+    (NotModifiedError, 304),
+    (InvalidParameterError, 400),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (UnsupportedError, 501),
+)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that stands for an error; 500 for what is nobody's fault but ours."""
+    if isinstance(error, ProtocolError):
+        return error.status
+    if isinstance(error, StartError):
+        return 400 if error.exit_code in COMMAND_CANNOT_RUN else 500
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def error_response(error: Exception) -> Response:
+    """The answer to a request that failed with `error`."""
+    status = status_of(error)
+    if status == 304:
+        return Response(status)
+    body: dict[str, object] = {"message": str(error) or type(error).__name__}
+    if isinstance(error, StartError):
+        body["labkit"] = {"exit_code": error.exit_code, "step": error.step}
+    return json_response(body, status)

@@ -1,0 +1,87 @@
+"""The `filters` parameter of the API's lists: `{"status": ["running"], "label": ["a=b"]}`.
+
+Values of one filter are alternatives, except labels, which must all be there; different filters
+must all match.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+
+Filters = Mapping[str, list[str]]
+
+
+def parse(text: str, known: Collection[str]) -> Filters:
+    """The filters of a query string.  Both of Docker's forms are read, lists and `{"value": true}`.
+
+    Raises:
+        InvalidParameterError: not JSON, or a filter that is not one of `known`.
+    """
+    if not text:
+        return {}
+    try:
+        value = msgspec.json.decode(text.encode(), type=dict[str, list[str] | dict[str, bool]])
+    except msgspec.DecodeError as error:
+        raise InvalidParameterError(f"The filters cannot be read: {error}") from None
+    for name in value:
+        if name not in known:
+            raise InvalidParameterError(f"invalid filter '{name}'")
+    return {
+        name: values if isinstance(values, list) else [word for word, on in values.items() if on]
+        for name, values in value.items()
+    }
+
+
+def truth(filters: Filters, name: str) -> bool | None:
+    """A filter whose value is true or false; None when it is not set."""
+    words = {"true": True, "1": True, "false": False, "0": False}
+    values = filters.get(name)
+    if not values:
+        return None
+    try:
+        return words[values[-1].lower()]
+    except KeyError:
+        raise InvalidParameterError(f"invalid filter '{name}={values[-1]}'") from None
+
+
+def matches_any(filters: Filters, name: str, test: Callable[[str], bool]) -> bool:
+    """Whether the filter is not set, or one of its values passes the test."""
+    values = filters.get(name)
+    return not values or any(test(value) for value in values)
+
+
+def has_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:
+    """Whether all labels asked for are there: `name`, or `name=value`."""
+    present = labels or {}
+    for wanted in filters.get("label", []):
+        name, equals, value = wanted.partition("=")
+        if name not in present or (equals and present[name] != value):
+            return False
+    return True
+
+
+def text_matches(pattern: str, text: str) -> bool:
+    """Whether `text` contains `pattern`; `^` and `$` at its ends stand for the text's ends.
+
+    Docker takes a whole regular expression.  Python's can take exponential time and would hold up
+    every thread, so only what people use is understood here.
+    """
+    at_start, at_end = pattern.startswith("^"), pattern.endswith("$")
+    word = pattern.removeprefix("^").removesuffix("$")
+    if at_start and at_end:
+        return text == word
+    if at_start:
+        return text.startswith(word)
+    if at_end:
+        return text.endswith(word)
+    return word in text
+
+
+def reference_matches(pattern: str, name: str) -> bool:
+    """Whether an image's name such as `busybox:latest` fits `busybox`, `busy*` or `busybox:1.*`."""
+    if ":" in pattern.rpartition("/")[2]:
+        return fnmatchcase(name, pattern)
+    return fnmatchcase(name.rpartition(":")[0], pattern)

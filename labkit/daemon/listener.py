@@ -1,0 +1,69 @@
+"""The daemon's place in the run folder: its lock, its pid file, its socket."""
+
+import contextlib
+import fcntl
+import grp
+import os
+import socket
+
+from labkit.errors import ConflictError, InvalidParameterError
+from labkit.paths import Paths
+
+GROUP = "labkit"
+BACKLOG = 128
+LONGEST_SOCKET_PATH = 107
+"""unix(7): `sun_path` has 108 bytes, the last of them zero."""
+ONLY_OWNER_AND_GROUP = 0o117
+"""The umask under which a socket is made with mode 0660."""
+
+
+def pid_path(paths: Paths) -> str:
+    """Where the daemon writes its process id."""
+    return f"{paths.run}/labkitd.pid"
+
+
+def lock(path: str) -> int:
+    """Hold the pid file at `path` for as long as this process lives, and write our pid into it.
+
+    The lock is flock(2)'s: it ends with its process, however that ends, so a pid file left by a
+    crash stops nobody.  Returns the descriptor, to be kept open.
+
+    Raises:
+        ConflictError: a live labkitd holds it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise ConflictError(f"labkitd already runs, pid {holder} ({path})") from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def listen(path: str) -> socket.socket:
+    """Listen on a Unix socket at `path`, for root and the group `labkit` if there is one.
+
+    A socket left there by a daemon that is gone is replaced; hold the lock before calling this.
+
+    Raises:
+        InvalidParameterError: the path is too long for a Unix socket.
+    """
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise InvalidParameterError(
+            f"the socket's path is over {LONGEST_SOCKET_PATH} bytes, choose a shorter --run: {path}"
+        )
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old_umask = os.umask(ONLY_OWNER_AND_GROUP)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(old_umask)
+    with contextlib.suppress(KeyError):  # no such group: the socket stays root's alone
+        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    listener.listen(BACKLOG)
+    return listener

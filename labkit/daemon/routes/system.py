@@ -1,0 +1,23 @@
+"""The engine itself: is it there, what is it, what does it have."""
+
+from labkit.containers import Engine
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import TEXT, Answer, Response, json_response
+from labkit.daemon.shapes import system
+
+NEVER_CACHED = (("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"))
+
+
+def ping(engine: Engine, request: Request) -> Answer:
+    """`GET /_ping`: OK.  Clients read the API's version from the headers."""
+    return Response(200, b"OK", TEXT, NEVER_CACHED)
+
+
+def version(engine: Engine, request: Request) -> Answer:
+    """`GET /version`."""
+    return json_response(system.version())
+
+
+def info(engine: Engine, request: Request) -> Answer:
+    """`GET /info`."""
+    return json_response(system.info(engine))

@@ -1,0 +1,142 @@
+"""A container's JSON: the line of `docker ps` and the whole of `docker inspect`."""
+
+import time
+from typing import cast
+
+import msgspec
+
+from labkit.containers import Container, Engine, State
+from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
+from labkit.daemon.shapes.times import human_duration, unix_s
+from labkit.errors import NotFoundError
+
+JsonObject = dict[str, object]
+
+STORAGE_DRIVER = "overlayfs"
+NETWORK_DRIVERS = {"none": "null", "host": "host"}
+
+_ENDPOINT: JsonObject = {
+    "IPAMConfig": None,
+    "Links": None,
+    "Aliases": None,
+    "MacAddress": "",
+    "DriverOpts": None,
+    "NetworkID": "",
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
+}
+
+
+def status_text(state: State, now_s: float) -> str:
+    """The state in words: "Up 3 seconds", "Exited (0) 2 minutes ago"."""
+    if state.status == "running":
+        return f"Up {human_duration(now_s - unix_s(state.started_at))}"
+    if state.status == "exited":
+        ago = human_duration(now_s - unix_s(state.finished_at))
+        return f"Exited ({state.exit_code}) {ago} ago"
+    return state.status.capitalize()
+
+
+def summary(container: Container) -> JsonObject:
+    """One element of `GET /containers/json`."""
+    mode = container.host_config.network_mode
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.config.image,
+        "ImageID": container.image_id,
+        "Command": " ".join(_quoted(word) for word in container.command),
+        "Created": int(unix_s(container.created)),
+        "Ports": [],
+        "Labels": container.config.labels or {},
+        "State": container.state.status,
+        "Status": status_text(container.state, time.time()),
+        "HostConfig": {"NetworkMode": mode},
+        "NetworkSettings": {"Networks": {mode: _ENDPOINT}},
+        "Mounts": [],
+    }
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if " " in word else word
+
+
+def inspection(engine: Engine, container: Container) -> JsonObject:
+    """The answer of `GET /containers/{id}/json`."""
+    folder = engine.paths.container_root(container.id)
+    mode = container.host_config.network_mode
+    not_yet_in_host = {name: field.shown for name, field in HOST_CONFIG_NOT_YET.items()}
+    not_yet_in_config = {name: field.shown for name, field in CONFIG_NOT_YET.items()}
+    return {
+        "Id": container.id,
+        "Created": container.created,
+        "Path": container.command[0],
+        "Args": container.command[1:],
+        "State": _state(container.state),
+        "Image": container.image_id,
+        "ResolvConfPath": f"{folder}/resolv.conf",
+        "HostnamePath": f"{folder}/hostname",
+        "HostsPath": f"{folder}/hosts",
+        "LogPath": engine.records.log_path(container.id),
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": STORAGE_DRIVER,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": not_yet_in_host | msgspec.to_builtins(container.host_config),
+        "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
+        "Mounts": [],
+        "Config": not_yet_in_config | msgspec.to_builtins(container.config),
+        "NetworkSettings": {
+            "Bridge": "",
+            "SandboxID": "",
+            "SandboxKey": _network_namespace(container.state),
+            "Ports": {},
+            "EndpointID": "",
+            "Gateway": "",
+            "IPAddress": "",
+            "IPPrefixLen": 0,
+            "MacAddress": "",
+            "Networks": {mode: _ENDPOINT},
+        },
+        "Labkit": {"Without": container.without},
+    }
+
+
+def _state(state: State) -> JsonObject:
+    asked = {
+        "Running": "running",
+        "Paused": "paused",
+        "Restarting": "restarting",
+        "Dead": "dead",
+    }
+    flags: JsonObject = {name: state.status == status for name, status in asked.items()}
+    return cast("JsonObject", msgspec.to_builtins(state)) | flags
+
+
+def _overlay(engine: Engine, container: Container) -> JsonObject | None:
+    """The folders that overlayfs joins; None when the image is gone."""
+    folder = engine.paths.container_root(container.id)
+    try:
+        layers = engine.images.resolve(container.image_id).layer_directories()
+    except NotFoundError:
+        return None
+    return {
+        "LowerDir": ":".join(layers),
+        "UpperDir": f"{folder}/upper",
+        "WorkDir": f"{folder}/work",
+        "MergedDir": f"{folder}/merged",
+    }
+
+
+def _network_namespace(state: State) -> str:
+    return f"/proc/{state.pid}/ns/net" if state.pid else ""

@@ -1,0 +1,127 @@
+"""The engine's JSON: `docker version` and `docker info`, with nothing but what is so."""
+
+import os
+import platform
+import threading
+import time
+from functools import cache
+
+import labkit
+from labkit.containers import Engine
+from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
+from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
+from labkit.runtime.log import timestamp
+
+GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def version() -> JsonObject:
+    """The answer of `GET /version`."""
+    uname = os.uname()
+    architecture = GO_ARCHITECTURES.get(uname.machine, uname.machine)
+    facts = {
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MINIMUM_API_VERSION,
+        "GitCommit": "",
+        "GoVersion": "",
+        "Os": "linux",
+        "Arch": architecture,
+        "KernelVersion": uname.release,
+        "BuildTime": "",
+    }
+    details = facts | {"Experimental": "false", "PythonVersion": platform.python_version()}
+    engine = {"Name": Engine, "Version": labkit.__version__, "Details": details}
+    return facts | {
+        "Platform": {"Name": "labkit"},
+        "Version": labkit.__version__,
+        "Components": [engine],
+    }
+
+
+def info(engine: Engine) -> JsonObject:
+    """The answer of `GET /info`."""
+    uname = os.uname()
+    states = [container.state.status for container in engine.list()]
+    controllers = set(engine.layout.controllers)
+    return {
+        "ID": "",
+        "Containers": len(states),
+        "ContainersRunning": states.count("running"),
+        "ContainersPaused": states.count("paused"),
+        "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
+        "Images": len(engine.images.list()),
+        "Driver": STORAGE_DRIVER,
+        "DriverStatus": [["Backing Filesystem", _file_system(engine.paths.root)]],
+        "Plugins": {
+            "Volume": [],
+            "Network": ["host", "null"],
+            "Authorization": None,
+            "Log": ["json-file"],
+        },
+        "MemoryLimit": "memory" in controllers,
+        "SwapLimit": "memory" in controllers,
+        "CpuCfsPeriod": "cpu" in controllers,
+        "CpuCfsQuota": "cpu" in controllers,
+        "CPUShares": "cpu" in controllers,
+        "CPUSet": "cpuset" in controllers,
+        "PidsLimit": "pids" in controllers,
+        "OomKillDisable": False,
+        "IPv4Forwarding": _reads_one("/proc/sys/net/ipv4/ip_forward"),
+        "Debug": False,
+        "NFd": len(os.listdir("/proc/self/fd")),
+        "NGoroutines": threading.active_count(),
+        "SystemTime": timestamp(time.time_ns()),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": "2" if engine.layout.version == "v2" else "1",
+        "NEventsListener": 0,
+        "KernelVersion": uname.release,
+        "OperatingSystem": _os_release().get("PRETTY_NAME", "Linux"),
+        "OSVersion": _os_release().get("VERSION_ID", ""),
+        "OSType": "linux",
+        "Architecture": uname.machine,
+        "IndexServerAddress": "",
+        "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": []},
+        "NCPU": len(os.sched_getaffinity(0)),
+        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "GenericResources": None,
+        "DockerRootDir": engine.paths.root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": uname.nodename,
+        "Labels": [],
+        "ExperimentalBuild": False,
+        "ServerVersion": labkit.__version__,
+        "Runtimes": {"labkit": {"path": "labkit.runtime"}},
+        "DefaultRuntime": "labkit",
+        "Swarm": {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False},
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "tini-static",
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+        "Warnings": list(engine.warnings),
+    }
+
+
+def _reads_one(path: str) -> bool:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip() == "1"
+
+
+@cache
+def _os_release() -> dict[str, str]:
+    """The distribution's own description (os-release(5))."""
+    return platform.freedesktop_os_release()
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that holds `path` (proc_pid_mountinfo(5))."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        for line in file:
+            mount, _, source = line.partition(" - ")
+            if mount.split()[2] == number:
+                return source.split()[0]
+    return "unknown"
