@@ -1,0 +1,182 @@
+"""Requests to labkitd: JSON in and out, errors as labkit's own, connections kept for the next one.
+
+The paths and fields are the Docker Engine API's (version 1.47); what labkit adds is named `Labkit`
+or stands below a container (`/containers/{id}/steps`).
+"""
+
+import json
+
+from labkit.client.http import Connection, Response, quote
+from labkit.errors import (
+    ConflictError,
+    DaemonUnavailableError,
+    InvalidParameterError,
+    LabkitError,
+    NotFoundError,
+    NotModifiedError,
+    StartError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+API_VERSION = "1.47"
+JSON = "application/json"
+TAR = "application/x-tar"
+
+_ERRORS: dict[int, type[LabkitError]] = {
+    304: NotModifiedError,
+    400: InvalidParameterError,
+    404: NotFoundError,
+    409: ConflictError,
+}
+
+
+class Api:
+    """The daemon behind one Unix socket.  May be used by several threads.
+
+    `timeout_s` limits every single wait for the daemon; None waits as long as it takes, which is
+    what waiting for a container needs.  Every method raises `DaemonUnavailableError` when no daemon
+    answers, and the error the daemon's answer stands for when it refuses.
+    """
+
+    def __init__(self, socket_path: str, timeout_s: float | None = None) -> None:
+        self.socket_path = socket_path
+        self.timeout_s = timeout_s
+        self._idle: list[Connection] = []
+
+    def get(self, path: str, **query: object) -> "Any":
+        """The decoded JSON of `GET path?query`.  Parameters that are None or False are left out."""
+        return _decoded(self._open("GET", path, query))
+
+    def post(self, path: str, body: object = None, **query: object) -> "Any":
+        """The decoded JSON of the answer, or None if it has none; `body` is sent as JSON."""
+        return _decoded(self._open("POST", path, query, _encoded(body)))
+
+    def delete(self, path: str, **query: object) -> "Any":
+        """The decoded JSON of the answer, or None if it has none."""
+        return _decoded(self._open("DELETE", path, query))
+
+    def stream(self, method: str, path: str, **query: object) -> Response:
+        """The response with its head read and its body to come: close it, or read it to its end."""
+        return self._open(method, path, query)
+
+    def upload(self, path: str, pieces: "Iterable[bytes]", **query: object) -> Response:
+        """`POST` an archive of unknown length, in chunks; the answer as `stream` gives it."""
+        return self._open("POST", path, query, pieces, content_type=TAR)
+
+    def hijack(self, path: str, **query: object) -> Response:
+        """`POST` that turns the connection into a raw stream: see `Response.hijack`."""
+        return self._open("POST", path, query, upgrade=True)
+
+    def close(self) -> None:
+        """Close the connections kept for later requests; more may follow all the same."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, object],
+        body: "bytes | Iterable[bytes] | None" = None,
+        *,
+        content_type: str = JSON,
+        upgrade: bool = False,
+    ) -> Response:
+        target = f"/v{API_VERSION}{path}{_query_string(query)}"
+        connection = self._connection()
+        try:
+            response = connection.request(
+                method, target, body, content_type=content_type, upgrade=upgrade
+            )
+            if 200 <= response.status < 300 or response.status == 101:
+                return response
+            text = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        raise _error(response.status, text or response.reason.encode())
+
+    def _connection(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()  # pop and append are atomic: no lock is needed
+            if connection.is_idle():
+                return connection
+            connection.close()
+        try:
+            return Connection(self.socket_path, self.timeout_s, self._idle.append)
+        except OSError as error:
+            raise unavailable(self.socket_path, error) from error
+
+
+def container_path(ref: str) -> str:
+    """The path of the container with this name or id; InvalidParameterError if it is empty."""
+    return f"/containers/{_name(ref.removeprefix('/'), 'container')}"
+
+
+def image_path(ref: str) -> str:
+    """The path of the image with this name or id; InvalidParameterError if it is empty."""
+    return f"/images/{_name(ref, 'image')}"
+
+
+def _name(ref: str, kind: str) -> str:
+    if not ref.strip():
+        raise InvalidParameterError(f"invalid {kind} name or ID: value is empty")
+    return quote(ref, b"/:@")
+
+
+def filters_json(filters: "Mapping[str, str | Sequence[str]] | None") -> str | None:
+    """Docker's `filters` parameter: every name with the list of its values."""
+    if not filters:
+        return None
+    lists = {
+        name: [values] if isinstance(values, str) else list(values)
+        for name, values in filters.items()
+    }
+    return json.dumps(lists)
+
+
+def _query_string(query: dict[str, object]) -> str:
+    given = []
+    for name, value in query.items():
+        if value is None or value is False:
+            continue
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            text = "1" if item is True else str(item)
+            given.append(f"{quote(name)}={quote(text)}")
+    return "?" + "&".join(given) if given else ""
+
+
+def _encoded(body: object) -> bytes | None:
+    return None if body is None else json.dumps(body, separators=(",", ":")).encode()
+
+
+def _decoded(response: Response) -> "Any":
+    text = response.read()
+    return json.loads(text) if text else None
+
+
+def _error(status: int, text: bytes) -> LabkitError:
+    try:
+        answer = json.loads(text)
+        message, ours = str(answer["message"]), dict(answer.get("labkit", {}))
+    except (ValueError, KeyError, TypeError):
+        message, ours = text.decode("utf-8", "replace").strip() or f"HTTP status {status}", {}
+    if "exit_code" in ours:
+        return StartError(message, exit_code=ours["exit_code"], step=ours.get("step", ""))
+    return _ERRORS.get(status, LabkitError)(message)
+
+
+def unavailable(path: str, error: OSError) -> DaemonUnavailableError:
+    """What a failed connect(2) to the socket at `path` means to the user, and what to do."""
+    if isinstance(error, PermissionError):
+        return DaemonUnavailableError(
+            f"you may not use {path}: run this with sudo, or join the group that owns it "
+            "(sudo usermod -aG labkit $USER, then log in again)"
+        )
+    return DaemonUnavailableError(
+        f"no labkitd answers on {path} ({error.strerror or error}): start it: sudo labkit daemon"
+    )

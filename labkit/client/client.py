@@ -1,0 +1,47 @@
+"""`Client`: one labkitd, its containers and its images."""
+
+from typing import Any
+
+from labkit.client.api import Api
+from labkit.client.containers import ContainerCollection
+from labkit.client.images import ImageCollection
+from labkit.paths import Paths
+
+
+class Client:
+    """A labkitd behind its socket.  Starts nothing; see `labkit.client.daemon.ensure` for that.
+
+    May be used by several threads.  Every method raises `DaemonUnavailableError` when no daemon
+    answers.
+    """
+
+    def __init__(self, socket_path: str | None = None, timeout_s: float | None = None) -> None:
+        """`socket_path` is labkitd's socket, by default the one the environment names.
+
+        `timeout_s` limits each single wait for an answer; by default there is no limit.
+        """
+        self.api = Api(socket_path or Paths.from_environment().socket, timeout_s)
+        self.containers = ContainerCollection(self.api)
+        self.images = ImageCollection(self.api)
+
+    def ping(self) -> bool:
+        """True if the daemon answers; `DaemonUnavailableError` if none does."""
+        return self.api.stream("GET", "/_ping").read() == b"OK"
+
+    def version(self) -> dict[str, Any]:
+        """The daemon's version, and the kernel's (`GET /version`)."""
+        return dict(self.api.get("/version"))
+
+    def info(self) -> dict[str, Any]:
+        """What the daemon is and has: counts, folders, cgroup version (`GET /info`)."""
+        return dict(self.api.get("/info"))
+
+    def close(self) -> None:
+        """Close the connections that are kept for later requests."""
+        self.api.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

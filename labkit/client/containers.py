@@ -1,0 +1,291 @@
+"""Containers, with docker-py's names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, overload
+
+from labkit.client.api import Api, container_path, filters_json
+from labkit.client.create import create_body
+from labkit.client.frames import demultiplex
+from labkit.client.http import Response
+from labkit.client.images import Image, ImageCollection
+from labkit.errors import LabkitError, NotFoundError
+
+
+class ContainerError(LabkitError):
+    """A container that `run` waited for ended with another exit status than 0."""
+
+    def __init__(
+        self, container: "Container", exit_status: int, command: object, image: str, stderr: bytes
+    ) -> None:
+        said = f": {stderr.decode('utf-8', 'replace').strip()}" if stderr.strip() else ""
+        super().__init__(f"{command!r} in image {image!r} ended with status {exit_status}{said}")
+        self.container = container
+        self.exit_status = exit_status
+        self.command = command
+        self.image = image
+        self.stderr = stderr
+
+
+class Container:
+    """A container.  `attrs` is what `inspect` shows, as it was at the last `reload`."""
+
+    def __init__(self, api: Api, attrs: dict[str, Any]) -> None:
+        self._api = api
+        self.attrs = attrs
+
+    def __repr__(self) -> str:
+        return f"<Container: {self.short_id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Container) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        return str(self.attrs["Id"])
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits, which are also its host name."""
+        return self.id[:12]
+
+    @property
+    def name(self) -> str:
+        """Its name, given or invented."""
+        return str(self.attrs["Name"]).removeprefix("/")
+
+    @property
+    def status(self) -> str:
+        """`created`, `running` or `exited`, as of the last `reload`."""
+        return str(self.attrs["State"]["Status"])
+
+    @property
+    def image(self) -> Image:
+        """The image it was made from; NotFoundError if that has been removed since."""
+        return ImageCollection(self._api).get(self.attrs["Image"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return dict(self.attrs["Config"].get("Labels") or {})
+
+    @property
+    def _path(self) -> str:
+        return container_path(self.id)
+
+    def reload(self) -> None:
+        """Bring `attrs` up to date."""
+        self.attrs = self._api.get(f"{self._path}/json")
+
+    def start(self) -> None:
+        """Start it; StartError if it cannot, NotModifiedError if it runs already."""
+        self._api.post(f"{self._path}/start")
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Ask its process to end, and kill it after `timeout` seconds (by default 10).
+
+        NotModifiedError if it does not run.
+        """
+        self._api.post(f"{self._path}/stop", t=timeout)
+
+    def kill(self, signal: "str | int | None" = None) -> None:
+        """Send its first process a signal, by default SIGKILL; ConflictError if it does not run."""
+        self._api.post(f"{self._path}/kill", signal=signal)
+
+    def wait(self, condition: str = "not-running") -> dict[str, Any]:
+        """Wait for its end (`not-running`, `next-exit` or `removed`): `{"StatusCode": 0, …}`."""
+        return dict(self._api.post(f"{self._path}/wait", condition=condition))
+
+    def remove(self, force: bool = False) -> None:
+        """Remove it and everything it wrote; ConflictError if it runs, unless forced."""
+        self._api.delete(self._path, force=force)
+
+    def steps(self) -> "list[dict[str, Any]]":
+        """The steps of its last start: what `labkit run --explain=json` shows."""
+        return list(self._api.get(f"{self._path}/steps"))
+
+    @overload
+    def logs(
+        self,
+        *,
+        stream: Literal[False] = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: float | None = None,
+        until: float | None = None,
+    ) -> bytes: ...
+
+    @overload
+    def logs(
+        self,
+        *,
+        stream: Literal[True],
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Iterator[bytes]: ...
+
+    def logs(
+        self,
+        *,
+        stream: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: float | None = None,
+        until: float | None = None,
+    ) -> bytes | Iterator[bytes]:
+        """What it has printed; with `stream` in pieces, with `follow` also what it will print.
+
+        `tail` is a number of lines from the end; `since` and `until` are Unix times in seconds.
+        """
+        response = self._api.stream(
+            "GET",
+            f"{self._path}/logs",
+            stdout=stdout,
+            stderr=stderr,
+            timestamps=timestamps,
+            tail=tail,
+            since=since,
+            until=until,
+            follow=follow,
+        )
+        pieces = (payload for _, payload in demultiplex(response))
+        return _closing(response, pieces) if stream else b"".join(pieces)
+
+
+def _closing(response: "Response", pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces; a reader who stops early also ends the request."""
+    try:
+        yield from pieces
+    except BaseException:
+        response.close()
+        raise
+
+
+class ContainerCollection:
+    """`client.containers`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def get(self, container_id: str) -> Container:
+        """The container with this id, unique beginning of an id, or name; NotFoundError."""
+        return Container(self._api, self._api.get(f"{container_path(container_id)}/json"))
+
+    def list(
+        self,
+        all: bool = False,  # noqa: A002 docker-py's name
+        limit: int | None = None,
+        filters: "Mapping[str, str | Sequence[str]] | None" = None,
+    ) -> "list[Container]":
+        """The running containers, newest first; with `all` also those that do not run.
+
+        `filters` are Docker's: `{"status": "exited", "name": ["web"]}`.
+        """
+        rows = self._api.get(
+            "/containers/json", all=all, limit=limit, filters=filters_json(filters)
+        )
+        containers = []
+        for row in rows:
+            try:
+                containers.append(self.get(row["Id"]))
+            except NotFoundError:
+                continue  # removed since the list was made
+        return containers
+
+    def create(
+        self,
+        image: str,
+        command: "str | Sequence[str] | None" = None,
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> Container:
+        """A container that can be started; the options are `labkit.client.create.create_body`'s."""
+        body = create_body(image, command, **options)
+        return self.get(self._api.post("/containers/create", body, name=name)["Id"])
+
+    @overload
+    def run(
+        self,
+        image: str,
+        command: "str | Sequence[str] | None" = None,
+        *,
+        detach: Literal[True],
+        stdout: bool = True,
+        stderr: bool = False,
+        remove: bool = False,
+        name: str | None = None,
+        **options: Any,
+    ) -> Container: ...
+
+    @overload
+    def run(
+        self,
+        image: str,
+        command: "str | Sequence[str] | None" = None,
+        *,
+        detach: Literal[False] = False,
+        stdout: bool = True,
+        stderr: bool = False,
+        remove: bool = False,
+        name: str | None = None,
+        **options: Any,
+    ) -> bytes: ...
+
+    def run(
+        self,
+        image: str,
+        command: "str | Sequence[str] | None" = None,
+        *,
+        detach: bool = False,
+        stdout: bool = True,
+        stderr: bool = False,
+        remove: bool = False,
+        name: str | None = None,
+        **options: Any,
+    ) -> "Container | bytes":
+        """Create a container and start it; wait for it and give its output, unless `detach`.
+
+        The options are `labkit.client.create.create_body`'s.  With `remove` it is removed when it
+        has ended.  NotFoundError (no such image), StartError, and ContainerError when it ends with
+        another status than 0.
+        """
+        container = self.create(image, command, name=name, auto_remove=detach and remove, **options)
+        try:
+            container.start()
+            if detach:
+                return container
+            status = container.wait()["StatusCode"]
+            output = container.logs(stdout=stdout, stderr=stderr)
+            errors = container.logs(stdout=False, stderr=True) if status else b""
+        except BaseException:
+            # Nothing is left behind when it could not be started, or when the wait was interrupted.
+            if remove:
+                _remove_if_there(container)
+            raise
+        if remove:
+            _remove_if_there(container)
+        if status:
+            raise ContainerError(container, status, command, image, errors)
+        return output
+
+
+def _remove_if_there(container: Container) -> None:
+    try:
+        container.remove(force=True)
+    except NotFoundError:
+        return

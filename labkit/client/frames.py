@@ -1,0 +1,53 @@
+"""Docker's multiplexed stream: stdout and stderr of a container on one connection.
+
+Each frame is a header of 8 bytes and its payload: the stream's number (0 stdin, 1 stdout, 2 stderr,
+3 an error of the engine), three zero bytes, and the payload's length as a big-endian 32-bit number
+(Docker Engine API, "Attach to a container", stream format).  With a terminal (`Tty`) there is one
+stream only, and it is not framed.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STDOUT = 1
+STDERR = 2
+SYSTEM_ERROR = 3
+HEADER_BYTES = 8
+
+
+class Demultiplexer:
+    """Takes the stream in pieces as they arrive and gives them back with their stream's number.
+
+    A frame's payload is passed on as it comes, without waiting for the frame to be whole.
+    """
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._stream = 0
+        self._left = 0
+
+    def feed(self, data: bytes) -> "Iterator[tuple[int, bytes]]":
+        """The payloads in `data`, each with 1 for stdout, 2 for stderr, 3 for an engine's error."""
+        position = 0
+        while position < len(data):
+            if self._left:
+                part = data[position : position + self._left]
+                self._left -= len(part)
+                position += len(part)
+                yield self._stream, part
+                continue
+            taken = data[position : position + HEADER_BYTES - len(self._header)]
+            self._header += taken
+            position += len(taken)
+            if len(self._header) == HEADER_BYTES:
+                self._stream = self._header[0]
+                self._left = int.from_bytes(self._header[4:], "big")
+                self._header = b""
+
+
+def demultiplex(pieces: "Iterable[bytes]") -> "Iterator[tuple[int, bytes]]":
+    """The payloads of a whole stream, each with its stream's number."""
+    demultiplexer = Demultiplexer()
+    for piece in pieces:
+        yield from demultiplexer.feed(piece)

@@ -1,0 +1,133 @@
+"""Images, with docker-py's names."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from labkit.client.api import Api, image_path
+from labkit.errors import LabkitError
+
+READ_BYTES = 256 * 1024
+
+
+class Image:
+    """An image.  `attrs` is what `inspect` shows, as it was when the object was made."""
+
+    def __init__(self, attrs: dict[str, Any]) -> None:
+        self.attrs = attrs
+
+    def __repr__(self) -> str:
+        return f"<Image: {', '.join(self.tags) or self.short_id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """`sha256:` and the digest of the image's configuration."""
+        return str(self.attrs["Id"])
+
+    @property
+    def short_id(self) -> str:
+        """`sha256:` and the first twelve digits."""
+        return self.id[:19]
+
+    @property
+    def tags(self) -> list[str]:
+        """Its names: `["busybox:latest"]`."""
+        return [tag for tag in self.attrs.get("RepoTags") or [] if tag != "<none>:<none>"]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        config = self.attrs.get("Config") or self.attrs
+        return dict(config.get("Labels") or {})
+
+
+class ImageCollection:
+    """`client.images`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def get(self, name: str) -> Image:
+        """The image with this name or id; NotFoundError."""
+        return Image(self._api.get(f"{image_path(name)}/json"))
+
+    def list(self) -> "list[Image]":
+        """All images, the newest first."""
+        return [Image(attrs) for attrs in self._api.get("/images/json")]
+
+    def remove(self, image: str) -> None:
+        """Remove the name; the layers go with the last name.  NotFoundError, ConflictError."""
+        self._api.delete(image_path(image))
+
+    def import_image(
+        self,
+        source: "str | BinaryIO",
+        repository: str = "",
+        tag: str = "",
+        changes: Sequence[str] = (),
+        message: str = "",
+    ) -> Image:
+        """Make an image of one layer from an archive (tar; plain, gzip or zstd) of a root tree.
+
+        `source` is the archive's path or a file open for reading bytes; `changes` are Dockerfile
+        instructions such as `CMD ["sh"]`.
+        """
+        if isinstance(source, str):
+            with open(source, "rb") as file:
+                return self.import_image(file, repository, tag, changes, message)
+        image_id = ""
+        for event in import_events(
+            self._api, pieces_of(source), repository, tag, changes=changes, message=message
+        ):
+            image_id = event.get("status", image_id)
+        return self.get(image_id)
+
+
+def pieces_of(file: BinaryIO) -> Iterator[bytes]:
+    """What is left of the file, in pieces."""
+    while piece := file.read(READ_BYTES):
+        yield piece
+
+
+def import_events(
+    api: Api,
+    pieces: Iterable[bytes],
+    repository: str,
+    tag: str,
+    *,
+    changes: Sequence[str] = (),
+    message: str = "",
+) -> Iterator[dict[str, Any]]:
+    """Send an archive to be imported; the daemon's messages while it works.
+
+    The last one's `status` is the new image's id.  An error in the stream is raised as LabkitError.
+    """
+    response = api.upload(
+        "/images/create",
+        pieces,
+        fromSrc="-",
+        repo=repository or None,
+        tag=tag or None,
+        changes=list(changes) or None,
+        message=message or None,
+    )
+    for line in _lines(response):
+        event = json.loads(line)
+        if "error" in event:
+            raise LabkitError(str(event["error"]))
+        yield event
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    unfinished = b""
+    for piece in pieces:
+        *lines, unfinished = (unfinished + piece).split(b"\n")
+        yield from filter(bytes.strip, lines)
+    if unfinished.strip():
+        yield unfinished
