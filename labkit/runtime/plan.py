@@ -175,10 +175,14 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         "its own group looks like the root of all groups",
         op.Unshare(namespaces.CLONE_NEWCGROUP),
     )
-    yield Step("hostname", "the default is the container's short id", op.SetHostname(spec.hostname))
+    yield Step(
+        "namespace.uts.hostname",
+        "the default is the container's short id",
+        op.SetHostname(spec.hostname),
+    )
     if not spec.host_network:
         yield Step(
-            "network.loopback",
+            "namespace.network.loopback",
             "a new network namespace has one interface, and it is off",
             op.BringUpLoopback(),
         )

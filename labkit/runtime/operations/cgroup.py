@@ -43,14 +43,19 @@ class WriteCgroupFile(NamedTuple):
 
 
 class EnterCgroup(NamedTuple):
-    """Move the calling process into a group; "0" means the writer (cgroups(7), cgroup.procs)."""
+    """Move the calling process into a v1 group; "0" means the writer (cgroups(7)).
+
+    A write to `cgroup.procs` would do as well, but moving a whole process waits for a lock that all
+    forks of the machine share, and so for an RCU grace period: 4 ms and more.  This process has one
+    thread, and a thread that moves itself by `tasks` needs no lock (Linux 5.4).
+    """
 
     directory: str
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
-        return f'write("{self.directory}/cgroup.procs", "0")'
+        return f'write("{self.directory}/tasks", "0")'
 
     def execute(self, context: Context) -> None:
         """Move this process; its children will be born in the group."""
-        WriteCgroupFile(f"{self.directory}/cgroup.procs", "0").execute(context)
+        WriteCgroupFile(f"{self.directory}/tasks", "0").execute(context)

@@ -114,7 +114,7 @@ def test_a_step_that_does_not_exist_is_an_error_that_names_the_others():
 def test_host_network_makes_no_network_namespace():
     steps = names(planning.compute(dataclasses.replace(SPEC, host_network=True)))
     assert "namespace.network" not in steps
-    assert "network.loopback" not in steps
+    assert "namespace.network.loopback" not in steps
 
 
 def test_cgroup_v2_is_entered_at_birth():
