@@ -46,7 +46,7 @@ class CpuFiles(NamedTuple):
         with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
             mounted = _mounted(mounts.read())
         files = _version_1(places, mounted) or _version_2(places, mounted)
-        if files is None or not os.path.exists(files.weight):
+        if files is None or _is_everyone(files, mounted) or not os.path.exists(files.weight):
             raise NotFoundError(
                 f"process {pid} is in no group with a CPU weight: either its container was started "
                 "without one, or there is no cpu controller for containers here "
@@ -156,7 +156,7 @@ def _version_1(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> C
     weight, usage = (_folder(name, places, mounted) for name in ("cpu", "cpuacct"))
     if weight is None or usage is None:
         return None
-    return CpuFiles(1, f"{weight}/cpu.shares", f"{usage}/cpuacct.usage", f"{weight}/cgroup.procs")
+    return CpuFiles(1, f"{weight}/cpu.shares", f"{usage}/cpuacct.usage", f"{usage}/cgroup.procs")
 
 
 def _version_2(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> CpuFiles | None:
@@ -164,3 +164,8 @@ def _version_2(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> C
     if folder is None:
         return None
     return CpuFiles(2, f"{folder}/cpu.weight", f"{folder}/cpu.stat", f"{folder}/cgroup.procs")
+
+
+def _is_everyone(files: CpuFiles, mounted: dict[str, tuple[str, str]]) -> bool:
+    """Whether the group is the root of its hierarchy: that holds every process of the host."""
+    return os.path.dirname(files.procs) in {point for point, _ in mounted.values()}

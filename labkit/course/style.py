@@ -79,16 +79,22 @@ def expected_line(axes: Any, value: float, start: float, end: float) -> None:
     axes.plot([start, end], [value, value], color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
 
 
-def name_at_end(axes: Any, x: float, y: float, text: str, number: int | None = None) -> None:
-    """Write a curve's name just right of the point where it ends, in its own colour."""
+def headline(drawing: Any, finding: str, note: str = "") -> None:
+    """What the picture shows, as a sentence over it; a quiet note at the right about its marks."""
+    drawing.suptitle(finding, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
+    drawing.text(0.988, 0.985, note, ha="right", va="top", fontsize=8.5, color=QUIET)
+
+
+def name_at_end(axes: Any, x: float, y: float, text: str, curve: int | str) -> None:
+    """Write a curve's name just right of where it ends; `curve` is its number or its colour."""
     axes.annotate(
         text,
         (x, y),
         xytext=(6, 0),
         textcoords="offset points",
         va="center",
-        color=QUIET if number is None else _readable(number),
-        fontweight="normal" if number is None else "bold",
+        color=readable(curve) if isinstance(curve, int) else curve,
+        fontweight="bold" if isinstance(curve, int) else "normal",
         annotation_clip=False,
     )
 
@@ -113,7 +119,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def _readable(number: int) -> str:
+def readable(number: int) -> str:
     """The curve's colour, darkened until it can be read as letters on white."""
     red, green, blue = (int(colour(number)[at : at + 2], 16) for at in (1, 3, 5))
     factor = min(1.0, 115 / max(1.0, 0.299 * red + 0.587 * green + 0.114 * blue))
