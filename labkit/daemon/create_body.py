@@ -17,16 +17,13 @@ from labkit.errors import InvalidParameterError
 JsonObject = dict[str, object]
 Model = TypeVar("Model")
 
+LARGEST_NUMBER = 2**63 - 1
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a value is its type's zero, also deep inside: `{"Type": "", "Config": {}}`."""
-    if isinstance(value, dict):
-        return all(_is_empty(inner) for inner in value.values())
-    if isinstance(value, list):
-        return all(_is_empty(inner) for inner in value)
-    return value is None or value in ("", 0, False)
+    """Whether a value is its type's zero in Go, which is how clients say nothing."""
+    return value is None or value in ("", 0, False, [], {})
 
 
 def _one_of(*words: object) -> Callable[[object], bool]:
@@ -187,6 +184,9 @@ def _object(body: JsonObject, name: str) -> JsonObject:
 def _convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
     """`body` as the model; null means not given, as in Docker's engine."""
     given = {name: value for name, value in body.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise InvalidParameterError(f"{prefix}{name}: {value} does not fit in 64 bits")
     try:
         return msgspec.convert(given, model)
     except msgspec.ValidationError as error:

@@ -125,7 +125,7 @@ class Request(NamedTuple):
             )
         try:
             value = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameterError(f"The request's body is not JSON: {error}") from None
         if not isinstance(value, dict):
             raise InvalidParameterError("The request's body is JSON, but not an object")

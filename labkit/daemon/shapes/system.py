@@ -30,7 +30,7 @@ def version() -> JsonObject:
         "BuildTime": "",
     }
     details = facts | {"Experimental": "false", "PythonVersion": platform.python_version()}
-    engine = {"Name": Engine, "Version": labkit.__version__, "Details": details}
+    engine = {"Name": "Engine", "Version": labkit.__version__, "Details": details}
     return facts | {
         "Platform": {"Name": "labkit"},
         "Version": labkit.__version__,

@@ -1,0 +1,176 @@
+"""Docker's create body: what real clients send is taken, what labkit lacks is named."""
+
+import pytest
+
+from labkit.daemon import create_body
+from labkit.daemon.errors import UnsupportedError
+from labkit.errors import InvalidParameterError
+
+CLI_28 = {  # what Docker's command sends for `docker run --rm busybox echo hi`
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": True,
+    "AttachStderr": True,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": None,
+    "Cmd": ["echo", "hi"],
+    "Image": "busybox",
+    "Volumes": {},
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": {},
+    "HostConfig": {
+        "Binds": None,
+        "ContainerIDFile": "/tmp/cid",
+        "LogConfig": {"Type": "", "Config": {}},
+        "NetworkMode": "default",
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": True,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": [24, 80],
+        "CapAdd": None,
+        "CapDrop": None,
+        "CgroupnsMode": "",
+        "Dns": [],
+        "IpcMode": "",
+        "OomScoreAdj": 0,
+        "Privileged": False,
+        "PublishAllPorts": False,
+        "ReadonlyRootfs": False,
+        "ShmSize": 0,
+        "CpuShares": 512,
+        "Memory": 0,
+        "NanoCpus": 0,
+        "BlkioWeightDevice": [],
+        "MemorySwappiness": -1,
+        "OomKillDisable": False,
+        "PidsLimit": 0,
+        "IOMaximumIOps": 0,
+        "MaskedPaths": None,
+        "ReadonlyPaths": None,
+    },
+    "NetworkingConfig": {
+        "EndpointsConfig": {"default": {"IPAMConfig": None, "MacAddress": "", "GwPriority": 0}}
+    },
+}
+DOCKER_PY = {
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "AttachStdin": False,
+    "AttachStdout": True,
+    "AttachStderr": True,
+    "Cmd": ["echo", "hi"],
+    "Image": "busybox",
+    "NetworkDisabled": False,
+    "HostConfig": {"NetworkMode": "none", "CpuShares": 512, "AutoRemove": True},
+}
+
+
+@pytest.mark.parametrize("body", [CLI_28, DOCKER_PY])
+def test_what_clients_send_is_taken(body):
+    decoded = create_body.decode(body)
+    assert decoded.config.image == "busybox"
+    assert decoded.config.cmd == ["echo", "hi"]
+    assert decoded.host_config.cpu_shares == 512
+    assert decoded.host_config.auto_remove
+    assert decoded.without == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Binds", ["/:/host"]),
+        ("PortBindings", {"80/tcp": [{"HostPort": "80"}]}),
+        ("Privileged", True),
+        ("RestartPolicy", {"Name": "always", "MaximumRetryCount": 0}),
+        ("LogConfig", {"Type": "journald", "Config": {}}),
+        ("LogConfig", {"Type": "json-file", "Config": {"max-size": "1m"}}),
+        ("CapAdd", ["SYS_ADMIN"]),
+        ("CapDrop", ["ALL"]),
+        ("PidMode", "host"),
+        ("IpcMode", "host"),
+        ("CgroupnsMode", "host"),
+        ("ShmSize", 1 << 20),
+        ("MemorySwappiness", 0.5),
+        ("BlkioWeight", 600),
+        ("Mounts", [{"Type": "bind"}]),
+        ("Tmpfs", {"/run": ""}),
+        ("MaskedPaths", ["/proc/kcore"]),
+        ("Runtime", "runc"),
+    ],
+)
+def test_what_labkit_does_not_do_is_refused_by_name(field, value):
+    with pytest.raises(UnsupportedError, match=rf"HostConfig\.{field}\b"):
+        create_body.decode({"Image": "busybox", "HostConfig": {field: value}})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Volumes", {"/data": {}}),
+        ("Healthcheck", {"Test": ["CMD", "true"]}),
+        ("ExposedPorts", {"80/tcp": {}}),
+        ("NetworkDisabled", True),
+        ("Domainname", "example.org"),
+    ],
+)
+def test_config_fields_that_labkit_does_not_do(field, value):
+    with pytest.raises(UnsupportedError, match=field):
+        create_body.decode({"Image": "busybox", field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("RestartPolicy", {"Name": "", "MaximumRetryCount": 0}),
+        ("LogConfig", {"Type": "json-file", "Config": None}),
+        ("ShmSize", 67108864),
+        ("IpcMode", "private"),
+        ("MemorySwappiness", None),
+        ("Binds", []),
+    ],
+)
+def test_neutral_values_are_taken(field, value):
+    create_body.decode({"Image": "busybox", "HostConfig": {field: value}})
+
+
+def test_an_endpoint_that_asks_for_something_is_refused():
+    body = {
+        "Image": "busybox",
+        "NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["web"]}}},
+    }
+    with pytest.raises(UnsupportedError, match="Aliases"):
+        create_body.decode(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"Image": 7}, r"Image: Expected `str`, got `int`"),
+        ({"Cmd": [1]}, r"Cmd\[0\]: Expected `str`"),
+        ({"Env": "A=b"}, r"Env: Expected `array"),
+        ({"HostConfig": []}, r"HostConfig must be a JSON object"),
+        ({"HostConfig": {"Memory": "1g"}}, r"HostConfig\.Memory: Expected `int`"),
+        ({"HostConfig": {"Memory": 1 << 80}}, r"HostConfig\.Memory"),
+        ({"NetworkingConfig": 1}, r"NetworkingConfig must be"),
+        ({"Labkit": {"Without": "x"}}, r"Labkit\.Without"),
+        ({"Labkit": {"Wihtout": ["x"]}}, r"Wihtout"),
+        ({}, r"Config cannot be empty"),
+    ],
+)
+def test_wrong_types_name_the_field(body, words):
+    with pytest.raises(InvalidParameterError, match=words):
+        create_body.decode({"Image": "busybox"} | body if body else {})
+
+
+def test_null_means_not_given():
+    decoded = create_body.decode({"Image": "busybox", "Hostname": None, "Labels": None})
+    assert decoded.config.hostname == ""
