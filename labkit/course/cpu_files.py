@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from labkit.cgroups.shares import weight_from_shares
+from labkit.cgroups.shares import clamp_shares, weight_from_shares
 from labkit.errors import NotFoundError
 
 NS_PER_S = 1_000_000_000
@@ -54,6 +54,10 @@ class CpuFiles(NamedTuple):
             )
         return files
 
+    def weight_for(self, shares: int) -> int:
+        """The number that stands for these shares in the weight file of this cgroup version."""
+        return clamp_shares(shares) if self.version == 1 else weight_from_shares(shares)
+
     def read_weight(self) -> int:
         """The number in the weight file now."""
         with open(self.weight, encoding="ascii") as file:
@@ -65,7 +69,7 @@ class CpuFiles(NamedTuple):
         That is all `docker update --cpu-shares` does to a running container.  Root only
         (`PermissionError`).
         """
-        number = shares if self.version == 1 else weight_from_shares(shares)
+        number = self.weight_for(shares)
         with open(self.weight, "w", encoding="ascii") as file:
             file.write(str(number))
         return number

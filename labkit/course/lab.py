@@ -1,19 +1,14 @@
 """The way from a notebook to the lab's engine."""
 
 from labkit.client import Client
-from labkit.errors import DaemonUnavailableError
+from labkit.client.daemon import ensure
+from labkit.paths import Paths
 
 
 def connect() -> Client:
-    """A client of the running labkitd.
+    """A client of the lab's labkitd, which is started if it is not running.
 
-    Raises `DaemonUnavailableError` with what to do when none answers.
+    Raises `DaemonUnavailableError`, which says what to do, when it cannot be started.
     """
-    client = Client()
-    try:
-        client.ping()
-    except DaemonUnavailableError as error:
-        raise DaemonUnavailableError(
-            f"{error}  Start it with `make lab`, or run `labkit version` in a terminal as root."
-        ) from None
-    return client
+    ensure(Paths.from_environment())
+    return Client()

@@ -24,7 +24,7 @@ WIDTH_IN = 7.6
 """Every figure is as wide as a notebook's column, in inches."""
 DOTS_PER_INCH = 150
 
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,
@@ -67,8 +67,8 @@ def picture(height_in: float) -> Iterator[Any]:
 
     It is not pyplot's: nothing is shown twice, and no figure stays open behind the notebook.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from matplotlib import rc_context  # noqa: PLC0415 importing it takes a second on a slow machine
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
     with rc_context(SETTINGS):
         yield Figure(figsize=(WIDTH_IN, height_in), dpi=DOTS_PER_INCH, layout="constrained")

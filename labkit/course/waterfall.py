@@ -1,4 +1,4 @@
-"""The start of a container as a waterfall: each step of its plan where it began, as long as it took.
+"""The start of a container as a waterfall: a bar for each step, from when it began to its end.
 
 Neighbouring steps of one kind (the eight cgroups, the six devices) are one bar, so that the whole
 start fits on a page; the table under the picture names every single step.
@@ -25,7 +25,7 @@ class Bar(NamedTuple):
 
     phase: str
     name: str
-    count: int
+    steps: int
     start_ms: float
     took_ms: float
 
@@ -59,7 +59,7 @@ def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
         if last and (last.phase, last.name.partition(".")[0]) == (step["Phase"], kind):
             bars[-1] = last._replace(
                 name=last.name if last.name == step["Step"] else kind,
-                count=last.count + 1,
+                steps=last.steps + 1,
                 took_ms=last.took_ms + took_ms,
             )
         else:
@@ -91,7 +91,7 @@ def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
     _name_phases(axes, bars, whole_ms)
     axes.set_yticks(
         list(rows),
-        [bar.name if bar.count == 1 else f"{bar.name}  × {bar.count}" for bar in bars],
+        [bar.name if bar.steps == 1 else f"{bar.name}  × {bar.steps}" for bar in bars],
         color=style.INK,
         fontsize=8,
     )
@@ -127,7 +127,7 @@ def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
 
 
 def _duration(took_ms: float) -> str:
-    return f"{took_ms:.1f} ms" if took_ms >= 1 else f"{1000 * took_ms:.0f} µs"
+    return f"{took_ms:.1f} ms" if took_ms >= 1 else f"{max(1, round(1000 * took_ms))} µs"
 
 
 def _alt(bars: Sequence[Bar], whole_ms: float) -> str:

@@ -15,7 +15,9 @@ from labkit.errors import LabkitError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the experiment the arguments name; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m labkit.course.experiments", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit.course.experiments", description=__doc__
+    )
     experiments = parser.add_subparsers(dest="experiment", required=True, metavar="EXPERIMENT")
     shares = experiments.add_parser("cpu_shares", help="CPU time in proportion to --cpu-shares")
     shares.add_argument("--runs", type=int, default=1, help="how often (default 1)")

@@ -38,15 +38,15 @@ def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
             color=style.colour(number),
             linestyle=style.dash(number),
         )
-    names: list[tuple[float, str, int | None]] = [
+    names: list[tuple[float, str, int | str]] = [
         (100 * part, f"-c {weight}: {part:.1%}", number)
         for number, (weight, part) in enumerate(zip(result.weights, result.parts, strict=True))
     ]
     if guess is not None:
-        names.append((100 * guess, f"your guess: {guess:.0%}", None))
+        names.append((100 * guess, f"your guess: {guess:.0%}", style.GUESS))
     heights = style.spread([height for height, _, _ in names], NAME_GAP)
-    for height, (_, text, number) in zip(heights, names, strict=True):
-        style.name_at_end(axes, end_s, height, text, style.GUESS if number is None else number)
+    for height, (_, text, curve) in zip(heights, names, strict=True):
+        style.name_at_end(axes, end_s, height, text, curve)
     axes.set(
         xlim=(0, end_s),
         ylim=(0, 100),

@@ -155,7 +155,7 @@ class CpuShares:
 
     def plot(self, guess: float | None = None) -> "Figure":
         """Parts over time, and the totals as bars; `guess` is a predicted part of the first one."""
-        from labkit.course.experiments.cpu_plots import plot_parts
+        from labkit.course.experiments.cpu_plots import plot_parts  # noqa: PLC0415 matplotlib
 
         return plot_parts(self, guess)
 

@@ -39,12 +39,15 @@ def cpu_shares(
     *,
     cpu: int | None = None,
     interval_s: float = 0.25,
+    without: Sequence[str] = (),
     client: Client | None = None,
 ) -> CpuShares:
     """Run one always-busy container per weight, all on one CPU, and count their CPU time.
 
     `weights` are `--cpu-shares`, any number of them.  `cpu` is the CPU's number; without it, the
-    one with least to do at the moment.  The containers are removed at the end, whatever happens.
+    one with least to do at the moment.  `without` leaves steps out of the containers' plans:
+    without `"cgroup.cpu"` their shares are never written.  The containers are removed at the end,
+    whatever happens.
     Raises `LabkitError` when there is nothing to measure with: no cpu controller, no daemon.
     """
     if not weights:
@@ -53,7 +56,7 @@ def cpu_shares(
         cpu = quietest_cpu()
     lifetime_s = START_TIMEOUT_S * 2 + seconds * 2
     with Crew(client or connect(), "cpu-shares", lifetime_s) as crew:
-        groups = [CpuFiles.of_process(hire_busy(crew, weight, cpu)) for weight in weights]
+        groups = [CpuFiles.of_process(hire_busy(crew, weight, cpu, without)) for weight in weights]
         pin(groups, cpu)
         meters = [CpuMeter(files) for files in groups]
         try:
@@ -75,10 +78,10 @@ def cpu_shares(
         )
 
 
-def hire_busy(crew: Crew, shares: int, cpu: int) -> int:
+def hire_busy(crew: Crew, shares: int, cpu: int, without: Sequence[str] = ()) -> int:
     """Start a busy container with these shares on this CPU; its first process's id on the host."""
     pinned = {"cpuset_cpus": str(cpu)} if len(os.sched_getaffinity(0)) > 1 else {}
-    container = crew.hire(f"shares-{shares}", BUSY, cpu_shares=shares, **pinned)
+    container = crew.hire(f"shares-{shares}", BUSY, cpu_shares=shares, without=without, **pinned)
     container.reload()
     return int(container.attrs["State"]["Pid"])
 

@@ -2,8 +2,6 @@
 
 import time
 
-import psutil
-
 from labkit.client import Client
 from labkit.course.cpu_files import NS_PER_S, CpuFiles, CpuMeter
 from labkit.course.experiments.cpu_run import busiest
