@@ -9,25 +9,21 @@ START_TIMEOUT_S=60
 JUPYTER_TIMEOUT_S=180
 
 start_labkitd() {
+    local error
     if has_systemd; then
         install_unit labkitd
         systemctl enable --quiet --now labkitd
-    elif [ -z "$(labkitd_pid)" ]; then
-        say "starting labkitd"
-        setsid "$PYTHON" -m labkit.daemon > "$STATE/labkitd.log" 2>&1 < /dev/null &
+        wait_until "$START_TIMEOUT_S" labkitd_runs ||
+            fail "labkitd did not start: see \`journalctl -u labkitd\`"
     fi
-    wait_until "$START_TIMEOUT_S" labkitd_answers ||
-        fail "labkitd does not answer on $LABKIT_RUN/labkit.sock: its log is $STATE/labkitd.log"
+    # Without systemd, the first command starts it.
+    labkitd_runs || say "starting labkitd"
+    error=$("$VENV/bin/labkit" version 2>&1 > /dev/null) || fail "labkitd does not answer: $error"
 }
 
-labkitd_answers() { [ -n "$(labkitd_pid)" ] && "$VENV/bin/labkit" version > /dev/null 2>&1; }
-
-# labkitd_pid: the process id of the labkitd that owns $LABKIT_RUN, if it runs
-labkitd_pid() {
-    local pid
-    pid=$(cut -d ' ' -f 1 "$LABKIT_RUN/labkitd.pid" 2>/dev/null) || return 0
-    tr '\0' ' ' 2>/dev/null < "/proc/$pid/cmdline" | grep -q -F -e "-m labkit.daemon" && echo "$pid"
-    return 0
+# labkitd holds a lock on its pid file for as long as it lives.
+labkitd_runs() {
+    [ -e "$LABKIT_RUN/labkitd.pid" ] && ! flock -n "$LABKIT_RUN/labkitd.pid" true
 }
 
 start_jupyter() {
@@ -114,7 +110,7 @@ stop() {
         end_process "$pid" 10
     fi
     rm -f "$STATE/jupyter.pid" "$STATE/port"
-    if [ -n "$(labkitd_pid)" ]; then
+    if labkitd_runs; then
         containers=$("$VENV/bin/labkit" ps -q)
         if [ -n "$containers" ]; then
             say "stopping containers: $(echo $containers)"
@@ -125,7 +121,7 @@ stop() {
         if has_systemd && systemctl is-active --quiet labkitd; then
             systemctl stop labkitd
         else
-            end_process "$(labkitd_pid)" 20
+            end_process "$(cat "$LABKIT_RUN/labkitd.pid")" 20
         fi
     fi
 }
