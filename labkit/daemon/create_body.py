@@ -153,8 +153,8 @@ def decode(body: JsonObject) -> CreateBody:
     if not body:
         raise InvalidParameterError("Config cannot be empty in order to create a container")
     host_body = _object(body, "HostConfig")
-    _refuse_not_yet(body, CONFIG_NOT_YET, "")
     _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
+    _refuse_not_yet(body, CONFIG_NOT_YET, "")
     _refuse_endpoints(_object(body, "NetworkingConfig"))
     config = _convert(body, ContainerConfig, "")
     host_config = _convert(host_body, HostConfig, "HostConfig.")

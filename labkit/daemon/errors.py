@@ -18,6 +18,11 @@ COMMAND_CANNOT_RUN = (126, 127)
 """The exit codes of a command that cannot be invoked, or is not there: the client's mistake."""
 
 
+GO_WORDS = ("No such file or directory", "Permission denied", "Is a directory")
+"""What Go's syscall package writes small: `docker run` reads its exit code, 126 or 127, from these
+words in the message, and minds the case."""
+
+
 class ProtocolError(LabkitError):
     """The bytes of a request break HTTP's rules or the daemon's limits: `status` says which."""
 
@@ -53,7 +58,11 @@ def error_response(error: Exception) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(status)
-    body: dict[str, object] = {"message": str(error) or type(error).__name__}
+    message = str(error) or type(error).__name__
+    body: dict[str, object] = {"message": message}
     if isinstance(error, StartError):
+        for words in GO_WORDS:
+            message = message.replace(words, words.lower())
+        body["message"] = message
         body["labkit"] = {"exit_code": error.exit_code, "step": error.step}
     return json_response(body, status)

@@ -30,7 +30,7 @@ def list_containers(engine: Engine, request: Request) -> Answer:
     if query.flag("size"):
         raise UnsupportedError("labkit does not support size=1 yet")
     asked = filters.parse(query.text("filters"), FILTERS)
-    limit = query.integer("limit") or 0
+    limit = max(query.integer("limit") or 0, 0)  # docker-py sends -1 for no limit
     for status in asked.get("status", []):
         if status not in STATUSES:
             raise InvalidParameterError(f"invalid filter 'status={status}'")

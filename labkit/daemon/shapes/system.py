@@ -67,6 +67,8 @@ def info(engine: Engine) -> JsonObject:
         "PidsLimit": "pids" in controllers,
         "OomKillDisable": False,
         "IPv4Forwarding": _reads_one("/proc/sys/net/ipv4/ip_forward"),
+        "BridgeNfIptables": _reads_one("/proc/sys/net/bridge/bridge-nf-call-iptables"),
+        "BridgeNfIp6tables": _reads_one("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
         "Debug": False,
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": threading.active_count(),
@@ -105,8 +107,12 @@ def info(engine: Engine) -> JsonObject:
 
 
 def _reads_one(path: str) -> bool:
-    with open(path, encoding="ascii") as file:
-        return file.read().strip() == "1"
+    """Whether a kernel setting is on; a module that is not loaded has no setting."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except FileNotFoundError:
+        return False
 
 
 @cache

@@ -196,6 +196,7 @@ def test_the_list_shows_running_containers_the_newest_first(api):
         ("all=false", ["other", "web"]),
         ("limit=2", ["nosuch", "broken"]),
         ("limit=0", ["other", "web"]),
+        ("limit=-1&all=1", ["nosuch", "broken", "stopped", "other", "web"]),
         ({"status": ["exited"]}, ["stopped"]),
         ({"status": ["exited", "created"]}, ["nosuch", "broken", "stopped"]),
         ({"status": {"exited": True, "created": False}}, ["stopped"]),
