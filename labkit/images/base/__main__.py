@@ -1,0 +1,53 @@
+"""`python -m labkit.images.base [busybox] [debian] [--root FOLDER] [--refresh]`.
+
+It may run beside a labkitd on the same data root: every write of the store is under its lock, and
+the daemon sees the new index at its next look.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from labkit.errors import LabkitError
+from labkit.images.base import build_busybox, build_debian
+from labkit.images.store import ImageStore
+from labkit.paths import Paths
+
+BUILDERS = {"busybox": build_busybox, "debian": build_debian}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the images that are named, all of them if none is; 0, or 1 when one failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit.images.base", description="Make the lab's base images."
+    )
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{', '.join(BUILDERS)}")
+    parser.add_argument("--root", help="labkit's data root (default: LABKIT_ROOT, /var/lib/labkit)")
+    parser.add_argument("--refresh", action="store_true", help="make them even if they are there")
+    options = parser.parse_args(arguments)
+    unknown = set(options.images) - set(BUILDERS)
+    if unknown:
+        parser.error(f"no such base image: {', '.join(sorted(unknown))}")
+    if os.geteuid():
+        print("labkit: only root can unpack an image: use sudo", file=sys.stderr)
+        return 1
+    try:
+        store = ImageStore(Paths.from_environment(root=options.root).root)
+        for name in options.images or BUILDERS:
+            start_s = time.monotonic()
+            image = BUILDERS[name](store, _say, refresh=options.refresh)
+            _say(f"{name}: {image.id[7:19]} after {time.monotonic() - start_s:.1f} s")
+    except (LabkitError, OSError) as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

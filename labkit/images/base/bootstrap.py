@@ -1,0 +1,158 @@
+"""mmdebstrap: a root file system from a distribution's packages, as a stream of tar."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, NamedTuple
+
+from labkit.images.base.recipe import BaseImageError, Progress
+
+MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+WORK_FOLDER = "/var/tmp"  # noqa: S108 - 300 MB for half a minute, and /tmp may be memory
+
+LEFT_OUT = ("man/*", "info/*", "locale/*", "doc/*", "lintian/*")
+KEPT = ("doc/*/copyright",)
+
+FINISH = """
+cd "$1"
+rm -rf var/log/* var/cache/debconf/*-old var/lib/dpkg/*-old etc/.pwd.lock
+rm -f etc/hostname etc/hosts etc/resolv.conf
+umask 022
+: > etc/hostname
+: > etc/hosts
+: > etc/resolv.conf
+"""
+"""Off with what no image needs; the three files to be mounted over are not this machine's."""
+
+STAGES = {
+    "running apt-get update": "reading the lists of packages",
+    "downloading packages": "downloading packages",
+    "extracting archives": "extracting the essential ones",
+    "installing essential packages": "installing them",
+    "installing remaining packages": "installing the others",
+    "creating tarball": "packing",
+}
+"""What mmdebstrap says when a part begins, and what people are told."""
+
+LIST_SOURCES = (
+    *("apt-get", "indextargets", "Created-By: Packages"),
+    *("--format", "$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT) $(ORIGIN)"),
+)
+MIRROR_LIST = "mirror+file:"
+
+
+class System(NamedTuple):
+    """What is made: a distribution, its release, its sources in apt's one-line format.
+
+    Without sources, mmdebstrap's own for that release.
+    """
+
+    distribution: str
+    suite: str
+    sources: tuple[str, ...]
+
+
+class Bootstrap:
+    """A running mmdebstrap; `read` gives the archive, and ends only if the program succeeded."""
+
+    def __init__(self, system: System, newest: datetime, progress: Progress) -> None:
+        environment = os.environ | {
+            "LC_ALL": "C.UTF-8",
+            "SOURCE_DATE_EPOCH": str(int(newest.timestamp())),
+            "TMPDIR": WORK_FOLDER,
+        }
+        try:
+            self._process = subprocess.Popen(
+                command(system),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+            )
+        except FileNotFoundError:
+            raise BaseImageError("mmdebstrap is not there: apt-get install mmdebstrap") from None
+        self._complaints: list[str] = []
+        self._follower = threading.Thread(
+            target=self._follow, args=(self._process.stderr, progress), daemon=True
+        )
+        self._follower.start()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes of the archive.  Raises `BaseImageError` if the program failed."""
+        data: bytes = self._process.stdout.read(size)  # type: ignore[union-attr]
+        if not data and self._process.wait():
+            self._follower.join()
+            raise BaseImageError(f"mmdebstrap failed: {self._reason()}")
+        return data
+
+    def close(self) -> None:
+        """End the program if it still runs, and wait until it has tidied up."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.stdout.close()  # type: ignore[union-attr]
+        self._process.wait()
+        self._follower.join()
+
+    def _follow(self, messages: IO[bytes], progress: Progress) -> None:
+        with messages:
+            for line in messages:
+                text = line.decode(errors="replace").strip()
+                for stage, words in STAGES.items():
+                    if text.startswith(f"I: {stage}"):
+                        progress(words)
+                if text.startswith(("E: ", "W: Failed to fetch")):
+                    self._complaints.append(text[3:])
+
+    def _reason(self) -> str:
+        """The first complaint is apt's own; those after it say that something has failed."""
+        return self._complaints[0] if self._complaints else f"exit {self._process.returncode}"
+
+
+def command(system: System) -> list[str]:
+    """mmdebstrap's arguments for a small image of this system (mmdebstrap(1))."""
+    options = [
+        "--variant=minbase",
+        "--mode=root",
+        "--format=tar",
+        "--skip=output/dev",
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{pattern}" for pattern in LEFT_OUT),
+        *(f"--dpkgopt=path-include=/usr/share/{pattern}" for pattern in KEPT),
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=Acquire::http::Timeout "20"',
+        f"--customize-hook={FINISH}",
+    ]
+    if os.path.isdir(MERGED_USR_HOOK):  # or the package usrmerge brings all of Perl
+        options.append(f"--hook-dir={MERGED_USR_HOOK}")
+    return ["mmdebstrap", *options, system.suite, "-", *system.sources]
+
+
+def machine_sources(distribution: str, suite: str) -> tuple[str, ...]:
+    """Where this machine gets its distribution's packages from, in apt's one-line format."""
+    listed = subprocess.run(LIST_SOURCES, check=True, capture_output=True, text=True)
+    return tuple(sources_from(listed.stdout, distribution, suite))
+
+
+def sources_from(listed: str, distribution: str, suite: str) -> Iterator[str]:
+    """The lines of `LIST_SOURCES` that are the distribution's own, one for each release.
+
+    Others (a vendor's repository) say another origin; none is known before `apt-get update`.
+    """
+    components: dict[tuple[str, str], list[str]] = {}
+    wanted = (suite, f"{suite}-updates", f"{suite}-security")
+    for line in listed.splitlines():
+        uri, release, codename, component, origin = f"{line} ".split(" ", 5)[:5]
+        if origin.lower() in (distribution, "") and (release in wanted or codename in wanted):
+            components.setdefault((_plain_uri(uri), release), []).append(component)
+    for (uri, release), names in components.items():
+        yield f"deb {uri} {release} {' '.join(dict.fromkeys(names))}"
+
+
+def _plain_uri(uri: str) -> str:
+    """The first mirror of a mirror list: the list itself is a file of this machine."""
+    if not uri.startswith(MIRROR_LIST):
+        return uri
+    with open(uri.removeprefix(MIRROR_LIST), encoding="utf-8") as file:
+        return file.readline().split()[0]
