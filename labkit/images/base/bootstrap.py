@@ -28,6 +28,7 @@ umask 022
 
 STAGES = {
     "running apt-get update": "reading the lists of packages",
+    "running --setup-hook": "reading the lists of packages",  # the hook for a merged /usr does it
     "downloading packages": "downloading packages",
     "extracting archives": "extracting the essential ones",
     "installing essential packages": "installing them",
@@ -44,14 +45,11 @@ MIRROR_LIST = "mirror+file:"
 
 
 class System(NamedTuple):
-    """What is made: a distribution, its release, its sources in apt's one-line format.
-
-    Without sources, mmdebstrap's own for that release.
-    """
+    """What is made: a distribution's release; from this machine's sources if it is its own."""
 
     distribution: str
     suite: str
-    sources: tuple[str, ...]
+    is_this_machine: bool
 
 
 class Bootstrap:
@@ -65,7 +63,7 @@ class Bootstrap:
         }
         try:
             self._process = subprocess.Popen(
-                command(system),
+                command(system, machine_sources(system)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -110,7 +108,7 @@ class Bootstrap:
         return self._complaints[0] if self._complaints else f"exit {self._process.returncode}"
 
 
-def command(system: System) -> list[str]:
+def command(system: System, sources: tuple[str, ...]) -> list[str]:
     """mmdebstrap's arguments for a small image of this system (mmdebstrap(1))."""
     options = [
         "--variant=minbase",
@@ -126,25 +124,32 @@ def command(system: System) -> list[str]:
     ]
     if os.path.isdir(MERGED_USR_HOOK):  # or the package usrmerge brings all of Perl
         options.append(f"--hook-dir={MERGED_USR_HOOK}")
-    return ["mmdebstrap", *options, system.suite, "-", *system.sources]
+    return ["mmdebstrap", *options, system.suite, "-", *sources]
 
 
-def machine_sources(distribution: str, suite: str) -> tuple[str, ...]:
-    """Where this machine gets its distribution's packages from, in apt's one-line format."""
+def machine_sources(system: System) -> tuple[str, ...]:
+    """Where this machine gets its own packages from, in apt's one-line format.
+
+    Nothing for another system: mmdebstrap then takes its own default for the release.
+    """
+    if not system.is_this_machine:
+        return ()
     listed = subprocess.run(LIST_SOURCES, check=True, capture_output=True, text=True)
-    return tuple(sources_from(listed.stdout, distribution, suite))
+    return tuple(sources_from(listed.stdout, system))
 
 
-def sources_from(listed: str, distribution: str, suite: str) -> Iterator[str]:
+def sources_from(listed: str, system: System) -> Iterator[str]:
     """The lines of `LIST_SOURCES` that are the distribution's own, one for each release.
 
     Others (a vendor's repository) say another origin; none is known before `apt-get update`.
     """
     components: dict[tuple[str, str], list[str]] = {}
-    wanted = (suite, f"{suite}-updates", f"{suite}-security")
+    wanted = [system.suite + part for part in ("", "-updates", "-security")]
     for line in listed.splitlines():
         uri, release, codename, component, origin = f"{line} ".split(" ", 5)[:5]
-        if origin.lower() in (distribution, "") and (release in wanted or codename in wanted):
+        if origin.lower() in (system.distribution, "") and (
+            release in wanted or codename in wanted
+        ):
             components.setdefault((_plain_uri(uri), release), []).append(component)
     for (uri, release), names in components.items():
         yield f"deb {uri} {release} {' '.join(dict.fromkeys(names))}"

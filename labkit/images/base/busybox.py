@@ -17,8 +17,8 @@ from labkit.images.base.recipe import (
     BaseImageError,
     Progress,
     image_there,
+    is_current,
     label_change,
-    made_from,
 )
 from labkit.images.image import Image
 from labkit.images.store import ImageStore
@@ -87,7 +87,7 @@ def build_busybox(store: ImageStore, progress: Progress, *, refresh: bool = Fals
     program = _read_program()
     ingredients = f"busybox {RECIPE} {hashlib.sha256(program).hexdigest()}"
     there = image_there(store, "busybox")
-    if there and made_from(there, ingredients) and not refresh:
+    if there and is_current(there, ingredients) and not refresh:
         progress("busybox: there already")
         return there
     progress(f"busybox: from {PROGRAM}")

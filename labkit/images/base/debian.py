@@ -9,20 +9,20 @@ import platform
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, cast
 
-from labkit.images.base.bootstrap import Bootstrap, System, machine_sources
+from labkit.images.base.bootstrap import Bootstrap, System
 from labkit.images.base.recipe import (
     PATH,
     BaseImageError,
     Progress,
     image_there,
+    is_current,
     label_change,
-    made_from,
 )
 from labkit.images.image import Image
 from labkit.images.store import ImageStore
 
 RECIPE = 1  # counts up when the options below change, so that old images are made anew
-DEBIAN_SUITE = "bookworm"
+DEBIAN = System("debian", "bookworm", is_this_machine=False)
 
 
 def build_debian(store: ImageStore, progress: Progress, *, refresh: bool = False) -> Image:
@@ -32,9 +32,8 @@ def build_debian(store: ImageStore, progress: Progress, *, refresh: bool = False
     when there is none.
     """
     release = platform.freedesktop_os_release()
-    distribution, suite = release["ID"], release.get("VERSION_CODENAME", "")
-    own = System(distribution, suite, machine_sources(distribution, suite))
-    system = own if own.distribution == "debian" else System("debian", DEBIAN_SUITE, ())
+    own = System(release["ID"], release.get("VERSION_CODENAME", ""), is_this_machine=True)
+    system = own if own.distribution == "debian" else DEBIAN
     try:
         return _build_or_keep(store, system, progress, refresh=refresh)
     except BaseImageError as error:
@@ -52,8 +51,8 @@ def _build_or_keep(
     ingredients = f"{system.distribution} {RECIPE} {system.suite} {monday:%Y-%m-%d}"
     name = f"{system.distribution}:{system.suite}"
     there = image_there(store, name)
-    if there and made_from(there, ingredients) and not refresh:
-        progress(f"{name}: there already, made this week")
+    if there and is_current(there, ingredients) and not refresh:
+        progress(f"{name}: there already")
         return there
     try:
         image = _build(store, system, monday, ingredients, progress)
@@ -63,8 +62,8 @@ def _build_or_keep(
         progress(f"{name}: {error}")
         progress(f"{name}: the one of {there.created} is kept")
         return there
-    store.tag(name, f"{system.distribution}:latest")
-    return image
+    store.tag(image.id, f"{system.distribution}:latest")
+    return store.resolve(image.id)
 
 
 def _build(

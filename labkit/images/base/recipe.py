@@ -20,17 +20,20 @@ class BaseImageError(LabkitError):
 
 
 def image_there(store: ImageStore, name: str) -> Image | None:
-    """The base image of this name that was made here before, whatever its age."""
+    """The image that has this name now."""
     try:
-        image = store.resolve(name)
+        return store.resolve(name)
     except NotFoundError:
         return None
-    return image if LABEL in (image.config.labels or {}) else None
 
 
-def made_from(image: Image | None, ingredients: str) -> bool:
-    """Whether an image was made from just these ingredients."""
-    return image is not None and (image.config.labels or {})[LABEL] == ingredients
+def is_current(image: Image, ingredients: str) -> bool:
+    """Whether an image was made from just these ingredients.
+
+    One that was not made here (imported or pulled under the name) is the user's own choice, so it
+    is current too.
+    """
+    return (image.config.labels or {}).get(LABEL, ingredients) == ingredients
 
 
 def label_change(ingredients: str) -> str:
