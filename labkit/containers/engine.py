@@ -110,7 +110,9 @@ class Engine:
             command=specification.merge_command(config, image),
             without=list(without),
         )
-        _, placement = starting.make_plan(self, container)
+        placement = starting.place(self, container)
+        if without:
+            starting.make_plan(self, container, image, placement)  # refuses unknown steps
         self.registry.reserve_name(name, container_id)
         try:
             self.records.create(container, specification.etc_files(container))
@@ -139,13 +141,12 @@ class Engine:
             try:
                 starting.start(self, entry)
             except StartError as error:
-                entry.drop_pending_clients()
                 self._record_failed_start(entry, error)
                 raise
 
     def _record_failed_start(self, entry: Entry, error: StartError) -> None:
-        state = entry.container.state
-        state.exit_code, state.error = error.exit_code, str(error)
+        entry.drop_pending_clients()
+        entry.container.state = State(exit_code=error.exit_code, error=str(error))
         if entry.container.host_config.auto_remove:
             self._remove(entry)
         else:
@@ -177,7 +178,11 @@ class Engine:
             )
             if container.host_config.auto_remove:
                 self._remove(entry)
+                return
             entry.changed.notify_all()
+        # For readers, so nobody waits for it; a container removed meanwhile needs none.
+        with contextlib.suppress(FileNotFoundError):
+            self.records.write_steps(container.id, starting.steps(self, entry))
 
     def attach(
         self, ref: str, connection_fd: int, *, stdin: bool, stdout: bool, stderr: bool
@@ -316,4 +321,4 @@ class Engine:
 
     def steps(self, ref: str) -> Rows:
         """The steps of the last start, in order (`labkit.runtime.explain`)."""
-        return self.records.read_steps(self.registry.find(ref).container.id)
+        return starting.steps(self, self.registry.find(ref))

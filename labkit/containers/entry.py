@@ -26,6 +26,8 @@ class Entry:
         self.shim: socket.socket | None = None
         self.start_time = 0
         """The first process's start time in clock ticks: with the pid it names one process."""
+        self.durations_ns: list[int] = []
+        """What the steps of the present or last run's start took."""
         self.pending_clients: list[PendingClient] = []
 
     @property
@@ -37,6 +39,7 @@ class Entry:
         """Take note of a start; the lock is held."""
         self.shim = shim
         self.start_time = started.start_time
+        self.durations_ns = started.durations_ns
         self.generation += 1
         self.container.state = State(
             status="running", pid=started.pid, started_at=started.started_at

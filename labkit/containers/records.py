@@ -77,7 +77,7 @@ class Records:
         folder = self.folder(container_id)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folder}/{_RECORD}")
-            shutil.rmtree(folder)
+            _remove_tree(folder)
 
     def exit_path(self, container_id: str) -> str:
         """Where the shim writes the exit status."""
@@ -117,3 +117,18 @@ class Records:
                 return msgspec.json.decode(file.read(), type=list[dict[str, object]])
         except FileNotFoundError:
             return []
+
+
+def _remove_tree(folder: str) -> None:
+    """As shutil.rmtree, which is careful for strangers' folders and takes four times as long.
+
+    Nothing here is followed: a link is unlinked, and only labkit's own processes and a container
+    that has ended could ever write below.
+    """
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+    os.rmdir(folder)

@@ -3,16 +3,20 @@
 import contextlib
 import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 from labkit.cgroups import Placement
 from labkit.containers import specification
 from labkit.containers.entry import Entry
-from labkit.containers.model import Container
+from labkit.containers.model import Container, State
 from labkit.errors import StartError
+from labkit.images import Image
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
+from labkit.runtime.explain import Rows
 from labkit.runtime.launch import LaunchError, StepFailure
+from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
 from labkit.runtime.shim import Request
 
@@ -23,41 +27,55 @@ COMMAND_CANNOT_BE_INVOKED = 126
 COMMAND_NOT_FOUND = 127
 
 
-def make_plan(engine: "Engine", container: Container) -> tuple[Plan, Placement]:
-    """The plan for a container as it stands, and where its cgroups are."""
-    image = engine.images.resolve(container.image_id)
-    limits = specification.limits_of(container.host_config)
-    placement = engine.layout.place(container.id, limits)
+def place(engine: "Engine", container: Container) -> Placement:
+    """Where the container's cgroups are, and what is written there."""
+    return engine.layout.place(container.id, specification.limits_of(container.host_config))
+
+
+def make_plan(engine: "Engine", container: Container, image: Image, placement: Placement) -> Plan:
+    """The plan for a container as it stands."""
     folder = engine.records.folder(container.id)
     spec = specification.build_spec(container, image, folder, engine.layout, placement)
-    return planning.compute(spec, container.without), placement
+    return planning.compute(spec, container.without)
+
+
+def steps(engine: "Engine", entry: Entry) -> Rows:
+    """The steps of the last start.  The plan is computed again: equal input, equal plan."""
+    container = entry.container
+    if not entry.durations_ns:
+        return engine.records.read_steps(container.id)
+    image = engine.images.resolve(container.image_id)
+    plan = make_plan(engine, container, image, place(engine, container))
+    return explain.rows(plan, entry.durations_ns)
 
 
 def start(engine: "Engine", entry: Entry) -> None:
     """Start the container; its lock is held.  StartError says which step failed and why."""
     container = entry.container
-    plan, placement = make_plan(engine, container)
-    request = _make_request(engine, entry, plan, placement)
+    plan, request = _make_request(engine, entry)
     engine.records.forget_exit(container.id)
+    entry.durations_ns = []
+    launch = engine.spawner.launch(request, [client for client, _ in entry.pending_clients])
+    entry.drop_pending_clients()
+    # While the shim works: should the machine crash now, the container has been running.
+    container.state = State(status="running", started_at=timestamp(time.time_ns()))
+    engine.records.save(container)
     try:
-        shim, started = engine.spawner.launch(
-            request, [connection for connection, _ in entry.pending_clients]
-        )
+        started = launch.finish()
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         engine.records.write_steps(container.id, rows)
         raise _start_error(plan, error.failure) from None
-    entry.drop_pending_clients()
-    entry.started(shim, started)
-    engine.records.save(container)
-    engine.records.write_steps(container.id, explain.rows(plan, started.durations_ns))
-    engine.monitor.watch(shim, lambda status: engine.ended(entry, status))
+    entry.started(launch.connection, started)
+    engine.monitor.watch(launch.connection, lambda status: engine.ended(entry, status))
 
 
-def _make_request(engine: "Engine", entry: Entry, plan: Plan, placement: Placement) -> Request:
+def _make_request(engine: "Engine", entry: Entry) -> tuple[Plan, Request]:
     container = entry.container
     image = engine.images.resolve(container.image_id)
-    return Request(
+    placement = place(engine, container)
+    plan = make_plan(engine, container, image, placement)
+    return plan, Request(
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),

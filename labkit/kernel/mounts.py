@@ -60,7 +60,7 @@ def unmount(target: str, flags: int = 0) -> None:
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    """Make `new_root` this mount namespace's root, with the old one at `put_old` (pivot_root(2))."""
+    """Make `new_root` the root of this mount namespace, the old one at `put_old` (man 2)."""
     libc.syscall(
         "pivot_root", libc.SYS_PIVOT_ROOT, new_root.encode(), put_old.encode(), path=new_root
     )

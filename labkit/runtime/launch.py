@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import labkit
 from labkit.errors import StartError
@@ -42,31 +42,16 @@ class Spawner:
         with self._lock:
             self._forget()
 
-    def launch(
-        self, request: Request, attached: list[socket.socket]
-    ) -> tuple[socket.socket, Started]:
-        """Start a container; returns the connection to its shim, and what the shim says of it.
-
-        Raises `LaunchError` with the step that failed, StartError when no shim could be had.
-        """
+    def launch(self, request: Request, attached: list[socket.socket]) -> "Launch":
+        """Ask for a container to be started, without waiting for it."""
         ours, shims = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with shims:
                 self._send(request, [shims.fileno(), *(client.fileno() for client in attached)])
-            ours.settimeout(START_TIMEOUT_S)
-            answer = messages.receive(ours)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             ours.close()
-            raise StartError(f"the container's shim did not answer: {error}") from error
-        if answer is None:
-            ours.close()
-            raise StartError("the container's shim ended before the container was started")
-        kind, *values = cast("tuple[str, object]", answer[0])
-        if kind == "failed":
-            ours.close()
-            raise LaunchError(StepFailure(*values))  # type: ignore[arg-type]
-        ours.settimeout(None)
-        return ours, Started(*values)  # type: ignore[arg-type]
+            raise StartError(f"the spawner cannot be reached: {error}") from error
+        return Launch(ours)
 
     def _send(self, request: Request, fds: list[int]) -> None:
         with self._lock:
@@ -98,6 +83,34 @@ class LaunchError(Exception):
     def __init__(self, failure: StepFailure) -> None:
         super().__init__(failure.text)
         self.failure = failure
+
+
+class Launch:
+    """A start that is under way: the connection on which its shim will tell how it went."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def finish(self) -> Started:
+        """Wait until the container runs; then `connection` is the way to its shim.
+
+        Raises LaunchError with the step that failed, StartError when the shim gave no answer.
+        """
+        try:
+            self.connection.settimeout(START_TIMEOUT_S)
+            answer = messages.receive(self.connection)
+            self.connection.settimeout(None)
+        except OSError as error:
+            self.connection.close()
+            raise StartError(f"the container's shim did not answer: {error}") from error
+        if answer is None:
+            self.connection.close()
+            raise StartError("the container's shim ended before the container was started")
+        kind, *values = cast("tuple[Any, ...]", answer[0])
+        if kind == "failed":
+            self.connection.close()
+            raise LaunchError(StepFailure(*values))
+        return Started(*values)
 
 
 def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -22,7 +22,7 @@ from labkit.kernel import files, messages, processes
 from labkit.runtime import executor, operations
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.log import timestamp
-from labkit.runtime.streams import Streams
+from labkit.runtime.streams import Pipes, Streams, make_pipes
 
 SOCKET_NAME = "shim.sock"
 
@@ -82,20 +82,15 @@ class Shim:
     def __init__(self, request: Request, daemon: socket.socket, attached_fds: list[int]) -> None:
         self.request = request
         self.daemons = [daemon]
+        self.attached_fds = attached_fds
+        self.listener: socket.socket | None = None
         self.selector = selectors.EpollSelector()
-        self.streams = Streams(
-            self.selector, request.log_path, request.open_stdin, request.stdin_once
-        )
-        for fd, options in zip(attached_fds, request.attached, strict=True):
-            self.streams.attach(fd, *options)
 
     def run(self) -> None:
         """Start the container, serve until it has ended, and leave its exit status."""
-        self._listen()
         try:
             self.started, pidfd = self._start()
         except StepFailedError as failure:
-            self.streams.close()
             self._remove_cgroups()
             self._tell("failed", *failure.args)
             self._stop_listening()
@@ -113,6 +108,9 @@ class Shim:
         durations = self._run_host_operations()
         clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
         child = operations.decode(self.request.child)
+        pairs = (word.split("=", 1) for word in self.request.environment)
+        pipes = make_pipes(self.request.open_stdin)
+        context = operations.Context(pipes.child, dict(pairs))
         report_read, report_write = os.pipe()
         begin = time.perf_counter_ns()
         try:
@@ -120,16 +118,16 @@ class Shim:
         except OSError as error:
             raise StepFailedError(len(durations), error.errno or 0, str(error), durations) from None
         if pid == 0:
-            pairs = (word.split("=", 1) for word in self.request.environment)
-            context = operations.Context(self.streams.child_ends, dict(pairs))
             executor.run(child, context, report_write)
         durations.append(time.perf_counter_ns() - begin)
         os.close(report_write)
-        self.streams.close_child_ends()
+        # While the child goes through its operations there is time for this.
+        self._prepare_to_serve(pipes)
         report = executor.read_report(report_read)
         os.close(report_read)
         if report.failed:
             os.waitpid(pid, 0)
+            self.streams.close()
             index = len(durations) + report.failed_index
             every = durations + report.durations_ns
             raise StepFailedError(index, report.errno, report.text, every)
@@ -139,6 +137,15 @@ class Shim:
         every = [*durations, *report.durations_ns, exec_ns]
         started_at = timestamp(time.time_ns())
         return Started(pid, processes.start_time(pid), started_at, every), pidfd
+
+    def _prepare_to_serve(self, pipes: Pipes) -> None:
+        request = self.request
+        self.streams = Streams(self.selector, pipes, request.log_path, request.stdin_once)
+        for fd, options in zip(self.attached_fds, request.attached, strict=True):
+            self.streams.attach(fd, *options)
+        # The socket at which a later daemon finds this container again.
+        os.makedirs(request.run_folder, 0o700, exist_ok=True)
+        self.listener = messages.listen(f"{request.run_folder}/{SOCKET_NAME}")
 
     def _run_host_operations(self) -> list[int]:
         context = operations.Context((-1, -1, -1), {})
@@ -153,22 +160,19 @@ class Shim:
             durations.append(time.perf_counter_ns() - begin)
         return durations
 
-    def _listen(self) -> None:
-        """Open the socket at which a later daemon finds this container again."""
-        os.makedirs(self.request.run_folder, 0o700, exist_ok=True)
-        self.listener = messages.listen(f"{self.request.run_folder}/{SOCKET_NAME}")
-
     def _stop_listening(self) -> None:
+        if self.listener is None:
+            return
         self.listener.close()
         with suppress(FileNotFoundError):
             os.unlink(f"{self.request.run_folder}/{SOCKET_NAME}")
-        with suppress(FileNotFoundError):
             os.rmdir(self.request.run_folder)
 
     def _serve(self, pidfd: int) -> None:
         """Move data and take messages until the container's first process has ended."""
         self.selector.register(pidfd, selectors.EVENT_READ, None)
-        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        if self.listener is not None:
+            self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         for connection in self.daemons:
             self.selector.register(connection, selectors.EVENT_READ, self._take_message)
         ended = False

@@ -13,6 +13,7 @@ import selectors
 import socket
 import time
 from struct import pack
+from typing import NamedTuple
 
 from labkit.runtime.log import LogWriter
 
@@ -39,41 +40,49 @@ class Client:
         """The events the selector watches for this client now."""
 
 
+class Pipes(NamedTuple):
+    """The pipes of a container: the ends its process gets, and the ends the shim keeps."""
+
+    child: tuple[int, int, int]
+    stdin: int | None
+    """Where the shim writes the container's stdin; None when that is /dev/null."""
+    outputs: dict[int, str]
+    """Where the shim reads what is printed, with the name of the stream."""
+
+
+def make_pipes(open_stdin: bool) -> Pipes:
+    """Make the pipes; it is all a container's process needs in order to be started."""
+    stdin: int | None = None
+    if open_stdin:
+        child_stdin, stdin = os.pipe()
+        os.set_blocking(stdin, False)
+    else:
+        child_stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    out_read, child_out = os.pipe()
+    err_read, child_err = os.pipe()
+    outputs = {out_read: "stdout", err_read: "stderr"}
+    return Pipes((child_stdin, child_out, child_err), stdin, outputs)
+
+
 class Streams:
-    """The pipes of one container and the clients attached to them."""
+    """The shim's side of one container's pipes, its log, and the clients attached to it."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, log_path: str, open_stdin: bool, stdin_once: bool
+        self, selector: selectors.BaseSelector, pipes: Pipes, log_path: str, stdin_once: bool
     ) -> None:
         self._selector = selector
         self._log = LogWriter(log_path)
         self._clients: dict[socket.socket, Client] = {}
         self._stdin_once = stdin_once
-        self._stdin: int | None = None
+        self._stdin = pipes.stdin
         self._stdin_waiting = bytearray()
         self._stdin_ends = False
         """Whether stdin is to be closed once everything is written to it."""
-        self._outputs: dict[int, str] = {}
-        self.child_ends = self._make_pipes(open_stdin)
-
-    def _make_pipes(self, open_stdin: bool) -> tuple[int, int, int]:
-        if open_stdin:
-            stdin, self._stdin = os.pipe()
-            os.set_blocking(self._stdin, False)
-        else:
-            stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        ends = [stdin]
-        for name in STREAM_NUMBERS:
-            ours, childs = os.pipe()
-            self._outputs[ours] = name
-            self._selector.register(ours, selectors.EVENT_READ, self._read_output)
-            ends.append(childs)
-        return ends[0], ends[1], ends[2]
-
-    def close_child_ends(self) -> None:
-        """Close the container's ends of the pipes, which its process has now."""
-        for fd in self.child_ends:
+        self._outputs = dict(pipes.outputs)
+        for fd in pipes.child:
             os.close(fd)
+        for fd in self._outputs:
+            selector.register(fd, selectors.EVENT_READ, self._read_output)
 
     def attach(self, fd: int, stdin: bool, stdout: bool, stderr: bool) -> None:
         """Serve another client: `fd` is its connected socket, which is ours from now on."""

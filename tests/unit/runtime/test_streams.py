@@ -9,23 +9,20 @@ import struct
 
 import pytest
 
-from labkit.runtime.streams import MOST_WAITING, Streams
+from labkit.runtime.streams import MOST_WAITING, Streams, make_pipes
 
 
 @pytest.fixture
 def make(tmp_path):
     made = []
 
-    def build(**options):
+    def build(open_stdin=False, stdin_once=False):
         selector = selectors.EpollSelector()
-        streams = Streams(
-            selector,
-            str(tmp_path / "log"),
-            options.get("open_stdin", False),
-            options.get("stdin_once", False),
-        )
+        pipes = make_pipes(open_stdin)
+        container_ends = [os.dup(fd) for fd in pipes.child]
+        streams = Streams(selector, pipes, str(tmp_path / "log"), stdin_once)
         made.append(streams)
-        return streams, selector
+        return streams, selector, container_ends
 
     yield build
     for streams in made:
@@ -52,16 +49,17 @@ def entries(tmp_path):
 
 
 def test_output_goes_to_the_log_and_to_the_clients_that_want_it(make, tmp_path):
-    streams, selector = make()
+    streams, selector, ends = make()
     both, only_err = socket.socketpair(), socket.socketpair()
     streams.attach(both[0].detach(), False, True, True)
     streams.attach(only_err[0].detach(), False, False, True)
-    _, out, err = streams.child_ends
+    _, out, err = ends
     os.write(out, b"one\ntwo")
     turn(selector)
     os.write(err, b"oops\n")
     turn(selector)
-    streams.close_child_ends()
+    for fd in ends:
+        os.close(fd)
     streams.drain()
     streams.close_log()
     assert frames(both[1].recv(1000)) == [(1, b"one\ntwo"), (2, b"oops\n")]
@@ -74,19 +72,19 @@ def test_output_goes_to_the_log_and_to_the_clients_that_want_it(make, tmp_path):
 
 
 def test_bytes_that_are_not_utf8_and_control_characters_are_valid_json(make, tmp_path):
-    streams, selector = make()
-    os.write(streams.child_ends[1], b'\xff"\\\x00\x1b[0m\t\n')
+    streams, selector, ends = make()
+    os.write(ends[1], b'\xff"\\\x00\x1b[0m\t\n')
     turn(selector)
     streams.close_log()
     assert entries(tmp_path)[0]["log"] == '\ufffd"\\\x00\x1b[0m\t\n'
 
 
 def test_a_long_line_is_cut_in_pieces(make, tmp_path):
-    streams, selector = make()
+    streams, selector, ends = make()
     for _ in range(3):
-        os.write(streams.child_ends[1], b"x" * 20000)
+        os.write(ends[1], b"x" * 20000)
         turn(selector)
-    os.write(streams.child_ends[1], b"\n")
+    os.write(ends[1], b"\n")
     turn(selector)
     streams.close_log()
     found = [e["log"] for e in entries(tmp_path)]
@@ -95,28 +93,28 @@ def test_a_long_line_is_cut_in_pieces(make, tmp_path):
 
 
 def test_stdin_reaches_the_container_and_ends_when_the_client_half_closes(make):
-    streams, selector = make(open_stdin=True, stdin_once=True)
+    streams, selector, ends = make(open_stdin=True, stdin_once=True)
     ours, theirs = socket.socketpair()
     streams.attach(theirs.detach(), True, True, True)
     ours.sendall(b"input")
     ours.shutdown(socket.SHUT_WR)
     turn(selector)
-    assert os.read(streams.child_ends[0], 100) == b"input"
-    assert os.read(streams.child_ends[0], 100) == b""
+    assert os.read(ends[0], 100) == b"input"
+    assert os.read(ends[0], 100) == b""
     # The output still goes to the client that has no more input.
-    os.write(streams.child_ends[1], b"answer")
+    os.write(ends[1], b"answer")
     turn(selector)
     assert frames(ours.recv(100)) == [(1, b"answer")]
 
 
 def test_much_stdin_waits_for_the_container_and_none_is_lost(make):
-    streams, selector = make(open_stdin=True, stdin_once=True)
+    streams, selector, ends = make(open_stdin=True, stdin_once=True)
     ours, theirs = socket.socketpair()
     streams.attach(theirs.detach(), True, False, False)
     ours.setblocking(False)
     data = os.urandom(3_000_000)
     sent, received = 0, bytearray()
-    stdin = streams.child_ends[0]
+    stdin = ends[0]
     os.set_blocking(stdin, False)
     while len(received) < len(data):
         with contextlib.suppress(BlockingIOError):
@@ -128,12 +126,12 @@ def test_much_stdin_waits_for_the_container_and_none_is_lost(make):
 
 
 def test_a_client_that_does_not_read_never_blocks_the_container(make):
-    streams, selector = make()
+    streams, selector, ends = make()
     ours, theirs = socket.socketpair()
     streams.attach(theirs.detach(), False, True, True)
     piece = b"y" * 60000
     for _ in range(MOST_WAITING // len(piece) + 50):
-        os.write(streams.child_ends[1], piece)
+        os.write(ends[1], piece)
         for key, events in selector.select(0):
             key.data(key.fileobj, events)
     # It was given up: after what its socket held there is an end of file.
@@ -143,12 +141,12 @@ def test_a_client_that_does_not_read_never_blocks_the_container(make):
 
 
 def test_a_client_that_has_gone_is_forgotten(make):
-    streams, selector = make()
+    streams, selector, ends = make()
     ours, theirs = socket.socketpair()
     streams.attach(theirs.detach(), True, True, True)
     ours.close()
     turn(selector)
     for _ in range(3):
-        os.write(streams.child_ends[1], b"z\n")
+        os.write(ends[1], b"z\n")
         turn(selector)
     assert not streams._clients
