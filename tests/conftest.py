@@ -97,4 +97,5 @@ def make_lab() -> Iterator[Callable[[], Lab]]:
 
     yield make
     for lab in labs:
-        lab.close()
+        if os.path.exists(lab.folder):
+            lab.close()
