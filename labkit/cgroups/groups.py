@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 KILL_TIMEOUT_S = 5.0
 
@@ -48,6 +49,22 @@ def enable(directory: str, controller: str) -> None:
     path = f"{directory}/cgroup.subtree_control"
     if controller not in read(path).split():
         write(path, f"+{controller}")
+
+
+def is_root(directory: str) -> bool:
+    """Whether this v2 folder is the root of the whole tree, where processes are always allowed."""
+    return not os.path.exists(f"{directory}/cgroup.type")
+
+
+def move_processes(source: str, destination: str) -> None:
+    """Move every process of one v2 group to another, also those forked meanwhile.
+
+    A process of a pid namespace above ours is listed as 0, and stays.
+    """
+    while pids := set(read(f"{source}/cgroup.procs").split()) - {"0"}:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                write(f"{destination}/cgroup.procs", pid)
 
 
 def is_delegated(directory: str) -> bool:

@@ -71,11 +71,12 @@ class Layout:
     def prepare(self) -> list[str]:
         """Make labkit's own group in each hierarchy and enable the controllers for what is below.
 
-        To be called once, before the first container and before this process forks others: on v2
-        it may have to move itself to a leaf.  Idempotent.  What could not be had is taken out of
+        To be called before the first container.  Idempotent.  In a v2 subtree delegated to us it
+        moves this process, and all others there, to a leaf.  What could not be had is taken out of
         `hierarchies`, and said in the warnings returned.
         """
         warnings = []
+        self._leave_inner_group()
         for controller, hierarchy in list(self.hierarchies.items()):
             try:
                 self._prepare(controller, hierarchy)
@@ -95,24 +96,22 @@ class Layout:
             if controller == "cpuset":
                 groups.fill_cpuset(directory)
         elif controller not in v2.CORE:
-            self._enable(hierarchy.directory, controller)
+            groups.enable(hierarchy.directory, controller)
             groups.enable(directory, controller)
 
-    def _enable(self, directory: str, controller: str) -> None:
-        try:
-            groups.enable(directory, controller)
-        except OSError:
-            # v2 has processes only in leaves ("No Internal Process Constraint").
-            if self.own_directory != directory:
-                raise
-            self._move_to_leaf()
-            groups.enable(directory, controller)
+    def _leave_inner_group(self) -> None:
+        """Move what runs in the group we build in to a leaf of it (`labkitd`), ourselves included.
 
-    def _move_to_leaf(self) -> None:
-        leaf = f"{self.own_directory}/{self.parent}d"
-        groups.make(leaf)
-        groups.write(f"{leaf}/cgroup.procs", str(os.getpid()))
-        self.own_directory = leaf
+        v2 has processes only in leaves ("No Internal Process Constraint").  Trying first and
+        moving later would be too late: the thread-wise controllers could be enabled, and make
+        every group below unusable ("domain invalid").
+        """
+        base = {h.directory for h in self.hierarchies.values() if h.version == v2.VERSION}
+        if self.own_directory in base and not groups.is_root(self.own_directory):
+            leaf = f"{self.own_directory}/{self.parent}d"
+            groups.make(leaf)
+            groups.move_processes(self.own_directory, leaf)
+            self.own_directory = leaf
 
     def place(self, container_id: str, limits: Limits) -> Placement:
         """Where a container goes and what is written there; pure."""

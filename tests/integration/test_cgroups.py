@@ -1,7 +1,9 @@
 """Real groups of this machine: every file of a placement is taken by the kernel and read back."""
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -68,12 +70,13 @@ def test_the_kernel_takes_every_file_and_shows_the_value(layout: Layout) -> None
                 assert groups.read(f"{group.directory}/{file}") == text
                 checked += 1
     assert checked >= 4
-    assert placement.warnings == ()
+    missing = {"cpu", "cpuset", "memory", "pids"} - set(layout.controllers)
+    assert bool(placement.warnings) == bool(missing)
 
 
 def test_devices_are_the_default_list(layout: Layout) -> None:
     if "devices" not in layout.hierarchies:
-        pytest.skip("cgroup v2 has no device files")
+        pytest.skip("needs cgroup v1")
     create(layout.place("one", Limits()))
     shown = layout.read("one", "devices", "devices.list").splitlines()
     assert "a *:* rwm" not in shown
@@ -165,3 +168,48 @@ def test_the_out_of_memory_killer_is_counted(layout: Layout) -> None:
     path, key = placement.oom_counter
     counts = dict(line.split() for line in groups.read(path).splitlines())
     assert int(counts[key]) >= 1
+
+
+def test_in_a_delegated_subtree_the_daemon_moves_to_a_leaf() -> None:
+    """As in a systemd unit with Delegate=yes: the daemon starts inside the group it may divide."""
+    if detect().version != "v2":
+        pytest.skip("needs cgroup v2")
+    unit = f"/sys/fs/cgroup/labkit-{RUN_NAME}.service"
+    wanted = [name for name in ("memory", "pids", "cpu") if name in detect().controllers]
+    for name in wanted:
+        groups.enable("/sys/fs/cgroup", name)
+    os.mkdir(unit)
+    os.setxattr(unit, "trusted.delegate", b"1")
+    try:
+        script = DELEGATED.format(unit=unit)
+        result = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout) == {
+            "directories": [unit],
+            "warnings": [],
+            "group": f"0::/{os.path.basename(unit)}/labkitd",
+            "limit": "209715200",
+        }
+    finally:
+        groups.remove([unit])
+
+
+DELEGATED = """
+import json, os, sys
+from labkit.cgroups import Limits, detect, groups
+groups.write("{unit}/cgroup.procs", str(os.getpid()))
+layout = detect("labkit")
+answer = {{"directories": sorted({{h.directory for h in layout.hierarchies.values()}})}}
+answer["warnings"] = layout.prepare()
+answer["group"] = open("/proc/self/cgroup").read().strip()
+for group in layout.place("one", Limits(memory_bytes=200 << 20, pids=9, cpu_shares=512)).groups:
+    groups.make(group.directory)
+    for file, text in group.files:
+        groups.write(f"{{group.directory}}/{{file}}", text)
+answer["limit"] = layout.read("one", "memory", "memory.max")
+layout.remove("one")
+layout.tear_down()
+json.dump(answer, sys.stdout)
+"""
