@@ -27,7 +27,13 @@ from labkit.containers.monitor import Monitor
 from labkit.containers.records import Records
 from labkit.containers.registry import Registry
 from labkit.containers.signals import parse_signal
-from labkit.errors import ConflictError, InvalidParameterError, NotModifiedError, StartError
+from labkit.errors import (
+    ConflictError,
+    InvalidParameterError,
+    NotFoundError,
+    NotModifiedError,
+    StartError,
+)
 from labkit.images import ImageStore
 from labkit.kernel import messages, processes
 from labkit.paths import Paths
@@ -179,10 +185,15 @@ class Engine:
             if container.host_config.auto_remove:
                 self._remove(entry)
                 return
+            durations_ns = entry.durations_ns
             entry.changed.notify_all()
-        # For readers, so nobody waits for it; a container removed meanwhile needs none.
-        with contextlib.suppress(FileNotFoundError):
-            self.records.write_steps(container.id, starting.steps(self, entry))
+        # For readers, so whoever waits for the end goes first; a container that was removed or
+        # started again meanwhile needs none, nor one without its image.
+        with contextlib.suppress(NotFoundError):
+            rows = starting.steps(self, entry)
+            with entry.lock:
+                if not entry.removed and entry.durations_ns is durations_ns:
+                    self.records.write_steps(container.id, rows)
 
     def attach(
         self, ref: str, connection_fd: int, *, stdin: bool, stdout: bool, stderr: bool
