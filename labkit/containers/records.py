@@ -24,6 +24,7 @@ from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 
 _RECORD = "container.json"
+_REMOVED = ".removed-"
 _LAYER_FOLDERS = ("upper", "work", "merged")
 
 
@@ -66,6 +67,9 @@ class Records:
     def load_all(self) -> Iterator[Container]:
         """Every container on disk; what an unfinished creation or removal left is removed."""
         for name in sorted(os.listdir(self._base)):
+            if name.startswith(_REMOVED):
+                _remove_tree(f"{self._base}/{name}")
+                continue
             try:
                 with open(f"{self._base}/{name}/{_RECORD}", "rb") as file:
                     yield msgspec.json.decode(file.read(), type=Container)
@@ -73,11 +77,10 @@ class Records:
                 shutil.rmtree(f"{self._base}/{name}", ignore_errors=True)
 
     def remove(self, container_id: str) -> None:
-        """Remove the container's folder, the record first: half a removal is no container."""
-        folder = self.folder(container_id)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{folder}/{_RECORD}")
-            _remove_tree(folder)
+        """Remove the container's folder; renamed first, so that half a removal is no container."""
+        removed = f"{self._base}/{_REMOVED}{container_id}"
+        os.rename(self.folder(container_id), removed)
+        _remove_tree(removed)
 
     def exit_path(self, container_id: str) -> str:
         """Where the shim writes the exit status."""

@@ -23,6 +23,8 @@ def main(requests_fd: int) -> None:
     """Fork a shim for each request until the daemon closes its end of the socket."""
     processes.prctl(processes.PR_SET_NAME, b"labkit-spawner")
     requests = socket.socket(fileno=requests_fd)
+    # Hold no folder of anyone's; and a plan takes relative paths from the root of the host.
+    os.chdir("/")
     # The kernel reaps the shims: the spawner never asks how they ended, the daemon does.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What exists now will be shared with every shim: keep the collector from touching its pages.
