@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,3 +59,11 @@ def test_the_socket_is_never_open_to_others(folder):
 def test_a_path_too_long_for_a_socket(folder):
     with pytest.raises(InvalidParameterError, match="--run"):
         listener.listen(f"{folder}/{'x' * 100}.sock")
+
+
+def test_the_group_labkit_gets_the_socket(folder, monkeypatch):
+    monkeypatch.setattr(listener.grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=54321))
+    given = []
+    monkeypatch.setattr(listener.os, "chown", lambda *arguments: given.append(arguments))
+    listener.listen(f"{folder}/x.sock").close()
+    assert given == [(f"{folder}/x.sock", -1, 54321)]
