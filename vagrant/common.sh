@@ -14,7 +14,7 @@ CGROUP_PARENT=${LABKIT_CGROUP_PARENT:-labkit}
 
 LAB_IP=${LAB_IP:-127.0.0.1}
 LAB_PORT=${LAB_PORT:-8888}
-LINK=/usr/local/bin/labkit
+COMMAND=/usr/local/bin/labkit
 UNITS=/etc/systemd/system
 
 say() { printf 'labkit: %s\n' "$*"; }

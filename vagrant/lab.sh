@@ -18,7 +18,7 @@ start_labkitd() {
     fi
     # Without systemd, the first command starts it.
     labkitd_runs || say "starting labkitd"
-    error=$("$VENV/bin/labkit" version 2>&1 > /dev/null) || fail "labkitd does not answer: $error"
+    error=$("$COMMAND" version 2>&1 > /dev/null) || fail "labkitd does not answer: $error"
 }
 
 # labkitd holds a lock on its pid file for as long as it lives.
@@ -111,11 +111,11 @@ stop() {
     fi
     rm -f "$STATE/jupyter.pid" "$STATE/port"
     if labkitd_runs; then
-        containers=$("$VENV/bin/labkit" ps -q)
+        containers=$("$COMMAND" ps -q)
         if [ -n "$containers" ]; then
             say "stopping containers: $(echo $containers)"
             # shellcheck disable=SC2086
-            "$VENV/bin/labkit" stop $containers > /dev/null
+            "$COMMAND" stop $containers > /dev/null
         fi
         say "ending labkitd"
         if has_systemd && systemctl is-active --quiet labkitd; then
@@ -135,7 +135,7 @@ clean() {
     say "removing images, containers, the Python environment and the lab's state"
     rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"
     find /sys/fs/cgroup -depth -type d -path "*/$CGROUP_PARENT" -exec rmdir {} +
-    [ "$(readlink "$LINK")" != "$VENV/bin/labkit" ] || rm "$LINK"
+    ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
     ! getent group labkit > /dev/null || groupdel labkit
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
