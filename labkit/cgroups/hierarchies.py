@@ -12,7 +12,11 @@ A line of /proc/self/cgroup (cgroups(7)); hierarchy 0 is v2:
 
 from typing import NamedTuple
 
-from labkit.cgroups import v1
+from labkit.cgroups import v1, v2
+from labkit.kernel.mounts import parse_mountinfo
+
+_VERSIONS = {"cgroup": v1.VERSION, "cgroup2": v2.VERSION}
+"""By the name of the file system."""
 
 
 class Mount(NamedTuple):
@@ -28,18 +32,16 @@ class Mount(NamedTuple):
 
 def parse_mounts(mountinfo: str) -> list[Mount]:
     """The cgroup file systems among the mounts of /proc/self/mountinfo."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
-        root, mount_point = _unescape(fields[3]), _unescape(fields[4])
-        if kind == "cgroup2":
-            mounts.append(Mount(2, mount_point, root, ()))
-        elif kind == "cgroup":
-            words = options.split(",")
-            known = tuple(word for word in words if word in v1.CONTROLLERS)
-            mounts.append(Mount(1, mount_point, root, known))
-    return mounts
+    return [
+        Mount(
+            version=_VERSIONS[mount.kind],
+            mount_point=mount.target,
+            root=mount.root,
+            controllers=tuple(word for word in mount.super_options if word in v1.CONTROLLERS),
+        )
+        for mount in parse_mountinfo(mountinfo)
+        if mount.kind in _VERSIONS
+    ]
 
 
 def own_v2_group(cgroups: str) -> str:
@@ -53,9 +55,3 @@ def directory_of(mount: Mount, group: str) -> str:
     if group.startswith("/..") or not f"{group}/".startswith(f"{root}/"):
         return ""
     return mount.mount_point + group.removeprefix(root).rstrip("/")
-
-
-def _unescape(path: str) -> str:
-    """mountinfo writes a space as \\040, and so on."""
-    head, *rest = path.split("\\")
-    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
