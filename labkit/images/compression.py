@@ -47,15 +47,44 @@ class _Whole(io.RawIOBase):
         return len(data)
 
 
-def _zstd(stream: BinaryIO) -> BinaryIO:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX_BYTES)
-    return decompressor.stream_reader(stream, read_across_frames=True)
+class _ZstdFile:
+    """Reads zstd frames; unlike zstandard's own reader it notices a frame that is cut short.
+
+    Input goes in by kilobytes, because one of them can unfold to 32 megabytes.
+    """
+
+    PIECE_BYTES = 1 << 10
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX_BYTES)
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._input = b""
+        self._output = b""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; EOFError when the stream ends within a frame."""
+        while not self._output:
+            piece = self._input or self._stream.read(self.PIECE_BYTES)
+            if not piece and self._frame:
+                raise EOFError("the end of a zstd frame is missing")
+            if not piece:
+                return b""
+            self._feed(piece)
+        result, self._output = self._output[:size], self._output[size:]
+        return result
+
+    def _feed(self, piece: bytes) -> None:
+        frame = self._frame or self._decompressor.decompressobj()
+        self._output = frame.decompress(piece)
+        self._frame = None if frame.eof else frame
+        self._input = frame.unused_data if frame.eof else b""
 
 
 # By the first bytes of the format; what each is called with and gives reads as a file does.
 _READERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b\x08": lambda stream: igzip.IGzipFile(fileobj=stream),  # type: ignore[no-untyped-call]
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": _ZstdFile,
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }

@@ -19,7 +19,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 
 LAYOUT_VERSION = "1.0.0"
 
-Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 
 
 class Platform(msgspec.Struct, omit_defaults=True):

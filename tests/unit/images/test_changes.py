@@ -1,0 +1,85 @@
+"""`import --change`: the instructions of a Dockerfile that change a configuration."""
+
+import pytest
+
+from labkit.errors import InvalidParameterError
+from labkit.images import changes, words
+from labkit.images.models import RuntimeConfig
+
+
+def after(*instructions: str) -> RuntimeConfig:
+    config = RuntimeConfig()
+    changes.apply(instructions, config)
+    return config
+
+
+def test_commands_have_an_exec_form_and_a_shell_form() -> None:
+    assert after('CMD ["sh", "-l"]').cmd == ["sh", "-l"]
+    assert after("CMD echo 'hi  there'").cmd == ["/bin/sh", "-c", "echo 'hi  there'"]
+    assert after("ENTRYPOINT [broken").entrypoint == ["/bin/sh", "-c", "[broken"]
+    assert after("CMD []").cmd == []
+
+
+def test_the_last_command_counts() -> None:
+    assert after('CMD ["a"]', 'cmd ["b"]').cmd == ["b"]
+
+
+def test_environment_is_put_in_and_replaced() -> None:
+    assert after('ENV A=b C="d e" F=g\\ h').env == ["A=b", "C=d e", "F=g h"]
+    assert after("ENV A the rest of it").env == ["A=the rest of it"]
+    assert after("ENV A=1", "ENV B=$A-${A} A=2").env == ["A=2", "B=1-1"]
+
+
+def test_the_rest() -> None:
+    config = after(
+        "WORKDIR /a",
+        "WORKDIR b/../c",
+        "USER 1000:1000",
+        "EXPOSE 80 53/UDP 8000-8002",
+        'VOLUME ["/data", "/log s"]',
+        "VOLUME /more",
+        'LABEL a=1 "b c"="d"',
+        "STOPSIGNAL SIGINT",
+    )
+    assert config.working_dir == "/a/c"
+    assert config.user == "1000:1000"
+    assert list(config.exposed_ports or {}) == [
+        *("80/tcp", "53/udp", "8000/tcp", "8001/tcp", "8002/tcp")
+    ]
+    assert list(config.volumes or {}) == ["/data", "/log s", "/more"]
+    assert config.labels == {"a": "1", "b c": "d"}
+    assert config.stop_signal == "SIGINT"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "message"),
+    [
+        ("FROM x", "FROM is not a valid change command"),
+        ("RUN true", "RUN is not a valid change command"),
+        ("", "is not a valid change command"),
+        ("CMD", "CMD requires at least one argument"),
+        ("ENV A", "ENV A: A must have a value"),
+        ("ENV A=b c", "can't find = in 'c'"),
+        ("ENV =x", "can't find = in '=x'"),
+        ("EXPOSE 0", "invalid containerPort: 0"),
+        ("EXPOSE 70000", "invalid containerPort: 70000"),
+        ("EXPOSE 80/icmp", "invalid containerPort"),
+        ("EXPOSE 9-8", "invalid containerPort"),
+        ('LABEL a="b', "a quote is not closed"),
+        ("USER ${A:-b}", "only .NAME and"),
+        ("STOPSIGNAL SIGNOPE", "Invalid signal: SIGNOPE"),
+    ],
+)
+def test_a_bad_instruction_is_named(instruction: str, message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        after(instruction)
+
+
+def test_words() -> None:
+    environment = {"HOME": "/root", "N": "x y"}
+    assert words.split("a  'b $HOME' \"c $HOME\" $N d\\'e", environment) == [
+        *("a", "b $HOME", "c /root", "x y", "d'e")
+    ]
+    assert words.split(r'"\$HOME \" \\ \n" \$HOME', environment) == [r'$HOME " \ \n', "$HOME"]
+    assert words.split("$UNSET''x", environment) == ["x"]
+    assert words.expand(" some words $HOME ", environment) == "some words /root"

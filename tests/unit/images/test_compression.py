@@ -1,0 +1,76 @@
+"""Streams that come in compressed: recognised by their content, refused when broken."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from labkit.errors import InvalidParameterError
+from labkit.images.compression import GzipBlob, plain_chunks
+
+PLAIN = os.urandom(300_000) + bytes(700_000)
+COMPRESSED = {
+    "plain": PLAIN,
+    "gzip": gzip.compress(PLAIN),
+    "gzip in two members": gzip.compress(PLAIN[:1000]) + gzip.compress(PLAIN[1000:]),
+    "zstd": zstandard.compress(PLAIN),
+    "zstd in two frames": zstandard.compress(PLAIN[:1000]) + zstandard.compress(PLAIN[1000:]),
+    "bzip2": bz2.compress(PLAIN),
+    "xz": lzma.compress(PLAIN),
+}
+
+
+class Trickle(io.BytesIO):
+    """A stream that gives little at a time, as a network does."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 777))
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_every_format_gives_the_plain_bytes(kind: str) -> None:
+    assert b"".join(plain_chunks(Trickle(COMPRESSED[kind]))) == PLAIN
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "bzip2", "xz"])
+def test_a_stream_that_is_cut_short_is_refused(kind: str) -> None:
+    data = COMPRESSED[kind][: len(COMPRESSED[kind]) * 2 // 3]
+    with pytest.raises(InvalidParameterError, match="damaged or cut short"):
+        b"".join(plain_chunks(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "bzip2", "xz"])
+def test_a_stream_with_wrong_bytes_is_refused(kind: str) -> None:
+    data = bytearray(COMPRESSED[kind])
+    data[len(data) // 2 : len(data) // 2 + 64] = os.urandom(64)
+    data[-12:] = os.urandom(12)
+    with pytest.raises(InvalidParameterError, match="damaged or cut short"):
+        b"".join(plain_chunks(io.BytesIO(bytes(data))))
+
+
+def test_an_error_of_the_stream_itself_is_not_hidden() -> None:
+    class Gone(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        b"".join(plain_chunks(Gone()))
+
+
+def test_a_blob_is_a_gzip_file_with_the_digest_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "blob"
+    blob = GzipBlob(str(path))
+    blob.write(PLAIN[:10])
+    blob.write(PLAIN[10:])
+    digest = blob.finish()
+    blob.close()
+    data = path.read_bytes()
+    assert gzip.decompress(data) == PLAIN
+    assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert blob.size_bytes == len(data) < len(PLAIN)
