@@ -20,7 +20,10 @@ case $(uname -m) in
     x86_64) LAB_PACKAGES+=(qemu-system-x86) ;; # the virtual machine of chapter 1
     aarch64) LAB_PACKAGES+=(qemu-system-arm) ;;
 esac
-TEST_PACKAGES=(git)
+TEST_PACKAGES=(
+    git
+    docker.io                     # the real `docker` command, against labkit's socket
+)
 
 declare -A STEPS_FOR=(
     [lab]="check packages python command images group labkitd jupyter"
@@ -57,12 +60,24 @@ install_packages() {
     [ -n "$missing" ] || return 0
     need_space /var/cache 600 "Debian packages"
     say "$what: installing $(echo $missing)"
+    without_services
     apt-get update > "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 $missing \
         3>&1 >> "$STATE/apt.log" 2>&1 < /dev/null | apt_percent | progress ||
         fail "apt-get could not install the packages: $(reason apt.log "E: ")"
+}
+
+# Programs are wanted, not the services that Debian starts with some of them (the tests need the
+# command of docker.io, not a dockerd): policy-rc.d is its way to say so.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    # shellcheck disable=SC2064
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 0755 "$policy"
 }
 
 # apt_percent: apt's own status lines as "PERCENT TEXT": fetching is the first half
