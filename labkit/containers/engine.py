@@ -23,9 +23,7 @@ from labkit.containers import logs, names, recovery, specification, starting
 from labkit.containers.entry import Entry
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
-from labkit.containers.monitor import Monitor
-from labkit.containers.records import Records
-from labkit.containers.registry import Registry
+from labkit.containers.parts import Parts
 from labkit.containers.signals import parse_signal
 from labkit.errors import (
     ConflictError,
@@ -34,12 +32,10 @@ from labkit.errors import (
     NotModifiedError,
     StartError,
 )
-from labkit.images import ImageStore
 from labkit.kernel import messages, processes
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
-from labkit.runtime.launch import Spawner
 from labkit.runtime.log import timestamp
 
 SHORT_ID_LENGTH = 12
@@ -53,31 +49,25 @@ class Engine:
     """Creates, starts, watches and removes containers."""
 
     def __init__(self, paths: Paths) -> None:
-        self.paths = paths
-        self.images = ImageStore(paths.root)
-        self.layout = cgroups.detect()
-        self.warnings = self.layout.prepare()
-        self.records = Records(paths)
-        self.registry = Registry()
-        self.spawner = Spawner()
-        self.monitor = Monitor()
+        self.parts = Parts(paths, self.ended)
+        self.paths = self.parts.paths
+        self.images = self.parts.images
+        self.layout = self.parts.layout
+        self.warnings = self.parts.warnings
 
     @classmethod
     def open(cls, paths: Paths) -> "Engine":
         """Start the spawner, and find again what ran when the last daemon ended."""
-        os.makedirs(paths.root, 0o700, exist_ok=True)
-        os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
-        # The plan's paths are used from inside another root, where a link would lead elsewhere.
-        engine = cls(Paths(os.path.realpath(paths.root), os.path.realpath(paths.run)))
-        engine.spawner.start()
-        recovery.recover(engine)
+        engine = cls(paths)
+        engine.parts.spawner.start()
+        recovery.recover(engine.parts)
         return engine
 
     def close(self) -> None:
         """Let go of everything; running containers go on in the care of their shims."""
-        self.spawner.stop()
-        self.monitor.stop()
-        for entry in self.registry.all():
+        self.parts.spawner.stop()
+        self.parts.monitor.stop()
+        for entry in self.parts.registry.all():
             with entry.lock:
                 entry.drop_pending_clients()
 
@@ -101,7 +91,7 @@ class Engine:
         if name:
             names.check(name := name.removeprefix("/"))
         else:
-            name = names.choose(self.registry.names())
+            name = names.choose(self.parts.registry.names())
         if not config.hostname:
             is_host = host_config.network_mode == "host"
             config.hostname = os.uname().nodename if is_host else container_id[:SHORT_ID_LENGTH]
@@ -116,36 +106,36 @@ class Engine:
             command=specification.merge_command(config, image),
             without=list(without),
         )
-        placement = starting.place(self, container)
+        placement = starting.place(self.parts, container)
         if without:
-            starting.make_plan(self, container, image, placement)  # refuses unknown steps
-        self.registry.reserve_name(name, container_id)
+            starting.make_plan(self.parts, container, image, placement)  # refuses unknown steps
+        self.parts.registry.reserve_name(name, container_id)
         try:
-            self.records.create(container, specification.etc_files(container))
+            self.parts.records.create(container, specification.etc_files(container))
         except BaseException:
-            self.registry.release(name, container_id)
+            self.parts.registry.release(name, container_id)
             raise
-        self.registry.add(Entry(container))
+        self.parts.registry.add(Entry(container))
         return container, [*placement.warnings, *specification.without_warnings(without)]
 
     def get(self, ref: str) -> Container:
         """The container's record; NotFoundError."""
-        return self.registry.find(ref).container
+        return self.parts.registry.find(ref).container
 
     def list(self) -> list[Container]:
         """Every container, the newest first."""
-        return [entry.container for entry in self.registry.all()]
+        return [entry.container for entry in self.parts.registry.all()]
 
     def start(self, ref: str) -> None:
         """Run a created or exited container; StartError, NotModifiedError if it runs already."""
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         with entry.lock:
             if entry.is_running:
                 raise NotModifiedError(f"container {ref} is already running")
             if entry.removed:
                 raise ConflictError(f"container {ref} is being removed")
             try:
-                starting.start(self, entry)
+                starting.start(self.parts, entry)
             except StartError as error:
                 self._record_failed_start(entry, error)
                 raise
@@ -156,7 +146,7 @@ class Engine:
         if entry.container.host_config.auto_remove:
             self._remove(entry)
         else:
-            self.records.save(entry.container)
+            self.parts.records.save(entry.container)
             entry.changed.notify_all()
 
     def ended(self, entry: Entry, status: ExitStatus | None) -> None:
@@ -166,14 +156,14 @@ class Engine:
             if entry.removed:
                 return
             entry.shim = None
-            status = status or self.records.read_exit(container.id)
+            status = status or self.parts.records.read_exit(container.id)
             lost = status is None
             if status is None:
                 # The shim was killed, and the container with it (die_with_shim).
                 self.layout.remove(container.id)
                 status = ExitStatus(KILLED, False, timestamp(time.time_ns()))
-                self.records.write_exit(container.id, status)
-            starting.remove_run_folder(self, container.id)
+                self.parts.records.write_exit(container.id, status)
+            starting.remove_run_folder(self.parts, container.id)
             container.state = State(
                 status="exited",
                 exit_code=status.code,
@@ -190,10 +180,10 @@ class Engine:
         # For readers, so whoever waits for the end goes first; a container that was removed or
         # started again meanwhile needs none, nor one without its image.
         with contextlib.suppress(NotFoundError):
-            rows = starting.steps(self, entry)
+            rows = starting.steps(self.parts, entry)
             with entry.lock:
                 if not entry.removed and entry.durations_ns is durations_ns:
-                    self.records.write_steps(container.id, rows)
+                    self.parts.records.write_steps(container.id, rows)
 
     def attach(
         self, ref: str, connection_fd: int, *, stdin: bool, stdout: bool, stderr: bool
@@ -202,7 +192,7 @@ class Engine:
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
         """
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         options = (stdin, stdout, stderr)
         with entry.lock:
             if entry.shim is not None:
@@ -220,7 +210,7 @@ class Engine:
         `not-running` holds at once for a container that does not run; `next-exit` waits for the end
         of the present or the next run; `removed` for the container to be gone.
         """
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         if condition not in _WAIT_CONDITIONS:
             raise InvalidParameterError(
                 f'invalid condition: "{condition}"; it is one of {", ".join(_WAIT_CONDITIONS)}'
@@ -241,7 +231,7 @@ class Engine:
 
     def kill(self, ref: str, signal_number: int = 9) -> None:
         """Send a signal to the container's first process; ConflictError if it does not run."""
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         with entry.lock:
             state = entry.container.state
             if not entry.is_running or not processes.send_signal(
@@ -256,7 +246,7 @@ class Engine:
 
         `timeout_s` is the time it is given, negative for all the time it wants.
         """
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         config = entry.container.config
         if not entry.is_running:
             raise NotModifiedError(f"container {ref} is not running")
@@ -285,7 +275,7 @@ class Engine:
 
     def remove(self, ref: str, *, force: bool = False) -> None:
         """Remove a container and everything it wrote; ConflictError if it runs, unless forced."""
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         if entry.is_running:
             if not force:
                 raise ConflictError(
@@ -303,8 +293,8 @@ class Engine:
         """Remove what there is of a container that does not run; the lock is held."""
         entry.removed = True
         entry.drop_pending_clients()
-        self.records.remove(entry.container.id)
-        self.registry.release(entry.container.name, entry.container.id)
+        self.parts.records.remove(entry.container.id)
+        self.parts.registry.release(entry.container.name, entry.container.id)
         entry.changed.notify_all()
 
     def logs(
@@ -319,10 +309,10 @@ class Engine:
         tail: int | None = None,
     ) -> Iterator[LogLine]:
         """What the container has printed (and, with `follow`, prints until it ends)."""
-        entry = self.registry.find(ref)
+        entry = self.parts.registry.find(ref)
         streams = {name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
         return logs.read(
-            self.records.log_path(entry.container.id),
+            self.parts.records.log_path(entry.container.id),
             streams=streams,
             since=since,
             until=until,
@@ -330,6 +320,10 @@ class Engine:
             is_running=(lambda: entry.is_running) if follow else None,
         )
 
+    def log_path(self, ref: str) -> str:
+        """Where the container's log is."""
+        return self.parts.records.log_path(self.get(ref).id)
+
     def steps(self, ref: str) -> Rows:
         """The steps of the last start, in order (`labkit.runtime.explain`)."""
-        return starting.steps(self, self.registry.find(ref))
+        return starting.steps(self.parts, self.parts.registry.find(ref))

@@ -7,36 +7,34 @@ whatever belongs to no container is cleaned up: cgroups, and folders of the run 
 
 import os
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from labkit.containers.entry import Entry
+from labkit.containers.parts import Parts
 from labkit.containers.starting import remove_run_folder
 from labkit.kernel import messages
 from labkit.runtime.shim import SOCKET_NAME, Started
 
-if TYPE_CHECKING:
-    from labkit.containers.engine import Engine
-
 HELLO_TIMEOUT_S = 20.0
 
 
-def recover(engine: "Engine") -> None:
-    """Bring the engine's knowledge up to what is true."""
-    for container in engine.records.load_all():
+def recover(parts: Parts) -> None:
+    """Bring what is known up to what is true."""
+    for container in parts.records.load_all():
         entry = Entry(container)
-        engine.registry.add(entry)
-        if not _adopt(engine, entry) and container.state.status == "running":
-            engine.ended(entry, None)
-    known = {entry.container.id for entry in engine.registry.all() if entry.is_running}
-    for container_id in set(engine.layout.leftovers()) - known:
-        engine.layout.remove(container_id)
-    for container_id in set(os.listdir(f"{engine.paths.run}/containers")) - known:
-        remove_run_folder(engine, container_id)
+        parts.registry.add(entry)
+        if not _adopt(parts, entry) and container.state.status == "running":
+            parts.on_end(entry, None)
+    known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
+    for container_id in set(parts.layout.leftovers()) - known:
+        parts.layout.remove(container_id)
+    for container_id in set(os.listdir(f"{parts.paths.run}/containers")) - known:
+        remove_run_folder(parts, container_id)
 
 
-def _adopt(engine: "Engine", entry: Entry) -> bool:
+def _adopt(parts: Parts, entry: Entry) -> bool:
     """Take over a running container from its shim; False if no shim answers."""
-    folder = engine.paths.container_run(entry.container.id)
+    folder = parts.paths.container_run(entry.container.id)
     try:
         connection = messages.connect(f"{folder}/{SOCKET_NAME}")
     except (FileNotFoundError, ConnectionRefusedError):
@@ -47,7 +45,7 @@ def _adopt(engine: "Engine", entry: Entry) -> bool:
         return False
     with entry.lock:
         entry.started(connection, started)
-    engine.monitor.watch(connection, lambda status: engine.ended(entry, status))
+    parts.monitor.watch(connection, lambda status: parts.on_end(entry, status))
     return True
 
 

@@ -4,12 +4,12 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING
 
 from labkit.cgroups import Placement
 from labkit.containers import specification
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
+from labkit.containers.parts import Parts
 from labkit.errors import StartError
 from labkit.images import Image
 from labkit.runtime import explain, operations
@@ -20,69 +20,66 @@ from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
 from labkit.runtime.shim import Request
 
-if TYPE_CHECKING:
-    from labkit.containers.engine import Engine
-
 COMMAND_CANNOT_BE_INVOKED = 126
 COMMAND_NOT_FOUND = 127
 
 
-def place(engine: "Engine", container: Container) -> Placement:
+def place(parts: Parts, container: Container) -> Placement:
     """Where the container's cgroups are, and what is written there."""
-    return engine.layout.place(container.id, specification.limits_of(container.host_config))
+    return parts.layout.place(container.id, specification.limits_of(container.host_config))
 
 
-def make_plan(engine: "Engine", container: Container, image: Image, placement: Placement) -> Plan:
+def make_plan(parts: Parts, container: Container, image: Image, placement: Placement) -> Plan:
     """The plan for a container as it stands."""
-    folder = engine.records.folder(container.id)
-    spec = specification.build_spec(container, image, folder, engine.layout, placement)
+    folder = parts.records.folder(container.id)
+    spec = specification.build_spec(container, image, folder, parts.layout, placement)
     return planning.compute(spec, container.without)
 
 
-def steps(engine: "Engine", entry: Entry) -> Rows:
+def steps(parts: Parts, entry: Entry) -> Rows:
     """The steps of the last start.  The plan is computed again: equal input, equal plan."""
     container = entry.container
     if not entry.durations_ns:
-        return engine.records.read_steps(container.id)
-    image = engine.images.resolve(container.image_id)
-    plan = make_plan(engine, container, image, place(engine, container))
+        return parts.records.read_steps(container.id)
+    image = parts.images.resolve(container.image_id)
+    plan = make_plan(parts, container, image, place(parts, container))
     return explain.rows(plan, entry.durations_ns)
 
 
-def start(engine: "Engine", entry: Entry) -> None:
+def start(parts: Parts, entry: Entry) -> None:
     """Start the container; its lock is held.  StartError says which step failed and why."""
     container = entry.container
-    plan, request = _make_request(engine, entry)
-    engine.records.forget_exit(container.id)
+    plan, request = _make_request(parts, entry)
+    parts.records.forget_exit(container.id)
     entry.durations_ns = []
-    launch = engine.spawner.launch(request, [client for client, _ in entry.pending_clients])
+    launch = parts.spawner.launch(request, [client for client, _ in entry.pending_clients])
     entry.drop_pending_clients()
     # While the shim works: should the machine crash now, the container has been running.
     container.state = State(status="running", started_at=timestamp(time.time_ns()))
-    engine.records.save(container)
+    parts.records.save(container)
     try:
         started = launch.finish()
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
-        engine.records.write_steps(container.id, rows)
+        parts.records.write_steps(container.id, rows)
         raise _start_error(plan, error.failure) from None
     entry.started(launch.connection, started)
-    engine.monitor.watch(launch.connection, lambda status: engine.ended(entry, status))
+    parts.monitor.watch(launch.connection, lambda status: parts.on_end(entry, status))
 
 
-def _make_request(engine: "Engine", entry: Entry) -> tuple[Plan, Request]:
+def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
     container = entry.container
-    image = engine.images.resolve(container.image_id)
-    placement = place(engine, container)
-    plan = make_plan(engine, container, image, placement)
+    image = parts.images.resolve(container.image_id)
+    placement = place(parts, container)
+    plan = make_plan(parts, container, image, placement)
     return plan, Request(
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),
         environment=specification.merge_environment(container, image),
-        log_path=engine.records.log_path(container.id),
-        exit_path=engine.records.exit_path(container.id),
-        run_folder=engine.paths.container_run(container.id),
+        log_path=parts.records.log_path(container.id),
+        exit_path=parts.records.exit_path(container.id),
+        run_folder=parts.paths.container_run(container.id),
         cgroup_directories=list(dict.fromkeys(group.directory for group in placement.groups)),
         oom_counter=placement.oom_counter,
         open_stdin=container.config.open_stdin,
@@ -104,9 +101,9 @@ def _start_error(plan: Plan, failure: StepFailure) -> StartError:
     )
 
 
-def remove_run_folder(engine: "Engine", container_id: str) -> None:
+def remove_run_folder(parts: Parts, container_id: str) -> None:
     """Remove what a shim that was killed has left in the run folder."""
-    folder = engine.paths.container_run(container_id)
+    folder = parts.paths.container_run(container_id)
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(folder):
             os.unlink(f"{folder}/{name}")

@@ -522,7 +522,7 @@ def test_a_shim_that_is_killed_takes_its_container_along(engine):
 
 
 def test_a_spawner_that_is_killed_is_replaced(engine):
-    os.kill(engine.spawner._process.pid, signal.SIGKILL)
+    os.kill(engine.parts.spawner._process.pid, signal.SIGKILL)
     assert run(engine, "echo", "still")[0] == "still\n"
 
 

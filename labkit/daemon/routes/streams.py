@@ -114,7 +114,7 @@ def logs(engine: Engine, request: Request, ref: str) -> Answer:
         return container.state.status == "running" and not client.client_is_gone()
 
     lines = read(
-        engine.records.log_path(container.id),
+        engine.log_path(container.id),
         streams=streams,
         since=query.timestamp_s("since"),
         until=query.timestamp_s("until"),

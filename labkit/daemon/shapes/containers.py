@@ -83,7 +83,7 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "ResolvConfPath": f"{folder}/resolv.conf",
         "HostnamePath": f"{folder}/hostname",
         "HostsPath": f"{folder}/hosts",
-        "LogPath": engine.records.log_path(container.id),
+        "LogPath": engine.log_path(container.id),
         "Name": f"/{container.name}",
         "RestartCount": 0,
         "Driver": STORAGE_DRIVER,

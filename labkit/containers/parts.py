@@ -1,0 +1,35 @@
+"""The parts an engine is made of, which the functions of this package work on."""
+
+import os
+from collections.abc import Callable
+
+from labkit import cgroups
+from labkit.containers.entry import Entry
+from labkit.containers.monitor import Monitor
+from labkit.containers.records import Records
+from labkit.containers.registry import Registry
+from labkit.images import ImageStore
+from labkit.paths import Paths
+from labkit.runtime.exit_status import ExitStatus
+from labkit.runtime.launch import Spawner
+
+OnEnd = Callable[[Entry, ExitStatus | None], None]
+"""Called when a container has ended: with its exit status, or None when its shim is gone."""
+
+
+class Parts:
+    """One of each: the images, the cgroups, the records, and those who start and watch."""
+
+    def __init__(self, paths: Paths, on_end: OnEnd) -> None:
+        os.makedirs(paths.root, 0o700, exist_ok=True)
+        os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
+        # A plan's paths are used from inside another root, where a link would lead elsewhere.
+        self.paths = Paths(os.path.realpath(paths.root), os.path.realpath(paths.run))
+        self.on_end = on_end
+        self.images = ImageStore(self.paths.root)
+        self.layout = cgroups.detect()
+        self.warnings = self.layout.prepare()
+        self.records = Records(self.paths)
+        self.registry = Registry()
+        self.spawner = Spawner()
+        self.monitor = Monitor()
