@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from labkit.course import style
+from labkit.course.experiments.cpu_result import expected_parts
 
 SPAN_S = 20.0
 """How much of the past is shown."""
@@ -19,16 +20,22 @@ NAME_GAP = 15.0
 
 
 class Moment(NamedTuple):
-    """One reading: when (s since the panel began), each container's part, its expected part."""
+    """One reading: when (s since the panel began), each container's part of the CPU time since the
+    reading before, and the shares it had."""
 
     time_s: float
     parts: tuple[float, ...]
-    expected: tuple[float, ...]
+    shares: tuple[int, ...]
+
+    @property
+    def expected(self) -> tuple[float, ...]:
+        """The parts these shares ask for."""
+        return expected_parts(self.shares)
 
 
 def draw(moments: Sequence[Moment], names: Sequence[str]) -> str:
     """The last `SPAN_S` seconds as an SVG element; `names` are the containers'."""
-    now_s = max(moments[-1].time_s if moments else 0.0, SPAN_S)
+    now_s = moments[-1].time_s if moments else 0.0
     shown = [moment for moment in moments if moment.time_s >= now_s - SPAN_S]
     parts = [*_frame(now_s), *_curves(shown, now_s), *_names(shown, names)]
     return (

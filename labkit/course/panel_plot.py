@@ -13,7 +13,7 @@ NAME_GAP = 6.5
 
 
 def plot_moments(moments: Sequence[Moment], names: Sequence[str]) -> Figure:
-    """The parts over time; a mark where the expectation, and so somebody's shares, changed."""
+    """The parts over time; a mark where shares were changed."""
     if len(moments) < 2:
         raise LabkitError("nothing measured yet: let the panel run for a second or two")
     with style.picture(height_in=3.4) as drawing:
@@ -24,10 +24,10 @@ def plot_moments(moments: Sequence[Moment], names: Sequence[str]) -> Figure:
 
 
 def stretches(moments: Sequence[Moment]) -> list[list[Moment]]:
-    """The moments cut where the expectation changed."""
+    """The moments cut where shares changed."""
     cut: list[list[Moment]] = []
     for moment in moments:
-        if not cut or cut[-1][-1].expected != moment.expected:
+        if not cut or cut[-1][-1].shares != moment.shares:
             cut.append([])
         cut[-1].append(moment)
     return cut
@@ -50,11 +50,14 @@ def _draw(axes: Any, moments: Sequence[Moment], names: Sequence[str]) -> None:
             color=style.colour(number),
             linestyle=style.dash(number),
         )
-    for stretch in stretches(moments)[1:]:
-        axes.axvline(stretch[0].time_s, color=style.QUIET, linewidth=0.8)
+    cut = stretches(moments)
+    for before, stretch in zip([None, *cut], cut, strict=False):
+        # Written at some time after the last reading with the old shares.
+        from_s = before[-1].time_s if before else 0.0
+        axes.axvline(from_s, color=style.QUIET, linewidth=0.8)
         axes.annotate(
-            "new shares",
-            (stretch[0].time_s, 100),
+            " : ".join(f"-c {shares}" for shares in stretch[0].shares),
+            (from_s, 100),
             xytext=(4, -4),
             textcoords="offset points",
             va="top",
@@ -67,7 +70,7 @@ def _draw(axes: Any, moments: Sequence[Moment], names: Sequence[str]) -> None:
         style.name_at_end(axes, times[-1], height, name, number)
     axes.set(
         xlim=(0, times[-1]),
-        ylim=(0, 100),
+        ylim=(0, 101),
         xlabel="time (s)",
         ylabel="part of the CPU time (%)",
     )

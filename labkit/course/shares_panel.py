@@ -58,8 +58,9 @@ class SharesPanel:
         self.cpu = quietest_cpu()
         self._crew = Crew(client or connect(), "shares-panel", lifetime_s + 30)
         self._meters: list[CpuMeter] = []
-        self._lock = threading.RLock()
-        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="shares-panel", daemon=True)
+        self._closing = threading.Lock()
+        self._ended, self._gone = threading.Event(), threading.Event()
         self._view: Any = None
         _open.append(self)
         try:
@@ -74,7 +75,6 @@ class SharesPanel:
             raise
         self._begin_s = time.monotonic()
         self._end_s = self._begin_s + lifetime_s
-        self._thread = threading.Thread(target=self._watch, name="shares-panel", daemon=True)
         self._thread.start()
 
     def set_shares(self, number: int, shares: int) -> int:
@@ -92,7 +92,8 @@ class SharesPanel:
 
     def watch(self, seconds: float) -> None:
         """Let it run for a while: for a cell that wants to look at the curves afterwards."""
-        self._ended.wait(seconds)
+        if self._ended.wait(seconds):
+            self._gone.wait()
 
     def plot(self) -> "Figure":
         """Everything measured so far, with the moments at which shares were changed."""
@@ -107,19 +108,23 @@ class SharesPanel:
 
     def close(self, status: str = "Stopped. The containers are gone.") -> None:
         """Stop measuring and remove the containers; once is enough, twice does no harm."""
-        with self._lock:
-            if self._ended.is_set():
-                return
+        is_watching = threading.current_thread() is self._thread
+        with self._closing:
+            is_first = not self._ended.is_set()
             self._ended.set()
+        if not is_first:
+            if not is_watching:
+                self._gone.wait()
+            return
         if self in _open:
             _open.remove(self)
-        thread = getattr(self, "_thread", None)
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        if self._thread.is_alive() and not is_watching:
+            self._thread.join()
         for meter in self._meters:
             meter.close()
         self._crew.dismiss()
         self.status = status
+        self._gone.set()
         if self._view is not None:
             self._view.show_end(status)
 
@@ -136,7 +141,7 @@ class SharesPanel:
             then = now
             if sum(used) > 0:
                 time_s = now_ns / NS_PER_S - self._begin_s
-                moment = Moment(time_s, expected_parts(used), expected_parts(self.shares))
+                moment = Moment(time_s, expected_parts(used), tuple(self.shares))
                 self.moments.append(moment)
                 if self._view is not None:
                     self._view.show(moment, self._end_s - time.monotonic())

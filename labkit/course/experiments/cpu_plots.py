@@ -49,7 +49,7 @@ def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
         style.name_at_end(axes, end_s, height, text, curve)
     axes.set(
         xlim=(0, end_s),
-        ylim=(0, 100),
+        ylim=(0, 101),
         xlabel="time (s)",
         ylabel="part of the CPU time (%)",
         title="Who had the CPU, moment by moment",
@@ -81,7 +81,7 @@ def _draw_in_all(axes: Any, result: CpuShares) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set(
-        xlim=(0, max(*result.cpu_s, *expected_s) * 1.25),
+        xlim=(0, max(*result.cpu_s, *expected_s) * 1.35),
         ylim=(len(result.weights) - 0.4, -0.6),
         xlabel="CPU time (s)",
         title="CPU time in all",
