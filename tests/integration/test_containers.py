@@ -149,6 +149,10 @@ def test_environment_user_and_working_directory(engine):
     assert code == 1
 
 
+def test_any_user_may_open_its_own_stdout_again(engine):
+    assert shell(engine, "echo hi > /dev/stdout", user="1000:1000") == ("hi\n", 0)
+
+
 def test_docker_s_default_capabilities_and_filter(engine):
     output, _ = shell(engine, "grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/1/status")
     status = dict(line.split(":\t") for line in output.splitlines())

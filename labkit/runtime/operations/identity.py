@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from typing import NamedTuple
 
 from labkit.kernel import capabilities, keyrings, seccomp
@@ -105,6 +106,10 @@ class SwitchUser(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """Groups first: once the user is not root they cannot be changed."""
+        for fd in (0, 1, 2):
+            # So that the user may open /dev/stdout again, as many log to it; never a real file.
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.fchown(fd, context.uid, -1)
         os.setgroups(context.groups)
         os.setresgid(context.gid, context.gid, context.gid)
         os.setresuid(context.uid, context.uid, context.uid)
