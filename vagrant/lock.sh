@@ -26,5 +26,5 @@ done
     echo "# The lab's own environment, pinned and hashed; made by \`make lock\`, not by hand."
     cat .lab/requirements.lock
 } > requirements.lock
-rm .lab/requirements.lock
+rm -r .lab/requirements.lock .lab/none
 echo "lock: $(grep -c -E '^[a-z0-9-]+==' requirements.lock) packages in requirements.lock"
