@@ -31,7 +31,8 @@ class Mount(NamedTuple):
 
 
 def parse_mounts(mountinfo: str) -> list[Mount]:
-    """The cgroup file systems among the mounts of /proc/self/mountinfo."""
+    """The cgroup file systems among the mounts of /proc/self/mountinfo, without hidden ones."""
+    topmost = {mount.target: mount for mount in parse_mountinfo(mountinfo)}
     return [
         Mount(
             version=_VERSIONS[mount.kind],
@@ -39,7 +40,7 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
             root=mount.root,
             controllers=tuple(word for word in mount.super_options if word in v1.CONTROLLERS),
         )
-        for mount in parse_mountinfo(mountinfo)
+        for mount in topmost.values()
         if mount.kind in _VERSIONS
     ]
 

@@ -203,6 +203,7 @@ def detect(parent: str = "") -> Layout:
             parent=parent or os.environ.get("LABKIT_CGROUP_PARENT") or DEFAULT_PARENT,
             controllers_of=lambda directory: groups.read(f"{directory}/cgroup.controllers"),
             is_delegated=groups.is_delegated,
+            is_root=groups.is_root,
         )
     layout.machine = _machine(layout.hierarchies, layout.parent)
     return layout
@@ -215,18 +216,19 @@ def from_mountinfo(
     parent: str = DEFAULT_PARENT,
     controllers_of: Callable[[str], str],
     is_delegated: Callable[[str], bool],
+    is_root: Callable[[str], bool],
 ) -> Layout:
     """The layout that /proc/self/mountinfo and /proc/self/cgroup describe.
 
-    `controllers_of` gives the text of a v2 folder's `cgroup.controllers`, `is_delegated` whether
-    systemd has handed that folder over.
+    Of a v2 folder, `controllers_of` gives the text of `cgroup.controllers`, `is_delegated` whether
+    systemd has handed it over, and `is_root` whether it is the top of the whole tree.
     """
     mounts = parse_mounts(mountinfo)
     hierarchies = dict(_v1_hierarchies(mounts))
     unified = next((mount for mount in mounts if mount.version == v2.VERSION), None)
     own = directory_of(unified, own_v2_group(cgroups)) if unified else ""
     if unified:
-        base = _base(unified, own, is_delegated)
+        base = _base(unified, own, is_delegated, is_root)
         available = controllers_of(base).split()
         wanted = [name for name in v2.CONTROLLERS if name in available]
         needed = [name for name in wanted if _v1_name(name) not in hierarchies]
@@ -247,14 +249,22 @@ def _v1_hierarchies(mounts: list[Mount]) -> Iterator[tuple[str, Hierarchy]]:
                 yield controller, Hierarchy(v1.VERSION, mount.mount_point)
 
 
-def _base(unified: Mount, own: str, is_delegated: Callable[[str], bool]) -> str:
-    """The v2 folder labkit's group is made in: delegated to us, or else the top.
+def _base(
+    unified: Mount, own: str, is_delegated: Callable[[str], bool], is_root: Callable[[str], bool]
+) -> str:
+    """The v2 folder labkit's group is made in: a subtree delegated to us, or else the top.
 
-    The daemon may be in the delegated group itself, or already in a leaf of it.
+    A unit with `Delegate=yes` and `DelegateSubgroup=` (systemd 254) starts the daemon in a leaf of
+    its subtree, and that is where containers belong.  Without the subgroup systemd starts it in
+    the subtree's own group, and cannot do that again while containers live there: "Failed to
+    attach to cgroup: Device or resource busy", status 219.  Then the top is the better place.
     """
-    for directory in (own, os.path.dirname(own)):
-        if directory.startswith(f"{unified.mount_point}/") and is_delegated(directory):
-            return directory
+    below = f"{unified.mount_point}/"
+    subtree = os.path.dirname(own)
+    if subtree.startswith(below) and is_delegated(subtree):
+        return subtree
+    if own.startswith(below) and is_delegated(own) and not is_root(unified.mount_point):
+        return own
     return unified.mount_point
 
 

@@ -170,46 +170,76 @@ def test_the_out_of_memory_killer_is_counted(layout: Layout) -> None:
     assert int(counts[key]) >= 1
 
 
-def test_in_a_delegated_subtree_the_daemon_moves_to_a_leaf() -> None:
-    """As in a systemd unit with Delegate=yes: the daemon starts inside the group it may divide."""
+@pytest.fixture
+def unit() -> Iterator[str]:
+    """A v2 group as systemd makes it for a unit with Delegate=yes."""
     if detect().version != "v2":
         pytest.skip("needs cgroup v2")
     unit = f"/sys/fs/cgroup/labkit-{RUN_NAME}.service"
-    wanted = [name for name in ("memory", "pids", "cpu") if name in detect().controllers]
-    for name in wanted:
+    for name in ("memory", "pids", "cpu"):
         groups.enable("/sys/fs/cgroup", name)
     os.mkdir(unit)
     os.setxattr(unit, "trusted.delegate", b"1")
-    try:
-        script = DELEGATED.format(unit=unit)
-        result = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, result.stderr
-        assert json.loads(result.stdout) == {
-            "directories": [unit],
-            "warnings": [],
-            "group": f"0::/{os.path.basename(unit)}/labkitd",
-            "limit": "209715200",
-        }
-    finally:
-        groups.remove([unit])
+    yield unit
+    groups.remove([unit])
 
 
-DELEGATED = """
+def run_daemon(start: str) -> dict[str, object]:
+    """Prepare and place in a process that begins with `start`: what it found and did."""
+    result = subprocess.run(
+        [sys.executable, "-c", start + DAEMON], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    answer: dict[str, object] = json.loads(result.stdout)
+    return answer
+
+
+DAEMON = """
 import json, os, sys
 from labkit.cgroups import Limits, detect, groups
-groups.write("{unit}/cgroup.procs", str(os.getpid()))
 layout = detect("labkit")
-answer = {{"directories": sorted({{h.directory for h in layout.hierarchies.values()}})}}
+answer = {"directories": sorted({h.directory for h in layout.hierarchies.values()})}
 answer["warnings"] = layout.prepare()
 answer["group"] = open("/proc/self/cgroup").read().strip()
 for group in layout.place("one", Limits(memory_bytes=200 << 20, pids=9, cpu_shares=512)).groups:
     groups.make(group.directory)
     for file, text in group.files:
-        groups.write(f"{{group.directory}}/{{file}}", text)
+        groups.write(f"{group.directory}/{file}", text)
 answer["limit"] = layout.read("one", "memory", "memory.max")
 layout.remove("one")
 layout.tear_down()
 json.dump(answer, sys.stdout)
 """
+
+ENTER = """
+import os
+from labkit.cgroups import groups
+groups.make("{group}")
+groups.write("{group}/cgroup.procs", str(os.getpid()))
+"""
+
+
+def test_in_a_leaf_of_a_delegated_unit_that_subtree_is_used(unit: str) -> None:
+    assert run_daemon(ENTER.format(group=f"{unit}/labkitd")) == {
+        "directories": [unit],
+        "warnings": [],
+        "group": f"0::/{os.path.basename(unit)}/labkitd",
+        "limit": "209715200",
+    }
+
+
+def test_in_a_container_the_daemon_moves_to_a_leaf_first(unit: str) -> None:
+    """With a cgroup namespace, as inside Docker, the top that is seen is an inner group."""
+    isolated = """
+from labkit.kernel import mounts, namespaces
+namespaces.unshare(namespaces.CLONE_NEWCGROUP | namespaces.CLONE_NEWNS)
+mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+mounts.mount("cgroup", "/sys/fs/cgroup", "tmpfs")
+mounts.mount("cgroup", "/sys/fs/cgroup", "cgroup2")
+"""
+    assert run_daemon(ENTER.format(group=unit) + isolated) == {
+        "directories": ["/sys/fs/cgroup"],
+        "warnings": [],
+        "group": "0::/labkitd",
+        "limit": "209715200",
+    }

@@ -20,13 +20,18 @@ V2_CONTROLLERS = {"freezer", "cpu", "cpuset", "memory", "pids", "io"}
 
 
 def layout_of(
-    mounts: str, own: str, controllers: dict[str, str] | None = None, delegated: str = ""
+    mounts: str,
+    own: str,
+    controllers: dict[str, str] | None = None,
+    delegated: str = "",
+    root: str = "/sys/fs/cgroup",
 ) -> Layout:
     return from_mountinfo(
         mounts,
         own,
         controllers_of=(controllers or {}).__getitem__,
         is_delegated=lambda directory: directory == delegated,
+        is_root=lambda directory: directory == root,
     )
 
 
@@ -86,13 +91,34 @@ def test_v2_with_few_controllers_has_those_and_the_freezer() -> None:
     assert layout.hierarchies.keys() == {"freezer", "memory", "pids"}
 
 
-@pytest.mark.parametrize(
-    "own", [samples.V2_SERVICE, samples.V2_SERVICE.replace("\n", "/labkitd\n")]
-)
-def test_a_delegated_subtree_is_used_by_the_daemon_and_from_a_leaf_of_it(own: str) -> None:
-    unit = "/sys/fs/cgroup/system.slice/labkitd.service"
-    layout = layout_of(samples.V2_MOUNTS, own, {unit: samples.ALL_CONTROLLERS}, delegated=unit)
-    assert directories(layout) == dict.fromkeys(V2_CONTROLLERS, unit)
+UNIT = "/sys/fs/cgroup/system.slice/labkitd.service"
+
+
+def test_a_daemon_in_a_leaf_of_its_delegated_unit_uses_that_subtree() -> None:
+    layout = layout_of(
+        samples.V2_MOUNTS,
+        "0::/system.slice/labkitd.service/labkitd\n",
+        {UNIT: samples.ALL_CONTROLLERS},
+        delegated=UNIT,
+    )
+    assert directories(layout) == dict.fromkeys(V2_CONTROLLERS, UNIT)
+
+
+def test_a_daemon_directly_in_its_unit_leaves_it_alone_so_that_systemd_can_restart_it() -> None:
+    layout = layout_of(
+        samples.V2_MOUNTS,
+        samples.V2_SERVICE,
+        {"/sys/fs/cgroup": samples.ALL_CONTROLLERS},
+        delegated=UNIT,
+    )
+    assert set(directories(layout).values()) == {"/sys/fs/cgroup"}
+
+
+def test_where_the_top_is_not_ours_a_delegated_unit_is_used_all_the_same() -> None:
+    layout = layout_of(
+        samples.V2_MOUNTS, samples.V2_SERVICE, {UNIT: "memory pids"}, delegated=UNIT, root=""
+    )
+    assert directories(layout) == dict.fromkeys(("freezer", "memory", "pids"), UNIT)
 
 
 def test_a_user_session_is_not_ours_so_the_top_is_used() -> None:
@@ -109,6 +135,16 @@ def test_no_cgroups_at_all() -> None:
     layout = layout_of("22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n", "")
     assert layout.version == "none"
     assert layout.controllers == ()
+
+
+def test_a_mount_that_hides_another_counts() -> None:
+    line = "{id} 22 0:28 {root} /sys/fs/cgroup rw - {kind} x rw\n"
+    hidden = line.format(id=31, root="/..", kind="cgroup2") + line.format(
+        id=32, root="/", kind="tmpfs"
+    )
+    assert parse_mounts(hidden) == []
+    (mount,) = parse_mounts(hidden + line.format(id=33, root="/", kind="cgroup2"))
+    assert mount.root == "/"
 
 
 def test_a_mount_point_with_a_space() -> None:
