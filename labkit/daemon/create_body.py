@@ -13,6 +13,7 @@ import msgspec
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.daemon.errors import UnsupportedError
 from labkit.errors import InvalidParameterError
+from labkit.runtime.spec import MASKED_PATHS, READ_ONLY_PATHS
 
 JsonObject = dict[str, object]
 Model = TypeVar("Model")
@@ -56,7 +57,6 @@ class NotYet(NamedTuple):
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "Domainname": NotYet(""),
     "Binds": NotYet(None),
     "BlkioDeviceReadBps": NotYet(None),
     "BlkioDeviceReadIOps": NotYet(None),
@@ -73,6 +73,8 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "ContainerIDFile": NotYet("", _says_nothing),
     # The size of a terminal; without a terminal it means nothing.
     "ConsoleSize": NotYet([0, 0], _says_nothing),
+    "CpuCount": NotYet(0),
+    "CpuPercent": NotYet(0),
     "CpuPeriod": NotYet(0),
     "CpuQuota": NotYet(0),
     "CpuRealtimePeriod": NotYet(0),
@@ -86,13 +88,15 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "DnsSearch": NotYet(None),
     "ExtraHosts": NotYet(None),
     "GroupAdd": NotYet(None),
+    "IOMaximumBandwidth": NotYet(0),
+    "IOMaximumIOps": NotYet(0),
     "IpcMode": NotYet("private", _one_of("private")),
     "Isolation": NotYet("", _one_of("default")),
     "KernelMemory": NotYet(0),
     "KernelMemoryTCP": NotYet(0),
     "Links": NotYet(None),
     "LogConfig": NotYet({"Type": "json-file", "Config": {}}, _names_json_file),
-    "MaskedPaths": NotYet(None),
+    "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
     "MemoryReservation": NotYet(0),
     "MemorySwappiness": NotYet(None, _one_of(-1)),
     "Mounts": NotYet(None),
@@ -102,7 +106,7 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "PortBindings": NotYet({}),
     "Privileged": NotYet(False),
     "PublishAllPorts": NotYet(False),
-    "ReadonlyPaths": NotYet(None),
+    "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
     "RestartPolicy": NotYet({"Name": "no", "MaximumRetryCount": 0}, _names_no_restart),
     "Runtime": NotYet("", _one_of("labkit")),
     "SecurityOpt": NotYet(None),

@@ -90,6 +90,7 @@ def test_inspection(engine):
     assert shown["HostConfig"]["NetworkMode"] == "none"
     assert shown["HostConfig"]["RestartPolicy"] == {"Name": "no", "MaximumRetryCount": 0}
     assert shown["HostConfig"]["CpusetCpus"] == ""
+    assert "/proc/kcore" in shown["HostConfig"]["MaskedPaths"]
     assert shown["Config"]["Image"] == "busybox"
     assert shown["Config"]["Tty"] is False
     assert shown["GraphDriver"]["Data"]["LowerDir"] == "/layers/top:/layers/base"
