@@ -1,0 +1,34 @@
+"""labkit's API: four requests on one connection that is kept."""
+
+from bench.engines import IMAGE, Labkit
+from labkit.client import Client
+from labkit.client.create import create_body
+
+
+class LabkitApi:
+    """Create, start, wait and remove, through the daemon of a `Labkit` that is set up already."""
+
+    name = "labkit API"
+
+    def __init__(self, engine: Labkit) -> None:
+        self._engine = engine
+        self._client: Client | None = None
+        self._body = create_body(IMAGE, ["true"], network_mode="none")
+
+    def setup(self, folder: str) -> None:
+        self._client = Client(self._engine.paths.socket)
+        self._client.ping()
+
+    def run_once(self) -> None:
+        assert self._client is not None
+        api = self._client.api
+        path = f"/containers/{api.post('/containers/create', self._body)['Id']}"
+        api.post(f"{path}/start")
+        result = api.post(f"{path}/wait")
+        api.delete(path)
+        if result["StatusCode"]:
+            raise RuntimeError(f"the container ended with status {result['StatusCode']}")
+
+    def teardown(self) -> None:
+        if self._client:
+            self._client.close()

@@ -1,0 +1,209 @@
+"""docker, podman and labkit by their commands: `run --rm --network none busybox true`.
+
+Each gets a data root and a daemon of its own, so that what the machine's user has is not touched.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from bench import memory
+from bench.peer import MissingPeerError, command, end, spawn_and_wait
+from labkit.client.daemon import daemon_command
+from labkit.paths import Paths
+
+IMAGE = "labkit-bench:latest"
+DAEMON_START_S = 60.0
+CGROUP_PARENT = "/labkit-bench"
+# Without CAP_SYS_RESOURCE the default limits cannot be set; there need be no systemd to ask.
+PODMAN_CONF = """\
+[containers]
+default_ulimits = []
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+"""
+# Folders podman makes whatever it is told.
+PODMAN_TRACES = ("/run/containers", "/run/crun", "/run/libpod", "/var/lib/containers")
+
+
+class Engine:
+    """What is the same for all: the command's words."""
+
+    program = ""
+    daemon_name = ""
+    helper_names: tuple[str, ...] = ()
+
+    def __init__(self, tar: str) -> None:
+        self.name = f"{self.program} run"
+        self._tar = tar
+        self._prefix: list[str] = []
+        self._environment = dict(os.environ)
+        self._run: list[str] = []
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def setup(self, folder: str) -> None:
+        """Start the engine, import the root as an image, run it once to see that it works."""
+        self._prefix = [self._find()]
+        self._start(folder)
+        self.cli("import", self._tar, IMAGE)
+        self._run = [*self._prefix, "run", "--rm", "--network", "none", IMAGE, "true"]
+        command(self._run, self._environment)
+
+    def run_once(self) -> None:
+        """The command, from its start to its end."""
+        status = spawn_and_wait(self._run, self._environment)
+        if status:
+            raise MissingPeerError(f"{self.name} ended with status {status}")
+
+    def teardown(self) -> None:
+        """End the daemon, and what the engine leaves mounted."""
+        if self._daemon:
+            end(self._daemon)
+            self._daemon = None
+
+    def cli(self, *words: str) -> str:
+        """Run the engine's command; its output."""
+        return command([*self._prefix, *words], self._environment)
+
+    def start_idle(self) -> str:
+        """Start a container that sleeps; its id."""
+        return self.cli("run", "-d", "--network", "none", IMAGE, "sleep", "3600")
+
+    def first_pid(self, container: str) -> int:
+        """The process id of a container's first process."""
+        return int(json.loads(self.cli("inspect", container))[0]["State"]["Pid"])
+
+    def remove(self, container: str) -> None:
+        """Kill and remove a container."""
+        self.cli("rm", "-f", container)
+
+    def daemons(self) -> dict[str, int]:
+        """The processes that serve all containers together: what they are called, and their ids."""
+        if self._daemon is None:
+            return {}
+        helpers = {memory.name(pid): pid for pid in memory.children(self._daemon.pid)}
+        known = {name: pid for name, pid in helpers.items() if name in self.helper_names}
+        return {self.daemon_name: self._daemon.pid, **known}
+
+    def _find(self) -> str:
+        found = shutil.which(self.program)
+        if found is None:
+            raise MissingPeerError(f"{self.program} is not installed")
+        return found
+
+    def _start(self, folder: str) -> None:
+        raise NotImplementedError
+
+
+class Docker(Engine):
+    """The docker command and a dockerd of its own, without network set-up."""
+
+    program = "docker"
+    daemon_name = "dockerd"
+    helper_names = ("containerd",)
+
+    def _start(self, folder: str) -> None:
+        socket = f"unix://{folder}/docker.sock"
+        self._prefix += ["--host", socket, "--config", f"{folder}/client"]
+        dockerd = shutil.which("dockerd")
+        if dockerd is None:
+            raise MissingPeerError("dockerd is not installed: apt-get install docker.io")
+        argv = [dockerd, "--host", socket, "--pidfile", f"{folder}/docker.pid"]
+        argv += ["--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"]
+        argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        argv += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", CGROUP_PARENT]
+        argv += ["--config-file", _write(f"{folder}/daemon.json", "{}\n")]
+        with open(f"{folder}/dockerd.log", "wb") as log:
+            self._daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + DAEMON_START_S
+        while True:
+            try:
+                self.cli("version")
+                return
+            except MissingPeerError:
+                if self._daemon.poll() is not None or time.monotonic() > deadline:
+                    said = _last_line(f"{folder}/dockerd.log")
+                    raise MissingPeerError(f"dockerd does not start: {said}") from None
+                time.sleep(0.1)
+
+
+class Podman(Engine):
+    """podman with its own storage.  It has no daemon: each command does all the work itself."""
+
+    program = "podman"
+
+    def __init__(self, tar: str) -> None:
+        super().__init__(tar)
+        self._existed: set[str] = set()
+
+    def _start(self, folder: str) -> None:
+        self._existed = {path for path in PODMAN_TRACES if os.path.exists(path)}
+        configuration = _write(f"{folder}/containers.conf", PODMAN_CONF)
+        self._environment["CONTAINERS_CONF"] = configuration
+        self._prefix += ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
+        self._prefix += ["--tmpdir", f"{folder}/tmp", "--runtime-flag", f"root={folder}/crun"]
+
+    def teardown(self) -> None:
+        """Remove what podman puts in fixed places, where it was not before."""
+        for path in PODMAN_TRACES:
+            if self._prefix and path not in self._existed and os.path.isdir(path):
+                shutil.rmtree(path)
+
+
+class Labkit(Engine):
+    """The labkit command and a labkitd of its own."""
+
+    program = "labkit"
+    daemon_name = "labkitd"
+    helper_names = ("labkit-spawner",)
+
+    def __init__(self, tar: str) -> None:
+        super().__init__(tar)
+        self.paths = Paths("", "")
+
+    def _find(self) -> str:
+        # The one beside this Python: what is measured is this source tree.
+        beside = os.path.join(os.path.dirname(sys.executable), self.program)
+        return beside if os.path.exists(beside) else super()._find()
+
+    def _start(self, folder: str) -> None:
+        self.paths = Paths(f"{folder}/root", f"{folder}/run")
+        self._environment["LABKIT_ROOT"], self._environment["LABKIT_RUN"] = self.paths
+        self._environment["LABKIT_CGROUP_PARENT"] = CGROUP_PARENT.strip("/")
+        ready, daemon_end = os.pipe()
+        with open(f"{folder}/labkitd.log", "wb") as log:
+            self._daemon = subprocess.Popen(
+                [*daemon_command(self.paths), "--ready-fd", str(daemon_end)],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[daemon_end],
+            )
+        os.close(daemon_end)
+        with open(ready, "rb") as reader:
+            if not reader.read():
+                raise MissingPeerError(f"labkitd does not start: {_last_line(log.name)}")
+
+    def run_explained(self) -> list[dict[str, object]]:
+        """The steps of one start, from `labkit run --explain=json`."""
+        argv = [*self._prefix, "run", "--explain=json", "--network", "none", IMAGE, "true"]
+        done = subprocess.run(argv, env=self._environment, capture_output=True, check=True)
+        return list(json.loads(done.stderr))
+
+
+def _write(path: str, text: str) -> str:
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def _last_line(path: str) -> str:
+    with open(path, errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

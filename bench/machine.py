@@ -1,0 +1,55 @@
+"""What it was measured on."""
+
+import os
+import shutil
+import sys
+
+import labkit
+from bench.peer import MissingPeerError, command
+
+VERSIONS = {
+    "crun": ["crun", "--version"],
+    "runc": ["runc", "--version"],
+    "docker": ["docker", "--version"],
+    "dockerd": ["dockerd", "--version"],
+    "podman": ["podman", "--version"],
+}
+
+
+def description() -> list[tuple[str, str]]:
+    """The machine, line by line: a name and what it is."""
+    return [
+        ("processor", f"{_value('/proc/cpuinfo', 'model name')}, {os.cpu_count()} CPUs"),
+        ("memory", f"{int(_value('/proc/meminfo', 'MemTotal').split()[0]) / (1 << 20):.1f} GiB"),
+        ("kernel", os.uname().release),
+        ("system", _value("/etc/os-release", "PRETTY_NAME", "=").strip('"')),
+        ("cgroups", _cgroups()),
+        ("load before", f"{os.getloadavg()[0]:.2f}"),
+        ("labkit", f"{labkit.__version__}, Python {sys.version.split()[0]}"),
+        *((name, _version(argv)) for name, argv in VERSIONS.items()),
+    ]
+
+
+def _value(path: str, key: str, separator: str = ":") -> str:
+    with open(path) as file:
+        for line in file:
+            name, _, value = line.partition(separator)
+            if name.strip() == key:
+                return value.strip()
+    return "unknown"
+
+
+def _cgroups() -> str:
+    with open("/proc/self/mountinfo") as file:
+        kinds = {line.rpartition(" - ")[2].split()[0] for line in file}
+    versions = [name for kind, name in (("cgroup", "v1"), ("cgroup2", "v2")) if kind in kinds]
+    return " and ".join(versions) or "none"
+
+
+def _version(argv: list[str]) -> str:
+    if not shutil.which(argv[0]):
+        return "not installed"
+    try:
+        return command(argv).splitlines()[0]
+    except MissingPeerError as error:
+        return str(error)

@@ -1,0 +1,91 @@
+"""crun and runc: the programs that engines start for each container, here without an engine."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+from bench import rootfs
+from bench.peer import MissingPeerError, command, spawn_and_wait
+
+HYBRID_REFUSED = "hybrid mode not supported"
+HUGETLB = "/sys/fs/cgroup/hugetlb"
+
+
+class Runtime:
+    """A low-level runtime and a bundle: the root, and the runtime's own default specification.
+
+    That specification has five new namespaces and masked paths, but no cgroup namespace, overlay,
+    seccomp filter, log or limits.
+    """
+
+    def __init__(self, program: str, tar: str) -> None:
+        self.name = f"{program} run"
+        self._program = program
+        self._tar = tar
+        self._argv: list[str] = []
+        self._environment = {"PATH": os.environ["PATH"]}
+
+    def setup(self, folder: str) -> None:
+        program = shutil.which(self._program)
+        if program is None:
+            raise MissingPeerError(f"{self._program} is not installed")
+        bundle = f"{folder}/bundle"
+        os.makedirs(bundle)
+        rootfs.unpack(self._tar, f"{bundle}/rootfs")
+        command([program, "spec", "--bundle", bundle])
+        with open(f"{bundle}/config.json") as file:
+            spec = json.load(file)
+        spec["process"]["args"] = ["true"]
+        spec["process"]["terminal"] = False
+        with open(f"{bundle}/config.json", "w") as file:
+            json.dump(spec, file)
+        options = ["--root", f"{folder}/state"]
+        container = f"labkit-bench-{self._program}-{os.getpid()}"
+        self._argv = [program, *options, "run", "--bundle", bundle, container]
+        command(self._argv, self._environment)
+
+    def run_once(self) -> None:
+        status = spawn_and_wait(self._argv, self._environment)
+        if status:
+            raise MissingPeerError(f"{self._program} run ended with status {status}")
+
+    def teardown(self) -> None:
+        """Nothing outlives a run."""
+
+
+@contextlib.contextmanager
+def accepted_cgroups(tar: str, folder: str) -> Iterator[str]:
+    """The cgroup layout made one that crun accepts, while the block runs; yields what was done.
+
+    crun refuses a hybrid layout as long as a controller is left in the v2 tree.  Where that one is
+    hugetlb, which nothing here uses, mounting it as v1 is enough.  Nothing is changed where crun is
+    missing or content.
+    """
+    try:
+        Runtime("crun", tar).setup(folder)
+        refused = False
+    except MissingPeerError as error:
+        refused = HYBRID_REFUSED in str(error)
+    if not refused or os.path.ismount(HUGETLB):
+        yield ""
+        return
+    had_folder = os.path.isdir(HUGETLB)
+    os.makedirs(HUGETLB, exist_ok=True)
+    command(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", HUGETLB])
+    try:
+        yield "the hugetlb controller was mounted as cgroup v1 meanwhile, since crun asks for it"
+    finally:
+        _remove_groups(HUGETLB)
+        command(["umount", HUGETLB])
+        if not had_folder:
+            os.rmdir(HUGETLB)
+
+
+def _remove_groups(hierarchy: str) -> None:
+    """Remove what the peers left: a hierarchy with groups in it would not go away."""
+    for folder, _, _ in os.walk(hierarchy, topdown=False):
+        if folder != hierarchy:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)

@@ -1,0 +1,138 @@
+"""One session: every peer made ready, measured, and taken away again."""
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+from bench import machine, memory, report, rootfs, steps, timing
+from bench.api import LabkitApi
+from bench.engines import Docker, Engine, Labkit, Podman
+from bench.leftovers import clean_folder
+from bench.memory import Memory
+from bench.peer import MissingPeerError, Peer
+from bench.report import Aim, Usage
+from bench.runtimes import Runtime, accepted_cgroups
+
+IN_PROCESS_AIMS = (Aim("labkit API", "crun run", 1.5), Aim("labkit API", "runc run", 1.0))
+COMMAND_AIMS = (Aim("labkit run", "docker run", 0.4), Aim("labkit run", "podman run", 0.6))
+IN_PROCESS_PAUSE_S = 0.02
+COMMAND_PAUSE_S = 0.15
+IDLE_CONTAINERS = 5
+IDLE_SETTLES_S = 2.0
+
+INTRODUCTION = """\
+# How fast labkit is, beside its peers
+
+Written by `make bench`. One run on one machine, a new one overwrites it. Times are medians of
+{rounds} runs, interleaved; a ratio is of two medians, its interval from bootstrapping the rounds.
+"""
+IN_PROCESS = """\
+## A container, in process
+
+`labkit API`: create, start, wait, remove of `true` by four requests on one open connection.
+`crun run`, `runc run`: the program started for a prepared bundle with the same busybox, by its own
+default specification. Those have neither log, overlay, seccomp filter nor a record of the
+container; labkit's have.
+"""
+COMMANDS = """\
+## A container, by command
+
+`run --rm --network none IMAGE true`, from the start of the command to its end.
+"""
+MEMORY = """\
+## Memory
+
+With {containers} idle containers (`sleep`); a shim is the parent of a container's first process,
+and its line is the median. Proportional: a page that n processes share counts as an n-th for each.
+"""
+STEPS = """\
+## Where a start's time goes
+
+From `labkit run --explain=json`; each step's operations together, median of {rounds} starts.
+"""
+
+Progress = Callable[[str], None]
+
+
+def measure(rounds: int, progress: Progress) -> str:
+    """Measure everything that works here; returns the report, in Markdown."""
+    described = machine.description()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(clean_folder())
+        tar = rootfs.write_tar(f"{folder}/root.tar")
+        note = stack.enter_context(accepted_cgroups(tar, folder))
+        missing: dict[str, str] = {}
+
+        def ready(peers: Sequence[Peer]) -> list[Peer]:
+            return [peer for peer in peers if _set_up(peer, folder, stack, missing, progress)]
+
+        labkit = Labkit(tar)
+        engines: list[Engine] = [labkit, Docker(tar), Podman(tar)]
+        commands = ready(engines)
+        in_process = ready([LabkitApi(labkit), Runtime("crun", tar), Runtime("runc", tar)])
+
+        fast = timing.measure(in_process, rounds, IN_PROCESS_PAUSE_S, progress)
+        slow = timing.measure(commands, rounds, COMMAND_PAUSE_S, progress)
+        parts = [
+            INTRODUCTION.format(rounds=rounds),
+            report.table(["", "this machine"], described),
+            *(f"{name} was not measured: {why}." for name, why in missing.items()),
+            f"For crun {note}." if note else "",
+            IN_PROCESS,
+            report.times(fast),
+            report.ratios(fast, IN_PROCESS_AIMS),
+            COMMANDS,
+            report.times(slow),
+            report.ratios(slow, COMMAND_AIMS),
+            MEMORY.format(containers=IDLE_CONTAINERS),
+            report.memory(
+                [row for engine in engines if engine in commands for row in _memory(engine)]
+            ),
+        ]
+        if labkit in commands:
+            measured = steps.medians(labkit.run_explained, rounds)
+            parts += [STEPS.format(rounds=rounds), report.steps(measured)]
+    return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def _set_up(
+    peer: Peer,
+    folder: str,
+    stack: contextlib.ExitStack,
+    missing: dict[str, str],
+    progress: Progress,
+) -> bool:
+    progress(f"{peer.name}: setting up")
+    own = f"{folder}/{peer.name.replace(' ', '-')}"
+    os.makedirs(own)
+    stack.callback(peer.teardown)
+    try:
+        peer.setup(own)
+    except MissingPeerError as error:
+        missing[peer.name] = str(error)
+        return False
+    return True
+
+
+def _memory(engine: Engine) -> list[Usage]:
+    containers = [engine.start_idle() for _ in range(IDLE_CONTAINERS)]
+    try:
+        time.sleep(IDLE_SETTLES_S)
+        shims = [memory.parent(engine.first_pid(container)) for container in containers]
+        name = memory.name(shims[0])
+        usages = [Usage(f"{engine.program}: shim ({name})", _median(shims))]
+        usages += [
+            Usage(f"{engine.program}: {daemon}", memory.of(pid))
+            for daemon, pid in engine.daemons().items()
+        ]
+    finally:
+        for container in containers:
+            engine.remove(container)
+    return usages
+
+
+def _median(pids: Sequence[int]) -> Memory:
+    columns = zip(*(memory.of(pid) for pid in pids), strict=True)
+    return Memory(*(round(statistics.median(column)) for column in columns))
