@@ -21,6 +21,8 @@ import shutil
 import stat
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn
 
 CHUNK_BYTES = 1 << 18
@@ -54,6 +56,7 @@ class Unpacker:
         self.lowest = lowest
         self.size_bytes = 0
         self._folder_times: dict[str, int] = {}
+        self._whiteouts: list[str] = []
         self._makers = {
             tarfile.REGTYPE: self._file,
             tarfile.AREGTYPE: self._file,
@@ -80,26 +83,23 @@ class Unpacker:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
                 self._unpack_member(archive, member)
-        for path, mtime_ns in self._folder_times.items():
+        self._hide()
+        for path, time_ns in self._folder_times.items():
             if os.path.isdir(path) and not os.path.islink(path):
-                os.utime(path, ns=(mtime_ns, mtime_ns))
+                os.utime(path, ns=(time_ns, time_ns))
 
     def _unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        try:
+        with naming(member.name):
             path = inside(member.name)
             folder, name = os.path.split(path)
             if name.startswith(WHITEOUT):
-                self._whiteout(folder, name)
+                self._note_whiteout(path, name)
                 return
             maker = self._makers.get(member.type)
             if maker is None:
                 raise BadArchiveError(f"members of type {member.type!r} are not known")
             make_parents(folder)
             maker(archive, member, path)
-        except OSError as error:
-            raise BadArchiveError(f"{member.name!r}: {error.strerror or error}") from None
-        except (BadArchiveError, ValueError, OverflowError) as error:
-            raise BadArchiveError(f"{member.name!r}: {error}") from None
 
     def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         make_room(path)
@@ -118,11 +118,8 @@ class Unpacker:
 
     def _folder(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         if not stat.S_ISDIR(kind_of(path)):
-            replaces = is_whiteout(path)
             make_room(path)
             os.mkdir(path, 0o700)
-            if replaces:
-                make_opaque(path)
         dress(path, member)
         self._folder_times[path] = mtime_ns(member)
 
@@ -149,23 +146,43 @@ class Unpacker:
         os.mknod(path, kind | 0o600, number)
         dress(path, member)
 
-    def _whiteout(self, folder: str, name: str) -> None:
-        """Hide a name, or a folder's content, of the layers below."""
-        hidden = name.removeprefix(WHITEOUT)
-        if hidden in ("", ".", ".."):
+    def _note_whiteout(self, path: str, name: str) -> None:
+        if name.removeprefix(WHITEOUT) in ("", ".", ".."):
             raise BadArchiveError("a whiteout of nothing")
-        if self.lowest or (name.startswith(AUFS_OWN) and name != OPAQUE):
-            return
-        make_parents(folder)
-        if name == OPAQUE:
-            make_opaque(folder)
-            return
-        path = os.path.join(folder, hidden)
-        found = kind_of(path)
-        if not found:
-            os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
-        elif stat.S_ISDIR(found):  # this layer's own folder replaces the one below
-            make_opaque(path)
+        is_aufs_own = name.startswith(AUFS_OWN) and name != OPAQUE
+        if not self.lowest and not is_aufs_own:
+            self._whiteouts.append(path)
+
+    def _hide(self) -> None:
+        """Hide names, and folders' content, of the layers below: the upper folders first.
+
+        At the end, because a whiteout never hides what its own layer holds, and one below a file
+        or below another whiteout has nothing left to hide.
+        """
+        for whiteout in sorted(self._whiteouts, key=lambda path: path.count("/")):
+            folder, name = os.path.split(whiteout)
+            with naming(whiteout):
+                if is_covered(folder):
+                    continue
+                make_parents(folder)
+                path = os.path.join(folder, name.removeprefix(WHITEOUT))
+                if name == OPAQUE:
+                    make_opaque(folder)
+                elif stat.S_ISDIR(kind_of(path)):  # it takes the place of the folder below
+                    make_opaque(path)
+                elif not kind_of(path):
+                    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let errors say which member they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise BadArchiveError(f"{name!r}: {error.strerror or error}") from None
+    except (BadArchiveError, ValueError, OverflowError) as error:
+        raise BadArchiveError(f"{name!r}: {error}") from None
 
 
 def inside(name: str) -> str:
@@ -184,13 +201,14 @@ def kind_of(path: str) -> int:
         return 0
 
 
-def is_whiteout(path: str) -> bool:
-    """Whether this layer hides `path` so far; a folder put there now hides the one below."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+def is_covered(folder: str) -> bool:
+    """Whether this layer has something else than a folder at `folder` or above it."""
+    parts = folder.split("/")
+    for end in range(2, len(parts) + 1):
+        found = kind_of("/".join(parts[:end]))
+        if not stat.S_ISDIR(found):
+            return found != 0
+    return False
 
 
 def make_room(path: str) -> None:
@@ -209,12 +227,9 @@ def make_parents(folder: str) -> None:
     if os.path.isdir(folder):
         return
     make_parents(os.path.dirname(folder))
-    replaces = is_whiteout(folder)
-    if replaces:
-        os.unlink(folder)
+    if kind_of(folder):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
     os.mkdir(folder, 0o755)
-    if replaces:
-        make_opaque(folder)
 
 
 def make_opaque(folder: str) -> None:
