@@ -34,14 +34,14 @@ class Runtime:
         bundle = f"{folder}/bundle"
         os.makedirs(bundle)
         rootfs.unpack(self._tar, f"{bundle}/rootfs")
-        command([program, "spec", "--bundle", bundle])
+        options = ["--root", f"{folder}/state"]
+        command([program, *options, "spec", "--bundle", bundle])
         with open(f"{bundle}/config.json") as file:
             spec = json.load(file)
         spec["process"]["args"] = ["true"]
         spec["process"]["terminal"] = False
         with open(f"{bundle}/config.json", "w") as file:
             json.dump(spec, file)
-        options = ["--root", f"{folder}/state"]
         container = f"labkit-bench-{self._program}-{os.getpid()}"
         self._argv = [program, *options, "run", "--bundle", bundle, container]
         command(self._argv, self._environment)
