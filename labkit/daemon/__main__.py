@@ -52,6 +52,8 @@ def _run(paths: Paths, ready_fd: int | None) -> None:
     signal.signal(signal.SIGINT, _stop)
     engine = Engine.open(paths)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
+    for warning in engine.warnings:
+        log.line(warning)
     log.line(f"labkit {labkit.__version__} listens on {paths.socket}, pid {os.getpid()}")
     if ready_fd is not None:
         os.write(ready_fd, READY)

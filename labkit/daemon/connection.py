@@ -7,10 +7,12 @@ blank line, a chunk's size line up to its end, a body up to its length.  What a 
 stays in the kernel's queue, where the next reader finds it, whoever that is.
 """
 
+import contextlib
 import io
 import select
 import socket
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.daemon.errors import ProtocolError
@@ -30,6 +32,17 @@ LINGER_TIME_S = 2.0
 
 CRLF = b"\r\n"
 BLANK_LINE = b"\r\n\r\n"
+
+
+@contextlib.contextmanager
+def _client_errors() -> Iterator[None]:
+    """A client that is too slow or goes away while it sends is the request's error, not ours."""
+    try:
+        yield
+    except TimeoutError:
+        raise ProtocolError(408, "The request took too long to arrive") from None
+    except ConnectionError:
+        raise ProtocolError(400, "The client went away in the middle of its request") from None
 
 
 class Connection:
@@ -102,18 +115,19 @@ class Connection:
 
     def _receive(self, count: int, flags: int = 0) -> bytes:
         self._arm()
-        try:
+        with _client_errors():
             return self._socket.recv(count, flags)
-        except TimeoutError:
-            raise ProtocolError(408, "The request took too long to arrive") from None
 
     def receive_into(self, buffer: "WriteableBuffer") -> int:
         """Read once into `buffer`; 0 at the end of the stream."""
         self._arm()
-        try:
+        with _client_errors():
             return self._socket.recv_into(buffer)
-        except TimeoutError:
-            raise ProtocolError(408, "The request took too long to arrive") from None
+
+    def ask_for_body(self) -> None:
+        """Tell a client that waits for it that its body is wanted (RFC 9110 §10.1.1)."""
+        with _client_errors():
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def send(self, data: bytes, seconds: float | None = SEND_TIME_S) -> None:
         """Send all of `data`, in `seconds` at most.
@@ -177,7 +191,7 @@ class Body(io.RawIOBase):
         """Fill `buffer` with what there is; 0 at the body's end."""
         if self._ask:
             self._ask = False
-            self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.ask_for_body()
         if self._left == 0 and self._more_chunks:
             self._start_chunk()
         if self._left == 0:

@@ -170,8 +170,7 @@ def parse(head: bytes, connection: Connection) -> Request:
         body=_body(headers, connection),
         connection=connection,
         speaks_chunked=speaks_chunked,
-        keep_alive="close" not in connection_words
-        and (speaks_chunked or "keep-alive" in connection_words),
+        keep_alive=speaks_chunked and "close" not in connection_words,
     )
 
 

@@ -138,8 +138,6 @@ class Server:
             return self._handle(request)
         except LabkitError as error:
             return error_response(error)
-        except ConnectionError:
-            raise
         except Exception as error:
             log.traceback(f"{request.method} {request.path} failed")
             return json_response({"message": f"labkitd: {type(error).__name__}: {error}"}, 500)

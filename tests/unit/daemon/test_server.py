@@ -77,7 +77,7 @@ def test_head_answers_with_the_length_and_no_body(serve):
     [
         (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", False),
         (b"GET / HTTP/1.0\r\n\r\n", False),
-        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", False),
         (b"GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n", True),
     ],
 )
@@ -321,6 +321,14 @@ def test_an_unexpected_exception_is_a_500_with_a_traceback_in_the_log(serve, cap
     client.send(GET)
     assert client.response()[0] == 500, "the connection and its thread live on"
     assert "Traceback (most recent call last)" in capfd.readouterr().err
+
+
+def test_a_broken_pipe_of_the_engine_is_not_taken_for_the_clients(serve, capfd):
+    def fail(request: Request) -> Answer:
+        raise BrokenPipeError("the spawner is gone")
+
+    assert serve(fail).exchange(GET)[0] == 500
+    assert "the spawner is gone" in capfd.readouterr().err
 
 
 def test_an_error_of_labkits_is_an_answer(serve, capfd):
