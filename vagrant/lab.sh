@@ -18,7 +18,7 @@ start_labkitd() {
     fi
     # Without systemd, the first command starts it.
     labkitd_runs || say "starting labkitd"
-    error=$("$COMMAND" version 2>&1 > /dev/null) || fail "labkitd does not answer: $error"
+    error=$("$COMMAND" info 2>&1 > /dev/null) || fail "labkitd does not answer: $error"
 }
 
 # labkitd holds a lock on its pid file for as long as it lives.
