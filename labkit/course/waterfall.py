@@ -68,6 +68,18 @@ def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
     return bars
 
 
+def explain(steps: Sequence[Mapping[str, Any]], group: str) -> Table:
+    """The steps of one group, such as `cgroup.cpu`, as rows: the call, why, how long it took."""
+    return Table(
+        ("step", "call", "why", "time (µs)"),
+        tuple(
+            (step["Step"], step["Call"], step["Why"], _microseconds(step))
+            for step in steps
+            if step["Step"] == group or step["Step"].startswith(f"{group}.")
+        ),
+    )
+
+
 def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
     rows = range(len(bars))
     order = list(PHASES)
@@ -146,13 +158,9 @@ def _alt(bars: Sequence[Bar], whole_ms: float) -> str:
 def _table(steps: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         ("phase", "step", "call", "time (µs)"),
-        tuple(
-            (
-                step["Phase"],
-                step["Step"],
-                step["Call"],
-                "–" if step["DurationNs"] is None else f"{step['DurationNs'] / 1000:.0f}",
-            )
-            for step in steps
-        ),
+        tuple((step["Phase"], step["Step"], step["Call"], _microseconds(step)) for step in steps),
     )
+
+
+def _microseconds(step: Mapping[str, Any]) -> str:
+    return "–" if step["DurationNs"] is None else f"{step['DurationNs'] / 1000:.0f}"
