@@ -37,7 +37,7 @@ def weight_table(first: int = 1024, second: int = 512) -> Table:
 
 
 def plot_weights(first: int = 1024, second: int = 512) -> Figure:
-    """The ratio left between two containers, and between a default container and a default neighbour."""
+    """The ratio left between two containers, and between a default one and its neighbour."""
     between = [translate(first) / translate(second) for translate in TRANSLATIONS.values()]
     outside = [translate(DEFAULT_SHARES) / DEFAULT_WEIGHT for translate in TRANSLATIONS.values()]
     with style.picture(height_in=2.7) as drawing:
@@ -85,8 +85,8 @@ def _alt(between: Sequence[float], outside: Sequence[float], first: int, second:
     )
     return (
         f"Bars for three translations of shares. Left, -c {first} against -c {second}, asked for "
-        f"{first / second:.2f} to 1; right, a container with the default shares against a neighbour "
-        f"with the default weight, asked for 1.00 to 1. {each}."
+        f"{first / second:.2f} to 1; right, a container with the default shares against a "
+        f"neighbour with the default weight, asked for 1.00 to 1. {each}."
     )
 
 
