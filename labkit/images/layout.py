@@ -102,13 +102,10 @@ class Layout:
             raise DamagedStoreError(f"the content of {path} is not what its name says; remove it")
         return data
 
-    def write_blob(self, media_type: str, data: bytes) -> Descriptor:
+    def write_blob(self, digest: str, data: bytes) -> None:
         """Keep a small blob; call it with the lock held."""
-        hexadecimal = hashlib.sha256(data).hexdigest()
-        path = os.path.join(self.blobs, hexadecimal)
-        if not os.path.exists(path):
-            write_atomically(path, data, 0o644)
-        return Descriptor(media_type, f"sha256:{hexadecimal}", len(data))
+        if not os.path.exists(self.blob_path(digest)):
+            write_atomically(self.blob_path(digest), data, 0o644)
 
     def adopt_blob(self, path: str, digest: str) -> None:
         """Move a finished file in as a blob, unless it is there; call it with the lock held."""
@@ -122,6 +119,13 @@ class Layout:
             os.unlink(self.blob_path(digest))
         except FileNotFoundError:
             return
+
+
+def encode(document: msgspec.Struct, media_type: str) -> tuple[Descriptor, bytes]:
+    """One of the JSON documents of `labkit.images.models` as a blob, and the pointer to it."""
+    data = msgspec.json.encode(document)
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Descriptor(media_type, digest, len(data)), data
 
 
 def decode(data: bytes, kind: type[_T], where: str) -> _T:

@@ -12,6 +12,7 @@ from labkit.errors import InvalidParameterError
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 NAME_MAX_CHARACTERS = 255
+ID_DIGITS = 64
 
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _DOMAIN_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -70,6 +71,11 @@ def id_prefix(text: str) -> str:
     """The hexadecimal digits when `text` can be an image's id or its beginning, else ""."""
     match = _ID_PREFIX.fullmatch(text)
     return match[1] if match else ""
+
+
+def is_whole_id(text: str) -> bool:
+    """Whether `text` is an image's whole id, which no name can be."""
+    return len(id_prefix(text)) == ID_DIGITS
 
 
 def _split_tag(name: str) -> tuple[str, str]:

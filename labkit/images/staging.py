@@ -9,11 +9,27 @@ import fcntl
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import msgspec
+
 from labkit.images.layout import Layout
+from labkit.kernel.files import write_atomically
+
+CLAIM = "claim.json"
+
+
+class Claim(msgspec.Struct):
+    """What an operation is about to bring in, or to take out: digests of blobs, chain ids.
+
+    It is written down first.  After a crash in the middle, what is claimed and not in the index is
+    what has to go.
+    """
+
+    blobs: list[str]
+    chains: list[str]
 
 
 class Folder(NamedTuple):
@@ -21,6 +37,18 @@ class Folder(NamedTuple):
 
     path: str
     lock_fd: int
+
+    def write_claim(self, claim: Claim) -> None:
+        """Write down what is about to be moved."""
+        write_atomically(os.path.join(self.path, CLAIM), msgspec.json.encode(claim))
+
+    def read_claim(self) -> Claim:
+        """What was written down, nothing if the operation did not come so far."""
+        try:
+            with open(os.path.join(self.path, CLAIM), "rb") as file:
+                return msgspec.json.decode(file.read(), type=Claim)
+        except FileNotFoundError:
+            return Claim([], [])
 
 
 class Staging:
@@ -30,7 +58,6 @@ class Staging:
         self.path = path
         self._layout = layout
         os.makedirs(path, mode=0o700, exist_ok=True)
-        self._sweep()
 
     @contextmanager
     def folder(self) -> Iterator[Folder]:
@@ -45,8 +72,8 @@ class Staging:
             remove_tree(path)
             os.close(lock_fd)
 
-    def _sweep(self) -> None:
-        """Remove the folders whose processes are gone."""
+    def sweep(self, undo: Callable[[Claim, Folder], None]) -> None:
+        """Remove the folders whose processes are gone, each after `undo` of what it claims."""
         with self._layout.locked():
             for name in os.listdir(self.path):
                 path = os.path.join(self.path, name)
@@ -56,6 +83,8 @@ class Staging:
                     continue
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    folder = Folder(path, fd)
+                    undo(folder.read_claim(), folder)
                     remove_tree(path)
                 except BlockingIOError:
                     continue

@@ -6,28 +6,26 @@ from several threads, and the folders be open in several processes at once.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import BinaryIO
 
-import msgspec
-
-from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import changes as instructions
 from labkit.images import layers, models, references
+from labkit.images import removal as removals
 from labkit.images.chains import chain_ids
+from labkit.images.documents import Documents
 from labkit.images.entries import enter, name_of, without_name
 from labkit.images.image import Image
 from labkit.images.layers import Layers, PackedLayer
-from labkit.images.layout import DamagedStoreError, Layout, decode
+from labkit.images.layout import DamagedStoreError, Layout, encode
 from labkit.images.models import Descriptor, History, ImageConfig, Manifest, RootFs, RuntimeConfig
 from labkit.images.references import Reference
-from labkit.images.staging import Folder, Staging
+from labkit.images.staging import Claim, Folder, Staging
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-SHORT_ID_DIGITS = 12
-DIGEST_DIGITS = 64
 
 Entries = list[Descriptor]  # `list` itself is a method within the class
 Folders = list[str]
@@ -42,7 +40,8 @@ class ImageStore:
         self._layout = Layout(os.path.join(root, "images"))
         self._layers = Layers(os.path.join(root, "layers"))
         self._staging = Staging(os.path.join(root, "staging"), self._layout)
-        self._documents: dict[str, tuple[Manifest, ImageConfig]] = {}
+        self._documents = Documents(self._layout)
+        self._staging.sweep(self._discard)
 
     # Looking
 
@@ -60,44 +59,38 @@ class ImageStore:
         Raises `NotFoundError` in Docker's words, `InvalidParameterError` for what is no name.
         """
         groups = self._groups()
-        if not _is_whole_id(reference):
+        if not references.is_whole_id(reference):
             name = references.parse(reference)
             for group in groups.values():
                 if any(_bears(entry, name) for entry in group):
                     return self._image(group)
             self._complain_if_damaged(name)
         prefix = references.id_prefix(reference)
-        found = [image_id for image_id in groups if prefix and _digits(image_id).startswith(prefix)]
+        found = [found for found in groups if prefix and found.startswith(f"sha256:{prefix}")]
         if len(found) > 1:
             raise InvalidParameterError(
                 f"multiple IDs found with provided prefix: {prefix}; give more of its digits"
             )
         if not found:
-            shown = reference if _is_whole_id(reference) else name.familiar
+            shown = reference if references.is_whole_id(reference) else name.familiar
             raise NotFoundError(f"No such image: {shown}")
         return self._image(groups[found[0]])
 
     def _groups(self) -> dict[str, Entries]:
         """The readable entries of the index by image id: an image may have several."""
         groups: dict[str, Entries] = {}
-        for entry in self._layout.manifests():
-            if entry.media_type != models.MANIFEST:
-                continue
-            try:
-                manifest, _ = self._read(entry.digest)
-            except (DamagedStoreError, NotFoundError):
-                continue
+        for entry, manifest, _ in self._documents.readable(self._layout.manifests()):
             groups.setdefault(manifest.config.digest, []).append(entry)
         return groups
 
     def _complain_if_damaged(self, name: Reference) -> None:
         for entry in self._layout.manifests():
             if entry.media_type == models.MANIFEST and _bears(entry, name):
-                self._read(entry.digest)
+                self._documents.read(entry.digest)
 
     def _image(self, group: Entries) -> Image:
         digest = group[0].digest
-        manifest, document = self._read(digest)
+        manifest, document = self._documents.read(digest)
         return Image(
             id=manifest.config.digest,
             digest=digest,
@@ -107,23 +100,6 @@ class ImageStore:
             manifest=manifest,
             layer_directories=partial(self._layer_directories, manifest, document),
         )
-
-    def _read(self, manifest_digest: str) -> tuple[Manifest, ImageConfig]:
-        """The two documents of an image; they never change, so they are read once."""
-        known = self._documents.get(manifest_digest)
-        if known:
-            return known
-        data = self._layout.read_blob(manifest_digest)
-        manifest = decode(data, Manifest, self._layout.blob_path(manifest_digest))
-        data = self._layout.read_blob(manifest.config.digest)
-        document = decode(data, ImageConfig, self._layout.blob_path(manifest.config.digest))
-        if len(manifest.layers) != len(document.rootfs.diff_ids):
-            raise DamagedStoreError(
-                f"image {manifest.config.digest} lists {len(manifest.layers)} layers, "
-                f"but its config {len(document.rootfs.diff_ids)}"
-            )
-        self._documents[manifest_digest] = (manifest, document)
-        return manifest, document
 
     def _size_bytes(self, manifest: Manifest, chain: Sequence[str]) -> int:
         """As Docker counts; a layer never unpacked here counts with its compressed size."""
@@ -190,15 +166,23 @@ class ImageStore:
         self, folder: Folder, layer: PackedLayer, document: ImageConfig, name: Reference | None
     ) -> Image:
         """Make the image visible: first all it consists of, at last its entry in the index."""
-        chain_id = chain_ids(document.rootfs.diff_ids)[-1]
-        self._layers.adopt(os.path.join(folder.path, "tree"), chain_id, layer.note)
-        self._layout.adopt_blob(layer.blob_path, layer.digest)
+        (chain_id,) = chain_ids(document.rootfs.diff_ids)
         packed = Descriptor(models.LAYER_GZIP, layer.digest, layer.blob_bytes)
-        config = self._layout.write_blob(models.CONFIG, msgspec.json.encode(document))
+        config, config_data = encode(document, models.CONFIG)
         manifest = Manifest(2, config, [packed], media_type=models.MANIFEST)
-        entry = self._layout.write_blob(models.MANIFEST, msgspec.json.encode(manifest))
-        entries = self._layout.manifests()
-        self._layout.write_index(enter(entries, entry, name.familiar if name else ""))
+        entry, manifest_data = encode(manifest, models.MANIFEST)
+        claim = Claim([packed.digest, config.digest, entry.digest], [chain_id])
+        folder.write_claim(claim)
+        try:
+            self._layers.adopt(os.path.join(folder.path, "tree"), chain_id, layer.note)
+            self._layout.adopt_blob(layer.blob_path, layer.digest)
+            self._layout.write_blob(config.digest, config_data)
+            self._layout.write_blob(entry.digest, manifest_data)
+            entries = self._layout.manifests()
+            self._layout.write_index(enter(entries, entry, name.familiar if name else ""))
+        except OSError:  # the disk is full, say
+            self._discard(claim, folder)
+            raise
         return self.resolve(config.digest)
 
     def tag(self, source: str, target: str) -> None:
@@ -221,50 +205,38 @@ class ImageStore:
         Returns what happened, in the API's words (`Untagged`, `Deleted`).  Raises `ConflictError`
         when a container needs it, or an id is given of an image with several names, unless `force`.
         """
-        with self._layout.locked():
+        with self._staging.folder() as folder, self._layout.locked():
             image = self.resolve(reference)
-            name = _name_among(image.tags, reference)
             user = (users or {}).get(image.id, "")
-            _refuse_if_needed(image, reference, name, user, force=force)
-            gone = [name] if name else image.tags
-            removals = [{"Untagged": tag} for tag in gone]
-            if user or set(gone) < set(image.tags):
+            removal = removals.decide(image, reference, user, force=force)
+            report = [{"Untagged": name} for name in removal.names]
+            if removal.deletes:
+                self._delete(image.id, folder)
+                return [*report, {"Deleted": image.id}]
+            for name in removal.names:
                 self._layout.write_index(without_name(self._layout.manifests(), name))
-                return removals
-            self._delete(image.id)
-            return [*removals, {"Deleted": image.id}]
+            return report
 
-    def _delete(self, image_id: str) -> None:
+    def _delete(self, image_id: str, folder: Folder) -> None:
         """Take an image out of the index, then delete the blobs and trees only it had."""
         dropped = self._groups()[image_id]
-        kept = [entry for entry in self._layout.manifests() if entry not in dropped]
-        blobs = set(self._blobs(dropped)) - set(self._blobs(kept))
-        chains = set(self._chains(dropped)) - set(self._chains(kept))
-        with self._staging.folder() as folder:
-            self._layout.write_index(kept)
-            for chain_id in chains:
-                self._layers.take_out(chain_id, folder)
-            for digest in blobs:
-                self._layout.remove_blob(digest)
-                self._documents.pop(digest, None)
+        claim = Claim(
+            sorted(self._documents.blobs(dropped)), sorted(self._documents.chains(dropped))
+        )
+        folder.write_claim(claim)
+        entries = self._layout.manifests()
+        self._layout.write_index([entry for entry in entries if entry not in dropped])
+        self._discard(claim, folder)
 
-    def _blobs(self, entries: Sequence[Descriptor]) -> Iterator[str]:
-        for entry in entries:
-            yield entry.digest
-            if entry.media_type == models.MANIFEST:
-                manifest, _ = self._read(entry.digest)
-                yield manifest.config.digest
-                yield from (layer.digest for layer in manifest.layers)
-
-    def _chains(self, entries: Sequence[Descriptor]) -> Iterator[str]:
-        for entry in entries:
-            if entry.media_type == models.MANIFEST:
-                _, document = self._read(entry.digest)
-                yield from chain_ids(document.rootfs.diff_ids)
-
-
-def _is_whole_id(reference: str) -> bool:
-    return len(references.id_prefix(reference)) == DIGEST_DIGITS
+    def _discard(self, claim: Claim, folder: Folder) -> None:
+        """Delete what is claimed and not in the index; trees go with the operation's folder."""
+        if not claim.blobs:
+            return
+        entries = self._layout.manifests()
+        for chain_id in set(claim.chains) - self._documents.chains(entries):
+            self._layers.take_out(chain_id, folder)
+        for digest in set(claim.blobs) - self._documents.blobs(entries):
+            self._layout.remove_blob(digest)
 
 
 def _bears(entry: Descriptor, name: Reference) -> bool:
@@ -272,41 +244,11 @@ def _bears(entry: Descriptor, name: Reference) -> bool:
     return entry.digest == name.digest if name.digest else name_of(entry) == name.familiar
 
 
-def _name_among(tags: Sequence[str], reference: str) -> str:
-    """The one of an image's names that `reference` is, "" when it is an id."""
-    familiar = "" if _is_whole_id(reference) else references.parse(reference).familiar
-    return familiar if familiar in tags else ""
-
-
-def _refuse_if_needed(image: Image, reference: str, name: str, user: str, *, force: bool) -> None:
-    """Docker's rules for what `rmi` may not do."""
-    short = _digits(image.id)[:SHORT_ID_DIGITS]
-    if user and not name:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (cannot be forced) - "
-            f"image is being used by container {user}"
-        )
-    if user and not force:
-        raise ConflictError(
-            f'conflict: unable to remove repository reference "{reference}" (must force) - '
-            f"container {user} is using its referenced image {short}"
-        )
-    if not name and len(image.tags) > 1 and not force:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (must be forced) - "
-            "image is referenced in multiple repositories"
-        )
-
-
 def _taggable(text: str) -> Reference:
     name = references.parse(text)
     if name.digest:
         raise InvalidParameterError("refusing to create a tag with a digest reference")
     return name
-
-
-def _digits(image_id: str) -> str:
-    return image_id.removeprefix("sha256:")
 
 
 def _now() -> str:
