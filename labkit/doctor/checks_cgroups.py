@@ -1,0 +1,92 @@
+"""Which limits can be kept: the cgroup version, its controllers, swap."""
+
+import os
+from collections.abc import Iterator
+
+from labkit.cgroups import Layout
+from labkit.cgroups.layout import WHAT_IT_LIMITS
+from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation
+
+VERSIONS = {
+    "v1": "v1: a tree of folders for each controller",
+    "v2": "v2: one tree for all controllers",
+    "hybrid": "v1 and v2 side by side (hybrid)",
+    "none": "not mounted",
+}
+
+V1_NAMES = {"io": "blkio"}
+"""Where v1 calls a controller something else."""
+
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io", "freezer")
+
+
+def check_version(situation: Situation) -> Iterator[Finding]:
+    """What is mounted at /sys/fs/cgroup."""
+    version = situation.layout.version
+    if version == "none":
+        remedy = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; until then there are no limits at all"
+        yield Finding("cgroup", MISSING, VERSIONS[version], remedy)
+    else:
+        yield Finding("cgroup", OK, VERSIONS[version])
+
+
+def check_controllers(situation: Situation) -> Iterator[Finding]:
+    """Each controller: where it is, or what is lost without it."""
+    for controller in CONTROLLERS:
+        yield _controller(situation.layout, controller)
+    yield _devices(situation.layout)
+
+
+def _controller(layout: Layout, controller: str) -> Finding:
+    names = (controller, V1_NAMES.get(controller, controller))
+    found = next((name for name in names if name in layout.hierarchies), "")
+    name, purpose = f"{found or controller} controller", WHAT_IT_LIMITS[controller]
+    if found:
+        hierarchy = layout.hierarchies[found]
+        return Finding(name, OK, f"v{hierarchy.version}, {purpose}")
+    if layout.version == "none":
+        return Finding(name, MISSING, f"no {purpose}")
+    return Finding(name, MISSING, f"no {purpose}", _remedy(layout, names[1]))
+
+
+def _remedy(layout: Layout, v1_name: str) -> str:
+    if layout.version == "v2":
+        return f"if the kernel has it, start it with cgroup_enable={v1_name}"
+    directory = f"/sys/fs/cgroup/{v1_name}"
+    return f"mkdir -p {directory} && mount -t cgroup -o {v1_name} cgroup {directory}"
+
+
+def _devices(layout: Layout) -> Finding:
+    if "devices" in layout.hierarchies:
+        return Finding("devices controller", OK, "v1, which device files may be opened")
+    return Finding(
+        "devices controller",
+        LIMITED,
+        "v2 has no files for it, and labkit does not do it by eBPF yet",
+        "a container's devices are kept in check by its own /dev alone",
+    )
+
+
+def check_swap(situation: Situation) -> Iterator[Finding]:
+    """Whether there is swap, and whether a container's use of it can be limited."""
+    with open("/proc/swaps") as file:
+        areas = [line.split() for line in file.readlines()[1:]]
+    total_mib = sum(int(fields[2]) for fields in areas) // 1024
+    if areas:
+        detail = f"{total_mib} MiB on {', '.join(os.path.basename(area[0]) for area in areas)}"
+        yield Finding("swap", OK, detail)
+    else:
+        yield Finding(
+            "swap",
+            LIMITED,
+            "none: --memory-swap has nothing to limit",
+            "fallocate -l 1G /swapfile && mkswap /swapfile && swapon /swapfile",
+        )
+    if "memory" in situation.layout.hierarchies:
+        counted = situation.layout.machine.swap_accounting
+        yield Finding(
+            "swap limit",
+            OK if counted else MISSING,
+            "--memory-swap" if counted else "this kernel does not count swap by container",
+            "" if counted else "start the kernel with swapaccount=1",
+        )

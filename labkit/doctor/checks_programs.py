@@ -1,0 +1,86 @@
+"""What labkit does not do itself: the programs it runs, and the network they set up."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, install, tried
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TINI = "/usr/bin/tini-static"
+
+QEMU = {
+    "x86_64": ("qemu-system-x86_64", "qemu-system-x86"),
+    "aarch64": ("qemu-system-aarch64", "qemu-system-arm"),
+}
+"""By machine: the program, and the Debian package it is in."""
+
+
+def find(program: str) -> str:
+    """The path of a program, also where a user's PATH does not lead; "" if there is none."""
+    return shutil.which(program) or shutil.which(program, path=SEARCH_PATH) or ""
+
+
+def check_network(situation: Situation) -> Iterator[Finding]:
+    """Address translation by nft in a network namespace of its own, and forwarding."""
+    yield tried(
+        situation,
+        "nat",
+        "nft",
+        "address translation works (bridge network, -p)",
+        install("nftables") if not find("nft") else "use a kernel with CONFIG_NFT_MASQ, NFT_NAT",
+    )
+    with open("/proc/sys/net/ipv4/ip_forward") as file:
+        forwards = file.read().strip() == "1"
+    yield Finding(
+        "IP forwarding",
+        OK if forwards else LIMITED,
+        "on" if forwards else "off: a bridge network would not lead outside",
+        "" if forwards else "sysctl -w net.ipv4.ip_forward=1",
+    )
+
+
+def check_image_tools(_: Situation) -> Iterator[Finding]:
+    """What the base images are made with."""
+    yield _busybox()
+    path = find("mmdebstrap")
+    yield Finding(
+        "mmdebstrap",
+        OK if path else MISSING,
+        "the image debian can be made" if path else "no image debian",
+        "" if path else install("mmdebstrap"),
+    )
+    yield Finding(
+        "tini",
+        OK if os.path.exists(TINI) else MISSING,
+        "run --init" if os.path.exists(TINI) else "no run --init",
+        "" if os.path.exists(TINI) else install("tini"),
+    )
+
+
+def _busybox() -> Finding:
+    path = find("busybox")
+    if not path:
+        return Finding("busybox", MISSING, "no image busybox", install("busybox-static"))
+    with open(path, "rb") as file:
+        # The name of the dynamic loader, if it needs one, stands near the beginning (elf(5)).
+        is_static = b"/ld-" not in file.read(4096)
+    if is_static:
+        return Finding("busybox", OK, "the image busybox can be made")
+    return Finding("busybox", LIMITED, "needs libraries of its own", install("busybox-static"))
+
+
+def check_virtual_machines(situation: Situation) -> Iterator[Finding]:
+    """QEMU, and whether the processor helps it."""
+    program, package = QEMU.get(os.uname().machine, ("qemu-system", "qemu-system"))
+    path = find(program)
+    yield Finding(
+        "QEMU",
+        OK if path else MISSING,
+        "virtual machines (chapter 1)" if path else "no virtual machines (chapter 1)",
+        "" if path else install(package),
+    )
+    kvm = tried(situation, "kvm", "KVM", "virtual machines run on the processor", "")
+    if kvm.state == MISSING:
+        kvm = kvm._replace(state=LIMITED, detail=f"virtual machines are emulated: {kvm.detail}")
+    yield kvm

@@ -1,0 +1,100 @@
+"""Where images and containers are kept: layers, space, disks to experiment with."""
+
+import glob
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, tried
+
+GIB = 1024**3
+ENOUGH_DISK_BYTES, LEAST_DISK_BYTES = 2 * GIB, GIB // 4
+ENOUGH_MEMORY_BYTES = GIB
+
+
+def check_overlay(situation: Situation) -> Iterator[Finding]:
+    """An overlay with its writable layer on the data root's file system."""
+    yield tried(
+        situation,
+        "overlay",
+        "overlay",
+        f"layers can be stacked in {situation.paths.root}",
+        "keep the data on an ext4, xfs or btrfs file system (--root, LABKIT_ROOT):"
+        " an overlay cannot write to another overlay, as in a container, or to NFS",
+        required=True,
+    )
+
+
+def check_space(situation: Situation) -> Iterator[Finding]:
+    """Disk space where the data root is or will be, and memory."""
+    folder = situation.paths.root
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free
+    state = OK if free >= ENOUGH_DISK_BYTES else LIMITED
+    yield Finding(
+        "disk space",
+        state if free >= LEAST_DISK_BYTES else MISSING,
+        f"{free / GIB:.1f} GiB free in {folder}",
+        "" if state == OK else "the lab's images want about 2 GiB: make room, or use --root",
+        required=True,
+    )
+
+
+def check_memory(_: Situation) -> Iterator[Finding]:
+    """Memory and CPUs."""
+    with open("/proc/meminfo") as file:
+        figures = {key: int(text.split()[0]) * 1024 for key, _, text in _split(file.readlines())}
+    total, available = figures["MemTotal"], figures["MemAvailable"]
+    enough = available >= ENOUGH_MEMORY_BYTES
+    yield Finding(
+        "memory",
+        OK if enough else LIMITED,
+        f"{available / GIB:.1f} of {total / GIB:.1f} GiB available",
+        "" if enough else "the notebooks and a virtual machine want about 1 GiB",
+    )
+    count = len(os.sched_getaffinity(0))
+    yield Finding("CPUs", OK, f"{count} to run on")
+
+
+def _split(lines: list[str]) -> Iterator[tuple[str, str, str]]:
+    return (line.partition(":") for line in lines)
+
+
+def check_loop(situation: Situation) -> Iterator[Finding]:
+    """Loop devices: a file as a disk, for the experiments with disk limits."""
+    yield tried(
+        situation, "loop", "loop devices", "a file can be a disk (lab disk)", "modprobe loop"
+    )
+
+
+def check_bfq(_: Situation) -> Iterator[Finding]:
+    """The BFQ scheduler, without which nothing honours a weight between disks' users."""
+    if _is_offered("bfq"):
+        yield Finding("BFQ scheduler", OK, "disk weights (--blkio-weight)")
+    elif _is_module("bfq"):
+        yield Finding("BFQ scheduler", OK, "as a module that is loaded when it is used")
+    else:
+        yield Finding(
+            "BFQ scheduler",
+            MISSING,
+            "no disk weights (--blkio-weight)",
+            "use a kernel with CONFIG_IOSCHED_BFQ and CONFIG_BFQ_GROUP_IOSCHED, such as Debian's",
+        )
+
+
+def _is_offered(scheduler: str) -> bool:
+    for path in glob.glob("/sys/block/*/queue/scheduler"):
+        with open(path) as file:
+            if scheduler in file.read().replace("[", " ").replace("]", " ").split():
+                return True
+    return False
+
+
+def _is_module(name: str) -> bool:
+    """Whether modprobe would find it; nothing is loaded (-n)."""
+    modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if not modprobe:
+        return False
+    return subprocess.run([modprobe, "-n", "-q", name], check=False).returncode == 0

@@ -1,0 +1,87 @@
+"""Running all the checks: what stands in which section, in the order people read it."""
+
+import json
+import os
+import subprocess
+import sys
+
+from labkit.cgroups import detect
+from labkit.doctor import (
+    checks_cgroups,
+    checks_engine,
+    checks_kernel,
+    checks_programs,
+    checks_storage,
+)
+from labkit.doctor.finding import MISSING, UNKNOWN, Check, Finding, Situation
+from labkit.paths import Paths
+
+SECTIONS: dict[str, tuple[Check, ...]] = {
+    "Kernel": (
+        checks_kernel.check_kernel,
+        checks_kernel.check_privileges,
+        checks_kernel.check_seccomp,
+    ),
+    "Namespaces": (checks_kernel.check_namespaces,),
+    "Limits": (
+        checks_cgroups.check_version,
+        checks_cgroups.check_controllers,
+        checks_cgroups.check_swap,
+    ),
+    "Storage": (
+        checks_storage.check_overlay,
+        checks_storage.check_space,
+        checks_storage.check_loop,
+        checks_storage.check_bfq,
+    ),
+    "Machine": (checks_storage.check_memory, checks_programs.check_virtual_machines),
+    "Network": (checks_programs.check_network,),
+    "Images": (checks_programs.check_image_tools,),
+    "labkit": (checks_engine.check_group, checks_engine.check_daemon),
+}
+
+TRIALS_TIMEOUT_S = 10.0
+
+
+def run(paths: Paths) -> list[Finding]:
+    """Look at everything; nothing is changed, and nothing stays."""
+    is_root = os.geteuid() == 0
+    trials, untried = _trials(paths) if is_root else ({}, "that needs root")
+    situation = Situation(paths, is_root, detect(), trials, untried)
+    return [
+        finding._replace(section=section)
+        for section, checks in SECTIONS.items()
+        for check in checks
+        for finding in _findings(check, situation)
+    ]
+
+
+def can_run_containers(findings: list[Finding]) -> bool:
+    """Whether nothing that is required is missing."""
+    return not any(finding.required and finding.state == MISSING for finding in findings)
+
+
+def exit_status(findings: list[Finding]) -> int:
+    """What the command leaves with: 0 if labkit can run containers here, else 1."""
+    return 0 if can_run_containers(findings) else 1
+
+
+def _findings(check: Check, situation: Situation) -> list[Finding]:
+    """A check that stumbles over an odd machine says so, and the others go on."""
+    try:
+        return list(check(situation))
+    except OSError as error:
+        name = check.__name__.removeprefix("check_").replace("_", " ")
+        return [Finding(name, UNKNOWN, f"could not be looked at: {error}")]
+
+
+def _trials(paths: Paths) -> tuple[dict[str, str], str]:
+    """Results of the trials, which a program of its own makes; or none, and why."""
+    command = [sys.executable, "-m", "labkit.doctor.trials", paths.root]
+    try:
+        made = subprocess.run(
+            command, capture_output=True, text=True, timeout=TRIALS_TIMEOUT_S, check=True
+        )
+        return json.loads(made.stdout), ""
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return {}, str(error)
