@@ -72,9 +72,9 @@ jupyter_answers() {
 jupyter_answers_or_died() { ! running jupyter > /dev/null || jupyter_answers; }
 
 print_link() {
-    local chapter
-    chapter=$(cd "$PROJECT/notebooks" && ls 00_*.ipynb 2>/dev/null | head -n 1)
-    URL="http://127.0.0.1:$(cat "$STATE/port")/lab${chapter:+/tree/$chapter}?token=$(cat "$STATE/token")"
+    local first
+    first=$(find "$PROJECT/notebooks" -maxdepth 1 -name '00_*.ipynb' -printf '/tree/%f')
+    URL="http://127.0.0.1:$(cat "$STATE/port")/lab$first?token=$(cat "$STATE/token")"
     say "the lab is open: $URL"
 }
 
