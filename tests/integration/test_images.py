@@ -1,9 +1,5 @@
-"""The image store on a real disk: what goes in comes out, other programs read it, hostile archives
-and crashes leave nothing behind.
-"""
+"""The image store on a real disk: what goes in comes out, and other programs read it."""
 
-import gzip
-import io
 import json
 import os
 import shutil
@@ -11,19 +7,16 @@ import stat
 import subprocess
 import sys
 import tarfile
-import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
-from labkit.images import Image, ImageStore, layers
+from labkit.errors import ConflictError, NotFoundError
+from labkit.images import ImageStore, layers
 from labkit.images.base import build_busybox
 from labkit.images.staging import Folder
+from tests.images import archive, entry, run, temporary_folder, tree_of
 from tests.leaks import RUN_NAME
 
 pytestmark = pytest.mark.root
@@ -33,10 +26,8 @@ CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_ne
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of the test's own; trees with devices and odd names do not stay in pytest's."""
-    path = tempfile.mkdtemp(prefix=f"{RUN_NAME}-images-")
-    yield Path(path)
-    subprocess.run(["rm", "-rf", path], check=True)
+    with temporary_folder() as path:
+        yield path
 
 
 @pytest.fixture
@@ -47,36 +38,6 @@ def root(folder: Path) -> Path:
 @pytest.fixture
 def store(root: Path) -> ImageStore:
     return ImageStore(str(root))
-
-
-def run(*command: str | Path) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def archive(*members: tuple[tarfile.TarInfo, bytes]) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for member, content in members:
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    buffer.seek(0)
-    return buffer
-
-
-def entry(
-    name: str, kind: bytes = tarfile.REGTYPE, content: bytes = b"", **fields: object
-) -> tuple[tarfile.TarInfo, bytes]:
-    member = tarfile.TarInfo(name)
-    member.type = kind
-    member.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
-    for field, value in fields.items():
-        setattr(member, field, value)
-    return member, content
-
-
-def tree_of(image: Image) -> Path:
-    (layer,) = image.layer_directories()
-    return Path(layer)
 
 
 def survey(root: Path) -> dict[str, tuple[object, ...]]:
@@ -330,283 +291,6 @@ def test_a_blob_that_was_changed_is_noticed(store: ImageStore, root: Path) -> No
     with pytest.raises(Exception, match="is not what its name says"):
         fresh.resolve("x")
     assert [found.id for found in fresh.list()] == [other.id]
-
-
-# Hostile and broken archives
-
-
-def outside(folder: Path) -> tuple[Path, bytes]:
-    victim = folder / "victim"
-    victim.mkdir()
-    (victim / "file").write_bytes(b"untouched")
-    return victim, b"untouched"
-
-
-def assert_nothing_left(store: ImageStore, root: Path) -> None:
-    assert store.list() == []
-    assert os.listdir(root / "staging") == []
-    assert os.listdir(root / "layers") == []
-    assert os.listdir(root / "images/blobs/sha256") == []
-
-
-HOSTILE = {
-    "parent": ([entry("../../victim/file", content=b"x")], "leads out of the image"),
-    "parent in the middle": ([entry("a/../../../victim/file")], "leads out of the image"),
-    "hard link out": (
-        [entry("link", tarfile.LNKTYPE, linkname="../../victim/file")],
-        "leads out of the image",
-    ),
-    "hard link to the host": (
-        [entry("link", tarfile.LNKTYPE, linkname="/etc/passwd")],
-        "not there",
-    ),
-    "root is a file": ([entry(".", content=b"x")], "the root of an image is a folder"),
-    "file below a file": ([entry("a"), entry("a/b")], "'a/b': Not a directory"),
-    "whiteout of the parent": ([entry("a/.wh...")], "whiteout of nothing"),
-    "NUL in a name": ([entry("x", pax_headers={"path": "a\0b"})], "null"),
-    "an owner out of range": ([entry("x", pax_headers={"uid": str(1 << 40)})], "'x': "),
-    "too deep": ([entry("a/" * 1900 + "x")], "'x'|too deeply|File name too long"),
-    "an unknown type": ([entry("x", b"V")], "type b'V'"),
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_archive_is_refused_in_one_line(
-    store: ImageStore, root: Path, folder: Path, case: str
-) -> None:
-    victim, content = outside(folder)
-    members, message = HOSTILE[case]
-    with pytest.raises(InvalidParameterError, match=message) as caught:
-        store.import_tar(archive(entry("first"), *members), "x")
-    assert "\n" not in str(caught.value)
-    assert os.listdir(victim) == ["file"]
-    assert (victim / "file").read_bytes() == content
-    assert_nothing_left(store, root)
-
-
-def test_absolute_names_and_links_stay_inside(store: ImageStore, folder: Path) -> None:
-    victim, content = outside(folder)
-    image = store.import_tar(
-        archive(
-            entry(str(victim / "file"), content=b"inside"),
-            entry("way-out", tarfile.SYMTYPE, linkname=str(victim)),
-            entry("way-out/file", content=b"through the link"),
-            entry("etc/x", content=b"x"),
-            entry("etc-link", tarfile.SYMTYPE, linkname="/etc"),
-            entry("etc-link/passwd", content=b"an image's own"),
-            entry("file", content=b"replaced"),
-            entry("file", tarfile.SYMTYPE, linkname="/etc/x"),
-            entry("file", content=b"the last one counts"),
-        ),
-        "x",
-    )
-    tree = tree_of(image)
-    assert (victim / "file").read_bytes() == content
-    assert Path(f"{tree}{victim}/file").read_bytes() == b"through the link"
-    assert (tree / "etc/passwd").read_bytes() == b"an image's own"
-    assert (tree / "etc/x").read_bytes() == b"x"
-    assert (tree / "file").read_bytes() == b"the last one counts"
-
-
-def test_overlays_own_attributes_do_not_come_from_an_archive(store: ImageStore) -> None:
-    headers = {"SCHILY.xattr.trusted.overlay.redirect": "/etc", "SCHILY.xattr.user.a": "b"}
-    image = store.import_tar(archive(entry("d", tarfile.DIRTYPE, pax_headers=headers)), "x")
-    assert os.listxattr(tree_of(image) / "d") == ["user.a"]
-
-
-BROKEN = (
-    *("no archive", "text", "empty", "cut in a file", "cut between files", "damaged header"),
-    *("cut gzip",),
-)
-
-
-def broken(kind: str) -> bytes:
-    good = archive(*(entry(f"file{n}", content=os.urandom(5000)) for n in range(20))).getvalue()
-    damaged = bytearray(good)
-    damaged[512 * 11 : 512 * 11 + 512] = os.urandom(512)  # the second member's header
-    return {
-        "no archive": os.urandom(10_000),
-        "text": b"hello\n",
-        "empty": b"",
-        "cut in a file": good[: 512 * 30 + 77],
-        "cut between files": good[: 512 * 11 + 100],
-        "damaged header": bytes(damaged),
-        "cut gzip": gzip.compress(good)[:-500],
-    }[kind]
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_archive_is_refused_and_leaves_nothing(
-    store: ImageStore, root: Path, kind: str
-) -> None:
-    with pytest.raises(InvalidParameterError) as caught:
-        store.import_tar(io.BytesIO(broken(kind)), "x")
-    assert "\n" not in str(caught.value)
-    assert_nothing_left(store, root)
-
-
-def test_a_stream_that_fails_leaves_nothing(store: ImageStore, root: Path) -> None:
-    data = archive(entry("file", content=bytes(3_000_000)))
-
-    class Gone(io.RawIOBase):
-        def read(self, size: int = -1) -> bytes:
-            if data.tell() > 1_000_000:
-                raise ConnectionResetError
-            return data.read(size)
-
-    with pytest.raises(ConnectionResetError):
-        store.import_tar(Gone(), "x")  # type: ignore[arg-type]
-    assert_nothing_left(store, root)
-
-
-# Crashes and company
-
-
-def test_killing_the_unpacker_leaves_nothing(store: ImageStore, root: Path) -> None:
-    data = archive(entry("a", content=bytes(3_000_000)), entry("b", content=bytes(3_000_000)))
-
-    class Murder(io.RawIOBase):
-        def read(self, size: int = -1) -> bytes:
-            if data.tell() > 2_000_000:
-                for child in psutil.Process().children():
-                    if any("unpacker" in word for word in child.cmdline()):
-                        child.kill()
-            return data.read(size)
-
-    with pytest.raises(InvalidParameterError, match="ended by signal 9"):
-        store.import_tar(Murder(), "x")  # type: ignore[arg-type]
-    assert_nothing_left(store, root)
-
-
-IMPORT = "import sys; from labkit.images import ImageStore; " + (
-    "print(ImageStore(sys.argv[1]).import_tar(sys.stdin.buffer, sys.argv[2]).id)"
-)
-
-
-def test_killing_the_whole_engine_leaves_what_the_next_one_removes(root: Path) -> None:
-    before = ImageStore(str(root))
-    kept = before.import_tar(archive(entry("kept")), "kept")
-    data = archive(*(entry(f"f{n}", content=os.urandom(100_000)) for n in range(60))).getvalue()
-    with subprocess.Popen(
-        [sys.executable, "-c", IMPORT, root, "x"], stdin=subprocess.PIPE
-    ) as engine:
-        assert engine.stdin
-        engine.stdin.write(data[: len(data) // 2])
-        engine.stdin.flush()
-        wait_for(lambda: any((root / "staging").glob("*/tree/f1?")))
-        children = psutil.Process(engine.pid).children()
-        ImageStore(str(root))
-        assert os.listdir(root / "staging"), "another process's work in progress was swept away"
-        engine.kill()
-        engine.wait()
-        psutil.wait_procs(children, timeout=10)
-        assert [image.id for image in before.list()] == [kept.id]
-        assert len(os.listdir(root / "layers")) == 2, "the kept layer and its note"
-        assert os.listdir(root / "staging")
-        assert [image.id for image in ImageStore(str(root)).list()] == [kept.id]
-        assert os.listdir(root / "staging") == []
-
-
-KILL_AT = """
-import os, sys
-from labkit.images import ImageStore
-from labkit.images.layers import Layers
-from labkit.images.layout import Layout
-
-root, what, owner, name, when, count = sys.argv[1:]
-owner = {"Layers": Layers, "Layout": Layout}[owner]
-original, calls = getattr(owner, name), []
-
-def deadly(self, *arguments):
-    calls.append(1)
-    last = len(calls) == int(count)
-    if last and when == "before":
-        os.kill(os.getpid(), 9)
-    original(self, *arguments)
-    if last:
-        os.kill(os.getpid(), 9)
-
-store = ImageStore(root)
-setattr(owner, name, deadly)
-if what == "import":
-    store.import_tar(sys.stdin.buffer, "kept")
-else:
-    store.remove("going")
-"""
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "import Layers adopt before 1",
-        "import Layers adopt after 1",
-        "import Layout adopt_blob after 1",
-        "import Layout write_blob after 1",
-        "import Layout write_index before 1",
-        "import Layout write_index after 1",
-        "remove Layout write_index before 1",
-        "remove Layout write_index after 1",
-        "remove Layers take_out after 1",
-        "remove Layout remove_blob after 2",
-    ],
-)
-def test_killed_at_any_moment_nothing_is_half_there(root: Path, moment: str) -> None:
-    """Whatever is on disk afterwards belongs to an image in the index, and is whole."""
-    store = ImageStore(str(root))
-    store.import_tar(archive(entry("old")), "kept")
-    store.import_tar(archive(entry("own")), "going")
-    new = archive(entry("new")).getvalue()
-    command = [sys.executable, "-c", KILL_AT, str(root), *moment.split()]
-    killed = subprocess.run(command, input=new, check=False, capture_output=True)
-    assert killed.returncode == -9, killed.stderr.decode()
-
-    after = ImageStore(str(root))
-    images = after.list()
-    did_happen = moment.split()[1:4] == ["Layout", "write_index", "after"]
-    if moment.startswith("import"):
-        assert ("new" in os.listdir(tree_of(after.resolve("kept")))) == did_happen
-    assert after.resolve("kept").tags == ["kept:latest"]
-    blobs = {blob.digest for image in images for blob in (*image.layers, image.manifest.config)}
-    blobs |= {image.digest for image in images}
-    on_disk = {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")}
-    assert on_disk == blobs
-    trees = {tree_of(image).name for image in images}
-    assert set(os.listdir(root / "layers")) == trees | {f"{name}.json" for name in trees}
-    assert os.listdir(root / "staging") == []
-
-
-def wait_for(condition: object, timeout_s: float = 10.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-def test_threads_and_processes_write_at_once(store: ImageStore, root: Path) -> None:
-    threads = [
-        threading.Thread(target=store.import_tar, args=(archive(entry(f"t{n}")), f"thread:{n}"))
-        for n in range(6)
-    ]
-    processes = []
-    for number in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", IMPORT, root, f"process:{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
-        assert process.stdin
-        process.stdin.write(archive(entry(f"p{number}")).getvalue())
-        process.stdin.close()
-        processes.append(process)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    expected = {f"thread:{n}" for n in range(6)} | {f"process:{n}" for n in range(3)}
-    assert {tag for image in store.list() for tag in image.tags} == expected
-    for name in expected:
-        assert tree_of(store.resolve(name)).is_dir()
 
 
 # Base images
