@@ -75,7 +75,7 @@ make_root
 echo "== $((SECONDS - started)) s, $(du -sm "$root" | cut -f 1) MB"
 
 mkfifo "$work/connected"
-env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
+env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     LABKIT_CGROUP_PARENT="labkit-bare" BRANCH="$branch" \
     unshare --mount --pid --net --uts --ipc --fork --kill-child=KILL --propagation private \
