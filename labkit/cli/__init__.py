@@ -1,1 +1,5 @@
 """The `labkit` command."""
+
+from labkit.cli.main import main
+
+__all__ = ["main"]

@@ -71,6 +71,10 @@ class Api:
         """`POST` that turns the connection into a raw stream: see `Response.hijack`."""
         return self._open("POST", path, query, upgrade=True)
 
+    def connect(self) -> None:
+        """Connect now rather than at the first request, to learn whether a daemon listens."""
+        self._idle.append(self._connection())
+
     def close(self) -> None:
         """Close the connections kept for later requests; more may follow all the same."""
         while self._idle:
@@ -151,7 +155,16 @@ def _query_string(query: dict[str, object]) -> str:
 
 
 def _encoded(body: object) -> bytes | None:
-    return None if body is None else json.dumps(body, separators=(",", ":")).encode()
+    if body is None:
+        return None
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        near = text[max(error.start - 10, 0) : error.end + 10]
+        raise InvalidParameterError(
+            f"the API carries UTF-8 text only, and this is none: {near!r}"
+        ) from error
 
 
 def _decoded(response: Response) -> "Any":

@@ -1,0 +1,22 @@
+"""`labkit create`: make a container that `labkit start` can start."""
+
+from labkit.cli import container_flags
+from labkit.cli.command import Command, Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command(
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    container_flags.FLAGS,
+    at_least=1,
+    interspersed=False,
+)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Print the new container's id."""
+    body = container_flags.request_body(options, arguments)
+    print(container_flags.create(context.api(), body, options["name"]))
+    return 0

@@ -1,0 +1,18 @@
+"""`labkit daemon`: labkitd in the foreground, until ctrl-C."""
+
+import os
+
+from labkit.cli.command import Command, Context
+from labkit.client.daemon import daemon_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command("", at_most=0)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Become the daemon; returns only by OSError."""
+    command = daemon_command(context.paths)
+    os.execv(command[0], command)

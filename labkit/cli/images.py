@@ -1,0 +1,58 @@
+"""`labkit images`: list images."""
+
+import sys
+import time
+
+from labkit.cli.command import Command, Context
+from labkit.cli.filters import filters_from
+from labkit.cli.flags import Flag
+from labkit.cli.table import short_id, table
+from labkit.cli.times import ago
+from labkit.client.api import filters_json
+from labkit.client.sizes import human_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+COMMAND = Command(
+    "[OPTIONS] [REPOSITORY[:TAG]]",
+    (
+        Flag("all", "a", "bool", "Show all images, also those without a name"),
+        Flag("filter", "f", "list", "Show those that fit (reference=busybox, label=a=b, …)"),
+        Flag("no-trunc", "", "bool", "Show IDs in full"),
+        Flag("quiet", "q", "bool", "Show only IDs"),
+    ),
+    at_most=1,
+)
+HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+NONE = "<none>"
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """A table with a row for every name, or one id a line."""
+    filters = filters_from(options["filter"])
+    if arguments:
+        filters.setdefault("reference", []).extend(arguments)
+    images = context.api().get("/images/json", all=options["all"], filters=filters_json(filters))
+    full = options["no_trunc"]
+    if options["quiet"]:
+        ids = dict.fromkeys(short_id(image["Id"], full) for image in images)
+        sys.stdout.writelines(f"{identifier}\n" for identifier in ids)
+        return 0
+    now = time.time()
+    rows = [row for image in images for row in _rows(image, full, now)]
+    sys.stdout.write(table(HEADINGS, rows))
+    return 0
+
+
+def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[list[str]]":
+    rest = [
+        short_id(image["Id"], full),
+        ago(now_s - image["Created"]),
+        human_size(image["Size"]),
+    ]
+    for name in image["RepoTags"] or [f"{NONE}:{NONE}"]:
+        repository, _, tag = name.rpartition(":")
+        yield [repository, tag, *rest]

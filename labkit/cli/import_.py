@@ -1,0 +1,103 @@
+"""`labkit import`: make an image from the archive of a file system."""
+
+import os
+import stat
+import sys
+import time
+
+from labkit.cli.command import Command, Context
+from labkit.cli.flags import Flag
+from labkit.client.images import import_events, pieces_of
+from labkit.client.sizes import human_size
+from labkit.errors import InvalidParameterError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO
+
+COMMAND = Command(
+    "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
+    (
+        Flag("change", "c", "list", "Set what the image says with a Dockerfile instruction"),
+        Flag("message", "m", "string", "Note in the image's history"),
+    ),
+    at_least=1,
+    at_most=2,
+)
+REDRAW_S = 0.1
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Print the id of the new image; progress goes to stderr, if that is a terminal."""
+    source, reference = arguments[0], arguments[1] if len(arguments) > 1 else ""
+    repository, tag = _split(reference)
+    with _open(source) as file:
+        progress = Progress(file)
+        image_id = ""
+        for event in import_events(
+            context.api(),
+            progress.watch(pieces_of(file)),
+            repository,
+            tag,
+            changes=options["change"],
+            message=options["message"],
+        ):
+            image_id = event.get("status", image_id)
+        progress.clear()
+    print(image_id)
+    return 0
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Name and tag; a colon before a slash belongs to a registry's port."""
+    folder, slash, last = reference.rpartition("/")
+    name, _, tag = last.partition(":")
+    return folder + slash + name, tag
+
+
+def _open(source: str) -> "BinaryIO":
+    if source == "-":
+        if sys.stdin.isatty():
+            raise InvalidParameterError(
+                "import - reads an archive from a pipe: tar -C FOLDER -c . | labkit import - NAME"
+            )
+        return sys.stdin.buffer
+    if source.startswith(("http://", "https://")):
+        raise InvalidParameterError(
+            f"import takes a file, or - for a pipe: curl -sSL {source} | labkit import - NAME"
+        )
+    try:
+        return open(source, "rb")
+    except OSError as error:
+        raise InvalidParameterError(f"cannot read {source}: {error.strerror}") from error
+
+
+class Progress:
+    """One line on stderr that says how much of the archive is sent; none if it is no terminal."""
+
+    def __init__(self, file: "BinaryIO") -> None:
+        self._shown = sys.stderr.isatty()
+        status = os.fstat(file.fileno())
+        self._total = f" of {human_size(status.st_size)}" if stat.S_ISREG(status.st_mode) else ""
+        self._drawn_at = 0.0
+
+    def watch(self, pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+        """The pieces, counted."""
+        sent = 0
+        for piece in pieces:
+            yield piece
+            sent += len(piece)
+            if time.monotonic() - self._drawn_at > REDRAW_S:
+                self._draw(f"Sending the archive: {human_size(sent)}{self._total}")
+        self._draw(f"Sent {human_size(sent)}; unpacking")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._draw("")
+
+    def _draw(self, text: str) -> None:
+        if self._shown:
+            self._drawn_at = time.monotonic()
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()

@@ -1,0 +1,132 @@
+"""`labkit VERB …`: which module a verb is, and how a command ends.
+
+Only the module of the verb at hand is imported, for every millisecond of a command is waited for.
+"""
+
+import importlib
+import os
+import sys
+
+from labkit import __version__
+from labkit.cli.errors import BROKEN_PIPE, INTERRUPTED, UsageError, report, say
+from labkit.cli.flags import Flag, HelpRequested, parse
+from labkit.errors import LabkitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labkit.cli.command import Verb
+
+VERBS: dict[str, dict[str, tuple[str, str]]] = {
+    "Containers": {
+        "run": ("run", "Create and run a new container from an image"),
+        "create": ("create", "Create a new container"),
+        "start": ("start", "Start one or more stopped containers"),
+        "ps": ("ps", "List containers"),
+        "logs": ("logs", "Show the output of a container"),
+        "wait": ("wait", "Wait until containers stop, and print their exit codes"),
+        "stop": ("stop", "Stop one or more running containers"),
+        "kill": ("kill", "Kill one or more running containers"),
+        "rm": ("rm", "Remove one or more containers"),
+    },
+    "Images": {
+        "images": ("images", "List images"),
+        "import": ("import_", "Make an image from the archive of a file system"),
+    },
+    "The engine": {
+        "inspect": ("inspect", "Show everything about containers or images, as JSON"),
+        "info": ("info", "Show what the engine is and has"),
+        "version": ("version", "Show the versions of the command and the engine"),
+        "doctor": ("doctor", "Show what this machine offers, and what is missing"),
+        "daemon": ("daemon", "Run the engine's daemon, labkitd, in the foreground"),
+    },
+}
+"""Verb: its module in `labkit.cli`, and what it does; in the order and groups of the help."""
+
+FLAGS = (
+    Flag("root", "", "string", "Where images and containers are kept"),
+    Flag("run", "", "string", "Where the socket is"),
+    Flag("version", "v", "bool", "Print the version and leave"),
+)
+
+
+def main(words: "Sequence[str] | None" = None) -> int:
+    """Run a command line and return its exit code; without `words` this process's, and leave."""
+    exit_code = _guarded(sys.argv[1:] if words is None else list(words))
+    if words is None:
+        # The interpreter's own clean-up would take 4 of a command's 25 ms, for nothing.
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
+
+
+def _guarded(words: list[str]) -> int:
+    try:
+        exit_code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return BROKEN_PIPE  # who read our output has had enough, as in `labkit ps | head -1`
+    except OSError as error:
+        say(f"cannot write the output: {error.strerror}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return exit_code
+
+
+def _run(words: list[str]) -> int:
+    verb, failure = "", 1
+    try:
+        options, rest = parse(FLAGS, words, interspersed=False)
+        if options["version"]:
+            print(f"labkit version {__version__}")
+            return 0
+        if not rest:
+            return _print_help()
+        module = find(rest[0])
+        verb, failure = rest[0], module.COMMAND.failure
+        return _run_verb(module, verb, options, rest[1:])
+    except HelpRequested:
+        return _print_help()
+    except LabkitError as error:
+        return report(error, verb, failure)
+
+
+def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]) -> int:
+    command = module.COMMAND
+    try:
+        options, arguments = parse(command.flags, words, interspersed=command.interspersed)
+    except HelpRequested:
+        from labkit.cli.help import command_help  # noqa: PLC0415 only for who asks
+
+        print(command_help(verb, summary(verb), command))
+        return 0
+    command.check_count(verb, arguments)
+    from labkit.cli.command import Context  # noqa: PLC0415 the module has imported it
+
+    return module.execute(Context(given["root"], given["run"]), options, arguments)
+
+
+def find(verb: str) -> "Verb":
+    """The module of a verb; UsageError with the nearest verb if there is none."""
+    for verbs in VERBS.values():
+        if verb in verbs:
+            return importlib.import_module(f"labkit.cli.{verbs[verb][0]}")  # type: ignore[return-value]
+    import difflib  # noqa: PLC0415 only for who mistyped
+
+    close = difflib.get_close_matches(verb, [name for verbs in VERBS.values() for name in verbs], 1)
+    meant = f" (did you mean 'labkit {close[0]}'?)" if close else ""
+    raise UsageError(f"unknown command: labkit {verb}{meant}")
+
+
+def summary(verb: str) -> str:
+    """What a verb does, in one line."""
+    return next(verbs[verb][1] for verbs in VERBS.values() if verb in verbs)
+
+
+def _print_help() -> int:
+    from labkit.cli.help import overview  # noqa: PLC0415 only for who asks
+
+    print(overview(VERBS, FLAGS))
+    return 0

@@ -1,0 +1,36 @@
+"""`labkit stop`: ask containers to end, and kill those that do not."""
+
+from labkit.cli.command import Command, Context, for_each
+from labkit.cli.flags import Flag
+from labkit.client.api import container_path
+from labkit.errors import NotModifiedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command(
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    (
+        Flag("signal", "s", "string", "Signal to ask with (default: the image's, or SIGTERM)"),
+        Flag("timeout", "t", "int", "Seconds to wait before killing (default 10)", initial=None),
+    ),
+    at_least=1,
+)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Print the name of each that has stopped."""
+    api = context.api()
+
+    def stop(name: str) -> None:
+        try:
+            api.post(
+                f"{container_path(name)}/stop",
+                t=options["timeout"],
+                signal=options["signal"] or None,
+            )
+        except NotModifiedError:
+            return  # it did not run: it is as it was asked to be
+
+    return for_each(arguments, stop)

@@ -1,0 +1,31 @@
+"""Tables as Docker prints them: columns at least ten wide, with three spaces between."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MINIMUM_WIDTH = 10
+PADDING = 3
+SHORT_ID = 12
+
+
+def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> str:
+    """The headings and the rows, each ended by a newline."""
+    lines = [headings, *rows]
+    last = len(headings) - 1
+    widths = [
+        max(MINIMUM_WIDTH, *(len(line[column]) + PADDING for line in lines))
+        for column in range(last)
+    ]
+    widths.append(0)
+    return "".join("".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+
+
+def short_id(identifier: str, full: bool = False) -> str:
+    """The first twelve digits of an id, without `sha256:`; all of it, and that too, if `full`."""
+    return identifier if full else identifier.removeprefix("sha256:")[:SHORT_ID]
+
+
+def shortened(text: str, columns: int) -> str:
+    """At most so many columns, with `…` for what is left out."""
+    return text if len(text) <= columns else text[: columns - 1] + "…"
