@@ -66,6 +66,7 @@ nothing_left() {
     for place in .venv .lab /var/lib/labkit /run/labkit /usr/local/bin/labkit; do
         [ ! -e "$place" ] || { echo "there is still $place" && left=1; }
     done
+    find /sys/fs/cgroup -path "*/$LABKIT_CGROUP_PARENT*" | grep . && left=1
     [ -z "$(git status --porcelain --ignored)" ] || { git status --short --ignored && left=1; }
     [ "$left" = 0 ]
 }
@@ -80,6 +81,7 @@ prove() {
     check "a container says hi" container_runs
     timed make lab LAB_OPEN=0
     timed make test
+    check "a container runs in the background" labkit run -d busybox sleep 1000
     timed make stop
     timed make clean
     check "nothing is left" nothing_left
