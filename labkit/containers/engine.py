@@ -14,34 +14,30 @@ that two containers never wait for each other.
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
 
 from labkit import cgroups
-from labkit.containers import logs, names, recovery, specification, starting
+from labkit.containers import ending, logs, names, recovery, restarts, specification, starting
 from labkit.containers.entry import Entry
+from labkit.containers.execs import Execs
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.parts import Parts
-from labkit.containers.signals import parse_signal
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,
-    NotFoundError,
     NotModifiedError,
     StartError,
 )
-from labkit.kernel import messages, processes
+from labkit.kernel import messages
 from labkit.paths import Paths
-from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
 from labkit.runtime.log import timestamp
 
 SHORT_ID_LENGTH = 12
-DEFAULT_STOP_TIMEOUT_S = 10.0
-KILL_TIMEOUT_S = 10.0
-KILLED = 137
 _WAIT_CONDITIONS = ("not-running", "next-exit", "removed")
 
 
@@ -49,11 +45,13 @@ class Engine:
     """Creates, starts, watches and removes containers."""
 
     def __init__(self, paths: Paths) -> None:
-        self.parts = Parts(paths, self.ended)
+        self.parts = Parts(paths, lambda entry, status: ending.ended(self.parts, entry, status))
         self.paths = self.parts.paths
         self.images = self.parts.images
         self.layout = self.parts.layout
         self.warnings = self.parts.warnings
+        self.events = self.parts.events
+        self.execs = Execs(self.parts)
 
     @classmethod
     def open(cls, paths: Paths) -> "Engine":
@@ -61,6 +59,7 @@ class Engine:
         engine = cls(paths)
         engine.parts.spawner.start()
         recovery.recover(engine.parts)
+        recovery.start_by_policy(engine.parts)
         return engine
 
     def close(self) -> None:
@@ -69,6 +68,7 @@ class Engine:
         self.parts.monitor.stop()
         for entry in self.parts.registry.all():
             with entry.lock:
+                entry.cancel_restart()
                 entry.drop_pending_clients()
 
     def create(
@@ -86,6 +86,7 @@ class Engine:
         image = self.images.resolve(config.image)
         cgroups.check(specification.limits_of(host_config), specification.online_cpus())
         specification.check_init(host_config)
+        restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
         host_config.network_mode = specification.check_network(host_config.network_mode)
         container_id = secrets.token_hex(32)
         if name:
@@ -95,6 +96,8 @@ class Engine:
         if not config.hostname:
             is_host = host_config.network_mode == "host"
             config.hostname = os.uname().nodename if is_host else container_id[:SHORT_ID_LENGTH]
+        command = specification.merge_command(config, image)
+        specification.merge_config(config, image)
         container = Container(
             id=container_id,
             name=name,
@@ -103,7 +106,7 @@ class Engine:
             config=config,
             host_config=host_config,
             state=State(),
-            command=specification.merge_command(config, image),
+            command=command,
             without=list(without),
         )
         placement = starting.place(self.parts, container)
@@ -115,7 +118,8 @@ class Engine:
         except BaseException:
             self.parts.registry.release(name, container_id)
             raise
-        self.parts.registry.add(Entry(container))
+        self.parts.registry.add(entry := Entry(container))
+        self.parts.publish("create", entry)
         return container, [*placement.warnings, *specification.without_warnings(without)]
 
     def get(self, ref: str) -> Container:
@@ -130,74 +134,43 @@ class Engine:
         """Run a created or exited container; StartError, NotModifiedError if it runs already."""
         entry = self.parts.registry.find(ref)
         with entry.lock:
+            if entry.container.state.status == "paused":
+                raise ConflictError("cannot start a paused container, try unpause instead")
             if entry.is_running:
                 raise NotModifiedError(f"container {ref} is already running")
             if entry.removed:
                 raise ConflictError(f"container {ref} is being removed")
+            entry.cancel_restart()
+            entry.restart_delay_s = 0.0
+            entry.container.stopped_by_user = False
+            entry.container.restart_count = 0
             try:
-                starting.start(self.parts, entry)
-            except StartError as error:
-                self._record_failed_start(entry, error)
+                starting.start_or_record(self.parts, entry)
+            except StartError:
+                if entry.container.host_config.auto_remove:
+                    ending.remove(self.parts, entry)
                 raise
 
-    def _record_failed_start(self, entry: Entry, error: StartError) -> None:
-        entry.drop_pending_clients()
-        entry.container.state = State(exit_code=error.exit_code, error=str(error))
-        if entry.container.host_config.auto_remove:
-            self._remove(entry)
-        else:
-            self.parts.records.save(entry.container)
-            entry.changed.notify_all()
-
-    def ended(self, entry: Entry, status: ExitStatus | None) -> None:
-        """A shim has told the end of its container, or has gone without a word (None)."""
-        container = entry.container
-        with entry.lock:
-            if entry.removed:
-                return
-            entry.shim = None
-            status = status or self.parts.records.read_exit(container.id)
-            lost = status is None
-            if status is None:
-                # The shim was killed, and the container with it (die_with_shim).
-                self.layout.remove(container.id)
-                status = ExitStatus(KILLED, False, timestamp(time.time_ns()))
-                self.parts.records.write_exit(container.id, status)
-            starting.remove_run_folder(self.parts, container.id)
-            container.state = State(
-                status="exited",
-                exit_code=status.code,
-                oom_killed=status.killed_for_memory,
-                started_at=container.state.started_at,
-                finished_at=status.finished_at,
-                error="the container's shim was killed, and the container with it" if lost else "",
-            )
-            if container.host_config.auto_remove:
-                self._remove(entry)
-                return
-            durations_ns = entry.durations_ns
-            entry.changed.notify_all()
-        # For readers, so whoever waits for the end goes first; a container that was removed or
-        # started again meanwhile needs none, nor one without its image.
-        with contextlib.suppress(NotFoundError):
-            rows = starting.steps(self.parts, entry)
-            with entry.lock:
-                if not entry.removed and entry.durations_ns is durations_ns:
-                    self.parts.records.write_steps(container.id, rows)
-
     def attach(
-        self, ref: str, connection_fd: int, *, stdin: bool, stdout: bool, stderr: bool
+        self,
+        ref: str,
+        connection_fd: int,
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        detach_keys: bytes = b"",
     ) -> None:
         """Hand a client's connection to the container's shim, now or when it will be started.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
         """
         entry = self.parts.registry.find(ref)
-        options = (stdin, stdout, stderr)
+        options = (stdin, stdout, stderr, detach_keys)
         with entry.lock:
             if entry.shim is not None:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    messages.send(entry.shim, ("attach", *options), [connection_fd])
+                    messages.send(entry.shim, ("attach", options), [connection_fd])
                 return
             connection = socket.socket(fileno=os.dup(connection_fd))
             entry.pending_clients.append((connection, options))
@@ -216,14 +189,14 @@ class Engine:
                 f'invalid condition: "{condition}"; it is one of {", ".join(_WAIT_CONDITIONS)}'
             )
         with entry.lock:
-            awaited = entry.generation if entry.is_running else entry.generation + 1
+            before = entry.exits
 
             def holds() -> bool:
                 if entry.removed:
                     return True
-                if condition == "removed" or entry.is_running:
-                    return False
-                return condition == "not-running" or entry.generation >= awaited
+                if condition == "next-exit":
+                    return entry.exits > before
+                return condition == "not-running" and not entry.is_running
 
             if not entry.changed.wait_for(holds, timeout_s):
                 raise TimeoutError(f"container {ref} did not reach {condition} in {timeout_s} s")
@@ -231,13 +204,7 @@ class Engine:
 
     def kill(self, ref: str, signal_number: int = 9) -> None:
         """Send a signal to the container's first process; ConflictError if it does not run."""
-        entry = self.parts.registry.find(ref)
-        with entry.lock:
-            state = entry.container.state
-            if not entry.is_running or not processes.send_signal(
-                state.pid, entry.start_time, signal_number
-            ):
-                raise ConflictError(f"container {ref} is not running")
+        ending.kill(self.parts, self.parts.registry.find(ref), signal_number)
 
     def stop(
         self, ref: str, timeout_s: float | None = None, signal_number: int | None = None
@@ -246,56 +213,65 @@ class Engine:
 
         `timeout_s` is the time it is given, negative for all the time it wants.
         """
+        ending.stop(self.parts, self.parts.registry.find(ref), timeout_s, signal_number)
+
+    def restart(
+        self, ref: str, timeout_s: float | None = None, signal_number: int | None = None
+    ) -> None:
+        """Stop the container if it runs, and start it."""
         entry = self.parts.registry.find(ref)
-        config = entry.container.config
-        if not entry.is_running:
-            raise NotModifiedError(f"container {ref} is not running")
-        if signal_number is None:
-            stop_signal = config.stop_signal or self._image_stop_signal(entry.container)
-            signal_number = parse_signal(stop_signal or "SIGTERM")
-        if timeout_s is None:
-            given = config.stop_timeout
-            timeout_s = DEFAULT_STOP_TIMEOUT_S if given is None else float(given)
-        # A container that ended of itself meanwhile is stopped, which is what was asked.
-        with contextlib.suppress(ConflictError):
-            self.kill(ref, signal_number)
-            try:
-                self._wait_for_end(entry, None if timeout_s < 0 else timeout_s)
-            except TimeoutError:
-                self.kill(ref)
-                self._wait_for_end(entry, KILL_TIMEOUT_S)
+        with contextlib.suppress(NotModifiedError):
+            ending.stop(self.parts, entry, timeout_s, signal_number)
+        self.start(entry.container.id)
+        self.parts.publish("restart", entry)
 
-    def _image_stop_signal(self, container: Container) -> str:
-        return self.images.resolve(container.image_id).config.stop_signal
+    def pause(self, ref: str) -> None:
+        """Freeze every process of the container: it keeps its memory and gets no CPU time."""
+        ending.pause(self.parts, self.parts.registry.find(ref))
 
-    def _wait_for_end(self, entry: Entry, timeout_s: float | None) -> None:
+    def unpause(self, ref: str) -> None:
+        """Let a paused container go on."""
+        ending.unpause(self.parts, self.parts.registry.find(ref))
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give the container another name; ConflictError if it is in use."""
+        entry = self.parts.registry.find(ref)
+        names.check(name := name.removeprefix("/"))
         with entry.lock:
-            if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
-                raise TimeoutError(f"container {entry.container.name} still runs")
+            old = entry.container.name
+            if name == old:
+                raise InvalidParameterError(f"the container is already named {name}")
+            self.parts.registry.reserve_name(name, entry.container.id)
+            entry.container.name = name
+            self.parts.records.save(entry.container)
+            self.parts.registry.release_name(old, entry.container.id)
+            self.parts.publish("rename", entry, oldName=f"/{old}")
+
+    def resize(self, ref: str, height: int, width: int) -> None:
+        """Give the container's terminal another size; ConflictError if it does not run."""
+        entry = self.parts.registry.find(ref)
+        with entry.lock:
+            if entry.shim is None:
+                raise ConflictError(f"container {entry.container.id} is not running")
+            messages.send(entry.shim, ("resize", height, width))
 
     def remove(self, ref: str, *, force: bool = False) -> None:
         """Remove a container and everything it wrote; ConflictError if it runs, unless forced."""
         entry = self.parts.registry.find(ref)
-        if entry.is_running:
+        status = entry.container.state.status
+        if entry.is_running or status == "restarting":
             if not force:
                 raise ConflictError(
-                    f'cannot remove container "/{entry.container.name}": container is running: '
+                    f'cannot remove container "/{entry.container.name}": container is {status}: '
                     "stop the container before removing or force remove"
                 )
             with contextlib.suppress(ConflictError):
-                self.kill(ref)
-            self._wait_for_end(entry, KILL_TIMEOUT_S)
+                ending.kill(self.parts, entry, signal.SIGKILL)
+            ending.wait_for_end(entry, ending.KILL_TIMEOUT_S)
         with entry.lock:
             if not entry.removed:
-                self._remove(entry)
-
-    def _remove(self, entry: Entry) -> None:
-        """Remove what there is of a container that does not run; the lock is held."""
-        entry.removed = True
-        entry.drop_pending_clients()
-        self.parts.records.remove(entry.container.id)
-        self.parts.registry.release(entry.container.name, entry.container.id)
-        entry.changed.notify_all()
+                ending.remove(self.parts, entry)
+                self.execs.forget(entry)
 
     def logs(
         self,

@@ -2,26 +2,31 @@
 
 import socket
 import threading
+from collections.abc import Callable
 
 from labkit.containers.model import Container, State
 from labkit.runtime.shim import Started
+from labkit.runtime.streams import Attachment
 
-PendingClient = tuple[socket.socket, tuple[bool, bool, bool]]
-"""A client that attached before the start, and what it wants of stdin, stdout and stderr."""
+PendingClient = tuple[socket.socket, Attachment]
+"""A client that attached before the start, and what it wants."""
 
 
 class Entry:
     """A container and the lock that its changes are made under.
 
-    `changed` is notified whenever the state has changed; `generation` counts the runs, so that one
-    who waits for the end of this run is not confused by the next.
+    `changed` is notified whenever the state has changed.
     """
 
     def __init__(self, container: Container) -> None:
         self.container = container
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.generation = 0
+        self.exits = 0
+        """How often it has ended, and been removed: what one waits for who waits for the next."""
+        self.restart_delay_s = 0.0
+        self.restart_timer: threading.Timer | None = None
+        """Set while the container waits to be restarted by its policy."""
         self.removed = False
         self.shim: socket.socket | None = None
         self.start_time = 0
@@ -32,19 +37,30 @@ class Entry:
 
     @property
     def is_running(self) -> bool:
-        """Whether the first process is there."""
-        return self.container.state.status == "running"
+        """Whether the first process is there; paused, it is there as well."""
+        return self.container.state.status in ("running", "paused")
 
     def started(self, shim: socket.socket, started: Started) -> None:
         """Take note of a start; the lock is held."""
         self.shim = shim
         self.start_time = started.start_time
         self.durations_ns = started.durations_ns
-        self.generation += 1
         self.container.state = State(
             status="running", pid=started.pid, started_at=started.started_at
         )
         self.changed.notify_all()
+
+    def restart_after(self, delay_s: float, restart: Callable[[], None]) -> None:
+        """Have `restart` called after a while; the lock is held."""
+        self.restart_timer = threading.Timer(delay_s, restart)
+        self.restart_timer.daemon = True
+        self.restart_timer.start()
+
+    def cancel_restart(self) -> None:
+        """Do not restart after all; the lock is held."""
+        if self.restart_timer is not None:
+            self.restart_timer.cancel()
+            self.restart_timer = None
 
     def drop_pending_clients(self) -> None:
         """Let go of the clients that wait for a start."""

@@ -1,12 +1,13 @@
 """Reading a container's log, also while it is being written."""
 
-import datetime
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import msgspec
+
+from labkit.containers.times import unix_time
 
 POLL_S = 0.05
 
@@ -50,15 +51,17 @@ def read(
         return
     with file:
         present = _parse(_complete_lines(file))
-        chosen = (line for line in present if line.stream in streams and _unix(line.time) >= since)
+        chosen = (
+            line for line in present if line.stream in streams and unix_time(line.time) >= since
+        )
         for line in chosen if tail is None else deque(chosen, maxlen=tail):
-            if until and _unix(line.time) > until:
+            if until and unix_time(line.time) > until:
                 return
             yield line
         if is_running is None:
             return
         for line in _parse(_follow(file, is_running)):
-            if until and _unix(line.time) > until:
+            if until and unix_time(line.time) > until:
                 return
             if line.stream in streams:
                 yield line
@@ -89,10 +92,3 @@ def _parse(lines: Iterator[bytes]) -> Iterator[LogLine]:
     for line in lines:
         entry = _decoder.decode(line)
         yield LogLine(entry.stream, entry.time, entry.log.encode())
-
-
-def _unix(text: str) -> float:
-    # fromisoformat takes microseconds at most before Python 3.11's successors: cut to six digits.
-    seconds, _, fraction = text.rstrip("Z").partition(".")
-    moment = datetime.datetime.fromisoformat(seconds).replace(tzinfo=datetime.UTC)
-    return moment.timestamp() + float(f"0.{fraction or 0}")

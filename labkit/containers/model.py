@@ -41,6 +41,13 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     stop_timeout: int | None = None
 
 
+class RestartPolicy(msgspec.Struct, rename=docker_name):
+    """What becomes of the container when it has ended of itself (labkit.containers.restarts)."""
+
+    name: str = "no"
+    maximum_retry_count: int = 0
+
+
 class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
@@ -54,10 +61,16 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     pids_limit: int | None = None
     readonly_rootfs: bool = False
     init: bool | None = None
+    restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
+    console_size: tuple[int, int] | None = None
+    """Height and width of the first process's terminal, in characters."""
 
 
 class State(msgspec.Struct, rename=docker_name):
-    """Where the container is in its life.  `status` is created, running, exited or dead."""
+    """Where the container is in its life.  `status` is a word of Docker's.
+
+    created, running, paused, restarting, exited, dead.
+    """
 
     status: str = "created"
     pid: int = 0
@@ -80,5 +93,9 @@ class Container(msgspec.Struct, rename=docker_name):
     state: State
     command: list[str]
     """The argument vector that is executed: entrypoint and command of image and request, merged."""
+    restart_count: int = 0
+    """How often its policy has restarted it in a row."""
+    stopped_by_user: bool = False
+    """Whether the last end was asked for, by stop or kill."""
     without: list[str] = msgspec.field(default_factory=list)
     """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

@@ -10,13 +10,12 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from labkit.kernel import messages
-from labkit.runtime.exit_status import ExitStatus
 
-OnEnd = Callable[[ExitStatus | None], None]
-"""Called with the exit status, or None when the shim has gone without telling one."""
+OnEnd = Callable[[list[Any] | None], None]
+"""Called with what the shim told of the end, or None when it has gone without telling."""
 
 
 class Monitor:
@@ -31,7 +30,7 @@ class Monitor:
         self._thread.start()
 
     def watch(self, connection: socket.socket, on_end: OnEnd) -> None:
-        """Listen to a shim; its connection is closed after `on_end` was called."""
+        """Listen to a shim; the connection is closed after `on_end` was called."""
         self._watched[connection.fileno()] = (connection, on_end)
         self._epoll.register(connection, select.EPOLLIN)
 
@@ -53,14 +52,14 @@ class Monitor:
 
     def _hear(self, fd: int) -> None:
         connection, on_end = self._watched[fd]
-        status = None
+        told: list[Any] | None = None
         with contextlib.suppress(OSError):
             if (message := messages.receive(connection)) is not None:
-                kind, *values = cast("list[object]", message[0])
+                kind, *values = cast("list[Any]", message[0])
                 if kind != "exited":
                     return
-                status = ExitStatus(*values)  # type: ignore[arg-type]
+                told = values
         self._epoll.unregister(fd)
         del self._watched[fd]
-        on_end(status)
+        on_end(told)
         connection.close()

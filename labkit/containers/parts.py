@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from labkit import cgroups
 from labkit.containers.entry import Entry
+from labkit.containers.events import Events
 from labkit.containers.monitor import Monitor
 from labkit.containers.records import Records
 from labkit.containers.registry import Registry
@@ -33,3 +34,11 @@ class Parts:
         self.registry = Registry()
         self.spawner = Spawner()
         self.monitor = Monitor()
+        self.events = Events()
+
+    def publish(self, action: str, entry: Entry, **attributes: str) -> None:
+        """Tell whoever listens what happens to a container."""
+        container = entry.container
+        known = {"image": container.config.image, "name": container.name}
+        everything = {**(container.config.labels or {}), **known, **attributes}
+        self.events.publish("container", action, container.id, everything)

@@ -36,12 +36,17 @@ class Registry:
             self._by_id[entry.container.id] = entry
             self._id_of_name[entry.container.name] = entry.container.id
 
+    def release_name(self, name: str, container_id: str) -> None:
+        """Let a name be used again that this container no longer has."""
+        with self._lock:
+            if self._id_of_name.get(name) == container_id:
+                del self._id_of_name[name]
+
     def release(self, name: str, container_id: str) -> None:
         """Forget a container, and let its name be used again."""
         with self._lock:
             self._by_id.pop(container_id, None)
-            if self._id_of_name.get(name) == container_id:
-                del self._id_of_name[name]
+        self.release_name(name, container_id)
 
     def all(self) -> list[Entry]:
         """Every container, the newest first."""

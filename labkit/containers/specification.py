@@ -79,16 +79,34 @@ def online_cpus() -> str:
     return _read("/sys/devices/system/cpu/online").strip()
 
 
-def merge_environment(container: Container, image: Image) -> list[str]:
-    """`NAME=value` words: the engine's, the image's, the request's; the last of a name counts."""
-    merged = {"PATH": DEFAULT_PATH, "HOSTNAME": container.config.hostname}
-    for word in [*(image.config.env or []), *(container.config.env or [])]:
-        name, equals, value = word.partition("=")
+def merge_config(config: ContainerConfig, image: Image) -> None:
+    """Complete what was asked by what the image says, as `inspect` shows it."""
+    of_image = image.config
+    config.env = _merge_environment(of_image.env or [], config.env or [])
+    config.labels = {**(of_image.labels or {}), **(config.labels or {})}
+    config.user = config.user or of_image.user
+    config.working_dir = config.working_dir or of_image.working_dir
+    config.stop_signal = config.stop_signal or of_image.stop_signal
+
+
+def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """`NAME=value` words, the last of a name counts; a bare `NAME` takes it away."""
+    merged = {"PATH": f"PATH={DEFAULT_PATH}"}
+    for word in [*of_image, *asked]:
+        name, equals, _ = word.partition("=")
         if equals:
-            merged[name] = value
+            merged[name] = word
         else:
             merged.pop(name, None)
-    return [f"{name}={value}" for name, value in merged.items()]
+    return list(merged.values())
+
+
+def environment(container: Container) -> list[str]:
+    """The environment of the container's processes, as far as it is known before they start."""
+    config = container.config
+    of_engine = [f"HOSTNAME={config.hostname}", *(["TERM=xterm"] if config.tty else [])]
+    names = {word.partition("=")[0] for word in config.env or []}
+    return [*(w for w in of_engine if w.partition("=")[0] not in names), *(config.env or [])]
 
 
 def etc_files(container: Container) -> dict[str, str]:
@@ -132,8 +150,10 @@ def build_spec(
         upper=f"{folder}/upper",
         work=f"{folder}/work",
         root_mount=f"{folder}/merged",
-        user=config.user or image.config.user,
-        working_directory=config.working_dir or image.config.working_dir or "/",
+        user=config.user,
+        working_directory=config.working_dir or "/",
+        tty=config.tty,
+        console_size=host.console_size or (0, 0),
         host_network=host.network_mode == "host",
         read_only_root=host.readonly_rootfs,
         seccomp_program=seccomp_profile.compile_filter(DEFAULT_CAPABILITIES),

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from labkit.cgroups import Placement
 from labkit.containers import specification
@@ -14,11 +16,13 @@ from labkit.errors import StartError
 from labkit.images import Image
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
+from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
 from labkit.runtime.launch import LaunchError, StepFailure
 from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
-from labkit.runtime.shim import Request
+from labkit.runtime.shim import Request, Started
+from labkit.runtime.step import Step
 
 COMMAND_CANNOT_BE_INVOKED = 126
 COMMAND_NOT_FOUND = 127
@@ -58,13 +62,37 @@ def start(parts: Parts, entry: Entry) -> None:
     container.state = State(status="running", started_at=timestamp(time.time_ns()))
     parts.records.save(container)
     try:
-        started = launch.finish()
+        started = Started(*launch.finish())
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         parts.records.write_steps(container.id, rows)
-        raise _start_error(plan, error.failure) from None
+        steps = [step for _, step in plan.steps()]
+        raise start_error(steps, error.failure) from None
     entry.started(launch.connection, started)
-    parts.monitor.watch(launch.connection, lambda status: parts.on_end(entry, status))
+    watch(parts, entry)
+
+
+def start_or_record(parts: Parts, entry: Entry) -> None:
+    """Start the container; a failure is recorded as its state and raised (StartError)."""
+    try:
+        start(parts, entry)
+    except StartError as error:
+        entry.drop_pending_clients()
+        entry.container.state = State(exit_code=error.exit_code, error=str(error))
+        parts.records.save(entry.container)
+        entry.changed.notify_all()
+        raise
+    parts.publish("start", entry)
+
+
+def watch(parts: Parts, entry: Entry) -> None:
+    """Have the engine told when this running container ends."""
+    assert entry.shim is not None  # noqa: S101 it has just been started or adopted
+
+    def ended(told: list[Any] | None) -> None:
+        parts.on_end(entry, ExitStatus(*told) if told else None)
+
+    parts.monitor.watch(entry.shim, ended)
 
 
 def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
@@ -76,7 +104,7 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),
-        environment=specification.merge_environment(container, image),
+        environment=specification.environment(container),
         log_path=parts.records.log_path(container.id),
         exit_path=parts.records.exit_path(container.id),
         run_folder=parts.paths.container_run(container.id),
@@ -84,21 +112,22 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
         oom_counter=placement.oom_counter,
         open_stdin=container.config.open_stdin,
         stdin_once=container.config.stdin_once,
+        tty=container.config.tty,
         attached=[options for _, options in entry.pending_clients],
     )
 
 
-def _start_error(plan: Plan, failure: StepFailure) -> StartError:
-    _, step = plan.steps()[failure.step_index]
+def start_error(steps: Sequence[Step], failure: StepFailure) -> StartError:
+    """What a user is told of a step that failed, and the exit code Docker has for it."""
+    step = steps[failure.step_index]
     exit_code = 125
     if step.name == "exec":
         not_found = failure.errno in (errno.ENOENT, errno.ENOTDIR)
         exit_code = COMMAND_NOT_FOUND if not_found else COMMAND_CANNOT_BE_INVOKED
     cause = explain.usual_cause(step.name, failure.errno)
     message = f"cannot start the container: step {step.name} failed: {failure.text}"
-    return StartError(
-        f"{message} ({cause})" if cause else message, exit_code=exit_code, step=step.name
-    )
+    full = f"{message} ({cause})" if cause else message
+    return StartError(full, exit_code=exit_code, step=step.name)
 
 
 def remove_run_folder(parts: Parts, container_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from ctypes import create_string_buffer
-from struct import pack
+from struct import pack, unpack
 
 from labkit.kernel import libc, processes
 
@@ -38,6 +38,15 @@ def drop_from_bounding_set(keep_mask: int, last: int) -> None:
     for number in range(last + 1):
         if not keep_mask >> number & 1:
             processes.prctl(PR_CAPBSET_DROP, number)
+
+
+def permitted() -> int:
+    """The mask of the capabilities this process has now (capget(2))."""
+    header = create_string_buffer(pack("<Ii", _VERSION_3, 0))
+    data = create_string_buffer(24)
+    libc.call("capget", header, data)
+    _, low, _, _, high, _ = unpack("<6I", data.raw[:24])
+    return int(high << 32 | low)
 
 
 def set_capabilities(permitted_mask: int) -> None:

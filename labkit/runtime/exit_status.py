@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+KILLED = 137
+"""The exit code of a process that SIGKILL ended: 128 plus 9."""
+
 
 class ExitStatus(NamedTuple):
     """The first process's end, on disk as one line of JSON in `exit.json`."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import labkit
 from labkit.errors import StartError
 from labkit.kernel import messages
-from labkit.runtime.shim import Request, Started
+from labkit.runtime.shim import SOCKET_NAME, Request, Started
 
 START_TIMEOUT_S = 60.0
 
@@ -91,10 +91,11 @@ class Launch:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
 
-    def finish(self) -> Started:
-        """Wait until the container runs; then `connection` is the way to its shim.
+    def finish(self) -> list[Any]:
+        """Wait until the process runs and return what the shim tells of it.
 
-        Raises LaunchError with the step that failed, StartError when the shim gave no answer.
+        Then `connection` is the way to the shim.  Raises LaunchError with the step that failed,
+        StartError when the shim gave no answer; the connection is closed then.
         """
         try:
             self.connection.settimeout(START_TIMEOUT_S)
@@ -106,11 +107,23 @@ class Launch:
         if answer is None:
             self.connection.close()
             raise StartError("the container's shim ended before the container was started")
-        kind, *values = cast("tuple[Any, ...]", answer[0])
+        kind, *values = cast("list[Any]", answer[0])
         if kind == "failed":
             self.connection.close()
             raise LaunchError(StepFailure(*values))
-        return Started(*values)
+        return values
+
+
+def connect(run_folder: str) -> tuple[socket.socket, Started] | None:
+    """Connect to the shim of a running container; None if there is none, or it is just ending."""
+    try:
+        connection = messages.connect(f"{run_folder}/{SOCKET_NAME}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    try:
+        return connection, Started(*Launch(connection).finish())
+    except (StartError, LaunchError):
+        return None
 
 
 def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -119,6 +119,7 @@ def _clone(spec: ContainerSpec) -> Step:
 
 def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)
     yield from _namespaces(spec)
     yield Step(
@@ -127,16 +128,12 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         op.JoinSessionKeyring(spec.container_id),
     )
     yield from plan_root.steps(spec)
-    yield from _identity(spec)
-    yield Step(
-        "die_with_shim",
-        "if the shim is killed nobody reads the output: the container ends with it",
-        op.DieWithShim(),
-    )
-    yield Step(
-        "descriptors",
-        "no open file of the engine may be open in the container",
-        op.CloseDescriptorsOnExec(),
+    yield from give_up_power(
+        user=spec.user,
+        working_directory=spec.working_directory,
+        seccomp_program=spec.seccomp_program,
+        keep=capabilities.mask(spec.capabilities),
+        last_capability=spec.last_capability,
     )
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
 
@@ -188,30 +185,45 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         )
 
 
-def _identity(spec: ContainerSpec) -> Iterator[Step]:
-    keep = capabilities.mask(spec.capabilities)
+def give_up_power(
+    *, user: str, working_directory: str, seccomp_program: bytes, keep: int, last_capability: int
+) -> Iterator[Step]:
+    """The steps by which a process that could do everything becomes the container's user.
+
+    `keep` is the mask of the capabilities that root keeps in the container.
+    """
     yield Step(
         "user",
         "names and numbers come from the container's own /etc/passwd and /etc/group",
-        op.LookUpUser(spec.user),
+        op.LookUpUser(user),
     )
     yield Step(
-        "working_directory", "where the program starts", op.EnterDirectory(spec.working_directory)
+        "working_directory", "where the program starts", op.EnterDirectory(working_directory)
     )
-    if spec.seccomp_program:
+    if seccomp_program:
         yield Step(
             "seccomp",
             "calls that no ordinary program needs are refused by a filter",
-            op.LoadSeccomp(spec.seccomp_program),
+            op.LoadSeccomp(seccomp_program),
         )
     yield Step(
         "capabilities.bounding",
         "root is cut into pieces: these can never be gained again, not even by a setuid program",
-        op.LimitCapabilities(keep, spec.last_capability),
+        op.LimitCapabilities(keep, last_capability),
     )
     yield Step("user", "become the container's user", op.SwitchUser())
     yield Step(
         "capabilities.effective",
         "what is left of root's power inside the container",
         op.SetCapabilities(keep),
+    )
+    yield Step(
+        "die_with_shim",
+        "if the shim is killed nobody reads the output: the process ends with it",
+        op.DieWithShim(),
+    )
+    yield Step(
+        "descriptors",
+        "no open file of the engine may be open in the container",
+        op.CloseDescriptorsOnExec(),
     )

@@ -50,6 +50,10 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     yield from _root(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
+    if spec.tty:
+        why = "a terminal of the container's own, whose name is true inside"
+        yield Step("terminal", why, op.OpenTerminal(*spec.console_size))
+        yield Step("terminal", "old programs look for it here", op.BindConsole())
     for bind in spec.binds:
         flags = MS_RDONLY if bind.read_only else 0
         yield Step(bind.name, bind.why, op.Bind(bind.source, bind.target, flags))

@@ -6,8 +6,8 @@ writes the exit status to the container's folder.  The daemon may come and go; a
 the shim's socket and hears the rest.
 
 The messages (`labkit.kernel.messages`) are tuples that begin with a word.  To the shim: `attach`
-with the options and the client's connection.  From the shim: `failed` (the start did not succeed),
-`started`, and `exited`.
+(with the client's connection), `resize`, `exec`.  From the shim: `failed` (the start did not
+succeed), `started`, and `exited`; of the container, or on the connection of an exec, of that.
 """
 
 import os
@@ -15,14 +15,17 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
-from labkit.kernel import files, messages, processes
-from labkit.runtime import executor, operations
+from labkit.kernel import files, messages, namespaces, processes
+from labkit.runtime import operations
+from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
+from labkit.runtime.exec_process import ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.log import timestamp
-from labkit.runtime.streams import Pipes, Streams, make_pipes
+from labkit.runtime.streams import Attachment, Streams, make_pipes
 
 SOCKET_NAME = "shim.sock"
 
@@ -45,8 +48,9 @@ class Request(NamedTuple):
     """A file of `key value` lines and the key that counts processes killed for lack of memory."""
     open_stdin: bool
     stdin_once: bool
-    attached: list[tuple[bool, bool, bool]]
-    """Clients already attached (stdin, stdout, stderr); their sockets came with the request."""
+    tty: bool
+    attached: list[Attachment]
+    """The clients already attached; their sockets came with the request."""
 
 
 class Started(NamedTuple):
@@ -56,13 +60,6 @@ class Started(NamedTuple):
     start_time: int
     started_at: str
     durations_ns: list[int]
-
-
-class StepFailedError(Exception):
-    """An operation of the plan failed: its index among all operations, and what is known of it."""
-
-    def __init__(self, index: int, number: int, text: str, durations_ns: list[int]) -> None:
-        super().__init__(index, number, text, durations_ns)
 
 
 def main(request_fields: Any, fds: list[int]) -> None:
@@ -85,64 +82,55 @@ class Shim:
         self.attached_fds = attached_fds
         self.listener: socket.socket | None = None
         self.selector = selectors.EpollSelector()
+        self.pipes = make_pipes(request.open_stdin, request.tty)
+        self.streams = Streams(self.selector, self.pipes, request.log_path, request.stdin_once)
+        self.execs: dict[socket.socket, ExecProcess] = {}
+        """The processes started by exec, by the connection that each was asked for on."""
 
     def run(self) -> None:
         """Start the container, serve until it has ended, and leave its exit status."""
         try:
-            self.started, pidfd = self._start()
+            self.started = self._start()
         except StepFailedError as failure:
             self._remove_cgroups()
             self._tell("failed", *failure.args)
             self._stop_listening()
             return
         self._tell("started", *self.started)
-        self._serve(pidfd)
-        status = self._wait(pidfd)
+        self._serve()
+        code = exit_code_of(self.pidfd)
+        for process in list(self.execs.values()):
+            process.finish()
         self.streams.drain()
-        self.streams.close_log()
         killed_for_memory = self._count_oom_kills() > 0
         self._remove_cgroups()
-        self._leave(status, killed_for_memory)
+        self._leave(code, killed_for_memory)
 
-    def _start(self) -> tuple[Started, int]:
-        durations = self._run_host_operations()
-        clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
-        child = operations.decode(self.request.child)
-        pairs = (word.split("=", 1) for word in self.request.environment)
-        pipes = make_pipes(self.request.open_stdin)
-        context = operations.Context(pipes.child, dict(pairs))
-        report_read, report_write = os.pipe()
-        begin = time.perf_counter_ns()
-        try:
-            pid, pidfd = clone.clone()
-        except OSError as error:
-            raise StepFailedError(len(durations), error.errno or 0, str(error), durations) from None
-        if pid == 0:
-            executor.run(child, context, report_write)
-        durations.append(time.perf_counter_ns() - begin)
-        os.close(report_write)
-        # While the child goes through its operations there is time for this.
-        self._prepare_to_serve(pipes)
-        report = executor.read_report(report_read)
-        os.close(report_read)
-        if report.failed:
-            os.waitpid(pid, 0)
-            self.streams.close()
-            index = len(durations) + report.failed_index
-            every = durations + report.durations_ns
-            raise StepFailedError(index, report.errno, report.text, every)
-        # What is left of the time is the last operation's, the exec.
-        total = time.perf_counter_ns() - begin
-        exec_ns = max(total - durations[-1] - sum(report.durations_ns), 0)
-        every = [*durations, *report.durations_ns, exec_ns]
-        started_at = timestamp(time.time_ns())
-        return Started(pid, processes.start_time(pid), started_at, every), pidfd
-
-    def _prepare_to_serve(self, pipes: Pipes) -> None:
+    def _start(self) -> Started:
         request = self.request
-        self.streams = Streams(self.selector, pipes, request.log_path, request.stdin_once)
+        before = self._run_host_operations()
+        clone = cast("operations.Clone", operations.decode([request.clone])[0])
+        child = operations.decode(request.child)
+        pairs = (word.split("=", 1) for word in request.environment)
+        context = operations.Context(self.pipes.child, dict(pairs), self.pipes.terminal)
+        try:
+            born = give_birth(clone.clone, child, context, self._prepare_to_serve)
+        except StepFailedError as failure:
+            index, number, text, durations = failure.args
+            self.streams.close()
+            raise StepFailedError(
+                len(before) + index, number, text, [*before, *durations]
+            ) from None
+        self.pidfd = born.pidfd
+        started_at = timestamp(time.time_ns())
+        durations = [*before, *born.durations_ns]
+        return Started(born.pid, processes.start_time(born.pid), started_at, durations)
+
+    def _prepare_to_serve(self) -> None:
+        request = self.request
         for fd, options in zip(self.attached_fds, request.attached, strict=True):
-            self.streams.attach(fd, *options)
+            self.streams.attach(fd, options)
+        self.streams.begin()
         # The socket at which a later daemon finds this container again.
         os.makedirs(request.run_folder, 0o700, exist_ok=True)
         self.listener = messages.listen(f"{request.run_folder}/{SOCKET_NAME}")
@@ -168,9 +156,9 @@ class Shim:
             os.unlink(f"{self.request.run_folder}/{SOCKET_NAME}")
             os.rmdir(self.request.run_folder)
 
-    def _serve(self, pidfd: int) -> None:
+    def _serve(self) -> None:
         """Move data and take messages until the container's first process has ended."""
-        self.selector.register(pidfd, selectors.EVENT_READ, None)
+        self.selector.register(self.pidfd, selectors.EVENT_READ, None)
         if self.listener is not None:
             self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         for connection in self.daemons:
@@ -180,12 +168,12 @@ class Shim:
             for key, events in self.selector.select():
                 if key.data is None:
                     ended = True
-                else:
+                elif key.fileobj in self.selector.get_map():
                     key.data(key.fileobj, events)
-        self.selector.unregister(pidfd)
+        self.selector.unregister(self.pidfd)
 
     def _accept(self, listener: socket.socket, events: int) -> None:
-        """A new daemon: tell it what the one that asked for this container was told."""
+        """A new daemon, or one that wants to exec: tell it what the first one was told."""
         connection, _ = listener.accept()
         self.daemons.append(connection)
         self.selector.register(connection, selectors.EVENT_READ, self._take_message)
@@ -198,14 +186,40 @@ class Shim:
         except ConnectionError:
             message = None
         if message is None:
-            self.selector.unregister(connection)
-            self.daemons.remove(connection)
-            connection.close()
+            self._forget_connection(connection)
             return
         value, fds = message
         kind, *options = cast("list[Any]", value)
-        if kind == "attach":
-            self.streams.attach(fds[0], *options)
+        handlers: dict[str, Callable[..., None]] = {
+            "attach": self._attach,
+            "resize": self._resize,
+            "exec": self._exec,
+        }
+        handlers[kind](connection, fds, *options)
+
+    def _forget_connection(self, connection: socket.socket) -> None:
+        self.selector.unregister(connection)
+        if connection in self.daemons:
+            self.daemons.remove(connection)
+        connection.close()
+
+    def _attach(self, connection: socket.socket, fds: list[int], options: Attachment) -> None:
+        self.streams.attach(fds[0], options)
+
+    def _resize(self, connection: socket.socket, fds: list[int], height: int, width: int) -> None:
+        process = self.execs.get(connection)
+        (process.streams if process else self.streams).resize(height, width)
+
+    def _exec(self, connection: socket.socket, fds: list[int], request: list[Any]) -> None:
+        """Start a further process: this connection will hear of it, not of the container."""
+        # From here on every child of the shim is born in the container's PID namespace, and the
+        # shim has no other children.
+        namespaces.setns(self.pidfd, namespaces.CLONE_NEWPID)
+        if connection in self.daemons:
+            self.daemons.remove(connection)
+        process = ExecProcess(connection, self.selector, lambda: self.execs.pop(connection, None))
+        self.execs[connection] = process
+        process.start(ExecRequest(*request), self.pidfd, fds)
 
     def _tell(self, kind: str, *values: object) -> None:
         for connection in list(self.daemons):
@@ -214,14 +228,6 @@ class Shim:
             except OSError:
                 # A daemon that died; its successor will find the exit status in the file.
                 self.daemons.remove(connection)
-
-    def _wait(self, pidfd: int) -> int:
-        """The exit status as a shell gives it: the code, or 128 plus the signal."""
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        os.close(pidfd)
-        if result is None:
-            return 0
-        return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
 
     def _count_oom_kills(self) -> int:
         path, key = self.request.oom_counter

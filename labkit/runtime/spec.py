@@ -96,6 +96,9 @@ class ContainerSpec:
     working_directory: str = "/"
     host_network: bool = False
     read_only_root: bool = False
+    tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
+    """Height and width of the terminal in characters; (0, 0) leaves the kernel's default."""
     shm_bytes: int = 64 * 1024 * 1024
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""

@@ -1,20 +1,25 @@
-"""The container's three streams: from its pipes to the log and to everyone attached.
+"""The streams of one process: from its pipes or its terminal to the log and everyone attached.
 
 An attached client is a socket on which the daemon has already answered the HTTP request; from then
-on it belongs to the shim, so attached terminals survive the daemon.  What the container prints is
+on it belongs to the shim, so attached terminals survive the daemon.  What the process prints is
 sent in Docker's frames: one byte for the stream, three of zero, four for the length (big-endian),
-then the data (Engine API, "Attach to a container").  What the client sends goes to stdin.
+then the data (Engine API, "Attach to a container"); from a terminal it is sent as it is.  What the
+client sends goes to stdin.
 
-No client can hold up the container: one that does not read is given up when too much waits for it.
+No client can hold up the process: one that does not read is given up when too much waits for it.
 """
 
+import errno
 import os
+import select
 import selectors
 import socket
 import time
 from struct import pack
 from typing import NamedTuple
 
+from labkit.kernel import messages, terminals
+from labkit.runtime.detach import DetachKeys
 from labkit.runtime.log import LogWriter
 
 READ_SIZE = 65536
@@ -23,16 +28,22 @@ DRAIN_S = 2.0
 FRAME_HEADER = ">BxxxL"
 STREAM_NUMBERS = {"stdout": 1, "stderr": 2}
 
+Attachment = tuple[bool, bool, bool, bytes]
+"""What a client wants: stdin, stdout, stderr; and the keys by which it detaches."""
+
 
 class Client:
     """One attached client, what it wants, and what waits to be sent to it."""
 
-    __slots__ = ("connection", "reading", "stdin", "streams", "waiting", "watched")
+    __slots__ = ("connection", "detach_keys", "reading", "stdin", "streams", "waiting", "watched")
 
-    def __init__(self, connection: socket.socket, stdin: bool, streams: set[str]) -> None:
+    def __init__(
+        self, connection: socket.socket, stdin: bool, streams: set[str], keys: bytes
+    ) -> None:
         self.connection = connection
         self.stdin = stdin
         self.streams = streams
+        self.detach_keys = DetachKeys(keys)
         self.waiting = bytearray()
         self.reading = True
         """Whether the client may still send; false after its half-close and while stdin is full."""
@@ -41,17 +52,30 @@ class Client:
 
 
 class Pipes(NamedTuple):
-    """The pipes of a container: the ends its process gets, and the ends the shim keeps."""
+    """The pipes of a process: the ends it gets, and the ends the shim keeps."""
 
     child: tuple[int, int, int]
-    stdin: int | None
-    """Where the shim writes the container's stdin; None when that is /dev/null."""
-    outputs: dict[int, str]
+    terminal: int = -1
+    """The process's end of the socket on which it hands out its terminal; -1 without one."""
+    stdin: int | None = None
+    """Where the shim writes the process's stdin; None when that is /dev/null or a terminal."""
+    outputs: tuple[tuple[int, str], ...] = ()
     """Where the shim reads what is printed, with the name of the stream."""
+    terminal_receiver: socket.socket | None = None
+    """The shim's end of the socket on which the process hands out its terminal."""
 
 
-def make_pipes(open_stdin: bool) -> Pipes:
-    """Make the pipes; it is all a container's process needs in order to be started."""
+def make_pipes(open_stdin: bool, tty: bool = False) -> Pipes:
+    """Make the pipes: all a process needs in order to be started.
+
+    With a terminal there are none.  The process opens the terminal inside its container, where its
+    name will be true, and hands the other end out through a socket.
+    """
+    null = os.O_RDWR | os.O_CLOEXEC
+    if tty:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        child = (os.open("/dev/null", null), os.open("/dev/null", null), os.open("/dev/null", null))
+        return Pipes(child, theirs.detach(), terminal_receiver=ours)
     stdin: int | None = None
     if open_stdin:
         child_stdin, stdin = os.pipe()
@@ -60,18 +84,24 @@ def make_pipes(open_stdin: bool) -> Pipes:
         child_stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     out_read, child_out = os.pipe()
     err_read, child_err = os.pipe()
-    outputs = {out_read: "stdout", err_read: "stderr"}
-    return Pipes((child_stdin, child_out, child_err), stdin, outputs)
+    outputs = ((out_read, "stdout"), (err_read, "stderr"))
+    return Pipes((child_stdin, child_out, child_err), stdin=stdin, outputs=outputs)
 
 
 class Streams:
-    """The shim's side of one container's pipes, its log, and the clients attached to it."""
+    """The shim's side of one process's pipes or terminal, its log, and its clients."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, pipes: Pipes, log_path: str, stdin_once: bool
+        self,
+        selector: selectors.BaseSelector,
+        pipes: Pipes,
+        log_path: str | None,
+        stdin_once: bool,
     ) -> None:
         self._selector = selector
-        self._log = LogWriter(log_path)
+        self._pipes = pipes
+        self._log_path = log_path
+        self._log: LogWriter | None = None
         self._clients: dict[socket.socket, Client] = {}
         self._stdin_once = stdin_once
         self._stdin = pipes.stdin
@@ -79,33 +109,68 @@ class Streams:
         self._stdin_ends = False
         """Whether stdin is to be closed once everything is written to it."""
         self._outputs = dict(pipes.outputs)
-        for fd in pipes.child:
-            os.close(fd)
-        for fd in self._outputs:
-            selector.register(fd, selectors.EVENT_READ, self._read_output)
+        self._terminal: int | None = None
+        """The master side of the process's terminal."""
 
-    def attach(self, fd: int, stdin: bool, stdout: bool, stderr: bool) -> None:
+    def begin(self) -> None:
+        """The process has its ends of the pipes: close ours, take its terminal, and listen."""
+        for fd in self._pipes.child:
+            os.close(fd)
+        if self._log_path:
+            self._log = LogWriter(self._log_path)
+        if self._pipes.terminal_receiver is not None:
+            os.close(self._pipes.terminal)
+            self._take_terminal(self._pipes.terminal_receiver)
+        for fd in self._outputs:
+            self._selector.register(fd, selectors.EVENT_READ, self._read_output)
+
+    def _take_terminal(self, receiver: socket.socket) -> None:
+        with receiver:
+            message = messages.receive(receiver)
+        if message is None:
+            return
+        self._terminal = message[1][0]
+        self._outputs = {self._terminal: "stdout"}
+        # Written and read separately, so that each can be watched and closed for itself.
+        self._stdin = os.dup(self._terminal)
+        os.set_blocking(self._stdin, False)
+
+    def resize(self, height: int, width: int) -> None:
+        """Give the terminal another size, in characters; nothing without a terminal."""
+        if self._terminal is not None:
+            terminals.set_size(self._terminal, height, width)
+
+    def attach(self, fd: int, options: Attachment) -> None:
         """Serve another client: `fd` is its connected socket, which is ours from now on."""
+        stdin, stdout, stderr, keys = options
         connection = socket.socket(fileno=fd)
         connection.setblocking(False)
         wanted = {name for name, wants in (("stdout", stdout), ("stderr", stderr)) if wants}
-        client = Client(connection, stdin and self._stdin is not None, wanted)
+        client = Client(connection, stdin, wanted, keys)
         self._clients[connection] = client
         self._watch(client)
 
     def _read_output(self, fd: int, events: int) -> None:
-        data = os.read(fd, READ_SIZE)
+        try:
+            data = os.read(fd, READ_SIZE)
+        except OSError as error:
+            # A terminal that no process has open any more is read as an I/O error.
+            if error.errno != errno.EIO:
+                raise
+            data = b""
         name = self._outputs[fd]
         if not data:
             self._selector.unregister(fd)
             os.close(fd)
             del self._outputs[fd]
+            self._terminal = None
             return
-        self._log.write(name, data)
-        frame = pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data)) + data
+        if self._log:
+            self._log.write(name, data)
+        header = b"" if self._terminal else pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data))
         for client in list(self._clients.values()):
             if name in client.streams:
-                self._send(client, frame)
+                self._send(client, header + data)
 
     def _send(self, client: Client, data: bytes = b"") -> None:
         """Send what waits and then `data`, keeping what the client's socket does not take."""
@@ -156,18 +221,23 @@ class Streams:
         if not data:
             # The client has no more input, but may still read: its output goes on.
             client.reading = False
-            if client.stdin and self._stdin_once:
+            if client.stdin and self._stdin_once and self._terminal is None:
                 self._stdin_ends = True
                 self._write_stdin()
         elif client.stdin:
-            self._stdin_waiting += data
+            passed, detached = client.detach_keys.take(data)
+            self._stdin_waiting += passed
             self._write_stdin()
+            if detached:
+                self._give_up(client)
+                return
             client.reading = not self._stdin_waiting
         self._watch(client)
 
     def _write_stdin(self) -> None:
-        """Write what waits for the container's stdin, as much as its pipe takes."""
+        """Write what waits for the process's stdin, as much as it takes."""
         if self._stdin is None:
+            self._stdin_waiting.clear()
             return
         try:
             while self._stdin_waiting:
@@ -176,8 +246,10 @@ class Streams:
             if self._stdin not in self._selector.get_map():
                 self._selector.register(self._stdin, selectors.EVENT_WRITE, self._stdin_has_room)
             return
-        except BrokenPipeError:
+        except OSError as error:
             # Nobody in the container reads stdin any more.
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
             self._stdin_waiting.clear()
             self._stdin_ends = True
         if self._stdin_ends:
@@ -207,25 +279,42 @@ class Streams:
         client.connection.close()
 
     def drain(self) -> None:
-        """After the container's end: read what is left in its pipes and hand it on.
+        """After the process's end: read what is left in its pipes and hand it on.
 
-        A process that left the container's PID namespace could hold a pipe open for ever, and a
-        client may never read, so this takes `DRAIN_S` at most.
+        A process it has left behind could hold a pipe open for ever, and a client may never read,
+        so this takes `DRAIN_S` at most.
         """
         deadline = time.monotonic() + DRAIN_S
-        while self._outputs or any(client.waiting for client in self._clients.values()):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            for key, events in self._selector.select(left):
-                key.data(key.fileobj, events)
-
-    def close_log(self) -> None:
-        """Finish the log: its last line may have no newline."""
-        self._log.close()
+        while True:
+            late = {
+                client.connection.fileno(): client
+                for client in self._clients.values()
+                if client.waiting
+            }
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not (self._outputs or late):
+                return
+            poll = select.poll()
+            for fd in self._outputs:
+                poll.register(fd, select.POLLIN)
+            for fd in late:
+                poll.register(fd, select.POLLOUT)
+            for fd, _ in poll.poll(left_s * 1000):
+                if fd in self._outputs:
+                    self._read_output(fd, selectors.EVENT_READ)
+                elif fd in late:
+                    self._send(late[fd])
 
     def close(self) -> None:
-        """Let go of the clients: their streams end here."""
+        """Finish the log, whose last line may have no newline, and let go of the clients."""
+        if self._log:
+            self._log.close()
+            self._log = None
         for client in list(self._clients.values()):
             self._give_up(client)
+        for fd in self._outputs:
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+            os.close(fd)
+        self._outputs.clear()
         self._close_stdin()

@@ -2,17 +2,27 @@
 
 
 class Context:
-    """The state of one execution: the stdio that waits, and who the container's process will be.
+    """The state of one execution: what the shim gives, and who the process will be.
 
-    `stdio` are the three descriptors that become 0, 1 and 2.  `environment` may gain HOME when the
-    user is looked up.  `uid`, `gid`, `groups` are numbers found in the container's own files.
+    `stdio` are the three descriptors that become 0, 1 and 2; `terminal_socket` is where a terminal
+    is handed out, `first_pidfd` the container's first process for one that joins it; -1 for none.
+    `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
+    in the container's own files.
     """
 
-    __slots__ = ("environment", "gid", "groups", "stdio", "uid")
+    __slots__ = ("environment", "first_pidfd", "gid", "groups", "stdio", "terminal_socket", "uid")
 
-    def __init__(self, stdio: tuple[int, int, int], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        stdio: tuple[int, int, int],
+        environment: dict[str, str],
+        terminal_socket: int = -1,
+        first_pidfd: int = -1,
+    ) -> None:
         self.stdio = stdio
         self.environment = environment
+        self.terminal_socket = terminal_socket
+        self.first_pidfd = first_pidfd
         self.uid = 0
         self.gid = 0
         self.groups: list[int] = []

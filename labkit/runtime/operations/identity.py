@@ -125,8 +125,12 @@ class SetCapabilities(NamedTuple):
         return f"capset(permitted = effective = 0x{self.keep_mask:x}, inheritable = 0)"
 
     def execute(self, context: Context) -> None:
-        """Set the sets; a user other than root has none, as in Docker."""
-        capabilities.set_capabilities(self.keep_mask if context.uid == 0 else 0)
+        """Set the sets; a user other than root has none, as in Docker.
+
+        What labkitd itself has not got cannot be kept, so it is not asked for.
+        """
+        has = capabilities.permitted() if context.uid == 0 else 0
+        capabilities.set_capabilities(self.keep_mask & has)
 
 
 class LoadSeccomp(NamedTuple):

@@ -3,9 +3,10 @@
 import errno
 import os
 import signal
+import socket
 from typing import NamedTuple
 
-from labkit.kernel import loopback, namespaces, processes
+from labkit.kernel import loopback, messages, mounts, namespaces, processes, terminals
 from labkit.runtime.operations.context import Context
 
 
@@ -69,6 +70,75 @@ class ConnectStdio(NamedTuple):
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         for number, fd in enumerate(context.stdio):
             os.dup2(fd, number, inheritable=True)
+
+
+class OpenTerminal(NamedTuple):
+    """Open a terminal of the container's own, use it for stdio, and hand its other end out."""
+
+    height: int
+    width: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        size = f"{self.height}, {self.width}"
+        return f'open("/dev/ptmx"); ioctl(TIOCSCTTY); ioctl(TIOCSWINSZ, {{{size}}}); dup2(…)'
+
+    def execute(self, context: Context) -> None:
+        """The shim gets the master side, through which it reads and writes from now on."""
+        master, slave = terminals.open_pair("/dev/ptmx")
+        if self.height and self.width:
+            terminals.set_size(master, self.height, self.width)
+        with socket.socket(fileno=os.dup(context.terminal_socket)) as shim:
+            messages.send(shim, "terminal", [master])
+        os.close(master)
+        terminals.make_controlling(slave)
+        for number in (0, 1, 2):
+            os.dup2(slave, number, inheritable=True)
+        os.close(slave)
+
+
+class BindConsole(NamedTuple):
+    """Show the terminal as /dev/console as well, where old programs look for it."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return 'mount("/dev/pts/0", "/dev/console", "", MS_BIND, "")'
+
+    def execute(self, context: Context) -> None:
+        """It is the first terminal of the container's own devpts, so its number is 0."""
+        os.close(os.open("/dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        mounts.mount("/dev/pts/0", "/dev/console", "", mounts.MS_BIND)
+
+
+class JoinNamespaces(NamedTuple):
+    """Enter the namespaces of the container's first process, all at once."""
+
+    flags: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        names = [name for flag, name in namespaces.FLAG_NAMES.items() if self.flags & flag]
+        return f"setns(pidfd, {'|'.join(names)})"
+
+    def execute(self, context: Context) -> None:
+        """A pidfd names all namespaces of a process (Linux 5.8); the root becomes theirs too."""
+        namespaces.setns(context.first_pidfd, self.flags)
+
+
+class Shield(NamedTuple):
+    """Let nobody trace this process or read its memory until it is the container's own program.
+
+    It holds descriptors of the host, and processes of the container could reach for them
+    (CVE-2016-9962).  The exec lifts the shield.
+    """
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "prctl(PR_SET_DUMPABLE, 0)"
+
+    def execute(self, context: Context) -> None:
+        """Make this process undumpable."""
+        processes.prctl(processes.PR_SET_DUMPABLE, 0)
 
 
 class DieWithShim(NamedTuple):

@@ -21,6 +21,7 @@ def make(tmp_path):
         pipes = make_pipes(open_stdin)
         container_ends = [os.dup(fd) for fd in pipes.child]
         streams = Streams(selector, pipes, str(tmp_path / "log"), stdin_once)
+        streams.begin()
         made.append(streams)
         return streams, selector, container_ends
 
@@ -51,8 +52,8 @@ def entries(tmp_path):
 def test_output_goes_to_the_log_and_to_the_clients_that_want_it(make, tmp_path):
     streams, selector, ends = make()
     both, only_err = socket.socketpair(), socket.socketpair()
-    streams.attach(both[0].detach(), False, True, True)
-    streams.attach(only_err[0].detach(), False, False, True)
+    streams.attach(both[0].detach(), (False, True, True, b""))
+    streams.attach(only_err[0].detach(), (False, False, True, b""))
     _, out, err = ends
     os.write(out, b"one\ntwo")
     turn(selector)
@@ -61,7 +62,7 @@ def test_output_goes_to_the_log_and_to_the_clients_that_want_it(make, tmp_path):
     for fd in ends:
         os.close(fd)
     streams.drain()
-    streams.close_log()
+    streams.close()
     assert frames(both[1].recv(1000)) == [(1, b"one\ntwo"), (2, b"oops\n")]
     assert frames(only_err[1].recv(1000)) == [(2, b"oops\n")]
     assert [(e["stream"], e["log"]) for e in entries(tmp_path)] == [
@@ -75,7 +76,7 @@ def test_bytes_that_are_not_utf8_and_control_characters_are_valid_json(make, tmp
     streams, selector, ends = make()
     os.write(ends[1], b'\xff"\\\x00\x1b[0m\t\n')
     turn(selector)
-    streams.close_log()
+    streams.close()
     assert entries(tmp_path)[0]["log"] == '\ufffd"\\\x00\x1b[0m\t\n'
 
 
@@ -86,7 +87,7 @@ def test_a_long_line_is_cut_in_pieces(make, tmp_path):
         turn(selector)
     os.write(ends[1], b"\n")
     turn(selector)
-    streams.close_log()
+    streams.close()
     found = [e["log"] for e in entries(tmp_path)]
     assert "".join(found) == "x" * 60000 + "\n"
     assert max(map(len, found)) <= 16 * 1024 + 1
@@ -95,7 +96,7 @@ def test_a_long_line_is_cut_in_pieces(make, tmp_path):
 def test_stdin_reaches_the_container_and_ends_when_the_client_half_closes(make):
     streams, selector, ends = make(open_stdin=True, stdin_once=True)
     ours, theirs = socket.socketpair()
-    streams.attach(theirs.detach(), True, True, True)
+    streams.attach(theirs.detach(), (True, True, True, b""))
     ours.sendall(b"input")
     ours.shutdown(socket.SHUT_WR)
     turn(selector)
@@ -110,7 +111,7 @@ def test_stdin_reaches_the_container_and_ends_when_the_client_half_closes(make):
 def test_much_stdin_waits_for_the_container_and_none_is_lost(make):
     streams, selector, ends = make(open_stdin=True, stdin_once=True)
     ours, theirs = socket.socketpair()
-    streams.attach(theirs.detach(), True, False, False)
+    streams.attach(theirs.detach(), (True, False, False, b""))
     ours.setblocking(False)
     data = os.urandom(3_000_000)
     sent, received = 0, bytearray()
@@ -128,7 +129,7 @@ def test_much_stdin_waits_for_the_container_and_none_is_lost(make):
 def test_a_client_that_does_not_read_never_blocks_the_container(make):
     streams, selector, ends = make()
     ours, theirs = socket.socketpair()
-    streams.attach(theirs.detach(), False, True, True)
+    streams.attach(theirs.detach(), (False, True, True, b""))
     piece = b"y" * 60000
     for _ in range(MOST_WAITING // len(piece) + 50):
         os.write(ends[1], piece)
@@ -143,7 +144,7 @@ def test_a_client_that_does_not_read_never_blocks_the_container(make):
 def test_a_client_that_has_gone_is_forgotten(make):
     streams, selector, ends = make()
     ours, theirs = socket.socketpair()
-    streams.attach(theirs.detach(), True, True, True)
+    streams.attach(theirs.detach(), (True, True, True, b""))
     ours.close()
     turn(selector)
     for _ in range(3):

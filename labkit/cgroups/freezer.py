@@ -1,0 +1,70 @@
+"""Freezing a container: none of its processes gets any CPU time until it is thawed.
+
+v1 has a controller for it (`freezer.state`, kernel document cgroup-v1/freezer-subsystem), v2 a
+file in every group (`cgroup.freeze`; `frozen` in `cgroup.events` tells that it is done).  Both are
+asynchronous: a process is frozen when it next enters the kernel, so both are waited for.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from labkit.cgroups import groups, v1
+from labkit.cgroups.layout import Layout
+from labkit.errors import InvalidParameterError
+
+TIMEOUT_S = 10.0
+
+
+def freeze(layout: Layout, container_id: str) -> None:
+    """Freeze the container's processes, and return when all of them are.
+
+    InvalidParameterError without a freezer on this machine; TimeoutError when a process sits in the
+    kernel and does not freeze, and then all are thawed again.
+    """
+    try:
+        _set(layout, container_id, frozen=True)
+    except TimeoutError:
+        _set(layout, container_id, frozen=False)
+        raise
+
+
+def thaw(layout: Layout, container_id: str) -> None:
+    """Let the container's processes go on."""
+    _set(layout, container_id, frozen=False)
+
+
+def is_frozen(layout: Layout, container_id: str) -> bool:
+    """Whether the container is frozen."""
+    path, frozen, _ = _file(layout, container_id)
+    return groups.read(path) == frozen
+
+
+def _set(layout: Layout, container_id: str, *, frozen: bool) -> None:
+    path, freeze_word, thaw_word = _file(layout, container_id)
+    word = freeze_word if frozen else thaw_word
+    groups.write(path, word)
+    if os.path.basename(path) == "freezer.state":
+        _wait(lambda: groups.read(path) == word)
+    else:
+        events = f"{os.path.dirname(path)}/cgroup.events"
+        _wait(lambda: f"frozen {word}" in groups.read(events).splitlines())
+
+
+def _file(layout: Layout, container_id: str) -> tuple[str, str, str]:
+    """The file to write, and the words for frozen and thawed."""
+    for controller, hierarchy in layout.hierarchies.items():
+        if hierarchy.version == v1.VERSION and controller == "freezer":
+            return layout.path(container_id, controller, "freezer.state"), "FROZEN", "THAWED"
+    for controller, hierarchy in layout.hierarchies.items():
+        if hierarchy.version != v1.VERSION:
+            return layout.path(container_id, controller, "cgroup.freeze"), "1", "0"
+    raise InvalidParameterError("this machine has no freezer cgroup: a container cannot be paused")
+
+
+def _wait(is_done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the processes did not freeze within {TIMEOUT_S:.0f} s")
+        time.sleep(0.001)

@@ -1,0 +1,180 @@
+"""Ending a container, or halting it: kill, stop, pause; and what follows when it has ended."""
+
+import contextlib
+import signal
+import time
+
+from labkit.cgroups import freezer
+from labkit.containers import restarts, starting
+from labkit.containers.entry import Entry
+from labkit.containers.model import State
+from labkit.containers.parts import Parts
+from labkit.containers.signals import parse_signal
+from labkit.errors import ConflictError, NotFoundError, NotModifiedError
+from labkit.kernel import processes
+from labkit.runtime.exit_status import KILLED, ExitStatus
+from labkit.runtime.log import timestamp
+
+DEFAULT_STOP_TIMEOUT_S = 10.0
+KILL_TIMEOUT_S = 10.0
+
+
+def kill(parts: Parts, entry: Entry, number: int) -> None:
+    """Send a signal to the first process; ConflictError if there is none.
+
+    The signals that end a container are the user's word that it shall not be restarted, and a
+    paused container goes on so that they reach it.
+    """
+    container = entry.container
+    with entry.lock:
+        if not entry.is_running:
+            raise ConflictError(f"container {container.name} is not running")
+        if number in (signal.SIGKILL, stop_signal(entry)):
+            container.stopped_by_user = True
+        if not processes.send_signal(container.state.pid, entry.start_time, number):
+            raise ConflictError(f"container {container.name} is not running")
+        parts.publish("kill", entry, signal=str(number))
+        if container.state.status == "paused" and container.stopped_by_user:
+            unpause(parts, entry)
+
+
+def stop_signal(entry: Entry) -> int:
+    """The signal that asks this container to end."""
+    return parse_signal(entry.container.config.stop_signal or "SIGTERM")
+
+
+def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None) -> None:
+    """Ask the container to end, and kill it if it does not within `timeout_s`.
+
+    None is the container's own time-out, negative is for ever.  NotModifiedError if it does not
+    run; one that waits for its restart is not restarted.
+    """
+    container = entry.container
+    with entry.lock:
+        if entry.restart_timer is not None:
+            entry.cancel_restart()
+            container.stopped_by_user = True
+            container.state.status = "exited"
+            parts.records.save(container)
+            entry.changed.notify_all()
+            return
+        if not entry.is_running:
+            raise NotModifiedError(f"container {container.name} is not running")
+        container.stopped_by_user = True
+    if timeout_s is None:
+        given = container.config.stop_timeout
+        timeout_s = DEFAULT_STOP_TIMEOUT_S if given is None else float(given)
+    # A container that ended of itself meanwhile is stopped, which is what was asked.
+    with contextlib.suppress(ConflictError):
+        kill(parts, entry, number or stop_signal(entry))
+        try:
+            wait_for_end(entry, None if timeout_s < 0 else timeout_s)
+        except TimeoutError:
+            kill(parts, entry, signal.SIGKILL)
+            wait_for_end(entry, KILL_TIMEOUT_S)
+    parts.publish("stop", entry)
+
+
+def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
+    """Block until the container does not run; TimeoutError."""
+    with entry.lock:
+        if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
+            raise TimeoutError(f"container {entry.container.name} still runs")
+
+
+def pause(parts: Parts, entry: Entry) -> None:
+    """Freeze every process of the container; ConflictError unless it runs and is not paused."""
+    container = entry.container
+    with entry.lock:
+        if container.state.status == "paused":
+            raise ConflictError(f"Container {container.name} is already paused")
+        if not entry.is_running:
+            raise ConflictError(f"Container {container.name} is not running")
+        freezer.freeze(parts.layout, container.id)
+        container.state.status = "paused"
+        parts.publish("pause", entry)
+
+
+def unpause(parts: Parts, entry: Entry) -> None:
+    """Let a paused container go on; ConflictError if it is not paused."""
+    container = entry.container
+    with entry.lock:
+        if container.state.status != "paused":
+            raise ConflictError(f"Container {container.name} is not paused")
+        freezer.thaw(parts.layout, container.id)
+        container.state.status = "running"
+        parts.publish("unpause", entry)
+
+
+def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    """A shim has told the end of its container, or has gone without a word (None)."""
+    with entry.lock:
+        if entry.removed:
+            return
+        entry.shim = None
+        _record_end(parts, entry, status)
+        container, state = entry.container, entry.container.state
+        if state.oom_killed:
+            parts.publish("oom", entry)
+        parts.publish("die", entry, exitCode=str(state.exit_code))
+        delay_s = restarts.delay_s(entry)
+        if delay_s is not None:
+            state.status = "restarting"
+            entry.restart_after(delay_s, lambda: _restart(parts, entry))
+        elif container.host_config.auto_remove:
+            remove(parts, entry)
+            return
+        if restarts.has_policy(container):
+            parts.records.save(container)
+        entry.exits += 1
+        durations_ns = entry.durations_ns
+        entry.changed.notify_all()
+    # For readers, so whoever waits for the end goes first; a container that was removed or
+    # started again meanwhile needs none, nor one without its image.
+    with contextlib.suppress(NotFoundError):
+        rows = starting.steps(parts, entry)
+        with entry.lock:
+            if not entry.removed and entry.durations_ns is durations_ns:
+                parts.records.write_steps(container.id, rows)
+
+
+def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    container = entry.container
+    status = status or parts.records.read_exit(container.id)
+    lost = status is None
+    if status is None:
+        # The shim was killed, and the container with it (die_with_shim).
+        parts.layout.remove(container.id)
+        status = ExitStatus(KILLED, False, timestamp(time.time_ns()))
+        parts.records.write_exit(container.id, status)
+    starting.remove_run_folder(parts, container.id)
+    container.state = State(
+        status="exited",
+        exit_code=status.code,
+        oom_killed=status.killed_for_memory,
+        started_at=container.state.started_at,
+        finished_at=status.finished_at,
+        error="the container's shim was killed, and the container with it" if lost else "",
+    )
+
+
+def _restart(parts: Parts, entry: Entry) -> None:
+    """The delay before a restart is over."""
+    with entry.lock:
+        if entry.removed or entry.restart_timer is None:
+            return
+        entry.restart_timer = None
+        entry.container.restart_count += 1
+        starting.start_or_record(parts, entry)
+
+
+def remove(parts: Parts, entry: Entry) -> None:
+    """Remove what there is of a container that does not run; the lock is held."""
+    entry.cancel_restart()
+    entry.removed = True
+    entry.exits += 1
+    entry.drop_pending_clients()
+    parts.records.remove(entry.container.id)
+    parts.registry.release(entry.container.name, entry.container.id)
+    parts.publish("destroy", entry)
+    entry.changed.notify_all()

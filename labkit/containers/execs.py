@@ -1,0 +1,188 @@
+"""`exec`: further processes in a running container, each with an id of its own.
+
+As in Docker an exec is created first and started afterwards, so that its client can attach before
+anything runs.  It is known as long as its container is; nothing of it is on disk.
+"""
+
+import secrets
+import socket
+import threading
+from typing import Any
+
+import msgspec
+
+from labkit.containers import specification, starting
+from labkit.containers.entry import Entry
+from labkit.containers.model import docker_name
+from labkit.containers.parts import Parts
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.kernel import capabilities, messages, seccomp_profile
+from labkit.runtime import operations, plan_exec
+from labkit.runtime.exec_process import ExecRequest
+from labkit.runtime.exit_status import KILLED
+from labkit.runtime.launch import Launch, LaunchError, connect
+from labkit.runtime.plan_exec import ExecSpec
+from labkit.runtime.spec import DEFAULT_CAPABILITIES
+from labkit.runtime.streams import Attachment
+
+
+class ExecConfig(msgspec.Struct, rename=docker_name):
+    """What is asked for, field for field as in Docker's API (`POST /containers/{id}/exec`)."""
+
+    cmd: list[str] | None = None
+    env: list[str] | None = None
+    user: str = ""
+    working_dir: str = ""
+    tty: bool = False
+    privileged: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    console_size: tuple[int, int] | None = None
+
+
+class Exec:
+    """One exec: what was asked, and how it went."""
+
+    def __init__(self, entry: Entry, config: ExecConfig) -> None:
+        self.id = secrets.token_hex(32)
+        self.entry = entry
+        self.config = config
+        self.pid = 0
+        self.exit_code: int | None = None
+        self.running = False
+        self.shim: socket.socket | None = None
+        self.changed = threading.Condition()
+
+
+class Execs:
+    """Every exec of every container.  Thread-safe."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._by_id: dict[str, Exec] = {}
+
+    def create(self, ref: str, config: ExecConfig) -> Exec:
+        """Make an exec that can be started; ConflictError unless the container runs."""
+        entry = self._parts.registry.find(ref)
+        if not config.cmd or not config.cmd[0]:
+            raise InvalidParameterError("No exec command specified")
+        _check_running(entry)
+        made = Exec(entry, config)
+        with self._lock:
+            self._by_id[made.id] = made
+        return made
+
+    def get(self, exec_id: str) -> Exec:
+        """The exec; NotFoundError."""
+        with self._lock:
+            found = self._by_id.get(exec_id)
+        if found is None:
+            raise NotFoundError(f"No such exec instance: {exec_id}")
+        return found
+
+    def of(self, entry: Entry) -> list[str]:
+        """The ids of a container's execs that run."""
+        with self._lock:
+            return [e.id for e in self._by_id.values() if e.entry is entry and e.running]
+
+    def forget(self, entry: Entry) -> None:
+        """Forget the execs of a container that is removed."""
+        with self._lock:
+            self._by_id = {k: e for k, e in self._by_id.items() if e.entry is not entry}
+
+    def start(
+        self, exec_id: str, client_fd: int | None, keys: bytes, size: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Run it, with a client's connection attached to its streams or with none.
+
+        StartError (126, 127…) when the command cannot run, ConflictError when it ran before or the
+        container does not run.  The descriptor is duplicated, as by `Engine.attach`.
+        """
+        found = self.get(exec_id)
+        with found.changed:
+            if found.shim is not None or found.exit_code is not None:
+                raise ConflictError(f"exec {exec_id} has already run")
+            _check_running(found.entry)
+            found.shim = self._connect(found.entry)
+        config = found.config
+        attached: list[Attachment] = []
+        if client_fd is not None:
+            wants = (config.attach_stdin, config.attach_stdout, config.attach_stderr, keys)
+            attached.append(wants)
+        size = config.console_size or size
+        clone, steps = plan_exec.compute(self._spec(found, size))
+        request = ExecRequest(
+            clone=operations.encode([clone.operation])[0],
+            child=operations.encode([step.operation for step in steps]),
+            environment=self._environment(found),
+            tty=config.tty,
+            open_stdin=config.attach_stdin,
+            attached=attached,
+        )
+        try:
+            fds = [] if client_fd is None else [client_fd]
+            messages.send(found.shim, ("exec", tuple(request)), fds)
+            (found.pid,) = Launch(found.shim).finish()
+        except LaunchError as error:
+            failure = starting.start_error((clone, *steps), error.failure)
+            self._ended(found, [failure.exit_code])
+            raise failure from None
+        with found.changed:
+            found.running = True
+        self._parts.monitor.watch(found.shim, lambda told: self._ended(found, told))
+
+    def _ended(self, found: Exec, told: list[Any] | None) -> None:
+        with found.changed:
+            found.running = False
+            found.exit_code = told[0] if told else KILLED
+            found.changed.notify_all()
+
+    def resize(self, exec_id: str, height: int, width: int) -> None:
+        """Give its terminal another size."""
+        found = self.get(exec_id)
+        with found.changed:
+            if not found.running or found.shim is None:
+                raise ConflictError(f"exec {exec_id} is not running")
+            messages.send(found.shim, ("resize", height, width))
+
+    def _connect(self, entry: Entry) -> socket.socket:
+        connected = connect(self._parts.paths.container_run(entry.container.id))
+        if connected is None:
+            raise ConflictError(f"Container {entry.container.id} is not running")
+        return connected[0]
+
+    def _spec(self, found: Exec, size: tuple[int, int]) -> ExecSpec:
+        config, container = found.config, found.entry.container
+        placement = starting.place(self._parts, container)
+        ablated = "cgroup" in container.without
+        names = tuple(capabilities.NAMES) if config.privileged else DEFAULT_CAPABILITIES
+        return ExecSpec(
+            command=tuple(config.cmd or ()),
+            user=config.user or container.config.user,
+            working_directory=config.working_dir or container.config.working_dir or "/",
+            tty=config.tty,
+            console_size=size,
+            capabilities=names,
+            seccomp_program=b"" if config.privileged else seccomp_profile.compile_filter(names),
+            cgroup_join=() if ablated else placement.join,
+            cgroup_clone_into="" if ablated else placement.clone_into,
+            last_capability=capabilities.last_capability(),
+        )
+
+    def _environment(self, found: Exec) -> list[str]:
+        container = found.entry.container
+        words = [*specification.environment(container), *(found.config.env or [])]
+        if found.config.tty:
+            words.append("TERM=xterm")
+        return list({word.partition("=")[0]: word for word in words if "=" in word}.values())
+
+
+def _check_running(entry: Entry) -> None:
+    state = entry.container.state
+    if state.status == "paused":
+        raise ConflictError(f"Container {entry.container.name} is paused, unpause the container")
+    if not entry.is_running:
+        raise ConflictError(f"Container {entry.container.id} is not running")

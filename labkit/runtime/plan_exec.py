@@ -1,0 +1,74 @@
+"""The plan of a further process in a running container: what `exec` does.
+
+It is the end of a container's own plan, with one step for all that the first process had to build:
+the namespaces are there, so it enters them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from labkit.kernel import capabilities
+from labkit.kernel.namespaces import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWUTS,
+)
+from labkit.runtime import operations as op
+from labkit.runtime.plan import give_up_power
+from labkit.runtime.step import Step
+
+_JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSpec:
+    """Everything the plan of an exec depends on."""
+
+    command: tuple[str, ...]
+    user: str
+    working_directory: str
+    tty: bool
+    console_size: tuple[int, int]
+    """Height and width of the terminal; (0, 0) leaves the kernel's default."""
+    capabilities: tuple[str, ...]
+    seccomp_program: bytes
+    cgroup_join: tuple[str, ...]
+    cgroup_clone_into: str
+    last_capability: int
+
+
+def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
+    """The clone, and the steps of the new process."""
+    clone = Step(
+        "clone",
+        "the shim, which has entered the PID namespace for its children, makes another one",
+        op.Clone(0, spec.cgroup_clone_into),
+    )
+    return clone, tuple(_child(spec))
+
+
+def _child(spec: ExecSpec) -> Iterator[Step]:
+    yield Step("stdio", "what the process prints goes to the shim", op.ConnectStdio())
+    yield Step("shield", "the container's processes must not reach into this one", op.Shield())
+    for directory in spec.cgroup_join:
+        yield Step(
+            "cgroup", "the container's limits hold for it as well", op.EnterCgroup(directory)
+        )
+    yield Step(
+        "namespace",
+        "from here on it sees what the container's first process sees",
+        op.JoinNamespaces(_JOINED),
+    )
+    if spec.tty:
+        yield Step("terminal", "a terminal of its own", op.OpenTerminal(*spec.console_size))
+    keep = capabilities.mask(spec.capabilities)
+    yield from give_up_power(
+        user=spec.user,
+        working_directory=spec.working_directory,
+        seccomp_program=spec.seccomp_program,
+        keep=keep,
+        last_capability=spec.last_capability,
+    )
+    yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

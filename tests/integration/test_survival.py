@@ -1,0 +1,89 @@
+"""Daemons, shims and spawners die; containers and their exit statuses do not get lost."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from labkit.kernel import processes
+from tests.containers import create, read_frames, run, shell
+
+pytestmark = pytest.mark.root
+
+
+def test_the_daemon_dies_and_its_successor_adopts(open_engine, folder):
+    engine = open_engine()
+    container_id = create(engine, "sh", "-c", "echo one; read x; echo two; exit 6", open_stdin=True)
+    engine.start(container_id)
+    ours, theirs = socket.socketpair()
+    engine.attach(container_id, theirs.fileno(), stdin=True, stdout=True, stderr=True)
+    theirs.close()
+    engine.close()  # as far as the shim can see, the daemon is gone
+    engine = open_engine()
+    state = engine.get(container_id).state
+    assert state.status == "running"
+    assert processes.start_time(state.pid)
+    ours.sendall(b"\n")
+    assert engine.wait(container_id, timeout_s=60).exit_code == 6
+    assert b"".join(line.text for line in engine.logs(container_id)) == b"one\ntwo\n"
+    assert (1, b"two\n") in read_frames(ours)
+
+
+def test_it_ends_while_no_daemon_is_there(open_engine):
+    engine = open_engine()
+    container_id = create(engine, "sh", "-c", "sleep 0.3; echo late; exit 8")
+    gone = create(engine, "sh", "-c", "sleep 0.3", auto_remove=True)
+    engine.start(container_id)
+    engine.start(gone)
+    engine.close()
+    time.sleep(0.8)
+    engine = open_engine()
+    state = engine.get(container_id).state
+    assert (state.status, state.exit_code) == ("exited", 8)
+    assert [line.text for line in engine.logs(container_id)] == [b"late\n"]
+    assert [container.id for container in engine.list()] == [container_id]
+
+
+def find_shim(engine, container_id):
+    with open(f"/proc/{engine.get(container_id).state.pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def test_a_shim_that_is_killed_takes_its_container_along(engine):
+    container_id = create(engine, "sleep", "60")
+    engine.start(container_id)
+    pid = engine.get(container_id).state.pid
+    os.kill(find_shim(engine, container_id), signal.SIGKILL)
+    state = engine.wait(container_id, timeout_s=60)
+    assert state.exit_code == 137
+    assert "shim was killed" in state.error
+    with suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as file:
+        assert file.read().rpartition(")")[2].split()[0] in "ZX"
+    assert engine.layout.leftovers() == []
+    engine.start(container_id)
+    engine.stop(container_id, timeout_s=0)
+
+
+def test_a_spawner_that_is_killed_is_replaced(engine):
+    os.kill(engine.parts.spawner._process.pid, signal.SIGKILL)
+    assert run(engine, "echo", "still")[0] == "still\n"
+
+
+def test_many_at_once(engine):
+    results = []
+
+    def client(number):
+        for turn in range(5):
+            output, code = shell(engine, f"echo {number}.{turn}; exit {number}")
+            results.append((output, code) == (f"{number}.{turn}\n", number))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 40
