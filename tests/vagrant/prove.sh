@@ -5,7 +5,8 @@
 #
 #   prove.sh [BOX]       a box file made earlier by box.sh; without it one is made (about 2 minutes)
 #
-# As root.  Installs Vagrant and libvirt from Debian; without KVM the machine is emulated: slow.
+# As root.  Installs Vagrant and libvirt from Debian.  Without KVM the machine is emulated, which is
+# slow; LABKIT_TCG=1 asks for that where there is a /dev/kvm that does not work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 cd "$here/../.."
@@ -73,14 +74,14 @@ if [ -z "$box" ]; then
     box=$work/labkit-bookworm.box
 fi
 vagrant box add --force --name "$LABKIT_BOX" "$box"
-timed vagrant up
+timed vagrant --no-tty up
 check "JupyterLab answers through the forwarded port, and only to who has the token" lab_is_open
 check "a container says hi, to a user who is not root" container_runs
-timed vagrant provision
-timed vagrant halt
-timed vagrant up
+timed vagrant --no-tty provision
+timed vagrant --no-tty halt
+timed vagrant --no-tty up
 check "JupyterLab is there again" lab_is_open
 check "labkitd is there again" container_runs
-timed vagrant destroy --force
+timed vagrant --no-tty destroy --force
 printf '\n'
 printf '%s\n' "${took[@]}"
