@@ -1,3 +1,5 @@
+"""Names of containers and names of signals: what Docker takes, and what it refuses."""
+
 import signal
 
 import pytest
