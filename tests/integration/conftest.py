@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tarfile
 import tempfile
 
 import pytest
@@ -42,3 +43,14 @@ def open_engine(folder, monkeypatch):
 @pytest.fixture
 def engine(open_engine):
     return open_engine()
+
+
+@pytest.fixture
+def archive(tmp_path) -> bytes:
+    """A small root file system: busybox and a shell."""
+    with tarfile.open(tmp_path / "root.tar", "w") as tar:
+        tar.add("/bin/busybox", "bin/busybox")
+        link = tarfile.TarInfo("bin/sh")
+        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        tar.addfile(link)
+    return (tmp_path / "root.tar").read_bytes()

@@ -1,0 +1,78 @@
+"""labkitd as a process: how it starts, how it ends, what it refuses."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.api import TIMEOUT_S, run
+from tests.lab import PROJECT, Lab
+
+pytestmark = pytest.mark.root
+
+
+class TestDaemonProcess:
+    def daemon(self, lab: Lab, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "labkit.daemon", "--root", lab.root, *arguments],
+            env=lab.env,
+            cwd=PROJECT,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+
+    @pytest.mark.parametrize("run_folder", ["run", "another"])
+    def test_a_second_daemon_is_refused(self, lab, run_folder):
+        with self.daemon(lab, "--run", f"{lab.folder}/{run_folder}") as second:
+            _, err = second.communicate(timeout=TIMEOUT_S)
+        assert second.returncode == 1
+        assert f"labkitd already runs, pid {lab.daemon_pid()}".encode() in err
+        assert err.count(b"\n") == 1
+        assert lab.answers()
+
+    def test_not_root(self, lab):
+        with self.daemon(lab, user=65534, group=65534, extra_groups=[]) as process:
+            _, err = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 1
+        assert err == b"labkitd must run as root: it makes namespaces, mounts and cgroups\n"
+
+    def test_ready_line_restart_and_clean_end(self, make_lab):
+        lab = make_lab()
+        container_id = run(lab, "sh", "-c", "read x; exit 6", OpenStdin=True)
+        lab.stop_daemon()
+        assert not os.path.exists(lab.socket)
+        assert not os.path.exists(f"{lab.run}/labkitd.pid")
+        reader, writer = os.pipe()
+        begin = time.monotonic()
+        with self.daemon(
+            lab, "--run", lab.run, "--ready-fd", str(writer), pass_fds=[writer]
+        ) as process:
+            os.close(writer)
+            ready, _, _ = select.select([reader], [], [], TIMEOUT_S)
+            assert ready, "no word from the daemon"
+            assert os.read(reader, 100) == b"ready\n"
+            assert time.monotonic() - begin < 2
+            assert os.read(reader, 100) == b"", "the descriptor is closed, also in the spawner"
+            os.close(reader)
+            assert lab.daemon_pid() == process.pid
+            assert os.stat(lab.socket).st_mode & 0o777 == 0o660
+            _, shown = lab.api("GET", f"/containers/{container_id}/json")
+            assert shown["State"]["Status"] == "running", "it outlived its daemon"
+            lab.api("DELETE", f"/containers/{container_id}?force=1")
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=TIMEOUT_S)
+            assert process.returncode == 0
+            assert b"Traceback" not in err
+
+    def test_a_stale_socket_and_pid_file_stop_nobody(self, make_lab):
+        lab = make_lab()
+        lab.kill_daemon()
+        assert os.path.exists(lab.socket)
+        assert Path(lab.run, "labkitd.pid").exists()
+        lab.start_daemon()
+        assert lab.answers()
