@@ -14,7 +14,7 @@ from labkit.course.experiments.cpu_result import expected_parts
 SPAN_S = 20.0
 """How much of the past is shown."""
 WIDTH, HEIGHT = 680, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 150, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 160, 12, 34
 NAME_GAP = 15.0
 """Least distance of two names, in pixels."""
 
@@ -75,6 +75,8 @@ def _frame(now_s: float) -> Iterator[str]:
             f'stroke="{style.GRID}"/>'
             f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end" {quiet}>{percent}%</text>'
         )
+    note = f'x="{WIDTH - 4}" y="{HEIGHT - 14}" text-anchor="end"'
+    yield f"<text {note} {quiet}>dashed: expected</text>"
     for ago in (20, 15, 10, 5, 0):
         x, words = _x(now_s - ago, now_s), f"{ago} s ago" if ago else "now"
         yield f'<text x="{x:.0f}" y="{HEIGHT - 14}" text-anchor="middle" {quiet}>{words}</text>'

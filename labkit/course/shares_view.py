@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LEAST_SHARES, STEP = 64, 64
 MOST_SHARES = 2048
+SMALL = "white-space:nowrap;font-size:12px"
+ONE_LINE = widgets.Layout(flex="none", white_space="nowrap")
 
 
 class SharesView:
@@ -21,7 +23,7 @@ class SharesView:
     def __init__(self, panel: "SharesPanel") -> None:
         self._panel = panel
         self._sliders = [self._slider(number) for number in range(len(panel.shares))]
-        self._facts = [widgets.HTML() for _ in panel.shares]
+        self._facts = [widgets.HTML(layout=ONE_LINE) for _ in panel.shares]
         self._chart = widgets.HTML(live_chart.draw(panel.moments, panel.names))
         self._status = widgets.HTML()
         self._button = widgets.Button(
@@ -69,7 +71,8 @@ class SharesView:
             max=max(MOST_SHARES, *shares),
             step=STEP,
             description="-c",
-            layout=widgets.Layout(width="26em"),
+            style={"description_width": "2em"},
+            layout=widgets.Layout(width="20em", flex="none"),
         )
         slider.observe(lambda change: self._moved(number, change["new"]), "value")
         return slider
@@ -83,17 +86,13 @@ class SharesView:
             self._status.value = html.escape(f"The kernel refused: {error}")
 
     def _name(self, number: int) -> Any:
-        return widgets.HTML(
-            f'<b style="color:{style.readable(number)}">{self._panel.names[number]}</b>'
-        )
+        words = f'<b style="color:{style.readable(number)}">{self._panel.names[number]}</b>'
+        return widgets.HTML(words, layout=ONE_LINE)
 
     def _show_file(self, number: int, shares: int) -> None:
         files = self._panel.files[number]
-        self._facts[
-            number
-        ].value = (
-            f"<code>echo {files.weight_for(shares)} &gt; {html.escape(_short(files.weight))}</code>"
-        )
+        command = f"echo {files.weight_for(shares)} > {_short(files.weight)}"
+        self._facts[number].value = f'<code style="{SMALL}">{html.escape(command)}</code>'
 
 
 def _short(path: str) -> str:

@@ -23,6 +23,11 @@ class Table:
         numeric = {at for at in columns if self.rows and all(_is_number(r[at]) for r in self.rows)}
         object.__setattr__(self, "numeric", frozenset(numeric))
 
+    def column(self, heading: str) -> tuple[str, ...]:
+        """The cells below a heading."""
+        at = self.headings.index(heading)
+        return tuple(row[at] for row in self.rows)
+
     def __str__(self) -> str:
         return "\n".join(([self.caption, ""] if self.caption else []) + list(self._lines()))
 

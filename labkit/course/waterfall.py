@@ -1,9 +1,10 @@
 """The start of a container as a waterfall: a bar for each step, from when it began to its end.
 
 Neighbouring steps of one kind (the eight cgroups, the six devices) are one bar, so that the whole
-start fits on a page; the table under the picture names every single step.
+start fits on a page; `explain` and `labkit run --explain` name every single step.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def waterfall(steps: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         axes = drawing.subplots()
         _draw(axes, bars, whole_ms)
         style.headline(drawing, title or f"{len(steps)} steps, {whole_ms:.1f} ms")
-    return Figure(drawing, alt=_alt(bars, whole_ms), table=_table(steps))
+    return Figure(drawing, alt=_alt(bars, whole_ms), table=_table(bars))
 
 
 def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
@@ -73,7 +74,7 @@ def explain(steps: Sequence[Mapping[str, Any]], group: str) -> Table:
     return Table(
         ("step", "call", "why", "time (µs)"),
         tuple(
-            (step["Step"], step["Call"], step["Why"], _microseconds(step))
+            (step["Step"], _short(step["Call"]), step["Why"], _microseconds(step))
             for step in steps
             if step["Step"] == group or step["Step"].startswith(f"{group}.")
         ),
@@ -155,11 +156,19 @@ def _alt(bars: Sequence[Bar], whole_ms: float) -> str:
     )
 
 
-def _table(steps: Sequence[Mapping[str, Any]]) -> Table:
+def _table(bars: Sequence[Bar]) -> Table:
     return Table(
-        ("phase", "step", "call", "time (µs)"),
-        tuple((step["Phase"], step["Step"], step["Call"], _microseconds(step)) for step in steps),
+        ("phase", "kind of step", "steps", "began (ms)", "took (ms)"),
+        tuple(
+            (bar.phase, bar.name, str(bar.steps), f"{bar.start_ms:.3f}", f"{bar.took_ms:.3f}")
+            for bar in bars
+        ),
     )
+
+
+def _short(call: str) -> str:
+    """The call with the container's id cut to the twelve digits people know it by."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", call)
 
 
 def _microseconds(step: Mapping[str, Any]) -> str:

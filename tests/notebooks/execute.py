@@ -1,0 +1,103 @@
+"""Run notebooks and write their outputs into them: `python -m tests.notebooks.execute [PATH…]`.
+
+After a cell was changed in JupyterLab, this makes the outputs that are committed, the same way for
+everybody: in a lab of its own, from a fresh kernel, without what differs from run to run for no
+reason (times of execution, ids of widgets, the temporary names of that lab).  What stands beside a
+prediction is for the learner to find, so those cells keep no output.  Without a path, all of them.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from tests.lab import Lab, remove_template, running_lab
+from tests.notebooks.notebooks import EVERY, code_cells, is_answer, name_of, read
+
+CELL_TIMEOUT_S = 120
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+def environment(lab: Lab, folder: str) -> dict[str, str]:
+    """What a notebook's kernel gets: the lab, and places of its own for what Jupyter keeps."""
+    return lab.env | {
+        "XDG_STATE_HOME": f"{folder}/state",
+        "IPYTHONDIR": f"{folder}/ipython",
+        "JUPYTER_CONFIG_DIR": f"{folder}/config",
+        "JUPYTER_DATA_DIR": f"{folder}/data",
+        "JUPYTER_RUNTIME_DIR": f"{folder}/runtime",
+    }
+
+
+def execute(path: Path, lab: Lab, folder: str) -> Any:
+    """The notebook as it is after a run; the first cell that fails ends it with its error."""
+    notebook = read(path)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute(env=environment(lab, folder), cwd=str(path.parent))
+    notebook.metadata = METADATA
+    for cell in code_cells(notebook):
+        kept = [] if is_answer(cell) else cell.outputs
+        cell.outputs = [_lasting(output, lab) for output in kept]
+    return notebook
+
+
+def _lasting(output: Any, lab: Lab) -> Any:
+    """The output as it is committed: a widget leaves its words, a lab's name becomes the usual."""
+    if output.output_type == "stream":
+        output.text = _usual_names(output.text, lab)
+    elif "data" in output:
+        output.data.pop(WIDGET_VIEW, None)
+        output.data = {
+            kind: _usual_names(data, lab) if kind.startswith("text/") else data
+            for kind, data in output.data.items()
+        }
+    return output
+
+
+def _usual_names(text: str, lab: Lab) -> str:
+    names = {lab.cgroup_parent: "labkit", lab.root: "/var/lib/labkit", lab.run: "/run/labkit"}
+    for name, usual in names.items():
+        text = text.replace(name, usual)
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Run the notebooks named, or all."""
+    paths = [Path(argument).resolve() for argument in arguments] or EVERY
+    try:
+        with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+            for path in paths:
+                begin = time.monotonic()
+                notebook = execute(path, lab, folder)
+                path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+                print(f"{name_of(path)}: {time.monotonic() - begin:.0f} s", flush=True)
+    finally:
+        remove_template()
+    return 0
+
+
+if __name__ == "__main__":
+    # The kernels are ours to leave no file behind for: compiled Python would be one.
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    sys.exit(main(sys.argv[1:]))
