@@ -8,6 +8,9 @@ from typing import NamedTuple
 from labkit.kernel import capabilities, keyrings, seccomp
 from labkit.runtime.operations.context import Context
 
+MOST_BYTES = 16 * 1024 * 1024
+"""More of a passwd or group file is not read: it is the container's, and may be anything."""
+
 
 class JoinSessionKeyring(NamedTuple):
     """Leave the host's session keyring for an empty one: keys are not in any namespace."""
@@ -75,10 +78,14 @@ def _find_group(wanted: str) -> int:
 def _records(path: str, field_count: int) -> list[list[str]]:
     """The lines of a passwd(5) or group(5) file that have enough fields and a numeric id."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\n").split(":") for line in file]
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    try:
+        text = os.read(fd, min(os.fstat(fd).st_size, MOST_BYTES)).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+    lines = [line.split(":") for line in text.split("\n")]
     return [fields for fields in lines if len(fields) >= field_count and fields[2].isdecimal()]
 
 
