@@ -6,6 +6,7 @@ labkitd dies; that the container has ended is told on another, by labkitd (`labk
 
 import select
 import signal
+import time
 
 from labkit.cli.command import Context
 from labkit.cli.ending import RETRY_S, Ending
@@ -53,8 +54,11 @@ class Attachment:
     def _pass_on_all(self) -> None:
         poll = select.poll()
         poll.register(self._output, select.POLLIN)
-        awaited = -1
+        awaited, ask_at = -1, 0.0
         while True:
+            if self._ending.is_lost and time.monotonic() >= ask_at:
+                self._ending.ask_again()
+                ask_at = time.monotonic() + RETRY_S
             if self._ending.fileno != awaited:
                 if awaited >= 0:
                     poll.unregister(awaited)
@@ -62,15 +66,13 @@ class Attachment:
                 if awaited >= 0:
                     poll.register(awaited, select.POLLIN)
             ready = {fd for fd, _ in poll.poll(RETRY_S * 1000 if self._ending.is_lost else None)}
+            if awaited in ready:
+                self._ending.hear()
             if self._output.fileno() in ready:
                 data = self._output.recv(RECEIVE_BYTES)
                 if not data:
                     return
                 self._pass_on(data)
-            elif awaited in ready:
-                self._ending.hear()
-            else:
-                self._ending.ask_again()
 
     def _pass_on(self, data: bytes) -> None:
         for stream, payload in self._frames.feed(data):

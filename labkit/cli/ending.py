@@ -1,5 +1,6 @@
 """The end of a container that is being followed: its exit code, whatever happens to the daemon."""
 
+import contextlib
 import json
 import os
 import time
@@ -12,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from labkit.client.http import Response
 
-RETRY_S = 0.5
-RETRY_FOR_S = 15.0
+RETRY_S = 0.25
+MOST_ATTEMPTS = 60
 
 
 class Ending:
@@ -29,13 +30,20 @@ class Ending:
         self._path = f"{container_path(container_id)}/wait"
         self._removal = removal
         self._exit_code: int | None = None
+        self._failure = ""
         self._response: Response | None = None
         self._ask(api, "next-exit")
 
     def _ask(self, api: Api, condition: str) -> None:
         if self._removal:
             condition = "removed"
-        self._response = api.stream("POST", self._path, condition=condition)
+        try:
+            self._response = api.stream("POST", self._path, condition=condition)
+        except NotFoundError as error:
+            raise LabkitError(
+                "the container has ended and was removed while labkitd was away: "
+                "its exit code is lost"
+            ) from error
 
     @property
     def fileno(self) -> int:
@@ -56,49 +64,54 @@ class Ending:
         except (DaemonUnavailableError, ValueError):
             self._response.close()
             self._response = None
-            self.ask_again()
             return
-        failure = answer.get("Error") or {}
-        if failure.get("Message"):
-            raise LabkitError(failure["Message"])
         self._exit_code = answer["StatusCode"]
+        self._failure = (answer.get("Error") or {}).get("Message", "")
 
     def ask_again(self, *, needed: bool = False) -> None:
-        """Ask the daemon that runs now.
+        """Ask the daemon that runs now; if that fails, nobody is asked, and `is_lost` stays true.
 
-        If none does, one is started when it crashed or when the answer is needed now, and if we
-        are root.  DaemonUnavailableError if it is needed and cannot be had.
+        If none runs, one is started when it crashed or when the answer is needed now, and if we
+        are root.  DaemonUnavailableError if it is needed and there is none.
         """
-        api = Api(self._context.paths.socket)
         try:
-            api.connect()
+            self._ask(Api(self._context.paths.socket), "not-running")
+            return
         except DaemonUnavailableError as error:
             crashed = isinstance(error.__cause__, ConnectionRefusedError)
-            if not needed and not (crashed and os.geteuid() == 0):
-                return
-            api = self._context.api()
+        if not needed and not (crashed and os.geteuid() == 0):
+            return
         try:
+            api = self._context.api()
+        except DaemonUnavailableError:
+            if needed:
+                raise
+            return
+        with contextlib.suppress(DaemonUnavailableError):
             self._ask(api, "not-running")
-        except NotFoundError as error:
-            raise LabkitError(
-                "the container has ended and was removed while labkitd was away: "
-                "its exit code is lost"
-            ) from error
 
     def exit_code(self) -> int:
-        """Wait for the end, and for a daemon that knows of it; the container's exit code."""
-        give_up_at = time.monotonic() + RETRY_FOR_S
+        """Wait for the end, and for a daemon that knows of it; the container's exit code.
+
+        LabkitError if the engine could not wait, or knows the container no more.
+        """
+        attempts = 0
         while self._exit_code is None:
             if self._response is not None:
+                attempts = 0
                 self.hear()
                 continue
+            attempts += 1
             try:
                 self.ask_again(needed=True)
             except DaemonUnavailableError:
                 # Root has tried to start one; for others systemd may be about to.
-                if os.geteuid() == 0 or time.monotonic() > give_up_at:
+                if os.geteuid() == 0 or attempts > MOST_ATTEMPTS:
                     raise
+            if self._response is None:
                 time.sleep(RETRY_S)
+        if self._failure:
+            raise LabkitError(self._failure)
         return self._exit_code
 
     def close(self) -> None:
