@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-PALETTE = ("#12304F", "#AD2F55", "#2B968A", "#DB9A1E")
+PALETTE = ("#12304F", "#AD2F55", "#2A9287", "#DB9A1E")
 """From dark to light: navy, crimson, teal, amber."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 """The fifth curve and on take the colours again with the next of these."""

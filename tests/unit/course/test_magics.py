@@ -1,0 +1,118 @@
+"""What `%docker` makes of a line, and how it prints what a command prints."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from labkit.course import command
+from labkit.course.command import run_printing
+from labkit.course.magics import commands_of, words_of
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run --rm busybox echo hi", ["run", "--rm", "busybox", "echo", "hi"]),
+        (
+            "run -c 1024 busybox sh -c 'a | b'",
+            ["run", "-c", "1024", "busybox", "sh", "-c", "a | b"],
+        ),
+        ("ps --format '{{.ID}}'", ["ps", "--format", "{{.ID}}"]),
+        ("ps --format {{.Names}}", ["ps", "--format", "{{.Names}}"]),
+        ("run -e A=$HOME busybox", ["run", "-e", "A=$HOME", "busybox"]),
+        ("rm {name}", ["rm", "my box"]),
+        ("rm {name}-{number}", ["rm", "my box-7"]),
+        ("rm {box.short_id}", ["rm", "abc"]),
+        ("rm {unknown} {} {a,b}", ["rm", "{unknown}", "{}", "{a,b}"]),
+        ("", []),
+    ],
+)
+def test_words(line: str, words: list[str]) -> None:
+    variables = {"name": "my box", "number": 7, "box": SimpleNamespace(short_id="abc")}
+    assert words_of(line, variables) == words
+
+
+@pytest.mark.parametrize("line", ["ps | wc", "run a && run b", "logs x > file", "run 'open"])
+def test_what_only_a_shell_can_do_is_refused(line: str) -> None:
+    with pytest.raises(UsageError):
+        words_of(line, {})
+
+
+def test_a_cell_is_commands_as_the_notes_write_them() -> None:
+    cell = """
+    # two containers
+    docker run -d --name a \\
+        busybox true
+    ps
+
+      docker  rm a
+    """
+    assert [words_of(line, {}) for line in commands_of(cell)] == [
+        ["run", "-d", "--name", "a", "busybox", "true"],
+        ["ps"],
+        ["rm", "a"],
+    ]
+
+
+@pytest.fixture
+def shell() -> InteractiveShell:
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "labkit.course")
+    return shell
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python in place of `labkit`: its first argument is a program."""
+    real = subprocess.Popen
+
+    def popen(words: list[str], **options: object) -> "subprocess.Popen[bytes]":
+        assert words[1:3] == ["-m", "labkit.cli"]
+        return real([sys.executable, "-c", *words[3:]], **options)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(command.subprocess, "Popen", popen)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_both_streams_are_printed_from_python(capsys: pytest.CaptureFixture[str]) -> None:
+    program = "import sys; print('out ä'); print('err', file=sys.stderr); sys.exit(3)"
+    assert run_printing([program]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == "out ä\n"
+    assert printed.err == "err\n(exit status 3)\n"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_character_cut_in_two_is_whole_again(capsys: pytest.CaptureFixture[str]) -> None:
+    program = "import os, time; os.write(1, b'\\xc3'); time.sleep(0.2); os.write(1, b'\\xa4\\xff')"
+    assert run_printing([program]) == 0
+    assert capsys.readouterr().out == "ä\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_killed_command_has_the_shells_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_printing(["import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]) == 137
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_magic_keeps_the_exit_status(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.user_ns["word"] = "it"
+    shell.run_line_magic("docker", "\"print('{word}')\"")
+    assert capsys.readouterr().out == "it\n"
+    assert shell.user_ns["_exit_code"] == 0
+    shell.run_cell_magic("docker", "", "'raise SystemExit(4)'\n'print(5)'\n'raise SystemExit(6)'")
+    assert capsys.readouterr().out.splitlines()[2] == "5", "later lines run after one that failed"
+    assert shell.user_ns["_exit_code"] == 6
+
+
+def test_the_magic_wants_a_command(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError):
+        shell.run_line_magic("docker", "")
+    with pytest.raises(UsageError):
+        shell.run_cell_magic("docker", "ps", "ps")
