@@ -20,7 +20,7 @@ COMMAND = Command(
     "[OPTIONS] [REPOSITORY[:TAG]]",
     (
         Flag("all", "a", "bool", "Show all images, also those without a name"),
-        Flag("filter", "f", "list", "Show those that fit (reference=busybox, label=a=b, …)"),
+        Flag("filter", "f", "list", "Show those that fit (reference=busybox, …)"),
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
     ),

@@ -32,9 +32,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Print the id of the new image; progress goes to stderr, if that is a terminal."""
     source, reference = arguments[0], arguments[1] if len(arguments) > 1 else ""
     repository, tag = _split(reference)
-    with _open(source) as file:
-        progress = Progress(file)
-        image_id = ""
+    image_id = ""
+    with _open(source) as file, Progress(file) as progress:
         for event in import_events(
             context.api(),
             progress.watch(pieces_of(file)),
@@ -44,7 +43,6 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
             message=options["message"],
         ):
             image_id = event.get("status", image_id)
-        progress.clear()
     print(image_id)
     return 0
 
@@ -92,7 +90,10 @@ class Progress:
                 self._draw(f"Sending the archive: {human_size(sent)}{self._total}")
         self._draw(f"Sent {human_size(sent)}; unpacking")
 
-    def clear(self) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         """Take the line away."""
         self._draw("")
 

@@ -19,7 +19,7 @@ COMMAND = Command(
     "[OPTIONS]",
     (
         Flag("all", "a", "bool", "Show all containers, not only the running ones"),
-        Flag("filter", "f", "list", "Show those that fit (status=exited, name=web, label=a=b, …)"),
+        Flag("filter", "f", "list", "Show those that fit (status=exited, name=web, …)"),
         Flag("last", "n", "int", "Show the last so many created, in any state", initial=-1),
         Flag("latest", "l", "bool", "Show the one created last, in any state"),
         Flag("no-trunc", "", "bool", "Show IDs and commands in full"),
