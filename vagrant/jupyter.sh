@@ -11,8 +11,14 @@ export IPYTHONDIR=$STATE/ipython
 export MPLCONFIGDIR=$STATE/matplotlib
 export PATH=$VENV/bin:$PATH
 
+# JupyterLab's first question (news from the project?) would lie over the first page.
+settings=$JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension
+mkdir -p "$settings"
+[ -e "$settings/notification.jupyterlab-settings" ] ||
+    echo '{"fetchNews": "false"}' > "$settings/notification.jupyterlab-settings"
+
 cd "$PROJECT/notebooks"
 exec "$PYTHON" -m jupyterlab --no-browser --allow-root \
     --ServerApp.ip="$LAB_IP" --ServerApp.port="$LAB_PORT" --ServerApp.port_retries=0 \
     --ServerApp.root_dir="$PROJECT/notebooks" \
-    --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate

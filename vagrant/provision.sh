@@ -24,6 +24,8 @@ TEST_PACKAGES=(
     git
     docker.io                     # the real `docker` command, against labkit's socket
 )
+# Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
+! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
 
 declare -A STEPS_FOR=(
     [lab]="check packages python command images group labkitd jupyter"

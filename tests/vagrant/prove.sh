@@ -16,10 +16,19 @@ took=()
 cleanup() {
     vagrant destroy --force > /dev/null 2>&1 || true
     vagrant box remove --force --all labkit/bookworm > /dev/null 2>&1 || true
-    virsh --connect qemu:///system vol-delete --pool default \
-        labkit-VAGRANTSLASH-bookworm_vagrant_box_image_0_box.img > /dev/null 2>&1 || true
+    remove_box_images
     [ -d /run/systemd/system ] || bash "$here/libvirt.sh" stop
     rm -rf --one-file-system "$work"
+}
+
+# Vagrant leaves the box's disk in libvirt's pool, under a name with the time in it.
+remove_box_images() {
+    local volume
+    virsh --connect qemu:///system vol-list default 2> /dev/null |
+        awk '/labkit-VAGRANTSLASH-bookworm_vagrant_box_image/ { print $1 }' |
+        while read -r volume; do
+            virsh --connect qemu:///system vol-delete --pool default "$volume" > /dev/null
+        done
 }
 
 timed() {
