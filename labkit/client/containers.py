@@ -84,7 +84,7 @@ class Container:
         """Start it; StartError if it cannot, NotModifiedError if it runs already."""
         self._api.post(f"{self._path}/start")
 
-    def stop(self, timeout: float | None = None) -> None:
+    def stop(self, timeout: int | None = None) -> None:
         """Ask its process to end, and kill it after `timeout` seconds (by default 10).
 
         NotModifiedError if it does not run.
