@@ -1,9 +1,10 @@
 """What a run of the tests leaves behind on the machine: measured before, measured after, compared.
 
 Several runs may share one machine, and a learner's own lab may be up meanwhile.  So everything the
-tests make carries the name of this run (`RUN_NAME`), and a thing that carries the name of another
-run is not ours.  What carries no run's name at all but is labkit's, and was not there before, is
-ours: that is how a test that forgot to use its own lab is found out.
+tests make carries the name of this run (`RUN_NAME`).  What carries the name of another run is not
+ours, and neither is what appears inside a folder or cgroup that was there before: that lab is in
+use.  Anything else of labkit's that was not there before is ours, whatever its name: that is how a
+test that forgot to use its own lab is found out.
 """
 
 import os
@@ -98,11 +99,7 @@ def processes() -> Findings:
 def files() -> Findings:
     """Files in the places labkit writes to, and in the folders for temporary files."""
     found = {}
-    for place in ("/var/lib/labkit", "/run/labkit"):
-        for folder in (place, f"{place}/containers", f"{place}/layers", f"{place}/images"):
-            for name in _names(folder):
-                found[f"{folder}/{name}"] = f"file {folder}/{name}"
-    for folder in {"/tmp", os.environ.get("TMPDIR", "/tmp"), "/run", "/dev/shm"}:
+    for folder in {"/tmp", os.environ.get("TMPDIR", "/tmp"), "/run", "/var/lib", "/dev/shm"}:
         for name in _names(folder):
             if re.search(r"labkit|^lk\d", name) and is_ours(name):
                 found[f"{folder}/{name}"] = f"file {folder}/{name}"
@@ -124,11 +121,20 @@ def measure() -> Findings:
     return {key: line for look in LOOKS for key, line in look().items()}
 
 
+def news(now: Findings, before: Findings) -> list[str]:
+    """The lines of what was not there before, and does not lie in something that was."""
+    return [
+        line
+        for key, line in now.items()
+        if key not in before and not any(str(parent) in before for parent in Path(key).parents)
+    ]
+
+
 def left_behind(before: Findings, patience_s: float = 3.0) -> list[str]:
     """What is here now and was not `before`; things on their way out get a moment."""
     deadline = time.monotonic() + patience_s
     while True:
-        left = [line for key, line in measure().items() if key not in before]
+        left = news(measure(), before)
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.1)

@@ -33,3 +33,10 @@ def test_another_runs_things_are_not_ours() -> None:
     assert leaks.is_ours(f"/tmp/{leaks.RUN_NAME}-abc/run")
     assert leaks.is_ours("/sys/fs/cgroup/memory/labkit/0123")
     assert not leaks.is_ours("/tmp/lk1-abc/run")
+
+
+def test_what_appears_in_a_lab_that_was_there_is_its_own() -> None:
+    before = {"/sys/fs/cgroup/memory/labkit": "cgroup", "/run/labkit": "file"}
+    now = before | {"/sys/fs/cgroup/memory/labkit/0123": "cgroup 0123"}
+    assert leaks.news(now, before) == []
+    assert leaks.news(now, {}) == ["cgroup", "file", "cgroup 0123"]
