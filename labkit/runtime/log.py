@@ -13,16 +13,18 @@ from labkit.kernel.files import write_all
 
 LONGEST_PIECE = 16 * 1024
 
-_ESCAPES = {number: f"\\u{number:04x}" for number in range(0x20)} | {
-    ord("\n"): "\\n",
-    ord("\r"): "\\r",
-    ord("\t"): "\\t",
-    ord('"'): '\\"',
-    ord("\\"): "\\\\",
-    # Not needed by JSON, but by those who paste it into JavaScript; Docker escapes them too.
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+# What JSON has an escape for, but the newline, which ends an object here.  The backslash first, for
+# the others are written with one.  U+2028 and U+2029 need no escape in
+# JSON, but in JavaScript they end a line; Docker escapes them too.
+_ESCAPES = (
+    ("\\", "\\\\"),
+    ('"', '\\"'),
+    ("\r", "\\r"),
+    ("\t", "\\t"),
+    *((chr(n), f"\\u{n:04x}") for n in range(0x20) if chr(n) not in "\n\r\t"),
+    ("\u2028", "\\u2028"),
+    ("\u2029", "\\u2029"),
+)
 
 
 def timestamp(time_ns: int) -> str:
@@ -31,9 +33,16 @@ def timestamp(time_ns: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
 
 
-def json_string(text: str) -> str:
-    """`text` as a JSON string."""
-    return f'"{text.translate(_ESCAPES)}"'
+def escape(text: str) -> str:
+    """`text` as it stands between the quotes of a JSON string, its newlines left as they are.
+
+    Looking for each character in the whole text, and replacing it where there is one, is ten times
+    as fast as looking at each character of the text.
+    """
+    for character, escaped in _ESCAPES:
+        if character in text:
+            text = text.replace(character, escaped)
+    return text
 
 
 class LogWriter:
@@ -46,27 +55,36 @@ class LogWriter:
 
     def write(self, stream: str, data: bytes) -> None:
         """Take what the container has printed; whole lines are written at once."""
-        *lines, rest = (self._partial[stream] + data).split(b"\n")
-        pieces = [line + b"\n" for line in lines]
-        while len(rest) >= LONGEST_PIECE:
-            pieces.append(rest[:LONGEST_PIECE])
-            rest = rest[LONGEST_PIECE:]
-        self._partial[stream] = rest
-        if pieces:
-            self._write_pieces(stream, pieces)
+        lines, newline, rest = (self._partial[stream] + data).rpartition(b"\n")
+        if newline:
+            if max(map(len, lines.split(b"\n"))) < LONGEST_PIECE:
+                self._write_objects(stream, lines, newline)
+            else:
+                for line in lines.split(b"\n"):
+                    self._write_objects(stream, self._write_long(stream, line), newline)
+        self._partial[stream] = self._write_long(stream, rest)
 
     def close(self) -> None:
         """Write what was printed without a newline, and close the file."""
         for stream, rest in self._partial.items():
             if rest:
-                self._write_pieces(stream, [rest])
+                self._write_objects(stream, rest, b"")
         os.close(self._fd)
 
-    def _write_pieces(self, stream: str, pieces: list[bytes]) -> None:
-        now = timestamp(time.time_ns())
-        text = "".join(
-            f'{{"log":{json_string(piece.decode("utf-8", "replace"))},'
-            f'"stream":"{stream}","time":"{now}"}}\n'
-            for piece in pieces
-        )
-        write_all(self._fd, text.encode())
+    def _write_long(self, stream: str, line: bytes) -> bytes:
+        """Write the pieces that a long line is cut into, all but the last, which is returned."""
+        while len(line) >= LONGEST_PIECE:
+            end = LONGEST_PIECE
+            while end > LONGEST_PIECE - 4 and line[end : end + 1] and line[end] & 0xC0 == 0x80:
+                end -= 1  # not in the middle of a character's bytes
+            self._write_objects(stream, line[:end], b"")
+            line = line[end:]
+        return line
+
+    def _write_objects(self, stream: str, lines: bytes, newline: bytes) -> None:
+        """Write an object for each of the lines; the last one ends in `newline`, or in nothing."""
+        tail = f'","stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
+        text = escape(lines.decode("utf-8", "replace"))
+        objects = text.replace("\n", f'\\n{tail}{{"log":"')
+        last = "\\n" if newline else ""
+        write_all(self._fd, f'{{"log":"{objects}{last}{tail}'.encode())

@@ -80,6 +80,22 @@ def test_bytes_that_are_not_utf8_and_control_characters_are_valid_json(make, tmp
     assert entries(tmp_path)[0]["log"] == '\ufffd"\\\x00\x1b[0m\t\n'
 
 
+def test_a_backslash_and_an_n_are_not_a_newline(make, tmp_path):
+    streams, selector, ends = make()
+    os.write(ends[1], b"a\\nb\n\n\nc")
+    turn(selector)
+    streams.close()
+    assert [e["log"] for e in entries(tmp_path)] == ["a\\nb\n", "\n", "\n", "c"]
+
+
+def test_a_character_is_not_cut_in_two(make, tmp_path):
+    streams, selector, ends = make()
+    os.write(ends[1], b"x" + "\u20ac".encode() * 12000 + b"\n")
+    turn(selector)
+    streams.close()
+    assert "".join(e["log"] for e in entries(tmp_path)) == "x" + "\u20ac" * 12000 + "\n"
+
+
 def test_a_long_line_is_cut_in_pieces(make, tmp_path):
     streams, selector, ends = make()
     for _ in range(3):
