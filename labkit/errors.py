@@ -31,13 +31,23 @@ class StartError(LabkitError):
     """A container could not be started; `exit_code` is what `docker run` would exit with.
 
     125: the engine failed; 126: the command cannot be invoked; 127: the command was not found.
-    `step` names the operation of the plan that failed, where one did.
+    `step` names the operation of the plan that failed, where one did, and `steps` are all of them
+    as `--explain` shows them (labkit.runtime.explain): a container that is removed when its start
+    fails cannot be asked for them afterwards.
     """
 
-    def __init__(self, message: str, *, exit_code: int = 125, step: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int = 125,
+        step: str = "",
+        steps: "list[dict[str, object]] | None" = None,
+    ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.step = step
+        self.steps = steps or []
 
 
 class DaemonUnavailableError(LabkitError):

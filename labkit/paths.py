@@ -1,21 +1,23 @@
 """Where labkit keeps its things: the data root, the run folder, the socket."""
 
 import os
-from typing import NamedTuple
 
 DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
 
 
-class Paths(NamedTuple):
+class Paths:
     """The two folders everything lives in; tests give their own, so that they run side by side.
 
     `root` holds what must survive a reboot (images, layers, containers; mode 0700), `run` what must
     not (sockets, process ids).
     """
 
-    root: str
-    run: str
+    __slots__ = ("root", "run")
+
+    def __init__(self, root: str, run: str) -> None:
+        self.root = root
+        self.run = run
 
     @classmethod
     def from_environment(cls, root: str | None = None, run: str | None = None) -> "Paths":

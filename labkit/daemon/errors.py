@@ -1,7 +1,7 @@
 """From errors to HTTP: the one table, and the answer a client gets.
 
-The body is Docker's, `{"message": …}`.  A `StartError` says two things more under `labkit`: the
-exit code `docker run` would have, and the step of the plan that failed.
+The body is Docker's, `{"message": …}`.  A `StartError` says more under `labkit`: the exit code
+`docker run` would have, the step of the plan that failed, and all the steps as they went.
 """
 
 from labkit.daemon.responses import Response, json_response
@@ -64,5 +64,9 @@ def error_response(error: Exception) -> Response:
         for words in GO_WORDS:
             message = message.replace(words, words.lower())
         body["message"] = message
-        body["labkit"] = {"exit_code": error.exit_code, "step": error.step}
+        body["labkit"] = {
+            "exit_code": error.exit_code,
+            "step": error.step,
+            "steps": error.steps,
+        }
     return json_response(body, status)
