@@ -14,15 +14,17 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from labkit.client import Client
-from labkit.errors import ConflictError, NotFoundError
+from labkit.client.containers import Container
+from labkit.errors import ConflictError, DaemonUnavailableError, NotFoundError
 
 LABEL = "labkit.course"
 """The label on every container of the course; its value says what for, and whose it is."""
 
+IMAGE = "busybox"
 BUSY = "md5sum /dev/zero"
 """A command that never finishes and always wants the CPU."""
 
@@ -44,14 +46,14 @@ class Crew:
         self._sweep()
         _crews.add(self)
 
-    def hire(self, name: str, command: str, *, image: str = "busybox", **options: Any) -> Any:
-        """Start `command` (words for a shell) in a container; `options` are `containers.run`'s.
+    def hire(self, name: str, command: str, **options: Any) -> Container:
+        """Start `command` (words for a shell) from busybox; `options` are `containers.run`'s.
 
         The shell stays first process and `timeout` its child: a container's first process would
         not feel the signal with which `timeout` ends what it watches (pid_namespaces(7)).
         """
         return self.client.containers.run(
-            image,
+            IMAGE,
             ["sh", "-c", f"timeout {round(self.lifetime_s)} {command}; exit"],
             name=f"{name}-{secrets.token_hex(2)}",
             labels={LABEL: self._mark},
@@ -84,7 +86,7 @@ class Crew:
                 remove(container)
 
 
-def remove(container: Any) -> None:
+def remove(container: Container) -> None:
     """Remove a container, running or not; one that is already going, or gone, is fine too."""
     try:
         container.remove(force=True)
@@ -127,4 +129,6 @@ def _interrupts_wait() -> Iterator[None]:
 @atexit.register
 def _dismiss_all() -> None:
     for crew in list(_crews):
-        crew.dismiss()
+        # Where the engine has gone first, the containers end by their lifetime.
+        with suppress(DaemonUnavailableError):
+            crew.dismiss()

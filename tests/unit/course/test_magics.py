@@ -1,7 +1,10 @@
 """What `%docker` makes of a line, and how it prints what a command prints."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -96,6 +99,28 @@ def test_a_character_cut_in_two_is_whole_again(capsys: pytest.CaptureFixture[str
 @pytest.mark.usefixtures("stand_in")
 def test_a_killed_command_has_the_shells_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_printing(["import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]) == 137
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("import time; print('on', flush=True); time.sleep(60)", 130),
+        (
+            "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+            "print('on', flush=True); time.sleep(60)",
+            137,
+        ),
+    ],
+    ids=["ends", "will not end"],
+)
+def test_the_stop_button_ends_the_command(
+    program: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "INTERRUPTED_TIMEOUT_S", 0.5)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    assert run_printing([program]) == status
+    assert capsys.readouterr().out == "on\n"
 
 
 @pytest.mark.usefixtures("stand_in")
