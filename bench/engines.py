@@ -27,8 +27,6 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 """
-# Folders podman makes whatever it is told.
-PODMAN_TRACES = ("/run/containers", "/run/crun", "/run/libpod", "/var/lib/containers")
 
 
 class Engine:
@@ -137,22 +135,11 @@ class Podman(Engine):
 
     program = "podman"
 
-    def __init__(self, tar: str) -> None:
-        super().__init__(tar)
-        self._existed: set[str] = set()
-
     def _start(self, folder: str) -> None:
-        self._existed = {path for path in PODMAN_TRACES if os.path.exists(path)}
         configuration = _write(f"{folder}/containers.conf", PODMAN_CONF)
         self._environment["CONTAINERS_CONF"] = configuration
         self._prefix += ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
         self._prefix += ["--tmpdir", f"{folder}/tmp", "--runtime-flag", f"root={folder}/crun"]
-
-    def teardown(self) -> None:
-        """Remove what podman puts in fixed places, where it was not before."""
-        for path in PODMAN_TRACES:
-            if self._prefix and path not in self._existed and os.path.isdir(path):
-                shutil.rmtree(path)
 
 
 class Labkit(Engine):

@@ -7,6 +7,7 @@ import sys
 import labkit
 from bench.peer import MissingPeerError, command
 
+BUSY_LOAD = 0.33
 VERSIONS = {
     "crun": ["crun", "--version"],
     "runc": ["runc", "--version"],
@@ -28,6 +29,11 @@ def description() -> list[tuple[str, str]]:
         ("labkit", f"{labkit.__version__}, Python {sys.version.split()[0]}"),
         *((name, _version(argv)) for name, argv in VERSIONS.items()),
     ]
+
+
+def is_busy() -> bool:
+    """Whether others want more than a third of a CPU now; asked before anything is measured."""
+    return os.getloadavg()[0] > BUSY_LOAD
 
 
 def _value(path: str, key: str, separator: str = ":") -> str:

@@ -28,6 +28,9 @@ INTRODUCTION = """\
 Written by `make bench`. One run on one machine, a new one overwrites it. Times are medians of
 {rounds} runs, interleaved; a ratio is of two medians, its interval from bootstrapping the rounds.
 """
+BUSY = """\
+**The machine was busy with something else: the times are too long, and the ratios uncertain.**
+"""
 IN_PROCESS = """\
 ## A container, in process
 
@@ -58,9 +61,9 @@ Progress = Callable[[str], None]
 
 def measure(rounds: int, progress: Progress) -> str:
     """Measure everything that works here; returns the report, in Markdown."""
-    described = machine.description()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(clean_folder())
+        described, busy = machine.description(), machine.is_busy()
         tar = rootfs.write_tar(f"{folder}/root.tar")
         note = stack.enter_context(accepted_cgroups(tar, folder))
         missing: dict[str, str] = {}
@@ -80,6 +83,7 @@ def measure(rounds: int, progress: Progress) -> str:
             report.table(["", "this machine"], described),
             *(f"{name} was not measured: {why}." for name, why in missing.items()),
             f"For crun {note}." if note else "",
+            BUSY if busy else "",
             IN_PROCESS,
             report.times(fast),
             report.ratios(fast, IN_PROCESS_AIMS),
