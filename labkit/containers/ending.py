@@ -3,9 +3,10 @@
 import contextlib
 import signal
 import time
+from copy import copy
 
 from labkit.cgroups import freezer
-from labkit.containers import restarts, starting
+from labkit.containers import restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import State
 from labkit.containers.parts import Parts
@@ -54,7 +55,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
         if entry.restart_timer is not None:
             entry.cancel_restart()
             container.stopped_by_user = True
-            container.state.status = "exited"
+            container.state.status = states.after(container.state.status, "stop")
             parts.records.save(container)
             entry.changed.notify_all()
             return
@@ -91,7 +92,7 @@ def pause(parts: Parts, entry: Entry) -> None:
         if not entry.is_running:
             raise ConflictError(f"Container {container.name} is not running")
         freezer.freeze(parts.layout, container.id)
-        container.state.status = "paused"
+        container.state.status = states.after(container.state.status, "pause")
         parts.publish("pause", entry)
 
 
@@ -102,7 +103,7 @@ def unpause(parts: Parts, entry: Entry) -> None:
         if container.state.status != "paused":
             raise ConflictError(f"Container {container.name} is not paused")
         freezer.thaw(parts.layout, container.id)
-        container.state.status = "running"
+        container.state.status = states.after(container.state.status, "unpause")
         parts.publish("unpause", entry)
 
 
@@ -119,7 +120,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         parts.publish("die", entry, exitCode=str(state.exit_code))
         delay_s = restarts.delay_s(entry)
         if delay_s is not None:
-            state.status = "restarting"
+            state.status = states.after(state.status, "retry")
             entry.restart_after(delay_s, lambda: _restart(parts, entry))
         elif container.host_config.auto_remove:
             remove(parts, entry)
@@ -149,13 +150,14 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         parts.records.write_exit(container.id, status)
     starting.remove_run_folder(parts, container.id)
     container.state = State(
-        status="exited",
+        status=states.after(container.state.status, "die"),
         exit_code=status.code,
         oom_killed=status.killed_for_memory,
         started_at=container.state.started_at,
         finished_at=status.finished_at,
         error="the container's shim was killed, and the container with it" if lost else "",
     )
+    entry.end = copy(container.state)
 
 
 def _restart(parts: Parts, entry: Entry) -> None:
@@ -171,10 +173,17 @@ def _restart(parts: Parts, entry: Entry) -> None:
 def remove(parts: Parts, entry: Entry) -> None:
     """Remove what there is of a container that does not run; the lock is held."""
     entry.cancel_restart()
+    state = entry.container.state
+    state.status = states.after(state.status, "remove")
+    try:
+        parts.records.remove(entry.container.id)
+    except OSError:
+        state.status = states.after(state.status, "get stuck")
+        raise
+    state.status = states.after(state.status, "destroy")
     entry.removed = True
     entry.exits += 1
     entry.drop_pending_clients()
-    parts.records.remove(entry.container.id)
     parts.registry.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

@@ -20,12 +20,22 @@ import time
 from collections.abc import Iterator, Sequence
 
 from labkit import cgroups
-from labkit.containers import ending, logs, names, recovery, restarts, specification, starting
+from labkit.containers import (
+    ending,
+    logs,
+    names,
+    recovery,
+    restarts,
+    specification,
+    starting,
+    states,
+)
 from labkit.containers.entry import Entry
 from labkit.containers.execs import Execs
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.parts import Parts
+from labkit.containers.watch import Watch
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,
@@ -38,7 +48,6 @@ from labkit.runtime.explain import Rows
 from labkit.runtime.log import timestamp
 
 SHORT_ID_LENGTH = 12
-_WAIT_CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 class Engine:
@@ -105,7 +114,7 @@ class Engine:
             image_id=image.id,
             config=config,
             host_config=host_config,
-            state=State(),
+            state=State(status=states.after(states.NONE, "create")),
             command=command,
             without=list(without),
         )
@@ -134,7 +143,7 @@ class Engine:
         """Run a created or exited container; StartError, NotModifiedError if it runs already."""
         entry = self.parts.registry.find(ref)
         with entry.lock:
-            if entry.container.state.status == "paused":
+            if entry.container.state.status == states.PAUSED:
                 raise ConflictError("cannot start a paused container, try unpause instead")
             if entry.is_running:
                 raise NotModifiedError(f"container {ref} is already running")
@@ -175,32 +184,15 @@ class Engine:
             connection = socket.socket(fileno=os.dup(connection_fd))
             entry.pending_clients.append((connection, options))
 
+    def watch(self, ref: str, condition: str = "not-running") -> Watch:
+        """Look out for an end from this moment on, and wait for it afterwards."""
+        return Watch(self.parts.registry.find(ref), condition)
+
     def wait(
         self, ref: str, condition: str = "not-running", timeout_s: float | None = None
     ) -> State:
-        """Block until the condition holds, and return the state then; TimeoutError.
-
-        `not-running` holds at once for a container that does not run; `next-exit` waits for the end
-        of the present or the next run; `removed` for the container to be gone.
-        """
-        entry = self.parts.registry.find(ref)
-        if condition not in _WAIT_CONDITIONS:
-            raise InvalidParameterError(
-                f'invalid condition: "{condition}"; it is one of {", ".join(_WAIT_CONDITIONS)}'
-            )
-        with entry.lock:
-            before = entry.exits
-
-            def holds() -> bool:
-                if entry.removed:
-                    return True
-                if condition == "next-exit":
-                    return entry.exits > before
-                return condition == "not-running" and not entry.is_running
-
-            if not entry.changed.wait_for(holds, timeout_s):
-                raise TimeoutError(f"container {ref} did not reach {condition} in {timeout_s} s")
-            return entry.container.state
+        """Block until the condition (see `Watch`) holds; the state then.  TimeoutError."""
+        return self.watch(ref, condition).wait(timeout_s)
 
     def kill(self, ref: str, signal_number: int = 9) -> None:
         """Send a signal to the container's first process; ConflictError if it does not run."""

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from labkit.containers import states
 from labkit.containers.model import Container, State
 from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
@@ -22,6 +23,8 @@ class Entry:
         self.container = container
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.end: State | None = None
+        """The state at its last end that this daemon has heard of."""
         self.exits = 0
         """How often it has ended, and been removed: what one waits for who waits for the next."""
         self.restart_delay_s = 0.0
@@ -38,15 +41,15 @@ class Entry:
     @property
     def is_running(self) -> bool:
         """Whether the first process is there; paused, it is there as well."""
-        return self.container.state.status in ("running", "paused")
+        return self.container.state.status in states.ALIVE
 
     def started(self, shim: socket.socket, started: Started) -> None:
-        """Take note of a start; the lock is held."""
+        """Take note of what its shim says: the container runs; the lock is held."""
         self.shim = shim
         self.start_time = started.start_time
         self.durations_ns = started.durations_ns
         self.container.state = State(
-            status="running", pid=started.pid, started_at=started.started_at
+            status=states.RUNNING, pid=started.pid, started_at=started.started_at
         )
         self.changed.notify_all()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from labkit.containers import specification, starting
+from labkit.containers import specification, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
@@ -182,7 +182,7 @@ class Execs:
 
 def _check_running(entry: Entry) -> None:
     state = entry.container.state
-    if state.status == "paused":
+    if state.status == states.PAUSED:
         raise ConflictError(f"Container {entry.container.name} is paused, unpause the container")
     if not entry.is_running:
         raise ConflictError(f"Container {entry.container.id} is not running")

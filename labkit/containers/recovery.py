@@ -9,7 +9,7 @@ import contextlib
 import os
 
 from labkit.cgroups import freezer
-from labkit.containers import restarts, starting
+from labkit.containers import restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.parts import Parts
 from labkit.errors import LabkitError
@@ -21,11 +21,11 @@ def recover(parts: Parts) -> None:
     for container in parts.records.load_all():
         entry = Entry(container)
         if container.state.status == "restarting":
-            container.state.status = "exited"
+            container.state.status = states.after(container.state.status, "stop")
         parts.registry.add(entry)
         if _adopt(parts, entry):
             _find_paused(parts, entry)
-        elif container.state.status in ("running", "paused"):
+        elif entry.is_running:
             parts.on_end(entry, None)
     known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
@@ -48,7 +48,8 @@ def _adopt(parts: Parts, entry: Entry) -> bool:
 
 def _find_paused(parts: Parts, entry: Entry) -> None:
     if freezer.is_frozen(parts.layout, entry.container.id):
-        entry.container.state.status = "paused"
+        state = entry.container.state
+        state.status = states.after(state.status, "pause")
 
 
 def start_by_policy(parts: Parts) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.cgroups import Placement
-from labkit.containers import specification
+from labkit.containers import specification, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
@@ -56,10 +56,11 @@ def start(parts: Parts, entry: Entry) -> None:
     plan, request = _make_request(parts, entry)
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
+    running = states.after(container.state.status, "start")
+    container.state = State(status=running, started_at=timestamp(time.time_ns()))
     launch = parts.spawner.launch(request, [client for client, _ in entry.pending_clients])
     entry.drop_pending_clients()
     # While the shim works: should the machine crash now, the container has been running.
-    container.state = State(status="running", started_at=timestamp(time.time_ns()))
     parts.records.save(container)
     try:
         started = Started(*launch.finish())
@@ -78,8 +79,10 @@ def start_or_record(parts: Parts, entry: Entry) -> None:
         start(parts, entry)
     except StartError as error:
         entry.drop_pending_clients()
-        entry.container.state = State(exit_code=error.exit_code, error=str(error))
-        parts.records.save(entry.container)
+        container = entry.container
+        created = states.after(container.state.status, "fail")
+        container.state = State(status=created, exit_code=error.exit_code, error=str(error))
+        parts.records.save(container)
         entry.changed.notify_all()
         raise
     parts.publish("start", entry)
