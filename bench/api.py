@@ -1,8 +1,10 @@
 """labkit's API: four requests on one connection that is kept."""
 
 from bench.engines import IMAGE, Labkit
+from bench.peer import MissingPeerError
 from labkit.client import Client
 from labkit.client.create import create_body
+from labkit.errors import LabkitError
 
 
 class LabkitApi:
@@ -16,10 +18,15 @@ class LabkitApi:
         self._body = create_body(IMAGE, ["true"], network_mode="none")
 
     def setup(self, folder: str) -> None:
+        """Connect; raises `MissingPeerError` when the engine did not start."""
         self._client = Client(self._engine.paths.socket)
-        self._client.ping()
+        try:
+            self._client.ping()
+        except LabkitError as error:
+            raise MissingPeerError(str(error)) from None
 
     def run_once(self) -> None:
+        """Four requests."""
         assert self._client is not None
         api = self._client.api
         path = f"/containers/{api.post('/containers/create', self._body)['Id']}"
@@ -30,5 +37,6 @@ class LabkitApi:
             raise RuntimeError(f"the container ended with status {result['StatusCode']}")
 
     def teardown(self) -> None:
+        """Close the connection."""
         if self._client:
             self._client.close()

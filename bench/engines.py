@@ -160,7 +160,8 @@ class Labkit(Engine):
 
     def _start(self, folder: str) -> None:
         self.paths = Paths(f"{folder}/root", f"{folder}/run")
-        self._environment["LABKIT_ROOT"], self._environment["LABKIT_RUN"] = self.paths
+        self._environment["LABKIT_ROOT"] = self.paths.root
+        self._environment["LABKIT_RUN"] = self.paths.run
         self._environment["LABKIT_CGROUP_PARENT"] = CGROUP_PARENT.strip("/")
         ready, daemon_end = os.pipe()
         with open(f"{folder}/labkitd.log", "wb") as log:
