@@ -11,7 +11,7 @@ from labkit.containers.entry import Entry
 from labkit.containers.model import State
 from labkit.containers.parts import Parts
 from labkit.containers.signals import parse_signal
-from labkit.errors import ConflictError, NotFoundError, NotModifiedError
+from labkit.errors import ConflictError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
 from labkit.runtime.log import timestamp
@@ -128,15 +128,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         if restarts.has_policy(container):
             parts.records.save(container)
         entry.exits += 1
-        durations_ns = entry.durations_ns
         entry.changed.notify_all()
-    # For readers, so whoever waits for the end goes first; a container that was removed or
-    # started again meanwhile needs none, nor one without its image.
-    with contextlib.suppress(NotFoundError):
-        rows = starting.steps(parts, entry)
-        with entry.lock:
-            if not entry.removed and entry.durations_ns is durations_ns:
-                parts.records.write_steps(container.id, rows)
 
 
 def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
@@ -146,7 +138,8 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
     if status is None:
         # The shim was killed, and the container with it (die_with_shim).
         parts.layout.remove(container.id)
-        status = ExitStatus(KILLED, False, timestamp(time.time_ns()))
+        now = timestamp(time.time_ns())
+        status = ExitStatus(KILLED, False, now, entry.durations_ns)
         parts.records.write_exit(container.id, status)
     starting.remove_run_folder(parts, container.id)
     container.state = State(

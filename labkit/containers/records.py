@@ -1,8 +1,8 @@
 """Container records on disk: `containers/<id>/container.json`, and what lies beside it.
 
     container.json   what was asked and what is so (labkit.containers.model)
-    exit.json        how the last run ended, written by the shim
-    steps.json       the steps of the last start, with their durations
+    exit.json        how the last run ended and what its steps took, written by the shim
+    steps.json       the steps of the last start, if it failed
     <id>-json.log    what the container printed, in Docker's json-file format
     upper/ work/     the writable layer, and overlayfs's scratch folder
     merged/          where the root file system is mounted, seen only from inside the container
@@ -32,6 +32,7 @@ class _ExitFile(msgspec.Struct):
     code: int = msgspec.field(name="ExitCode")
     killed_for_memory: bool = msgspec.field(name="OOMKilled")
     finished_at: str = msgspec.field(name="FinishedAt")
+    durations_ns: list[int] = msgspec.field(name="StepsNs")
 
 
 class Records:
@@ -97,7 +98,7 @@ class Records:
                 found = msgspec.json.decode(file.read(), type=_ExitFile)
         except FileNotFoundError:
             return None
-        return ExitStatus(found.code, found.killed_for_memory, found.finished_at)
+        return ExitStatus(*msgspec.structs.astuple(found))
 
     def forget_exit(self, container_id: str) -> None:
         """Before a new start: the exit status of the run before is no longer true."""
@@ -109,12 +110,12 @@ class Records:
         files.write_atomically(self.exit_path(container_id), status.to_bytes())
 
     def write_steps(self, container_id: str, rows: list[dict[str, object]]) -> None:
-        """Keep the steps of a start.  They are for reading, not for recovery: no fsync."""
+        """Keep the steps of a start that failed.  They are for readers only: no fsync."""
         with open(f"{self.folder(container_id)}/steps.json", "wb") as file:
             file.write(msgspec.json.encode(rows))
 
     def read_steps(self, container_id: str) -> list[dict[str, object]]:
-        """The steps of the last start; empty if there was none."""
+        """The steps of the last start that failed; empty if none did."""
         try:
             with open(f"{self.folder(container_id)}/steps.json", "rb") as file:
                 return msgspec.json.decode(file.read(), type=list[dict[str, object]])

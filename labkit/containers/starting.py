@@ -43,11 +43,14 @@ def make_plan(parts: Parts, container: Container, image: Image, placement: Place
 def steps(parts: Parts, entry: Entry) -> Rows:
     """The steps of the last start.  The plan is computed again: equal input, equal plan."""
     container = entry.container
-    if not entry.durations_ns:
+    durations_ns = entry.durations_ns
+    if not durations_ns and (status := parts.records.read_exit(container.id)):
+        durations_ns = status.durations_ns
+    if not durations_ns:
         return parts.records.read_steps(container.id)
     image = parts.images.resolve(container.image_id)
     plan = make_plan(parts, container, image, place(parts, container))
-    return explain.rows(plan, entry.durations_ns)
+    return explain.rows(plan, durations_ns)
 
 
 def start(parts: Parts, entry: Entry) -> None:

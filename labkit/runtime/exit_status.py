@@ -15,11 +15,15 @@ class ExitStatus(NamedTuple):
     """Whether the kernel killed a process of the container for lack of memory."""
     finished_at: str
     """RFC 3339, UTC."""
+    durations_ns: list[int]
+    """What each step of the start took."""
 
     def to_bytes(self) -> bytes:
         """The line, with Docker's names for the fields."""
         killed = "true" if self.killed_for_memory else "false"
+        steps = ",".join(map(str, self.durations_ns))
         text = (
-            f'{{"ExitCode":{self.code},"OOMKilled":{killed},"FinishedAt":"{self.finished_at}"}}\n'
+            f'{{"ExitCode":{self.code},"OOMKilled":{killed},'
+            f'"FinishedAt":"{self.finished_at}","StepsNs":[{steps}]}}\n'
         )
         return text.encode()

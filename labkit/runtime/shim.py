@@ -258,7 +258,8 @@ class Shim:
                 break
 
     def _leave(self, code: int, killed_for_memory: bool) -> None:
-        status = ExitStatus(code, killed_for_memory, timestamp(time.time_ns()))
+        now = timestamp(time.time_ns())
+        status = ExitStatus(code, killed_for_memory, now, self.started.durations_ns)
         # The folder is missing if the container was removed by force.
         with suppress(FileNotFoundError):
             files.write_atomically(self.request.exit_path, status.to_bytes())
