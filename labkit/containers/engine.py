@@ -185,8 +185,11 @@ class Engine:
             entry.pending_clients.append((connection, options))
 
     def watch(self, ref: str, condition: str = "not-running") -> Watch:
-        """Look out for an end from this moment on, and wait for it afterwards."""
-        return Watch(self.parts.registry.find(ref), condition)
+        """Look out for an end from this moment on, and wait for it afterwards.
+
+        By its full id also a container can be waited for that has just been removed.
+        """
+        return Watch(self.parts.registry.find_or_gone(ref), condition)
 
     def wait(
         self, ref: str, condition: str = "not-running", timeout_s: float | None = None

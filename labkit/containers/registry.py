@@ -1,9 +1,13 @@
 """The containers the daemon knows, found by id, by the beginning of an id, or by name."""
 
 import threading
+from collections import OrderedDict
 
 from labkit.containers.entry import Entry
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+
+GONE_KEPT = 64
+"""So many removed containers can still be asked how they ended."""
 
 
 class Registry:
@@ -13,6 +17,7 @@ class Registry:
         self._lock = threading.Lock()
         self._by_id: dict[str, Entry] = {}
         self._id_of_name: dict[str, str] = {}
+        self._gone: OrderedDict[str, Entry] = OrderedDict()
 
     def reserve_name(self, name: str, container_id: str) -> None:
         """Take a name for a container that is being created; ConflictError if it is in use."""
@@ -45,7 +50,10 @@ class Registry:
     def release(self, name: str, container_id: str) -> None:
         """Forget a container, and let its name be used again."""
         with self._lock:
-            self._by_id.pop(container_id, None)
+            if entry := self._by_id.pop(container_id, None):
+                self._gone[container_id] = entry
+                while len(self._gone) > GONE_KEPT:
+                    self._gone.popitem(last=False)
         self.release_name(name, container_id)
 
     def all(self) -> list[Entry]:
@@ -68,3 +76,12 @@ class Registry:
         if not matches:
             raise NotFoundError(f"No such container: {ref}")
         return matches[0]
+
+    def find_or_gone(self, ref: str) -> Entry:
+        """As `find`, but by its full id also a container that was removed a little while ago.
+
+        A container with --rm may end, and be removed, before the one who waits for it can ask.
+        """
+        with self._lock:
+            gone = self._gone.get(ref)
+        return gone or self.find(ref)

@@ -81,7 +81,9 @@ class TestLifecycle:
         container_id = create(lab, "nosuch")
         status, answer = lab.api("POST", f"/containers/{container_id}/start")
         assert status == 400
-        assert answer["labkit"] == {"exit_code": 127, "step": "exec"}
+        extras = answer["labkit"]
+        assert (extras["exit_code"], extras["step"]) == (127, "exec")
+        assert extras["steps"][-1]["Error"]
         assert "executable file not found" in answer["message"]
 
     def test_limits_out_of_range(self, lab):

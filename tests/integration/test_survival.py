@@ -36,7 +36,7 @@ def test_the_daemon_dies_and_its_successor_adopts(open_engine, folder):
 def test_it_ends_while_no_daemon_is_there(open_engine):
     engine = open_engine()
     container_id = create(engine, "sh", "-c", "sleep 0.3; echo late; exit 8")
-    gone = create(engine, "sh", "-c", "sleep 0.3", auto_remove=True)
+    gone = create(engine, "sh", "-c", "sleep 0.3; exit 9", auto_remove=True)
     engine.start(container_id)
     engine.start(gone)
     engine.close()
@@ -46,6 +46,8 @@ def test_it_ends_while_no_daemon_is_there(open_engine):
     assert (state.status, state.exit_code) == ("exited", 8)
     assert [line.text for line in engine.logs(container_id)] == [b"late\n"]
     assert [container.id for container in engine.list()] == [container_id]
+    # It was removed when the new daemon started, but its end can still be asked for.
+    assert engine.wait(gone, "removed", timeout_s=5).exit_code == 9
 
 
 def find_shim(engine, container_id):

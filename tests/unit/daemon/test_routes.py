@@ -117,11 +117,12 @@ def test_ping_tells_the_api_version_also_to_head(api):
 def test_start_error_tells_exit_code_and_step(api):
     assert ask(api, "POST", "/containers/nosuch/start")[2] == {
         "message": "exec: no such file",
-        "labkit": {"exit_code": 127, "step": "exec"},
+        "labkit": {"exit_code": 127, "step": "exec", "steps": []},
     }
     assert ask(api, "POST", "/containers/broken/start")[2]["labkit"] == {
         "exit_code": 125,
         "step": "mount.root",
+        "steps": [],
     }
 
 
