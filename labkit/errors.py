@@ -23,6 +23,10 @@ class ConflictError(LabkitError):
     """Sensible, but not in the present state: a name in use, a running container (409)."""
 
 
+class ForbiddenError(LabkitError):
+    """Never to be done in this place: writing to what is mounted read-only (403)."""
+
+
 class NotModifiedError(LabkitError):
     """The container is already in the state that was asked for (304)."""
 

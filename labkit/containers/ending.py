@@ -6,7 +6,7 @@ import time
 from copy import copy
 
 from labkit.cgroups import freezer
-from labkit.containers import restarts, starting, states
+from labkit.containers import mounting, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import State
 from labkit.containers.parts import Parts
@@ -123,7 +123,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
             state.status = states.after(state.status, "retry")
             entry.restart_after(delay_s, lambda: _restart(parts, entry))
         elif container.host_config.auto_remove:
-            remove(parts, entry)
+            remove(parts, entry, volumes=True)
             return
         if restarts.has_policy(container):
             parts.records.save(container)
@@ -163,8 +163,11 @@ def _restart(parts: Parts, entry: Entry) -> None:
         starting.start_or_record(parts, entry)
 
 
-def remove(parts: Parts, entry: Entry) -> None:
-    """Remove what there is of a container that does not run; the lock is held."""
+def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
+    """Remove what there is of a container that does not run; the lock is held.
+
+    `volumes`: with the volumes that nobody named.
+    """
     entry.cancel_restart()
     state = entry.container.state
     state.status = states.after(state.status, "remove")
@@ -177,6 +180,7 @@ def remove(parts: Parts, entry: Entry) -> None:
     entry.removed = True
     entry.exits += 1
     entry.drop_pending_clients()
+    mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
     parts.registry.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

@@ -23,6 +23,8 @@ from labkit import cgroups
 from labkit.containers import (
     ending,
     logs,
+    mounting,
+    mounts,
     names,
     recovery,
     restarts,
@@ -32,6 +34,7 @@ from labkit.containers import (
 )
 from labkit.containers.entry import Entry
 from labkit.containers.execs import Execs
+from labkit.containers.files import ContainerFiles
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.parts import Parts
@@ -61,6 +64,8 @@ class Engine:
         self.warnings = self.parts.warnings
         self.events = self.parts.events
         self.execs = Execs(self.parts)
+        self.volumes = self.parts.volumes
+        self.files = ContainerFiles(self.parts)
 
     @classmethod
     def open(cls, paths: Paths) -> "Engine":
@@ -116,15 +121,19 @@ class Engine:
             host_config=host_config,
             state=State(status=states.after(states.NONE, "create")),
             command=command,
+            mount_points=mounts.mount_points(config, host_config),
             without=list(without),
         )
+        mounting.check_without(container)
         placement = starting.place(self.parts, container)
         if without:
             starting.make_plan(self.parts, container, image, placement)  # refuses unknown steps
         self.parts.registry.reserve_name(name, container_id)
         try:
+            self.files.claim_volumes(container, image)
             self.parts.records.create(container, specification.etc_files(container))
         except BaseException:
+            mounting.release(self.parts.volumes, container, remove_anonymous=True)
             self.parts.registry.release(name, container_id)
             raise
         self.parts.registry.add(entry := Entry(container))
@@ -157,7 +166,7 @@ class Engine:
                 starting.start_or_record(self.parts, entry)
             except StartError:
                 if entry.container.host_config.auto_remove:
-                    ending.remove(self.parts, entry)
+                    ending.remove(self.parts, entry, volumes=True)
                 raise
 
     def attach(
@@ -250,8 +259,11 @@ class Engine:
                 raise ConflictError(f"container {entry.container.id} is not running")
             messages.send(entry.shim, ("resize", height, width))
 
-    def remove(self, ref: str, *, force: bool = False) -> None:
-        """Remove a container and everything it wrote; ConflictError if it runs, unless forced."""
+    def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container and everything it wrote; ConflictError if it runs, unless forced.
+
+        `volumes`: with the volumes that nobody named.
+        """
         entry = self.parts.registry.find(ref)
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
@@ -265,7 +277,7 @@ class Engine:
             ending.wait_for_end(entry, ending.KILL_TIMEOUT_S)
         with entry.lock:
             if not entry.removed:
-                ending.remove(self.parts, entry)
+                ending.remove(self.parts, entry, volumes=volumes)
                 self.execs.forget(entry)
 
     def logs(

@@ -7,6 +7,8 @@ the JSON `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, time
 
 import msgspec
 
+from labkit.containers.mount_model import Mount, MountPoint
+
 DOCKER_FIELD_NAMES = {
     "cpuset_cpus": "CpusetCpus",
     "readonly_rootfs": "ReadonlyRootfs",
@@ -39,6 +41,8 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     labels: dict[str, str] | None = None
     stop_signal: str = ""
     stop_timeout: int | None = None
+    volumes: dict[str, dict[str, str]] | None = None
+    """The places of anonymous volumes; the values are empty."""
 
 
 class RestartPolicy(msgspec.Struct, rename=docker_name):
@@ -61,6 +65,10 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     pids_limit: int | None = None
     readonly_rootfs: bool = False
     init: bool | None = None
+    binds: list[str] | None = None
+    mounts: list[Mount] | None = None
+    tmpfs: dict[str, str] | None = None
+    """The options of a tmpfs by its place."""
     restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
     console_size: tuple[int, int] | None = None
     """Height and width of the first process's terminal, in characters."""
@@ -97,5 +105,7 @@ class Container(msgspec.Struct, rename=docker_name):
     """How often its policy has restarted it in a row."""
     stopped_by_user: bool = False
     """Whether the last end was asked for, by stop or kill."""
+    mount_points: list[MountPoint] = msgspec.field(default_factory=list)
+    """What is mounted in it, in the order of mounting (labkit.containers.mounts)."""
     without: list[str] = msgspec.field(default_factory=list)
     """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

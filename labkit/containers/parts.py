@@ -9,6 +9,7 @@ from labkit.containers.events import Events
 from labkit.containers.monitor import Monitor
 from labkit.containers.records import Records
 from labkit.containers.registry import Registry
+from labkit.containers.volumes import Volumes
 from labkit.images import ImageStore
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
@@ -31,10 +32,14 @@ class Parts:
         self.layout = cgroups.detect()
         self.warnings = self.layout.prepare()
         self.records = Records(self.paths)
+        self.volumes = Volumes(self.paths.root, self._publish_volume)
         self.registry = Registry()
         self.spawner = Spawner()
         self.monitor = Monitor()
         self.events = Events()
+
+    def _publish_volume(self, action: str, name: str) -> None:
+        self.events.publish("volume", action, name, {"driver": "local"})
 
     def publish(self, action: str, entry: Entry, **attributes: str) -> None:
         """Tell whoever listens what happens to a container."""

@@ -9,7 +9,7 @@ import contextlib
 import os
 
 from labkit.cgroups import freezer
-from labkit.containers import restarts, starting, states
+from labkit.containers import mounting, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.parts import Parts
 from labkit.errors import LabkitError
@@ -23,6 +23,7 @@ def recover(parts: Parts) -> None:
         if container.state.status == "restarting":
             container.state.status = states.after(container.state.status, "stop")
         parts.registry.add(entry)
+        mounting.take_note(parts.volumes, container)
         if _adopt(parts, entry):
             _find_paused(parts, entry)
         elif entry.is_running:

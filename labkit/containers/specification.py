@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from labkit.cgroups import Layout, Limits, Placement
+from labkit.containers import mounting
 from labkit.containers.model import Container, ContainerConfig, HostConfig
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
@@ -15,6 +16,7 @@ from labkit.runtime.spec import (
     CgroupMount,
     CgroupPart,
     ContainerSpec,
+    TmpfsMount,
 )
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -87,6 +89,7 @@ def merge_config(config: ContainerConfig, image: Image) -> None:
     config.user = config.user or of_image.user
     config.working_dir = config.working_dir or of_image.working_dir
     config.stop_signal = config.stop_signal or of_image.stop_signal
+    config.volumes = {**(of_image.volumes or {}), **(config.volumes or {})} or None
 
 
 def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[str]:
@@ -134,13 +137,13 @@ def build_spec(
     """Everything the planner needs to know; reads nothing of the container's own."""
     config, host = container.config, container.host_config
     command = container.command
-    binds = [
+    own_mounts: list[BindMount | TmpfsMount] = [
         BindMount(f"mount.{name}", why, f"{folder}/{name}", f"/etc/{name}")
         for name, why in _ETC_FILES.items()
     ]
     if host.init:
         why = "--init: a first process that passes signals on and reaps what is left to it"
-        binds.append(BindMount("mount.init", why, INIT_PROGRAM, INIT_TARGET, read_only=True))
+        own_mounts.append(BindMount("mount.init", why, INIT_PROGRAM, INIT_TARGET, read_only=True))
         command = [INIT_TARGET, "--", *command]
     return ContainerSpec(
         container_id=container.id,
@@ -161,7 +164,7 @@ def build_spec(
         cgroup_join=placement.join,
         cgroup_clone_into=placement.clone_into,
         cgroup_mounts=cgroup_mounts(layout),
-        binds=tuple(binds),
+        mounts=mounting.in_order(own_mounts, container.mount_points),
         last_capability=last_capability(),
     )
 

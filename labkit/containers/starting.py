@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.cgroups import Placement
-from labkit.containers import specification, states
+from labkit.containers import mounting, specification, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
@@ -56,6 +56,7 @@ def steps(parts: Parts, entry: Entry) -> Rows:
 def start(parts: Parts, entry: Entry) -> None:
     """Start the container; its lock is held.  StartError says which step failed and why."""
     container = entry.container
+    mounting.make_sources(container)
     plan, request = _make_request(parts, entry)
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
@@ -71,7 +72,7 @@ def start(parts: Parts, entry: Entry) -> None:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         parts.records.write_steps(container.id, rows)
         steps = [step for _, step in plan.steps()]
-        raise start_error(steps, error.failure) from None
+        raise start_error(steps, error.failure, rows) from None
     entry.started(launch.connection, started)
     watch(parts, entry)
 
@@ -123,7 +124,9 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
     )
 
 
-def start_error(steps: Sequence[Step], failure: StepFailure) -> StartError:
+def start_error(
+    steps: Sequence[Step], failure: StepFailure, rows: Rows | None = None
+) -> StartError:
     """What a user is told of a step that failed, and the exit code Docker has for it."""
     step = steps[failure.step_index]
     exit_code = 125
@@ -133,7 +136,7 @@ def start_error(steps: Sequence[Step], failure: StepFailure) -> StartError:
     cause = explain.usual_cause(step.name, failure.errno)
     message = f"cannot start the container: step {step.name} failed: {failure.text}"
     full = f"{message} ({cause})" if cause else message
-    return StartError(full, exit_code=exit_code, step=step.name)
+    return StartError(full, exit_code=exit_code, step=step.name, steps=rows)
 
 
 def remove_run_folder(parts: Parts, container_id: str) -> None:

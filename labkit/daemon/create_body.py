@@ -57,7 +57,6 @@ class NotYet(NamedTuple):
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "Binds": NotYet(None),
     "BlkioDeviceReadBps": NotYet(None),
     "BlkioDeviceReadIOps": NotYet(None),
     "BlkioDeviceWriteBps": NotYet(None),
@@ -99,7 +98,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
     "MemoryReservation": NotYet(0),
     "MemorySwappiness": NotYet(None, _one_of(-1)),
-    "Mounts": NotYet(None),
     "OomKillDisable": NotYet(False),
     "OomScoreAdj": NotYet(0),
     "PidMode": NotYet(""),
@@ -113,11 +111,10 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "ShmSize": NotYet(DEFAULT_SHM_BYTES, _one_of(DEFAULT_SHM_BYTES)),
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
-    "Tmpfs": NotYet(None),
     "UTSMode": NotYet(""),
     "Ulimits": NotYet(None),
     "UsernsMode": NotYet(""),
-    "VolumeDriver": NotYet(""),
+    "VolumeDriver": NotYet("", _one_of("local")),
     "VolumesFrom": NotYet(None),
 }
 
@@ -130,7 +127,6 @@ CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "OnBuild": NotYet(None),
     "Shell": NotYet(None),
     "Tty": NotYet(False),
-    "Volumes": NotYet(None),
 }
 
 

@@ -7,6 +7,7 @@ The body is Docker's, `{"message": …}`.  A `StartError` says more under `labki
 from labkit.daemon.responses import Response, json_response
 from labkit.errors import (
     ConflictError,
+    ForbiddenError,
     InvalidParameterError,
     LabkitError,
     NotFoundError,
@@ -38,6 +39,7 @@ class UnsupportedError(LabkitError):
 STATUS: tuple[tuple[type[LabkitError], int], ...] = (
     (NotModifiedError, 304),
     (InvalidParameterError, 400),
+    (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
     (UnsupportedError, 501),

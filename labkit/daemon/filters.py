@@ -12,6 +12,8 @@ import msgspec
 from labkit.errors import InvalidParameterError
 
 Filters = Mapping[str, list[str]]
+Test = Callable[[str], bool]
+"""Whether a filter's value fits what is filtered."""
 
 
 def parse(text: str, known: Collection[str]) -> Filters:
@@ -47,7 +49,7 @@ def truth(filters: Filters, name: str) -> bool | None:
         raise InvalidParameterError(f"invalid filter '{name}={values[-1]}'") from None
 
 
-def matches_any(filters: Filters, name: str, test: Callable[[str], bool]) -> bool:
+def matches_any(filters: Filters, name: str, test: Test) -> bool:
     """Whether the filter is not set, or one of its values passes the test."""
     values = filters.get(name)
     return not values or any(test(value) for value in values)
@@ -55,12 +57,18 @@ def matches_any(filters: Filters, name: str, test: Callable[[str], bool]) -> boo
 
 def has_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:
     """Whether all labels asked for are there: `name`, or `name=value`."""
+    return all(_has_label(labels, wanted) for wanted in filters.get("label", []))
+
+
+def lacks_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:
+    """Whether none of the labels that must not be there is (`label!`)."""
+    return not any(_has_label(labels, wanted) for wanted in filters.get("label!", []))
+
+
+def _has_label(labels: Mapping[str, str] | None, wanted: str) -> bool:
+    name, equals, value = wanted.partition("=")
     present = labels or {}
-    for wanted in filters.get("label", []):
-        name, equals, value = wanted.partition("=")
-        if name not in present or (equals and present[name] != value):
-            return False
-    return True
+    return name in present and (not equals or present[name] == value)
 
 
 def text_matches(pattern: str, text: str) -> bool:

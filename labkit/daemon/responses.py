@@ -25,6 +25,7 @@ REASONS = {
     204: "No Content",
     304: "Not Modified",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",
     409: "Conflict",
@@ -63,6 +64,7 @@ class Stream(NamedTuple):
 
     chunks: Iterable[bytes]
     content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Hijack(NamedTuple):
@@ -116,7 +118,8 @@ def response_bytes(response: Response, *, keep_alive: bool, head_only: bool = Fa
 
 def stream_head(stream: Stream, *, chunked: bool, keep_alive: bool) -> bytes:
     """The head of a stream; `chunked` is for clients that speak HTTP/1.1."""
-    lines = f"Content-Type: {stream.content_type}\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in stream.headers)
+    lines += f"Content-Type: {stream.content_type}\r\n"
     if chunked:
         lines += "Transfer-Encoding: chunked\r\n"
     return _head(200, lines, keep_alive=keep_alive)

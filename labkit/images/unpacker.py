@@ -52,8 +52,10 @@ class StrictTarInfo(tarfile.TarInfo):
 class Unpacker:
     """Executes an archive's members in the current root."""
 
-    def __init__(self, *, lowest: bool) -> None:
+    def __init__(self, *, lowest: bool, top: str = "") -> None:
         self.lowest = lowest
+        self.top = top
+        """The folder below which the members lie, without a slash at its end."""
         self.size_bytes = 0
         self._folder_times: dict[str, int] = {}
         self._whiteouts: list[str] = []
@@ -90,16 +92,24 @@ class Unpacker:
 
     def _unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         with naming(member.name):
-            path = inside(member.name)
+            path = self.top + inside(member.name)
             folder, name = os.path.split(path)
-            if name.startswith(WHITEOUT):
+            if self.is_whiteout(name):
                 self._note_whiteout(path, name)
                 return
             maker = self._makers.get(member.type)
             if maker is None:
                 raise BadArchiveError(f"members of type {member.type!r} are not known")
             make_parents(folder)
+            self.prepare(member, path)
             maker(archive, member, path)
+
+    def is_whiteout(self, name: str) -> bool:
+        """Whether a member stands for what is missing, as in the archive of a layer."""
+        return name.startswith(WHITEOUT)
+
+    def prepare(self, member: tarfile.TarInfo, path: str) -> None:
+        """Before a member is made: a layer may overwrite what it made before."""
 
     def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         make_room(path)
@@ -129,7 +139,7 @@ class Unpacker:
         dress(path, member)
 
     def _hard_link(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-        target = inside(member.linkname)
+        target = self.top + inside(member.linkname)
         if target == path:
             return
         make_room(path)

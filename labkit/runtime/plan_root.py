@@ -21,7 +21,13 @@ from labkit.kernel.mounts import (
     MS_STRICTATIME,
 )
 from labkit.runtime import operations as op
-from labkit.runtime.spec import MASKED_PATHS, READ_ONLY_PATHS, ContainerSpec
+from labkit.runtime.spec import (
+    MASKED_PATHS,
+    READ_ONLY_PATHS,
+    BindMount,
+    ContainerSpec,
+    TmpfsMount,
+)
 from labkit.runtime.step import Step
 
 SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
@@ -54,15 +60,23 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
         why = "a terminal of the container's own, whose name is true inside"
         yield Step("terminal", why, op.OpenTerminal(*spec.console_size))
         yield Step("terminal", "old programs look for it here", op.BindConsole())
-    for bind in spec.binds:
-        flags = MS_RDONLY if bind.read_only else 0
-        yield Step(bind.name, bind.why, op.Bind(bind.source, bind.target, flags))
+    for mount in spec.mounts:
+        yield mount_step(mount)
     yield Step(
         "pivot_root.detach",
         "the host's root leaves this mount namespace: nothing inside can name it any more",
         op.DetachOldRoot(),
     )
     yield from _protection(spec)
+
+
+def mount_step(mount: BindMount | TmpfsMount) -> Step:
+    """The step that mounts something which somebody asked for inside the container."""
+    if isinstance(mount, TmpfsMount):
+        operation: op.Operation = op.MountTmpfs(mount.target, mount.flags, mount.data)
+    else:
+        operation = op.Bind(mount.source, mount.target, MS_RDONLY if mount.read_only else 0)
+    return Step(mount.name, mount.why, operation)
 
 
 def _root(spec: ContainerSpec) -> Iterator[Step]:

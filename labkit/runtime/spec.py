@@ -78,6 +78,19 @@ class BindMount:
 
 
 @dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory, shown in the container; `name` is its step's name."""
+
+    name: str
+    why: str
+    target: str
+    flags: int
+    """Of mount(2)."""
+    data: str
+    """tmpfs's own options (tmpfs(5))."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """Everything the plan of a container depends on."""
 
@@ -108,5 +121,6 @@ class ContainerSpec:
     cgroup_clone_into: str = ""
     """The group the process is born in (cgroup v2)."""
     cgroup_mounts: tuple[CgroupMount, ...] = ()
-    binds: tuple[BindMount, ...] = field(default=())
+    mounts: tuple[BindMount | TmpfsMount, ...] = field(default=())
+    """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
     last_capability: int = 40

@@ -4,7 +4,7 @@ A handler takes the engine, the request and the names in its path, and returns a
 (`labkit.daemon.responses`).  It raises labkit's errors and knows nothing of HTTP's other sides.
 """
 
-from labkit.daemon.routes import containers, images, streams, system
+from labkit.daemon.routes import archive, containers, images, prune, streams, system, volumes
 from labkit.daemon.routes.table import Route, Table
 
 ROUTES = (
@@ -19,6 +19,12 @@ ROUTES = (
     Route("GET", "/containers/json", containers.list_containers),
     Route("POST", "/containers/create", containers.create),
     Route("GET", "/containers/{id}/json", containers.inspect),
+    Route("POST", "/containers/prune", prune.prune),
+    Route("HEAD", "/containers/{id}/archive", archive.look),
+    Route("GET", "/containers/{id}/archive", archive.get),
+    Route("PUT", "/containers/{id}/archive", archive.put),
+    Route("GET", "/containers/{id}/export", archive.export),
+    Route("GET", "/containers/{id}/changes", archive.changes),
     Route("POST", "/containers/{id}/start", containers.start),
     Route("POST", "/containers/{id}/stop", containers.stop),
     Route("POST", "/containers/{id}/kill", containers.kill),
@@ -27,6 +33,11 @@ ROUTES = (
     Route("POST", "/containers/{id}/wait", streams.wait),
     Route("POST", "/containers/{id}/attach", streams.attach),
     Route("GET", "/containers/{id}/logs", streams.logs),
+    Route("GET", "/volumes", volumes.list_volumes),
+    Route("POST", "/volumes/create", volumes.create),
+    Route("POST", "/volumes/prune", volumes.prune),
+    Route("GET", "/volumes/{id}", volumes.inspect),
+    Route("DELETE", "/volumes/{id}", volumes.remove),
 )
 
 TABLE = Table(ROUTES)

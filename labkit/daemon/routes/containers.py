@@ -103,10 +103,10 @@ def kill(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def remove(engine: Engine, request: Request, ref: str) -> Answer:
-    """`DELETE /containers/{id}?force=&v=`: 204.  There are no volumes yet for `v` to remove."""
+    """`DELETE /containers/{id}?force=&v=`: 204; with `v`, its anonymous volumes go as well."""
     if request.query.flag("link"):
         raise UnsupportedError("labkit has no links between containers")
-    engine.remove(ref, force=request.query.flag("force"))
+    engine.remove(ref, force=request.query.flag("force"), volumes=request.query.flag("v"))
     return NO_CONTENT
 
 

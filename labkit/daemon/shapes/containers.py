@@ -7,6 +7,7 @@ import msgspec
 
 from labkit.containers import Container, Engine, State
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
+from labkit.daemon.shapes.mounts import mounts
 from labkit.daemon.shapes.times import human_duration, unix_s
 from labkit.errors import NotFoundError
 
@@ -59,7 +60,7 @@ def summary(container: Container) -> JsonObject:
         "Status": status_text(container.state, time.time()),
         "HostConfig": {"NetworkMode": mode},
         "NetworkSettings": {"Networks": {mode: _ENDPOINT}},
-        "Mounts": [],
+        "Mounts": mounts(container),
     }
 
 
@@ -94,7 +95,7 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "ExecIDs": None,
         "HostConfig": not_yet_in_host | msgspec.to_builtins(container.host_config),
         "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
-        "Mounts": [],
+        "Mounts": mounts(container),
         "Config": not_yet_in_config | msgspec.to_builtins(container.config),
         "NetworkSettings": {
             "Bridge": "",

@@ -14,7 +14,6 @@ from typing import Protocol, cast
 from labkit.runtime.operations.cgroup import EnterCgroup, MakeCgroup, WriteCgroupFile
 from labkit.runtime.operations.context import Context
 from labkit.runtime.operations.filesystem import (
-    Bind,
     DetachOldRoot,
     EnterDirectory,
     HidePath,
@@ -33,6 +32,7 @@ from labkit.runtime.operations.identity import (
     SetCapabilities,
     SwitchUser,
 )
+from labkit.runtime.operations.inside import Bind, MountTmpfs
 from labkit.runtime.operations.process import (
     BindConsole,
     BringUpLoopback,
@@ -74,6 +74,7 @@ __all__ = [
     "MakePathReadOnly",
     "MakeSymlink",
     "Mount",
+    "MountTmpfs",
     "OpenTerminal",
     "Operation",
     "PivotRoot",
@@ -120,6 +121,7 @@ KINDS: dict[str, type] = {
         Exec,
         Mount,
         Bind,
+        MountTmpfs,
         MakeDirectory,
         MakeDevice,
         MakeSymlink,

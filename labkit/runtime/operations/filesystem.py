@@ -3,7 +3,8 @@
 Everything but the root file system is mounted *after* pivot_root, so that a symbolic link in an
 image (a /proc that points to ../../etc, say) can lead nowhere but into the container's own root.
 `PivotRoot` leaves the working directory at the host's old root: until `DetachOldRoot`, a relative
-path is the host's and an absolute one the container's, and `Bind` uses just that.
+path is the host's and an absolute one the container's, and `Bind` (`operations.inside`) uses just
+that.
 """
 
 import os
@@ -38,36 +39,6 @@ class Mount(NamedTuple):
         except FileNotFoundError:
             os.makedirs(self.target, 0o755, exist_ok=True)
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
-
-
-class Bind(NamedTuple):
-    """Show a file or folder of the host at a place in the container."""
-
-    source: str
-    target: str
-    flags: int = 0
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        flags = flag_names(mounts.MS_BIND | mounts.MS_REC | self.flags)
-        return f'mount("{self.source}", "{self.target}", "", {flags}, "")'
-
-    def execute(self, context: Context) -> None:
-        """Bind `source`, taken from the host's root: the working directory since `PivotRoot`."""
-        source = self.source.lstrip("/")
-        if not os.path.lexists(self.target):
-            self._make_target(source)
-        mounts.mount(source, self.target, "", mounts.MS_BIND | mounts.MS_REC)
-        if self.flags:
-            # A bind takes its flags only from a second mount(2), which changes the first.
-            mounts.mount("", self.target, "", mounts.MS_REMOUNT | mounts.MS_BIND | self.flags)
-
-    def _make_target(self, source: str) -> None:
-        if stat.S_ISDIR(os.stat(source).st_mode):
-            os.makedirs(self.target, 0o755)
-            return
-        os.makedirs(os.path.dirname(self.target), 0o755, exist_ok=True)
-        os.close(os.open(self.target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
 
 class MakeDirectory(NamedTuple):

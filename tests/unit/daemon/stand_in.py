@@ -117,7 +117,7 @@ class StandIn:
     def kill(self, ref, signal_number):
         self.calls.append(("kill", self.get(ref).name, signal_number))
 
-    def remove(self, ref, *, force):
+    def remove(self, ref, *, force, volumes=False):
         known = self.get(ref)
         self.calls.append(("remove", known.name, force))
         self.containers.remove(known)

@@ -87,7 +87,6 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("Binds", ["/:/host"]),
         ("PortBindings", {"80/tcp": [{"HostPort": "80"}]}),
         ("Privileged", True),
         ("RestartPolicy", {"Name": "always", "MaximumRetryCount": 0}),
@@ -101,8 +100,6 @@ def test_what_clients_send_is_taken(body):
         ("ShmSize", 1 << 20),
         ("MemorySwappiness", 0.5),
         ("BlkioWeight", 600),
-        ("Mounts", [{"Type": "bind"}]),
-        ("Tmpfs", {"/run": ""}),
         ("MaskedPaths", ["/proc/kcore"]),
         ("Runtime", "runc"),
     ],
@@ -115,7 +112,6 @@ def test_what_labkit_does_not_do_is_refused_by_name(field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("Volumes", {"/data": {}}),
         ("Healthcheck", {"Test": ["CMD", "true"]}),
         ("ExposedPorts", {"80/tcp": {}}),
         ("NetworkDisabled", True),

@@ -1,0 +1,72 @@
+"""Mounts as a client asks for them (`--mount`), and as a container's record keeps them."""
+
+import msgspec
+
+
+class BindOptions(msgspec.Struct, rename="pascal"):
+    """What only a bind mount can be told."""
+
+    propagation: str = ""
+    non_recursive: bool = False
+    create_mountpoint: bool = False
+    """Make the source if it is missing."""
+
+
+class DriverConfig(msgspec.Struct, rename="pascal"):
+    """Who keeps a volume."""
+
+    name: str = ""
+    options: dict[str, str] | None = None
+
+
+class VolumeOptions(msgspec.Struct, rename="pascal"):
+    """What only a volume can be told."""
+
+    no_copy: bool = False
+    labels: dict[str, str] | None = None
+    driver_config: DriverConfig | None = None
+    subpath: str = ""
+
+
+class TmpfsOptions(msgspec.Struct, rename="pascal"):
+    """What only a tmpfs can be told."""
+
+    size_bytes: int = 0
+    mode: int = 0
+    options: list[list[str]] | None = None
+
+
+class Mount(msgspec.Struct, rename="pascal"):
+    """One `--mount` of the Docker Engine API."""
+
+    type: str = ""
+    source: str = ""
+    target: str = ""
+    read_only: bool = False
+    bind_options: BindOptions | None = None
+    volume_options: VolumeOptions | None = None
+    tmpfs_options: TmpfsOptions | None = None
+
+
+class MountPoint(msgspec.Struct, rename="pascal"):
+    """One mount of a container, whichever way it was asked for."""
+
+    type: str
+    """`bind`, `volume` or `tmpfs`."""
+    destination: str
+    name: str = ""
+    """The volume's."""
+    source: str = ""
+    """The folder or file of the host; a volume's is known once it has been claimed."""
+    anonymous: bool = False
+    """A volume that nobody named: it goes with its container, if the user says so."""
+    mode: str = ""
+    read_only: bool = False
+    copies_up: bool = True
+    """Whether a new volume begins with what the image has at its place."""
+    makes_source: bool = False
+    """Whether a missing source of a bind mount is made."""
+    options: str = ""
+    """A tmpfs's, as the user wrote them."""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    """For a volume that is made."""

@@ -1,0 +1,130 @@
+"""The daemon's side of a worker (`labkit.containers.trees.worker`): start it, feed it, end it."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import labkit
+from labkit.containers.trees import worker
+from labkit.containers.trees.views import View
+from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
+from labkit.kernel import messages
+from labkit.kernel.files import write_all
+
+CHUNK_BYTES = 256 * 1024
+
+_KINDS: dict[str, type[Exception]] = {
+    worker.NOT_FOUND: NotFoundError,
+    worker.INVALID: InvalidParameterError,
+    worker.READ_ONLY: ForbiddenError,
+}
+
+# `import labkit.containers` would load the whole engine, and what it stands on: the worker needs a
+# few modules of two packages, which it is therefore given as packages without their own code.
+_PROGRAM = """
+import sys, types
+sys.path.insert(0, {parent!r})
+for name in ("labkit.containers", "labkit.images"):
+    package = sys.modules[name] = types.ModuleType(name)
+    package.__path__ = [{parent!r} + "/" + name.replace(".", "/")]
+from labkit.containers.trees import worker
+worker.main({fd})
+"""
+
+
+class Worker:
+    """One worker process; to be closed.  With `takes_input` it waits to be fed."""
+
+    def __init__(
+        self,
+        task: str,
+        arguments: Sequence[object],
+        view: View,
+        fds: Sequence[int] = (),
+        *,
+        takes_input: bool = False,
+    ) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection = ours
+        parent = os.path.dirname(os.path.dirname(labkit.__file__))
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-SI", "-X", "utf8", "-c"),
+                    _PROGRAM.format(parent=parent, fd=theirs.fileno()),
+                ],
+                stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+            )
+        request = worker.Request(task, tuple(arguments), type(view).__name__, tuple(view))
+        with suppress(BrokenPipeError):  # `ready` will tell
+            messages.send(ours, tuple(request), fds)
+
+    def ready(self) -> list[Any]:
+        """Wait until it has found what is asked for, and return what it says of it.
+
+        NotFoundError, InvalidParameterError, ForbiddenError (read-only), OSError.
+        """
+        return self._hear("ready")
+
+    def finish(self) -> None:
+        """Wait until it has done everything; raises as `ready` does."""
+        self._hear("done")
+
+    def _hear(self, wanted: str) -> list[Any]:
+        try:
+            message = messages.receive(self._connection)
+        except ConnectionError:
+            message = None
+        if message is None:
+            raise ChildProcessError(f"the process for a container's files ended before {wanted}")
+        kind, *values = cast("list[Any]", message[0])
+        if kind == "failed":
+            problem, text, number = values
+            known = _KINDS.get(problem)
+            raise known(text) if known else OSError(number, text)
+        return values
+
+    def output(self) -> Iterator[bytes]:
+        """What it writes, in pieces, to the end; raises as `ready` does if that is not the end."""
+        assert self._process.stdout is not None  # noqa: S101 the caller's mistake
+        while part := self._process.stdout.read(CHUNK_BYTES):
+            yield part
+        self.finish()
+
+    def feed(self, chunks: Iterable[bytes]) -> None:
+        """Give it its input, to the end, and wait until it is done; raises as `ready` does."""
+        assert self._process.stdin is not None  # noqa: S101 the caller's mistake
+        with suppress(BrokenPipeError):  # it has given up, and says why
+            for chunk in chunks:
+                write_all(self._process.stdin.fileno(), chunk)
+        self._process.stdin.close()
+        self.finish()
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        self._connection.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def streaming(packer: Worker) -> Iterator[bytes]:
+    """A worker's output; when that ends, or nobody wants more of it, the worker is closed."""
+    with packer:
+        yield from packer.output()

@@ -1,0 +1,152 @@
+"""Writing a tree of files as a tar archive, from inside (`labkit.containers.trees`).
+
+Owners are numbers: their names would be looked up by libraries of the container.  Files may change
+while they are read: one that shrinks is filled up with zeros, one that is gone is left out.
+"""
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from labkit.images.unpacker import CHUNK_BYTES, OVERLAY_XATTR, XATTR
+
+_TYPES = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFCHR: tarfile.CHRTYPE,
+    stat.S_IFBLK: tarfile.BLKTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+}
+"""What tar has members for; a socket is the end of a process's wire, and no file to copy."""
+
+
+class Packer:
+    """Writes an archive to a stream."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._archive = tarfile.open(
+            mode="w|",
+            fileobj=stream,
+            bufsize=CHUNK_BYTES,
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+        self._first_names: dict[tuple[int, int], str] = {}
+        """The name under which a file with several names was written, by device and inode."""
+
+    def add_tree(self, path: str, name: str) -> None:
+        """Add what is at `path`, and below it, as `name` and below."""
+        waiting = [(path, name)]
+        while waiting:
+            path, name = waiting.pop()
+            if self._add(path, name):
+                waiting.extend(children(path, name))
+
+    def close(self) -> None:
+        """Write the archive's end."""
+        self._archive.close()
+
+    def _add(self, path: str, name: str) -> bool:
+        """Add one file; whether it is a folder."""
+        try:
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode):
+                self._add_regular(path, name)
+                return False
+            member = self._member(path, name, found)
+        except FileNotFoundError:
+            return False
+        if member is not None:
+            self._write(member)
+        return stat.S_ISDIR(found.st_mode)
+
+    def _add_regular(self, path: str, name: str) -> None:
+        # Looked at again once it is open: whoever put a pipe in its place would have us wait.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as file:
+            found = os.fstat(fd)
+            member = self._member(path, name, found)
+            if not stat.S_ISREG(found.st_mode) or member is None:
+                return
+            key = (found.st_dev, found.st_ino)
+            if found.st_nlink > 1 and key in self._first_names:
+                member.type, member.linkname, member.size = (
+                    tarfile.LNKTYPE,
+                    self._first_names[key],
+                    0,
+                )
+                self._write(member)
+                return
+            self._first_names[key] = name
+            self._write(member, _Exactly(file))
+
+    def _member(self, path: str, name: str, found: os.stat_result) -> tarfile.TarInfo | None:
+        kind = stat.S_IFMT(found.st_mode)
+        if kind not in _TYPES:
+            return None
+        member = tarfile.TarInfo(name)
+        member.type = _TYPES[kind]
+        member.mode = stat.S_IMODE(found.st_mode)
+        member.uid, member.gid = found.st_uid, found.st_gid
+        member.mtime = found.st_mtime_ns // 10**9
+        headers = {}
+        if found.st_mtime_ns % 10**9 and found.st_mtime_ns > 0:
+            headers["mtime"] = f"{member.mtime}.{found.st_mtime_ns % 10**9:09}"
+        if kind == stat.S_IFREG:
+            member.size = found.st_size
+        elif kind == stat.S_IFLNK:
+            member.linkname = os.readlink(path)
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+            member.devmajor, member.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
+        for attribute, value in extended_attributes(path):
+            headers[XATTR + attribute] = value.decode("utf-8", "surrogateescape")
+        member.pax_headers = headers
+        return member
+
+    def _write(self, member: tarfile.TarInfo, content: "_Exactly | None" = None) -> None:
+        self._archive.addfile(member, content)  # type: ignore[arg-type]  # read() is all it calls
+        self._archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
+
+
+class _Exactly:
+    """A file as long as it was said to be."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count and (part := self._file.read(count - len(data))):
+            data += part
+        return data.ljust(count, b"\0")
+
+
+def children(path: str, name: str) -> list[tuple[str, str]]:
+    """Path and name of what a folder holds, the last first, so that the first is popped first.
+
+    The name of a root is "/" or nothing, and so its children's begin.
+    """
+    try:
+        found = sorted(os.listdir(path), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    above = name if name in ("", "/") else f"{name}/"
+    return [(os.path.join(path, child), f"{above}{child}") for child in found]
+
+
+def extended_attributes(path: str) -> Iterator[tuple[str, bytes]]:
+    """The attributes of a file itself, but for overlayfs's own; none where there cannot be any."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return
+    for name in names:
+        if not name.startswith(OVERLAY_XATTR):
+            try:
+                yield name, os.getxattr(path, name, follow_symlinks=False)
+            except OSError:
+                continue

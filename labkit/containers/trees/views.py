@@ -1,0 +1,140 @@
+"""What a worker makes its root: a container's files, and nothing of the host's.
+
+A *running* container's are in its mount namespace: the worker enters that and takes a private copy
+of it, so that nothing it mounts or unmounts is seen by anyone.  Those of a container that does not
+run, or of an image, are put together again by overlayfs in a new mount namespace.  For looking, the
+layers and the container's writable one are all below, and what overlayfs wants to write goes to
+memory: any number may look at once, also while the container is being started.
+
+No view has device files that open, set-user-id bits that count, or /proc, whose links lead to
+places rather than names.  The worker has root's power, and a container can make any file.
+"""
+
+import os
+from contextlib import suppress
+from typing import NamedTuple
+
+from labkit.kernel import mounts, namespaces, trees
+from labkit.kernel.mounts import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT
+from labkit.runtime import operations as op
+
+HARMLESS = trees.MOUNT_ATTR_NODEV | trees.MOUNT_ATTR_NOSUID | trees.MOUNT_ATTR_NOEXEC
+READ_ONLY = HARMLESS | trees.MOUNT_ATTR_RDONLY
+
+_KERNEL_KINDS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
+
+
+class Running(NamedTuple):
+    """The files of a running container; the pidfd of its first process comes with the request."""
+
+    only_root: bool
+    """Leave out what is mounted in it: volumes, and what labkit mounts."""
+    attributes: int
+
+    def enter(self, fds: list[int]) -> str:
+        """Make it this process's root; returns the folder to confine the process to."""
+        # Within the container's PID namespace this process is in no /proc: keep the host's.
+        own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        namespaces.setns(fds[0], namespaces.CLONE_NEWNS)
+        os.close(fds[0])
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        op.Mount("", "/", "", MS_REC | MS_PRIVATE).execute(op.Context((-1, -1, -1), {}))
+        _prune(own, only_root=self.only_root)
+        _restrict(self.attributes)
+        return "/"
+
+
+class Layers(NamedTuple):
+    """The files of an image, or of a container that does not run."""
+
+    layers: list[str]
+    """Unpacked layers, the topmost first."""
+    upper: str
+    work: str
+    """The writable layer, and overlayfs's scratch folder; empty for a view that is only looked at.
+    """
+    place: str
+    """A folder of the host on which to mount, in private."""
+    mounts: list[tuple[object, ...]]
+    """What is mounted inside, as encoded operations."""
+    read_only_root: bool
+    attributes: int
+
+    def enter(self, fds: list[int]) -> str:
+        """Make it this process's root; returns the folder to confine the process to."""
+        context = op.Context((-1, -1, -1), {})
+        own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        op.Mount("", "/", "", MS_REC | MS_PRIVATE).execute(context)
+        root = self._unite(context)
+        op.PivotRoot(root).execute(context)
+        for operation in op.decode(self.mounts):
+            # A source that is gone is an error when the container starts, not when one looks.
+            with suppress(FileNotFoundError):
+                operation.execute(context)
+        op.DetachOldRoot().execute(context)
+        if self.read_only_root:
+            mounts.mount("", "/", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
+        _prune(own, only_root=False)
+        _restrict(self.attributes)
+        return "/"
+
+    def _unite(self, context: op.Context) -> str:
+        """Mount the union; returns where."""
+        if self.upper:
+            upper, work, root = self.upper, self.work, self.place
+        else:
+            op.Mount("tmpfs", self.place, "tmpfs", 0, "mode=700").execute(context)
+            upper, work, root = (f"{self.place}/{name}" for name in ("upper", "work", "merged"))
+            for folder in (upper, work, root):
+                os.mkdir(folder)
+            _dress_alike(self.layers[0], upper)
+        options = f"lowerdir={':'.join(self.layers)},upperdir={upper},workdir={work},index=off"
+        op.Mount("overlay", root, "overlay", 0, options).execute(context)
+        return root
+
+
+class Folder(NamedTuple):
+    """A folder of the host's, whose descriptor comes with the request."""
+
+    def enter(self, fds: list[int]) -> str:
+        """Go there; returns the folder to confine the process to."""
+        os.fchdir(fds[0])
+        os.close(fds[0])
+        return "."
+
+
+View = Running | Layers | Folder
+VIEWS: dict[str, type[Running] | type[Layers] | type[Folder]] = {
+    kind.__name__: kind for kind in (Running, Layers, Folder)
+}
+
+
+def _dress_alike(source: str, folder: str) -> None:
+    """The root of a union looks like the root of its topmost layer."""
+    found = os.stat(source)
+    os.chown(folder, found.st_uid, found.st_gid)
+    os.chmod(folder, found.st_mode & 0o7777)
+    os.utime(folder, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _prune(own: int, *, only_root: bool) -> None:
+    """Detach the kernel's file systems, or all but the root; `own` is this process's /proc folder.
+
+    Whatever is mounted below goes with each.
+    """
+    fd = os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own)
+    os.close(own)
+    with open(fd, encoding="utf-8", errors="surrogateescape") as file:
+        points = mounts.parse_mountinfo(file.read())
+    for point in reversed(points):
+        is_kernels = point.kind in _KERNEL_KINDS or point.target == "/dev"
+        if point.target != "/" and (only_root or is_kernels):
+            with suppress(OSError):  # it went with one that it was below of
+                mounts.unmount(point.target, mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+
+
+def _restrict(attributes: int) -> None:
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    trees.set_attributes(root, attributes)
+    os.close(root)

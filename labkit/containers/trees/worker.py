@@ -1,0 +1,198 @@
+"""The process that reads or writes a container's files (`labkit.containers.trees`).
+
+It takes one request from the socket it is given, goes where the request says, confines itself
+there, answers `ready` with what it found, does the work over its standard input or output, and
+answers `done`.  A failure at any point is answered by `failed`, in the words of `ProblemError`.
+"""
+
+import io
+import os
+import signal
+import socket
+import stat
+import sys
+import tarfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from labkit.containers.trees import changes, views
+from labkit.containers.trees.packing import Packer, children
+from labkit.containers.trees.unpacking import Placer
+from labkit.images.unpacker import BadArchiveError, Unpacker, confine, sync
+from labkit.kernel import messages, processes
+from labkit.runtime import operations as op
+
+NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
+"""What a failure was: each is another status of the API."""
+
+
+class ProblemError(Exception):
+    """The work cannot be done: which kind of failure, errno or 0, and the words for it."""
+
+    def __init__(self, kind: str, text: str, number: int = 0) -> None:
+        super().__init__(kind, text, number)
+
+
+class Request(NamedTuple):
+    """What is to be done, and where; a message, so of plain values."""
+
+    task: str
+    arguments: tuple[Any, ...]
+    view: str
+    view_fields: tuple[Any, ...]
+
+
+class FileStat(NamedTuple):
+    """What is known of a file, as lstat(2) gives it."""
+
+    name: str
+    mode: int
+    size_bytes: int
+    mtime_ns: int
+    link_target: str
+    """For a symbolic link: the path it leads to in the end, from the root of the container."""
+
+
+class Conversation:
+    """The worker's side of the socket to the daemon."""
+
+    def __init__(self, connection: socket.socket, fds: list[int]) -> None:
+        self._connection = connection
+        self.fds = fds
+
+    def tell(self, kind: str, *values: object) -> None:
+        """Send a message."""
+        messages.send(self._connection, (kind, *values))
+
+
+def main(control_fd: int) -> None:
+    """Serve one request."""
+    processes.prctl(processes.PR_SET_NAME, b"labkit-files")
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    connection = socket.socket(fileno=control_fd)
+    received = messages.receive(connection)
+    if received is None:
+        return
+    fields: Any
+    fields, fds = received
+    request = Request(*fields)
+    conversation = Conversation(connection, fds)
+    try:
+        _warm_up()
+        confine(views.VIEWS[request.view](*request.view_fields).enter(fds))
+        TASKS[request.task](conversation, *request.arguments)
+        conversation.tell("done")
+    except BrokenPipeError:
+        pass  # nobody listens any more
+    except ProblemError as problem:
+        conversation.tell("failed", *problem.args)
+    except (BadArchiveError, tarfile.TarError) as error:
+        conversation.tell("failed", INVALID, str(error), 0)
+    except OSError as error:
+        conversation.tell("failed", SYSTEM, _words(error), error.errno or 0)
+    except (MemoryError, RecursionError) as error:
+        conversation.tell("failed", INVALID, f"asks for too much: {type(error).__name__}", 0)
+    finally:
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _warm_up() -> None:
+    """Have every codec loaded that tarfile asks for, while there is still something to load from.
+
+    Nothing can be imported once the process is confined.
+    """
+    archive = io.BytesIO()
+    with tarfile.open(mode="w|", fileobj=archive, format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("ä" * 200 + "\udcff")
+        member.pax_headers = {"comment": "\udcff"}
+        tar.addfile(member)
+    archive.seek(0)
+    with tarfile.open(mode="r|", fileobj=archive, errors="surrogateescape") as tar:
+        tar.next()
+
+
+def _words(error: OSError) -> str:
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}" if error.filename else text
+
+
+def look(path: str, name: str) -> FileStat:
+    """The file at `path`, as `name`; a slash or a dot at the end follows a link, as ever."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        raise ProblemError(NOT_FOUND, path) from None
+    except NotADirectoryError:
+        raise ProblemError(INVALID, f"{path}: not a directory") from None
+    except OSError as error:  # a loop of links, a name that is too long
+        raise ProblemError(INVALID, _words(error), error.errno or 0) from None
+    target = os.path.realpath(path) if stat.S_ISLNK(found.st_mode) else ""
+    return FileStat(name, found.st_mode, found.st_size, found.st_mtime_ns, target)
+
+
+def _stat(conversation: Conversation, path: str, name: str) -> None:
+    conversation.tell("ready", tuple(look(path, name)))
+
+
+def _pack(conversation: Conversation, path: str, name: str) -> None:
+    """An archive of what is at `path`, called `name` there, on standard output."""
+    conversation.tell("ready", tuple(look(path, name)))
+    packer = Packer(sys.stdout.buffer)
+    packer.add_tree(path, name)
+    packer.close()
+
+
+def _export(conversation: Conversation) -> None:
+    """An archive of everything, on standard output."""
+    conversation.tell("ready")
+    packer = Packer(sys.stdout.buffer)
+    for path, name in reversed(children("/", "")):
+        packer.add_tree(path, name)
+    packer.close()
+
+
+def _place(conversation: Conversation, path: str, keep_kinds: bool, user: str | None) -> None:
+    """Unpack standard input below the folder `path`; `user`, if any, shall own it all."""
+    found = look(path.rstrip("/") + "/", path)
+    if not stat.S_ISDIR(found.mode):
+        raise ProblemError(INVALID, "extraction point is not a directory")
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise ProblemError(READ_ONLY, path)
+    owner = None
+    if user is not None:
+        context = op.Context((-1, -1, -1), {})
+        op.LookUpUser(user).execute(context)
+        owner = (context.uid, context.gid)
+    conversation.tell("ready")
+    top = os.path.realpath(path).rstrip("/")
+    _take_in(Placer(top, keep_kinds=keep_kinds, owner=owner))
+
+
+def _fill(conversation: Conversation) -> None:
+    """Unpack standard input into a new folder, which is the root, and see it to the disk."""
+    conversation.tell("ready")
+    _take_in(Unpacker(lowest=True))
+    sync()
+
+
+def _take_in(unpacker: Unpacker) -> None:
+    unpacker.unpack(sys.stdin.buffer)
+    while os.read(0, 65536):  # what follows the archive's end is padding
+        pass
+
+
+def _changes(conversation: Conversation) -> None:
+    """What a writable layer, open as the first descriptor, changes of the image, the root."""
+    lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    conversation.tell("ready", changes.changes(conversation.fds[0], lower))
+
+
+TASKS: dict[str, Callable[..., None]] = {
+    "stat": _stat,
+    "pack": _pack,
+    "export": _export,
+    "place": _place,
+    "fill": _fill,
+    "changes": _changes,
+}

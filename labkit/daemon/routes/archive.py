@@ -1,0 +1,90 @@
+"""A container's files: copied out and in (`cp`), exported whole, and compared with the image."""
+
+import base64
+import os
+import stat
+from collections.abc import Iterator
+from itertools import chain
+
+import msgspec
+
+from labkit.containers import Engine
+from labkit.containers.trees.worker import FileStat
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, Response, Stream, json_response
+from labkit.images.compression import plain_chunks
+from labkit.runtime.log import timestamp
+
+TAR = "application/x-tar"
+OCTETS = "application/octet-stream"
+
+GO_KINDS = {
+    stat.S_IFREG: 0,
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFCHR: 1 << 26 | 1 << 21,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+}
+GO_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
+"""A file's mode as Go counts it (package io/fs, FileMode), which is what the API speaks."""
+
+
+def look(engine: Engine, request: Request, ref: str) -> Answer:
+    """`HEAD /containers/{id}/archive?path=`: what is there, in a header."""
+    found = engine.files.stat(ref, request.query.text("path"))
+    return Response(200, headers=_stat_header(found))
+
+
+def get(engine: Engine, request: Request, ref: str) -> Answer:
+    """`GET /containers/{id}/archive?path=`: a tar archive of what is there."""
+    found, chunks = engine.files.pack(ref, request.query.text("path"))
+    return Stream(chunks, TAR, _stat_header(found))
+
+
+def put(engine: Engine, request: Request, ref: str) -> Answer:
+    """`PUT /containers/{id}/archive?path=&noOverwriteDirNonDir=&copyUIDGID=`: unpack the body.
+
+    It may be compressed.
+    """
+    query = request.query
+    engine.files.place(
+        ref,
+        query.text("path"),
+        plain_chunks(request.body_file()),
+        keep_kinds=query.flag("noOverwriteDirNonDir"),
+        as_user=query.flag("copyUIDGID"),
+    )
+    return Response(200)
+
+
+def export(engine: Engine, request: Request, ref: str) -> Answer:
+    """`GET /containers/{id}/export`: a tar archive of the whole root file system."""
+    return Stream(_begun(engine.files.export(ref)), OCTETS)
+
+
+def changes(engine: Engine, request: Request, ref: str) -> Answer:
+    """`GET /containers/{id}/changes`: what differs from the image."""
+    found = [{"Path": path, "Kind": kind} for path, kind in engine.files.changes(ref)]
+    return json_response(found or None)
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Have the first chunk: what goes wrong until then is an answer of its own."""
+    return chain([next(chunks)], chunks)
+
+
+def _stat_header(found: FileStat) -> tuple[tuple[str, str], ...]:
+    mode = stat.S_IMODE(found.mode) & 0o777 | GO_KINDS[stat.S_IFMT(found.mode)]
+    for bit, go_bit in GO_BITS:
+        mode |= go_bit if found.mode & bit else 0
+    shown = {
+        "name": os.fsencode(found.name).decode(errors="replace"),
+        "size": found.size_bytes,
+        "mode": mode,
+        "mtime": timestamp(found.mtime_ns),
+        "linkTarget": os.fsencode(found.link_target).decode(errors="replace"),
+    }
+    encoded = base64.b64encode(msgspec.json.encode(shown)).decode()
+    return (("X-Docker-Container-Path-Stat", encoded),)

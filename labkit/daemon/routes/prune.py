@@ -1,0 +1,43 @@
+"""`POST /containers/prune`: remove every container that does not run."""
+
+import time
+
+from labkit.containers import Container, Engine
+from labkit.containers.volumes import size_bytes
+from labkit.daemon import filters
+from labkit.daemon.filters import Filters
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, json_response
+from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.errors import ConflictError, NotFoundError
+
+FILTERS = ("label", "label!", "until")
+PRUNED = ("created", "dead", "exited")
+
+
+def prune(engine: Engine, request: Request) -> Answer:
+    """`POST /containers/prune?filters=`: what was removed, and how many bytes that frees."""
+    asked = filters.parse(request.query.text("filters"), FILTERS)
+    before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
+    deleted, reclaimed_bytes = [], 0
+    for container in engine.list():
+        if not _may_go(container, asked, before_s):
+            continue
+        taken_bytes = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+        try:
+            engine.remove(container.id)
+        except (ConflictError, NotFoundError):
+            continue  # it was started, or somebody was quicker
+        deleted.append(container.id)
+        reclaimed_bytes += taken_bytes
+    return json_response({"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed_bytes})
+
+
+def _may_go(container: Container, asked: Filters, before_s: float | None) -> bool:
+    labels = container.config.labels
+    return (
+        container.state.status in PRUNED
+        and (before_s is None or unix_s(container.created) < before_s)
+        and filters.has_labels(asked, labels)
+        and filters.lacks_labels(asked, labels)
+    )

@@ -1,0 +1,97 @@
+"""Volumes: create, list, inspect, remove, prune."""
+
+import msgspec
+
+from labkit.containers import Engine
+from labkit.containers.mounts import LOCAL_DRIVER
+from labkit.containers.volumes import Volume, size_bytes
+from labkit.daemon import filters
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, Response, json_response
+from labkit.daemon.shapes import mounts as shapes
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+
+FILTERS = ("dangling", "driver", "label", "name")
+PRUNE_FILTERS = ("all", "label", "label!")
+ALL_PRUNED_BEFORE = (1, 42)
+"""Until this version of the API, prune took named volumes as well."""
+
+
+class _CreateBody(msgspec.Struct, rename="pascal"):
+    name: str = ""
+    driver: str = ""
+    driver_opts: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+
+def create(engine: Engine, request: Request) -> Answer:
+    """`POST /volumes/create`: 201 and the volume, be it new or not."""
+    given = {name: value for name, value in request.json().items() if value is not None}
+    try:
+        body = msgspec.convert(given, _CreateBody)
+    except msgspec.ValidationError as error:
+        raise InvalidParameterError(str(error)) from None
+    volume = engine.volumes.create(
+        body.name, body.labels, driver=body.driver, options=body.driver_opts
+    )
+    return json_response(shapes.volume(volume), 201)
+
+
+def list_volumes(engine: Engine, request: Request) -> Answer:
+    """`GET /volumes?filters=`: by name."""
+    asked = filters.parse(request.query.text("filters"), FILTERS)
+    dangling = filters.truth(asked, "dangling")
+    found = [
+        shapes.volume(volume)
+        for volume in engine.volumes.list()
+        if (dangling is None or dangling == (not volume.users))
+        and filters.matches_any(asked, "driver", LOCAL_DRIVER.__eq__)
+        and filters.matches_any(asked, "name", _is_in(volume.name))
+        and filters.has_labels(asked, volume.record.labels)
+    ]
+    return json_response({"Volumes": found, "Warnings": None})
+
+
+def _is_in(name: str) -> filters.Test:
+    return lambda text: filters.text_matches(text, name)
+
+
+def inspect(engine: Engine, request: Request, name: str) -> Answer:
+    """`GET /volumes/{name}`."""
+    return json_response(shapes.volume(engine.volumes.find(name)))
+
+
+def remove(engine: Engine, request: Request, name: str) -> Answer:
+    """`DELETE /volumes/{name}?force=`: 204; `force` only forgives that there is none."""
+    try:
+        engine.volumes.remove(name)
+    except NotFoundError:
+        if not request.query.flag("force"):
+            raise
+    return Response(204)
+
+
+def prune(engine: Engine, request: Request) -> Answer:
+    """`POST /volumes/prune?filters=`: remove those that no container uses and nobody named.
+
+    The filter `all` takes the named ones as well.
+    """
+    asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
+    every = filters.truth(asked, "all") or request.version < ALL_PRUNED_BEFORE
+    deleted, reclaimed_bytes = [], 0
+    for volume in engine.volumes.list():
+        if volume.users or not (every or volume.is_anonymous) or not _may_go(volume, asked):
+            continue
+        taken_bytes = size_bytes(volume.data)
+        try:
+            engine.volumes.remove(volume.name)
+        except (ConflictError, NotFoundError):
+            continue  # somebody was quicker
+        deleted.append(volume.name)
+        reclaimed_bytes += taken_bytes
+    return json_response({"VolumesDeleted": deleted or None, "SpaceReclaimed": reclaimed_bytes})
+
+
+def _may_go(volume: Volume, asked: filters.Filters) -> bool:
+    labels = volume.record.labels
+    return filters.has_labels(asked, labels) and filters.lacks_labels(asked, labels)

@@ -1,0 +1,41 @@
+"""A container's mounts and volumes as JSON, in `inspect`, in `ps`, and in `volume ls`."""
+
+from labkit.containers import Container
+from labkit.containers.mounts import LOCAL_DRIVER
+from labkit.containers.volumes import Volume
+from labkit.daemon.shapes.times import whole_seconds
+
+JsonObject = dict[str, object]
+
+
+def mounts(container: Container) -> list[JsonObject]:
+    """What is mounted in a container.  Docker lists no `--tmpfs` here: see HostConfig.Tmpfs."""
+    shown = []
+    for point in container.mount_points:
+        if point.destination in (container.host_config.tmpfs or {}):
+            continue
+        is_volume = point.type == "volume"
+        of_volume: JsonObject = {"Name": point.name, "Driver": LOCAL_DRIVER} if is_volume else {}
+        entry: JsonObject = {
+            "Type": point.type,
+            "Source": point.source,
+            "Destination": point.destination,
+            "Mode": point.mode,
+            "RW": not point.read_only,
+            "Propagation": "rprivate" if point.type == "bind" else "",
+        }
+        shown.append(entry | of_volume)
+    return shown
+
+
+def volume(found: Volume) -> JsonObject:
+    """One element of `GET /volumes`, and the answer of `GET /volumes/{name}`."""
+    return {
+        "CreatedAt": whole_seconds(found.record.created_at),
+        "Driver": LOCAL_DRIVER,
+        "Labels": found.record.labels or None,
+        "Mountpoint": found.data,
+        "Name": found.name,
+        "Options": None,
+        "Scope": "local",
+    }

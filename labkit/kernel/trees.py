@@ -1,0 +1,78 @@
+"""Mounts as open files: openat2(2), open_tree(2), mount_setattr(2), move_mount(2).
+
+mount(2) names places by path, and a path can lead elsewhere by the time it is used, or through a
+link that someone put there.  These calls work on descriptors: a place is looked up once, by rules
+that say where it may lie, and is then the same place whatever happens to its name.
+"""
+
+import os
+from ctypes import c_char_p, c_size_t
+from struct import pack
+
+from labkit.kernel import libc
+
+# Numbers above 424 are the same on every architecture.
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
+SYS_OPENAT2 = 437
+SYS_MOUNT_SETATTR = 442
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+
+OPEN_TREE_CLONE = 0x1
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+
+
+def open_in_root(root_fd: int, path: str) -> int:
+    """Find `path` as a process would whose root is `root_fd`: a descriptor for it (O_PATH).
+
+    Links are followed and lead nowhere but into that root; the links in /proc that are not names
+    but doors (/proc/self/cwd) are refused (man 2 openat2).
+    """
+    how = pack("<3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return libc.syscall(
+        "openat2", SYS_OPENAT2, root_fd, os.fsencode(path), how, c_size_t(len(how)), path=path
+    )
+
+
+def clone_tree(fd: int, *, recursive: bool = True) -> int:
+    """A copy of the mount that `fd` lies in, from there on, attached nowhere (man 2 open_tree).
+
+    The same files by another way, as a bind mount shows them; `recursive` takes along what is
+    mounted below.
+    """
+    flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return libc.syscall("open_tree", SYS_OPEN_TREE, fd, c_char_p(b""), flags)
+
+
+def set_attributes(fd: int, attributes: int) -> None:
+    """Add attributes to a mount and to all below it; what was forbidden before stays forbidden.
+
+    man 2 mount_setattr (Linux 5.12).
+    """
+    change = pack("<4Q", attributes, 0, 0, 0)
+    libc.syscall(
+        "mount_setattr",
+        SYS_MOUNT_SETATTR,
+        fd,
+        c_char_p(b""),
+        AT_EMPTY_PATH | AT_RECURSIVE,
+        change,
+        c_size_t(len(change)),
+    )
+
+
+def attach(tree_fd: int, target_fd: int) -> None:
+    """Mount a tree of `clone_tree` on the folder or file behind `target_fd` (man 2 move_mount)."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    empty = c_char_p(b"")
+    libc.syscall("move_mount", SYS_MOVE_MOUNT, tree_fd, empty, target_fd, empty, flags)

@@ -1,0 +1,144 @@
+"""Operations that mount something at a place in the container, wherever the image says it is.
+
+The place may be below a symbolic link of the image's, or of a volume's, and such a link may point
+anywhere: to `/../../etc`, or to `/proc/self/cwd`, which is the host's root between `PivotRoot` and
+`DetachOldRoot`.  So the place is looked up by openat2(2), which follows links inside the new root
+alone and takes none of /proc's doors, and what was found is a descriptor that no one can exchange.
+"""
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from labkit.kernel import mounts, trees
+from labkit.kernel.mounts import flag_names
+from labkit.runtime.operations.context import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_LINKS = 40
+
+
+class Bind(NamedTuple):
+    """Show a file or folder of the host, and what is mounted below, at a place in the container."""
+
+    source: str
+    target: str
+    flags: int = 0
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        read_only = "mount_setattr(…, MOUNT_ATTR_RDONLY); " if self.flags else ""
+        return (
+            f'open_tree("{self.source}", OPEN_TREE_CLONE|AT_RECURSIVE); {read_only}'
+            f'move_mount(…, "{self.target}")'
+        )
+
+    def execute(self, context: Context) -> None:
+        """Bind `source`, taken from the host's root: the working directory since `PivotRoot`.
+
+        A mount point that is missing is made.  Read-only is set before anything is to be seen, on
+        all that is mounted below as well, and takes away none of the mount's other restrictions.
+        """
+        with (
+            _opened(".") as host,
+            _closing(trees.open_in_root(host, self.source)) as source,
+            _closing(trees.clone_tree(source)) as tree,
+        ):
+            if self.flags & mounts.MS_RDONLY:
+                trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
+            is_folder = stat.S_ISDIR(os.fstat(source).st_mode)
+            with _place(self.target, is_folder=is_folder) as target:
+                trees.attach(tree, target)
+
+
+class MountTmpfs(NamedTuple):
+    """Mount an empty file system in memory at a place in the container."""
+
+    target: str
+    flags: int
+    data: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mount("tmpfs", "{self.target}", "tmpfs", {flag_names(self.flags)}, "{self.data}")'
+
+    def execute(self, context: Context) -> None:
+        """Mount it; without a mode of its own it takes that of the folder it covers."""
+        with _opened(".") as here, _place(self.target, is_folder=True) as target:
+            data = self.data
+            if "mode=" not in data:
+                mode = stat.S_IMODE(os.fstat(target).st_mode)
+                data = ",".join(filter(None, (data, f"mode={mode:o}")))
+            # mount(2) knows no descriptors, but the working directory is one.
+            os.fchdir(target)
+            try:
+                mounts.mount("tmpfs", ".", "tmpfs", self.flags, data)
+            finally:
+                os.fchdir(here)
+
+
+@contextmanager
+def _closing(fd: int) -> "Iterator[int]":
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _opened(folder: str) -> "Iterator[int]":
+    with _closing(os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
+        yield fd
+
+
+@contextmanager
+def _place(target: str, *, is_folder: bool) -> "Iterator[int]":
+    """The place for a mount, made if it is missing; OSError for one where nothing may be mounted.
+
+    Over the root of the container nothing of it could be seen.  What lies in /proc are not files:
+    programs trust it to be the kernel's word.
+    """
+    with _opened("/") as root, _closing(_find_or_make(root, target, is_folder=is_folder)) as found:
+        place, top = os.fstat(found), os.fstat(root)
+        if (place.st_dev, place.st_ino) == (top.st_dev, top.st_ino):
+            raise OSError(errno.EINVAL, f"{target} is the container's root: nothing can cover it")
+        if place.st_dev != top.st_dev and place.st_dev == _device_of("/proc"):
+            raise OSError(errno.EINVAL, f"{target} cannot be mounted because it is inside /proc")
+        yield found
+
+
+def _device_of(path: str) -> int:
+    try:
+        return os.stat(path).st_dev
+    except OSError:  # without the step mount.proc there may be none
+        return -1
+
+
+def _find_or_make(root: int, path: str, *, is_folder: bool, links: int = 0) -> int:
+    """A descriptor for `path` inside `root`, made with the folders above it if it is not there."""
+    with suppress(FileNotFoundError):
+        return trees.open_in_root(root, path)
+    folder, name = os.path.split(path.rstrip("/"))
+    with _closing(_find_or_make(root, folder, is_folder=True, links=links)) as above:
+        try:
+            _make(above, name, is_folder=is_folder)
+        except FileExistsError:
+            # A link to nothing: what it points to is what is to be made.
+            if links == _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+            points_to = os.path.join(folder, os.readlink(name, dir_fd=above))
+            return _find_or_make(root, points_to, is_folder=is_folder, links=links + 1)
+        return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+
+
+def _make(above: int, name: str, *, is_folder: bool) -> None:
+    if is_folder:
+        os.mkdir(name, 0o755, dir_fd=above)
+        return
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(name, flags, 0o644, dir_fd=above))
