@@ -4,6 +4,7 @@ from labkit.containers.engine import Engine
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.signals import parse_signal
+from labkit.containers.watch import Watch
 
 __all__ = [
     "Container",
@@ -12,5 +13,6 @@ __all__ = [
     "HostConfig",
     "LogLine",
     "State",
+    "Watch",
     "parse_signal",
 ]

@@ -257,7 +257,8 @@ class Engine:
         with entry.lock:
             if entry.shim is None:
                 raise ConflictError(f"container {entry.container.id} is not running")
-            messages.send(entry.shim, ("resize", height, width))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                messages.send(entry.shim, ("resize", height, width))
 
     def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container and everything it wrote; ConflictError if it runs, unless forced.
@@ -302,6 +303,10 @@ class Engine:
             tail=tail,
             is_running=(lambda: entry.is_running) if follow else None,
         )
+
+    def exec_ids(self, ref: str) -> Sequence[str]:
+        """The ids of the container's execs that run."""
+        return self.execs.of(self.parts.registry.find(ref))
 
     def log_path(self, ref: str) -> str:
         """Where the container's log is."""

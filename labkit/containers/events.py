@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -41,22 +41,39 @@ class Events:
             for listener in self._listeners:
                 listener.put(event)
 
-    def listen(self, since_ns: int = 0, silence_s: float = 1.0) -> Iterator[Event | None]:
-        """The kept events since then (0: none of them), then each as it comes.
-
-        After `silence_s` without one, None is given, so that the reader can look up.
-        """
+    def listen(self, since_ns: int = 0, silence_s: float = 1.0) -> "Listener":
+        """From now on every event, after the kept ones since then (0: none of them)."""
         own: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
-            earlier = [event for event in self._kept if since_ns and event.time_ns >= since_ns]
+            for event in self._kept:
+                if since_ns and event.time_ns >= since_ns:
+                    own.put(event)
             self._listeners.add(own)
-        try:
-            yield from earlier
-            while True:
-                try:
-                    yield own.get(timeout=silence_s)
-                except queue.Empty:
-                    yield None
-        finally:
-            with self._lock:
-                self._listeners.discard(own)
+        return Listener(own, silence_s, lambda: self._forget(own))
+
+    def _forget(self, listener: "queue.SimpleQueue[Event | None]") -> None:
+        with self._lock:
+            self._listeners.discard(listener)
+
+
+class Listener:
+    """The events for one who listens, as they come.  To be closed."""
+
+    def __init__(
+        self, own: "queue.SimpleQueue[Event | None]", silence_s: float, forget: Callable[[], None]
+    ) -> None:
+        self._own = own
+        self._silence_s = silence_s
+        self._forget = forget
+
+    def __iter__(self) -> Iterator[Event | None]:
+        """After `silence_s` without an event None is given, so that the reader can look up."""
+        while True:
+            try:
+                yield self._own.get(timeout=self._silence_s)
+            except queue.Empty:
+                yield None
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._forget()

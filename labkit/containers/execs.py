@@ -7,6 +7,7 @@ anything runs.  It is known as long as its container is; nothing of it is on dis
 import secrets
 import socket
 import threading
+import time
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
-from labkit.kernel import capabilities, messages, seccomp_profile
+from labkit.kernel import capabilities, messages, processes, seccomp_profile
 from labkit.runtime import operations, plan_exec
 from labkit.runtime.exec_process import ExecRequest
 from labkit.runtime.exit_status import KILLED
@@ -24,6 +25,10 @@ from labkit.runtime.launch import Launch, LaunchError, connect
 from labkit.runtime.plan_exec import ExecSpec
 from labkit.runtime.spec import DEFAULT_CAPABILITIES
 from labkit.runtime.streams import Attachment
+
+KEPT_S = 300.0
+SETTLE_S = 2.0
+"""Longer than a shim takes to tell of a process that it has reaped."""
 
 
 class ExecConfig(msgspec.Struct, rename=docker_name):
@@ -53,6 +58,8 @@ class Exec:
         self.exit_code: int | None = None
         self.running = False
         self.shim: socket.socket | None = None
+        self.ended_at: float | None = None
+        """When it ended, by the monotonic clock."""
         self.changed = threading.Condition()
 
 
@@ -72,8 +79,23 @@ class Execs:
         _check_running(entry)
         made = Exec(entry, config)
         with self._lock:
+            self._forget_old()
             self._by_id[made.id] = made
+        self._publish("exec_create", made)
         return made
+
+    def _forget_old(self) -> None:
+        """Forget those that ended a while ago (Docker: five minutes), so that none pile up."""
+        now = time.monotonic()
+        self._by_id = {
+            key: known
+            for key, known in self._by_id.items()
+            if known.ended_at is None or now - known.ended_at < KEPT_S
+        }
+
+    def _publish(self, action: str, made: Exec, **attributes: str) -> None:
+        words = f": {' '.join(made.config.cmd or ())}" if action != "exec_die" else ""
+        self._parts.publish(f"{action}{words}", made.entry, execID=made.id, **attributes)
 
     def get(self, exec_id: str) -> Exec:
         """The exec; NotFoundError."""
@@ -81,6 +103,26 @@ class Execs:
             found = self._by_id.get(exec_id)
         if found is None:
             raise NotFoundError(f"No such exec instance: {exec_id}")
+        return found
+
+    def settled(self, exec_id: str) -> Exec:
+        """The exec; when its process has ended, only after its exit code is known.
+
+        A client sees the end of the output before this daemon hears of the exit, and asks for the
+        code at once.
+        """
+        found = self.get(exec_id)
+        with found.changed:
+            if found.running and not processes.start_time(found.pid):
+                found.changed.wait_for(lambda: not found.running, SETTLE_S)
+        return found
+
+    def check_startable(self, exec_id: str) -> Exec:
+        """The exec, if it can be started; ConflictError."""
+        found = self.get(exec_id)
+        if found.shim is not None or found.exit_code is not None:
+            raise ConflictError(f"exec {exec_id} has already run")
+        _check_running(found.entry)
         return found
 
     def of(self, entry: Entry) -> list[str]:
@@ -103,9 +145,7 @@ class Execs:
         """
         found = self.get(exec_id)
         with found.changed:
-            if found.shim is not None or found.exit_code is not None:
-                raise ConflictError(f"exec {exec_id} has already run")
-            _check_running(found.entry)
+            self.check_startable(exec_id)
             found.shim = self._connect(found.entry)
         config = found.config
         attached: list[Attachment] = []
@@ -132,13 +172,16 @@ class Execs:
             raise failure from None
         with found.changed:
             found.running = True
+        self._publish("exec_start", found)
         self._parts.monitor.watch(found.shim, lambda told: self._ended(found, told))
 
     def _ended(self, found: Exec, told: list[Any] | None) -> None:
         with found.changed:
             found.running = False
             found.exit_code = told[0] if told else KILLED
+            found.ended_at = time.monotonic()
             found.changed.notify_all()
+        self._publish("exec_die", found, exitCode=str(found.exit_code))
 
     def resize(self, exec_id: str, height: int, width: int) -> None:
         """Give its terminal another size."""

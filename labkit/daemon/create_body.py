@@ -31,10 +31,6 @@ def _one_of(*words: object) -> Callable[[object], bool]:
     return lambda value: _is_empty(value) or value in words
 
 
-def _names_no_restart(value: object) -> bool:
-    return isinstance(value, dict) and value.get("Name") in ("", "no", None)
-
-
 def _names_json_file(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -70,8 +66,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "CgroupnsMode": NotYet("private", _one_of("private")),
     # Docker's engine only records where the client writes the id.
     "ContainerIDFile": NotYet("", _says_nothing),
-    # The size of a terminal; without a terminal it means nothing.
-    "ConsoleSize": NotYet([0, 0], _says_nothing),
     "CpuCount": NotYet(0),
     "CpuPercent": NotYet(0),
     "CpuPeriod": NotYet(0),
@@ -105,7 +99,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Privileged": NotYet(False),
     "PublishAllPorts": NotYet(False),
     "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
-    "RestartPolicy": NotYet({"Name": "no", "MaximumRetryCount": 0}, _names_no_restart),
     "Runtime": NotYet("", _one_of("labkit")),
     "SecurityOpt": NotYet(None),
     "ShmSize": NotYet(DEFAULT_SHM_BYTES, _one_of(DEFAULT_SHM_BYTES)),
@@ -126,7 +119,6 @@ CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "NetworkDisabled": NotYet(False),
     "OnBuild": NotYet(None),
     "Shell": NotYet(None),
-    "Tty": NotYet(False),
 }
 
 
@@ -156,9 +148,9 @@ def decode(body: JsonObject) -> CreateBody:
     _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
     _refuse_not_yet(body, CONFIG_NOT_YET, "")
     _refuse_endpoints(_object(body, "NetworkingConfig"))
-    config = _convert(body, ContainerConfig, "")
-    host_config = _convert(host_body, HostConfig, "HostConfig.")
-    labkit_part = _convert(_object(body, "Labkit"), _LabkitPart, "Labkit.")
+    config = convert(body, ContainerConfig, "")
+    host_config = convert(host_body, HostConfig, "HostConfig.")
+    labkit_part = convert(_object(body, "Labkit"), _LabkitPart, "Labkit.")
     return CreateBody(config, host_config, labkit_part.without)
 
 
@@ -181,7 +173,7 @@ def _object(body: JsonObject, name: str) -> JsonObject:
     return value
 
 
-def _convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
+def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
     """`body` as the model; null means not given, as in Docker's engine."""
     given = {name: value for name, value in body.items() if value is not None}
     for name, value in given.items():

@@ -55,17 +55,22 @@ def status_of(error: Exception) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
+def error_message(error: Exception) -> str:
+    """What a client is told."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, StartError):
+        for words in GO_WORDS:
+            message = message.replace(words, words.lower())
+    return message
+
+
 def error_response(error: Exception) -> Response:
     """The answer to a request that failed with `error`."""
     status = status_of(error)
     if status == 304:
         return Response(status)
-    message = str(error) or type(error).__name__
-    body: dict[str, object] = {"message": message}
+    body: dict[str, object] = {"message": error_message(error)}
     if isinstance(error, StartError):
-        for words in GO_WORDS:
-            message = message.replace(words, words.lower())
-        body["message"] = message
         body["labkit"] = {
             "exit_code": error.exit_code,
             "step": error.step,

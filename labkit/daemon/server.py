@@ -156,8 +156,8 @@ def _send_stream(request: Request, stream: Stream) -> bool:
     chunked = request.speaks_chunked
     keep_alive = chunked and request.keep_alive and request.body.is_read
     connection = request.connection
-    connection.send(stream_head(stream, chunked=chunked, keep_alive=keep_alive))
     try:
+        connection.send(stream_head(stream, chunked=chunked, keep_alive=keep_alive))
         for payload in stream.chunks:
             if payload:
                 connection.send(chunk(payload) if chunked else payload, seconds=None)

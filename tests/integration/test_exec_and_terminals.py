@@ -351,7 +351,6 @@ def test_rename_and_restart(engine):
 
 def test_events_of_a_life(engine):
     listening = engine.events.listen(silence_s=0.2)
-    assert next(listening) is None
     container_id = started(engine, "sh", "-c", "exit 4", name="told")
     engine.wait(container_id, timeout_s=20)
     engine.remove(container_id)
@@ -360,6 +359,7 @@ def test_events_of_a_life(engine):
         if event is None:
             break
         events.append(event)
+    listening.close()
     assert [event.action for event in events] == ["create", "start", "die", "destroy"]
     assert events[2].attributes["exitCode"] == "4"
     assert {event.attributes["name"] for event in events} == {"told"}

@@ -4,7 +4,18 @@ A handler takes the engine, the request and the names in its path, and returns a
 (`labkit.daemon.responses`).  It raises labkit's errors and knows nothing of HTTP's other sides.
 """
 
-from labkit.daemon.routes import archive, containers, images, prune, streams, system, volumes
+from labkit.daemon.routes import (
+    archive,
+    containers,
+    events,
+    execs,
+    images,
+    life,
+    prune,
+    streams,
+    system,
+    volumes,
+)
 from labkit.daemon.routes.table import Route, Table
 
 ROUTES = (
@@ -32,12 +43,23 @@ ROUTES = (
     Route("GET", "/containers/{id}/steps", containers.steps),
     Route("POST", "/containers/{id}/wait", streams.wait),
     Route("POST", "/containers/{id}/attach", streams.attach),
+    Route("GET", "/containers/{id}/attach/ws", streams.attach_websocket),
     Route("GET", "/containers/{id}/logs", streams.logs),
     Route("GET", "/volumes", volumes.list_volumes),
     Route("POST", "/volumes/create", volumes.create),
     Route("POST", "/volumes/prune", volumes.prune),
     Route("GET", "/volumes/{id}", volumes.inspect),
     Route("DELETE", "/volumes/{id}", volumes.remove),
+    Route("POST", "/containers/{id}/pause", life.pause),
+    Route("POST", "/containers/{id}/unpause", life.unpause),
+    Route("POST", "/containers/{id}/restart", life.restart),
+    Route("POST", "/containers/{id}/rename", life.rename),
+    Route("POST", "/containers/{id}/resize", life.resize),
+    Route("POST", "/containers/{id}/exec", execs.create),
+    Route("POST", "/exec/{id}/start", execs.start),
+    Route("GET", "/exec/{id}/json", execs.inspect),
+    Route("POST", "/exec/{id}/resize", execs.resize),
+    Route("GET", "/events", events.events),
 )
 
 TABLE = Table(ROUTES)

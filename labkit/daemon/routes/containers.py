@@ -11,6 +11,8 @@ from labkit.errors import InvalidParameterError, NotFoundError
 
 NO_CONTENT = Response(204)
 FILTERS = ("ancestor", "id", "label", "name", "status")
+LISTED = ("running", "paused", "restarting")
+"""What `docker ps` shows without -a."""
 STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
 
 
@@ -39,7 +41,7 @@ def list_containers(engine: Engine, request: Request) -> Answer:
     found = [
         container
         for container in engine.list()
-        if (every or container.state.status == "running") and _matches(container, asked, ancestors)
+        if (every or container.state.status in LISTED) and _matches(container, asked, ancestors)
     ]
     return json_response([shapes.summary(container) for container in found[: limit or None]])
 

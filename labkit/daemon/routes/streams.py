@@ -1,14 +1,15 @@
 """What lasts: waiting for a container's end, reading its log, and being attached to it."""
 
-import struct
 from collections.abc import Iterator
 
 import msgspec
 
-from labkit.containers import Container, Engine, LogLine
+from labkit.containers import Container, Engine, LogLine, Watch, detach_keys
 from labkit.containers.logs import read
+from labkit.daemon import frames
 from labkit.daemon.connection import Connection
 from labkit.daemon.errors import UnsupportedError
+from labkit.daemon.frames import STREAM_NUMBERS
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import (
     MULTIPLEXED_STREAM,
@@ -17,15 +18,16 @@ from labkit.daemon.responses import (
     Hijack,
     Stream,
 )
-from labkit.daemon.shapes.times import ZERO_TIME
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import ConflictError, InvalidParameterError
 
 LOOK_AFTER_S = 1.0
 """How often one who waits looks whether its client is still there."""
-WAIT_CONDITIONS = ("not-running", "next-exit", "removed")
-FRAME_HEADER = struct.Struct(">BxxxL")
-"""The stream's number, three bytes of nothing, the length of what follows (big-endian)."""
-STREAM_NUMBERS = {"stdout": 1, "stderr": 2}
+NOT_TO_ATTACH_TO = {
+    "paused": "unpause the container",
+    "restarting": "wait until the container is running",
+}
+GOES_ON = ("running", "paused", "restarting")
+"""The states in which a log may grow."""
 JOINED_BYTES = 32 * 1024
 MULTIPLEXED_SINCE = (1, 42)
 
@@ -35,67 +37,69 @@ def wait(engine: Engine, request: Request, ref: str) -> Answer:
 
     The head is sent at once: `docker run` starts the container only when it has seen it.
     """
-    condition = request.query.text("condition") or "not-running"
-    if condition not in WAIT_CONDITIONS:
-        raise InvalidParameterError(f'invalid condition: "{condition}"')
-    container = engine.get(ref)
-    ended_before = container.state.finished_at
-    return Stream(_exit_status(engine, container, condition, ended_before, request.connection))
+    watch = engine.watch(ref, request.query.text("condition") or "not-running")
+    return Stream(_exit_status(watch, request.connection))
 
 
-def _exit_status(
-    engine: Engine, container: Container, condition: str, ended_before: str, client: Connection
-) -> Iterator[bytes]:
-    """One JSON object when the condition holds; nothing when the client has gone before.
-
-    The engine is asked again every second, so that a client that went away is noticed.  What
-    happens just between two questions is not lost: the record in hand shows an end that came since
-    (`ended_before`), and it keeps the last state of a container that is removed.
-    """
+def _exit_status(watch: Watch, client: Connection) -> Iterator[bytes]:
+    """One JSON object when the condition holds; nothing when the client has gone before."""
     while True:
-        state = container.state
-        if condition == "next-exit" and state.finished_at not in (ended_before, ZERO_TIME):
-            break
         try:
-            state = engine.wait(container.id, condition, LOOK_AFTER_S)
+            state = watch.wait(LOOK_AFTER_S)
             break
         except TimeoutError:
             if client.client_is_gone():
                 return
-        except NotFoundError:
-            state = container.state
-            break
     yield msgspec.json.encode({"StatusCode": state.exit_code}) + b"\n"
 
 
 def attach(engine: Engine, request: Request, ref: str) -> Answer:
-    """`POST /containers/{id}/attach?stream=1&stdin=&stdout=&stderr=`: the container's own streams.
+    """`POST /containers/{id}/attach?stream=&logs=&stdin=&stdout=&stderr=&detachKeys=`.
 
     The connection is handed to the container's shim, which frames what it sends (`>BxxxL` and the
-    data, without a terminal) and takes everything the client sends as standard input.
+    data, without a terminal) and takes everything the client sends as standard input.  With `logs`
+    what was printed before comes first.
     """
     query = request.query
-    for name in ("logs", "detachKeys"):
-        if query.flag(name):
-            raise UnsupportedError(f"labkit does not support {name} in attach yet")
-    if not query.flag("stream"):
-        raise InvalidParameterError("Bad parameters: attach without stream=1 would show nothing")
+    stream, replay = query.flag("stream"), query.flag("logs")
+    if not (stream or replay):
+        raise InvalidParameterError(
+            "Bad parameters: attach without stream=1 or logs=1 would show nothing"
+        )
     if not request.body.is_read:
         raise InvalidParameterError(
             "attach takes no body: what follows the answer's head is standard input"
         )
+    keys = detach_keys.parse(query.text("detachKeys"))
     container = engine.get(ref)
-
-    def hand_over(connection_fd: int) -> None:
-        engine.attach(
-            container.id,
-            connection_fd,
-            stdin=query.flag("stdin"),
-            stdout=query.flag("stdout"),
-            stderr=query.flag("stderr"),
+    if container.state.status in NOT_TO_ATTACH_TO:
+        raise ConflictError(
+            f"container {container.name} is {container.state.status}: "
+            f"{NOT_TO_ATTACH_TO[container.state.status]} before attach"
         )
 
+    def hand_over(connection_fd: int) -> None:
+        if replay:
+            streams = {name for name in STREAM_NUMBERS if query.flag(name)}
+            lines = read(engine.log_path(container.id), streams=streams)
+            for piece in _joined(_pieces(lines, timestamps=False, framed=not container.config.tty)):
+                request.connection.send(piece)
+        if stream:
+            engine.attach(
+                container.id,
+                connection_fd,
+                stdin=query.flag("stdin") and container.config.open_stdin,
+                stdout=query.flag("stdout"),
+                stderr=query.flag("stderr"),
+                detach_keys=keys if container.config.tty else b"",
+            )
+
     return Hijack(hand_over, _stream_type(request, container))
+
+
+def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
+    """`GET /containers/{id}/attach/ws`: no client of this engine speaks WebSocket."""
+    raise UnsupportedError("labkit has no attach by WebSocket: use POST /containers/{id}/attach")
 
 
 def logs(engine: Engine, request: Request, ref: str) -> Answer:
@@ -111,7 +115,7 @@ def logs(engine: Engine, request: Request, ref: str) -> Answer:
     follow = query.flag("follow")
 
     def goes_on() -> bool:
-        return container.state.status == "running" and not client.client_is_gone()
+        return container.state.status in GOES_ON and not client.client_is_gone()
 
     lines = read(
         engine.log_path(container.id),
@@ -144,8 +148,7 @@ def _pieces(lines: Iterator[LogLine], *, timestamps: bool, framed: bool) -> Iter
     """Each line as a client gets it: with its time if wanted, framed if there is no terminal."""
     for line in lines:
         text = f"{line.time} ".encode() + line.text if timestamps else line.text
-        header = FRAME_HEADER.pack(STREAM_NUMBERS[line.stream], len(text)) if framed else b""
-        yield header + text
+        yield frames.framed(line.stream, text) if framed else text
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -35,13 +35,17 @@ _ENDPOINT: JsonObject = {
 
 
 def status_text(state: State, now_s: float) -> str:
-    """The state in words: "Up 3 seconds", "Exited (0) 2 minutes ago"."""
-    if state.status == "running":
-        return f"Up {human_duration(now_s - unix_s(state.started_at))}"
-    if state.status == "exited":
-        ago = human_duration(now_s - unix_s(state.finished_at))
-        return f"Exited ({state.exit_code}) {ago} ago"
-    return state.status.capitalize()
+    """The state in words: "Up 3 seconds (Paused)", "Exited (0) 2 minutes ago"."""
+    up = f"Up {human_duration(now_s - unix_s(state.started_at))}"
+    ago = f"({state.exit_code}) {human_duration(now_s - unix_s(state.finished_at))} ago"
+    words = {
+        "running": up,
+        "paused": f"{up} (Paused)",
+        "restarting": f"Restarting {ago}",
+        "exited": f"Exited {ago}",
+        "removing": "Removal In Progress",
+    }
+    return words.get(state.status) or state.status.capitalize()
 
 
 def summary(container: Container) -> JsonObject:
@@ -72,7 +76,6 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
     """The answer of `GET /containers/{id}/json`."""
     folder = engine.paths.container_root(container.id)
     mode = container.host_config.network_mode
-    not_yet_in_host = {name: field.shown for name, field in HOST_CONFIG_NOT_YET.items()}
     not_yet_in_config = {name: field.shown for name, field in CONFIG_NOT_YET.items()}
     return {
         "Id": container.id,
@@ -86,14 +89,14 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "HostsPath": f"{folder}/hosts",
         "LogPath": engine.log_path(container.id),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": STORAGE_DRIVER,
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
-        "HostConfig": not_yet_in_host | msgspec.to_builtins(container.host_config),
+        "ExecIDs": list(engine.exec_ids(container.id)) or None,
+        "HostConfig": _host_config(container),
         "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
         "Mounts": mounts(container),
         "Config": not_yet_in_config | msgspec.to_builtins(container.config),
@@ -113,14 +116,22 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
     }
 
 
+def _host_config(container: Container) -> JsonObject:
+    not_yet = {name: field.shown for name, field in HOST_CONFIG_NOT_YET.items()}
+    host_config = cast("JsonObject", msgspec.to_builtins(container.host_config))
+    # The API gives a size also where there is no terminal.
+    size = container.host_config.console_size or (0, 0)
+    return not_yet | host_config | {"ConsoleSize": list(size)}
+
+
 def _state(state: State) -> JsonObject:
-    asked = {
-        "Running": "running",
-        "Paused": "paused",
-        "Restarting": "restarting",
-        "Dead": "dead",
+    flags: JsonObject = {
+        # Docker's clients take a container that waits for its restart for a running one.
+        "Running": state.status in ("running", "paused", "restarting"),
+        "Paused": state.status == "paused",
+        "Restarting": state.status == "restarting",
+        "Dead": state.status == "dead",
     }
-    flags: JsonObject = {name: state.status == status for name, status in asked.items()}
     return cast("JsonObject", msgspec.to_builtins(state)) | flags
 
 

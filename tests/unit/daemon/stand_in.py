@@ -6,7 +6,14 @@ import threading
 from types import SimpleNamespace
 
 from labkit.containers import Container, ContainerConfig, HostConfig, State
-from labkit.errors import ConflictError, NotFoundError, NotModifiedError, StartError
+from labkit.containers.watch import CONDITIONS
+from labkit.errors import (
+    ConflictError,
+    InvalidParameterError,
+    NotFoundError,
+    NotModifiedError,
+    StartError,
+)
 from labkit.images import Image
 from labkit.images.models import Descriptor, ImageConfig, Manifest, RootFs, RuntimeConfig
 
@@ -71,6 +78,26 @@ class Images:
         return [{"Untagged": reference}]
 
 
+class Watch:
+    """A container of the stand-in, looked out for."""
+
+    def __init__(self, engine: "StandIn", known: Container, condition: str) -> None:
+        if condition not in CONDITIONS:
+            raise InvalidParameterError(f'invalid condition: "{condition}"')
+        self.engine, self.known, self.condition = engine, known, condition
+
+    def holds(self) -> bool:
+        gone = self.known not in self.engine.containers
+        return gone or (self.condition == "not-running" and self.known.state.status != "running")
+
+    def wait(self, timeout_s: float) -> State:
+        with self.engine.changed:
+            self.engine.calls.append(("wait", self.condition))
+            if not self.engine.changed.wait_for(self.holds, timeout_s):
+                raise TimeoutError
+        return self.known.state
+
+
 class StandIn:
     """An engine without a kernel."""
 
@@ -131,21 +158,14 @@ class StandIn:
                 self.containers.remove(known)
             self.changed.notify_all()
 
-    def wait(self, ref, condition, timeout_s):
-        known = self.get(ref)
-        with self.changed:
-            self.calls.append(("wait", condition))
+    def watch(self, ref, condition):
+        return Watch(self, self.get(ref), condition)
 
-            def holds():
-                gone = known not in self.containers
-                return gone or (condition == "not-running" and known.state.status != "running")
+    def exec_ids(self, ref):
+        return []
 
-            if not self.changed.wait_for(holds, timeout_s):
-                raise TimeoutError
-        return known.state
-
-    def attach(self, ref, fd, *, stdin, stdout, stderr):
-        self.calls.append(("attach", self.get(ref).name, stdin, stdout, stderr))
+    def attach(self, ref, fd, *, stdin, stdout, stderr, detach_keys):
+        self.calls.append(("attach", self.get(ref).name, stdin, stdout, stderr, detach_keys))
         os.write(fd, b"from the shim")
 
     def steps(self, ref):

@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from labkit.containers import State
 from labkit.daemon.routes import TABLE, streams
-from tests.unit.daemon.stand_in import CREATED, IMAGE_ID, StandIn, container
+from tests.unit.daemon.stand_in import IMAGE_ID, StandIn, container
 
 
 @pytest.fixture
@@ -88,7 +87,6 @@ def ask(api, method: str, path: str, body: object = None, **headers: str):
         ("POST", "/containers/nobody/wait", 404),
         ("POST", "/containers/nobody/attach?stream=1", 404),
         ("POST", "/containers/web/attach?stdout=1", 400),
-        ("POST", "/containers/web/attach?stream=1&logs=1", 501),
     ],
 )
 def test_status(api, method, path, status):
@@ -319,33 +317,6 @@ class TestWait:
         engine.end("web", 9, remove=True)
         assert b'{"StatusCode":9}' in client.until(b"0\r\n\r\n")
 
-    def test_removed_between_two_looks(self, api, engine, monkeypatch):
-        """The engine no longer knows the container when it is asked again."""
-        known = engine.get("web")
-        looked = threading.Event()
-
-        def wait(ref, condition, timeout_s):
-            looked.set()
-            engine.get(ref)
-            time.sleep(0.02)
-            raise TimeoutError
-
-        monkeypatch.setattr(engine, "wait", wait)
-        client = self.wait(api, "web", "removed")
-        client.head()
-        assert looked.wait(5)
-        known.state = State(status="exited", exit_code=4)
-        engine.containers.remove(known)
-        assert b'{"StatusCode":4}' in client.until(b"0\r\n\r\n")
-
-    def test_an_exit_before_the_first_look_is_not_missed(self, api, engine, monkeypatch):
-        """Between the head and the engine's own wait, a short container may come and go."""
-        monkeypatch.setattr(streams, "LOOK_AFTER_S", 0.02)
-        client = self.wait(api, "web", "next-exit")
-        client.head()
-        engine.get("web").state = State(status="exited", exit_code=3, finished_at=CREATED)
-        assert b'{"StatusCode":3}' in client.until(b"0\r\n\r\n")
-
     def test_a_client_that_goes_away_frees_its_thread(self, api, monkeypatch):
         monkeypatch.setattr(streams, "LOOK_AFTER_S", 0.02)
 
@@ -373,7 +344,8 @@ class TestAttach:
         assert status == 101
         assert headers["content-type"] == "application/vnd.docker.multiplexed-stream"
         assert client.rest() == b"from the shim"
-        assert engine.calls == [("attach", "web", True, True, False)]
+        # The container has no open stdin, and detach keys mean something to a terminal only.
+        assert engine.calls == [("attach", "web", False, True, False, b"")]
 
     def test_takes_no_body(self, api):
         status, _, body = ask(api, "POST", "/containers/web/attach?stream=1", {"a": 1})

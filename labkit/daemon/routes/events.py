@@ -1,0 +1,130 @@
+"""`GET /events`: what happens, as it happens."""
+
+import datetime
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from labkit.containers import Engine
+from labkit.containers.events import Event, Listener
+from labkit.daemon import filters
+from labkit.daemon.connection import Connection
+from labkit.daemon.filters import Filters
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, Stream
+from labkit.daemon.shapes.containers import JsonObject
+from labkit.errors import InvalidParameterError
+
+FILTERS = ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
+           "scope", "secret", "service", "type", "volume")  # fmt: skip
+_SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
+
+
+def events(engine: Engine, request: Request) -> Answer:
+    """`GET /events?since=&until=&filters=`: one JSON object an event, until the client leaves.
+
+    Of the past there is what this daemon still remembers (labkit.containers.events).
+    """
+    query = request.query
+    since_ns, until_ns = _time_ns(query.text("since")), _time_ns(query.text("until"))
+    asked = filters.parse(query.text("filters"), FILTERS)
+    listener = engine.events.listen(since_ns)
+    return Stream(_Lines(listener, asked, until_ns, request.connection))
+
+
+class _Lines:
+    """The events as lines; it is closed also when nobody ever asked for the first."""
+
+    def __init__(
+        self, listener: Listener, asked: Filters, until_ns: int, client: Connection
+    ) -> None:
+        self._listener = listener
+        self._asked = asked
+        self._until_ns = until_ns
+        self._client = client
+
+    def __iter__(self) -> Iterator[bytes]:
+        for event in self._listener:
+            if self._until_ns and (event.time_ns if event else time.time_ns()) > self._until_ns:
+                return
+            if event is None:
+                if self._client.client_is_gone():
+                    return
+            elif _matches(event, self._asked):
+                yield msgspec.json.encode(_shape(event)) + b"\n"
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def _time_ns(text: str) -> int:
+    """A time in nanoseconds since 1970, given in seconds or as RFC 3339; 0 when it is missing."""
+    if not text:
+        return 0
+    if _SECONDS.fullmatch(text):
+        seconds, _, fraction = text.partition(".")
+        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidParameterError(f"{text} is not a time: seconds since 1970, or RFC 3339"
+                                    ) from None  # fmt: skip
+    return int(moment.timestamp() * 1_000_000_000)
+
+
+def _of(kind: str) -> Callable[[Event, str], bool]:
+    """A test for one kind of thing, by its id, the beginning of its id, or its name."""
+
+    def is_it(event: Event, word: str) -> bool:
+        return event.kind == kind and (
+            event.id.startswith(word) or event.attributes.get("name") == word
+        )
+
+    return is_it
+
+
+def _is_image(event: Event, word: str) -> bool:
+    name = event.id if event.kind == "image" else event.attributes.get("image", "")
+    return word in (name, name.partition(":")[0])
+
+
+_TESTS: Mapping[str, Callable[[Event, str], bool]] = {
+    "type": lambda event, word: event.kind == word,
+    # `exec_create` also finds `exec_create: sh -c …`
+    "event": lambda event, word: word in (event.action, event.action.partition(":")[0]),
+    "container": _of("container"),
+    "volume": _of("volume"),
+    "network": _of("network"),
+    "image": _is_image,
+    "scope": lambda event, word: word == "local",
+    # There is one daemon, and nothing of swarm's kinds.
+    "daemon": lambda event, word: False,
+}
+
+
+def _matches(event: Event, asked: Filters) -> bool:
+    def passes(name: str, words: list[str]) -> bool:
+        test = _TESTS.get(name)
+        return test is not None and any(test(event, word) for word in words)
+
+    others = {name: words for name, words in asked.items() if name != "label" and words}
+    return filters.has_labels(asked, event.attributes) and all(
+        passes(name, words) for name, words in others.items()
+    )
+
+
+def _shape(event: Event) -> JsonObject:
+    shape: JsonObject = {
+        "Type": event.kind,
+        "Action": event.action,
+        "Actor": {"ID": event.id, "Attributes": event.attributes},
+        "scope": "local",
+        "time": event.time_ns // 1_000_000_000,
+        "timeNano": event.time_ns,
+    }
+    if event.kind == "container":
+        # The fields of old, which clients of before 1.22 knew.
+        shape |= {"status": event.action, "id": event.id, "from": event.attributes.get("image", "")}
+    return shape

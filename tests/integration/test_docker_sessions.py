@@ -1,0 +1,195 @@
+"""docker's own commands at a terminal: run -it, exec -it, attach, and leaving by ctrl-p ctrl-q."""
+
+import json
+import time
+
+import pytest
+
+from tests.api import Raw, docker_commands, joined
+from tests.integration.docker_command import DockerCommand
+from tests.terminal import DETACH
+
+pytestmark = pytest.mark.root
+NETWORK = ("--network", "none")
+
+
+@pytest.fixture(params=docker_commands() or ["docker"])
+def docker(request, lab, tmp_path):
+    return DockerCommand(request.param, lab, str(tmp_path))
+
+
+def test_run_it(docker):
+    with docker.terminal("run", "-it", "--rm", *NETWORK, "busybox", "sh", size=(31, 77)) as screen:
+        screen.see(b"# ")
+        screen.type(b"stty size; tty; echo $TERM\n")
+        shown = screen.see(b"xterm\r\n")
+        assert b"31 77" in shown
+        assert b"/dev/pts/0" in shown
+        screen.resize(20, 50)
+        screen.window_changes()
+        time.sleep(0.3)
+        screen.type(b"stty size\n")
+        screen.see(b"20 50")
+        screen.type(b"sleep 50\n")
+        screen.see(b"sleep 50\r\n")
+        time.sleep(0.3)
+        screen.type(b"\x03")
+        screen.see(b"# ")
+        screen.type(b"exit 5\n")
+        assert screen.end() == 5
+    assert docker("ps", "-aq") == (0, "", "")
+
+
+def test_leave_and_come_back(docker):
+    with docker.terminal("run", "-it", "--name", "tt", *NETWORK, "busybox", "sh") as screen:
+        screen.see(b"# ")
+        screen.type(b"echo before\n")
+        screen.see(b"before\r\n")
+        screen.type(DETACH)
+        assert screen.end() == 0
+    assert docker.out("inspect", "-f", "{{.State.Status}} {{.Config.Tty}}", "tt") == "running true"
+    with docker.terminal("attach", "tt") as screen:
+        screen.type(b"echo $((40 + 2))\n")
+        screen.see(b"42\r\n")
+        screen.type(b"exit 7\n")
+        assert screen.end() == 7
+    assert "before" in docker.out("logs", "tt")
+    with docker.terminal("start", "-ai", "tt") as screen:
+        screen.type(b"exit 3\n")
+        assert screen.end() == 3
+    assert docker("rm", "tt")[0] == 0
+
+
+def test_own_detach_keys(docker):
+    docker.out("run", "-itd", "--name", "keyed", *NETWORK, "busybox", "cat")
+    with docker.terminal("attach", "--detach-keys", "a,b", "keyed") as screen:
+        screen.type(b"hello\n")
+        screen.see(b"hello\r\nhello\r\n")
+        screen.type(b"ab")
+        assert screen.end() == 1  # docker's own code for "read escape sequence"
+    assert docker.out("inspect", "-f", "{{.State.Running}}", "keyed") == "true"
+
+
+def test_exec_it(docker):
+    docker.run("--name", "ex", "busybox", "sleep", "100")
+    with docker.terminal("exec", "-it", "ex", "sh", size=(33, 99)) as screen:
+        screen.see(b"# ")
+        time.sleep(0.3)
+        screen.type(b"stty size; echo $((40 + 2))\n")
+        assert b"33 99" in screen.see(b"42\r\n")
+        screen.type(b"exit 9\n")
+        assert screen.end() == 9
+    with docker.terminal("exec", "-it", "ex", "sh") as screen:
+        screen.see(b"# ")
+        screen.type(DETACH)
+        screen.end()
+    pids = docker.out("exec", "ex", "ls", "/proc").split()
+    assert sum(pid.isdigit() for pid in pids) >= 3  # the first process, the one left alone, and ls
+
+
+def test_exec(docker):
+    docker.run("--name", "ex", "busybox", "sleep", "100")
+    assert docker("exec", "ex", "sh", "-c", "echo out; echo err >&2; exit 4") == (
+        4, "out\n", "err\n",
+    )  # fmt: skip
+    assert docker("exec", "-i", "ex", "wc", "-c", text_in=b"x" * 300_000)[1] == "300000\n"
+    assert docker.out("exec", "-e", "A=1", "-w", "/etc", "-u", "daemon", "ex", "sh", "-c",
+                      "echo $A $PWD $(id -un)") == "1 /etc daemon"  # fmt: skip
+    code, out, err = docker("exec", "ex", "nosuch")
+    assert code in (126, 127)
+    assert "nosuch" in out + err
+    assert docker("exec", "-d", "ex", "sh", "-c", "echo 1 > /tmp/done")[0] == 0
+    deadline = time.monotonic() + 10
+    while docker("exec", "ex", "cat", "/tmp/done")[1] != "1\n":
+        assert time.monotonic() < deadline
+    for _ in range(20):
+        assert docker("exec", "ex", "sh", "-c", "exit 6")[0] == 6
+    docker.out("pause", "ex")
+    code, _, err = docker("exec", "ex", "true")
+    assert (code, "is paused" in err) == (1, True)
+    docker.out("unpause", "ex")
+    docker.out("kill", "ex")
+    code, _, err = docker("exec", "ex", "true")
+    assert (code, "is not running" in err) == (1, True)
+
+
+def test_attach_replays_the_log(docker, lab):
+    """The command has no flag for it, the API has."""
+    key = docker.run("busybox", "sh", "-c", "echo one; echo two >&2; sleep 1; echo three")
+    time.sleep(0.5)
+    query = "stream=1&logs=1&stdout=1&stderr=1"
+    request = f"POST /containers/{key}/attach?{query} HTTP/1.1\r\nUpgrade: tcp\r\n\r\n"
+    with Raw(lab, request.encode()) as raw:
+        raw.head()
+        assert joined(raw.rest()) == {1: b"one\nthree\n", 2: b"two\n"}
+
+
+def test_events(docker):
+    since = str(time.time())
+    made = docker("run", "--name", "ev", "-l", "a=b", *NETWORK, "busybox", "sh", "-c", "exit 3")
+    assert made[0] == 3
+    docker.out("rename", "ev", "ev2")
+    docker.out("rm", "ev2")
+    until = str(time.time())
+    told = docker.out("events", "--since", since, "--until", until, "--format", "{{json .}}")
+    events = [json.loads(line) for line in told.splitlines()]
+    assert [event["Action"] for event in events] == [
+        "create", "start", "die", "rename", "destroy",
+    ]  # fmt: skip
+    assert events[2]["Actor"]["Attributes"]["exitCode"] == "3"
+    few = docker.out(
+        "events", "--since", since, "--until", until, "--filter", "event=die", "--filter",
+        "container=ev", "--filter", "label=a=b", "--filter", "image=busybox",
+        "--format", "{{.Action}} {{.Actor.Attributes.name}}",
+    )  # fmt: skip
+    assert few == "die ev"
+
+
+def test_events_as_they_come(docker):
+    listening = docker.popen("events", "--filter", "type=container")
+    try:
+        time.sleep(0.5)
+        docker.run("--name", "live", "busybox", "sleep", "100")
+        docker.out("pause", "live")
+        docker.out("unpause", "live")
+        docker.out("rm", "-f", "live")
+        heard = []
+        while not heard or "destroy" not in heard[-1]:
+            heard.append(listening.stdout.readline())
+        words = [line.split()[2] for line in heard]
+        assert words == ["create", "start", "pause", "unpause", "kill", "die", "destroy"]
+    finally:
+        listening.terminate()
+        listening.wait()
+        listening.stdout.close()
+
+
+def test_pause_restart_rename_and_ps(docker):
+    docker.run("--name", "pp", "--restart", "always", "busybox", "sleep", "100")
+    line = ("ps", "--format", "{{.Names}} {{.State}} {{.Status}}")
+    assert docker.out(*line).startswith("pp running Up ")
+    docker.out("pause", "pp")
+    assert docker.out(*line).startswith("pp paused Up ")
+    assert docker.out(*line).endswith("(Paused)")
+    assert docker.out("inspect", "-f", "{{.State.Running}} {{.State.Paused}}", "pp") == "true true"
+    docker.out("unpause", "pp")
+    pid = docker.out("inspect", "-f", "{{.State.Pid}}", "pp")
+    docker.out("restart", "-t", "0", "pp")
+    assert docker.out("inspect", "-f", "{{.State.Pid}}", "pp") != pid
+    docker.out("rename", "pp", "qq")
+    assert docker.out("inspect", "-f", "{{.Name}} {{.HostConfig.RestartPolicy.Name}}", "qq") == (
+        "/qq always"
+    )
+    code, _, err = docker("rename", "qq", "qq")
+    assert code == 1, err
+
+
+def test_a_container_that_keeps_failing(docker):
+    docker.run("--name", "rr", "--restart", "on-failure:3", "busybox", "sh", "-c", "exit 2")
+    seen = set()
+    deadline = time.monotonic() + 20
+    while not any(words.startswith("Exited (2)") for words in seen):
+        seen.add(docker.out("ps", "-a", "--format", "{{.Status}}"))
+        assert time.monotonic() < deadline, seen
+    assert any(words.startswith("Restarting (2)") for words in seen), seen
+    assert docker.out("inspect", "-f", "{{.RestartCount}} {{.State.ExitCode}}", "rr") == "3 2"
