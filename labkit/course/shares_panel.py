@@ -17,13 +17,8 @@ from labkit.client import Client
 from labkit.course.cpu_files import NS_PER_S, CpuFiles, CpuMeter
 from labkit.course.crew import Crew
 from labkit.course.experiments.cpu_result import expected_parts
-from labkit.course.experiments.cpu_run import (
-    hire_busy,
-    pin,
-    quietest_cpu,
-    read_together,
-    wait_until_busy,
-)
+from labkit.course.experiments.cpu_run import hire_busy, pin, quietest_cpu
+from labkit.course.experiments.sampling import read_together, wait_until_busy
 from labkit.course.lab import connect
 from labkit.course.live_chart import Moment
 from labkit.errors import LabkitError

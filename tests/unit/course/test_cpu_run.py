@@ -2,15 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, cast
 
 import pytest
 
 from labkit.course.cpu_files import CpuMeter
-from labkit.course.experiments import cpu_run
-from labkit.course.experiments.cpu_run import cpu_shares, read_together, take_samples
+from labkit.course.experiments import cpu_run, sampling
+from labkit.course.experiments.cpu_run import cpu_shares
+from labkit.course.experiments.sampling import Reading, calm_window, measure, read_together
 from labkit.errors import InvalidParameterError, LabkitError
 
 
@@ -29,30 +30,93 @@ def running(part: float) -> Callable[[], int]:
     return lambda: int(time.monotonic_ns() * part)
 
 
-def test_samples_count_from_the_beginning_and_cover_the_time() -> None:
-    samples = take_samples(meters(running(2 / 3), running(1 / 3)), 0.4, 0.1)
+def readings(*intervals: tuple[float, float]) -> list[Reading]:
+    """A reading every quarter of a second, from what each container used in between, in ms."""
+    series = [Reading(0, (0, 0))]
+    for used in intervals:
+        last = series[-1]
+        after = tuple(c + round(u * 1e6) for c, u in zip(last.cpu_ns, used, strict=True))
+        series.append(Reading(last.time_ns + 250_000_000, after))
+    return series
+
+
+def ratio(window: Sequence[Reading]) -> float:
+    first, second = (b - a for a, b in zip(window[0].cpu_ns, window[-1].cpu_ns, strict=True))
+    return first / second
+
+
+USUAL = (167.0, 83.0)
+PAUSE, REPAYMENT = (250.0, 0.0), (83.0, 167.0)  # the first one ran through; then the second does
+START = [(0.0, 250.0)] * 2 + [USUAL] * 4  # the first second belongs to the start
+LEAD_IN = [USUAL] * 2
+
+
+def test_a_calm_window_begins_when_the_start_is_over() -> None:
+    series = readings(*START, *LEAD_IN, *[USUAL] * 24)
+    window = calm_window(series, 6.0)
+    assert window[0] is series[6]
+    assert window[-1] is series[-1]
+    assert ratio(window) == pytest.approx(2, rel=0.02)
+
+
+def test_there_is_no_window_before_its_time() -> None:
+    assert not calm_window(readings(*START, *LEAD_IN, *[USUAL] * 21), 6.0)
+    assert not calm_window(readings((0.0, 0.0)), 6.0)
+    assert not calm_window(readings(*[(0.0, 0.0)] * 40), 6.0)
+
+
+def test_a_window_does_not_end_in_a_pause_nor_before_it_is_paid_back() -> None:
+    before = [*START, *LEAD_IN, *[USUAL] * 25]
+    series = readings(*before, PAUSE, PAUSE, REPAYMENT, REPAYMENT, USUAL, USUAL)
+    for end in range(len(before) + 1, len(series) - 1):
+        assert not calm_window(series[: end + 1], 6.0)
+    assert ratio(calm_window(series, 6.0)) == pytest.approx(2, rel=0.02)
+
+
+def test_a_window_does_not_begin_in_a_pause_either() -> None:
+    series = readings(*[USUAL] * 4, PAUSE, PAUSE, REPAYMENT, REPAYMENT, *[USUAL] * 26)
+    window = calm_window(series, 6.0)
+    assert window[0] is series[10]
+    assert ratio(window) == pytest.approx(2, rel=0.02)
+
+
+def test_a_pause_that_is_not_yet_counted_is_noticed() -> None:
+    """The kernel charges a pause when it is over: until then nobody seems to have run."""
+    series = readings(*START, *LEAD_IN, *[USUAL] * 25, (60.0, 30.0))
+    assert not calm_window(series, 6.0)
+
+
+def test_usual_is_what_this_run_does_and_not_what_was_asked_for() -> None:
+    series = readings(*[(125.0, 125.0)] * 34)
+    assert ratio(calm_window(series, 6.0)) == pytest.approx(1)
+
+
+def test_a_small_weight_may_come_and_go() -> None:
+    series = readings(*[(246.0, 4.0), (242.0, 8.0), (250.0, 0.0)] * 12)
+    assert calm_window(series, 6.0)
+
+
+def test_samples_count_from_the_beginning_and_cover_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling, "SETTLE_S", 0.1)
+    samples = measure(meters(running(2 / 3), running(1 / 3)), 0.4, 0.1)
     assert samples[0].time_s == 0
     assert samples[0].cpu_s == (0, 0)
-    assert len(samples) == 5
     last = samples[-1]
-    assert 0.4 <= last.time_s < 0.6
-    assert last.cpu_s[0] / last.cpu_s[1] == pytest.approx(2, rel=0.01)
+    assert 0.4 <= last.time_s < 0.7
+    assert last.cpu_s[0] / last.cpu_s[1] == pytest.approx(2, rel=0.02)
 
 
-def test_a_delay_thins_the_samples_out_instead_of_crowding_them() -> None:
-    calls = 0
+def test_where_no_calm_is_found_everything_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SETTLE_S", 0.1)
+    steps = count()
 
-    def slow_once() -> int:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            time.sleep(0.25)
-        return time.monotonic_ns()
+    def fits_and_starts() -> int:
+        return next(steps) // 2 * 50_000_000
 
-    samples = take_samples(meters(slow_once), 0.4, 0.1)
-    gaps = [after.time_s - before.time_s for before, after in pairwise(samples)]
-    assert len(samples) < 5
-    assert min(gaps) > 0.04
+    samples = measure(meters(running(0.5), fits_and_starts), 0.3, 0.1)
+    assert 0.55 <= samples[-1].time_s < 0.9
 
 
 def test_an_interrupted_reading_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,14 +126,14 @@ def test_an_interrupted_reading_is_taken_again(monkeypatch: pytest.MonkeyPatch) 
         time.sleep(next(delays))
         return 7
 
-    assert read_together(meters(tell))[1] == [7]
+    assert read_together(meters(tell)).cpu_ns == (7,)
     assert next(delays, None) is None
 
 
 def test_where_every_reading_is_interrupted_the_quickest_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cpu_run, "SIMULTANEOUS_NS", 0)
+    monkeypatch.setattr(sampling, "SIMULTANEOUS_NS", 0)
     values = iter(range(100))
     delays = iter([0.02, 0.001] + [0.02] * 10)
 
@@ -77,16 +141,16 @@ def test_where_every_reading_is_interrupted_the_quickest_counts(
         time.sleep(next(delays))
         return next(values)
 
-    assert read_together(meters(tell))[1] == [1]
+    assert read_together(meters(tell)).cpu_ns == (1,)
 
 
 def test_waiting_for_containers_that_never_run_ends() -> None:
     with pytest.raises(LabkitError, match="not all containers were running"):
-        cpu_run.wait_until_busy(meters(running(1.0), lambda: 0), timeout_s=0.2)
+        sampling.wait_until_busy(meters(running(1.0), lambda: 0), timeout_s=0.2)
 
 
 def test_waiting_ends_when_all_have_run() -> None:
-    cpu_run.wait_until_busy(meters(running(1.0), running(0.5)), timeout_s=5)
+    sampling.wait_until_busy(meters(running(1.0), running(0.5)), timeout_s=5)
 
 
 def test_the_quietest_cpu_is_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
