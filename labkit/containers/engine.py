@@ -12,6 +12,7 @@ that two containers never wait for each other.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -31,6 +32,9 @@ from labkit.containers import (
     specification,
     starting,
     states,
+    stats,
+    top,
+    updating,
 )
 from labkit.containers.entry import Entry
 from labkit.containers.execs import Execs
@@ -38,6 +42,8 @@ from labkit.containers.files import ContainerFiles
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.parts import Parts
+from labkit.containers.top import Processes
+from labkit.containers.updating import UpdateConfig
 from labkit.containers.watch import Watch
 from labkit.errors import (
     ConflictError,
@@ -207,8 +213,16 @@ class Engine:
         return self.watch(ref, condition).wait(timeout_s)
 
     def kill(self, ref: str, signal_number: int = 9) -> None:
-        """Send a signal to the container's first process; ConflictError if it does not run."""
-        ending.kill(self.parts, self.parts.registry.find(ref), signal_number)
+        """Send a signal to the container's first process; ConflictError if it does not run.
+
+        SIGKILL cannot be refused, so its effect is awaited.
+        """
+        entry = self.parts.registry.find(ref)
+        watch = Watch(entry)
+        ending.kill(self.parts, entry, signal_number)
+        if signal_number == signal.SIGKILL:
+            with contextlib.suppress(TimeoutError):
+                watch.wait(ending.KILL_TIMEOUT_S)
 
     def stop(
         self, ref: str, timeout_s: float | None = None, signal_number: int | None = None
@@ -250,6 +264,31 @@ class Engine:
             self.parts.records.save(entry.container)
             self.parts.registry.release_name(old, entry.container.id)
             self.parts.publish("rename", entry, oldName=f"/{old}")
+
+    def update(self, ref: str, asked: UpdateConfig) -> Sequence[str]:
+        """Change limits and restart policy, also while it runs; the warnings for the user."""
+        return updating.update(self.parts, self.parts.registry.find(ref), asked)
+
+    def top(self, ref: str, arguments: str = "") -> Processes:
+        """The container's processes as `ps` on the host shows them (`-ef` unless said)."""
+        return top.top(self.layout, self.parts.registry.find(ref), arguments)
+
+    def stats(self, ref: str) -> dict[str, object]:
+        """What it uses at this moment (`labkit.containers.stats`); zeros when it does not run."""
+        entry = self.parts.registry.find(ref)
+        if not entry.is_running:
+            return stats.EMPTY
+        try:
+            return stats.sample(self.layout, entry.container.id)
+        except OSError as error:
+            # Its groups went while they were read (ENODEV, ENOENT): it has just ended.
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+            return stats.EMPTY
+
+    def is_running(self, ref: str) -> bool:
+        """Whether its first process is there; also when it is paused."""
+        return self.parts.registry.find(ref).is_running
 
     def resize(self, ref: str, height: int, width: int) -> None:
         """Give the container's terminal another size; ConflictError if it does not run."""

@@ -145,7 +145,7 @@ def decode(body: JsonObject) -> CreateBody:
     if not body:
         raise InvalidParameterError("Config cannot be empty in order to create a container")
     host_body = _object(body, "HostConfig")
-    _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
+    refuse_not_yet(host_body)
     _refuse_not_yet(body, CONFIG_NOT_YET, "")
     _refuse_endpoints(_object(body, "NetworkingConfig"))
     config = convert(body, ContainerConfig, "")
@@ -186,6 +186,11 @@ def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
         field = where.strip("`").removeprefix(".")
         named = f"{prefix}{field}: " if field else ""
         raise InvalidParameterError(f"{named}{what}") from None
+
+
+def refuse_not_yet(host_body: JsonObject) -> None:
+    """UnsupportedError if a part of a HostConfig asks for what labkit does not do yet."""
+    _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
 
 
 def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) -> None:

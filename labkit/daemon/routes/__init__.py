@@ -14,6 +14,7 @@ from labkit.daemon.routes import (
     prune,
     streams,
     system,
+    usage,
     volumes,
 )
 from labkit.daemon.routes.table import Route, Table
@@ -55,6 +56,9 @@ ROUTES = (
     Route("POST", "/containers/{id}/restart", life.restart),
     Route("POST", "/containers/{id}/rename", life.rename),
     Route("POST", "/containers/{id}/resize", life.resize),
+    Route("POST", "/containers/{id}/update", usage.update),
+    Route("GET", "/containers/{id}/top", usage.top),
+    Route("GET", "/containers/{id}/stats", usage.stats_),
     Route("POST", "/containers/{id}/exec", execs.create),
     Route("POST", "/exec/{id}/start", execs.start),
     Route("GET", "/exec/{id}/json", execs.inspect),

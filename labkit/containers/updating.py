@@ -1,0 +1,105 @@
+"""Changing the limits of a container that is there, also while it runs, and its restart policy."""
+
+import msgspec
+
+from labkit import cgroups
+from labkit.cgroups import Group, groups
+from labkit.containers import restarts, specification, states
+from labkit.containers.entry import Entry
+from labkit.containers.model import HostConfig, RestartPolicy, docker_name
+from labkit.containers.parts import Parts
+from labkit.errors import ConflictError, InvalidParameterError
+
+
+class UpdateConfig(msgspec.Struct, rename=docker_name):
+    """What is to change; 0, "" and null leave it as it is (Engine API, "ContainerUpdate")."""
+
+    cpu_shares: int = 0
+    nano_cpus: int = 0
+    cpuset_cpus: str = ""
+    memory: int = 0
+    memory_swap: int = 0
+    pids_limit: int | None = None
+    restart_policy: RestartPolicy | None = None
+
+
+_LIMITS = ("cpu_shares", "nano_cpus", "cpuset_cpus", "memory", "memory_swap", "pids_limit")
+
+
+def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
+    """Make the change; the warnings for the user.
+
+    InvalidParameterError for what makes no sense, ConflictError for a container that is going.
+    When the kernel refuses a value (OSError; EBUSY: it holds more memory than that) what was
+    written before is put back, and nothing has changed.
+    """
+    with entry.lock:
+        container = entry.container
+        if entry.removed or container.state.status in ("removing", "dead"):
+            raise ConflictError(f"Container {container.id} is marked for removal")
+        wanted = _merged(container.host_config, asked)
+        cgroups.check(specification.limits_of(wanted), specification.online_cpus())
+        restarts.check(wanted.restart_policy, auto_remove=wanted.auto_remove)
+        placement = parts.layout.place(container.id, specification.limits_of(wanted))
+        if container.state.status in states.ALIVE:
+            before = parts.layout.place(
+                container.id, specification.limits_of(container.host_config)
+            )
+            _write(_changes(before.groups, placement.groups))
+        container.host_config = wanted
+        parts.records.save(container)
+        parts.publish("update", entry)
+        return list(placement.warnings)
+
+
+def _merged(present: HostConfig, asked: UpdateConfig) -> HostConfig:
+    values = {name: getattr(asked, name) for name in _LIMITS}
+    changes = {name: value for name, value in values.items() if value not in (0, "", None)}
+    if asked.pids_limit == 0:
+        changes["pids_limit"] = 0
+    if asked.memory and not asked.memory_swap and 0 < present.memory_swap < asked.memory:
+        raise InvalidParameterError(
+            "Memory limit should be smaller than already set memoryswap limit, "
+            "update the memoryswap at the same time"
+        )
+    policy = asked.restart_policy
+    if policy is not None and policy.name:
+        changes["restart_policy"] = policy
+    return msgspec.structs.replace(present, **changes)
+
+
+def _changes(before: tuple[Group, ...], after: tuple[Group, ...]) -> list[tuple[str, str]]:
+    """The files (path, text) to write, in order; a limit that is taken away becomes `max`."""
+    old = {f"{group.directory}/{name}": text for group in before for name, text in group.files}
+    new = {f"{group.directory}/{name}": text for group in after for name, text in group.files}
+    gone = [(path, "max") for path in old if path not in new]
+    return [*((path, text) for path, text in new.items() if old.get(path) != text), *gone]
+
+
+def _write(changes: list[tuple[str, str]]) -> None:
+    """Write the files, in the order given or in the opposite one.
+
+    v1 keeps memory at or below memory plus swap at every moment, so the sum goes first when both
+    are raised and last when both are lowered: what is refused is tried again after the others.
+    """
+    undo: list[tuple[str, str]] = []
+    try:
+        refused = [change for change in changes if not _try(change, undo)]
+        for path, text in refused:
+            undo.append((path, groups.read(path)))
+            groups.write(path, text)
+    except OSError:
+        for path, text in reversed(undo):
+            _try((path, text), [])
+        raise
+
+
+def _try(change: tuple[str, str], undo: list[tuple[str, str]]) -> bool:
+    path, text = change
+    present = groups.read(path)
+    try:
+        groups.write(path, text)
+    except OSError:
+        return False
+    undo.append((path, present))
+    return True

@@ -1,0 +1,79 @@
+"""docker update, top and stats on real containers."""
+
+import pytest
+
+from tests.api import docker_commands
+from tests.integration.docker_command import DockerCommand
+
+pytestmark = pytest.mark.root
+MIB = 1 << 20
+
+
+@pytest.fixture(params=docker_commands() or ["docker"])
+def docker(request, lab, tmp_path):
+    return DockerCommand(request.param, lab, str(tmp_path))
+
+
+def limit(lab, key):
+    status, stats = lab.api("GET", f"/containers/{key}/stats?stream=0&one-shot=1")
+    assert status == 200
+    return stats["memory_stats"]["limit"]
+
+
+def test_update_raises_and_lowers_a_running_container(docker, lab):
+    key = docker.run("-m", "64m", "--name", "up", "busybox", "sleep", "100")
+    assert limit(lab, key) == 64 * MIB
+    for memory, both in (("256m", "300m"), ("32m", "32m"), ("512m", "-1"), ("16m", "20m")):
+        docker.out("update", "-m", memory, "--memory-swap", both, "up")
+        assert limit(lab, key) == int(memory[:-1]) * MIB
+    docker.out("update", "-c", "512", "--cpus", "0.5", "--pids-limit", "40", "up")
+    docker.out("update", "--restart", "unless-stopped", "up")
+    shown = docker.out(
+        "inspect", "-f", "{{with .HostConfig}}{{.Memory}} {{.CpuShares}} {{.NanoCpus}} "
+        "{{.PidsLimit}} {{.RestartPolicy.Name}}{{end}}", "up",
+    )  # fmt: skip
+    assert shown == f"{16 * MIB} 512 500000000 40 unless-stopped"
+    code, _, err = docker("update", "-m", "1m", "up")
+    assert (code, "Minimum memory" in err) == (1, True)
+    docker.out("restart", "-t", "0", "up")
+    assert limit(lab, key) == 16 * MIB
+
+
+def test_the_kernel_is_told(docker, lab):
+    key = docker.run("--pids-limit", "50", "busybox", "sleep", "100")
+    docker.out("update", "--pids-limit", "7", key)
+    assert lab.api("GET", f"/containers/{key}/stats?stream=0&one-shot=1")[1]["pids_stats"] == {
+        "current": 1, "limit": 7,
+    }  # fmt: skip
+    docker.out("update", "--pids-limit", "-1", key)
+    assert "limit" not in lab.api("GET", f"/containers/{key}/stats?stream=0")[1]["pids_stats"]
+
+
+def test_top(docker):
+    docker.run("--name", "tp", "busybox", "sh", "-c", "sleep 100 & wait")
+    head, *rows = docker.out("top", "tp").splitlines()
+    assert head.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert sorted(row.split(maxsplit=7)[7].split()[0] for row in rows) == ["sh", "sleep"]
+    head, *rows = docker.out("top", "tp", "-o", "pid,comm").splitlines()
+    assert head.split() == ["PID", "COMMAND"]
+    assert len(rows) == 2
+    code, _, err = docker("top", "tp", "-o", "comm")
+    assert (code, "PID field" in err) == (1, True)
+    docker.out("kill", "tp")
+    code, _, err = docker("top", "tp")
+    assert (code, "is not running" in err) == (1, True)
+
+
+def test_stats(docker):
+    docker.run("--name", "busy", "-m", "64m", "--cpus", "0.5", "busybox", "sh", "-c",
+               "while :; do :; done")  # fmt: skip
+    line = "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"
+    name, cpu, used, _, most, pids = docker.out("stats", "--no-stream", "--format", line).split()
+    assert (name, most, pids) == ("busy", "64MiB", "1")
+    assert 20 < float(cpu.rstrip("%")) < 80
+    assert used.endswith(("KiB", "MiB"))
+    docker.out("kill", "busy")
+    assert docker.out("stats", "--no-stream", "-a", "--format", "{{.Name}} {{.PIDs}}") in (
+        "busy 0",
+        "busy --",
+    )
