@@ -23,7 +23,6 @@ from labkit.containers.trees.worker import FileStat
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.images import Image
 from labkit.kernel import processes
-from labkit.runtime import operations, plan_root
 
 _NO_OWN_ROOT = {"pivot_root", "mount.root"}
 """Left-out steps (`--without`) that leave a container with the host's root."""
@@ -196,11 +195,13 @@ def base_name(path: str) -> str:
     return posixpath.basename(path.rstrip("/")) or "/"
 
 
-def _mounts(container: Container) -> list[tuple[object, ...]]:
+def _mounts(container: Container) -> list[tuple[str, str, bool]]:
     """What is to be seen in a container that does not run: a tmpfs would be empty."""
-    points = [point for point in container.mount_points if point.type != "tmpfs"]
-    steps = [plan_root.mount_step(mounting.planned(point)) for point in points]
-    return operations.encode([step.operation for step in steps])
+    return [
+        (point.source, point.destination, point.read_only)
+        for point in container.mount_points
+        if point.type != "tmpfs"
+    ]
 
 
 def _start(

@@ -56,12 +56,12 @@ def steps(parts: Parts, entry: Entry) -> Rows:
 def start(parts: Parts, entry: Entry) -> None:
     """Start the container; its lock is held.  StartError says which step failed and why."""
     container = entry.container
-    mounting.make_sources(container)
     plan, request = _make_request(parts, entry)
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
+    mounting.make_sources(container)
     launch = parts.spawner.launch(request, [client for client, _ in entry.pending_clients])
     entry.drop_pending_clients()
     # While the shim works: should the machine crash now, the container has been running.

@@ -26,7 +26,6 @@ from labkit.runtime.spec import (
     READ_ONLY_PATHS,
     BindMount,
     ContainerSpec,
-    TmpfsMount,
 )
 from labkit.runtime.step import Step
 
@@ -54,6 +53,12 @@ _DEVICE_LINKS = (
 def steps(spec: ContainerSpec) -> Iterator[Step]:
     """Every step from the private mount table to the last covered path."""
     yield from _root(spec)
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount):
+            why = f"{mount.why}: taken while the host can still be named"
+            tree = op.OpenTree(mount.source, mount.target, mount.read_only)
+            yield Step(mount.name, why, tree)
+    yield from _pivot(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
     if spec.tty:
@@ -61,22 +66,12 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
         yield Step("terminal", why, op.OpenTerminal(*spec.console_size))
         yield Step("terminal", "old programs look for it here", op.BindConsole())
     for mount in spec.mounts:
-        yield mount_step(mount)
-    yield Step(
-        "pivot_root.detach",
-        "the host's root leaves this mount namespace: nothing inside can name it any more",
-        op.DetachOldRoot(),
-    )
+        if isinstance(mount, BindMount):
+            yield Step(mount.name, mount.why, op.AttachTree(mount.target))
+        else:
+            tmpfs = op.MountTmpfs(mount.target, mount.flags, mount.data)
+            yield Step(mount.name, mount.why, tmpfs)
     yield from _protection(spec)
-
-
-def mount_step(mount: BindMount | TmpfsMount) -> Step:
-    """The step that mounts something which somebody asked for inside the container."""
-    if isinstance(mount, TmpfsMount):
-        operation: op.Operation = op.MountTmpfs(mount.target, mount.flags, mount.data)
-    else:
-        operation = op.Bind(mount.source, mount.target, MS_RDONLY if mount.read_only else 0)
-    return Step(mount.name, mount.why, operation)
 
 
 def _root(spec: ContainerSpec) -> Iterator[Step]:
@@ -90,10 +85,19 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
         "the image's read-only layers and one writable layer, united; changes are copied up",
         op.Mount("overlay", spec.root_mount, "overlay", 0, overlay_options(spec)),
     )
+
+
+def _pivot(spec: ContainerSpec) -> Iterator[Step]:
     yield Step(
         "pivot_root",
         "the union becomes the root of every path",
         op.PivotRoot(spec.root_mount),
+    )
+    # At once: until then the host's root lies on the container's, and /.. leads there.
+    yield Step(
+        "pivot_root.detach",
+        "the host's root leaves this mount namespace: nothing inside can name it any more",
+        op.DetachOldRoot(),
     )
 
 

@@ -55,8 +55,8 @@ class Layers(NamedTuple):
     """
     place: str
     """A folder of the host on which to mount, in private."""
-    mounts: list[tuple[object, ...]]
-    """What is mounted inside, as encoded operations."""
+    mounts: list[tuple[str, str, bool]]
+    """What is mounted inside: sources, places, and whether for reading only."""
     read_only_root: bool
     attributes: int
 
@@ -67,12 +67,14 @@ class Layers(NamedTuple):
         namespaces.unshare(namespaces.CLONE_NEWNS)
         op.Mount("", "/", "", MS_REC | MS_PRIVATE).execute(context)
         root = self._unite(context)
-        op.PivotRoot(root).execute(context)
-        for operation in op.decode(self.mounts):
+        for mount in self.mounts:
             # A source that is gone is an error when the container starts, not when one looks.
             with suppress(FileNotFoundError):
-                operation.execute(context)
+                op.OpenTree(*mount).execute(context)
+        op.PivotRoot(root).execute(context)
         op.DetachOldRoot().execute(context)
+        for target in list(context.trees):
+            op.AttachTree(target).execute(context)
         if self.read_only_root:
             mounts.mount("", "/", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
         _prune(own, only_root=False)

@@ -32,7 +32,7 @@ from labkit.runtime.operations.identity import (
     SetCapabilities,
     SwitchUser,
 )
-from labkit.runtime.operations.inside import Bind, MountTmpfs
+from labkit.runtime.operations.inside import AttachTree, MountTmpfs, OpenTree
 from labkit.runtime.operations.process import (
     BindConsole,
     BringUpLoopback,
@@ -50,7 +50,7 @@ from labkit.runtime.operations.process import (
 
 __all__ = [
     "KINDS",
-    "Bind",
+    "AttachTree",
     "BindConsole",
     "BringUpLoopback",
     "Clone",
@@ -76,6 +76,7 @@ __all__ = [
     "Mount",
     "MountTmpfs",
     "OpenTerminal",
+    "OpenTree",
     "Operation",
     "PivotRoot",
     "SetCapabilities",
@@ -120,7 +121,8 @@ KINDS: dict[str, type] = {
         CloseDescriptorsOnExec,
         Exec,
         Mount,
-        Bind,
+        OpenTree,
+        AttachTree,
         MountTmpfs,
         MakeDirectory,
         MakeDevice,

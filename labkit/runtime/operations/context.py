@@ -7,10 +7,19 @@ class Context:
     `stdio` are the three descriptors that become 0, 1 and 2; `terminal_socket` is where a terminal
     is handed out, `first_pidfd` the container's first process for one that joins it; -1 for none.
     `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
-    in the container's own files.
+    in the container's own files; `trees` are the mounts taken from the host, by where they will be.
     """
 
-    __slots__ = ("environment", "first_pidfd", "gid", "groups", "stdio", "terminal_socket", "uid")
+    __slots__ = (
+        "environment",
+        "first_pidfd",
+        "gid",
+        "groups",
+        "stdio",
+        "terminal_socket",
+        "trees",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -26,3 +35,4 @@ class Context:
         self.uid = 0
         self.gid = 0
         self.groups: list[int] = []
+        self.trees: dict[str, int] = {}

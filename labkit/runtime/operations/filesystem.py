@@ -1,10 +1,8 @@
 """Operations on what the container sees as its files: mounts, devices, the root itself.
 
-Everything but the root file system is mounted *after* pivot_root, so that a symbolic link in an
-image (a /proc that points to ../../etc, say) can lead nowhere but into the container's own root.
-`PivotRoot` leaves the working directory at the host's old root: until `DetachOldRoot`, a relative
-path is the host's and an absolute one the container's, and `Bind` (`operations.inside`) uses just
-that.
+Everything but the root file system is mounted *after* pivot_root and after the host's root is
+detached, so that a symbolic link in an image (a /proc that points to ../../etc, say) can lead
+nowhere but into the container's own root.
 """
 
 import os

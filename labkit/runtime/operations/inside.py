@@ -1,9 +1,11 @@
 """Operations that mount something at a place in the container, wherever the image says it is.
 
-The place may be below a symbolic link of the image's, or of a volume's, and such a link may point
-anywhere: to `/../../etc`, or to `/proc/self/cwd`, which is the host's root between `PivotRoot` and
-`DetachOldRoot`.  So the place is looked up by openat2(2), which follows links inside the new root
-alone and takes none of /proc's doors, and what was found is a descriptor that no one can exchange.
+What the host shows is taken while the host can still be named (`OpenTree`), and mounted when it
+cannot any more (`AttachTree`): the place may be below a symbolic link of the image's, or of a
+volume's, and such a link may point anywhere.  `/..` leads to the host between `PivotRoot` and
+`DetachOldRoot`, so there must be nothing to look up between the two.  And the place is looked up by
+openat2(2), which takes none of /proc's doors (`/proc/self/fd/7`): what it has found is a descriptor
+that no one can exchange.
 """
 
 import errno
@@ -23,35 +25,45 @@ if TYPE_CHECKING:
 _MOST_LINKS = 40
 
 
-class Bind(NamedTuple):
-    """Show a file or folder of the host, and what is mounted below, at a place in the container."""
+class OpenTree(NamedTuple):
+    """Take hold of a file or folder of the host, with what is mounted below, to be shown inside."""
 
     source: str
     target: str
-    flags: int = 0
+    """Where it will be attached."""
+    read_only: bool = False
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
-        read_only = "mount_setattr(…, MOUNT_ATTR_RDONLY); " if self.flags else ""
-        return (
-            f'open_tree("{self.source}", OPEN_TREE_CLONE|AT_RECURSIVE); {read_only}'
-            f'move_mount(…, "{self.target}")'
-        )
+        read_only = "; mount_setattr(…, MOUNT_ATTR_RDONLY)" if self.read_only else ""
+        return f'open_tree(AT_FDCWD, "{self.source}", OPEN_TREE_CLONE|AT_RECURSIVE){read_only}'
 
     def execute(self, context: Context) -> None:
-        """Bind `source`, taken from the host's root: the working directory since `PivotRoot`.
+        """Copy the mount, attached nowhere yet.
 
-        A mount point that is missing is made.  Read-only is set before anything is to be seen, on
-        all that is mounted below as well, and takes away none of the mount's other restrictions.
+        Read-only is set before anything is to be seen, on all that is mounted below as well, and
+        takes away none of a mount's other restrictions.
         """
-        with (
-            _opened(".") as host,
-            _closing(trees.open_in_root(host, self.source)) as source,
-            _closing(trees.clone_tree(source)) as tree,
-        ):
-            if self.flags & mounts.MS_RDONLY:
-                trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
-            is_folder = stat.S_ISDIR(os.fstat(source).st_mode)
+        with _closing(os.open(self.source, os.O_PATH | os.O_CLOEXEC)) as source:
+            tree = trees.clone_tree(source)
+        if self.read_only:
+            trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
+        context.trees[self.target] = tree
+
+
+class AttachTree(NamedTuple):
+    """Show what `OpenTree` has taken hold of at its place in the container."""
+
+    target: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'move_mount(…, "{self.target}")'
+
+    def execute(self, context: Context) -> None:
+        """Mount it; a mount point that is missing is made."""
+        with _closing(context.trees.pop(self.target)) as tree:
+            is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
             with _place(self.target, is_folder=is_folder) as target:
                 trees.attach(tree, target)
 
