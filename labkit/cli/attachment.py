@@ -1,44 +1,116 @@
-"""Staying with a container: its output as it comes, and its exit code.
+"""Staying with a container: what goes in, what comes out, and its exit code.
 
-The output comes on a connection that labkitd has handed to the container's shim, so it goes on when
+The streams are on a connection that labkitd has handed to the container's shim, so they go on when
 labkitd dies; that the container has ended is told on another, by labkitd (`labkit.cli.ending`).
 """
 
-import select
+import contextlib
+import os
 import signal
-import time
 
 from labkit.cli.command import Context
-from labkit.cli.ending import RETRY_S, Ending
-from labkit.cli.output import write
+from labkit.cli.ending import Ending
+from labkit.cli.pump import Pump, say_detached
+from labkit.cli.signals import SignalProxy
+from labkit.cli.streams import STDIN, STREAMS, check_is_terminal
 from labkit.client.api import Api, container_path
-from labkit.client.frames import Demultiplexer
 from labkit.errors import LabkitError
 
-RECEIVE_BYTES = 256 * 1024
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import Any
+
+    from labkit.cli.raw_terminal import RawTerminal
+
+
+def join(
+    context: Context,
+    api: Api,
+    container: "dict[str, Any]",
+    options: "dict[str, Any]",
+    *,
+    stdin: bool,
+    begin: "Callable[[], None] | None" = None,
+) -> int:
+    """Stay with a container that is there; its exit code, 0 when its terminal is left.
+
+    `container` is what inspect shows, `begin` starts it, unless it runs.  Our stdin is passed on
+    if `stdin` and if the container has kept its own open.
+    """
+    config, container_id = container["Config"], container["Id"]
+    wanted = list(STREAMS) if stdin and config["OpenStdin"] else ["stdout", "stderr"]
+    if config["Tty"] and "stdin" in wanted:
+        check_is_terminal()
+    with (
+        SignalProxy(context, enabled=options["sig_proxy"]) as signals,
+        Attachment(
+            context,
+            api,
+            container_id,
+            removal=container["HostConfig"]["AutoRemove"],
+            streams=wanted,
+            tty=config["Tty"],
+            detach_keys=options["detach_keys"],
+        ) as attachment,
+    ):
+        if begin:
+            begin()
+        with attachment.terminal() as terminal:
+            if terminal:
+                terminal.redraw()
+            else:
+                signals.send_to(container_id)
+            return attachment.follow()
 
 
 class Attachment:
-    """A container about to be started, with both connections open, so that nothing is missed."""
+    """Joined to a container, with both connections open, so that nothing of it is missed.
 
-    def __init__(self, context: Context, api: Api, container_id: str, *, removal: bool) -> None:
-        """`removal` says that the container will be removed when it ends."""
+    As a context; with a terminal on both sides ours is raw from `follow` to the end.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        api: Api,
+        container_id: str,
+        *,
+        removal: bool,
+        streams: "Collection[str]" = ("stdout", "stderr"),
+        tty: bool = False,
+        detach_keys: str = "",
+    ) -> None:
+        """`removal` says that the container will be removed when it ends; `tty` that it has one."""
+        self._context = context
         self._api = api
         self._path = container_path(container_id)
-        response = api.hijack(f"{self._path}/attach", stream=True, stdout=True, stderr=True)
-        self._output, early = response.hijack()
-        self._frames = Demultiplexer()
-        self._early = early
+        self.is_raw = tty and "stdin" in streams and os.isatty(STDIN)
+        """Whether our terminal is handed over; then signals are keys, and not to be passed on."""
+        response = api.hijack(
+            f"{self._path}/attach",
+            stream=True,
+            detachKeys=detach_keys or None,
+            **{name: name in streams for name in STREAMS},
+        )
+        self._pump = Pump(response, tty=tty, stdin="stdin" in streams, detach_keys=detach_keys)
         self._ending = Ending(context, api, container_id, removal=removal)
 
+    def terminal(self) -> "contextlib.AbstractContextManager[RawTerminal | None]":
+        """The context in which our terminal is the container's, where it is handed over."""
+        if not self.is_raw:
+            return contextlib.nullcontext()
+        from labkit.cli.raw_terminal import RawTerminal  # noqa: PLC0415 for terminals alone
+
+        return RawTerminal(self._context, f"{self._path}/resize")
+
     def follow(self) -> int:
-        """Pass the output on until it ends; the container's exit code.
+        """Pass everything on until the output ends; the container's exit code, 0 when detached.
 
         BrokenPipeError when nobody reads the output any more; the container is killed then.
         """
         try:
-            self._pass_on(self._early)
-            self._pass_on_all()
+            detached = self._pump.run(self._ending)
         except BrokenPipeError:
             # A program of the host would be killed by SIGPIPE here.  Process 1 of a container is
             # immune to that, and would fill its log for ever.
@@ -49,34 +121,10 @@ class Attachment:
                 f"cannot pass the output on: {error.strerror}; the container goes on, "
                 "and 'labkit logs' shows what it prints"
             ) from error
+        if detached:
+            say_detached()
+            return 0
         return self._ending.exit_code()
-
-    def _pass_on_all(self) -> None:
-        poll = select.poll()
-        poll.register(self._output, select.POLLIN)
-        awaited, ask_at = -1, 0.0
-        while True:
-            if self._ending.is_lost and time.monotonic() >= ask_at:
-                self._ending.ask_again()
-                ask_at = time.monotonic() + RETRY_S
-            if self._ending.fileno != awaited:
-                if awaited >= 0:
-                    poll.unregister(awaited)
-                awaited = self._ending.fileno
-                if awaited >= 0:
-                    poll.register(awaited, select.POLLIN)
-            ready = {fd for fd, _ in poll.poll(RETRY_S * 1000 if self._ending.is_lost else None)}
-            if awaited in ready:
-                self._ending.hear()
-            if self._output.fileno() in ready:
-                data = self._output.recv(RECEIVE_BYTES)
-                if not data:
-                    return
-                self._pass_on(data)
-
-    def _pass_on(self, data: bytes) -> None:
-        for stream, payload in self._frames.feed(data):
-            write(stream, payload)
 
     def _kill(self) -> None:
         try:
@@ -90,5 +138,5 @@ class Attachment:
 
     def __exit__(self, *exception: object) -> None:
         """Let go of both connections; the container goes on if it has not ended."""
-        self._output.close()
+        self._pump.close()
         self._ending.close()

@@ -3,10 +3,13 @@
 import os
 import sys
 
+from labkit.cli.environment import environment, lines_of
 from labkit.cli.errors import BAD_FLAG, UsageError
 from labkit.cli.flags import Flag
+from labkit.cli.streams import console_size
+from labkit.client.api import container_path
 from labkit.client.create import create_body
-from labkit.errors import NotFoundError
+from labkit.errors import LabkitError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,75 +18,130 @@ if TYPE_CHECKING:
     from labkit.client.api import Api
 
 FLAGS = (
+    Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("cpu-shares", "c", "int", "CPU shares: the weight beside other containers (default 1024)"),
     Flag("cpus", "", "decimal", "Number of CPUs it may use, such as 1.5", word="number"),
     Flag("cpuset-cpus", "", "string", "The CPUs it may run on (0-3, 0,1)"),
     Flag("entrypoint", "", "string", "Replace the ENTRYPOINT of the image", initial=None),
     Flag("env", "e", "list", "Set an environment variable (NAME=value, or NAME to pass ours on)"),
+    Flag("env-file", "", "list", "Read environment variables from a file", word="path"),
+    Flag("health-cmd", "", "string", "Command that tells whether it is healthy", word="command"),
+    Flag("health-interval", "", "duration", "Time between two checks (default 30s)"),
+    Flag("health-retries", "", "int", "Failures in a row until it is unhealthy (default 3)"),
+    Flag("health-start-period", "", "duration", "Time in which failures do not count yet"),
+    Flag("health-timeout", "", "duration", "Longest time a check may take (default 30s)"),
     Flag("hostname", "h", "string", "Host name (default: the container's short ID)"),
     Flag("init", "", "bool", "Run an init as process 1 that forwards signals and reaps processes"),
+    Flag("interactive", "i", "bool", "Pass our stdin on to the container"),
     Flag("label", "l", "list", "Attach a label (name=value)"),
+    Flag("label-file", "", "list", "Read labels from a file", word="path"),
+    Flag("log-driver", "", "string", "How its output is kept: json-file"),
+    Flag("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
     Flag("memory", "m", "bytes", "Memory limit, such as 200m"),
     Flag("memory-swap", "", "bytes", "Limit of memory plus swap; -1 for unlimited swap"),
+    Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),
     Flag("name", "", "string", "Name the container"),
     Flag("network", "", "string", "Network: none or host (default none)", initial="none"),
+    Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
+    Flag("pull", "", "string", "missing or never: images are not fetched yet", initial="missing"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
+    Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
     Flag("rm", "", "bool", "Remove the container when it ends"),
+    Flag("stop-signal", "", "string", "Signal that asks it to end (default SIGTERM)"),
+    Flag("stop-timeout", "", "int", "Seconds it has to end before it is killed", initial=None),
+    Flag("tmpfs", "", "list", "Mount a file system in memory (path[:options])"),
+    Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
+    Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
+    Flag("volumes-from", "", "list", "Not yet: mount the volumes of another container"),
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
+PULL_POLICIES = ("missing", "never")
+STRUCTURED = (
+    *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
+    *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "volume"),
+)
+"""Options whose values `labkit.cli.option_values` reads."""
 
 
-def request_body(options: "dict[str, Any]", arguments: list[str]) -> dict[str, object]:
+def request_body(
+    options: "dict[str, Any]", arguments: list[str], attach: "list[str]"
+) -> dict[str, object]:
     """What is sent to the engine for these options, and for IMAGE [COMMAND]; UsageError."""
     image, *command = arguments
+    if options["pull"] not in PULL_POLICIES:
+        message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
+        raise UsageError(message + "it is missing or never, for images are not fetched yet", 125)
+    if options["volumes_from"]:
+        raise UsageError("--volumes-from is not there yet: name the volumes with -v", BAD_FLAG)
+    if options["restart"] not in ("", "no") and options["rm"]:
+        raise UsageError("Conflicting options: --restart and --rm", BAD_FLAG)
     entrypoint = options["entrypoint"]
     return create_body(
         image,
         command or None,
+        attach=attach,
         auto_remove=options["rm"],
+        console_size=console_size() if options["tty"] else None,
         cpu_shares=options["cpu_shares"],
         cpuset_cpus=options["cpuset_cpus"],
         # An empty one, `--entrypoint ""`, takes the image's away.
         entrypoint=None if entrypoint is None else [entrypoint],
-        environment=[_variable(text) for text in options["env"]] or None,
+        environment=environment(options) or None,
         hostname=options["hostname"],
         init=options["init"] or None,
-        labels=options["label"] or None,
+        labels=lines_of(options["label_file"]) + options["label"] or None,
         mem_limit=options["memory"],
         memswap_limit=options["memory_swap"],
         nano_cpus=options["cpus"],
         network_mode=options["network"],
         pids_limit=options["pids_limit"] or None,
         read_only=options["read_only"],
+        stdin_once=options["interactive"] and "stdin" in attach,
+        stdin_open=options["interactive"],
+        stop_signal=options["stop_signal"],
+        stop_timeout=options["stop_timeout"],
+        tty=options["tty"],
         user=options["user"],
         without=options["without"],
         working_dir=options["workdir"],
+        **_structured(options),
     )
 
 
-def _variable(text: str) -> str:
-    """`NAME=value` as it is; a bare `NAME` with our own value, if we have one."""
-    name, equals, _ = text.partition("=")
-    if not name:
-        raise UsageError(
-            f'invalid argument "{text}" for "-e, --env" flag: it has no name', BAD_FLAG
-        )
-    if equals or name not in os.environ:
-        return text
-    return f"{name}={os.environ[name]}"
+def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
+    if not any(options[name] for name in STRUCTURED):
+        return {}
+    from labkit.cli import option_values as read  # noqa: PLC0415 only for who uses one
+
+    return {
+        "healthcheck": read.healthcheck(options),
+        "log_config": read.log_config(options["log_driver"], options["log_opt"]),
+        "mounts": [read.mount(text) for text in options["mount"]],
+        "restart_policy": read.restart_policy(options["restart"]),
+        "tmpfs": dict(text.partition(":")[::2] for text in options["tmpfs"]),
+        "volumes": [read.volume(text) for text in options["volume"]],
+    }
 
 
-def create(api: "Api", body: dict[str, object], name: str) -> str:
+def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> str:
     """Create the container and print the engine's warnings; the container's id.
 
-    NotFoundError if there is no such image, with what to do.
+    NotFoundError if there is no such image, with what to do; LabkitError if the file for the id
+    is there already or cannot be written.
     """
+    path = options["cidfile"]
+    if path and os.path.exists(path):
+        raise LabkitError(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        )
     try:
-        created = api.post("/containers/create", body, name=name or None)
+        created = api.post("/containers/create", body, name=options["name"] or None)
     except NotFoundError as error:
+        if not str(error).startswith("No such image: "):
+            raise
         reference = str(error).removeprefix("No such image: ")
         raise NotFoundError(
             f"Unable to find image '{reference}' locally: "
@@ -91,4 +149,16 @@ def create(api: "Api", body: dict[str, object], name: str) -> str:
         ) from error
     for warning in created.get("Warnings") or []:
         sys.stderr.write(f"WARNING: {warning}\n")
-    return str(created["Id"])
+    container_id = str(created["Id"])
+    if path:
+        _write_id(api, path, container_id)
+    return container_id
+
+
+def _write_id(api: "Api", path: str, container_id: str) -> None:
+    try:
+        with open(path, "x", encoding="ascii") as file:
+            file.write(container_id)
+    except OSError as error:
+        api.delete(container_path(container_id))
+        raise LabkitError(f"cannot write the container's ID to {path}: {error.strerror}") from error

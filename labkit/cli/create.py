@@ -1,6 +1,6 @@
 """`labkit create`: make a container that `labkit start` can start."""
 
-from labkit.cli import container_flags
+from labkit.cli import container_flags, streams
 from labkit.cli.command import Command, Context
 
 TYPE_CHECKING = False
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    container_flags.FLAGS,
+    (*container_flags.FLAGS, streams.ATTACH),
     at_least=1,
     interspersed=False,
 )
@@ -17,6 +17,6 @@ COMMAND = Command(
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the new container's id."""
-    body = container_flags.request_body(options, arguments)
-    print(container_flags.create(context.api(), body, options["name"]))
+    body = container_flags.request_body(options, arguments, streams.chosen(options))
+    print(container_flags.create(context.api(), body, options))
     return 0

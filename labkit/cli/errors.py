@@ -12,6 +12,8 @@ from labkit.errors import LabkitError, StartError
 BAD_FLAG = 125
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+STARTING = ("run", "exec")
+"""The verbs that exit as the process would that they could not start."""
 
 
 class UsageError(LabkitError):
@@ -22,6 +24,14 @@ class UsageError(LabkitError):
         self.exit_code = exit_code
 
 
+class SignalledError(LabkitError):
+    """A signal ends this command while its terminal belongs to a container, which goes on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}; the container goes on")
+        self.exit_code = 128 + number
+
+
 def report(error: LabkitError, verb: str, failure: int) -> int:
     """Print the error; returns the exit code, which is `failure` unless the error knows better."""
     if isinstance(error, UsageError):
@@ -29,7 +39,9 @@ def report(error: LabkitError, verb: str, failure: int) -> int:
         say(f"{error}; see '{help_command}'")
         return error.exit_code
     say(str(error))
-    if isinstance(error, StartError) and failure == BAD_FLAG:
+    if isinstance(error, SignalledError):
+        return error.exit_code
+    if isinstance(error, StartError) and verb in STARTING:
         return error.exit_code
     return failure
 

@@ -193,10 +193,20 @@ def _parse_int(text: str) -> int:
         raise ValueError("a whole number is needed") from None
 
 
+def _parse_nanoseconds(text: str) -> int:
+    from labkit.cli.times import parse_duration  # noqa: PLC0415 rarely given
+
+    seconds = parse_duration(text)
+    if seconds is None:
+        raise ValueError("a duration is needed, such as 1m30s")
+    return round(seconds * NANOS)
+
+
 KINDS: "dict[str, tuple[Callable[[str], object], object]]" = {
     "bool": (_parse_bool, False),
     "bytes": (parse_size, 0),
     "decimal": (parse_cpus, 0),
+    "duration": (_parse_nanoseconds, 0),
     "int": (_parse_int, 0),
     "list": (str, None),
     "string": (str, ""),

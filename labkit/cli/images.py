@@ -6,7 +6,8 @@ import time
 from labkit.cli.command import Command, Context
 from labkit.cli.filters import filters_from
 from labkit.cli.flags import Flag
-from labkit.cli.table import short_id, table
+from labkit.cli.formats import FORMAT, Row, render
+from labkit.cli.table import short_id
 from labkit.cli.times import ago
 from labkit.client.api import filters_json
 from labkit.client.sizes import human_size
@@ -21,12 +22,22 @@ COMMAND = Command(
     (
         Flag("all", "a", "bool", "Show all images, also those without a name"),
         Flag("filter", "f", "list", "Show those that fit (reference=busybox, …)"),
+        FORMAT,
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
     ),
     at_most=1,
 )
-HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+HEADINGS = {
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "ID": "IMAGE ID",
+    "Digest": "DIGEST",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+}
+COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 NONE = "<none>"
 
 
@@ -43,16 +54,23 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         return 0
     now = time.time()
     rows = [row for image in images for row in _rows(image, full, now)]
-    sys.stdout.write(table(HEADINGS, rows))
+    sys.stdout.write(render(options["format"], HEADINGS, COLUMNS, rows))
     return 0
 
 
-def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[list[str]]":
-    rest = [
-        short_id(image["Id"], full),
-        ago(now_s - image["Created"]),
-        human_size(image["Size"]),
-    ]
+def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
     for name in image["RepoTags"] or [f"{NONE}:{NONE}"]:
         repository, _, tag = name.rpartition(":")
-        yield [repository, tag, *rest]
+        yield Row(
+            {
+                "Repository": repository,
+                "Tag": tag,
+                "ID": short_id(image["Id"], full),
+                "Digest": NONE,
+                "CreatedSince": ago(now_s - image["Created"]),
+                "CreatedAt": time.strftime(
+                    "%Y-%m-%d %H:%M:%S %z %Z", time.localtime(image["Created"])
+                ),
+                "Size": human_size(image["Size"]),
+            }
+        )

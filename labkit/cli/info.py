@@ -4,12 +4,17 @@ import sys
 
 from labkit import __version__
 from labkit.cli.command import Command, Context
+from labkit.cli.flags import Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COMMAND = Command("", at_most=0)
+COMMAND = Command(
+    "[OPTIONS]",
+    (Flag("format", "f", "string", "Show a template ({{.Driver}}), or json"),),
+    at_most=0,
+)
 GIB = 1 << 30
 LIMITS = {
     "CPUShares": "cpu shares",
@@ -25,6 +30,11 @@ LIMITS = {
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """A list of facts, as Docker words and orders them; warnings go to stderr."""
     info = context.api().get("/info")
+    if options["format"]:
+        from labkit.cli.template import fill  # noqa: PLC0415 only for who wants one
+
+        print(fill("{{json .}}" if options["format"] == "json" else options["format"], info))
+        return 0
     sys.stdout.write(f"""Client:
  Version: {__version__}
 

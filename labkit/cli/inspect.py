@@ -1,4 +1,4 @@
-"""`labkit inspect`: everything the engine knows about containers or images."""
+"""`labkit inspect`: everything the engine knows about containers, images or volumes."""
 
 import json
 import sys
@@ -6,49 +6,67 @@ import sys
 from labkit.cli.command import Command, Context
 from labkit.cli.errors import BAD_FLAG, UsageError, say
 from labkit.cli.flags import Flag
-from labkit.cli.template import fill
-from labkit.client.api import Api, container_path, image_path
+from labkit.client.api import Api, container_path, image_path, volume_path
 from labkit.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+FORMAT = Flag("format", "f", "string", "Show a template ({{.State.Status}}, {{json .Config}})")
 COMMAND = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",
     (
-        Flag("format", "f", "string", "Show one field ({{.State.Status}}, {{json .Config}})"),
-        Flag("type", "", "string", "Look only among containers, or only among images"),
+        FORMAT,
+        Flag("size", "s", "bool", "Show how much a container has written"),
+        Flag("type", "", "string", "Look only among these", word="container|image|volume"),
     ),
     at_least=1,
 )
-KINDS = {"container": container_path, "image": image_path}
+PATHS = {
+    "container": lambda name: f"{container_path(name)}/json",
+    "image": lambda name: f"{image_path(name)}/json",
+    "volume": volume_path,
+}
+"""Where the API shows each kind, in the order in which a name is looked for."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """A JSON array; with `--format` a line for each."""
     kind = options["type"]
-    if kind and kind not in KINDS:
-        message = f'invalid argument "{kind}" for "--type" flag: it is container or image'
+    if kind and kind not in PATHS:
+        message = f'invalid argument "{kind}" for "--type" flag: it is container, image or volume'
         raise UsageError(message, BAD_FLAG)
-    api, found, exit_code = context.api(), [], 0
-    for name in arguments:
+    kinds = [kind] if kind else list(PATHS)
+    return show(context.api(), arguments, kinds, options["format"], size=options["size"])
+
+
+def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool = False) -> int:
+    """Print what there is of these names; the exit code, which is 1 if one is missing."""
+    template = None
+    if form and form != "json":
+        from labkit.cli.template import Template  # noqa: PLC0415 only for who wants one
+
+        template = Template(form)
+    found, exit_code = [], 0
+    for name in names:
         try:
-            found.append(_inspect(api, name, [kind] if kind else list(KINDS)))
+            found.append(_inspect(api, name, kinds, size))
         except NotFoundError as error:
             say(str(error))
             exit_code = 1
-    if options["format"]:
-        sys.stdout.writelines(f"{fill(options['format'], each)}\n" for each in found)
+    if template:
+        sys.stdout.writelines(f"{template.fill(each)}\n" for each in found)
     else:
-        sys.stdout.write(json.dumps(found, indent=4, ensure_ascii=False) + "\n")
+        indent = None if form else 4
+        sys.stdout.write(json.dumps(found, indent=indent, ensure_ascii=False) + "\n")
     return exit_code
 
 
-def _inspect(api: Api, name: str, kinds: list[str]) -> object:
+def _inspect(api: Api, name: str, kinds: list[str], size: bool) -> object:
     for kind in kinds:
         try:
-            return api.get(f"{KINDS[kind](name)}/json")
+            return api.get(PATHS[kind](name), size=size and kind == "container")
         except NotFoundError:
             continue
     raise NotFoundError(f"No such {kinds[0] if len(kinds) == 1 else 'object'}: {name}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER",
     (
+        Flag("details", "", "bool", "Show the extra attributes that the log's options ask for"),
         Flag("follow", "f", "bool", "Go on with what it prints until it ends"),
         Flag("since", "", "string", "Only what is later than a time (or 10m: ten minutes ago)"),
         Flag("tail", "n", "string", "Only the last so many lines", initial="all", word="number"),
@@ -36,6 +37,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         f"{container_path(arguments[0])}/logs",
         stdout=True,
         stderr=True,
+        details=options["details"],
         follow=options["follow"],
         tail=options["tail"],
         timestamps=options["timestamps"],

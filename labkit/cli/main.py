@@ -23,19 +23,41 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run", "Create and run a new container from an image"),
         "create": ("create", "Create a new container"),
         "start": ("start", "Start one or more stopped containers"),
+        "exec": ("exec", "Start another process in a running container"),
+        "attach": ("attach", "Join the terminal or streams of a running container"),
         "ps": ("ps", "List containers"),
         "logs": ("logs", "Show the output of a container"),
+        "top": ("top", "Show the processes of a container"),
+        "stats": ("stats", "Show what containers use of the machine, live"),
+        "port": ("port", "List the published ports of a container"),
+        "diff": ("diff", "Show what a container has changed in its file system"),
+        "cp": ("cp", "Copy files between a container and here"),
+        "export": ("export", "Write a container's file system as a tar archive"),
         "wait": ("wait", "Wait until containers stop, and print their exit codes"),
+        "pause": ("pause", "Freeze running containers"),
+        "unpause": ("unpause", "Let paused containers go on"),
         "stop": ("stop", "Stop one or more running containers"),
         "kill": ("kill", "Kill one or more running containers"),
+        "restart": ("restart", "Stop containers, and start them again"),
+        "rename": ("rename", "Give a container another name"),
+        "update": ("update", "Change the limits and the restart policy of containers"),
         "rm": ("rm", "Remove one or more containers"),
+        "container prune": ("container_prune", "Remove all stopped containers"),
     },
     "Images": {
         "images": ("images", "List images"),
         "import": ("import_", "Make an image from the archive of a file system"),
     },
+    "Volumes": {
+        "volume create": ("volume_create", "Create a volume"),
+        "volume ls": ("volume_ls", "List volumes"),
+        "volume inspect": ("volume_inspect", "Show everything about volumes, as JSON"),
+        "volume rm": ("volume_rm", "Remove one or more volumes"),
+        "volume prune": ("volume_prune", "Remove the volumes that no container uses"),
+    },
     "The engine": {
-        "inspect": ("inspect", "Show everything about containers or images, as JSON"),
+        "inspect": ("inspect", "Show everything about containers, images or volumes, as JSON"),
+        "events": ("events", "Show what happens, as it happens"),
         "info": ("info", "Show what the engine is and has"),
         "version": ("version", "Show the versions of the command and the engine"),
         "doctor": ("doctor", "Show what this machine offers, and what is missing"),
@@ -43,6 +65,22 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 """Verb: its module in `labkit.cli`, and what it does; in the order and groups of the help."""
+
+GROUPS = {"container": "Containers", "image": "Images", "volume": "Volumes"}
+"""Words that may stand before the verbs of a group, as in `labkit container stop`."""
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "container inspect": ("inspect", "--type", "container"),
+    "container list": ("ps",),
+    "container ls": ("ps",),
+    "container remove": ("rm",),
+    "image inspect": ("inspect", "--type", "image"),
+    "image list": ("images",),
+    "image ls": ("images",),
+    "volume list": ("volume ls",),
+    "volume remove": ("volume rm",),
+}
+"""Docker's other names of verbs, and what they stand for."""
 
 FLAGS = (
     Flag("root", "", "string", "Where images and containers are kept"),
@@ -84,9 +122,10 @@ def _run(words: list[str]) -> int:
             return 0
         if not rest:
             return _print_help()
-        module = find(rest[0])
-        verb, failure = rest[0], module.COMMAND.failure
-        return _run_verb(module, verb, options, rest[1:])
+        spoken, *rest = one_verb(rest)
+        module = find(spoken)
+        verb, failure = spoken, module.COMMAND.failure
+        return _run_verb(module, verb, options, rest)
     except HelpRequested:
         return _print_help()
     except LabkitError as error:
@@ -106,6 +145,23 @@ def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]
     from labkit.cli.command import Context  # noqa: PLC0415 the module has imported it
 
     return module.execute(Context(given["root"], given["run"]), options, arguments)
+
+
+def one_verb(words: list[str]) -> list[str]:
+    """The words with the verb as the first: `container stop` is `stop`, `volume ls` one verb.
+
+    HelpRequested for a group without a verb.
+    """
+    first, *rest = words
+    if first not in GROUPS:
+        return words
+    if not rest or rest[0] in ("--help", "-h"):
+        raise HelpRequested
+    second, *rest = rest
+    both = f"{first} {second}"
+    if both in ALIASES:
+        return [*ALIASES[both], *rest]
+    return [second if second in VERBS[GROUPS[first]] else both, *rest]
 
 
 def find(verb: str) -> "Verb":

@@ -2,7 +2,7 @@
 
 import sys
 
-from labkit.cli import container_flags
+from labkit.cli import container_flags, streams
 from labkit.cli.command import Command, Context
 from labkit.cli.errors import BAD_FLAG, UsageError
 from labkit.cli.flags import Flag
@@ -21,6 +21,9 @@ COMMAND = Command(
     "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     (
         *container_flags.FLAGS,
+        streams.ATTACH,
+        streams.DETACH_KEYS,
+        streams.SIG_PROXY,
         Flag("detach", "d", "bool", "Leave it running in the background and print its ID"),
         Flag(
             "explain",
@@ -38,54 +41,75 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """The container's exit code; 0 with `--detach`."""
+    """The container's exit code; 0 with `--detach`, and when its terminal is left."""
     if options["explain"] not in ("", *EXPLAIN_FORMATS):
         raise UsageError(
             f'invalid argument "{options["explain"]}" for "--explain" flag: it is text or json',
             BAD_FLAG,
         )
-    body = container_flags.request_body(options, arguments)
-    return (_detached if options["detach"] else _attached)(context, options, body)
+    if options["attach"] and options["detach"]:
+        raise UsageError("Conflicting options: -a and -d", BAD_FLAG)
+    attach = [] if options["detach"] else streams.chosen(options)
+    if options["tty"] and "stdin" in attach:
+        streams.check_is_terminal()
+    body = container_flags.request_body(options, arguments, attach)
+    if options["detach"]:
+        return _detached(context, options, body)
+    return _attached(context, options, body, attach)
 
 
 def _detached(context: Context, options: "dict[str, Any]", body: dict[str, object]) -> int:
     api = context.api()
-    container_id = container_flags.create(api, body, options["name"])
+    container_id = container_flags.create(api, body, options)
     _start(api, container_id, options["explain"])
     print(container_id)
     return 0
 
 
-def _attached(context: Context, options: "dict[str, Any]", body: dict[str, object]) -> int:
+def _attached(
+    context: Context,
+    options: "dict[str, Any]",
+    body: dict[str, object],
+    attach: "list[str]",
+) -> int:
     from labkit.cli.attachment import Attachment  # noqa: PLC0415 for this way alone
     from labkit.cli.signals import SignalProxy  # noqa: PLC0415
 
     api = context.api()
-    with SignalProxy(context) as signals:
-        container_id = container_flags.create(api, body, options["name"])
-        with Attachment(context, api, container_id, removal=options["rm"]) as attachment:
+    with SignalProxy(context, enabled=options["sig_proxy"]) as signals:
+        container_id = container_flags.create(api, body, options)
+        with Attachment(
+            context,
+            api,
+            container_id,
+            removal=options["rm"],
+            streams=attach,
+            tty=options["tty"],
+            detach_keys=options["detach_keys"],
+        ) as attachment:
             _start(api, container_id, options["explain"])
-            signals.send_to(container_id)
-            return attachment.follow()
+            with attachment.terminal():
+                if not attachment.is_raw:
+                    signals.send_to(container_id)
+                return attachment.follow()
 
 
 def _start(api: "Api", container_id: str, explain: str) -> None:
     path = container_path(container_id)
     try:
         api.post(f"{path}/start")
-    except StartError:
-        if explain:
-            _explain(api, path, explain)
+    except StartError as error:
+        _explain(error.steps, explain)
         raise
     if explain:
-        _explain(api, path, explain)
+        try:
+            _explain(api.get(f"{path}/steps"), explain)
+        except NotFoundError:
+            return  # it has ended and is removed already (--rm), and its steps with it
 
 
-def _explain(api: "Api", path: str, form: str) -> None:
-    from labkit.cli.explain import render  # noqa: PLC0415 only for who asks
+def _explain(steps: "list[dict[str, Any]]", form: str) -> None:
+    if form and steps:
+        from labkit.cli.explain import render  # noqa: PLC0415 only for who asks
 
-    try:
-        steps = api.get(f"{path}/steps")
-    except NotFoundError:
-        return  # it is removed already (--rm), and its steps with it
-    sys.stderr.write(render(steps, form))
+        sys.stderr.write(render(steps, form))

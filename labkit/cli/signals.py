@@ -27,19 +27,24 @@ class LeftRunningError(LabkitError):
 
 
 class SignalProxy:
-    """As a context, receives the signals; what comes before there is a container is kept for it."""
+    """As a context, receives the signals; what comes before there is a container is kept for it.
 
-    def __init__(self, context: Context) -> None:
+    One that is not `enabled` (`--sig-proxy=false`) leaves them alone: they end this command, and
+    the container goes on.
+    """
+
+    def __init__(self, context: Context, *, enabled: bool = True) -> None:
         self._context = context
+        self._numbers = FORWARDED if enabled else ()
         self._container_id = ""
         self._received: list[int] = []
 
     def __enter__(self) -> "SignalProxy":
-        self._before = [signal.signal(number, self._receive) for number in FORWARDED]
+        self._before = [signal.signal(number, self._receive) for number in self._numbers]
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in zip(FORWARDED, self._before, strict=True):
+        for number, handler in zip(self._numbers, self._before, strict=True):
             signal.signal(number, handler)
 
     def send_to(self, container_id: str) -> None:

@@ -9,14 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COMMAND = Command(
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    (
-        Flag("signal", "s", "string", "Signal to ask with (default: the image's, or SIGTERM)"),
-        Flag("timeout", "t", "int", "Seconds to wait before killing (default 10)", initial=None),
-    ),
-    at_least=1,
+FLAGS = (
+    Flag("signal", "s", "string", "Signal to ask with (default: the image's, or SIGTERM)"),
+    Flag("timeout", "t", "int", "Seconds to wait before killing (default 10)", initial=None),
 )
+COMMAND = Command("[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:

@@ -6,32 +6,53 @@ import sys
 
 from labkit import __version__
 from labkit.cli.command import Command, Context
+from labkit.cli.flags import Flag
 from labkit.client.api import API_VERSION, Api
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COMMAND = Command("", at_most=0)
+COMMAND = Command(
+    "[OPTIONS]",
+    (Flag("format", "f", "string", "Show a template ({{.Server.Version}}), or json"),),
+    at_most=0,
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """The kernel's names of machines, and Docker's."""
+CLIENT = """Client:
+ Version:      {Version}
+ API version:  {ApiVersion}
+ Python:       {Python}
+ OS/Arch:      {Os}/{Arch}
+"""
+SERVER = """
+Server:
+ Version:      {Version}
+ API version:  {ApiVersion} (minimum version {MinAPIVersion})
+ OS/Arch:      {Os}/{Arch}
+ Kernel:       {KernelVersion}
+"""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Both; starts no daemon, for what is asked is what there is."""
     machine = os.uname().machine
-    sys.stdout.write(f"""Client:
- Version:      {__version__}
- API version:  {API_VERSION}
- Python:       {platform.python_version()}
- OS/Arch:      linux/{ARCHITECTURES.get(machine, machine)}
-""")
+    client = {
+        "Version": __version__,
+        "ApiVersion": API_VERSION,
+        "Python": platform.python_version(),
+        "Os": "linux",
+        "Arch": ARCHITECTURES.get(machine, machine),
+    }
+    if not options["format"]:
+        sys.stdout.write(CLIENT.format(**client))
     server = Api(context.paths.socket).get("/version")
-    sys.stdout.write(f"""
-Server:
- Version:      {server["Version"]}
- API version:  {server["ApiVersion"]} (minimum version {server["MinAPIVersion"]})
- OS/Arch:      {server["Os"]}/{server["Arch"]}
- Kernel:       {server["KernelVersion"]}
-""")
+    if options["format"]:
+        from labkit.cli.template import fill  # noqa: PLC0415 only for who wants one
+
+        form = "{{json .}}" if options["format"] == "json" else options["format"]
+        print(fill(form, {"Client": client, "Server": server}))
+    else:
+        sys.stdout.write(SERVER.format(**server))
     return 0

@@ -47,29 +47,37 @@ class Api:
         self.timeout_s = timeout_s
         self._idle: list[Connection] = []
 
-    def get(self, path: str, **query: object) -> "Any":
+    def get(self, path: str, /, **query: object) -> "Any":
         """The decoded JSON of `GET path?query`.  Parameters that are None or False are left out."""
         return _decoded(self._open("GET", path, query))
 
-    def post(self, path: str, body: object = None, **query: object) -> "Any":
+    def post(self, path: str, body: object = None, /, **query: object) -> "Any":
         """The decoded JSON of the answer, or None if it has none; `body` is sent as JSON."""
         return _decoded(self._open("POST", path, query, _encoded(body)))
 
-    def delete(self, path: str, **query: object) -> "Any":
+    def delete(self, path: str, /, **query: object) -> "Any":
         """The decoded JSON of the answer, or None if it has none."""
         return _decoded(self._open("DELETE", path, query))
 
-    def stream(self, method: str, path: str, **query: object) -> Response:
+    def stream(self, method: str, path: str, /, **query: object) -> Response:
         """The response with its head read and its body to come: close it, or read it to its end."""
         return self._open(method, path, query)
 
-    def upload(self, path: str, pieces: "Iterable[bytes]", **query: object) -> Response:
-        """`POST` an archive of unknown length, in chunks; the answer as `stream` gives it."""
-        return self._open("POST", path, query, pieces, content_type=TAR)
+    def upload(
+        self, path: str, pieces: "Iterable[bytes]", method: str = "POST", /, **query: object
+    ) -> Response:
+        """Send an archive of unknown length, in chunks; the answer as `stream` gives it."""
+        return self._open(method, path, query, pieces, content_type=TAR)
 
-    def hijack(self, path: str, **query: object) -> Response:
+    def head(self, path: str, /, **query: object) -> "dict[str, str]":
+        """The headers of `HEAD path?query`, with lower-case names."""
+        response = self._open("HEAD", path, query)
+        response.read()
+        return response.headers
+
+    def hijack(self, path: str, body: object = None, /, **query: object) -> Response:
         """`POST` that turns the connection into a raw stream: see `Response.hijack`."""
-        return self._open("POST", path, query, upgrade=True)
+        return self._open("POST", path, query, _encoded(body), upgrade=True)
 
     def connect(self) -> None:
         """Connect now rather than at the first request, to learn whether a daemon listens."""
@@ -119,6 +127,11 @@ class Api:
 def container_path(ref: str) -> str:
     """The path of the container with this name or id; InvalidParameterError if it is empty."""
     return f"/containers/{_name(ref.removeprefix('/'), 'container')}"
+
+
+def volume_path(name: str) -> str:
+    """The path of the volume with this name; InvalidParameterError if it is empty."""
+    return f"/volumes/{_name(name, 'volume')}"
 
 
 def image_path(ref: str) -> str:
@@ -179,7 +192,12 @@ def _error(status: int, text: bytes) -> LabkitError:
     except (ValueError, KeyError, TypeError):
         message, ours = text.decode("utf-8", "replace").strip() or f"HTTP status {status}", {}
     if "exit_code" in ours:
-        return StartError(message, exit_code=ours["exit_code"], step=ours.get("step", ""))
+        return StartError(
+            message,
+            exit_code=ours["exit_code"],
+            step=ours.get("step", ""),
+            steps=ours.get("steps"),
+        )
     return _ERRORS.get(status, LabkitError)(message)
 
 

@@ -4,38 +4,57 @@ from labkit.client.sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Binds = dict[str, dict[str, str]]
 
 
 def create_body(
     image: str,
     command: "str | Sequence[str] | None" = None,
     *,
+    attach: "Sequence[str]" = ("stdout", "stderr"),
     auto_remove: bool = False,
+    console_size: "tuple[int, int] | None" = None,
     cpu_shares: int = 0,
     cpuset_cpus: str = "",
     entrypoint: "str | Sequence[str] | None" = None,
     environment: "dict[str, str | None] | Sequence[str] | None" = None,
+    healthcheck: "Mapping[str, Any] | None" = None,
     hostname: str = "",
     init: bool | None = None,
     labels: "dict[str, str] | Sequence[str] | None" = None,
+    log_config: "Mapping[str, Any] | None" = None,
     mem_limit: int | str = 0,
     memswap_limit: int | str = 0,
+    mounts: "Sequence[Mapping[str, Any]] | None" = None,
     nano_cpus: int = 0,
     network_mode: str = "default",
     pids_limit: int | None = None,
     read_only: bool = False,
+    restart_policy: "Mapping[str, Any] | None" = None,
+    stdin_once: bool = False,
+    stdin_open: bool = False,
     stop_signal: str = "",
+    stop_timeout: int | None = None,
+    tmpfs: "Mapping[str, str] | None" = None,
+    tty: bool = False,
     user: str = "",
+    volumes: "Binds | Sequence[str] | None" = None,
     without: "Sequence[str]" = (),
     working_dir: str = "",
 ) -> dict[str, object]:
     """What docker-py's arguments of the same names mean in the API.
 
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
-    10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  `without` is
+    10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  Volumes are
+    `{"/here": {"bind": "/there", "mode": "ro"}}` or `["/here:/there:ro", "name:/a", "/nameless"]`;
+    a health check is `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
+    and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size.
     """
+    places, binds = _volumes(volumes)
     body: dict[str, object] = {
         "Image": image,
         "Cmd": _words(command),
@@ -46,6 +65,12 @@ def create_body(
         "StopSignal": stop_signal,
         "User": user,
         "WorkingDir": working_dir,
+        "AttachStdin": "stdin" in attach,
+        "AttachStdout": "stdout" in attach,
+        "AttachStderr": "stderr" in attach,
+        "OpenStdin": stdin_open,
+        "StdinOnce": stdin_once,
+        "Tty": tty,
         "HostConfig": {
             "AutoRemove": auto_remove,
             "CpuShares": cpu_shares,
@@ -57,11 +82,48 @@ def create_body(
             "NetworkMode": network_mode,
             "PidsLimit": pids_limit,
             "ReadonlyRootfs": read_only,
-        },
+        }
+        | _given(
+            Binds=binds,
+            ConsoleSize=console_size,
+            LogConfig=log_config,
+            Mounts=mounts,
+            RestartPolicy=restart_policy,
+            Tmpfs=tmpfs,
+        ),
     }
+    body |= _given(Healthcheck=_api_names(healthcheck), Volumes=places)
+    if stop_timeout is not None:
+        body["StopTimeout"] = stop_timeout
     if without:
         body["Labkit"] = {"Without": list(without)}
     return body
+
+
+def _given(**fields: object) -> dict[str, object]:
+    """Those that say something."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _volumes(
+    given: "Binds | Sequence[str] | None",
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The places of anonymous volumes, and the binds of paths and named volumes."""
+    if not given:
+        return {}, []
+    if isinstance(given, dict):
+        binds = [f"{here}:{to['bind']}:{to.get('mode', 'rw')}" for here, to in given.items()]
+        return {}, binds
+    places: dict[str, dict[str, str]] = {text: {} for text in given if ":" not in text}
+    return places, [text for text in given if ":" in text]
+
+
+def _api_names(given: "Mapping[str, Any] | None") -> dict[str, object]:
+    """A health check with the API's names: `start_period` is `StartPeriod`."""
+    return {
+        "".join(word.capitalize() for word in name.split("_")) if name.islower() else name: value
+        for name, value in (given or {}).items()
+    }
 
 
 def _words(given: "str | Sequence[str] | None") -> list[str] | None:

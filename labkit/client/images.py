@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from labkit.client.api import Api, image_path
+from labkit.client.events import lines
 from labkit.errors import LabkitError
 
 READ_BYTES = 256 * 1024
@@ -117,17 +118,8 @@ def import_events(
         changes=list(changes) or None,
         message=message or None,
     )
-    for line in _lines(response):
+    for line in lines(response):
         event = json.loads(line)
         if "error" in event:
             raise LabkitError(str(event["error"]))
         yield event
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    unfinished = b""
-    for piece in pieces:
-        *lines, unfinished = (unfinished + piece).split(b"\n")
-        yield from filter(bytes.strip, lines)
-    if unfinished.strip():
-        yield unfinished

@@ -48,7 +48,7 @@ def test_version_needs_next_to_nothing() -> None:
 def test_every_verb_has_its_module_and_help(labkit, verb: str) -> None:
     module = find(verb)
     assert callable(module.execute)
-    result = labkit(verb, "--help")
+    result = labkit(*verb.split(), "--help")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"Usage:  labkit {verb}")
     assert max(map(len, result.out.splitlines())) <= 80
@@ -111,9 +111,9 @@ def test_overview(labkit, words: list[str]) -> None:
             "see 'labkit run --help'",
         ),
         (
-            ["inspect", "--type=volume", "x"],
+            ["inspect", "--type=plugin", "x"],
             125,
-            'invalid argument "volume" for "--type" flag: it is container or image; '
+            'invalid argument "plugin" for "--type" flag: it is container, image or volume; '
             "see 'labkit inspect --help'",
         ),
         (["ps", "-f", "x"], 1, "invalid filter 'x': it is NAME=VALUE; see 'labkit ps --help'"),

@@ -22,6 +22,7 @@ def container(**more: object) -> dict[str, object]:
         "Image": "busybox",
         "Command": "sh -c 'while true; do date; done'",
         "Created": int(time.time()) - 125,
+        "State": "running",
         "Status": "Up 2 minutes",
     }
     return fields | more

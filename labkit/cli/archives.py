@@ -1,0 +1,144 @@
+"""Packing our files for a container, and unpacking a container's here, as they stream by.
+
+What comes out of a container is not trusted: nothing is written outside the folder it is unpacked
+in, through no symbolic link either.
+"""
+
+import io
+import os
+import stat
+import tarfile
+
+from labkit.errors import InvalidParameterError, LabkitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+READ_BYTES = 256 * 1024
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+class Source:
+    """A file or folder of ours that is to be packed; InvalidParameterError if it is not there."""
+
+    def __init__(self, path: str, *, follow: bool) -> None:
+        """`follow` packs what a symbolic link points to, as a `/` at its end does."""
+        self.is_content = path.endswith("/.") or path == "."
+        follows = follow or path.endswith("/") or self.is_content
+        try:
+            self.path = os.path.realpath(path, strict=True) if follows else path
+            found = os.lstat(self.path)
+        except OSError as error:
+            raise InvalidParameterError(f"cannot read {path}: {error.strerror}") from error
+        self.name = os.path.basename(os.path.abspath(path))
+        self.is_directory = stat.S_ISDIR(found.st_mode)
+
+
+def pack(source: Source, name: str) -> "Iterator[bytes]":
+    """A tar archive in which the source is called `name`; LabkitError if a file cannot be read."""
+    # Only for its `gettarinfo`, which also tells hard links; nothing is written with it.
+    reader = tarfile.TarFile(fileobj=io.BytesIO(), mode="w")
+    try:
+        for path, packed_name in _walk(source.path, name):
+            member = reader.gettarinfo(path, packed_name)
+            if member is not None:  # sockets cannot be packed
+                yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+                if member.isreg():
+                    yield from _content(path, member.size)
+    except OSError as error:
+        raise LabkitError(f"cannot read {error.filename}: {error.strerror}") from error
+    yield END
+
+
+def _walk(path: str, name: str) -> "Iterator[tuple[str, str]]":
+    yield path, name
+    if os.path.isdir(path) and not os.path.islink(path):
+        for entry in sorted(os.listdir(path)):
+            yield from _walk(f"{path}/{entry}", f"{name}/{entry}")
+
+
+def _content(path: str, size: int) -> "Iterator[bytes]":
+    with open(path, "rb") as file:
+        left = size
+        while left:
+            piece = file.read(min(left, READ_BYTES))
+            if not piece:
+                raise LabkitError(f"{path} became shorter while it was read")
+            left -= len(piece)
+            yield piece
+    yield bytes(-size % tarfile.BLOCKSIZE)
+
+
+def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bool) -> None:
+    """Unpack an archive in a folder, with its first member called `name`, or being the folder.
+
+    Without `keep_owners` everything is ours.  LabkitError if something is in the way.
+    """
+    try:
+        with tarfile.open(fileobj=_Reader(pieces), mode="r|") as archive:
+            # Python 3.12 asks for a filter; `_checked` is ours.
+            archive.extraction_filter = lambda member, path: member
+            root = ""
+            for member in archive:
+                root = root or member.name
+                member.name = _renamed(member.name, root, name)
+                if member.islnk():
+                    member.linkname = _renamed(member.linkname, root, name)
+                    _check_parents(folder, member.linkname)
+                if not keep_owners:
+                    member.uid, member.gid = os.geteuid(), os.getegid()
+                _make_way(folder, member)
+                archive.extract(member, folder, numeric_owner=True)
+    except tarfile.TarError as error:
+        raise LabkitError(f"the archive is broken: {error}") from error
+    except OSError as error:
+        raise LabkitError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _renamed(packed: str, root: str, name: str) -> str:
+    """`etc/passwd` with the root `etc` called `copy` is `copy/passwd`."""
+    inner = "" if packed == root else packed.removeprefix(root.rstrip("/") + "/")
+    if inner.startswith("/") or ".." in inner.split("/"):
+        raise LabkitError(f"the archive has a name that leads out of it: {packed}")
+    return "/".join(part for part in (name, inner) if part) or "."
+
+
+def _make_way(folder: str, member: tarfile.TarInfo) -> None:
+    """Remove a file where the member goes; LabkitError if only one of both is a folder."""
+    _check_parents(folder, member.name)
+    path = os.path.join(folder, member.name)
+    if not os.path.lexists(path) or os.path.samefile(path, folder):
+        return
+    there = stat.S_ISDIR(os.lstat(path).st_mode)
+    if there != member.isdir():
+        kinds = ("a directory", "a file") if there else ("a file", "a directory")
+        raise LabkitError(f"cannot overwrite {kinds[0]} with {kinds[1]}: {path}")
+    if not there:
+        os.unlink(path)
+
+
+def _check_parents(folder: str, name: str) -> None:
+    path = folder
+    for part in name.split("/")[:-1]:
+        path = os.path.join(path, part)
+        if os.path.islink(path):
+            raise LabkitError(f"nothing is written through the symbolic link {path}")
+
+
+class _Reader(io.RawIOBase):
+    """The pieces as a file that can be read."""
+
+    def __init__(self, pieces: "Iterable[bytes]") -> None:
+        self._pieces = iter(pieces)
+        self._left = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._left) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._left += piece
+        end = len(self._left) if size < 0 else size
+        data, self._left = self._left[:end], self._left[end:]
+        return data

@@ -1,0 +1,131 @@
+"""Flags of `run` and `create` whose values have an inside: mounts, policies, checks, logs."""
+
+import os
+
+from labkit.cli.errors import BAD_FLAG, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
+MOUNT_KEYS = {
+    "type": "Type",
+    "source": "Source",
+    "src": "Source",
+    "target": "Target",
+    "destination": "Target",
+    "dst": "Target",
+    "readonly": "ReadOnly",
+    "ro": "ReadOnly",
+    "consistency": "Consistency",
+    "bind-propagation": "BindOptions.Propagation",
+    "bind-nonrecursive": "BindOptions.NonRecursive",
+    "volume-nocopy": "VolumeOptions.NoCopy",
+    "volume-driver": "VolumeOptions.DriverConfig.Name",
+    "volume-label": "VolumeOptions.Labels",
+    "volume-opt": "VolumeOptions.DriverConfig.Options",
+    "tmpfs-size": "TmpfsOptions.SizeBytes",
+    "tmpfs-mode": "TmpfsOptions.Mode",
+}
+"""The keys of `--mount`, and where they go in the API's Mount."""
+SWITCHES = ("readonly", "ro", "bind-nonrecursive", "volume-nocopy")
+PAIRS = ("volume-label", "volume-opt")
+
+
+def restart_policy(text: str) -> "dict[str, Any] | None":
+    """`on-failure:3` as the API has it; None for nothing; UsageError."""
+    if not text:
+        return None
+    name, colon, times = text.partition(":")
+    if name not in RESTART_POLICIES:
+        raise _invalid("restart", text, f"it is one of {', '.join(RESTART_POLICIES)}")
+    if colon and (name != "on-failure" or not times.isdecimal()):
+        raise _invalid(
+            "restart", text, "a number of times goes with on-failure alone: on-failure:3"
+        )
+    return {"Name": name, "MaximumRetryCount": int(times or 0)}
+
+
+def volume(text: str) -> str:
+    """A `-v` value; the path of the host in it is made absolute, as `./data:/data`."""
+    here, colon, rest = text.partition(":")
+    if colon and here.startswith("."):
+        return f"{os.path.abspath(here)}:{rest}"
+    if not here or (not colon and not here.startswith("/")):
+        raise _invalid("-v, --volume", text, "it is [name:|/path:]/place[:options]")
+    return text
+
+
+def mount(text: str) -> "dict[str, Any]":
+    """A `--mount` value as the API's Mount; UsageError."""
+    result: dict[str, Any] = {"Type": "volume"}
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        place = MOUNT_KEYS.get(key.lower())
+        if place is None:
+            raise _invalid("mount", text, f"unexpected key '{key}'")
+        if not equals and key not in SWITCHES:
+            raise _invalid("mount", text, f"'{key}' needs a value: {key}=…")
+        *outer, name = place.split(".")
+        inner = result
+        for level in outer:
+            inner = inner.setdefault(level, {})
+        if key in PAIRS:
+            pair, _, content = value.partition("=")
+            inner.setdefault(name, {})[pair] = content
+        else:
+            inner[name] = _mount_value(text, key, value)
+    if not result.get("Target"):
+        raise _invalid("mount", text, "target is required")
+    if result["Type"] == "bind" and result.get("Source", "").startswith("."):
+        result["Source"] = os.path.abspath(result["Source"])
+    return result
+
+
+def _mount_value(text: str, key: str, value: str) -> object:
+    try:
+        if key in SWITCHES:
+            return {"": True, "true": True, "1": True, "false": False, "0": False}[value.lower()]
+        if key == "tmpfs-mode":
+            return int(value, 8)
+    except (KeyError, ValueError):
+        raise _invalid("mount", text, f"invalid value for {key}: {value}") from None
+    if key == "tmpfs-size":
+        from labkit.client.sizes import parse_size  # noqa: PLC0415 only here
+
+        return parse_size(value)
+    return value
+
+
+def log_config(driver: str, given: list[str]) -> "dict[str, Any] | None":
+    """`--log-driver` and `--log-opt` as the API has them; None if neither is given; UsageError."""
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise _invalid("log-opt", text, "it is NAME=VALUE")
+        options[name] = value
+    return {"Type": driver or "json-file", "Config": options} if driver or options else None
+
+
+def healthcheck(options: "dict[str, Any]") -> "dict[str, Any] | None":
+    """The `--health-…` flags as the API has them, times in nanoseconds; None if none is given."""
+    check = {
+        "Test": ["CMD-SHELL", options["health_cmd"]] if options["health_cmd"] else None,
+        "Interval": options["health_interval"],
+        "Timeout": options["health_timeout"],
+        "StartPeriod": options["health_start_period"],
+        "Retries": options["health_retries"],
+    }
+    given = {name: value for name, value in check.items() if value}
+    if options["no_healthcheck"]:
+        if given:
+            raise UsageError("--no-healthcheck conflicts with --health-* options", BAD_FLAG)
+        return {"Test": ["NONE"]}
+    return given or None
+
+
+def _invalid(flag: str, text: str, why: str) -> UsageError:
+    spelling = flag if flag.startswith("-") else f"--{flag}"
+    return UsageError(f'invalid argument "{text}" for "{spelling}" flag: {why}', BAD_FLAG)

@@ -1,0 +1,42 @@
+"""The prune commands: asking first, and saying what is gone."""
+
+import sys
+
+from labkit.cli.command import Context
+from labkit.cli.filters import filters_from
+from labkit.cli.flags import Flag
+from labkit.client.api import filters_json
+from labkit.client.sizes import human_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORCE = Flag("force", "f", "bool", "Do not ask")
+FILTER = Flag("filter", "", "list", "Only those that fit (label=…, until=…)")
+
+
+def prune(
+    context: Context, options: "dict[str, Any]", path: str, *, warning: str, deleted: str
+) -> int:
+    """Ask, unless `--force`; then let the engine do it.  `deleted` names the answer's list."""
+    if not options["force"] and not _agreed(warning):
+        return 0
+    filters = filters_json(filters_from(options["filter"]))
+    answer = context.api().post(path, filters=filters)
+    names = answer.get(deleted) or []
+    if names:
+        sys.stdout.write(f"Deleted {deleted.removesuffix('Deleted')}:\n")
+        sys.stdout.writelines(f"{name}\n" for name in names)
+        sys.stdout.write("\n")
+    print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
+    return 0
+
+
+def _agreed(warning: str) -> bool:
+    sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
+    sys.stdout.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print()
+    return answer.strip().lower() in ("y", "yes")
