@@ -162,7 +162,7 @@ def _tmpfs_of(mount: Mount) -> MountPoint:
     words = []
     options = mount.tmpfs_options
     if options is not None:
-        if options.size_bytes < 0 or not 0 <= options.mode <= 0o7777:
+        if not 0 <= options.size_bytes < 2**63 or not 0 <= options.mode <= 0o7777:
             raise _bad_mount("tmpfs", "SizeBytes or Mode is out of range")
         if options.size_bytes:
             words.append(f"size={options.size_bytes}")

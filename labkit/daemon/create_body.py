@@ -175,7 +175,7 @@ def _object(body: JsonObject, name: str) -> JsonObject:
 
 def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
     """`body` as the model; null means not given, as in Docker's engine."""
-    given = {name: value for name, value in body.items() if value is not None}
+    given = cast("JsonObject", _without_nulls(body))
     for name, value in given.items():
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise InvalidParameterError(f"{prefix}{name}: {value} does not fit in 64 bits")
@@ -191,6 +191,12 @@ def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
 def refuse_not_yet(host_body: JsonObject) -> None:
     """UnsupportedError if a part of a HostConfig asks for what labkit does not do yet."""
     _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) -> None:
