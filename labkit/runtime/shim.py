@@ -102,6 +102,8 @@ class Shim:
         for process in list(self.execs.values()):
             process.finish()
         self.streams.drain()
+        # Before anyone hears of the end, for who does may read the log at once.
+        self.streams.close_log()
         killed_for_memory = self._count_oom_kills() > 0
         self._remove_cgroups()
         self._leave(code, killed_for_memory)

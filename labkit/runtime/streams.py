@@ -305,11 +305,15 @@ class Streams:
                 elif fd in late:
                     self._send(late[fd])
 
-    def close(self) -> None:
-        """Finish the log, whose last line may have no newline, and let go of the clients."""
+    def close_log(self) -> None:
+        """Finish the log, whose last line may have no newline."""
         if self._log:
             self._log.close()
             self._log = None
+
+    def close(self) -> None:
+        """Finish the log, and let go of the clients."""
+        self.close_log()
         for client in list(self._clients.values()):
             self._give_up(client)
         for fd in self._outputs:
