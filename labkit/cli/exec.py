@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import time
 
 from labkit.cli.command import Command, Context
 from labkit.cli.environment import environment
 from labkit.cli.flags import Flag
 from labkit.cli.streams import DETACH_KEYS, STDIN, check_is_terminal, console_size
 from labkit.client.api import container_path
+from labkit.client.exit_code import exec_exit_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ COMMAND = Command(
     at_least=2,
     interspersed=False,
 )
-ASK_AGAIN_S = 0.005
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
@@ -74,7 +73,7 @@ def _follow(context: Context, api: "Api", path: str, options: "dict[str, Any]") 
     if detached:
         say_detached()
         return 0
-    return _exit_code(api, path)
+    return exec_exit_code(api, path)
 
 
 def _terminal(
@@ -85,18 +84,3 @@ def _terminal(
     from labkit.cli.raw_terminal import RawTerminal  # noqa: PLC0415 for terminals alone
 
     return RawTerminal(context, f"{path}/resize")
-
-
-def _exit_code(api: "Api", path: str) -> int:
-    """Its exit code.
-
-    The output ends a moment before the engine has heard of the end; and long before, if the process
-    closes its output and goes on.
-    """
-    wait_s = ASK_AGAIN_S
-    while True:
-        state = api.get(f"{path}/json")
-        if not state["Running"] and state["ExitCode"] is not None:
-            return int(state["ExitCode"])
-        time.sleep(wait_s)
-        wait_s = min(wait_s * 2, 1.0)

@@ -125,5 +125,5 @@ class Pump:
 
 
 def say_detached() -> None:
-    """As Docker says it; on a line of its own, for the cursor may be anywhere."""
-    sys.stderr.write("\nread escape sequence\n")
+    """As Docker says it; on a line of its own, and fit for a terminal that is raw."""
+    sys.stderr.write("\r\nread escape sequence\r\n")

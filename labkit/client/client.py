@@ -1,10 +1,13 @@
-"""`Client`: one labkitd, its containers and its images."""
+"""`Client`: one labkitd, its containers, images and volumes."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labkit.client.api import Api
+from labkit.client.api import Api, filters_json
 from labkit.client.containers import ContainerCollection
+from labkit.client.events import events
 from labkit.client.images import ImageCollection
+from labkit.client.volumes import VolumeCollection
 from labkit.paths import Paths
 
 
@@ -23,6 +26,7 @@ class Client:
         self.api = Api(socket_path or Paths.from_environment().socket, timeout_s)
         self.containers = ContainerCollection(self.api)
         self.images = ImageCollection(self.api)
+        self.volumes = VolumeCollection(self.api)
 
     def ping(self) -> bool:
         """True if the daemon answers; `DaemonUnavailableError` if none does."""
@@ -35,6 +39,15 @@ class Client:
     def info(self) -> dict[str, Any]:
         """What the daemon is and has: counts, folders, cgroup version (`GET /info`)."""
         return dict(self.api.get("/info"))
+
+    def events(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        filters: "Mapping[str, str | Sequence[str]] | None" = None,
+    ) -> Iterator[dict[str, Any]]:
+        """What happens, as it happens, from `since` to `until` (Unix times in seconds)."""
+        return events(self.api, since=since, until=until, filters=filters_json(filters))
 
     def close(self) -> None:
         """Close the connections that are kept for later requests."""

@@ -1,10 +1,12 @@
 """Containers, with docker-py's names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from labkit.client.api import Api, container_path, filters_json
+from labkit.client.archive import get_archive, put_archive
 from labkit.client.create import create_body
+from labkit.client.execs import ExecResult, exec_run
 from labkit.client.frames import demultiplex
 from labkit.client.http import Response
 from labkit.client.images import Image, ImageCollection
@@ -59,7 +61,7 @@ class Container:
 
     @property
     def status(self) -> str:
-        """`created`, `running` or `exited`, as of the last `reload`."""
+        """`created`, `running`, `paused`, `exited`, …, as of the last `reload`."""
         return str(self.attrs["State"]["Status"])
 
     @property
@@ -99,9 +101,93 @@ class Container:
         """Wait for its end (`not-running`, `next-exit` or `removed`): `{"StatusCode": 0, …}`."""
         return dict(self._api.post(f"{self._path}/wait", condition=condition))
 
-    def remove(self, force: bool = False) -> None:
-        """Remove it and everything it wrote; ConflictError if it runs, unless forced."""
-        self._api.delete(self._path, force=force)
+    def pause(self) -> None:
+        """Freeze it; ConflictError if it does not run."""
+        self._api.post(f"{self._path}/pause")
+
+    def unpause(self) -> None:
+        """Let it go on; ConflictError if it is not paused."""
+        self._api.post(f"{self._path}/unpause")
+
+    def restart(self, timeout: int | None = None) -> None:
+        """Stop it, as `stop` does, and start it again."""
+        self._api.post(f"{self._path}/restart", t=timeout)
+
+    def rename(self, name: str) -> None:
+        """Give it another name; ConflictError if that is in use."""
+        self._api.post(f"{self._path}/rename", name=name)
+
+    def update(self, **options: Any) -> dict[str, Any]:
+        """Change its limits or its restart policy; the names are `create_body`'s, so are errors."""
+        body: Any = create_body("", network_mode="", **options)
+        changed = {name: value for name, value in body["HostConfig"].items() if value}
+        return dict(self._api.post(f"{self._path}/update", changed))
+
+    def resize(self, height: int, width: int) -> None:
+        """Give its terminal another size, in characters."""
+        self._api.post(f"{self._path}/resize", h=height, w=width)
+
+    def top(self, ps_args: str | None = None) -> dict[str, Any]:
+        """Its processes, as ps(1) shows them: `{"Titles": […], "Processes": [[…], …]}`."""
+        return dict(self._api.get(f"{self._path}/top", ps_args=ps_args))
+
+    def stats(self) -> dict[str, Any]:
+        """What it uses of the machine now, measured twice, a second apart."""
+        return dict(self._api.get(f"{self._path}/stats", stream="0"))
+
+    def exec_run(
+        self,
+        cmd: "str | Sequence[str]",
+        *,
+        environment: "dict[str, str] | Sequence[str] | None" = None,
+        privileged: bool = False,
+        user: str = "",
+        workdir: str = "",
+        demux: bool = False,
+    ) -> ExecResult:
+        """Run another command in it, and wait; its exit code and its output.
+
+        With `demux` the output is (stdout, stderr).  ConflictError if the container does not run.
+        """
+        return exec_run(
+            self._api,
+            self._path,
+            cmd,
+            environment=environment,
+            privileged=privileged,
+            user=user,
+            workdir=workdir,
+            demux=demux,
+        )
+
+    def diff(self) -> "list[dict[str, Any]]":
+        """What differs from its image: `Path`, and `Kind` (0 changed, 1 added, 2 deleted)."""
+        return list(self._api.get(f"{self._path}/changes") or [])
+
+    def export(self) -> Iterator[bytes]:
+        """Its whole file system as a tar archive, in pieces."""
+        response = self._api.stream("GET", f"{self._path}/export")
+        return _closing(response, iter(response))
+
+    def get_archive(self, path: str) -> tuple[Iterator[bytes], dict[str, Any]]:
+        """A tar archive of what is at the path, in pieces; and its name, size, mode, ….
+
+        NotFoundError if there is nothing.
+        """
+        response, found = get_archive(self._api, self.id, path)
+        return _closing(response, iter(response)), found.fields
+
+    def put_archive(self, path: str, data: bytes | Iterable[bytes]) -> None:
+        """Unpack a tar archive in a folder of it."""
+        pieces = [data] if isinstance(data, bytes) else data
+        put_archive(self._api, self.id, path, pieces)
+
+    def remove(self, force: bool = False, v: bool = False) -> None:
+        """Remove it and everything it wrote; ConflictError if it runs, unless forced.
+
+        With `v` its anonymous volumes as well.
+        """
+        self._api.delete(self._path, force=force, v=v)
 
     def steps(self) -> "list[dict[str, Any]]":
         """The steps of its last start: what `labkit run --explain=json` shows."""
@@ -205,6 +291,10 @@ class ContainerCollection:
             except NotFoundError:
                 continue  # removed since the list was made
         return containers
+
+    def prune(self, filters: "Mapping[str, str | Sequence[str]] | None" = None) -> dict[str, Any]:
+        """Remove those that do not run: `{"ContainersDeleted": […], "SpaceReclaimed": 0}`."""
+        return dict(self._api.post("/containers/prune", filters=filters_json(filters)))
 
     def create(
         self,

@@ -57,9 +57,9 @@ def create_body(
     places, binds = _volumes(volumes)
     body: dict[str, object] = {
         "Image": image,
-        "Cmd": _words(command),
-        "Entrypoint": _words(entrypoint),
-        "Env": _pairs(environment),
+        "Cmd": words(command),
+        "Entrypoint": words(entrypoint),
+        "Env": pairs(environment),
         "Hostname": hostname,
         "Labels": _labels(labels),
         "StopSignal": stop_signal,
@@ -126,7 +126,8 @@ def _api_names(given: "Mapping[str, Any] | None") -> dict[str, object]:
     }
 
 
-def _words(given: "str | Sequence[str] | None") -> list[str] | None:
+def words(given: "str | Sequence[str] | None") -> list[str] | None:
+    """A command's words; one string is split as a shell would."""
     if given is None:
         return None
     if isinstance(given, str):
@@ -136,7 +137,8 @@ def _words(given: "str | Sequence[str] | None") -> list[str] | None:
     return list(given)
 
 
-def _pairs(given: "dict[str, str | None] | Sequence[str] | None") -> list[str] | None:
+def pairs(given: "Mapping[str, str | None] | Sequence[str] | None") -> list[str] | None:
+    """Variables of the environment as the API has them: `NAME=value`."""
     if given is None:
         return None
     if not isinstance(given, dict):

@@ -1,0 +1,22 @@
+"""How an exec ended; apart from `labkit.client.execs`, for the command line pays its imports."""
+
+import time
+
+from labkit.client.api import Api
+
+ASK_AGAIN_S = 0.005
+
+
+def exec_exit_code(api: Api, exec_path: str) -> int:
+    """The exit code of an exec whose output has ended.
+
+    That is a moment before the engine has heard of its end; and long before, if the process closes
+    its output and goes on.
+    """
+    wait_s = ASK_AGAIN_S
+    while True:
+        state = api.get(f"{exec_path}/json")
+        if not state["Running"] and state["ExitCode"] is not None:
+            return int(state["ExitCode"])
+        time.sleep(wait_s)
+        wait_s = min(wait_s * 2, 1.0)
