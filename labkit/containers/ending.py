@@ -150,6 +150,8 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         finished_at=status.finished_at,
         error="the container's shim was killed, and the container with it" if lost else "",
     )
+    if lost:
+        parts.records.save(container)  # the exit status has no place for what went wrong
     entry.end = copy(container.state)
 
 

@@ -12,17 +12,21 @@ A folder without a container.json is a container whose creation or removal did n
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 
 import msgspec
 
 from labkit.containers.model import Container
+from labkit.errors import StartError
 from labkit.kernel import files
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 
+LEAVE_TIMEOUT_S = 10.0
 _RECORD = "container.json"
 _REMOVED = ".removed-"
 _LAYER_FOLDERS = ("upper", "work", "merged")
@@ -83,6 +87,33 @@ class Records:
         os.rename(self.folder(container_id), removed)
         _remove_tree(removed)
 
+    @contextlib.contextmanager
+    def held(self, container_id: str) -> Iterator[int]:
+        """A descriptor that holds the container, to be handed to its shim.
+
+        A lock of the container's folder (flock(2)) that lasts until the last process has closed its
+        copy: from before a shim exists until it is gone, whatever kills whom in between.  The shim
+        of the run before may still be leaving; StartError if it does not.
+        """
+        fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            deadline = time.monotonic() + LEAVE_TIMEOUT_S
+            while not _lock(fd):
+                if time.monotonic() > deadline:
+                    raise StartError("the shim of the container's last run has not ended")
+                time.sleep(0.001)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def is_held(self, container_id: str) -> bool:
+        """Whether a shim has the container, or one that is asked for will have it."""
+        fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return not _lock(fd)
+        finally:
+            os.close(fd)
+
     def exit_path(self, container_id: str) -> str:
         """Where the shim writes the exit status."""
         return f"{self.folder(container_id)}/exit.json"
@@ -121,6 +152,14 @@ class Records:
                 return msgspec.json.decode(file.read(), type=list[dict[str, object]])
         except FileNotFoundError:
             return []
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove_tree(folder: str) -> None:

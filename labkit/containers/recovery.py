@@ -7,13 +7,14 @@ whatever belongs to no container is cleaned up: cgroups, and folders of the run 
 
 import contextlib
 import os
+import time
 
 from labkit.cgroups import freezer
 from labkit.containers import mounting, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.parts import Parts
 from labkit.errors import LabkitError
-from labkit.runtime.launch import connect
+from labkit.runtime.launch import START_TIMEOUT_S, connect
 
 
 def recover(parts: Parts) -> None:
@@ -26,7 +27,7 @@ def recover(parts: Parts) -> None:
         mounting.take_note(parts.volumes, container)
         if _adopt(parts, entry):
             _find_paused(parts, entry)
-        elif entry.is_running:
+        elif entry.is_running or _has_run_since(parts, entry):
             parts.on_end(entry, None)
     known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
@@ -36,14 +37,35 @@ def recover(parts: Parts) -> None:
 
 
 def _adopt(parts: Parts, entry: Entry) -> bool:
-    """Take over a running container from its shim; False if no shim answers."""
-    found = connect(parts.paths.container_run(entry.container.id))
-    if found is None:
-        return False
+    """Take over a running container from its shim; False if it has none.
+
+    A shim that has only just been asked for does not answer yet, but holds the container.
+    """
+    container_id = entry.container.id
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        # Asked first: one that leaves in between has left its exit status.
+        is_held = parts.records.is_held(container_id)
+        found = connect(parts.paths.container_run(container_id))
+        if found is not None:
+            break
+        if not is_held or time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
     connection, started = found
     with entry.lock:
         entry.started(connection, started)
     starting.watch(parts, entry)
+    return True
+
+
+def _has_run_since(parts: Parts, entry: Entry) -> bool:
+    """Whether it was started, and ended, after its record was last written."""
+    container = entry.container
+    status = parts.records.read_exit(container.id)
+    if status is None or status.finished_at == container.state.finished_at:
+        return False
+    container.state.status = states.after(container.state.status, "start")
     return True
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
-from labkit.runtime.launch import LaunchError, StepFailure
+from labkit.runtime.launch import LaunchError, ShimGoneError, StepFailure
 from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
 from labkit.runtime.shim import Request, Started
@@ -59,22 +60,39 @@ def start(parts: Parts, entry: Entry) -> None:
     plan, request = _make_request(parts, entry)
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
+    mounting.make_sources(container)
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
-    mounting.make_sources(container)
-    launch = parts.spawner.launch(request, [client for client, _ in entry.pending_clients])
-    entry.drop_pending_clients()
-    # While the shim works: should the machine crash now, the container has been running.
-    parts.records.save(container)
     try:
-        started = Started(*launch.finish())
+        connection, started = _launch(parts, entry, request)
+    except ShimGoneError:
+        # Somebody has killed it, or the spawner with the request in its queue: once more.
+        _clear(parts, entry)
+        connection, started = _launch(parts, entry, request)
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         parts.records.write_steps(container.id, rows)
         steps = [step for _, step in plan.steps()]
         raise start_error(steps, error.failure, rows) from None
-    entry.started(launch.connection, started)
+    entry.drop_pending_clients()
+    entry.started(connection, started)
     watch(parts, entry)
+
+
+def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[socket.socket, Started]:
+    """Have a shim started, and hear how it went: LaunchError, ShimGoneError, StartError."""
+    clients = [client for client, _ in entry.pending_clients]
+    with parts.records.held(entry.container.id) as hold_fd:
+        launch = parts.spawner.launch(request, hold_fd, clients)
+    # While the shim works: should the machine crash now, the container has been running.
+    parts.records.save(entry.container)
+    return launch.connection, Started(*launch.finish())
+
+
+def _clear(parts: Parts, entry: Entry) -> None:
+    """Remove what a shim that was killed during a start has left."""
+    parts.layout.remove(entry.container.id)
+    remove_run_folder(parts, entry.container.id)
 
 
 def start_or_record(parts: Parts, entry: Entry) -> None:
@@ -84,6 +102,8 @@ def start_or_record(parts: Parts, entry: Entry) -> None:
     except StartError as error:
         entry.drop_pending_clients()
         container = entry.container
+        if isinstance(error, ShimGoneError):
+            _clear(parts, entry)
         created = states.after(container.state.status, "fail")
         container.state = State(status=created, exit_code=error.exit_code, error=str(error))
         parts.records.save(container)

@@ -42,12 +42,16 @@ class Spawner:
         with self._lock:
             self._forget()
 
-    def launch(self, request: Request, attached: list[socket.socket]) -> "Launch":
-        """Ask for a container to be started, without waiting for it."""
+    def launch(self, request: Request, hold_fd: int, attached: list[socket.socket]) -> "Launch":
+        """Ask for a container to be started, without waiting for it.
+
+        `hold_fd` is a descriptor that the shim keeps open as long as it lives; it is duplicated.
+        """
         ours, shims = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with shims:
-                self._send(request, [shims.fileno(), *(client.fileno() for client in attached)])
+                clients = (client.fileno() for client in attached)
+                self._send(request, [shims.fileno(), hold_fd, *clients])
         except OSError as error:
             ours.close()
             raise StartError(f"the spawner cannot be reached: {error}") from error
@@ -77,6 +81,10 @@ class Spawner:
         self._requests = self._process = None
 
 
+class ShimGoneError(StartError):
+    """The shim, or the spawner that was to fork it, was killed before it could answer."""
+
+
 class LaunchError(Exception):
     """A step of the plan failed in the shim or in the container's first process."""
 
@@ -95,7 +103,7 @@ class Launch:
         """Wait until the process runs and return what the shim tells of it.
 
         Then `connection` is the way to the shim.  Raises LaunchError with the step that failed,
-        StartError when the shim gave no answer; the connection is closed then.
+        ShimGoneError or StartError when it gave no answer; the connection is closed then.
         """
         try:
             self.connection.settimeout(START_TIMEOUT_S)
@@ -106,7 +114,7 @@ class Launch:
             raise StartError(f"the container's shim did not answer: {error}") from error
         if answer is None:
             self.connection.close()
-            raise StartError("the container's shim ended before the container was started")
+            raise ShimGoneError("the container's shim ended before the container was started")
         kind, *values = cast("list[Any]", answer[0])
         if kind == "failed":
             self.connection.close()

@@ -63,13 +63,17 @@ class Started(NamedTuple):
 
 
 def main(request_fields: Any, fds: list[int]) -> None:
-    """Run one container from its start to its exit; called in the process forked for it."""
+    """Run one container from its start to its exit; called in the process forked for it.
+
+    The first descriptor is the daemon's connection.  The second is only kept open: it holds the
+    lock by which a later daemon sees that this process is there, also before it answers.
+    """
     os.setsid()
     processes.prctl(processes.PR_SET_NAME, b"labkit-shim")
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     request = Request(*request_fields)
     daemon = socket.socket(fileno=fds[0])
-    Shim(request, daemon, fds[1:]).run()
+    Shim(request, daemon, fds[2:]).run()
     os._exit(0)
 
 
