@@ -1,5 +1,6 @@
 """Volumes, bind mounts and tmpfs in real containers, and images that want to lead them astray."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -267,6 +268,11 @@ class TestTmpfs:
         import_image(engine, "sticky", member("t", tarfile.DIRTYPE, mode=0o1733))
         assert run_of(engine, "sticky", "stat -c %a /t", tmpfs={"/t": ""}) == ("1733\n", 0)
 
+    def test_left_out_on_purpose(self, engine):
+        options = {"tmpfs": {"/t": ""}, "binds": ["v1:/v"], "without": ["mount.volume"]}
+        output, _ = shell(engine, "grep -c -E ' /(t|v) ' /proc/self/mountinfo", **options)
+        assert output == "1\n"
+
     def test_with_a_read_only_root(self, engine):
         script = "echo 1 > /t/x && echo 2 > /v/x && ! echo 3 > /x"
         options = {"tmpfs": {"/t": ""}, "binds": ["v1:/v"], "readonly_rootfs": True}
@@ -295,6 +301,17 @@ class TestHostileImages:
         assert os.listdir(f"{folder}/host") == []
         with open("/proc/self/mountinfo") as file:
             assert f"{folder}/host" not in file.read()
+
+    @pytest.mark.parametrize("name", ["dev", "proc", "sys", "etc"])
+    def test_a_link_in_place_of_proc_or_dev(self, engine, folder, name):
+        os.mkdir(f"{folder}/host")
+        import_image(engine, "liar", link(name, f"/../..{folder}/host/new"))
+        config = ContainerConfig(image="liar", cmd=["/bin/sh"])
+        container, _ = engine.create(config, HostConfig())
+        with contextlib.suppress(StartError):
+            engine.start(container.id)
+            engine.wait(container.id, timeout_s=20)
+        assert os.listdir(f"{folder}/host") == []
 
     @pytest.mark.parametrize("target", ["/evil", "/evil/sys/x", "/evil/new"])
     def test_a_link_to_proc(self, engine, target):

@@ -9,7 +9,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
-from labkit.runtime.spec import CgroupPart, ContainerSpec
+from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec
 
 SPEC = ContainerSpec(
     container_id="c0ffee",
@@ -66,6 +66,19 @@ def test_nothing_of_the_container_is_mounted_before_pivot_root():
     operations = [step.operation for step in plan.child]
     before = operations[: operations.index(op.PivotRoot("/c/merged"))]
     assert [o.target for o in before if isinstance(o, op.Mount)] == ["/", "/c/merged"]
+
+
+def test_the_host_is_out_of_reach_before_anything_is_looked_up_inside():
+    mounts = (BindMount("mount.volume", "why", "/v/_data", "/a", read_only=True),)
+    plan = planning.compute(dataclasses.replace(SPEC, mounts=mounts))
+    operations = [step.operation for step in plan.child]
+    pivot = operations.index(op.PivotRoot("/c/merged"))
+    assert operations[pivot + 1] == op.DetachOldRoot()
+    assert operations.index(op.OpenTree("/v/_data", "/a", True)) < pivot
+    assert operations.index(op.AttachTree("/a")) > pivot + 1
+    assert "mount.volume" not in names(
+        planning.compute(dataclasses.replace(SPEC, mounts=mounts), ["mount.volume"])
+    )
 
 
 def test_every_step_says_its_call_and_its_reason():
