@@ -213,6 +213,13 @@ def test_the_readme_lists_every_notebook() -> None:
 
 
 @notebooks
+def test_chapters_that_are_spoken_of_exist(path: Path) -> None:
+    there = {int(chapter.name[:2]) for chapter in CHAPTERS}
+    spoken_of = re.findall(r"\bchapters? (\d+)", markdown_of(read(path)), re.IGNORECASE)
+    assert {int(number) for number in spoken_of} <= there
+
+
+@notebooks
 def test_links_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", markdown_of(read(path))):
         if "://" not in link:
