@@ -227,3 +227,8 @@ def test_what_cannot_be_created(engine):
     with pytest.raises(ConflictError, match="already in use"):
         create(engine, "true", name="taken")
     assert len(engine.list()) == 1
+
+
+def test_others_may_not_write_what_it_makes(engine):
+    script = "umask; touch /f; mkdir /d; stat -c %a /f /d"
+    assert shell(engine, script) == ("0022\n644\n755\n", 0)

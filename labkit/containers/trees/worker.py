@@ -92,6 +92,8 @@ def main(control_fd: int) -> None:
         conversation.tell("failed", SYSTEM, _words(error), error.errno or 0)
     except (MemoryError, RecursionError) as error:
         conversation.tell("failed", INVALID, f"asks for too much: {type(error).__name__}", 0)
+    except Exception:  # a defect of ours: standard error is the daemon's
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         os._exit(0)

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from labkit.kernel import loopback, messages, mounts, namespaces, processes, terminals
 from labkit.runtime.operations.context import Context
 
+USUAL_UMASK = 0o022
+"""What a program finds: others may read what it makes, and not write (umask(2)); Docker's."""
+
 
 class Clone(NamedTuple):
     """Make the container's first process.  The shim does it: here the plan changes processes."""
@@ -207,6 +210,7 @@ class Exec(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """Replace this program; returns only by OSError: ENOENT (not found), EACCES, ENOEXEC…"""
+        os.umask(USUAL_UMASK)
         name = self.command[0]
         if "/" in name:
             os.execve(name, self.command, context.environment)
