@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from labkit import cgroups
 from labkit.containers import (
     ending,
+    log_options,
     logs,
     mounting,
     mounts,
@@ -106,6 +107,8 @@ class Engine:
         image = self.images.resolve(config.image)
         cgroups.check(specification.limits_of(host_config), specification.online_cpus())
         specification.check_init(host_config)
+        log_options.limits(host_config.log_config)
+        host_config.log_config.type = log_options.JSON_FILE
         restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
         host_config.network_mode = specification.check_network(host_config.network_mode)
         container_id = secrets.token_hex(32)

@@ -1,5 +1,7 @@
 """Reading a container's log, also while it is being written."""
 
+import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -45,14 +47,18 @@ def read(
     With `is_running` the log is followed: new lines are given as they come, until the function says
     that the container has ended.
     """
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
+    files = _open_all(path)
+    if not files:
         return
-    with file:
-        present = _parse(_complete_lines(file))
+    newest = files[-1]
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            stack.enter_context(file)
         chosen = (
-            line for line in present if line.stream in streams and unix_time(line.time) >= since
+            line
+            for file in files
+            for line in _parse(_complete_lines(file))
+            if line.stream in streams and unix_time(line.time) >= since
         )
         for line in chosen if tail is None else deque(chosen, maxlen=tail):
             if until and unix_time(line.time) > until:
@@ -60,11 +66,51 @@ def read(
             yield line
         if is_running is None:
             return
-        for line in _parse(_follow(file, is_running)):
+        for line in _parse(_follow(path, newest, is_running)):
             if until and unix_time(line.time) > until:
                 return
             if line.stream in streams:
                 yield line
+
+
+def _names(path: str) -> list[str]:
+    """The names of the log's files that are there, the newest first: x.log, x.log.1, x.log.2."""
+    names = [path]
+    while os.path.exists(older := f"{path}.{len(names)}"):
+        names.append(older)
+    return names
+
+
+def _open_all(path: str) -> list[BinaryIO]:
+    """The log's files, the oldest first.  They may get other names meanwhile: each once."""
+    opened: dict[int, BinaryIO] = {}
+    for name in _names(path):
+        with contextlib.suppress(FileNotFoundError):
+            file = open(name, "rb")
+            if opened.setdefault(_identity(file), file) is not file:
+                file.close()
+    return list(reversed(opened.values()))
+
+
+def _identity(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_ino
+
+
+def _after(path: str, file: BinaryIO) -> BinaryIO | None:
+    """The file that was begun after this one; None while this is the one that is written."""
+    newer: BinaryIO | None = None
+    for name in _names(path):
+        try:
+            candidate = open(name, "rb")
+        except FileNotFoundError:
+            continue  # between two names, just now
+        if _identity(candidate) == _identity(file):
+            candidate.close()
+            return newer
+        if newer is not None:
+            newer.close()
+        newer = candidate
+    return newer  # the file itself is gone already: the oldest there is
 
 
 def _complete_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -78,14 +124,20 @@ def _complete_lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _follow(file: BinaryIO, is_running: Callable[[], bool]) -> Iterator[bytes]:
-    while True:
-        # Asked before reading: what was printed before the end is read after this answer.
-        running = is_running()
-        yield from _complete_lines(file)
-        if not running:
-            return
-        time.sleep(POLL_S)
+def _follow(path: str, file: BinaryIO, is_running: Callable[[], bool]) -> Iterator[bytes]:
+    """New lines as they come, also in the files that are begun when one is full."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            # Asked before reading: what was printed before the end is read after this answer.
+            running = is_running()
+            newer = _after(path, file)
+            yield from _complete_lines(file)
+            if newer is not None:
+                file = stack.enter_context(newer)
+            elif not running:
+                return
+            else:
+                time.sleep(POLL_S)
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[LogLine]:

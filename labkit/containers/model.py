@@ -52,6 +52,13 @@ class RestartPolicy(msgspec.Struct, rename=docker_name):
     maximum_retry_count: int = 0
 
 
+class LogConfig(msgspec.Struct, rename=docker_name):
+    """Where the log goes, and how long it may grow (labkit.containers.log_options)."""
+
+    type: str = "json-file"
+    config: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
@@ -70,6 +77,7 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     tmpfs: dict[str, str] | None = None
     """The options of a tmpfs by its place."""
     restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
+    log_config: LogConfig = msgspec.field(default_factory=LogConfig)
     console_size: tuple[int, int] | None = None
     """Height and width of the first process's terminal, in characters."""
 

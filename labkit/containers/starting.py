@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.cgroups import Placement
-from labkit.containers import mounting, specification, states
+from labkit.containers import log_options, mounting, specification, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
@@ -127,12 +127,14 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
     image = parts.images.resolve(container.image_id)
     placement = place(parts, container)
     plan = make_plan(parts, container, image, placement)
+    log = log_options.limits(container.host_config.log_config)
     return plan, Request(
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),
         environment=specification.environment(container),
         log_path=parts.records.log_path(container.id),
+        log_limits=(log.max_bytes, log.max_files),
         exit_path=parts.records.exit_path(container.id),
         run_folder=parts.paths.container_run(container.id),
         cgroup_directories=list(dict.fromkeys(group.directory for group in placement.groups)),

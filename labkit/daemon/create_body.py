@@ -31,14 +31,6 @@ def _one_of(*words: object) -> Callable[[object], bool]:
     return lambda value: _is_empty(value) or value in words
 
 
-def _names_json_file(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("Type") in ("", "json-file", None)
-        and _is_empty(value.get("Config"))
-    )
-
-
 def _says_nothing(_: object) -> bool:
     return True
 
@@ -88,7 +80,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "KernelMemory": NotYet(0),
     "KernelMemoryTCP": NotYet(0),
     "Links": NotYet(None),
-    "LogConfig": NotYet({"Type": "json-file", "Config": {}}, _names_json_file),
     "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
     "MemoryReservation": NotYet(0),
     "MemorySwappiness": NotYet(None, _one_of(-1)),

@@ -8,6 +8,7 @@ Bytes that are not UTF-8 are written as U+FFFD, as Docker does.
 
 import os
 import time
+from contextlib import suppress
 
 from labkit.kernel.files import write_all
 
@@ -48,10 +49,45 @@ def escape(text: str) -> str:
 class LogWriter:
     """Writes the pieces of both streams to the log file, cutting them into lines."""
 
-    def __init__(self, path: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o640)
+    def __init__(self, path: str, max_bytes: int = 0, max_files: int = 1) -> None:
+        """Append to `path`; with `max_bytes` it is cut: at most so many files, of so many bytes."""
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._open()
         self._partial = {"stdout": b"", "stderr": b""}
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o640)
+        self._size = os.fstat(self._fd).st_size
+
+    def _rotate(self) -> None:
+        """Begin a new file: `x.log` becomes `x.log.1`, that one `x.log.2`, the last one goes."""
+        os.close(self._fd)
+        names = [self._path, *(f"{self._path}.{number}" for number in range(1, self._max_files))]
+        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+            with suppress(FileNotFoundError):
+                os.rename(newer, older)
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)  # with a single file there is no other name for it
+        self._open()
+
+    def _append(self, data: bytes) -> None:
+        """Write whole lines, each to a file in which it has room; one alone may be too long."""
+        while self._max_bytes and self._size + len(data) > self._max_bytes:
+            room = max(self._max_bytes - self._size, 0)
+            end = data.rfind(b"\n", 0, room) + 1
+            if not end and not self._size:
+                end = data.index(b"\n") + 1
+            write_all(self._fd, data[:end])
+            data = data[end:]
+            if not data:
+                self._size += end
+                return
+            self._rotate()
+        write_all(self._fd, data)
+        self._size += len(data)
 
     def write(self, stream: str, data: bytes) -> None:
         """Take what the container has printed; whole lines are written at once."""
@@ -87,4 +123,4 @@ class LogWriter:
         text = escape(lines.decode("utf-8", "replace"))
         objects = text.replace("\n", f'\\n{tail}{{"log":"')
         last = "\\n" if newline else ""
-        write_all(self._fd, f'{{"log":"{objects}{last}{tail}'.encode())
+        self._append(f'{{"log":"{objects}{last}{tail}'.encode())

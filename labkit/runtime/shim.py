@@ -38,6 +38,8 @@ class Request(NamedTuple):
     child: list[tuple[object, ...]]
     environment: list[str]
     log_path: str
+    log_limits: tuple[int, int]
+    """The most bytes in one file of the log (0: no limit), and the most files."""
     exit_path: str
     """Where the exit status is written, in the container's folder."""
     run_folder: str
@@ -87,7 +89,9 @@ class Shim:
         self.listener: socket.socket | None = None
         self.selector = selectors.EpollSelector()
         self.pipes = make_pipes(request.open_stdin, request.tty)
-        self.streams = Streams(self.selector, self.pipes, request.log_path, request.stdin_once)
+        self.streams = Streams(
+            self.selector, self.pipes, request.log_path, request.stdin_once, request.log_limits
+        )
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 

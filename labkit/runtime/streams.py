@@ -97,10 +97,12 @@ class Streams:
         pipes: Pipes,
         log_path: str | None,
         stdin_once: bool,
+        log_limits: tuple[int, int] = (0, 1),
     ) -> None:
         self._selector = selector
         self._pipes = pipes
         self._log_path = log_path
+        self._log_limits = log_limits
         self._log: LogWriter | None = None
         self._clients: dict[socket.socket, Client] = {}
         self._stdin_once = stdin_once
@@ -117,7 +119,7 @@ class Streams:
         for fd in self._pipes.child:
             os.close(fd)
         if self._log_path:
-            self._log = LogWriter(self._log_path)
+            self._log = LogWriter(self._log_path, *self._log_limits)
         if self._pipes.terminal_receiver is not None:
             os.close(self._pipes.terminal)
             self._take_terminal(self._pipes.terminal_receiver)

@@ -1,5 +1,7 @@
 """docker update, top and stats on real containers."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.api import docker_commands
@@ -76,4 +78,22 @@ def test_stats(docker):
     assert docker.out("stats", "--no-stream", "-a", "--format", "{{.Name}} {{.PIDs}}") in (
         "busy 0",
         "busy --",
+    )
+
+
+def test_a_log_in_several_files(docker, lab):
+    script = "i=0; while [ $i -lt 500 ]; do echo line-$i; i=$((i+1)); done"
+    key = docker.run("--log-opt", "max-size=5k", "--log-opt", "max-file=3", "busybox", "sh", "-c",
+                     script)  # fmt: skip
+    following = docker.out("logs", "-f", key)
+    docker.out("wait", key)
+    lines = docker.out("logs", key).splitlines()
+    assert lines == [f"line-{number}" for number in range(500 - len(lines), 500)]
+    assert 60 < len(lines) < 300
+    assert following.endswith("line-499")
+    sizes = [file.stat().st_size for file in Path(lab.root, "containers", key).glob("*-json.log*")]
+    assert len(sizes) == 3
+    assert max(sizes) <= 5000
+    assert docker.out("inspect", "-f", "{{json .HostConfig.LogConfig}}", key) == (
+        '{"Type":"json-file","Config":{"max-file":"3","max-size":"5k"}}'
     )

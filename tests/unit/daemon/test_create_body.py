@@ -89,8 +89,6 @@ def test_what_clients_send_is_taken(body):
     [
         ("PortBindings", {"80/tcp": [{"HostPort": "80"}]}),
         ("Privileged", True),
-        ("LogConfig", {"Type": "journald", "Config": {}}),
-        ("LogConfig", {"Type": "json-file", "Config": {"max-size": "1m"}}),
         ("CapAdd", ["SYS_ADMIN"]),
         ("CapDrop", ["ALL"]),
         ("PidMode", "host"),

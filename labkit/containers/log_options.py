@@ -1,0 +1,49 @@
+"""How a container's log is kept: Docker's `--log-opt max-size=10m --log-opt max-file=3`."""
+
+import re
+from typing import NamedTuple
+
+from labkit.containers.model import LogConfig
+from labkit.errors import InvalidParameterError
+
+JSON_FILE = "json-file"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
+"""Decimal, as Docker reads this option."""
+_OPTIONS = ("max-size", "max-file")
+
+
+class LogLimits(NamedTuple):
+    """When a log is cut: files of `max_bytes` at most (0: no limit), so many of them."""
+
+    max_bytes: int = 0
+    max_files: int = 1
+
+
+def limits(config: LogConfig) -> LogLimits:
+    """What was asked; InvalidParameterError, in Docker's words, for what makes no sense."""
+    if config.type not in ("", JSON_FILE):
+        raise InvalidParameterError(
+            f"logger: no log driver named '{config.type}' is registered: labkit has {JSON_FILE}"
+        )
+    options = config.config or {}
+    for name in options:
+        if name not in _OPTIONS:
+            raise InvalidParameterError(f"unknown log opt '{name}' for {JSON_FILE} log driver")
+    max_bytes = _size(options["max-size"]) if "max-size" in options else 0
+    files = options.get("max-file", "1")
+    if not files.isdecimal() or int(files) < 1:
+        raise InvalidParameterError(f"max-file cannot be less than 1: {files!r}")
+    if int(files) > 1 and not max_bytes:
+        raise InvalidParameterError("max-file needs max-size: a log that is not cut has one file")
+    return LogLimits(max_bytes, int(files))
+
+
+def _size(text: str) -> int:
+    if text == "-1":
+        return 0
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if not size:
+        raise InvalidParameterError(f"invalid max-size: {text!r} is not a size such as 10m")
+    return size
