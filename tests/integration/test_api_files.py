@@ -5,13 +5,16 @@ import io
 import json
 import tarfile
 import time
+from pathlib import Path
 
 import docker
 import pytest
 from docker.errors import APIError, NotFound
 from docker.types import Mount
 
-from tests.api import create_body
+from tests import leaks
+from tests.api import Raw, create_body
+from tests.api import run as start
 
 pytestmark = pytest.mark.root
 
@@ -184,6 +187,50 @@ class TestFiles:
         found = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
         assert found["linkTarget"].startswith("/bin/") or found["size"] > 0
         assert set(found) == {"name", "size", "mode", "mtime", "linkTarget"}
+
+
+class TestWhoGoesAwayInTheMiddle:
+    def workers(self):
+        mark = f"{leaks.MARKER}={leaks.RUN_NAME}\0".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "comm").read_text() == "labkit-files\n":
+                    found.extend(
+                        [process.name] if mark in (process / "environ").read_bytes() else []
+                    )
+            except OSError:
+                continue
+        return found
+
+    def wait_for(self, condition):
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def test_a_reader(self, lab):
+        start(lab, "sleep", "1000", name="reader")
+        with Raw(lab, b"GET /containers/reader/export HTTP/1.1\r\n\r\n") as client:
+            assert b" 200 OK" in client.head()
+        self.wait_for(lambda: not self.workers())
+
+    def test_a_sender(self, lab):
+        start(lab, "sleep", "1000", name="sender")
+        head = b"PUT /containers/sender/archive?path=/ HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
+        with Raw(lab, head + tar_of("f", b"x")[:20]):
+            self.wait_for(self.workers)
+        self.wait_for(lambda: not self.workers())
+        assert lab.api("HEAD", "/containers/sender/archive?path=/f")[0] == 404
+
+    def test_the_daemon(self, make_lab):
+        own = make_lab()
+        start(own, "sleep", "1000", name="sender")
+        head = b"PUT /containers/sender/archive?path=/ HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
+        with Raw(own, head + tar_of("f", b"x")[:20]):
+            self.wait_for(self.workers)
+            own.kill_daemon()
+            self.wait_for(lambda: not self.workers())
 
 
 class TestContainersPrune:
