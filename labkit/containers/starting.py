@@ -60,9 +60,9 @@ def start(parts: Parts, entry: Entry) -> None:
     plan, request = _make_request(parts, entry)
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
-    mounting.make_sources(container)
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
+    mounting.make_sources(container)
     try:
         connection, started = _launch(parts, entry, request)
     except ShimGoneError:
