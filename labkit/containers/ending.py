@@ -148,6 +148,7 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         oom_killed=status.killed_for_memory,
         started_at=container.state.started_at,
         finished_at=status.finished_at,
+        health=container.state.health,
         error="the container's shim was killed, and the container with it" if lost else "",
     )
     if lost:

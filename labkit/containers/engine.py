@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from labkit import cgroups
 from labkit.containers import (
     ending,
+    health,
     log_options,
     logs,
     mounting,
@@ -40,6 +41,7 @@ from labkit.containers import (
 from labkit.containers.entry import Entry
 from labkit.containers.execs import Execs
 from labkit.containers.files import ContainerFiles
+from labkit.containers.health import HealthChecks
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
 from labkit.containers.parts import Parts
@@ -71,6 +73,8 @@ class Engine:
         self.warnings = self.parts.warnings
         self.events = self.parts.events
         self.execs = Execs(self.parts)
+        self.health = HealthChecks(self.parts, self.execs)
+        self.parts.on_running = self.health.begin
         self.volumes = self.parts.volumes
         self.files = ContainerFiles(self.parts)
 
@@ -85,6 +89,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of everything; running containers go on in the care of their shims."""
+        self.health.stop()
         self.parts.spawner.stop()
         self.parts.monitor.stop()
         for entry in self.parts.registry.all():
@@ -121,6 +126,8 @@ class Engine:
             config.hostname = os.uname().nodename if is_host else container_id[:SHORT_ID_LENGTH]
         command = specification.merge_command(config, image)
         specification.merge_config(config, image)
+        health.check(config.healthcheck)
+        config.healthcheck = health.merge(config.healthcheck, image.config.healthcheck)
         container = Container(
             id=container_id,
             name=name,

@@ -105,6 +105,11 @@ class Execs:
             raise NotFoundError(f"No such exec instance: {exec_id}")
         return found
 
+    def discard(self, exec_id: str) -> None:
+        """Forget one that nobody will ask for."""
+        with self._lock:
+            self._by_id.pop(exec_id, None)
+
     def settled(self, exec_id: str) -> Exec:
         """The exec; when its process has ended, only after its exit code is known.
 

@@ -8,6 +8,7 @@ the JSON `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, time
 import msgspec
 
 from labkit.containers.mount_model import Mount, MountPoint
+from labkit.images.models import Healthcheck
 
 DOCKER_FIELD_NAMES = {
     "cpuset_cpus": "CpusetCpus",
@@ -41,6 +42,7 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     labels: dict[str, str] | None = None
     stop_signal: str = ""
     stop_timeout: int | None = None
+    healthcheck: Healthcheck | None = None
     volumes: dict[str, dict[str, str]] | None = None
     """The places of anonymous volumes; the values are empty."""
 
@@ -82,6 +84,23 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     """Height and width of the first process's terminal, in characters."""
 
 
+class HealthResult(msgspec.Struct, rename=docker_name):
+    """One healthcheck's end."""
+
+    start: str
+    end: str
+    exit_code: int
+    output: str
+
+
+class Health(msgspec.Struct, rename=docker_name):
+    """What the healthchecks have found (labkit.containers.health): starting, healthy, unhealthy."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: list[HealthResult] = msgspec.field(default_factory=list)
+
+
 class State(msgspec.Struct, rename=docker_name):
     """Where the container is in its life.  `status` is a word of Docker's.
 
@@ -95,6 +114,7 @@ class State(msgspec.Struct, rename=docker_name):
     oom_killed: bool = False
     started_at: str = "0001-01-01T00:00:00Z"
     finished_at: str = "0001-01-01T00:00:00Z"
+    health: Health | None = None
 
 
 class Container(msgspec.Struct, rename=docker_name):

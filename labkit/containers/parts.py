@@ -28,6 +28,8 @@ class Parts:
         # A plan's paths are used from inside another root, where a link would lead elsewhere.
         self.paths = Paths(os.path.realpath(paths.root), os.path.realpath(paths.run))
         self.on_end = on_end
+        self.on_running: Callable[[Entry], None] = lambda entry: None
+        """Called when a container has been started, or found running; its lock is held."""
         self.images = ImageStore(self.paths.root)
         self.layout = cgroups.detect()
         self.warnings = self.layout.prepare()

@@ -55,7 +55,7 @@ def _adopt(parts: Parts, entry: Entry) -> bool:
     connection, started = found
     with entry.lock:
         entry.started(connection, started)
-    starting.watch(parts, entry)
+        starting.watch(parts, entry)
     return True
 
 

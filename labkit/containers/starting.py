@@ -120,6 +120,7 @@ def watch(parts: Parts, entry: Entry) -> None:
         parts.on_end(entry, ExitStatus(*told) if told else None)
 
     parts.monitor.watch(entry.shim, ended)
+    parts.on_running(entry)
 
 
 def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:

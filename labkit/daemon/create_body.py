@@ -105,7 +105,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
 CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Domainname": NotYet(""),
     "ExposedPorts": NotYet(None),
-    "Healthcheck": NotYet(None),
     "MacAddress": NotYet(""),
     "NetworkDisabled": NotYet(False),
     "OnBuild": NotYet(None),

@@ -68,6 +68,21 @@ class Manifest(msgspec.Struct, rename="camel", omit_defaults=True):
     annotations: dict[str, str] | None = None
 
 
+class Healthcheck(msgspec.Struct, rename="pascal", omit_defaults=True):
+    """How a container is judged: Docker's field, which the OCI specification leaves to it.
+
+    Times are in nanoseconds, and 0 stands for the default.
+    """
+
+    test: list[str] | None = None
+    """`["CMD", word…]`, `["CMD-SHELL", line]`, or `["NONE"]`."""
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
 class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
     """How a container of the image runs if nobody says otherwise.  `None`: not said."""
 
@@ -80,6 +95,7 @@ class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
     working_dir: str = ""
     labels: dict[str, str] | None = None
     stop_signal: str = ""
+    healthcheck: Healthcheck | None = None
 
 
 class RootFs(msgspec.Struct):

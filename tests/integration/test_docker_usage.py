@@ -1,5 +1,6 @@
 """docker update, top and stats on real containers."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,41 @@ def test_a_log_in_several_files(docker, lab):
     assert docker.out("inspect", "-f", "{{json .HostConfig.LogConfig}}", key) == (
         '{"Type":"json-file","Config":{"max-file":"3","max-size":"5k"}}'
     )
+
+
+def wait_for_health(docker, name, status):
+    deadline = time.monotonic() + 15
+    while docker.out("inspect", "-f", "{{.State.Health.Status}}", name) != status:
+        assert time.monotonic() < deadline, docker.out("inspect", name)
+        time.sleep(0.1)
+
+
+def test_health(docker):
+    since = str(time.time())
+    docker.run(
+        "--name", "well", "--health-cmd", "echo looking; test ! -e /tmp/ill", "--health-interval",
+        "200ms", "--health-retries", "2", "--health-timeout", "2s", "busybox", "sleep", "100",
+    )  # fmt: skip
+    assert "(health: starting)" in docker.out("ps", "--format", "{{.Status}}")
+    wait_for_health(docker, "well", "healthy")
+    assert "(healthy)" in docker.out("ps", "--filter", "health=healthy", "--format", "{{.Status}}")
+    docker.out("exec", "well", "touch", "/tmp/ill")
+    wait_for_health(docker, "well", "unhealthy")
+    last = "{{with index .State.Health.Log 4}}{{.ExitCode}} {{.Output}}{{end}}"
+    time.sleep(1)
+    assert docker.out("inspect", "-f", last, "well").strip() == "1 looking"
+    assert docker.out("inspect", "-f", "{{len .State.Health.Log}}", "well") == "5"
+    told = docker.out("events", "--since", since, "--until", str(time.time()), "--filter",
+                      "event=health_status", "--format", "{{.Action}}")  # fmt: skip
+    assert told.splitlines() == ["health_status: healthy", "health_status: unhealthy"]
+
+
+def test_a_healthcheck_that_hangs_is_killed(docker):
+    docker.run(
+        "--name", "hangs", "--health-cmd", "sleep 50", "--health-interval", "100ms",
+        "--health-timeout", "300ms", "--health-retries", "1", "busybox", "sleep", "100",
+    )  # fmt: skip
+    wait_for_health(docker, "hangs", "unhealthy")
+    first = "{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}"
+    assert docker.out("inspect", "-f", first, "hangs") == "-1 Health check exceeded timeout (0.3s)"
+    docker.out("stop", "-t", "0", "hangs")

@@ -10,7 +10,7 @@ from labkit.daemon.shapes import containers as shapes
 from labkit.errors import InvalidParameterError, NotFoundError
 
 NO_CONTENT = Response(204)
-FILTERS = ("ancestor", "id", "label", "name", "status")
+FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "status")
 LISTED = ("running", "paused", "restarting")
 """What `docker ps` shows without -a."""
 STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
@@ -62,9 +62,21 @@ def _matches(container: Container, asked: Filters, ancestors: set[str]) -> bool:
         ("ancestor" not in asked or container.image_id in ancestors)
         and filters.has_labels(asked, container.config.labels)
         and filters.matches_any(asked, "status", container.state.status.__eq__)
+        and filters.matches_any(asked, "health", _health(container).__eq__)
+        and filters.matches_any(asked, "exited", lambda code: _has_exited(container, code))
         and filters.matches_any(asked, "id", container.id.startswith)
         and filters.matches_any(asked, "name", lambda text: _is_named(container, text))
     )
+
+
+def _health(container: Container) -> str:
+    health = container.state.health
+    return health.status if health else "none"
+
+
+def _has_exited(container: Container, code: str) -> bool:
+    state = container.state
+    return state.status == "exited" and code == str(state.exit_code)
 
 
 def _is_named(container: Container, text: str) -> bool:

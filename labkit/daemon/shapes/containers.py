@@ -34,12 +34,19 @@ _ENDPOINT: JsonObject = {
 }
 
 
+HEALTH_WORDS = {
+    "starting": " (health: starting)",
+    "healthy": " (healthy)",
+    "unhealthy": " (unhealthy)",
+}
+
+
 def status_text(state: State, now_s: float) -> str:
     """The state in words: "Up 3 seconds (Paused)", "Exited (0) 2 minutes ago"."""
     up = f"Up {human_duration(now_s - unix_s(state.started_at))}"
     ago = f"({state.exit_code}) {human_duration(now_s - unix_s(state.finished_at))} ago"
     words = {
-        "running": up,
+        "running": up + (HEALTH_WORDS[state.health.status] if state.health else ""),
         "paused": f"{up} (Paused)",
         "restarting": f"Restarting {ago}",
         "exited": f"Exited {ago}",
@@ -132,7 +139,10 @@ def _state(state: State) -> JsonObject:
         "Restarting": state.status == "restarting",
         "Dead": state.status == "dead",
     }
-    return cast("JsonObject", msgspec.to_builtins(state)) | flags
+    shown = cast("JsonObject", msgspec.to_builtins(state))
+    if state.health is None:
+        del shown["Health"]
+    return shown | flags
 
 
 def _overlay(engine: Engine, container: Container) -> JsonObject | None:

@@ -109,7 +109,6 @@ def test_what_labkit_does_not_do_is_refused_by_name(field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("Healthcheck", {"Test": ["CMD", "true"]}),
         ("ExposedPorts", {"80/tcp": {}}),
         ("NetworkDisabled", True),
         ("Domainname", "example.org"),
