@@ -44,12 +44,23 @@ class Meter:
         self._response = api.stream("GET", f"{container_path(container_id)}/stats", stream=True)
         self._unfinished = b""
 
+        self.read_received()
+
     def fileno(self) -> int:
         """For poll(2): readable when a measurement comes."""
         return self._response.fileno()
 
     def read(self) -> None:
-        """Take what has come."""
+        """Take a piece that has come, and what came with it."""
+        self._read_piece()
+        self.read_received()
+
+    def read_received(self) -> None:
+        """Take what has come already."""
+        while self._response.has_received and not self.ended:
+            self._read_piece()
+
+    def _read_piece(self) -> None:
         piece = next(iter(self._response), None)
         if piece is None:
             self.ended = True

@@ -196,6 +196,11 @@ class Connection:
             return False
         return False
 
+    @property
+    def has_received(self) -> bool:
+        """Whether something has come that has not been read: poll(2) does not know of it."""
+        return bool(self._received)
+
     def detach(self) -> tuple[socket.socket, bytes]:
         """The raw socket, and what has been received from it already; the connection is spent."""
         received = bytes(self._received)
@@ -284,6 +289,11 @@ class Response:
     def fileno(self) -> int:
         """The socket's descriptor, for poll(2): readable when more comes, or nothing more will."""
         return self._connection.fileno()
+
+    @property
+    def has_received(self) -> bool:
+        """Whether more of the body is here already: poll(2) does not know of it."""
+        return self._connection.has_received
 
     def close(self) -> None:
         """Stop reading; a connection with a body still to come is closed with it."""

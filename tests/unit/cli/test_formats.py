@@ -6,7 +6,6 @@ from labkit.cli.errors import UsageError
 from labkit.cli.filters import filters_from
 from labkit.cli.import_ import _split
 from labkit.cli.table import short_id, shortened, table
-from labkit.cli.template import fill
 from labkit.cli.times import ago, duration, parse_duration, parse_time
 from labkit.errors import InvalidParameterError
 
@@ -84,38 +83,6 @@ def test_times_are_read(text: str, time_s: float) -> None:
 def test_what_is_no_time() -> None:
     with pytest.raises(InvalidParameterError, match="'yesterday' is not a time"):
         parse_time("yesterday", 0)
-
-
-DATA = {
-    "State": {"Status": "running", "Pid": 42, "OOMKilled": False, "Error": None},
-    "Config": {"Cmd": ["sh", "-c"], "Labels": {"b": "2", "a": "1"}},
-}
-
-
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
-        ("{{.State.Status}}", "running"),
-        ("{{ .State.Pid }} is {{.State.Status}}!", "42 is running!"),
-        ("{{.State.OOMKilled}}", "false"),
-        ("{{.State.Error}}", "<nil>"),
-        ("{{.Config.Cmd}}", "[sh -c]"),
-        ("{{.Config.Labels}}", "map[a:1 b:2]"),
-        ("{{json .Config.Cmd}}", '["sh","-c"]'),
-        ("{{json .State.Error}}", "null"),
-        ("no action", "no action"),
-    ],
-)
-def test_templates(template: str, text: str) -> None:
-    assert fill(template, DATA) == text
-
-
-@pytest.mark.parametrize(
-    "template", ["{{.State", "{{.Nosuch}}", "{{.State.Pid.X}}", "{{range .X}}", "{{State}}", "{{}}"]
-)
-def test_templates_that_cannot_be_filled(template: str) -> None:
-    with pytest.raises(UsageError, match="template"):
-        fill(template, DATA)
 
 
 def test_filters() -> None:

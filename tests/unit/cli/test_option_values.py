@@ -1,0 +1,94 @@
+"""Flags whose values have an inside become the API's fields."""
+
+import os
+
+import pytest
+
+from labkit.cli.container_flags import FLAGS, request_body
+from labkit.cli.errors import UsageError
+from labkit.cli.flags import parse
+from labkit.cli.streams import ATTACH, chosen
+
+
+def body(*words: str) -> dict[str, object]:
+    options, arguments = parse((*FLAGS, ATTACH), [*words, "busybox"], interspersed=False)
+    return request_body(options, arguments, chosen(options))
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (["--restart", "always"], "RestartPolicy", {"Name": "always", "MaximumRetryCount": 0}),
+        (["--restart", "on-failure:3"], "RestartPolicy",
+         {"Name": "on-failure", "MaximumRetryCount": 3}),
+        (["-v", "data:/d", "-v", "/h:/c:ro"], "Binds", ["data:/d", "/h:/c:ro"]),
+        (["-v", "./x:/c"], "Binds", [f"{os.getcwd()}/x:/c"]),
+        (["--tmpfs", "/t", "--tmpfs", "/u:size=1m,ro"], "Tmpfs", {"/t": "", "/u": "size=1m,ro"}),
+        (["--log-opt", "max-size=1m"], "LogConfig",
+         {"Type": "json-file", "Config": {"max-size": "1m"}}),
+        (["--mount", "type=bind,source=/a,target=/b,readonly"], "Mounts",
+         [{"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True}]),
+        (["--mount", "src=v,dst=/b,volume-nocopy,volume-label=a=b"], "Mounts",
+         [{"Type": "volume", "Source": "v", "Target": "/b",
+           "VolumeOptions": {"NoCopy": True, "Labels": {"a": "b"}}}]),
+        (["--mount", "type=tmpfs,dst=/t,tmpfs-size=9,tmpfs-mode=1770"], "Mounts",
+         [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 9, "Mode": 0o1770}}]),
+    ],
+)  # fmt: skip
+def test_of_the_host(words: list[str], field: str, value: object) -> None:
+    assert body(*words)["HostConfig"][field] == value
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["-v", "/anonymous"], {"Volumes": {"/anonymous": {}}}),
+        (["-i"], {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True, "Tty": False}),
+        (["-t"], {"OpenStdin": False, "AttachStdin": False, "Tty": True}),
+        (["-a", "stdout"], {"AttachStdin": False, "AttachStdout": True, "AttachStderr": False}),
+        (["--stop-signal", "INT", "--stop-timeout", "3"],
+         {"StopSignal": "INT", "StopTimeout": 3}),
+        (["--no-healthcheck"], {"Healthcheck": {"Test": ["NONE"]}}),
+        (["--health-cmd", "test -f /x", "--health-interval", "1m30s", "--health-retries", "2"],
+         {"Healthcheck": {"Test": ["CMD-SHELL", "test -f /x"], "Interval": 90 * 10**9,
+                          "Retries": 2}}),
+    ],
+)  # fmt: skip
+def test_of_the_container(words: list[str], fields: dict[str, object]) -> None:
+    sent = body(*words)
+    assert {name: sent[name] for name in fields} == fields
+
+
+def test_nothing_is_sent_that_is_not_asked_for() -> None:
+    sent = body()
+    for name in ("Volumes", "Healthcheck", "StopTimeout", "Labkit"):
+        assert name not in sent
+    for name in ("Binds", "Mounts", "Tmpfs", "RestartPolicy", "LogConfig", "ConsoleSize"):
+        assert name not in sent["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--restart", "sometimes"], "it is one of no, on-failure, always, unless-stopped"),
+        (["--restart", "always:3"], "goes with on-failure alone"),
+        (["--restart", "always", "--rm"], "Conflicting options: --restart and --rm"),
+        (["-v", "name"], "it is [name:|/path:]/place[:options]"),
+        (["--mount", "type=bind"], "target is required"),
+        (["--mount", "nosuch=1"], "unexpected key 'nosuch'"),
+        (["--mount", "target"], "'target' needs a value"),
+        (["--mount", "dst=/a,readonly=maybe"], "invalid value for readonly: maybe"),
+        (["--log-opt", "max-size"], "it is NAME=VALUE"),
+        (["--no-healthcheck", "--health-cmd", "x"], "conflicts with --health-* options"),
+        (["--health-interval", "soon"], "a duration is needed"),
+        (["--pull", "always"], "images are not fetched yet"),
+        (["--volumes-from", "x"], "not there yet"),
+        (["-a", "stdwhat"], "it is stdin, stdout or stderr"),
+        (["--env-file", "/nosuch"], "cannot read /nosuch: No such file or directory"),
+    ],
+)
+def test_mistakes(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        body(*words)
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 125
