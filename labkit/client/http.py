@@ -198,8 +198,11 @@ class Connection:
 
     @property
     def has_received(self) -> bool:
-        """Whether something has come that has not been read: poll(2) does not know of it."""
-        return bool(self._received)
+        """Whether something has come that has not been read: poll(2) does not know of it.
+
+        The end of the last chunk, CR LF, may lie there, and says nothing.
+        """
+        return len(self._received) > 2
 
     def detach(self) -> tuple[socket.socket, bytes]:
         """The raw socket, and what has been received from it already; the connection is spent."""
