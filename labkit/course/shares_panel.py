@@ -48,7 +48,7 @@ class SharesPanel:
         while _open:
             _open[-1].close()
         self.shares = list(weights)
-        self.moments: list[Moment] = []
+        self._moments: list[Moment] = []
         self.status = "running"
         self.cpu = quietest_cpu()
         self._crew = Crew(client or connect(), "shares-panel", lifetime_s + 30)
@@ -97,6 +97,11 @@ class SharesPanel:
         return plot_moments(self.moments, self.names)
 
     @property
+    def moments(self) -> tuple[Moment, ...]:
+        """What has been measured up to now; the panel's thread goes on measuring meanwhile."""
+        return tuple(self._moments)
+
+    @property
     def names(self) -> list[str]:
         """What the curves are called; after the first container, the second, …"""
         return [f"container {number}" for number in range(1, len(self.shares) + 1)]
@@ -137,7 +142,7 @@ class SharesPanel:
             if sum(used) > 0:
                 time_s = now_ns / NS_PER_S - self._begin_s
                 moment = Moment(time_s, expected_parts(used), tuple(self.shares))
-                self.moments.append(moment)
+                self._moments.append(moment)
                 if self._view is not None:
                     self._view.show(moment, self._end_s - time.monotonic())
             if time.monotonic() > self._end_s:

@@ -122,6 +122,9 @@ def test_the_panel_moves_running_containers(client: Client) -> None:
         before = panel.files[0].read_weight()
         assert panel.set_shares(0, 3072) == 3 * before == panel.files[0].read_weight()
         panel.watch(3)
+        so_far = panel.moments
+        panel.watch(1)
+        assert panel.moments[: len(so_far)] == so_far != panel.moments
         parts = [moment.parts[0] for moment in panel.moments]
         assert sum(parts[1:4]) / 3 == pytest.approx(0.5, abs=0.06)
         assert sum(parts[-4:]) / 4 == pytest.approx(0.75, abs=0.06)
