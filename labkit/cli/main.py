@@ -58,6 +58,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "The engine": {
         "inspect": ("inspect", "Show everything about containers, images or volumes, as JSON"),
         "events": ("events", "Show what happens, as it happens"),
+        "states": ("states", "Show the states of a container's life, and what leads where"),
         "info": ("info", "Show what the engine is and has"),
         "version": ("version", "Show the versions of the command and the engine"),
         "doctor": ("doctor", "Show what this machine offers, and what is missing"),

@@ -204,6 +204,14 @@ def test_ps_formats(web: Lab) -> None:
     assert json.loads(web.cli("ps", "--format", "json").stdout)["Names"] == "web"
 
 
+def test_states(lab: Lab) -> None:
+    lines = lab.cli("states", check=True).stdout.splitlines()
+    assert lines[0].split() == ["IN", "STATE", "EVENT", "LEADS", "TO"]
+    assert ["paused", "unpause", "running"] in [line.split() for line in lines]
+    said = lab.cli("states", "--format", "{{.Before}} {{.Event}}: {{.Meaning}}").stdout
+    assert "running pause: frozen" in said
+
+
 def test_one_name_or_another(web: Lab) -> None:
     assert web.cli("container", "ls", "-q").stdout == web.cli("ps", "-q").stdout
     assert web.cli("container", "stop", "-t", "0", "web").stdout == "web\n"

@@ -24,6 +24,7 @@ ROUTES = (
     Route("HEAD", "/_ping", system.ping),
     Route("GET", "/version", system.version),
     Route("GET", "/info", system.info),
+    Route("GET", "/labkit/states", system.life),
     Route("GET", "/images/json", images.list_images),
     Route("POST", "/images/create", images.create),
     Route("GET", "/images/{image}/json", images.inspect),

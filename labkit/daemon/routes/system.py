@@ -1,6 +1,6 @@
 """The engine itself: is it there, what is it, what does it have."""
 
-from labkit.containers import Engine
+from labkit.containers import Engine, states
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import TEXT, Answer, Response, json_response
 from labkit.daemon.shapes import system
@@ -21,3 +21,9 @@ def version(engine: Engine, request: Request) -> Answer:
 def info(engine: Engine, request: Request) -> Answer:
     """`GET /info`."""
     return json_response(system.info(engine))
+
+
+def life(engine: Engine, request: Request) -> Answer:
+    """`GET /labkit/states`, labkit's own: the table of a container's life that the engine obeys."""
+    rows = ("Before", "Event", "After", "Meaning")
+    return json_response([dict(zip(rows, arrow, strict=True)) for arrow in states.TRANSITIONS])
