@@ -127,8 +127,8 @@ def _run(words: list[str]) -> int:
         module = find(spoken)
         verb, failure = spoken, module.COMMAND.failure
         return _run_verb(module, verb, options, rest)
-    except HelpRequested:
-        return _print_help()
+    except HelpRequested as asked:
+        return _print_help(*asked.args)
     except LabkitError as error:
         return report(error, verb, failure)
 
@@ -151,13 +151,13 @@ def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]
 def one_verb(words: list[str]) -> list[str]:
     """The words with the verb as the first: `container stop` is `stop`, `volume ls` one verb.
 
-    HelpRequested for a group without a verb.
+    HelpRequested, with the group's title, for a group without a verb.
     """
     first, *rest = words
     if first not in GROUPS:
         return words
     if not rest or rest[0] in ("--help", "-h"):
-        raise HelpRequested
+        raise HelpRequested(GROUPS[first])
     second, *rest = rest
     both = f"{first} {second}"
     if both in ALIASES:
@@ -182,8 +182,8 @@ def summary(verb: str) -> str:
     return next(verbs[verb][1] for verbs in VERBS.values() if verb in verbs)
 
 
-def _print_help() -> int:
+def _print_help(title: str = "") -> int:
     from labkit.cli.help import overview  # noqa: PLC0415 only for who asks
 
-    print(overview(VERBS, FLAGS))
+    print(overview({title: VERBS[title]} if title else VERBS, FLAGS))
     return 0

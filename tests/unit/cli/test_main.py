@@ -66,6 +66,14 @@ def test_every_module_of_the_table_is_of_the_package() -> None:
             assert not summary.endswith(".")
 
 
+@pytest.mark.parametrize("words", [["volume"], ["volume", "--help"]])
+def test_overview_of_a_group(labkit, words: list[str]) -> None:
+    result = labkit(*words)
+    assert (result.code, result.err) == (0, "")
+    assert re.search("^  volume ls ", result.out, re.MULTILINE)
+    assert "  run " not in result.out
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_overview(labkit, words: list[str]) -> None:
     result = labkit(*words)
