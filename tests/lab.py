@@ -24,6 +24,11 @@ from pathlib import Path
 from tests import leaks
 
 PROJECT = Path(__file__).parent.parent
+AS_NOBODY = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
+"""Runs a command as nobody, who may yet find the project where it lies in a folder of root's."""
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 15.0
 
@@ -100,6 +105,19 @@ class Lab:
             del options["stdin"]
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             self.argv(*args), check=check, timeout=timeout, **options
+        )
+
+    def cli_as_nobody(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run `labkit ARGS` as a user who is neither root nor in the group `labkit`."""
+        return subprocess.run(
+            [*AS_NOBODY, *self.argv(*args)],
+            env=self.env,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
 
     def argv(self, *args: str) -> list[str]:

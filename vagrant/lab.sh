@@ -34,7 +34,8 @@ start_jupyter() {
             fail "port $LAB_PORT of 127.0.0.1 is in use by another program: end it, or choose another with \`make lab LAB_PORT=8889\`"
         make_token
         say "starting JupyterLab"
-        setsid bash "$PROJECT/vagrant/jupyter.sh" > "$STATE/jupyter.log" 2>&1 < /dev/null &
+        # A background process of a script ignores ctrl-C, and so would the learner's programs.
+        env --default-signal=INT,QUIT setsid bash "$PROJECT/vagrant/jupyter.sh" > "$STATE/jupyter.log" 2>&1 < /dev/null &
         remember jupyter $!
         echo "$LAB_PORT" > "$STATE/port"
         wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers_or_died

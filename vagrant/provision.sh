@@ -23,6 +23,7 @@ esac
 TEST_PACKAGES=(
     git
     docker.io                     # the real `docker` command, against labkit's socket
+    skopeo umoci zstd             # other programs that read and write images
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)

@@ -75,7 +75,8 @@ make_root
 echo "== $((SECONDS - started)) s, $(du -sm "$root" | cut -f 1) MB"
 
 mkfifo "$work/connected"
-env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
+# A background process of a script ignores ctrl-C, and so would all that it starts.
+env --default-signal=INT,QUIT -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     LABKIT_CGROUP_PARENT="labkit-bare" BRANCH="$branch" \
     unshare --mount --pid --net --uts --ipc --fork --kill-child=KILL --propagation private \

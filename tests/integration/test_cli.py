@@ -178,7 +178,7 @@ def test_fewest_shares(lab: Lab) -> None:
 
 
 def test_not_root(lab: Lab) -> None:
-    done = lab.cli("ps", user=65534, group=65534, extra_groups=[])
+    done = lab.cli_as_nobody("ps")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("labkit: you may not use ")
     assert "sudo" in done.stderr

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.api import TIMEOUT_S, run
-from tests.lab import PROJECT, Lab
+from tests.lab import AS_NOBODY, PROJECT, Lab
 
 pytestmark = pytest.mark.root
 
 
 class TestDaemonProcess:
-    def daemon(self, lab: Lab, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    def daemon(
+        self, lab: Lab, *arguments: str, through: tuple[str, ...] = (), **options: object
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "labkit.daemon", "--root", lab.root, *arguments],
+            [*through, sys.executable, "-m", "labkit.daemon", "--root", lab.root, *arguments],
             env=lab.env,
             cwd=PROJECT,
             stderr=subprocess.PIPE,
@@ -36,7 +38,7 @@ class TestDaemonProcess:
         assert lab.answers()
 
     def test_not_root(self, lab):
-        with self.daemon(lab, user=65534, group=65534, extra_groups=[]) as process:
+        with self.daemon(lab, through=AS_NOBODY) as process:
             _, err = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 1
         assert err == b"labkitd must run as root: it makes namespaces, mounts and cgroups\n"

@@ -12,6 +12,7 @@ import pytest
 from labkit import doctor
 from labkit.doctor.finding import MISSING, OK, Finding
 from labkit.paths import Paths
+from tests.lab import AS_NOBODY, PROJECT
 
 pytestmark = pytest.mark.root
 
@@ -120,10 +121,8 @@ def test_as_nobody_it_still_answers(tmp_path: Path) -> None:
         "print(doctor.to_json(doctor.run(Paths('/var/empty/root', '/var/empty/run'))))"
     )
     made = subprocess.run(
-        [sys.executable, "-c", script],
-        user=65534,
-        group=65534,
-        extra_groups=[],
+        [*AS_NOBODY, sys.executable, "-c", script],
+        cwd=PROJECT,
         capture_output=True,
         text=True,
         check=True,
