@@ -122,32 +122,34 @@ class SharesPanel:
             self._thread.join()
         for meter in self._meters:
             meter.close()
-        self._crew.dismiss()
+        try:
+            self._crew.dismiss()
+        finally:
+            self._gone.set()
         self.status = status
-        self._gone.set()
         if self._view is not None:
             self._view.show_end(status)
 
     def _watch(self) -> None:
-        """The thread: measure, remember, show, until it is closed or its time is over."""
-        _, then = read_together(self._meters)
-        while not self._ended.wait(INTERVAL_S):
-            try:
-                now_ns, now = read_together(self._meters)
-            except LabkitError:
-                self.close("A container has ended. Run the cell again for new ones.")
-                return
-            used = [after - before for after, before in zip(now, then, strict=True)]
+        """The thread: measure until the panel is closed, its time is over, or a container gone."""
+        try:
+            self._measure()
+        except LabkitError:
+            self.close("A container has ended. Run the cell again for new ones.")
+        else:
+            self.close("Time is up: the containers are gone. Run the cell again for new ones.")
+
+    def _measure(self) -> None:
+        then = read_together(self._meters)
+        while time.monotonic() < self._end_s and not self._ended.wait(INTERVAL_S):
+            now = read_together(self._meters)
+            used = [after - before for after, before in zip(now.cpu_ns, then.cpu_ns, strict=True)]
             then = now
             if sum(used) > 0:
-                time_s = now_ns / NS_PER_S - self._begin_s
-                moment = Moment(time_s, expected_parts(used), tuple(self.shares))
-                self._moments.append(moment)
+                time_s = now.time_ns / NS_PER_S - self._begin_s
+                self._moments.append(Moment(time_s, expected_parts(used), tuple(self.shares)))
                 if self._view is not None:
-                    self._view.show(moment, self._end_s - time.monotonic())
-            if time.monotonic() > self._end_s:
-                self.close("Time is up: the containers are gone. Run the cell again for new ones.")
-                return
+                    self._view.show(self._end_s - time.monotonic())
 
     def __repr__(self) -> str:
         shares = " and ".join(f"-c {shares}" for shares in self.shares)

@@ -44,8 +44,8 @@ class SharesView:
         """The part of the MIME bundle that shows the widgets."""
         return {WIDGET_VIEW: self.widget._repr_mimebundle_()[WIDGET_VIEW]}
 
-    def show(self, moment: live_chart.Moment, left_s: float) -> None:
-        """A new reading, and how long the panel will run on."""
+    def show(self, left_s: float) -> None:
+        """There is a new reading; `left_s` is how long the panel will run on."""
         self._chart.value = live_chart.draw(self._panel.moments, self._panel.names)
         self._status.value = (
             f'<span style="color:{style.QUIET}">all on CPU {self._panel.cpu}; they end by '
