@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(not shutil.which("docker-compose"), reason="Debian's docker-compose"),
+    pytest.mark.skipif(not shutil.which("docker-compose"), reason="needs docker-compose"),
 ]
 
 PROJECT = """

@@ -86,7 +86,6 @@ class TestDockerCommand:
             (("busybox", "/etc"), 126),
             (("nosuch", "true"), 125),
             (("-m", "1", "busybox", "true"), 125),
-            (("-v", "/tmp:/tmp", "busybox", "true"), 125),
             (("--privileged", "busybox", "true"), 125),
         ],
     )
@@ -184,8 +183,8 @@ class TestDockerPy:
             client.images.get("nobody")
         with pytest.raises(docker.errors.APIError, match="executable file not found"):
             client.containers.run("busybox", "nosuch", network_mode="none")
-        with pytest.raises(docker.errors.APIError, match=r"HostConfig\.Binds"):
-            client.containers.run("busybox", "true", volumes=["/tmp:/tmp"], network_mode="none")
+        with pytest.raises(docker.errors.APIError, match=r"HostConfig\.Privileged"):
+            client.containers.run("busybox", "true", privileged=True, network_mode="none")
 
     def test_a_container_in_the_background(self, client):
         container = client.containers.run(
@@ -231,3 +230,28 @@ class TestDockerPy:
             "py:1",
         }
         client.images.remove("py:1")
+
+    def test_the_life_of_a_container(self, client):
+        container = client.containers.run(
+            "busybox", ["sleep", "100"], detach=True, network_mode="none", name="living"
+        )
+        code, (out, err) = container.exec_run(
+            ["sh", "-c", "echo a; echo b >&2; exit 3"], demux=True
+        )
+        assert (code, out, err) == (3, b"a\n", b"b\n")
+        container.pause()
+        container.reload()
+        assert container.status == "paused"
+        container.unpause()
+        container.rename("lives")
+        container.update(mem_limit="64m", memswap_limit="64m")
+        assert container.stats(stream=False)["memory_stats"]["limit"] == 64 << 20
+        assert container.top()["Processes"][0][-1] == "sleep 100"
+        container.restart(timeout=0)
+        container.reload()
+        assert (container.name, container.status) == ("lives", "running")
+        container.remove(force=True)
+
+    def test_networks(self, client):
+        assert {network.name for network in client.networks.list()} == {"none", "host"}
+        assert client.networks.get("host").attrs["Driver"] == "host"

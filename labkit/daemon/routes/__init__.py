@@ -11,6 +11,7 @@ from labkit.daemon.routes import (
     execs,
     images,
     life,
+    networks,
     prune,
     streams,
     system,
@@ -65,6 +66,8 @@ ROUTES = (
     Route("GET", "/exec/{id}/json", execs.inspect),
     Route("POST", "/exec/{id}/resize", execs.resize),
     Route("GET", "/events", events.events),
+    Route("GET", "/networks", networks.list_networks),
+    Route("GET", "/networks/{id}", networks.inspect),
 )
 
 TABLE = Table(ROUTES)
