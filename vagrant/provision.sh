@@ -15,6 +15,7 @@ LAB_PACKAGES=(
     libseccomp2                   # the filter of system calls
     uidmap                        # user namespaces
     tini                          # `run --init`
+    procps                        # `labkit top`
 )
 case $(uname -m) in
     x86_64) LAB_PACKAGES+=(qemu-system-x86) ;; # the virtual machine of chapter 1
@@ -22,7 +23,7 @@ case $(uname -m) in
 esac
 TEST_PACKAGES=(
     git
-    docker.io                     # the real `docker` command, against labkit's socket
+    docker.io docker-compose      # the real `docker` commands, against labkit's socket
     skopeo umoci zstd             # other programs that read and write images
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
