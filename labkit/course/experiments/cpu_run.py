@@ -12,6 +12,7 @@ What makes the ratio come out on a busy machine, and why:
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -21,7 +22,7 @@ from labkit.course.crew import BUSY, Crew
 from labkit.course.experiments.cpu_result import CpuShares, HostProcess
 from labkit.course.experiments.sampling import START_TIMEOUT_S, measure, wait_until_busy
 from labkit.course.lab import connect
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, NotFoundError
 
 LOOK_S = 0.3
 
@@ -55,9 +56,9 @@ def cpu_shares(
         meters = [CpuMeter(files) for files in groups]
         try:
             wait_until_busy(meters)
-            watched = [busiest(files) for files in groups]
+            watched = [watch_processes(files) for files in groups]
             samples = measure(meters, seconds, interval_s)
-            host = tuple(_as_top_shows(process) for process in watched)
+            host = tuple(busiest(processes) for processes in watched)
         finally:
             for meter in meters:
                 meter.close()
@@ -110,13 +111,23 @@ def _idle_ticks() -> dict[int, int]:
     return {int(row[0][3:]): int(row[4]) + int(row[5]) for row in rows}
 
 
-def busiest(files: CpuFiles) -> psutil.Process:
-    """The process of the group that has used most CPU time; its percentage counts from here."""
+def watch_processes(files: CpuFiles) -> list[psutil.Process]:
+    """The processes of the group; the percentages `busiest` gives count from here."""
     processes = [psutil.Process(pid) for pid in files.pids()]
-    process = max(processes, key=lambda one: sum(one.cpu_times()[:2]))
-    process.cpu_percent()
-    return process
+    for process in processes:
+        process.cpu_percent()
+    return processes
 
 
-def _as_top_shows(process: psutil.Process) -> HostProcess:
-    return HostProcess(process.pid, process.name(), process.cpu_percent())
+def busiest(processes: Sequence[psutil.Process]) -> HostProcess:
+    """The process that has got most of a CPU since `watch_processes`, as `top` shows it.
+
+    Raises `NotFoundError` when none is left: the container has ended.
+    """
+    shown = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            shown.append(HostProcess(process.pid, process.name(), process.cpu_percent()))
+    if not shown:
+        raise NotFoundError("a container ended while it was being measured")
+    return max(shown, key=lambda one: one.percent)

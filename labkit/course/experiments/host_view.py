@@ -4,7 +4,7 @@ import time
 
 from labkit.client import Client
 from labkit.course.cpu_files import NS_PER_S, CpuFiles, CpuMeter
-from labkit.course.experiments.cpu_run import busiest
+from labkit.course.experiments.cpu_run import busiest, watch_processes
 from labkit.course.lab import connect
 from labkit.course.table import Table
 
@@ -23,7 +23,7 @@ def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
     groups = [CpuFiles.of_process(int(one.attrs["State"]["Pid"])) for one in containers]
     meters = [CpuMeter(files) for files in groups]
     try:
-        processes = [busiest(files) for files in groups]
+        watched = [watch_processes(files) for files in groups]
         start_ns = time.monotonic_ns()
         before = [meter.cpu_ns() for meter in meters]
         time.sleep(seconds)
@@ -32,13 +32,15 @@ def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
         rows = [
             (
                 str(process.pid),
-                f"{process.cpu_percent():.1f}",
-                f"{used / window_ns:.1%}".removesuffix("%"),
-                process.name(),
+                f"{process.percent:.1f}",
+                f"{100 * used / window_ns:.1f}",
+                process.command,
                 container.name,
                 str(container.attrs["HostConfig"]["CpuShares"] or "1024 (default)"),
             )
-            for process, used, container in zip(processes, used_ns, containers, strict=True)
+            for process, used, container in zip(
+                map(busiest, watched), used_ns, containers, strict=True
+            )
         ]
     finally:
         for meter in meters:

@@ -24,7 +24,7 @@ from labkit.errors import LabkitError
 SETTLE_S = 1.0
 """The scheduler's load averages halve every 32 ms (PELT): after a second nothing of the start is
 left in them."""
-RUNNING_NS = 50_000_000
+RUNNING_NS = 100_000_000
 """A container that has used this much CPU time is past its start and in its busy loop."""
 START_TIMEOUT_S = 90.0
 SIMULTANEOUS_NS = 1_000_000
