@@ -18,8 +18,6 @@ def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
     and the one its cgroup counted; both in percent of one CPU.
     """
     containers = (client or connect()).containers.list()
-    for container in containers:
-        container.reload()
     groups = [CpuFiles.of_process(int(one.attrs["State"]["Pid"])) for one in containers]
     meters = [CpuMeter(files) for files in groups]
     try:
