@@ -74,7 +74,9 @@ def test_no_descriptor_but_stdio_reaches_the_program():
 
 def test_signals_python_ignores_are_not_ignored_in_the_program():
     _, text, _ = execute([op.ConnectStdio(), op.Exec(("grep", "SigIgn", "/proc/self/status"))])
-    assert int(text.split()[1], 16) == 0
+    # 32 and 33 are glibc's own, which its posix_spawn (of make, say) leaves ignored: no signal(2)
+    # of a program can reach them.
+    assert int(text.split()[1], 16) & ((1 << 31) - 1) == 0
 
 
 def test_a_defect_of_ours_is_reported_and_not_lost():
