@@ -18,7 +18,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from labkit import cgroups
 from labkit.containers import (
@@ -194,14 +194,18 @@ class Engine:
         stdout: bool,
         stderr: bool,
         detach_keys: bytes = b"",
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         """Hand a client's connection to the container's shim, now or when it will be started.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
+        `announce` tells the client that it is attached: it is called before anything is sent, and
+        so that a start which the client asks for thereupon cannot come before the hand-over.
         """
         entry = self.parts.registry.find(ref)
         options = (stdin, stdout, stderr, detach_keys)
         with entry.lock:
+            announce()
             if entry.shim is not None:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     messages.send(entry.shim, ("attach", options), [connection_fd])

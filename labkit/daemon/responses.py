@@ -68,12 +68,13 @@ class Stream(NamedTuple):
 
 
 class Hijack(NamedTuple):
-    """The end of HTTP on this connection: once the head is out, `take` is given the socket.
+    """The end of HTTP on this connection: `take` is given the socket, and sends the head itself.
 
-    `take` gets the number of a file descriptor that it must duplicate if it keeps it.
+    `take` gets the number of a file descriptor that it must duplicate if it keeps it, and the
+    function that sends the head, which it calls before anything else is sent.
     """
 
-    take: Callable[[int], None]
+    take: Callable[[int, Callable[[], None]], None]
     content_type: str = RAW_STREAM
 
 

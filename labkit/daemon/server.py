@@ -181,9 +181,9 @@ def _close(chunks: Iterable[bytes]) -> None:
 
 def _give_away(request: Request, hijack: Hijack) -> bool:
     connection = request.connection
-    connection.send(hijack_head(hijack, upgrade=request.wants_upgrade))
+    head = hijack_head(hijack, upgrade=request.wants_upgrade)
     try:
-        hijack.take(connection.fileno())
+        hijack.take(connection.fileno(), lambda: connection.send(head))
     except LabkitError as error:
         log.line(f"{request.method} {request.path}: {error}")
     return False

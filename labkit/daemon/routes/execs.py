@@ -1,5 +1,7 @@
 """exec: a further process in a running container, made first and started afterwards."""
 
+from collections.abc import Callable
+
 from labkit.containers import Engine, detach_keys
 from labkit.containers.execs import Exec, ExecConfig
 from labkit.daemon.create_body import convert
@@ -48,7 +50,8 @@ def start(engine: Engine, request: Request, exec_id: str) -> Answer:
         return Response(200)
     keys = detach_keys.parse(made.config.detach_keys) if made.config.tty else b""
 
-    def hand_over(connection_fd: int) -> None:
+    def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:
+        send_head()
         try:
             engine.execs.start(exec_id, connection_fd, keys, console)
         except LabkitError as error:

@@ -1,6 +1,6 @@
 """What lasts: waiting for a container's end, reading its log, and being attached to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -78,8 +78,9 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
             f"{NOT_TO_ATTACH_TO[container.state.status]} before attach"
         )
 
-    def hand_over(connection_fd: int) -> None:
+    def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:
         if replay:
+            send_head()
             streams = {name for name in STREAM_NUMBERS if query.flag(name)}
             lines = read(engine.log_path(container.id), streams=streams)
             for piece in _joined(_pieces(lines, timestamps=False, framed=not container.config.tty)):
@@ -92,6 +93,7 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
                 stdout=query.flag("stdout"),
                 stderr=query.flag("stderr"),
                 detach_keys=keys if container.config.tty else b"",
+                announce=(lambda: None) if replay else send_head,
             )
 
     return Hijack(hand_over, _stream_type(request, container))

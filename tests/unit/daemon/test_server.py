@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -416,7 +416,8 @@ def test_a_hijacked_connection_is_passed_on_with_every_byte_after_the_head(serve
     passed_on = threading.Event()
 
     def hijack(request: Request) -> Answer:
-        def take(fd: int) -> None:
+        def take(fd: int, send_head: Callable[[], None]) -> None:
+            send_head()
             taken.append(socket.socket(fileno=os.dup(fd)))
             passed_on.set()
 
@@ -446,7 +447,11 @@ def test_a_hijacked_connection_is_passed_on_with_every_byte_after_the_head(serve
 
 def test_without_upgrade_the_raw_stream_follows_a_200(serve):
     def hijack(request: Request) -> Answer:
-        return Hijack(lambda fd: os.write(fd, b"raw") and None)
+        def take(fd: int, send_head: Callable[[], None]) -> None:
+            send_head()
+            os.write(fd, b"raw")
+
+        return Hijack(take)
 
     client = serve(hijack).connect()
     client.send(b"POST / HTTP/1.1\r\n\r\n")
