@@ -37,8 +37,12 @@ bench: ## measure against crun, docker and podman; writes bench/RESULTS.md
 lock: ## resolve requirements.lock again, for both Pythons and both architectures
 	@bash vagrant/lock.sh
 
+KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py container_life.py \
+    exec_and_terminals.py survival.py without.py)
+
 test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU machine
-	$(PYTHON) -m tests.machine
+	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
+	    -p pytest_timeout -p no:cacheprovider -q $(KERNEL_TESTS)'
 
 test-bare: ## the README's two commands in a bare Debian 12 root, with their times
 	@bash tests/bare/prove.sh
