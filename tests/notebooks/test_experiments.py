@@ -77,6 +77,15 @@ def test_without_the_step_that_writes_the_shares() -> None:
     assert not result.holds
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also in the background of a script, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_leaves_nothing_behind(client: Client) -> None:
     interrupt = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
