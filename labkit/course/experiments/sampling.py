@@ -36,6 +36,8 @@ USUAL = 0.25
 """A part this much above or below its median is usual…"""
 TURN_S = 0.010
 """… and so is one that differs by a turn or two at the CPU, which take 3 to 4 ms each."""
+USUAL_SUM = (0.75, 1.33)
+"""How much of its median all use together: below, some is not charged yet; above, it was late."""
 PATIENCE = 2.0
 """If no calm is found by this many times the window's length, everything measured counts."""
 
@@ -116,7 +118,7 @@ def _calm(readings: Sequence[Reading]) -> list[Reading]:
 
 def _is_usual(used: Sequence[int], usual_parts: Sequence[float], usual_sum: float) -> bool:
     together = sum(used)
-    if together < usual_sum / 2:
+    if not USUAL_SUM[0] * usual_sum <= together <= USUAL_SUM[1] * usual_sum:
         return False
     turn = TURN_S * NS_PER_S / together
     return all(

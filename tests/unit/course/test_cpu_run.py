@@ -80,9 +80,10 @@ def test_a_window_does_not_begin_in_a_pause_either() -> None:
     assert ratio(window) == pytest.approx(2, rel=0.02)
 
 
-def test_a_pause_that_is_not_yet_counted_is_noticed() -> None:
-    """The kernel charges a pause when it is over: until then nobody seems to have run."""
-    series = readings(*START, *LEAD_IN, *[USUAL] * 25, (60.0, 30.0))
+@pytest.mark.parametrize("used", [(60.0, 30.0), (115.0, 60.0), (230.0, 115.0)])
+def test_a_pause_that_is_not_yet_counted_is_noticed(used: tuple[float, float]) -> None:
+    """The kernel charges a pause when it is over: too little is counted first, and then too much."""
+    series = readings(*START, *LEAD_IN, *[USUAL] * 25, used)
     assert not calm_window(series, 6.0)
 
 
