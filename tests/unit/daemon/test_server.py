@@ -447,7 +447,7 @@ def test_a_hijacked_connection_is_passed_on_with_every_byte_after_the_head(serve
 
 def test_without_upgrade_the_raw_stream_follows_a_200(serve):
     def hijack(request: Request) -> Answer:
-        return Hijack(lambda fd, send_head: send_head() or os.write(fd, b"raw") and None)
+        return Hijack(lambda fd, send_head: send_head() or os.write(fd, b"raw"))
 
     client = serve(hijack).connect()
     client.send(b"POST / HTTP/1.1\r\n\r\n")
