@@ -82,7 +82,7 @@ def test_a_window_does_not_begin_in_a_pause_either() -> None:
 
 @pytest.mark.parametrize("used", [(60.0, 30.0), (115.0, 60.0), (230.0, 115.0)])
 def test_a_pause_that_is_not_yet_counted_is_noticed(used: tuple[float, float]) -> None:
-    """The kernel charges a pause when it is over: too little is counted first, and then too much."""
+    """A pause is charged when it is over: too little is counted first, and then too much."""
     series = readings(*START, *LEAD_IN, *[USUAL] * 25, used)
     assert not calm_window(series, 6.0)
 
