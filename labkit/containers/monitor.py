@@ -8,6 +8,7 @@ import contextlib
 import os
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -61,5 +62,9 @@ class Monitor:
                 told = values
         self._epoll.unregister(fd)
         del self._watched[fd]
-        on_end(told)
+        try:
+            on_end(told)
+        except Exception:
+            # This thread must go on hearing of all the others.
+            sys.excepthook(*sys.exc_info())
         connection.close()

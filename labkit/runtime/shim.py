@@ -176,9 +176,12 @@ class Shim:
         ended = False
         while not ended:
             for key, events in self.selector.select():
+                # An earlier event of the same round may have closed this one's file, and a later
+                # file may have got its number.
+                watched = self.selector.get_map().get(key.fd)
                 if key.data is None:
                     ended = True
-                elif key.fileobj in self.selector.get_map():
+                elif watched is not None and watched.fileobj == key.fileobj:
                     key.data(key.fileobj, events)
         self.selector.unregister(self.pidfd)
 

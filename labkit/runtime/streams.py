@@ -155,6 +155,9 @@ class Streams:
     def _read_output(self, fd: int, events: int) -> None:
         try:
             data = os.read(fd, READ_SIZE)
+        except BlockingIOError:
+            # A terminal can throw away what was there to be read (ctrl-c does that).
+            return
         except OSError as error:
             # A terminal that no process has open any more is read as an I/O error.
             if error.errno != errno.EIO:

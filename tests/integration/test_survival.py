@@ -70,6 +70,26 @@ def test_a_shim_that_is_killed_takes_its_container_along(engine):
     engine.stop(container_id, timeout_s=0)
 
 
+@pytest.mark.parametrize("tty", [True, False])
+def test_a_client_that_leaves_while_something_is_printed_harms_nobody(engine, tty):
+    """The shim hears of both at once: the output, which it cannot send, and the client's end."""
+    container_id = create(engine, "sh", "-c", "sleep 0.3; echo late; sleep 60", tty=tty)
+    ours, theirs = socket.socketpair()
+    engine.attach(container_id, theirs.fileno(), stdin=True, stdout=True, stderr=True)
+    theirs.close()
+    engine.start(container_id)
+    shim = find_shim(engine, container_id)
+    os.kill(shim, signal.SIGSTOP)
+    time.sleep(1)
+    ours.close()
+    os.kill(shim, signal.SIGCONT)
+    time.sleep(0.3)
+    assert engine.get(container_id).state.status == "running"
+    with open(engine.log_path(container_id)) as file:
+        assert "late" in file.read()
+    engine.kill(container_id)
+
+
 def test_a_spawner_that_is_killed_is_replaced(engine):
     os.kill(engine.parts.spawner._process.pid, signal.SIGKILL)
     assert run(engine, "echo", "still")[0] == "still\n"
