@@ -66,7 +66,7 @@ def test_the_rest() -> None:
         ("EXPOSE 80/icmp", "invalid containerPort"),
         ("EXPOSE 9-8", "invalid containerPort"),
         ('LABEL a="b', "a quote is not closed"),
-        ("USER ${A:-b}", "only .NAME and"),
+        ("USER ${A", "closing brace"),
         ("STOPSIGNAL SIGNOPE", "Invalid signal: SIGNOPE"),
     ],
 )

@@ -1,0 +1,182 @@
+"""From lines to instructions and stages: pure data, checked as far as it can be without building.
+
+The words of the errors are BuildKit's where it has some.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from labkit.build.errors import DockerfileError
+from labkit.build.lines import Heredoc, Line, Source, read
+from labkit.build.rules import RULES, Rule
+from labkit.errors import InvalidParameterError
+from labkit.images import words
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+_NO_TRIGGERS = {
+    "ONBUILD": "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
+    "FROM": "FROM isn't allowed as an ONBUILD trigger",
+    "MAINTAINER": "MAINTAINER isn't allowed as an ONBUILD trigger",
+}
+
+
+class Instruction(NamedTuple):
+    """One instruction: its name in capitals, its flags, and what follows them."""
+
+    name: str
+    flags: tuple[tuple[str, str], ...]
+    text: str
+    """What follows the flags, as it is written."""
+    words: tuple[str, ...] | None
+    """The same in the exec form, a JSON list; None in the shell form."""
+    heredocs: tuple[Heredoc, ...]
+    original: str
+    """All of it on one line, as `Step 1/3 : …` shows it."""
+    number: int
+    """The line it begins on."""
+    escape: str
+    trigger: "Instruction | None" = None
+    """For ONBUILD: the instruction that it keeps."""
+
+    def flag(self, name: str) -> str:
+        """The value of a flag, the last one given; empty if there is none."""
+        return next((value for key, value in reversed(self.flags) if key == name), "")
+
+    def flag_values(self, name: str) -> list[str]:
+        """Every value of a flag that may be repeated."""
+        return [value for key, value in self.flags if key == name]
+
+
+class Stage(NamedTuple):
+    """From one FROM to the next."""
+
+    number: int
+    name: str
+    """After AS, in lower case; empty if it has none."""
+    base: str
+    """What it is from, not expanded."""
+    platform: str
+    start: Instruction
+    instructions: tuple[Instruction, ...]
+
+
+class Dockerfile(NamedTuple):
+    """A whole Dockerfile; `arguments` are the ARGs before the first FROM."""
+
+    file: str
+    arguments: tuple[Instruction, ...]
+    stages: tuple[Stage, ...]
+
+
+def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
+    """Read a Dockerfile; DockerfileError says which line is wrong, and why."""
+    source = read(data, file)
+    if not source.lines:
+        raise DockerfileError("file with no instructions: the Dockerfile is empty", file, 1, "")
+    arguments: list[Instruction] = []
+    stages: list[Stage] = []
+    for line in source.lines:
+        try:
+            instruction = _instruction(line.text, line, source.escape)
+            if instruction.name == "FROM":
+                stages.append(_stage(instruction, len(stages), stages))
+            elif stages:
+                last = stages[-1]
+                stages[-1] = last._replace(instructions=(*last.instructions, instruction))
+            elif instruction.name == "ARG":
+                arguments.append(instruction)
+            else:
+                raise InvalidParameterError(
+                    "no build stage in current context: the first instruction must be FROM "
+                    "(only ARG may stand before it)"
+                )
+        except InvalidParameterError as error:
+            raise DockerfileError(str(error), file, line.number, line.source) from None
+    if not stages:
+        raise _no_stage(source)
+    return Dockerfile(file, tuple(arguments), tuple(stages))
+
+
+def parse_trigger(text: str) -> Instruction:
+    """One instruction that an image's ONBUILD kept; InvalidParameterError."""
+    return _instruction(text, Line(0, text, text), words.BACKSLASH)
+
+
+def _no_stage(source: Source) -> DockerfileError:
+    last = source.lines[-1]
+    return DockerfileError("no build stage: a FROM is missing", source.file, last.number, "")
+
+
+def _instruction(text: str, line: Line, escape: str) -> Instruction:
+    name, *after = text.split(None, 1)
+    name, rest = name.upper(), after[0] if after else ""
+    rule = RULES.get(name)
+    if rule is None:
+        raise InvalidParameterError(f"unknown instruction: {name}{_hint(name, list(RULES))}")
+    flags, rest = _flags(name, rest.strip(), rule, escape)
+    listed = _json_list(rest) if rule.takes_json else None
+    instruction = Instruction(name, flags, rest, listed, line.heredocs, text, line.number, escape)
+    rule.check(instruction)
+    return instruction if name != "ONBUILD" else _with_trigger(instruction, line)
+
+
+def _with_trigger(instruction: Instruction, line: Line) -> Instruction:
+    kept = instruction.text.split(None, 1)[0].upper()
+    if kept in _NO_TRIGGERS:
+        raise InvalidParameterError(_NO_TRIGGERS[kept])
+    trigger = _instruction(instruction.text, line, instruction.escape)
+    return instruction._replace(trigger=trigger)
+
+
+def _flags(
+    name: str, text: str, rule: Rule, escape: str
+) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The flags at the beginning of the arguments, and the rest."""
+    flags: list[tuple[str, str]] = []
+    while text.startswith("--") and rule.flags:
+        word = words.fields(text, escape)[0]
+        rest = text[len(word) :].lstrip()
+        if word == "--":
+            return tuple(flags), rest
+        key, equals, value = word[2:].partition("=")
+        if key not in rule.flags:
+            hint = _hint(key, list(rule.flags), "--")
+            raise InvalidParameterError(f"unknown flag: --{key} of {name}{hint}")
+        if not equals and not rule.flags[key].is_switch:
+            raise InvalidParameterError(f"missing a value on flag: --{key}")
+        if not rule.flags[key].may_repeat and key in dict(flags):
+            raise InvalidParameterError(f"duplicate flag specified: --{key}")
+        flags.append((key, value if equals else "true"))
+        text = rest
+    return tuple(flags), text
+
+
+def _json_list(text: str) -> tuple[str, ...] | None:
+    if not text.startswith("["):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return tuple(value) if all(isinstance(word, str) for word in value) else None
+
+
+def _stage(instruction: Instruction, index: int, before: Sequence[Stage]) -> Stage:
+    parts = instruction.text.split()
+    name = parts[2].lower() if len(parts) == 3 else ""
+    if name and not _STAGE_NAME.fullmatch(name):
+        raise InvalidParameterError(
+            f'invalid name for build stage: "{parts[2]}", name can\'t start with a number or '
+            "contain symbols"
+        )
+    if name and any(stage.name == name for stage in before):
+        raise InvalidParameterError(f"duplicate name for build stage: {name}")
+    return Stage(index, name, parts[0], instruction.flag("platform"), instruction, ())
+
+
+def _hint(word: str, known: list[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {prefix}{close[0]}?)" if close else ""

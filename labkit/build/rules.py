@@ -1,0 +1,171 @@
+"""What each instruction looks like: its flags, its forms, and what it must not be without.
+
+A rule's `check` sees only what is written; what a variable stands for is known when it is built.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.errors import InvalidParameterError
+from labkit.images import words
+
+if TYPE_CHECKING:
+    from labkit.build.parser import Instruction
+
+_ARG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+class FlagRule(NamedTuple):
+    """One flag of an instruction."""
+
+    is_switch: bool = False
+    """Whether it may stand without a value."""
+    may_repeat: bool = False
+
+
+class Rule(NamedTuple):
+    """What may be written of one instruction."""
+
+    check: "Callable[[Instruction], None]"
+    flags: Mapping[str, FlagRule] = {}
+    takes_json: bool = False
+
+
+VALUE, SWITCH, REPEATED = FlagRule(), FlagRule(is_switch=True), FlagRule(may_repeat=True)
+_COPY_FLAGS = {
+    "chown": VALUE,
+    "chmod": VALUE,
+    "link": SWITCH,
+    "exclude": REPEATED,
+}
+
+
+def _at_least_one(instruction: "Instruction") -> None:
+    if not instruction.text:
+        raise InvalidParameterError(f"{instruction.name} requires at least one argument")
+
+
+def _exactly_one(instruction: "Instruction") -> None:
+    if not instruction.text:
+        raise InvalidParameterError(f"{instruction.name} requires exactly one argument")
+
+
+def _one_word(instruction: "Instruction") -> None:
+    if len(words.fields(instruction.text, instruction.escape)) != 1:
+        raise InvalidParameterError(f"{instruction.name} requires exactly one argument")
+
+
+def _check_from(instruction: "Instruction") -> None:
+    parts = instruction.text.split()
+    if len(parts) == 3 and parts[1].upper() == "AS":
+        return
+    if len(parts) != 1:
+        raise InvalidParameterError(
+            "FROM requires either one or three arguments: FROM IMAGE [AS NAME]"
+        )
+
+
+def pairs(instruction: "Instruction") -> list[tuple[str, str]]:
+    """The `name=value` words of ENV and LABEL, or the old form `name the whole rest`; not expanded.
+
+    InvalidParameterError in BuildKit's words.
+    """
+    _at_least_one(instruction)
+    written = words.fields(instruction.text, instruction.escape)
+    if "=" not in written[0]:
+        if len(written) < 2:
+            raise InvalidParameterError(f"{instruction.name} must have two arguments")
+        name, value = instruction.text.split(None, 1)
+        return [(name, value)]
+    found = []
+    for word in written:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidParameterError(
+                f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value'
+            )
+        if not name:
+            raise InvalidParameterError(f"{instruction.name} names can not be blank")
+        found.append((name, value))
+    return found
+
+
+def _check_pairs(instruction: "Instruction") -> None:
+    pairs(instruction)
+
+
+def _check_arg(instruction: "Instruction") -> None:
+    _at_least_one(instruction)
+    for word in words.fields(instruction.text, instruction.escape):
+        name = word.partition("=")[0]
+        if not _ARG_NAME.fullmatch(name):
+            raise InvalidParameterError(f'ARG: "{name}" is not a name of a variable')
+
+
+def _check_copy(instruction: "Instruction") -> None:
+    listed = instruction.words or tuple(words.fields(instruction.text, instruction.escape))
+    if not listed:
+        raise InvalidParameterError(f"{instruction.name} requires at least two arguments")
+    if len(listed) < 2:
+        raise InvalidParameterError(
+            f"{instruction.name} requires at least two arguments, but only one was provided. "
+            "Destination could not be determined"
+        )
+
+
+def _check_shell(instruction: "Instruction") -> None:
+    if not instruction.words:
+        raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
+
+
+def _check_healthcheck(instruction: "Instruction") -> None:
+    _at_least_one(instruction)
+    kind, _, rest = instruction.text.partition(" ")
+    if kind.upper() == "NONE":
+        if rest.strip() or instruction.flags:
+            raise InvalidParameterError("HEALTHCHECK NONE takes no arguments")
+    elif kind.upper() != "CMD":
+        raise InvalidParameterError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)")
+    elif not rest.strip():
+        raise InvalidParameterError("Missing command after HEALTHCHECK CMD")
+
+
+def _anything(_: "Instruction") -> None:
+    """CMD and ENTRYPOINT may be empty, and take away what the base has."""
+
+
+RULES: Mapping[str, Rule] = {
+    "ADD": Rule(_check_copy, {**_COPY_FLAGS, "checksum": VALUE}, takes_json=True),
+    "ARG": Rule(_check_arg),
+    "CMD": Rule(_anything, takes_json=True),
+    "COPY": Rule(_check_copy, {**_COPY_FLAGS, "from": VALUE}, takes_json=True),
+    "ENTRYPOINT": Rule(_anything, takes_json=True),
+    "ENV": Rule(_check_pairs),
+    "EXPOSE": Rule(_at_least_one),
+    "FROM": Rule(_check_from, {"platform": VALUE}),
+    "HEALTHCHECK": Rule(
+        _check_healthcheck,
+        {
+            "interval": VALUE,
+            "timeout": VALUE,
+            "start-period": VALUE,
+            "start-interval": VALUE,
+            "retries": VALUE,
+        },
+    ),
+    "LABEL": Rule(_check_pairs),
+    "MAINTAINER": Rule(_exactly_one),
+    "ONBUILD": Rule(_at_least_one),
+    "RUN": Rule(
+        _at_least_one,
+        {"mount": REPEATED, "network": VALUE},
+        takes_json=True,
+    ),
+    "SHELL": Rule(_check_shell, takes_json=True),
+    "STOPSIGNAL": Rule(_one_word),
+    "USER": Rule(_exactly_one),
+    "VOLUME": Rule(_at_least_one, takes_json=True),
+    "WORKDIR": Rule(_exactly_one),
+}
+"""Every instruction there is."""
