@@ -4,7 +4,6 @@ The body is Docker's, `{"message": …}`.  A `StartError` says more under `labki
 `docker run` would have, the step of the plan that failed, and all the steps as they went.
 """
 
-from labkit.daemon.responses import Response, json_response
 from labkit.errors import (
     ConflictError,
     ForbiddenError,
@@ -14,6 +13,8 @@ from labkit.errors import (
     NotModifiedError,
     StartError,
 )
+from labkit.http.errors import ProtocolError
+from labkit.http.responses import Response, json_response
 
 COMMAND_CANNOT_RUN = (126, 127)
 """The exit codes of a command that cannot be invoked, or is not there: the client's mistake."""
@@ -22,14 +23,6 @@ COMMAND_CANNOT_RUN = (126, 127)
 GO_WORDS = ("No such file or directory", "Permission denied", "Is a directory")
 """What Go's syscall package writes small: `docker run` reads its exit code, 126 or 127, from these
 words in the message, and minds the case."""
-
-
-class ProtocolError(LabkitError):
-    """The bytes of a request break HTTP's rules or the daemon's limits: `status` says which."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class UnsupportedError(LabkitError):

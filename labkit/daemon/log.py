@@ -1,17 +1,6 @@
-"""The daemon's log: one line an event, on standard error, with the time in UTC."""
+"""The daemon's log (labkit.http.log)."""
 
-import sys
-import time
-from traceback import format_exc
+from labkit.http.log import Log
 
-
-def line(text: str) -> None:
-    """Write one line."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f"{stamp} labkitd: {text}\n")
-    sys.stderr.flush()
-
-
-def traceback(text: str) -> None:
-    """Write one line and the exception that is being handled: a defect of labkit's own."""
-    line(f"{text}\n{format_exc().rstrip()}")
+LOG = Log("labkitd")
+line = LOG.line

@@ -1,148 +1,36 @@
-"""The three ways to answer a request: at once, as a stream, or by giving the connection away.
-
-Handlers return one of these and never touch the socket; `labkit.daemon.server` sends them.
-"""
-
-import time
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
-
-import msgspec
+"""The answers of the Docker API: HTTP's, and what every one of them says in its head."""
 
 import labkit
+from labkit.http.responses import (
+    JSON,
+    RAW_STREAM,
+    TEXT,
+    Answer,
+    Hijack,
+    Response,
+    Stream,
+    json_response,
+)
+
+__all__ = [
+    "API_VERSION",
+    "JSON",
+    "MINIMUM_API_VERSION",
+    "MULTIPLEXED_STREAM",
+    "RAW_STREAM",
+    "STANDING_HEADERS",
+    "TEXT",
+    "Answer",
+    "Hijack",
+    "Response",
+    "Stream",
+    "json_response",
+]
 
 API_VERSION = "1.47"
 MINIMUM_API_VERSION = "1.24"
-
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
-RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
-
-REASONS = {
-    200: "OK",
-    201: "Created",
-    204: "No Content",
-    304: "Not Modified",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    408: "Request Timeout",
-    409: "Conflict",
-    413: "Content Too Large",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
-WITHOUT_BODY = (204, 304)
-
 STANDING_HEADERS = (
     f"Api-Version: {API_VERSION}\r\nDocker-Experimental: false\r\nOstype: linux\r\n"
     f"Server: labkit/{labkit.__version__} (linux)\r\n"
 )
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-class Response(NamedTuple):
-    """A whole answer, its body in hand."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Stream(NamedTuple):
-    """An answer of unknown length: the head goes out at once, each chunk when it comes.
-
-    An error that `chunks` raises cuts the connection, which is how a client learns of it.
-    """
-
-    chunks: Iterable[bytes]
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Hijack(NamedTuple):
-    """The end of HTTP on this connection: `take` is given the socket, and sends the head itself.
-
-    `take` gets the number of a file descriptor that it must duplicate if it keeps it, and the
-    function that sends the head, which it calls before anything else is sent.
-    """
-
-    take: Callable[[int, Callable[[], None]], None]
-    content_type: str = RAW_STREAM
-
-
-Answer = Response | Stream | Hijack
-
-
-def json_response(value: object, status: int = 200) -> Response:
-    """`value` as the JSON body of a whole answer."""
-    return Response(status, msgspec.json.encode(value) + b"\n")
-
-
-def http_date(seconds: float) -> str:
-    """A moment in the form of RFC 9110 §5.6.7, in English whatever the locale."""
-    now = time.gmtime(seconds)
-    return (
-        f"{DAYS[now.tm_wday]}, {now.tm_mday:02} {MONTHS[now.tm_mon - 1]} {now.tm_year} "
-        f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} GMT"
-    )
-
-
-def _head(status: int, lines: str, *, keep_alive: bool) -> bytes:
-    connection = "" if keep_alive else "Connection: close\r\n"
-    return (
-        f"HTTP/1.1 {status} {REASONS[status]}\r\n{STANDING_HEADERS}"
-        f"Date: {http_date(time.time())}\r\n{connection}{lines}\r\n"
-    ).encode("latin-1")
-
-
-def response_bytes(response: Response, *, keep_alive: bool, head_only: bool = False) -> bytes:
-    """The whole answer in one piece, so that it leaves in one write.
-
-    `head_only` answers HEAD: the length is told, the body is not sent.
-    """
-    lines = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
-    if response.status not in WITHOUT_BODY:
-        lines += (
-            f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"
-        )
-    head = _head(response.status, lines, keep_alive=keep_alive)
-    return head if head_only else head + response.body
-
-
-def stream_head(stream: Stream, *, chunked: bool, keep_alive: bool) -> bytes:
-    """The head of a stream; `chunked` is for clients that speak HTTP/1.1."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in stream.headers)
-    lines += f"Content-Type: {stream.content_type}\r\n"
-    if chunked:
-        lines += "Transfer-Encoding: chunked\r\n"
-    return _head(200, lines, keep_alive=keep_alive)
-
-
-def chunk(payload: bytes) -> bytes:
-    """One chunk of a chunked body (RFC 9112 §7.1).  An empty payload would end the body."""
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
-
-
-def hijack_head(hijack: Hijack, *, upgrade: bool) -> bytes:
-    """The head before a raw stream.
-
-    A client that asked with `Upgrade: tcp` takes nothing but 101; one that did not gets a body
-    without length, and always the raw stream's type, as Docker's engine does it.
-    """
-    if upgrade:
-        return (
-            f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {hijack.content_type}\r\n"
-            "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
-        ).encode("latin-1")
-    return f"HTTP/1.1 200 OK\r\nContent-Type: {RAW_STREAM}\r\n\r\n".encode("latin-1")

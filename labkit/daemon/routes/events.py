@@ -10,12 +10,12 @@ import msgspec
 from labkit.containers import Engine
 from labkit.containers.events import Event, Listener
 from labkit.daemon import filters
-from labkit.daemon.connection import Connection
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.errors import InvalidParameterError
+from labkit.http.connection import Connection
 
 FILTERS = ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
            "scope", "secret", "service", "type", "volume")  # fmt: skip

@@ -7,7 +7,6 @@ import msgspec
 from labkit.containers import Container, Engine, LogLine, Watch, detach_keys
 from labkit.containers.logs import read
 from labkit.daemon import frames
-from labkit.daemon.connection import Connection
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.frames import STREAM_NUMBERS
 from labkit.daemon.requests import Request
@@ -19,6 +18,7 @@ from labkit.daemon.responses import (
     Stream,
 )
 from labkit.errors import ConflictError, InvalidParameterError
+from labkit.http.connection import Connection
 
 LOOK_AFTER_S = 1.0
 """How often one who waits looks whether its client is still there."""

@@ -7,11 +7,11 @@ import msgspec
 
 from labkit.containers import Container, Engine, stats
 from labkit.containers.updating import UpdateConfig
-from labkit.daemon.connection import Connection
 from labkit.daemon.create_body import convert, refuse_not_yet
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.errors import NotFoundError
+from labkit.http.connection import Connection
 
 INTERVAL_S = 1.0
 """Docker's time between two samples."""

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.daemon import create_body, filters
-from labkit.daemon.connection import Connection
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
-from labkit.daemon.requests import Query, Request, parse
 from labkit.daemon.routes import TABLE
 from labkit.errors import LabkitError, NotFoundError
+from labkit.http.connection import Connection
+from labkit.http.requests import Query, Request, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),

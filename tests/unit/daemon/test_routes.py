@@ -42,6 +42,13 @@ def ask(api, method: str, path: str, body: object = None, **headers: str):
     return status, got, json.loads(text) if text.startswith((b"{", b"[")) else text
 
 
+@pytest.mark.parametrize(("version", "word"), [("1.99", "new"), ("1.23", "old")])
+def test_a_version_out_of_range_is_refused(api, version, word):
+    status, _, answer = ask(api, "GET", f"/v{version}/info")
+    assert status == 400
+    assert f"client version {version} is too {word}" in answer["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

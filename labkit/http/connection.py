@@ -13,9 +13,9 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from labkit.daemon.errors import ProtocolError
+from labkit.http.errors import ProtocolError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,9 +48,12 @@ def _client_errors() -> Iterator[None]:
 class Connection:
     """A client's socket, read exactly as far as the present request reaches."""
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, idle_s: float | None = None) -> None:
+        """`idle_s` is how long a client may wait with its next request; None: for ever."""
         self._socket = client
         self._deadline: float | None = None
+        self._pause_s: float | None = None
+        self._idle_s = idle_s
 
     def fileno(self) -> int:
         """The socket's descriptor, for the one who takes the connection over."""
@@ -59,19 +62,30 @@ class Connection:
     def set_deadline(self, seconds: float | None) -> None:
         """From now on reading fails with a 408 after so many seconds in all; None: never."""
         self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._pause_s = None
         if seconds is None:
             self._socket.settimeout(None)
 
+    def allow_pauses(self, seconds: float) -> None:
+        """From now on reading fails with a 408 only when nothing at all comes for so long."""
+        self._deadline = None
+        self._pause_s = seconds
+
     def _arm(self) -> None:
+        left = self._pause_s
         if self._deadline is not None:
-            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            left = max(self._deadline - time.monotonic(), 0.001)
+        if left != self._socket.gettimeout():
+            self._socket.settimeout(left)
 
     def read_head(self) -> bytes | None:
         """A request's head with its blank line; None when the client closed instead of asking.
 
-        The first byte may take for ever, as on an idle connection that is kept; the rest may not.
+        The first byte may take as long as a connection may be idle; the rest may not.
         """
         self.set_deadline(None)
+        if self._idle_s is not None and not self._is_readable(self._idle_s):
+            return None
         head = self._read_until(BLANK_LINE, HEAD_LIMIT_BYTES, "head", HEAD_TIME_S)
         self.set_deadline(None)
         return head or None
@@ -92,7 +106,7 @@ class Connection:
         """
         taken = bytearray()
         while True:
-            seen = self._receive(PEEK_BYTES, socket.MSG_PEEK)
+            seen = self._peek(PEEK_BYTES)
             if not seen:
                 if taken:
                     raise ProtocolError(400, f"The request ended in the middle of its {what}")
@@ -113,10 +127,20 @@ class Connection:
             if seconds is not None and self._deadline is None:
                 self.set_deadline(seconds)
 
-    def _receive(self, count: int, flags: int = 0) -> bytes:
+    def _is_readable(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(round(seconds * 1000)))
+
+    def _peek(self, count: int) -> bytes:
         self._arm()
         with _client_errors():
-            return self._socket.recv(count, flags)
+            return self._socket.recv(count, socket.MSG_PEEK)
+
+    def _receive(self, count: int) -> bytes:
+        self._arm()
+        with _client_errors():
+            return self._socket.recv(count)
 
     def receive_into(self, buffer: "WriteableBuffer") -> int:
         """Read once into `buffer`; 0 at the end of the stream."""
@@ -138,6 +162,17 @@ class Connection:
         """
         self._socket.settimeout(seconds)
         self._socket.sendall(data)
+
+    def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send `count` bytes of `file` from `offset` on; a client may pause for `SEND_TIME_S`.
+
+        Raises:
+            ConnectionError: the client is gone.
+            TimeoutError: it does not read.
+        """
+        self._socket.settimeout(SEND_TIME_S)
+        if count:
+            self._socket.sendfile(file, offset, count)
 
     def client_is_gone(self) -> bool:
         """Whether the client closed its end.
@@ -177,6 +212,7 @@ class Body(io.RawIOBase):
         self._more_chunks = chunked
         self._chunked = chunked
         self._ask = ask
+        self.received_bytes = 0
 
     @property
     def is_read(self) -> bool:
@@ -200,6 +236,7 @@ class Body(io.RawIOBase):
         if count == 0:
             raise ProtocolError(400, "The request's body ended early")
         self._left -= count
+        self.received_bytes += count
         if self._left == 0 and self._chunked:
             self._end_chunk()
         return count

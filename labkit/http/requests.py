@@ -1,0 +1,216 @@
+"""A request: its head parsed strictly, its query by type, its body within limits.
+
+The grammar is RFC 9112's, without what no client of ours sends: folded header lines, absolute
+targets, transfer codings other than chunked.  All of that is refused, not guessed at.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.http.connection import Body, Connection
+from labkit.http.errors import ProtocolError
+from labkit.http.responses import JSON
+
+HEADER_LIMIT_LINES = 100
+QUERY_LIMIT_FIELDS = 100
+JSON_LIMIT_BYTES = 8 * 1024 * 1024
+JSON_TIME_S = 30.0
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TARGET = re.compile(r"/[!-~]*")
+VALUE = re.compile(r"[\t -~\x80-\xff]*")
+PROTOCOLS = ("HTTP/1.1", "HTTP/1.0")
+FALSE_WORDS = ("", "0", "no", "false", "none")
+
+
+class Query:
+    """The part of a request's target after the question mark, read as the API's types."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_LIMIT_FIELDS)
+        except ValueError as error:
+            raise InvalidParameterError(f"The query string cannot be read: {error}") from None
+        self._fields = dict(fields)
+        self._all = fields
+
+    def text(self, name: str, default: str = "") -> str:
+        """The parameter's text, or `default` when it was not given."""
+        return self._fields.get(name, default)
+
+    def texts(self, name: str) -> list[str]:
+        """Every value of a parameter that may be repeated."""
+        return [value for key, value in self._all if key == name]
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true unless it is missing, empty, 0, no, false or none."""
+        return self.text(name).strip().lower() not in FALSE_WORDS
+
+    def integer(self, name: str) -> int | None:
+        """A whole number; None when the parameter is missing or empty."""
+        value = self.text(name)
+        if not value:
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            raise InvalidParameterError(f"{name}={value} is not a whole number") from None
+
+    def timestamp_s(self, name: str) -> float:
+        """A moment in seconds since 1970, with a fraction if need be; 0 when it is missing."""
+        value = self.text(name)
+        try:
+            return float(value or 0)
+        except ValueError:
+            raise InvalidParameterError(
+                f"{name}={value} is not a time in seconds since 1970"
+            ) from None
+
+
+class Request:
+    """One request, its body still on the connection.
+
+    `target` is what the request line asked for, `path` its part before the question mark,
+    percent-decoded.  `headers` have names in lower case, repeated ones joined by commas.
+    `speaks_chunked` says whether the client understands chunked answers, which is HTTP/1.1.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        *,
+        query: Query,
+        headers: Mapping[str, str],
+        body: Body,
+        connection: Connection,
+        speaks_chunked: bool,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.connection = connection
+        self.speaks_chunked = speaks_chunked
+        self.keep_alive = keep_alive
+
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client asked to leave HTTP with `Upgrade: tcp`."""
+        return self.headers.get("upgrade", "").lower() == "tcp"
+
+    def json(self) -> dict[str, object]:
+        """The body as a JSON object; {} when there is none.
+
+        Raises:
+            InvalidParameterError: it is not a JSON object.
+            ProtocolError: it is too large or too slow.
+        """
+        content_type = self.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        content = self.body_bytes()
+        if not content.strip():
+            return {}
+        if content_type != JSON:
+            raise InvalidParameterError(
+                f"Content-Type specified ({content_type}) must be 'application/json'"
+            )
+        try:
+            value = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidParameterError(f"The request's body is not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise InvalidParameterError("The request's body is JSON, but not an object")
+        return value
+
+    def body_bytes(self) -> bytes:
+        """The whole body, 8 MiB at most."""
+        self.connection.set_deadline(JSON_TIME_S)
+        content = bytearray()
+        while part := self.body.read(64 * 1024):
+            content += part
+            if len(content) > JSON_LIMIT_BYTES:
+                raise ProtocolError(413, f"The request's body is over {JSON_LIMIT_BYTES} bytes")
+        self.connection.set_deadline(None)
+        return bytes(content)
+
+    def body_file(self) -> io.BufferedReader:
+        """The body as a file of any size; a client may take its time."""
+        self.connection.set_deadline(None)
+        return io.BufferedReader(self.body, 64 * 1024)
+
+
+def parse(head: bytes, connection: Connection) -> Request:
+    """The request whose head this is.
+
+    Raises:
+        ProtocolError: it breaks a rule of HTTP, after which the connection is of no more use.
+    """
+    request_line, *header_lines = head.decode("latin-1")[: -len("\r\n\r\n")].split("\r\n")
+    method, target, protocol = _request_line(request_line)
+    headers = _headers(header_lines)
+    path, _, query = target.partition("?")
+    connection_words = headers.get("connection", "").lower()
+    speaks_chunked = protocol == "HTTP/1.1"
+    return Request(
+        method,
+        target,
+        unquote(path),
+        query=Query(query),
+        headers=headers,
+        body=_body(headers, connection),
+        connection=connection,
+        speaks_chunked=speaks_chunked,
+        keep_alive=speaks_chunked and "close" not in connection_words,
+    )
+
+
+def _request_line(line: str) -> tuple[str, str, str]:
+    words = line.split(" ")
+    if len(words) != 3 or not TOKEN.fullmatch(words[0]) or not words[2].startswith("HTTP/"):
+        raise ProtocolError(400, "Malformed request line: METHOD TARGET HTTP/1.1 was expected")
+    if words[2] not in PROTOCOLS:
+        raise ProtocolError(505, f"This server speaks HTTP/1.1, not {words[2]}")
+    if not TARGET.fullmatch(words[1]):
+        raise ProtocolError(400, "Malformed request target: a path was expected")
+    return words[0], words[1], words[2]
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    if len(lines) > HEADER_LIMIT_LINES:
+        raise ProtocolError(431, f"The request has over {HEADER_LIMIT_LINES} header lines")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not TOKEN.fullmatch(name) or not VALUE.fullmatch(value):
+            raise ProtocolError(400, "Malformed header line: Name: value was expected")
+        key, value = name.lower(), value.strip(" \t")
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+def _body(headers: Mapping[str, str], connection: Connection) -> Body:
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    expected = headers.get("expect")
+    if expected is not None and expected.lower() != "100-continue":
+        raise ProtocolError(417, f"This server cannot meet Expect: {expected}")
+    ask = expected is not None
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise ProtocolError(501, f"This server does not know Transfer-Encoding: {coding}")
+        if length is not None:
+            raise ProtocolError(400, "A request has Content-Length or Transfer-Encoding, not both")
+        return Body(connection, 0, chunked=True, ask=ask)
+    if length is None:
+        return Body(connection, 0, chunked=False, ask=False)
+    if not length.isascii() or not length.isdigit() or len(length) > 15:
+        raise ProtocolError(400, f"Content-Length: {length[:40]} is not a number of bytes")
+    return Body(connection, int(length), chunked=False, ask=ask)

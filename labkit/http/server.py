@@ -1,0 +1,260 @@
+"""What happens to a request, from the socket to the answer.
+
+1. `Server.serve` accepts a connection and gives it a thread (`_converse`).
+2. The thread reads one request's head, and not a byte more (`connection`), and parses it
+   (`requests`).  What breaks HTTP's rules is answered and the connection closed.
+3. The service's handler reads the body if it wants one, does what is asked and returns an answer;
+   an error becomes an answer by the service's `error_response`.
+4. The answer is sent (`responses`): whole in one write, from a file, or as a stream; or the
+   connection leaves HTTP and is given away, and the thread forgets it.
+5. From 2 again, until the client closes or asked for it.
+
+Nothing that a client does reaches another: a slow one has its own thread, a broken one its own
+error, and there are never more connections than the process has file descriptors for.
+"""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from labkit.errors import InvalidParameterError, LabkitError
+from labkit.http.connection import Connection
+from labkit.http.errors import ProtocolError
+from labkit.http.log import Log
+from labkit.http.requests import Request, parse
+from labkit.http.responses import (
+    LAST_CHUNK,
+    Answer,
+    FilePart,
+    Hijack,
+    Response,
+    Stream,
+    chunk,
+    file_head,
+    hijack_head,
+    response_bytes,
+    stream_head,
+)
+
+OUT_OF_RESOURCES_PAUSE_S = 0.1
+CLOSING_TIME_S = 5.0
+"""How long a server that was asked to end waits for the requests it is working on."""
+
+
+class Exchange(NamedTuple):
+    """A request and its answer, as a service may want to write them down."""
+
+    request: Request
+    answer: Answer
+    seconds: float
+    """From the request's head to the last byte of the answer."""
+
+
+class Service(NamedTuple):
+    """What is served: labkitd's API, or a registry's."""
+
+    name: str
+    headers: str
+    """The header lines of every answer, each with its CRLF."""
+    handle: Callable[[Request], Answer]
+    error_response: Callable[[Exception], Response]
+    log: Log
+    observe: Callable[[Exchange], None] | None = None
+    """Is told of every exchange when it is over, in the connection's thread."""
+
+
+class Server:
+    """Serves HTTP on a listening stream socket.
+
+    `connect` makes a connection of an accepted socket, in the connection's own thread.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        service: Service,
+        connect: Callable[[socket.socket], Connection] = Connection,
+    ) -> None:
+        self._listener = listener
+        self._service = service
+        self._connect = connect
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._places = threading.BoundedSemaphore(max(descriptors // 2, 1))
+        self._is_finishing = False
+        self._working = 0
+        self._working_changed = threading.Condition()
+
+    def serve(self) -> None:
+        """Accept connections until `finish`, or until a signal handler raises an exception."""
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError as error:
+                if self._is_finishing:
+                    return
+                # No descriptor or memory is left, for now.
+                self._service.log.line(f"cannot accept a connection: {error}")
+                time.sleep(OUT_OF_RESOURCES_PAUSE_S)
+                continue
+            self._welcome(client)
+
+    def finish(self) -> None:
+        """Accept no more, and wait for the requests that are being worked on, for a moment."""
+        self._is_finishing = True
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._working_changed:
+            self._working_changed.wait_for(lambda: self._working == 0, CLOSING_TIME_S)
+
+    def _welcome(self, client: socket.socket) -> None:
+        if not self._places.acquire(blocking=False):
+            name = self._service.name
+            busy = ProtocolError(503, f"{name} has too many connections; try again")
+            client.setblocking(False)
+            try:
+                client.send(self._error_bytes(busy))
+            except OSError as error:
+                self._service.log.line(f"a client was turned away without a word: {error}")
+            client.close()
+            return
+        try:
+            threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+        except RuntimeError as error:  # no memory for another thread
+            self._service.log.line(f"cannot serve a connection: {error}")
+            self._places.release()
+            client.close()
+
+    def _error_bytes(self, error: LabkitError) -> bytes:
+        response = self._service.error_response(error)
+        return response_bytes(response, self._service.headers, keep_alive=False)
+
+    def _converse(self, client: socket.socket) -> None:
+        connection: Connection | None = None
+        try:
+            connection = self._connect(client)
+            while self._exchange(connection):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass  # the client went away, or does not read its answer
+        except Exception:
+            self._service.log.traceback("a connection failed")
+        finally:
+            (connection or client).close()
+            self._places.release()
+
+    def _exchange(self, connection: Connection) -> bool:
+        """One request and its answer; whether the connection can carry another."""
+        try:
+            head = connection.read_head()
+            if head is None:
+                return False
+            request = parse(head, connection)
+        except (ProtocolError, InvalidParameterError) as error:
+            connection.send(self._error_bytes(error))
+            connection.linger()
+            return False
+        return self._reply(request)
+
+    def _reply(self, request: Request) -> bool:
+        started = time.monotonic()
+        with self._working_on_one():
+            answer = self._answer(request)
+            if isinstance(answer, Response):
+                return self._send_observed(request, answer, started)
+        return self._send_observed(request, answer, started)
+
+    @contextmanager
+    def _working_on_one(self) -> Iterator[None]:
+        with self._working_changed:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._working_changed:
+                self._working -= 1
+                self._working_changed.notify_all()
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            return self._service.handle(request)
+        except LabkitError as error:
+            return self._service.error_response(error)
+        except Exception as error:
+            self._service.log.traceback(f"{request.method} {request.path} failed")
+            defect = f"{self._service.name}: {type(error).__name__}: {error}"
+            return self._service.error_response(LabkitError(defect))
+
+    def _send_observed(self, request: Request, answer: Answer, started: float) -> bool:
+        try:
+            return self._send(request, answer)
+        finally:
+            if self._service.observe is not None:
+                self._service.observe(Exchange(request, answer, time.monotonic() - started))
+
+    def _send(self, request: Request, answer: Answer) -> bool:
+        if isinstance(answer, Response):
+            return self._send_response(request, answer)
+        if isinstance(answer, FilePart):
+            return self._send_file(request, answer)
+        if isinstance(answer, Stream):
+            return self._send_stream(request, answer)
+        return self._give_away(request, answer)
+
+    def _send_response(self, request: Request, response: Response) -> bool:
+        keep_alive = request.keep_alive and request.body.is_read
+        head_only = request.method == "HEAD"
+        whole = response_bytes(
+            response, self._service.headers, keep_alive=keep_alive, head_only=head_only
+        )
+        request.connection.send(whole)
+        if not request.body.is_read:
+            request.connection.linger()
+        return keep_alive
+
+    def _send_file(self, request: Request, part: FilePart) -> bool:
+        keep_alive = request.keep_alive and request.body.is_read
+        with part.file:
+            request.connection.send(file_head(part, self._service.headers, keep_alive=keep_alive))
+            if request.method != "HEAD":
+                request.connection.send_file(part.file, part.offset, part.length)
+        return keep_alive
+
+    def _send_stream(self, request: Request, stream: Stream) -> bool:
+        chunked = request.speaks_chunked
+        keep_alive = chunked and request.keep_alive and request.body.is_read
+        connection = request.connection
+        head = stream_head(stream, self._service.headers, chunked=chunked, keep_alive=keep_alive)
+        try:
+            connection.send(head)
+            for payload in stream.chunks:
+                if payload:
+                    connection.send(chunk(payload) if chunked else payload, seconds=None)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            self._service.log.traceback(f"{request.method} {request.path} was cut off")
+            return False
+        finally:
+            _close(stream.chunks)
+        if chunked:
+            connection.send(LAST_CHUNK)
+        return keep_alive
+
+    def _give_away(self, request: Request, hijack: Hijack) -> bool:
+        connection = request.connection
+        head = hijack_head(hijack, upgrade=request.wants_upgrade)
+        try:
+            hijack.take(connection.fileno(), lambda: connection.send(head))
+        except LabkitError as error:
+            self._service.log.line(f"{request.method} {request.path}: {error}")
+        return False
+
+
+def _close(chunks: Iterable[bytes]) -> None:
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()
