@@ -19,6 +19,7 @@ Everything lives in a temporary folder; nothing is left behind, also after ctrl-
 | `rootfs` | the busybox root that every peer runs |
 | `runtimes` | crun, runc |
 | `engines` | docker, podman, labkit's command |
+| `dockerd` | a dockerd with a folder of its own |
 | `api` | labkit's API |
 | `timing` | the interleaved rounds |
 | `statistics` | median, quartiles, ratio and its interval |

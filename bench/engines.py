@@ -8,15 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 from bench import memory
+from bench.dockerd import Dockerd, last_line
 from bench.peer import MissingPeerError, command, end, spawn_and_wait
 from labkit.client.daemon import daemon_command
 from labkit.paths import Paths
 
 IMAGE = "labkit-bench:latest"
-DAEMON_START_S = 60.0
 CGROUP_PARENT = "/labkit-bench"
 # Without CAP_SYS_RESOURCE the default limits cannot be set; there need be no systemd to ask.
 PODMAN_CONF = """\
@@ -105,29 +104,21 @@ class Docker(Engine):
     daemon_name = "dockerd"
     helper_names = ("containerd",)
 
+    def __init__(self, tar: str) -> None:
+        super().__init__(tar)
+        self._dockerd: Dockerd | None = None
+
     def _start(self, folder: str) -> None:
-        socket = f"unix://{folder}/docker.sock"
-        self._prefix += ["--host", socket, "--config", f"{folder}/client"]
-        dockerd = shutil.which("dockerd")
-        if dockerd is None:
-            raise MissingPeerError("dockerd is not installed: apt-get install docker.io")
-        argv = [dockerd, "--host", socket, "--pidfile", f"{folder}/docker.pid"]
-        argv += ["--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"]
-        argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
-        argv += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", CGROUP_PARENT]
-        argv += ["--config-file", _write(f"{folder}/daemon.json", "{}\n")]
-        with open(f"{folder}/dockerd.log", "wb") as log:
-            self._daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + DAEMON_START_S
-        while True:
-            try:
-                self.cli("version")
-                return
-            except MissingPeerError:
-                if self._daemon.poll() is not None or time.monotonic() > deadline:
-                    said = _last_line(f"{folder}/dockerd.log")
-                    raise MissingPeerError(f"dockerd does not start: {said}") from None
-                time.sleep(0.1)
+        self._dockerd = Dockerd(folder, CGROUP_PARENT)
+        self._prefix += ["--host", self._dockerd.host, "--config", f"{folder}/client"]
+        self._dockerd.start(self._prefix[0])
+        self._daemon = self._dockerd.process
+
+    def teardown(self) -> None:
+        """End the daemon, and what the engine leaves mounted."""
+        if self._dockerd:
+            self._dockerd.stop()
+            self._daemon = None
 
 
 class Podman(Engine):
@@ -176,7 +167,7 @@ class Labkit(Engine):
         os.close(daemon_end)
         with open(ready, "rb") as reader:
             if not reader.read():
-                raise MissingPeerError(f"labkitd does not start: {_last_line(log.name)}")
+                raise MissingPeerError(f"labkitd does not start: {last_line(log.name)}")
 
     def run_explained(self) -> list[dict[str, object]]:
         """The steps of one start, from `labkit run --explain=json`."""
@@ -189,9 +180,3 @@ def _write(path: str, text: str) -> str:
     with open(path, "w") as file:
         file.write(text)
     return path
-
-
-def _last_line(path: str) -> str:
-    with open(path, errors="replace") as file:
-        lines = file.read().strip().splitlines()
-    return lines[-1] if lines else "it said nothing"

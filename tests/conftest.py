@@ -1,12 +1,15 @@
 """Fixtures every test may use, and the check that a whole run leaves the machine as it was."""
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+from bench.peer import MissingPeerError
 from tests import leaks, skips
 from tests.lab import Lab, remove_template, running_lab
+from tests.oracle import Oracle, running_oracle
 
 IS_ROOT = os.geteuid() == 0
 
@@ -82,6 +85,17 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     yield shared_lab
     shared_lab.start_daemon()
     shared_lab.remove_containers()
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[Oracle]:
+    """A real dockerd with the busybox image; one for the whole run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_oracle())
+        except MissingPeerError as error:
+            pytest.skip(f"needs a dockerd: {error}")
+        yield running
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from tests import leaks
+from tests.sweep import sweep
 
 PROJECT = Path(__file__).parent.parent
 AS_NOBODY = (
@@ -224,7 +225,7 @@ class Lab:
                 left = self._left()
             assert not left, "the engine left behind:\n  " + "\n  ".join(left)
         finally:
-            self._sweep()
+            sweep(self.folder, self.cgroup_parent)
 
     def _left(self) -> list[str]:
         name = os.path.basename(self.folder)
@@ -232,21 +233,6 @@ class Lab:
         looks = (leaks.mounts(), leaks.processes(), leaks.cgroups())
         lines = {k: v for look in looks for k, v in look.items() if k not in parents}
         return [line for line in lines.values() if name in line]
-
-    def _sweep(self) -> None:
-        for key, line in leaks.processes().items():
-            if self.folder in line:
-                _kill(int(key.split()[0]))
-        groups = [path for path in leaks.cgroups() if f"/{self.cgroup_parent}" in path]
-        for path in groups:
-            for pid in Path(path, "cgroup.procs").read_text().split():
-                _kill(int(pid))
-        mounted = [key.split(" ", 1)[1] for key in leaks.mounts() if self.folder in key]
-        for point in reversed(mounted):
-            subprocess.run(["umount", "-l", point], check=False)
-        for path in sorted(groups, key=len, reverse=True):
-            _remove_group(path)
-        shutil.rmtree(self.folder)
 
 
 @contextmanager
@@ -258,22 +244,3 @@ def running_lab() -> Iterator[Lab]:
         yield lab
     finally:
         lab.close()
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _remove_group(path: str) -> None:
-    for _ in range(100):
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                return
-            time.sleep(0.02)
-        else:
-            return

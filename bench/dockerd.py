@@ -1,0 +1,76 @@
+"""A dockerd of one's own: everything it keeps lies in one folder, and it sets up no network."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+
+from bench.peer import MissingPeerError, command, end
+
+START_TIMEOUT_S = 60.0
+HELLO_INTERVAL_S = 0.1
+
+
+class Dockerd:
+    """Debian's dockerd, with the containerd that it starts, in `folder`.
+
+    `host` is what DOCKER_HOST is to be; its containers' cgroups lie below `cgroup_parent`.
+    """
+
+    def __init__(self, folder: str, cgroup_parent: str) -> None:
+        self.folder = folder
+        self.cgroup_parent = cgroup_parent
+        self.host = f"unix://{folder}/docker.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, docker: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, and wait until the command `docker` reaches it; raises `MissingPeerError`."""
+        program = shutil.which("dockerd")
+        if program is None:
+            raise MissingPeerError("dockerd is not installed: apt-get install docker.io")
+        path = f"{self.folder}/dockerd.log"
+        with open(path, "wb") as log:
+            self.process = subprocess.Popen(
+                self._argv(program),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers(docker):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise MissingPeerError(f"dockerd does not start: {last_line(path)}")
+            time.sleep(HELLO_INTERVAL_S)
+
+    def stop(self) -> None:
+        """End it, and with it containerd and the containers."""
+        if self.process:
+            end(self.process)
+            self.process = None
+
+    def _argv(self, program: str) -> list[str]:
+        folder = self.folder
+        configuration = f"{folder}/daemon.json"
+        with open(configuration, "w") as file:
+            file.write("{}\n")
+        argv = [program, "--host", self.host, "--pidfile", f"{folder}/docker.pid"]
+        argv += ["--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"]
+        argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        argv += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
+        argv += ["--cgroup-parent", self.cgroup_parent, "--config-file", configuration]
+        return argv
+
+    def _answers(self, docker: str) -> bool:
+        try:
+            command([docker, "--host", self.host, "version"])
+        except MissingPeerError:
+            return False
+        return True
+
+
+def last_line(path: str) -> str:
+    """The last line of a daemon's log, which tells why it ended."""
+    with open(path, errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

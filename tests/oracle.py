@@ -1,0 +1,117 @@
+"""The oracle: a real dockerd, to be asked what Docker does.
+
+It has its own data, its own socket and its own cgroups in a temporary folder, no network but `none`
+and `host`, and labkit's busybox image, id and all.  The fixture `oracle` gives one for a run.
+
+    def test_it(oracle):
+        assert oracle.docker("run", "--rm", "--network", "none", "busybox", "echo", "hi").stdout
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import msgspec
+
+from bench.dockerd import Dockerd
+from bench.peer import MissingPeerError
+from labkit.images import ImageStore
+from tests import leaks
+from tests.lab import template_root
+from tests.sweep import sweep
+
+DOCKER = "/usr/bin/docker"
+"""Debian's docker, of the same version as its dockerd."""
+TIMEOUT_S = 60.0
+SHARED_FOLDERS = ("/run/containerd/s", "/run/containerd", "/run/docker/plugins", "/run/docker")
+"""What dockerd makes whatever it is told."""
+
+
+class Oracle:
+    """A running dockerd: `docker_host` is its DOCKER_HOST, `env` the environment for a client."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+        self._parent = "labkit-" + os.path.basename(self.folder)
+        self._dockerd = Dockerd(self.folder, f"/{self._parent}")
+        self.docker_host = self._dockerd.host
+        self.env = os.environ | {
+            "DOCKER_HOST": self.docker_host,
+            "DOCKER_CONFIG": f"{self.folder}/client",
+            "DOCKER_CLI_HINTS": "false",
+        }
+
+    def start(self) -> None:
+        """Start it and load the image; `MissingPeerError` when there is no dockerd that runs."""
+        self._dockerd.start(DOCKER, self.env)
+        loaded = self.docker("load", input=_image_archive())
+        assert loaded.returncode == 0, loaded.stderr
+
+    def docker(self, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+        """Run `docker WORDS` against it; bytes in and out."""
+        given = {"stdin": subprocess.DEVNULL} if "input" not in options else {}
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [DOCKER, *words],
+            env=self.env,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            **given | options,
+        )
+
+    def close(self) -> None:
+        """End it and its containers; nothing of it stays."""
+        self._dockerd.stop()
+        sweep(self.folder, self._parent)
+        for path in SHARED_FOLDERS:
+            # Another dockerd's things may be in it.
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
+@contextmanager
+def running_oracle() -> Iterator[Oracle]:
+    """An oracle, ended when the block ends; `MissingPeerError` when none can be had here."""
+    oracle = Oracle()
+    try:
+        oracle.start()
+        yield oracle
+    finally:
+        oracle.close()
+
+
+@cache
+def works() -> bool:
+    """Whether a dockerd is installed and runs on this kernel."""
+    if not shutil.which("dockerd"):
+        return False
+    try:
+        with running_oracle():
+            return True
+    except MissingPeerError:
+        return False
+
+
+def _image_archive() -> bytes:
+    """labkit's busybox image as `docker load` takes it."""
+    root = template_root()
+    image = ImageStore(root).resolve("busybox")
+    blobs = {each.digest: f"{index}.tar.gz" for index, each in enumerate(image.layers)}
+    config = f"{image.id.removeprefix('sha256:')}.json"
+    manifest = [{"Config": config, "RepoTags": image.tags, "Layers": list(blobs.values())}]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for digest, name in {image.id: config, **blobs}.items():
+            archive.add(f"{root}/images/blobs/{digest.replace(':', '/')}", name)
+        text = msgspec.json.encode(manifest)
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+    return buffer.getvalue()

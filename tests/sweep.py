@@ -1,0 +1,46 @@
+"""Clear away what an engine under test has left: processes, cgroups, mounts, the folder itself."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests import leaks
+
+
+def sweep(folder: str, cgroup_parent: str) -> None:
+    """End and remove everything that carries the folder's name or lies below the parent group."""
+    for key, line in leaks.processes().items():
+        if folder in line:
+            _kill(int(key.split()[0]))
+    groups = [path for path in leaks.cgroups() if f"/{cgroup_parent}" in path]
+    for path in groups:
+        for pid in Path(path, "cgroup.procs").read_text().split():
+            _kill(int(pid))
+    mounted = [key.split(" ", 1)[1] for key in leaks.mounts() if folder in key]
+    for point in reversed(mounted):
+        subprocess.run(["umount", "-l", point], check=False)
+    for path in sorted(groups, key=len, reverse=True):
+        _remove_group(path)
+    shutil.rmtree(folder)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _remove_group(path: str) -> None:
+    for _ in range(100):
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                return
+            time.sleep(0.02)
+        else:
+            return
