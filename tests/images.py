@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -58,3 +59,31 @@ def assert_nothing_left(store: ImageStore, root: Path) -> None:
     assert os.listdir(root / "staging") == []
     assert os.listdir(root / "layers") == []
     assert os.listdir(root / "images/blobs/sha256") == []
+
+
+def survey(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything about every file of a tree that an image keeps."""
+    seen: dict[str, tuple[object, ...]] = {}
+    inodes: dict[int, list[str]] = {}
+    for folder, folders, files in os.walk(root):
+        for name in [".", *folders, *files] if folder == str(root) else [*folders, *files]:
+            path = os.path.normpath(os.path.join(folder, name))
+            found = os.lstat(path)
+            short = os.path.relpath(path, root)
+            content: object = None
+            if stat.S_ISREG(found.st_mode):
+                content = Path(path).read_bytes()
+                inodes.setdefault(found.st_ino, []).append(short)
+            elif stat.S_ISLNK(found.st_mode):
+                content = os.readlink(path)
+            attributes = {
+                key: os.getxattr(path, key, follow_symlinks=False)
+                for key in os.listxattr(path, follow_symlinks=False)
+            }
+            seen[short] = (
+                *(oct(found.st_mode), found.st_uid, found.st_gid, found.st_rdev),
+                *(found.st_mtime_ns, content, attributes),
+            )
+    links = sorted(sorted(names) for names in inodes.values() if len(names) > 1)
+    seen["(hard links)"] = (links,)
+    return seen

@@ -1,5 +1,6 @@
 """The documents behind the entries of `index.json`, and what these refer to."""
 
+import os
 from collections.abc import Iterator, Sequence
 
 from labkit.errors import NotFoundError
@@ -7,6 +8,14 @@ from labkit.images import models
 from labkit.images.chains import chain_ids
 from labkit.images.layout import DamagedStoreError, Layout, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def this_architecture() -> str:
+    """This machine's processor in Go's words."""
+    machine = os.uname().machine
+    return ARCHITECTURES.get(machine, machine)
 
 
 class Documents:
@@ -16,13 +25,24 @@ class Documents:
         self._layout = layout
         self._known: dict[str, tuple[Manifest, ImageConfig]] = {}
 
-    def read(self, manifest_digest: str) -> tuple[Manifest, ImageConfig]:
-        """A manifest and its config.  Raises `NotFoundError` or `DamagedStoreError`."""
-        known = self._known.get(manifest_digest)
+    def read(self, digest: str) -> tuple[Manifest, ImageConfig]:
+        """A manifest and its config; of an index, those for this machine.
+
+        Raises `NotFoundError` or `DamagedStoreError`.
+        """
+        known = self._known.get(digest)
         if known:
             return known
-        data = self._layout.read_blob(manifest_digest)
-        manifest = decode(data, Manifest, self._layout.blob_path(manifest_digest))
+        data, path = self._layout.read_blob(digest), self._layout.blob_path(digest)
+        if decode(data, models.Kind, path).is_index():
+            found = self.read(for_this_machine(decode(data, Index, path), digest).digest)
+        else:
+            manifest = decode(data, Manifest, path)
+            found = manifest, self._config(manifest)
+        self._known[digest] = found
+        return found
+
+    def _config(self, manifest: Manifest) -> ImageConfig:
         data = self._layout.read_blob(manifest.config.digest)
         config = decode(data, ImageConfig, self._layout.blob_path(manifest.config.digest))
         if len(manifest.layers) != len(config.rootfs.diff_ids):
@@ -30,15 +50,14 @@ class Documents:
                 f"image {manifest.config.digest} lists {len(manifest.layers)} layers, "
                 f"but its config {len(config.rootfs.diff_ids)}"
             )
-        self._known[manifest_digest] = (manifest, config)
-        return manifest, config
+        return config
 
     def readable(
         self, entries: Sequence[Descriptor]
     ) -> Iterator[tuple[Descriptor, Manifest, ImageConfig]]:
         """The entries that are images, with their documents; damaged ones are passed over."""
         for entry in entries:
-            if entry.media_type != models.MANIFEST:
+            if entry.media_type not in models.MANIFESTS | models.INDEXES:
                 continue
             try:
                 manifest, config = self.read(entry.digest)
@@ -49,12 +68,14 @@ class Documents:
     def blobs(self, entries: Sequence[Descriptor]) -> set[str]:
         """The digests of all blobs the entries stand on, their own included."""
         found = {entry.digest for entry in entries}
-        for _, manifest, _ in self.readable(entries):
-            found.add(manifest.config.digest)
-            found.update(layer.digest for layer in manifest.layers)
         for entry in entries:
-            if entry.media_type == models.INDEX:
+            if entry.media_type in models.INDEXES:
                 found |= self.blobs(self._members(entry))
+                continue
+            manifest = self._manifest(entry)
+            if manifest is not None:
+                found.add(manifest.config.digest)
+                found.update(layer.digest for layer in manifest.layers)
         return found
 
     def chains(self, entries: Sequence[Descriptor]) -> set[str]:
@@ -63,14 +84,51 @@ class Documents:
         for _, _, config in self.readable(entries):
             found.update(chain_ids(config.rootfs.diff_ids))
         for entry in entries:
-            if entry.media_type == models.INDEX:
+            if entry.media_type in models.INDEXES:
                 found |= self.chains(self._members(entry))
         return found
 
-    def _members(self, entry: Descriptor) -> list[Descriptor]:
-        """The manifests of an image for several architectures, which only others write."""
+    def _manifest(self, entry: Descriptor) -> Manifest | None:
+        """A manifest, whatever it is of; None when it cannot be read."""
+        known = self._known.get(entry.digest)
+        if known:
+            return known[0]
         try:
             data = self._layout.read_blob(entry.digest)
-            return decode(data, Index, self._layout.blob_path(entry.digest)).manifests
+            return decode(data, Manifest, self._layout.blob_path(entry.digest))
+        except (DamagedStoreError, NotFoundError):
+            return None
+
+    def _members(self, entry: Descriptor) -> list[Descriptor]:
+        """The manifests of an image for several architectures."""
+        try:
+            data = self._layout.read_blob(entry.digest)
+            index = decode(data, Index, self._layout.blob_path(entry.digest))
         except (DamagedStoreError, NotFoundError):
             return []
+        return members(index)
+
+
+def members(index: Index) -> list[Descriptor]:
+    """The images of an index; an index within an index is not followed."""
+    return [member for member in index.manifests if member.media_type not in models.INDEXES]
+
+
+def for_this_machine(index: Index, name: str) -> Descriptor:
+    """The member of an index that runs here; NotFoundError names those there are."""
+    ours = this_architecture()
+    for member in members(index):
+        if member.platform is None or (member.platform.os, member.platform.architecture) == (
+            "linux",
+            ours,
+        ):
+            return member
+    there = ", ".join(
+        f"{member.platform.os}/{member.platform.architecture}"
+        for member in members(index)
+        if member.platform
+    )
+    raise NotFoundError(
+        f"no matching manifest for linux/{ours} in the manifest list entries of {name}: "
+        f"it has {there or 'none at all'}"
+    )

@@ -20,14 +20,25 @@ def name_of(entry: Descriptor) -> str:
         return ""
 
 
-def enter(entries: Sequence[Descriptor], new: Descriptor, name: str = "") -> list[Descriptor]:
-    """Add an image, under `name` or without one; an image that had the name keeps existing."""
+def parent_of(entry: Descriptor) -> str:
+    """The id of the image that this one was made from, "" if it was made from none."""
+    return (entry.annotations or {}).get(models.PARENT, "")
+
+
+def enter(
+    entries: Sequence[Descriptor], new: Descriptor, name: str = "", parent: str = ""
+) -> list[Descriptor]:
+    """Add an image, under `name` or without one; an image that had the name keeps existing.
+
+    `parent`: the id of the image that it was made from, "" for what is known of it already.
+    """
+    parent = parent or next((parent_of(old) for old in entries if old.digest == new.digest), "")
     kept = without_name(entries, name) if name else list(entries)
     if name:
         kept = [entry for entry in kept if entry.digest != new.digest or name_of(entry)]
-        kept.append(_bare(new, {models.REF_NAME: name}))
+        kept.append(_written(new, name, parent))
     elif all(entry.digest != new.digest for entry in kept):
-        kept.append(_bare(new))
+        kept.append(_written(new, "", parent))
     return kept
 
 
@@ -36,15 +47,16 @@ def without_name(entries: Sequence[Descriptor], name: str) -> list[Descriptor]:
     kept = [entry for entry in entries if name_of(entry) != name]
     for entry in entries:
         if all(other.digest != entry.digest for other in kept):
-            kept.append(_bare(entry))
+            kept.append(_written(entry, "", parent_of(entry)))
     return kept
 
 
-def _bare(entry: Descriptor, annotations: dict[str, str] | None = None) -> Descriptor:
+def _written(entry: Descriptor, name: str, parent: str) -> Descriptor:
+    annotations = {models.REF_NAME: name, models.PARENT: parent}
     return Descriptor(
         entry.media_type,
         entry.digest,
         entry.size,
         platform=entry.platform,
-        annotations=annotations,
+        annotations={key: value for key, value in annotations.items() if value} or None,
     )

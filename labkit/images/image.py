@@ -12,7 +12,8 @@ class Image(NamedTuple):
     `id` is the digest of its config, `digest` that of its manifest; `tags` are names as people
     write them (`busybox:latest`), none for a dangling image.  `size_bytes` is the sum of the sizes
     of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
-    for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.
+    for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the
+    image that this one was made from by a build or a commit, "" if it was made elsewhere.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Image(NamedTuple):
     document: ImageConfig
     manifest: Manifest
     layer_directories: Callable[[], list[str]]
+    parent: str = ""
 
     @property
     def created(self) -> str:

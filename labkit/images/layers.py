@@ -6,18 +6,24 @@ unpacked when it is needed.
 
 import hashlib
 import os
+import stat
 import subprocess
-import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
 import msgspec
 
 from labkit.errors import InvalidParameterError
-from labkit.images import unpacker
+from labkit.images import programs, unpacker
 from labkit.images.compression import GzipBlob, plain_chunks
 from labkit.images.staging import Folder
+from labkit.images.uppers import PackingProcess, pieces
 from labkit.kernel.files import sync_folder, write_all, write_atomically
+
+BLOB, TREE = "layer.tar.gz", "tree"
+LAYER_MAX_BYTES = 256 << 30
+RESERVE_BYTES = 64 << 20
 
 
 class LayerNote(msgspec.Struct, rename="pascal"):
@@ -92,13 +98,14 @@ class UnpackingProcess:
     See `labkit.images.unpacker` for what it does and why it is a process of its own.
     """
 
-    def __init__(self, folder: Folder, *, lowest: bool) -> None:
-        self.tree = os.path.join(folder.path, "tree")
+    def __init__(self, folder: Folder, below: str) -> None:
+        self.tree = os.path.join(folder.path, TREE)
         os.mkdir(self.tree, 0o755)
-        os.chmod(self.tree, 0o755)  # whatever the umask says
-        options = ["lowest"] if lowest else []
+        _dress_alike(below, self.tree)
+        limit_bytes = _limit_bytes(folder.path)
+        options = [str(limit_bytes), "" if below else unpacker.LOWEST]
         self._process = subprocess.Popen(
-            [sys.executable, "-SI", "-X", "utf8", unpacker.__file__, self.tree, *options],
+            programs.command(unpacker.__name__, self.tree, *options),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -133,15 +140,33 @@ class UnpackingProcess:
             self._process.communicate()
 
 
+def _dress_alike(below: str, tree: str) -> None:
+    """The root of a union looks like that of its topmost layer: as below, unless the layer says."""
+    if not below:
+        os.chmod(tree, 0o755)  # whatever the umask says
+        return
+    found = os.stat(below)
+    os.chown(tree, found.st_uid, found.st_gid)
+    os.chmod(tree, stat.S_IMODE(found.st_mode))
+    os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _limit_bytes(folder: str) -> int:
+    """How much a layer may unpack to: not the disk's last bytes, and never without end."""
+    disk = os.statvfs(folder)
+    return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES))
+
+
 def unpack(
-    stream: BinaryIO, folder: Folder, *, lowest: bool, keep: GzipBlob | None = None
+    stream: BinaryIO, folder: Folder, below: str, *, keep: GzipBlob | None = None
 ) -> LayerNote:
     """Read one layer's archive and unpack it to `folder`/tree, in one pass and in small pieces.
 
-    With `keep` the plain archive also goes there.  Raises `InvalidParameterError` when the archive
-    is damaged or hostile; the folder then vanishes with what was unpacked.
+    `below` is the unpacked layer that it lies on, "" for the lowest.  With `keep` the plain archive
+    also goes there.  Raises `InvalidParameterError` when the archive is damaged or hostile; the
+    folder then vanishes with what was unpacked.
     """
-    process = UnpackingProcess(folder, lowest=lowest)
+    process = UnpackingProcess(folder, below)
     diff = hashlib.sha256()
     try:
         for chunk in plain_chunks(stream):
@@ -155,12 +180,32 @@ def unpack(
     return LayerNote(f"sha256:{diff.hexdigest()}", size_bytes)
 
 
-def receive(stream: BinaryIO, folder: Folder, *, lowest: bool) -> PackedLayer:
-    """Unpack a layer's archive to `folder`/tree and keep it as a gzip file beside."""
-    blob_path = os.path.join(folder.path, "layer.tar.gz")
+def receive(stream: BinaryIO, folder: Folder, below: str) -> PackedLayer:
+    """Unpack a layer's archive to `folder`/tree and keep it as a gzip file beside.
+
+    `below` as in `unpack`.
+    """
+    blob_path = os.path.join(folder.path, BLOB)
     blob = GzipBlob(blob_path)
     try:
-        note = unpack(stream, folder, lowest=lowest, keep=blob)
+        note = unpack(stream, folder, below, keep=blob)
+        digest = blob.finish()
+    finally:
+        blob.close()
+    return PackedLayer(blob_path, digest, blob.size_bytes, note)
+
+
+def pack(upper: str, left_out: Sequence[str], folder: Folder) -> PackedLayer:
+    """Pack a writable layer of overlayfs as a gzip file in `folder`; it stays where it is."""
+    blob_path = os.path.join(folder.path, BLOB)
+    blob = GzipBlob(blob_path)
+    diff = hashlib.sha256()
+    try:
+        with PackingProcess(upper, left_out) as process:
+            for piece in pieces(process):
+                diff.update(piece)
+                blob.write(piece)
+            note = LayerNote(f"sha256:{diff.hexdigest()}", process.size_bytes())
         digest = blob.finish()
     finally:
         blob.close()

@@ -11,19 +11,21 @@ replaced in one step; readers need no lock, they read again when the file is ano
 import fcntl
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from labkit.errors import LabkitError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import models
 from labkit.images.models import Descriptor, Index
 from labkit.kernel.files import sync_folder, write_atomically
 
 _T = TypeVar("_T")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class DamagedStoreError(LabkitError):
@@ -88,17 +90,37 @@ class Layout:
 
     def blob_path(self, digest: str) -> str:
         """Where the blob of this digest (`sha256:…`) lies or would lie."""
-        return os.path.join(self.blobs, digest.removeprefix("sha256:"))
+        match = _DIGEST.fullmatch(digest)
+        if match is None:
+            raise InvalidParameterError(
+                f"{digest[:100]!r} is no digest: it is sha256: and 64 hexadecimal digits"
+            )
+        return os.path.join(self.blobs, match[1])
 
-    def read_blob(self, digest: str) -> bytes:
-        """A small blob, compared with its digest."""
+    def has_blob(self, digest: str) -> bool:
+        """Whether there is a blob of this digest."""
+        return os.path.exists(self.blob_path(digest))
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """A blob as a file; NotFoundError."""
         path = self.blob_path(digest)
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            return open(path, "rb")
         except FileNotFoundError:
             raise NotFoundError(f"the image store has no blob {digest}: {path}") from None
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+
+    def read_blob(self, digest: str) -> bytes:
+        """A small blob, compared with its digest; NotFoundError, DamagedStoreError."""
+        path = self.blob_path(digest)
+        with self.open_blob(digest) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > models.DOCUMENT_MAX_BYTES:
+                raise DamagedStoreError(
+                    f"{path} is no manifest or config: it has {size} bytes, and these at most "
+                    f"{models.DOCUMENT_MAX_BYTES}"
+                )
+            data = file.read()
+        if digest_of(data) != digest:
             raise DamagedStoreError(f"the content of {path} is not what its name says; remove it")
         return data
 
@@ -124,8 +146,12 @@ class Layout:
 def encode(document: msgspec.Struct, media_type: str) -> tuple[Descriptor, bytes]:
     """One of the JSON documents of `labkit.images.models` as a blob, and the pointer to it."""
     data = msgspec.json.encode(document)
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Descriptor(media_type, digest, len(data)), data
+    return Descriptor(media_type, digest_of(data), len(data)), data
+
+
+def digest_of(data: bytes) -> str:
+    """What a blob of these bytes is called."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def decode(data: bytes, kind: type[_T], where: str) -> _T:

@@ -12,10 +12,27 @@ import msgspec
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+LAYER_GZIP = f"{LAYER}+gzip"
+LAYER_ZSTD = f"{LAYER}+zstd"
+
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+MANIFESTS = frozenset({MANIFEST, DOCKER_MANIFEST})
+"""One image.  Docker's schema 2 has the fields of OCI's manifest, and other media types."""
+INDEXES = frozenset({INDEX, DOCKER_INDEX})
+"""One image for several architectures."""
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation that gives a manifest in `index.json` its name; see `labkit.images.layout`."""
+PARENT = "labkit.image.parent"
+"""The annotation, in `index.json` as well, for the id of the image that this one was made from."""
+
+DOCUMENT_MAX_BYTES = 8 << 20
+"""Manifests and configs are read whole, so there is a limit; registries have one of 4 MiB."""
 
 LAYOUT_VERSION = "1.0.0"
 
@@ -43,6 +60,17 @@ class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
     data: str | None = None
     artifact_type: str | None = None
     platform: Platform | None = None
+
+
+class Kind(msgspec.Struct, rename="camel"):
+    """The fields by which a document is known to be an index or a manifest."""
+
+    media_type: str = ""
+    manifests: list[msgspec.Raw] | None = None
+
+    def is_index(self) -> bool:
+        """Whether it is one image for several architectures; OCI's may lack the media type."""
+        return self.media_type in INDEXES or (not self.media_type and self.manifests is not None)
 
 
 class Index(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -96,6 +124,10 @@ class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
     labels: dict[str, str] | None = None
     stop_signal: str = ""
     healthcheck: Healthcheck | None = None
+    on_build: list[str] | None = None
+    """Docker's: instructions for a build that begins with this image."""
+    shell: list[str] | None = None
+    """Docker's: what runs the shell form of commands, `/bin/sh -c` unless said."""
 
 
 class RootFs(msgspec.Struct):

@@ -67,6 +67,14 @@ def parse(text: str) -> Reference:
     return Reference(domain, path, tag or ("" if digest else DEFAULT_TAG), digest)
 
 
+def parse_tag(text: str) -> Reference:
+    """Read a name that an image shall be given: one without a digest."""
+    name = parse(text)
+    if name.digest:
+        raise InvalidParameterError("refusing to create a tag with a digest reference")
+    return name
+
+
 def id_prefix(text: str) -> str:
     """The hexadecimal digits when `text` can be an image's id or its beginning, else ""."""
     match = _ID_PREFIX.fullmatch(text)

@@ -25,7 +25,7 @@ class Claim(msgspec.Struct):
     """What an operation is about to bring in, or to take out: digests of blobs, chain ids.
 
     It is written down first.  After a crash in the middle, what is claimed and not in the index is
-    what has to go.
+    what has to go.  Until then a claim also holds what it names: no other operation deletes it.
     """
 
     blobs: list[str]
@@ -71,6 +71,11 @@ class Staging:
         finally:
             remove_tree(path)
             os.close(lock_fd)
+
+    def claims_but(self, own: Folder) -> list[Claim]:
+        """What all the other operations claim; call it with the lock held."""
+        paths = (os.path.join(self.path, name) for name in os.listdir(self.path))
+        return [Folder(path, -1).read_claim() for path in paths if path != own.path]
 
     def sweep(self, undo: Callable[[Claim, Folder], None]) -> None:
         """Remove the folders whose processes are gone, each after `undo` of what it claims."""

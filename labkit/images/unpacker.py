@@ -1,4 +1,4 @@
-"""The program that unpacks one layer: `python -SI -X utf8 unpacker.py FOLDER [lowest] < TAR`.
+"""The program that unpacks one layer: `unpacker.main()`, `FOLDER LIMIT_BYTES [lowest] < TAR`.
 
 An archive is a stranger's list of file operations, executed as root.  So it is executed by a
 process of its own, which makes the new folder its root (chroot(2)) before it reads the first byte:
@@ -31,6 +31,11 @@ AUFS_OWN = ".wh..wh."
 OPAQUE = ".wh..wh..opq"
 XATTR = "SCHILY.xattr."
 OVERLAY_XATTR = "trusted.overlay."
+LOWEST = "lowest"
+BLOCK_BYTES = 4096
+ZEROS = bytes(CHUNK_BYTES)
+HEADER_MAX_BYTES = 1 << 20
+"""Long names and extended attributes; they are read whole."""
 
 
 class BadArchiveError(Exception):
@@ -48,15 +53,33 @@ class StrictTarInfo(tarfile.TarInfo):
         except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
             raise BadArchiveError(f"the tar archive is damaged or cut short ({error})") from None
 
+    def _proc_gnulong(self, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
+        self._check_header()
+        return super()._proc_gnulong(tarfile_)  # type: ignore[misc,no-any-return]
+
+    def _proc_pax(self, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
+        self._check_header()
+        return super()._proc_pax(tarfile_)  # type: ignore[misc,no-any-return]
+
+    def _check_header(self) -> None:
+        if not 0 <= self.size <= HEADER_MAX_BYTES:
+            raise BadArchiveError(
+                f"a header of {self.size} bytes; names and attributes have at most "
+                f"{HEADER_MAX_BYTES}"
+            )
+
 
 class Unpacker:
     """Executes an archive's members in the current root."""
 
-    def __init__(self, *, lowest: bool, top: str = "") -> None:
+    def __init__(self, *, lowest: bool, top: str = "", limit_bytes: int | None = None) -> None:
         self.lowest = lowest
         self.top = top
         """The folder below which the members lie, without a slash at its end."""
+        self.limit_bytes = limit_bytes
+        """What it may unpack to, if there is a limit; holes do not count, each file a block."""
         self.size_bytes = 0
+        self._taken_bytes = 0
         self._folder_times: dict[str, int] = {}
         self._whiteouts: list[str] = []
         self._makers = {
@@ -97,12 +120,21 @@ class Unpacker:
             if self.is_whiteout(name):
                 self._note_whiteout(path, name)
                 return
+            self._take(BLOCK_BYTES)
             maker = self._makers.get(member.type)
             if maker is None:
                 raise BadArchiveError(f"members of type {member.type!r} are not known")
             make_parents(folder)
             self.prepare(member, path)
             maker(archive, member, path)
+
+    def _take(self, size_bytes: int) -> None:
+        self._taken_bytes += size_bytes
+        if self.limit_bytes is not None and self._taken_bytes > self.limit_bytes:
+            raise BadArchiveError(
+                f"it unpacks to more than {self.limit_bytes} bytes, which is all there may be "
+                "(the free space of the disk, less a reserve)"
+            )
 
     def is_whiteout(self, name: str) -> bool:
         """Whether a member stands for what is missing, as in the archive of a layer."""
@@ -119,6 +151,7 @@ class Unpacker:
         try:
             # Holes stay holes: a sparse file of a terabyte may hold a kilobyte.
             for offset, size in getattr(member, "sparse", None) or [(0, member.size)]:
+                self._take(size)
                 copy_range(source, fd, offset, size)
             os.ftruncate(fd, member.size)
         finally:
@@ -248,12 +281,13 @@ def make_opaque(folder: str) -> None:
 
 
 def copy_range(source: BinaryIO, fd: int, offset: int, size: int) -> None:
-    """Copy `size` bytes to `offset` of the new file."""
+    """Copy `size` bytes to `offset` of the new file; long stretches of zeros become holes again."""
     while size:
         data = source.read(min(size, CHUNK_BYTES))
         if not data:
             raise BadArchiveError("the tar archive is cut short")
-        os.pwrite(fd, data, offset)
+        if len(data) < BLOCK_BYTES or data != ZEROS[: len(data)]:
+            os.pwrite(fd, data, offset)
         offset += len(data)
         size -= len(data)
 
@@ -317,8 +351,8 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Unpack standard input into the folder that is named."""
-    folder = sys.argv[1]
-    unpacker = Unpacker(lowest="lowest" in sys.argv[2:])
+    folder, limit_bytes, *options = sys.argv[1:]
+    unpacker = Unpacker(lowest=LOWEST in options, limit_bytes=int(limit_bytes))
     confine(folder)
     try:
         unpacker.unpack(sys.stdin.buffer)
@@ -333,7 +367,3 @@ def main() -> None:
         fail("the tar archive nests folders too deeply")
     sys.stdout.write(f"{unpacker.size_bytes}\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from labkit.errors import ConflictError, NotFoundError
 from labkit.images import ImageStore, layers
 from labkit.images.base import build_busybox
 from labkit.images.staging import Folder
-from tests.images import archive, entry, run, temporary_folder, tree_of
+from tests.images import archive, entry, run, survey, temporary_folder, tree_of
 from tests.leaks import RUN_NAME
 
 pytestmark = pytest.mark.root
@@ -38,34 +38,6 @@ def root(folder: Path) -> Path:
 @pytest.fixture
 def store(root: Path) -> ImageStore:
     return ImageStore(str(root))
-
-
-def survey(root: Path) -> dict[str, tuple[object, ...]]:
-    """Everything about every file of a tree that an image keeps."""
-    seen: dict[str, tuple[object, ...]] = {}
-    inodes: dict[int, list[str]] = {}
-    for folder, folders, files in os.walk(root):
-        for name in [".", *folders, *files] if folder == str(root) else [*folders, *files]:
-            path = os.path.normpath(os.path.join(folder, name))
-            found = os.lstat(path)
-            short = os.path.relpath(path, root)
-            content: object = None
-            if stat.S_ISREG(found.st_mode):
-                content = Path(path).read_bytes()
-                inodes.setdefault(found.st_ino, []).append(short)
-            elif stat.S_ISLNK(found.st_mode):
-                content = os.readlink(path)
-            attributes = {
-                key: os.getxattr(path, key, follow_symlinks=False)
-                for key in os.listxattr(path, follow_symlinks=False)
-            }
-            seen[short] = (
-                *(oct(found.st_mode), found.st_uid, found.st_gid, found.st_rdev),
-                *(found.st_mtime_ns, content, attributes),
-            )
-    links = sorted(sorted(names) for names in inodes.values() if len(names) > 1)
-    seen["(hard links)"] = (links,)
-    return seen
 
 
 def make_odd_tree(root: Path) -> None:
@@ -254,7 +226,7 @@ def test_whiteouts_become_overlays(store: ImageStore, folder: Path) -> None:
     )
     lock_fd = os.open(folder, os.O_RDONLY)
     try:
-        layers.unpack(members, Folder(str(folder), lock_fd), lowest=False)
+        layers.unpack(members, Folder(str(folder), lock_fd), str(folder))
     finally:
         os.close(lock_fd)
     tree = folder / "tree"

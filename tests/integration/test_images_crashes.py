@@ -69,7 +69,7 @@ def test_killing_the_whole_engine_leaves_what_the_next_one_removes(root: Path) -
         assert engine.stdin
         engine.stdin.write(data[: len(data) // 2])
         engine.stdin.flush()
-        wait_for(lambda: any((root / "staging").glob("*/tree/f1?")))
+        wait_for(lambda: any((root / "staging").glob("*/*/tree/f1?")))
         children = psutil.Process(engine.pid).children()
         ImageStore(str(root))
         assert os.listdir(root / "staging"), "another process's work in progress was swept away"

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
+from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.unpacker import OVERLAY_XATTR
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
@@ -17,11 +18,6 @@ MODIFIED, ADDED, DELETED = 0, 1, 2
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NONE = -1
-
-MADE_BY_LABKIT = frozenset(
-    {"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
-)
-"""Mount points that a start makes where the image has none: not the container's doing."""
 
 Change = tuple[str, int]
 

@@ -1,39 +1,26 @@
 """The daemon's side of a worker (`labkit.containers.trees.worker`): start it, feed it, end it."""
 
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-import labkit
 from labkit.containers.trees import worker
 from labkit.containers.trees.views import View
 from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
+from labkit.images import programs
 from labkit.kernel import messages
 from labkit.kernel.files import write_all
 
 CHUNK_BYTES = 256 * 1024
+_PACKAGES = ("labkit.containers", "labkit.images")
 
 _KINDS: dict[str, type[Exception]] = {
     worker.NOT_FOUND: NotFoundError,
     worker.INVALID: InvalidParameterError,
     worker.READ_ONLY: ForbiddenError,
 }
-
-# `import labkit.containers` would load the whole engine, and what it stands on: the worker needs a
-# few modules of two packages, which it is therefore given as packages without their own code.
-_PROGRAM = """
-import sys, types
-sys.path.insert(0, {parent!r})
-for name in ("labkit.containers", "labkit.images"):
-    package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [{parent!r} + "/" + name.replace(".", "/")]
-from labkit.containers.trees import worker
-worker.main({fd})
-"""
 
 
 class Worker:
@@ -50,13 +37,9 @@ class Worker:
     ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connection = ours
-        parent = os.path.dirname(os.path.dirname(labkit.__file__))
         with theirs:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-SI", "-X", "utf8", "-c"),
-                    _PROGRAM.format(parent=parent, fd=theirs.fileno()),
-                ],
+                programs.command(worker.__name__, str(theirs.fileno()), packages=_PACKAGES),
                 stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 bufsize=0,

@@ -5,7 +5,6 @@ there, answers `ready` with what it found, does the work over its standard input
 answers `done`.  A failure at any point is answered by `failed`, in the words of `ProblemError`.
 """
 
-import io
 import os
 import signal
 import socket
@@ -16,8 +15,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from labkit.containers.trees import changes, views
-from labkit.containers.trees.packing import Packer, children
 from labkit.containers.trees.unpacking import Placer
+from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import BadArchiveError, Unpacker, confine, sync
 from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
@@ -65,8 +64,9 @@ class Conversation:
         messages.send(self._connection, (kind, *values))
 
 
-def main(control_fd: int) -> None:
-    """Serve one request."""
+def main() -> None:
+    """Serve one request; the argument is the number of the socket's descriptor."""
+    control_fd = int(sys.argv[1])
     processes.prctl(processes.PR_SET_NAME, b"labkit-files")
     processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     connection = socket.socket(fileno=control_fd)
@@ -78,7 +78,7 @@ def main(control_fd: int) -> None:
     request = Request(*fields)
     conversation = Conversation(connection, fds)
     try:
-        _warm_up()
+        warm_up()
         confine(views.VIEWS[request.view](*request.view_fields).enter(fds))
         TASKS[request.task](conversation, *request.arguments)
         conversation.tell("done")
@@ -97,21 +97,6 @@ def main(control_fd: int) -> None:
     finally:
         sys.stdout.flush()
         os._exit(0)
-
-
-def _warm_up() -> None:
-    """Have every codec loaded that tarfile asks for, while there is still something to load from.
-
-    Nothing can be imported once the process is confined.
-    """
-    archive = io.BytesIO()
-    with tarfile.open(mode="w|", fileobj=archive, format=tarfile.PAX_FORMAT) as tar:
-        member = tarfile.TarInfo("ä" * 200 + "\udcff")
-        member.pax_headers = {"comment": "\udcff"}
-        tar.addfile(member)
-    archive.seek(0)
-    with tarfile.open(mode="r|", fileobj=archive, errors="surrogateescape") as tar:
-        tar.next()
 
 
 def _words(error: OSError) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from labkit.containers.files import absolute, base_name
 from labkit.containers.trees.changes import ADDED, MODIFIED, changes
-from labkit.containers.trees.packing import Packer
 from labkit.errors import InvalidParameterError
+from labkit.images.packer import Packer
 
 
 @pytest.mark.parametrize(

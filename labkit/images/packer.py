@@ -1,9 +1,10 @@
-"""Writing a tree of files as a tar archive, from inside (`labkit.containers.trees`).
+"""Writing a tree of files as a tar archive, from inside: by a process whose root is the tree.
 
 Owners are numbers: their names would be looked up by libraries of the container.  Files may change
 while they are read: one that shrinks is filled up with zeros, one that is gone is left out.
 """
 
+import io
 import os
 import stat
 import tarfile
@@ -35,6 +36,8 @@ class Packer:
             encoding="utf-8",
             errors="surrogateescape",
         )
+        self.size_bytes = 0
+        """The sum of the files' sizes, each counted once."""
         self._first_names: dict[tuple[int, int], str] = {}
         """The name under which a file with several names was written, by device and inode."""
 
@@ -43,14 +46,14 @@ class Packer:
         waiting = [(path, name)]
         while waiting:
             path, name = waiting.pop()
-            if self._add(path, name):
+            if self.add(path, name):
                 waiting.extend(children(path, name))
 
     def close(self) -> None:
         """Write the archive's end."""
         self._archive.close()
 
-    def _add(self, path: str, name: str) -> bool:
+    def add(self, path: str, name: str) -> bool:
         """Add one file; whether it is a folder."""
         try:
             found = os.lstat(path)
@@ -61,7 +64,7 @@ class Packer:
         except FileNotFoundError:
             return False
         if member is not None:
-            self._write(member)
+            self.write(member)
         return stat.S_ISDIR(found.st_mode)
 
     def _add_regular(self, path: str, name: str) -> None:
@@ -79,10 +82,11 @@ class Packer:
                     self._first_names[key],
                     0,
                 )
-                self._write(member)
+                self.write(member)
                 return
             self._first_names[key] = name
-            self._write(member, _Exactly(file))
+            self.size_bytes += member.size
+            self.write(member, _Exactly(file))
 
     def _member(self, path: str, name: str, found: os.stat_result) -> tarfile.TarInfo | None:
         kind = stat.S_IFMT(found.st_mode)
@@ -107,7 +111,8 @@ class Packer:
         member.pax_headers = headers
         return member
 
-    def _write(self, member: tarfile.TarInfo, content: "_Exactly | None" = None) -> None:
+    def write(self, member: tarfile.TarInfo, content: "_Exactly | None" = None) -> None:
+        """Write a header, and the file's content."""
         self._archive.addfile(member, content)  # type: ignore[arg-type]  # read() is all it calls
         self._archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
 
@@ -123,6 +128,21 @@ class _Exactly:
         while len(data) < count and (part := self._file.read(count - len(data))):
             data += part
         return data.ljust(count, b"\0")
+
+
+def warm_up() -> None:
+    """Have every codec loaded that tarfile asks for, while there is still something to load from.
+
+    Nothing can be imported once the process is confined.
+    """
+    archive = io.BytesIO()
+    with tarfile.open(mode="w|", fileobj=archive, format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("ä" * 200 + "\udcff")
+        member.pax_headers = {"comment": "\udcff"}
+        tar.addfile(member)
+    archive.seek(0)
+    with tarfile.open(mode="r|", fileobj=archive, errors="surrogateescape") as tar:
+        tar.next()
 
 
 def children(path: str, name: str) -> list[tuple[str, str]]:

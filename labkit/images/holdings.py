@@ -1,0 +1,137 @@
+"""What a store has: the blobs, the unpacked layers, the work in progress; and how it all goes away.
+
+`labkit.images.store` looks at it and gives names, `labkit.images.drafts` adds to it.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+
+from labkit.errors import NotFoundError
+from labkit.images import layers, models
+from labkit.images.chains import chain_ids
+from labkit.images.documents import Documents
+from labkit.images.entries import name_of, parent_of
+from labkit.images.image import Image
+from labkit.images.layers import Layers
+from labkit.images.layout import DamagedStoreError, Layout
+from labkit.images.models import Descriptor, ImageConfig, Manifest
+from labkit.images.staging import Claim, Folder, Staging
+
+NO_LAYERS = "empty"
+"""Overlayfs wants a folder below, also for an image without layers."""
+
+
+class Holdings:
+    """The folders under one data root: `images/` (the OCI layout), `layers/`, `staging/`."""
+
+    def __init__(self, root: str) -> None:
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        self.layout = Layout(os.path.join(root, "images"))
+        self.layers = Layers(os.path.join(root, "layers"))
+        self.staging = Staging(os.path.join(root, "staging"), self.layout)
+        self.documents = Documents(self.layout)
+        self.staging.sweep(self.discard)
+
+    def groups(self) -> dict[str, list[Descriptor]]:
+        """The readable entries of the index by image id: an image may have several."""
+        groups: dict[str, list[Descriptor]] = {}
+        for entry, manifest, _ in self.documents.readable(self.layout.manifests()):
+            groups.setdefault(manifest.config.digest, []).append(entry)
+        return groups
+
+    def image(self, group: Sequence[Descriptor]) -> Image:
+        """The image that a group of entries stands for."""
+        digest = group[0].digest
+        manifest, document = self.documents.read(digest)
+        return Image(
+            id=manifest.config.digest,
+            digest=digest,
+            tags=[name for entry in group if (name := name_of(entry))],
+            size_bytes=self._size_bytes(manifest, chain_ids(document.rootfs.diff_ids)),
+            document=document,
+            manifest=manifest,
+            layer_directories=partial(self.layer_directories, manifest, document),
+            parent=next((parent for entry in group if (parent := parent_of(entry))), ""),
+        )
+
+    def _size_bytes(self, manifest: Manifest, chain: Sequence[str]) -> int:
+        """As Docker counts; a layer never unpacked here counts with its compressed size."""
+        total = 0
+        for layer, chain_id in zip(manifest.layers, chain, strict=True):
+            note = self.layers.note(chain_id)
+            total += note.size_bytes if note else layer.size
+        return total
+
+    # Layers for overlayfs
+
+    def layer_directories(self, manifest: Manifest, document: ImageConfig) -> list[str]:
+        """The unpacked layers, the topmost first; what is not unpacked yet is unpacked."""
+        below = ""
+        for layer, diff_id, chain_id in zip(
+            manifest.layers,
+            document.rootfs.diff_ids,
+            chain_ids(document.rootfs.diff_ids),
+            strict=True,
+        ):
+            if not self.layers.has(chain_id):
+                self._unpack(layer, diff_id, chain_id, below)
+            below = self.layers.tree(chain_id)
+        return self.trees(chain_ids(document.rootfs.diff_ids))
+
+    def trees(self, chain: Sequence[str]) -> list[str]:
+        """The folders of layers with these chain ids, the topmost first."""
+        if not chain:
+            empty = os.path.join(self.layers.path, NO_LAYERS)
+            os.makedirs(empty, 0o755, exist_ok=True)
+            return [empty]
+        return [self.layers.tree(chain_id) for chain_id in reversed(chain)]
+
+    def _unpack(self, layer: Descriptor, diff_id: str, chain_id: str, below: str) -> None:
+        """Unpack a layer that came in as a blob: another program wrote it, or the tree was lost."""
+        with self.staging.folder() as folder:
+            with self.layout.open_blob(layer.digest) as blob:
+                note = layers.unpack(blob, folder, below)
+            if note.diff_id != diff_id:
+                raise DamagedStoreError(
+                    f"layer {layer.digest} unpacks to {note.diff_id}, but its image says {diff_id}"
+                )
+            with self.layout.locked():
+                self.layers.adopt(os.path.join(folder.path, "tree"), chain_id, note)
+
+    # Removing
+
+    def discard(self, claim: Claim, folder: Folder) -> None:
+        """Delete what is claimed, and neither in the index nor claimed by work that goes on.
+
+        Call it with the lock held.  Trees go with the operation's folder.
+        """
+        if not claim.blobs and not claim.chains:
+            return
+        entries, others = self.layout.manifests(), self.staging.claims_but(folder)
+        chains, blobs = self.documents.chains(entries), self.documents.blobs(entries)
+        for other in others:
+            chains.update(other.chains)
+            blobs.update(other.blobs)
+        for chain_id in set(claim.chains) - chains:
+            self.layers.take_out(chain_id, folder)
+        for digest in set(claim.blobs) - blobs:
+            self.layout.remove_blob(digest)
+
+    def missing(self, digest: str) -> NotFoundError:
+        """The error for a blob that is referred to and not there."""
+        return NotFoundError(
+            f"the image store has no blob {digest}, which the image is made of: "
+            f"{self.layout.blob_path(digest)}"
+        )
+
+
+def subfolder(folder: Folder) -> Folder:
+    """A place for one layer within an operation's folder."""
+    return Folder(tempfile.mkdtemp(dir=folder.path), folder.lock_fd)
+
+
+def is_index(entry: Descriptor) -> bool:
+    """Whether an entry is an image for several architectures."""
+    return entry.media_type in models.INDEXES
