@@ -55,6 +55,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "volume rm": ("volume_rm", "Remove one or more volumes"),
         "volume prune": ("volume_prune", "Remove the volumes that no container uses"),
     },
+    "The registry": {
+        "registry serve": ("registry_serve", "Run a registry, in the foreground"),
+        "registry passwd": ("registry_passwd", "Give a user of a registry a password"),
+    },
     "The engine": {
         "inspect": ("inspect", "Show everything about containers, images or volumes, as JSON"),
         "events": ("events", "Show what happens, as it happens"),
@@ -67,7 +71,12 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 }
 """Verb: its module in `labkit.cli`, and what it does; in the order and groups of the help."""
 
-GROUPS = {"container": "Containers", "image": "Images", "volume": "Volumes"}
+GROUPS = {
+    "container": "Containers",
+    "image": "Images",
+    "registry": "The registry",
+    "volume": "Volumes",
+}
 """Words that may stand before the verbs of a group, as in `labkit container stop`."""
 
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -30,6 +30,8 @@ SEND_TIME_S = 30.0
 """How long a client may take to read a whole answer; streams are not timed."""
 LINGER_TIME_S = 2.0
 
+TLS_HANDSHAKE = b"\x16"
+"""The first byte that a client of TLS sends (RFC 8446 §5.1)."""
 CRLF = b"\r\n"
 BLANK_LINE = b"\r\n\r\n"
 
@@ -111,6 +113,11 @@ class Connection:
                 if taken:
                     raise ProtocolError(400, f"The request ended in the middle of its {what}")
                 return b""
+            if not taken and seen[:1] == TLS_HANDSHAKE:
+                # Answered at once, because clients try TLS first, and wait to see that it is none.
+                raise ProtocolError(
+                    400, "Client sent a TLS handshake to an HTTP server: use http://"
+                )
             searched_from = max(len(taken) - len(end) + 1, 0)
             before = len(taken)
             taken += seen

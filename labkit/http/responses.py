@@ -93,9 +93,11 @@ class Hijack(NamedTuple):
 Answer = Response | FilePart | Stream | Hijack
 
 
-def json_response(value: object, status: int = 200) -> Response:
+def json_response(
+    value: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
     """`value` as the JSON body of a whole answer."""
-    return Response(status, msgspec.json.encode(value) + b"\n")
+    return Response(status, msgspec.json.encode(value) + b"\n", JSON, headers)
 
 
 def http_date(seconds: float) -> str:

@@ -16,7 +16,7 @@ def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
     sync_folder(os.path.dirname(path))
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of `data`; write(2) itself may take only the beginning."""
     view = memoryview(data)
     while view:

@@ -101,7 +101,7 @@ def test_a_connection_is_kept_as_the_client_asked(serve, request_head, keeps):
         (b"GET /\r\n\r\n", 400, b"request line"),
         (b"GET  / HTTP/1.1\r\n\r\n", 400, b"request line"),
         (b"G\x00T / HTTP/1.1\r\n\r\n", 400, b"request line"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, b"request line"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, b"TLS handshake"),
         (b"GET / HTTP/2.0\r\n\r\n", 505, b"HTTP/2.0"),
         (b"GET http://x/ HTTP/1.1\r\n\r\n", 400, b"target"),
         (b"GET /\x01 HTTP/1.1\r\n\r\n", 400, b"target"),

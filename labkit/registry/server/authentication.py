@@ -1,0 +1,180 @@
+"""Who asks, and whether they may: by a password each time, or by a token.
+
+The token service is the distribution project's ("Token Authentication Specification"): a client
+that is refused is told where to ask (`realm`) and for what (`scope`), shows its password there, and
+comes back with a token that is good for a few minutes.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+import time
+from urllib.parse import parse_qs
+
+import jwt
+
+from labkit.http.requests import Request
+from labkit.http.responses import Answer, Response, json_response
+from labkit.registry.server.errors import RegistryError
+from labkit.registry.server.guards import May, anyone
+from labkit.registry.server.names import is_name
+from labkit.registry.server.passwords import Passwords
+from labkit.registry.server.requests import small_body
+
+SERVICE = "labkit-registry"
+TOKEN_PATH = "/token"  # noqa: S105 a path
+TOKEN_TIME_S = 300
+FORM_LIMIT_BYTES = 16 * 1024
+SCOPES_MAX = 100
+ACTIONS = ("pull", "push", "delete", "*")
+
+_HOST = re.compile(r"[A-Za-z0-9.\-]+(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?")
+
+
+class Basic:
+    """A user and a password with each request (RFC 7617)."""
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+
+    def answer(self, request: Request) -> Answer | None:
+        """Nothing is the guard's."""
+        return None
+
+    def admit(self, request: Request, name: str, action: str) -> May:
+        """Whoever has a password comes in."""
+        authenticate(self._passwords, request)
+        return anyone
+
+
+class Bearer:
+    """A token with each request; passwords are only for the token service, and for the search."""
+
+    def __init__(self, passwords: Passwords, key: bytes, scheme: str, host: str) -> None:
+        """`scheme` and `host` are the service's address for a client that does not name it."""
+        self._passwords = passwords
+        self._key = key
+        self._scheme = scheme
+        self._host = host
+
+    def answer(self, request: Request) -> Answer | None:
+        """The token service."""
+        if request.path != TOKEN_PATH:
+            return None
+        if request.method == "GET":
+            user = authenticate(self._passwords, request)
+            return self._token(user, request.query.texts("scope"))
+        if request.method == "POST":
+            return self._token_by_form(request)
+        raise RegistryError("UNSUPPORTED", "GET and POST are for this page", status=405)
+
+    def admit(self, request: Request, name: str, action: str) -> May:
+        """Whoever has a token for this comes in."""
+        if request.path.startswith("/v1/"):  # older than tokens
+            authenticate(self._passwords, request)
+            return anyone
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._challenge(request, name, action, "")
+        try:
+            claims = jwt.decode(token.strip(), self._key, ["HS256"], audience=SERVICE)
+        except jwt.InvalidTokenError:
+            raise self._challenge(request, name, action, "invalid_token") from None
+        may = _granted(claims.get("access"))
+        wanted = ("", "*") if action == "catalog" else (name, action)
+        if action and not may(*wanted):
+            raise self._challenge(request, name, action, "insufficient_scope")
+        return may
+
+    def _challenge(self, request: Request, name: str, action: str, error: str) -> RegistryError:
+        host = request.headers.get("host", "")
+        host = host if _HOST.fullmatch(host) else self._host
+        words = [f'realm="{self._scheme}://{host}{TOKEN_PATH}"', f'service="{SERVICE}"']
+        if action == "catalog":
+            words.append('scope="registry:catalog:*"')
+        elif action:
+            wanted = "pull,push" if action == "push" else action
+            words.append(f'scope="repository:{name}:{wanted}"')
+        if error:
+            words.append(f'error="{error}"')
+        return _unauthorized("a token is required", f"Bearer {','.join(words)}")
+
+    def _token_by_form(self, request: Request) -> Response:
+        """OAuth2's way to ask (RFC 6749 §4.3), which containerd tries first."""
+        text = small_body(request, FORM_LIMIT_BYTES).decode("utf-8", "replace")
+        form = parse_qs(text, max_num_fields=20)
+        if form.get("grant_type") != ["password"]:
+            return json_response({"error": "unsupported_grant_type"}, 400)
+        user, password = form.get("username", [""])[0], form.get("password", [""])[0]
+        if not self._passwords.are_right(user, password):
+            raise _unauthorized("unknown user or wrong password", _BASIC)
+        return self._token(user, form.get("scope", []))
+
+    def _token(self, user: str, scopes: list[str]) -> Response:
+        words = [word for scope in scopes for word in scope.split()][:SCOPES_MAX]
+        now = int(time.time())
+        claims = {
+            "iss": SERVICE,
+            "sub": user,
+            "aud": SERVICE,
+            "iat": now,
+            "nbf": now - 5,
+            "exp": now + TOKEN_TIME_S,
+            "jti": secrets.token_hex(16),
+            "access": [entry for word in words if (entry := _access(word))],
+        }
+        token = jwt.encode(claims, self._key, "HS256")
+        issued = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        return json_response(
+            {
+                "token": token,
+                "access_token": token,
+                "expires_in": TOKEN_TIME_S,
+                "issued_at": issued,
+            },
+            headers=(("Cache-Control", "no-store"),),
+        )
+
+
+_BASIC = f'Basic realm="{SERVICE}"'
+
+
+def authenticate(passwords: Passwords, request: Request) -> str:
+    """The user whose password came with the request; UNAUTHORIZED."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise _unauthorized("authentication required", _BASIC)
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise _unauthorized("the Authorization header cannot be read", _BASIC) from None
+    if not passwords.are_right(user, password):
+        raise _unauthorized("unknown user or wrong password", _BASIC)
+    return user
+
+
+def _unauthorized(message: str, challenge: str) -> RegistryError:
+    return RegistryError("UNAUTHORIZED", message, headers=[("WWW-Authenticate", challenge)])
+
+
+def _access(scope: str) -> dict[str, object] | None:
+    """`repository:tool:pull,push` as it stands in a token; None for what nobody is given."""
+    kind, _, rest = scope.partition(":")
+    name, _, words = rest.rpartition(":")
+    actions = [word for word in words.split(",") if word in ACTIONS]
+    known = (kind == "repository" and is_name(name)) or (kind, name) == ("registry", "catalog")
+    return {"type": kind, "name": name, "actions": actions} if known and actions else None
+
+
+def _granted(access: object) -> May:
+    """What a token's `access` allows; the name "" is the catalog."""
+    granted: set[tuple[str, str]] = set()
+    for entry in access if isinstance(access, list) else []:
+        name = "" if entry["type"] == "registry" else entry["name"]
+        granted.update((name, action) for action in entry["actions"])
+
+    def may(name: str, action: str) -> bool:
+        return (name, action) in granted or (name, "*") in granted
+
+    return may

@@ -1,0 +1,108 @@
+"""Who may come in: an htpasswd file with bcrypt hashes, as Apache's `htpasswd -B` writes it.
+
+alice:$2y$10$…
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+
+import bcrypt
+
+from labkit.errors import InvalidParameterError
+from labkit.kernel.files import write_atomically
+
+ROUNDS = 10
+"""bcrypt's cost: about 50 ms a guess."""
+PASSWORD_MAX_BYTES = 72
+"""bcrypt reads no more of a password."""
+BCRYPT = (b"$2y$", b"$2b$", b"$2a$")
+
+
+class Passwords:
+    """The users of a file, which is read again when it has changed."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._users: dict[str, bytes] = {}
+        self._version: tuple[int, int] = (0, 0)
+        self._known: dict[str, bytes] = {}
+        self._salt = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt(ROUNDS))
+        self._read()
+
+    def are_right(self, user: str, password: str) -> bool:
+        """Whether it is this user's password.  Takes as long for a user who does not exist.
+
+        bcrypt is slow on purpose, and a client says its password with each request: so what was
+        right once is remembered, as a keyed hash.  Guesses wait for one another.
+        """
+        given = password.encode()
+        if len(given) > PASSWORD_MAX_BYTES or b"\0" in given:
+            return False
+        with self._lock:
+            self._read()
+            stored = self._users.get(user, self._nobody)
+            seen = hmac.digest(self._salt, stored + b":" + given, hashlib.sha256)
+            if hmac.compare_digest(self._known.get(user, b""), seen):
+                return True
+            is_right = bool(bcrypt.checkpw(given, stored)) and user in self._users
+            if is_right:
+                self._known[user] = seen
+        return is_right
+
+    def _read(self) -> None:
+        try:
+            found = os.stat(self.path)
+            version = (found.st_ino, found.st_mtime_ns)
+            if version == self._version:
+                return
+            with open(self.path, "rb") as file:
+                self._users = parse(file.read(), self.path)
+        except OSError as error:
+            raise InvalidParameterError(
+                f"the password file {self.path} cannot be read ({error.strerror}); "
+                "`labkit registry passwd FILE USER` makes one"
+            ) from None
+        self._version = version
+
+
+def parse(text: bytes, path: str) -> dict[str, bytes]:
+    """The hashes of an htpasswd file by user; InvalidParameterError names a line it cannot use."""
+    users: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.strip()
+        if not entry or entry.startswith(b"#"):
+            continue
+        user, colon, stored = entry.partition(b":")
+        if not colon or not user or not stored.startswith(BCRYPT) or len(stored) != 60:
+            raise InvalidParameterError(
+                f"{path}, line {number}: USER:HASH with bcrypt's hash was expected; "
+                "`labkit registry passwd FILE USER` and `htpasswd -B` write such lines"
+            )
+        users[user.decode(errors="replace")] = stored
+    return users
+
+
+def set_password(path: str, user: str, password: str) -> None:
+    """Write a user's new password into the file, which is made (0600) if it is not there."""
+    if not user or ":" in user or not user.isprintable():
+        raise InvalidParameterError(
+            f"a user's name has no colon and no control character: {user!r}"
+        )
+    given = password.encode()
+    if not given or len(given) > PASSWORD_MAX_BYTES or b"\0" in given:
+        raise InvalidParameterError(f"a password has 1 to {PASSWORD_MAX_BYTES} bytes")
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except FileNotFoundError:
+        text = b""
+    parse(text, path)
+    kept = [line for line in text.splitlines() if line.partition(b":")[0] != user.encode()]
+    stored = bcrypt.hashpw(given, bcrypt.gensalt(ROUNDS, prefix=b"2b"))
+    kept.append(user.encode() + b":$2y" + stored[3:])
+    write_atomically(path, b"\n".join(kept) + b"\n")
