@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from labkit.cgroups import devices
 from labkit.errors import InvalidParameterError
 
 MINIMUM_MEMORY_BYTES = 6 * 1024 * 1024
@@ -24,6 +25,8 @@ class Limits(NamedTuple):
     """Memory *plus* swap; -1 for unlimited swap, 0 for Docker's default, twice the memory."""
     pids: int = 0
     """The most processes and threads at once; 0 or -1 for unlimited."""
+    device_rules: tuple[str, ...] = ()
+    """What it may do with devices besides what every container may (`cgroups.devices`)."""
 
     @property
     def memory_and_swap_bytes(self) -> int:
@@ -40,6 +43,8 @@ def check(limits: Limits, online_cpus: str) -> None:
     """
     _check_cpu(limits, online_cpus)
     _check_memory(limits)
+    for rule in limits.device_rules:
+        devices.check(rule)
 
 
 def parse_cpu_list(text: str) -> set[int]:

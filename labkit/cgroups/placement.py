@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from labkit.cgroups import v1, v2
+from labkit.cgroups import devices, v1, v2
 from labkit.cgroups.limits import Limits
 from labkit.cgroups.rules import Machine
 
@@ -25,6 +25,8 @@ class Group(NamedTuple):
     controller: str
     directory: str
     files: tuple[tuple[str, str], ...]
+    device_rules: tuple[str, ...] = ()
+    """Of v2's device filter, which is no file: what is allowed (`labkit.kernel.bpf`)."""
 
 
 class Placement(NamedTuple):
@@ -95,7 +97,9 @@ def place(
         if controller in hierarchies:
             version, parent = hierarchies[controller]
             files = _files(version, controller, limits, machine)
-            groups.append(Group(controller, f"{parent}/{name}", files))
+            has_filter = (version, controller) == (v2.VERSION, "devices")
+            rules = devices.rules(limits.device_rules) if has_filter else ()
+            groups.append(Group(controller, f"{parent}/{name}", files, rules))
     versions = {group.directory: hierarchies[group.controller].version for group in groups}
     return Placement(
         groups=tuple(groups),
@@ -110,7 +114,7 @@ def _files(
     version: int, controller: str, limits: Limits, machine: Machine
 ) -> tuple[tuple[str, str], ...]:
     if (version, controller) == (v1.VERSION, "devices"):
-        return v1.DEVICE_FILES
+        return devices.v1_files(limits.device_rules)
     rules = [rule for rule in _TABLES[version].RULES if rule.controller == controller]
     values = [(rule.file, rule.value(limits, machine)) for rule in rules]
     return tuple((file, value) for file, value in values if value)

@@ -63,27 +63,4 @@ RULES = (
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "freezer", "devices")
 """The hierarchies a container joins: also those that only count (cpuacct) or pause (freezer)."""
 
-ALLOWED_DEVICES = (
-    ("c *:* m", "any character device may be made, but not used"),
-    ("b *:* m", "any block device may be made, but not used"),
-    ("c 1:3 rwm", "/dev/null"),
-    ("c 1:5 rwm", "/dev/zero"),
-    ("c 1:7 rwm", "/dev/full"),
-    ("c 1:8 rwm", "/dev/random"),
-    ("c 1:9 rwm", "/dev/urandom"),
-    ("c 5:0 rwm", "/dev/tty"),
-    ("c 5:1 rwm", "/dev/console"),
-    ("c 5:2 rwm", "/dev/ptmx"),
-    ("c 136:* rwm", "/dev/pts/*"),
-    ("c 10:200 rwm", "/dev/net/tun"),
-)
-"""What a container may do with devices by default in Docker: type major:minor, read write mknod
-(Documentation/admin-guide/cgroup-v1/devices.rst)."""
-
-DEVICE_FILES = (
-    ("devices.deny", "a"),
-    *(("devices.allow", entry) for entry, _ in ALLOWED_DEVICES),
-)
-"""Everything is forbidden first, then the list is allowed line by line."""
-
 OOM_COUNTER = ("memory.oom_control", "oom_kill")

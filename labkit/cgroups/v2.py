@@ -55,7 +55,8 @@ RULES = (
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
 """What labkit asks for in `cgroup.subtree_control`; each may be missing."""
 
-CORE = ("freezer",)
-"""What v1 has a controller for and v2 has in every group: `cgroup.freeze`, `cgroup.kill`."""
+CORE = ("freezer", "devices")
+"""What v1 has a controller for and v2 has in every group: `cgroup.freeze`, `cgroup.kill`, and an
+eBPF program for devices (`labkit.kernel.bpf`)."""
 
 OOM_COUNTER = ("memory.events", "oom_kill")

@@ -22,6 +22,10 @@ FLAGS = (
     Flag("cpu-shares", "c", "int", "CPU shares: the weight beside other containers (default 1024)"),
     Flag("cpus", "", "decimal", "Number of CPUs it may use, such as 1.5", word="number"),
     Flag("cpuset-cpus", "", "string", "The CPUs it may run on (0-3, 0,1)"),
+    Flag("device", "", "list", "Give it a device of the host (/dev/x[:/place][:rwm])"),
+    Flag(
+        "device-cgroup-rule", "", "list", "Let it use devices by number ('c 42:* rwm')", word="rule"
+    ),
     Flag("entrypoint", "", "string", "Replace the ENTRYPOINT of the image", initial=None),
     Flag("env", "e", "list", "Set an environment variable (NAME=value, or NAME to pass ours on)"),
     Flag("env-file", "", "list", "Read environment variables from a file", word="path"),
@@ -44,6 +48,7 @@ FLAGS = (
     Flag("network", "", "string", "Network: none or host (default none)", initial="none"),
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
+    Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("pull", "", "string", "missing or never: images are not fetched yet", initial="missing"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
     Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
@@ -60,6 +65,7 @@ FLAGS = (
 )
 PULL_POLICIES = ("missing", "never")
 STRUCTURED = (
+    "device",
     *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "volume"),
 )
@@ -87,6 +93,7 @@ def request_body(
         console_size=console_size() if options["tty"] else None,
         cpu_shares=options["cpu_shares"],
         cpuset_cpus=options["cpuset_cpus"],
+        device_cgroup_rules=options["device_cgroup_rule"],
         # An empty one, `--entrypoint ""`, takes the image's away.
         entrypoint=None if entrypoint is None else [entrypoint],
         environment=environment(options) or None,
@@ -98,6 +105,7 @@ def request_body(
         nano_cpus=options["cpus"],
         network_mode=options["network"],
         pids_limit=options["pids_limit"] or None,
+        privileged=options["privileged"],
         read_only=options["read_only"],
         stdin_once=options["interactive"] and "stdin" in attach,
         stdin_open=options["interactive"],
@@ -117,6 +125,7 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
     from labkit.cli import option_values as read  # noqa: PLC0415 only for who uses one
 
     return {
+        "devices": [read.device(text) for text in options["device"]],
         "healthcheck": read.healthcheck(options),
         "log_config": read.log_config(options["log_driver"], options["log_opt"]),
         "mounts": [read.mount(text) for text in options["mount"]],

@@ -47,6 +47,19 @@ def restart_policy(text: str) -> "dict[str, Any] | None":
     return {"Name": name, "MaximumRetryCount": int(times or 0)}
 
 
+def device(text: str) -> "dict[str, str]":
+    """`/dev/x[:/place][:rwm]` as the API's DeviceMapping; UsageError."""
+    source, *rest = text.split(":")
+    # Two parts are a device and its place, or a device and what may be done with it.
+    access = rest.pop() if rest and not rest[-1].startswith("/") else "rwm"
+    if len(rest) > 1 or not source:
+        raise _invalid("device", text, f"bad format for path: {text}")
+    if not access or not set(access) <= set("rwm"):
+        raise _invalid("device", text, f"bad mode specified: {access}")
+    place = rest[0] if rest else source
+    return {"PathOnHost": source, "PathInContainer": place, "CgroupPermissions": access}
+
+
 def volume(text: str) -> str:
     """A `-v` value; the path of the host in it is made absolute, as `./data:/data`."""
     here, colon, rest = text.partition(":")

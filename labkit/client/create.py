@@ -19,6 +19,8 @@ def create_body(
     console_size: "tuple[int, int] | None" = None,
     cpu_shares: int = 0,
     cpuset_cpus: str = "",
+    device_cgroup_rules: "Sequence[str] | None" = None,
+    devices: "Sequence[str | Mapping[str, str]] | None" = None,
     entrypoint: "str | Sequence[str] | None" = None,
     environment: "dict[str, str | None] | Sequence[str] | None" = None,
     healthcheck: "Mapping[str, Any] | None" = None,
@@ -32,6 +34,7 @@ def create_body(
     nano_cpus: int = 0,
     network_mode: str = "default",
     pids_limit: int | None = None,
+    privileged: bool = False,
     read_only: bool = False,
     restart_policy: "Mapping[str, Any] | None" = None,
     stdin_once: bool = False,
@@ -50,7 +53,8 @@ def create_body(
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
     10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  Volumes are
     `{"/here": {"bind": "/there", "mode": "ro"}}` or `["/here:/there:ro", "name:/a", "/nameless"]`;
-    a health check is `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
+    devices are `"/dev/x[:/place[:rwm]]"`, or as in the API; a health check is
+    `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size.
     """
@@ -86,8 +90,11 @@ def create_body(
         | _given(
             Binds=binds,
             ConsoleSize=console_size,
+            DeviceCgroupRules=device_cgroup_rules,
+            Devices=[_device(given) for given in devices or ()],
             LogConfig=log_config,
             Mounts=mounts,
+            Privileged=privileged,
             RestartPolicy=restart_policy,
             Tmpfs=tmpfs,
         ),
@@ -103,6 +110,18 @@ def create_body(
 def _given(**fields: object) -> dict[str, object]:
     """Those that say something."""
     return {name: value for name, value in fields.items() if value}
+
+
+def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":
+    """A device of the host, its place in the container, and what may be done with it."""
+    if not isinstance(given, str):
+        return given
+    source, place, access = (*given.split(":"), "", "")[:3]
+    return {
+        "PathOnHost": source,
+        "PathInContainer": place or source,
+        "CgroupPermissions": access or "rwm",
+    }
 
 
 def _volumes(

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from labkit import cgroups
 from labkit.containers import (
+    devices,
     ending,
     health,
     log_options,
@@ -110,7 +111,8 @@ class Engine:
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
         image = self.images.resolve(config.image)
-        cgroups.check(specification.limits_of(host_config), specification.online_cpus())
+        nodes = devices.gather(host_config)
+        cgroups.check(specification.limits_of(host_config, nodes), specification.online_cpus())
         specification.check_init(host_config)
         log_options.limits(host_config.log_config)
         host_config.log_config.type = log_options.JSON_FILE
@@ -138,6 +140,7 @@ class Engine:
             state=State(status=states.after(states.NONE, "create")),
             command=command,
             mount_points=mounts.mount_points(config, host_config),
+            devices=nodes,
             without=list(without),
         )
         mounting.check_without(container)

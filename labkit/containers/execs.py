@@ -17,13 +17,12 @@ from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
-from labkit.kernel import capabilities, messages, processes, seccomp_profile
+from labkit.kernel import capabilities, messages, processes
 from labkit.runtime import operations, plan_exec
 from labkit.runtime.exec_process import ExecRequest
 from labkit.runtime.exit_status import KILLED
 from labkit.runtime.launch import Launch, LaunchError, connect
 from labkit.runtime.plan_exec import ExecSpec
-from labkit.runtime.spec import DEFAULT_CAPABILITIES
 from labkit.runtime.streams import Attachment
 
 KEPT_S = 300.0
@@ -206,15 +205,19 @@ class Execs:
         config, container = found.config, found.entry.container
         placement = starting.place(self._parts, container)
         ablated = "cgroup" in container.without
-        names = tuple(capabilities.NAMES) if config.privileged else DEFAULT_CAPABILITIES
+        # With --privileged as if the container were; it has what the container has at least.
+        host = msgspec.structs.replace(
+            container.host_config,
+            privileged=config.privileged or container.host_config.privileged,
+        )
         return ExecSpec(
             command=tuple(config.cmd or ()),
             user=config.user or container.config.user,
             working_directory=config.working_dir or container.config.working_dir or "/",
             tty=config.tty,
             console_size=size,
-            capabilities=names,
-            seccomp_program=b"" if config.privileged else seccomp_profile.compile_filter(names),
+            capabilities=specification.kept_capabilities(host),
+            seccomp_program=specification.seccomp_program(host),
             cgroup_join=() if ablated else placement.join,
             cgroup_clone_into="" if ablated else placement.clone_into,
             last_capability=capabilities.last_capability(),

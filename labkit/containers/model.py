@@ -61,6 +61,16 @@ class LogConfig(msgspec.Struct, rename=docker_name):
     config: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class DeviceMapping(msgspec.Struct, rename=docker_name):
+    """A device of the host that a container is given (labkit.containers.devices)."""
+
+    path_on_host: str
+    path_in_container: str = ""
+    """Empty for the same."""
+    cgroup_permissions: str = "rwm"
+    """What it may do with it: r(ead), w(rite), m(knod)."""
+
+
 class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
@@ -72,6 +82,10 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     memory: int = 0
     memory_swap: int = 0
     pids_limit: int | None = None
+    privileged: bool = False
+    devices: list[DeviceMapping] | None = None
+    device_cgroup_rules: list[str] | None = None
+    """What it may do with devices besides, as `c 42:* rwm` (labkit.cgroups.devices)."""
     readonly_rootfs: bool = False
     init: bool | None = None
     binds: list[str] | None = None
@@ -117,6 +131,22 @@ class State(msgspec.Struct, rename=docker_name):
     health: Health | None = None
 
 
+class DeviceNode(msgspec.Struct):
+    """A device file as it was found on the host at the last start."""
+
+    path: str
+    """Its place in the container."""
+    kind: str
+    """`c` for a character device, `b` for a block device."""
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+    access: str
+    """What the container may do with it: r(ead), w(rite), m(knod)."""
+
+
 class Container(msgspec.Struct, rename=docker_name):
     """One container's record, as it is written to `containers/<id>/container.json`."""
 
@@ -135,5 +165,7 @@ class Container(msgspec.Struct, rename=docker_name):
     """Whether the last end was asked for, by stop or kill."""
     mount_points: list[MountPoint] = msgspec.field(default_factory=list)
     """What is mounted in it, in the order of mounting (labkit.containers.mounts)."""
+    devices: list[DeviceNode] = msgspec.field(default_factory=list)
+    """The host's devices it has, as they were found at the last start."""
     without: list[str] = msgspec.field(default_factory=list)
     """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

@@ -4,18 +4,18 @@ import os
 from collections.abc import Sequence
 
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers import mounting
-from labkit.containers.model import Container, ContainerConfig, HostConfig
+from labkit.containers import devices, mounting
+from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
-from labkit.kernel import seccomp_profile
-from labkit.kernel.capabilities import last_capability
+from labkit.kernel import capabilities, seccomp_profile
 from labkit.runtime.spec import (
     DEFAULT_CAPABILITIES,
     BindMount,
     CgroupMount,
     CgroupPart,
     ContainerSpec,
+    Device,
     TmpfsMount,
 )
 
@@ -64,8 +64,8 @@ def _words(value: list[str] | str | None) -> list[str] | None:
     return [value] if isinstance(value, str) else value
 
 
-def limits_of(host: HostConfig) -> Limits:
-    """The limits in a host configuration."""
+def limits_of(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> Limits:
+    """The limits in a host configuration; `nodes` are the devices the container is given."""
     return Limits(
         cpu_shares=host.cpu_shares,
         nano_cpus=host.nano_cpus,
@@ -73,6 +73,7 @@ def limits_of(host: HostConfig) -> Limits:
         memory_bytes=host.memory,
         memory_swap_bytes=host.memory_swap,
         pids=host.pids_limit or 0,
+        device_rules=devices.cgroup_rules(host, nodes),
     )
 
 
@@ -159,14 +160,32 @@ def build_spec(
         console_size=host.console_size or (0, 0),
         host_network=host.network_mode == "host",
         read_only_root=host.readonly_rootfs,
-        seccomp_program=seccomp_profile.compile_filter(DEFAULT_CAPABILITIES),
+        capabilities=kept_capabilities(host),
+        seccomp_program=seccomp_program(host),
+        privileged=host.privileged,
+        devices=tuple(map(_device, container.devices)),
         cgroup_parts=tuple(CgroupPart(*group) for group in placement.groups),
         cgroup_join=placement.join,
         cgroup_clone_into=placement.clone_into,
         cgroup_mounts=cgroup_mounts(layout),
         mounts=mounting.in_order(own_mounts, container.mount_points),
-        last_capability=last_capability(),
+        last_capability=capabilities.last_capability(),
     )
+
+
+def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
+    """The pieces of root's power a container's root keeps."""
+    return capabilities.NAMES if host.privileged else DEFAULT_CAPABILITIES
+
+
+def seccomp_program(host: HostConfig) -> bytes:
+    """The filter of a container's system calls; empty for none."""
+    return b"" if host.privileged else seccomp_profile.compile_filter(kept_capabilities(host))
+
+
+def _device(node: DeviceNode) -> Device:
+    numbers = (node.major, node.minor)
+    return Device(node.path, node.kind, *numbers, node.mode, node.uid, node.gid)
 
 
 def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:

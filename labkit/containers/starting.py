@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.cgroups import Placement
-from labkit.containers import log_options, mounting, specification, states
+from labkit.containers import devices, log_options, mounting, specification, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
-from labkit.errors import StartError
+from labkit.errors import InvalidParameterError, NotFoundError, StartError
 from labkit.images import Image
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
@@ -31,7 +31,8 @@ COMMAND_NOT_FOUND = 127
 
 def place(parts: Parts, container: Container) -> Placement:
     """Where the container's cgroups are, and what is written there."""
-    return parts.layout.place(container.id, specification.limits_of(container.host_config))
+    limits = specification.limits_of(container.host_config, container.devices)
+    return parts.layout.place(container.id, limits)
 
 
 def make_plan(parts: Parts, container: Container, image: Image, placement: Placement) -> Plan:
@@ -57,12 +58,17 @@ def steps(parts: Parts, entry: Entry) -> Rows:
 def start(parts: Parts, entry: Entry) -> None:
     """Start the container; its lock is held.  StartError says which step failed and why."""
     container = entry.container
-    plan, request = _make_request(parts, entry)
-    parts.records.forget_exit(container.id)
-    entry.durations_ns = []
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
     mounting.make_sources(container)
+    try:
+        container.devices = devices.gather(container.host_config)
+        plan, request = _make_request(parts, entry)
+    except (InvalidParameterError, NotFoundError) as error:
+        # What was there when it was created is gone: its image, a device.
+        raise StartError(f"cannot start the container: {error}") from error
+    parts.records.forget_exit(container.id)
+    entry.durations_ns = []
     try:
         connection, started = _launch(parts, entry, request)
     except ShimGoneError:

@@ -57,14 +57,12 @@ def _remedy(layout: Layout, v1_name: str) -> str:
 
 
 def _devices(layout: Layout) -> Finding:
-    if "devices" in layout.hierarchies:
-        return Finding("devices controller", OK, "v1, which device files may be opened")
-    return Finding(
-        "devices controller",
-        LIMITED,
-        "v2 has no files for it, and labkit does not do it by eBPF yet",
-        "a container's devices are kept in check by its own /dev alone",
-    )
+    name = "devices controller"
+    if "devices" not in layout.hierarchies:
+        lost = "a container's devices are kept in check by its own /dev alone"
+        return Finding(name, MISSING, lost, "mount cgroup v2, or v1 with its devices controller")
+    by = "v1" if layout.hierarchies["devices"].version == 1 else "v2, by an eBPF program"
+    return Finding(name, OK, f"{by}, which device files may be opened")
 
 
 def check_swap(situation: Situation) -> Iterator[Finding]:

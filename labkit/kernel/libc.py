@@ -11,11 +11,12 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 # Numbers of calls without a wrapper in glibc 2.36.  x86-64 and arm64 share those above 424; the
-# three older ones differ (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h).
+# older ones differ (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h).
 _X86_64 = os.uname().machine == "x86_64"
 SYS_PIVOT_ROOT = 155 if _X86_64 else 41
 SYS_SECCOMP = 317 if _X86_64 else 277
 SYS_KEYCTL = 250 if _X86_64 else 219
+SYS_BPF = 321 if _X86_64 else 280
 SYS_CLONE3 = 435
 SYS_CLOSE_RANGE = 436
 

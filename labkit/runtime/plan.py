@@ -107,6 +107,9 @@ def _host(spec: ContainerSpec) -> Iterator[Step]:
         for file, value in part.files:
             why = f"a limit is a number in a file of the {part.controller} controller"
             yield Step(name, why, op.WriteCgroupFile(f"{part.directory}/{file}", value))
+        if part.device_rules:
+            why = "v2 has no file for this: a small program is asked about each use of a device"
+            yield Step(name, why, op.AttachDeviceFilter(part.directory, part.device_rules))
 
 
 def _clone(spec: ContainerSpec) -> Step:

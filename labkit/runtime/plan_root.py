@@ -26,6 +26,7 @@ from labkit.runtime.spec import (
     READ_ONLY_PATHS,
     BindMount,
     ContainerSpec,
+    Device,
 )
 from labkit.runtime.step import Step
 
@@ -116,7 +117,7 @@ def _kernel_file_systems(spec: ContainerSpec) -> Iterator[Step]:
     yield Step(
         "mount.sys",
         "the kernel's devices and settings, to read",
-        op.Mount("sysfs", "/sys", "sysfs", _SAFE | MS_RDONLY),
+        op.Mount("sysfs", "/sys", "sysfs", _SAFE | _read_only(spec)),
     )
     if spec.cgroup_mounts:
         yield from _cgroup_file_systems(spec)
@@ -129,11 +130,16 @@ def _cgroup_file_systems(spec: ContainerSpec) -> Iterator[Step]:
         yield Step(name, why, op.Mount("tmpfs", base, "tmpfs", _SAFE, "mode=755"))
     for mount in spec.cgroup_mounts:
         target = f"{base}/{mount.name}".rstrip("/")
-        flags = _SAFE | MS_RDONLY | MS_RELATIME
+        flags = _SAFE | _read_only(spec) | MS_RELATIME
         yield Step(name, why, op.Mount("cgroup", target, mount.kind, flags, mount.options))
     if any(mount.name for mount in spec.cgroup_mounts):
-        flags = _SAFE | MS_RDONLY | MS_REMOUNT
+        flags = _SAFE | _read_only(spec) | MS_REMOUNT
         yield Step(name, why, op.Mount("tmpfs", base, "tmpfs", flags, "mode=755"))
+
+
+def _read_only(spec: ContainerSpec) -> int:
+    """The flag for file systems of the kernel's that only a privileged container may write to."""
+    return 0 if spec.privileged else MS_RDONLY
 
 
 def _devices(spec: ContainerSpec) -> Iterator[Step]:
@@ -142,10 +148,16 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
         "a /dev of its own, with the few devices every program expects",
         op.Mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
     )
+    given = {device.path for device in spec.devices}
     for name, major, minor in _DEVICES:
-        yield Step("device", f"/dev/{name}", op.MakeDevice(f"/dev/{name}", major, minor))
+        if (path := f"/dev/{name}") not in given:
+            yield Step("device", path, op.MakeDevice(path, major, minor))
     for points_to, path in _DEVICE_LINKS:
         yield Step("device", f"{path} as every Linux has it", op.MakeSymlink(points_to, path))
+    for device in spec.devices:
+        why = "a device of the host's that it was given"
+        yield Step("device", why, op.MakeRoom(device.path))
+        yield Step("device", why, _given_device(device))
     yield Step(
         "mount.devpts",
         "terminals of its own",
@@ -169,12 +181,17 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
     )
 
 
+def _given_device(device: Device) -> op.MakeDevice:
+    numbers = (device.major, device.minor)
+    return op.MakeDevice(device.path, *numbers, device.kind, device.mode, device.uid, device.gid)
+
+
 def _protection(spec: ContainerSpec) -> Iterator[Step]:
-    for path in MASKED_PATHS:
+    for path in () if spec.privileged else MASKED_PATHS:
         yield Step(
             "masked_paths", "it tells about the host, or lets it be harmed", op.HidePath(path)
         )
-    for path in READ_ONLY_PATHS:
+    for path in () if spec.privileged else READ_ONLY_PATHS:
         yield Step(
             "readonly_paths",
             "writing here would change the whole kernel",

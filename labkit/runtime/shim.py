@@ -256,7 +256,8 @@ class Shim:
     def _remove_cgroups(self) -> None:
         """Remove the container's groups, killing whatever is left in them.
 
-        With a PID namespace nothing is left: the kernel kills its processes with the first.
+        With a PID namespace nothing is left: the kernel kills its processes with the first.  A
+        container that may write to its groups can have made others below.
         """
         for directory in self.request.cgroup_directories:
             for _ in range(100):
@@ -265,7 +266,7 @@ class Shim:
                 except FileNotFoundError:
                     pass
                 except OSError:
-                    _kill_all(directory)
+                    _empty_group(directory)
                     time.sleep(0.005)
                     continue
                 break
@@ -280,6 +281,15 @@ class Shim:
         self.streams.close()
         # Only now: whoever finds nobody listening finds the exit status in its file.
         self._stop_listening()
+
+
+def _empty_group(directory: str) -> None:
+    """Kill what is in a group and below it, and remove the groups below that are empty."""
+    for folder, _, _ in os.walk(directory, topdown=False):
+        _kill_all(folder)
+        if folder != directory:
+            with suppress(OSError):
+                os.rmdir(folder)
 
 
 def _kill_all(directory: str) -> None:

@@ -54,6 +54,8 @@ class CgroupPart:
     directory: str
     files: tuple[tuple[str, str], ...] = ()
     """File names and values, in the order to write them."""
+    device_rules: tuple[str, ...] = ()
+    """What the group's device filter allows (cgroup v2); empty for no filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,21 @@ class CgroupMount:
     """The folder's name (`memory`, `cpu,cpuacct`), or empty for cgroup v2's single tree."""
     kind: str
     options: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device file to make in the container."""
+
+    path: str
+    kind: str
+    """`c` for a character device, `b` for a block device."""
+    major: int
+    minor: int
+    mode: int
+    """The permissions, as of chmod(2)."""
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,10 @@ class ContainerSpec:
     shm_bytes: int = 64 * 1024 * 1024
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""
+    privileged: bool = False
+    """Nothing of the kernel is hidden or read-only, and the cgroups can be written."""
+    devices: tuple[Device, ...] = ()
+    """The host's devices it is given, besides the usual ones."""
     cgroup_parts: tuple[CgroupPart, ...] = ()
     cgroup_join: tuple[str, ...] = ()
     """Groups the process enters by itself (cgroup v1)."""

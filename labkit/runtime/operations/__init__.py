@@ -11,15 +11,20 @@ process it runs in; a failure is the `OSError` of the call that failed.
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from labkit.runtime.operations.cgroup import EnterCgroup, MakeCgroup, WriteCgroupFile
+from labkit.runtime.operations.cgroup import (
+    AttachDeviceFilter,
+    EnterCgroup,
+    MakeCgroup,
+    WriteCgroupFile,
+)
 from labkit.runtime.operations.context import Context
 from labkit.runtime.operations.filesystem import (
     DetachOldRoot,
     EnterDirectory,
     HidePath,
     MakeDevice,
-    MakeDirectory,
     MakePathReadOnly,
+    MakeRoom,
     MakeSymlink,
     Mount,
     PivotRoot,
@@ -50,6 +55,7 @@ from labkit.runtime.operations.process import (
 
 __all__ = [
     "KINDS",
+    "AttachDeviceFilter",
     "AttachTree",
     "BindConsole",
     "BringUpLoopback",
@@ -70,8 +76,8 @@ __all__ = [
     "LookUpUser",
     "MakeCgroup",
     "MakeDevice",
-    "MakeDirectory",
     "MakePathReadOnly",
+    "MakeRoom",
     "MakeSymlink",
     "Mount",
     "MountTmpfs",
@@ -107,6 +113,7 @@ KINDS: dict[str, type] = {
     for kind in (
         MakeCgroup,
         WriteCgroupFile,
+        AttachDeviceFilter,
         EnterCgroup,
         Clone,
         Unshare,
@@ -124,7 +131,7 @@ KINDS: dict[str, type] = {
         OpenTree,
         AttachTree,
         MountTmpfs,
-        MakeDirectory,
+        MakeRoom,
         MakeDevice,
         MakeSymlink,
         MakePathReadOnly,

@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+from labkit.kernel import bpf
 from labkit.runtime.operations.context import Context
 
 
@@ -40,6 +41,24 @@ class WriteCgroupFile(NamedTuple):
             raise OSError(error.errno, error.strerror, self.path) from None
         finally:
             os.close(fd)
+
+
+class AttachDeviceFilter(NamedTuple):
+    """Let the processes of a v2 group use these devices and no others, by an eBPF program."""
+
+    directory: str
+    rules: tuple[str, ...]
+    """As lines of v1's devices.allow."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        count = len(bpf.device_program(self.rules)) // bpf.INSTRUCTION_SIZE
+        where = f'"{self.directory}", BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI'
+        return f"bpf(BPF_PROG_ATTACH, {{{where}, {{{count} instructions}}}})"
+
+    def execute(self, context: Context) -> None:
+        """Load the program and put it on the group."""
+        bpf.attach_device_program(self.directory, bpf.device_program(self.rules))
 
 
 class EnterCgroup(NamedTuple):

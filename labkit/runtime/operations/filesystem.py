@@ -7,6 +7,7 @@ nowhere but into the container's own root.
 
 import os
 import stat
+from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.kernel import mounts
@@ -39,35 +40,45 @@ class Mount(NamedTuple):
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
 
 
-class MakeDirectory(NamedTuple):
-    """Make a folder, with the folders above it."""
-
-    path: str
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        return f'mkdir("{self.path}", 0755)'
-
-    def execute(self, context: Context) -> None:
-        """Make the folder unless it is there."""
-        os.makedirs(self.path, 0o755, exist_ok=True)
-
-
 class MakeDevice(NamedTuple):
-    """Make a character device: a file that is a door to a driver (mknod(2))."""
+    """Make a device file: a door to a driver (mknod(2))."""
 
     path: str
     major: int
     minor: int
+    kind: str = "c"
+    """`c` for a character device, `b` for a block device."""
     mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
-        return f'mknod("{self.path}", S_IFCHR|{self.mode:04o}, makedev({self.major}, {self.minor}))'
+        kind = {"c": "S_IFCHR", "b": "S_IFBLK"}[self.kind]
+        return f'mknod("{self.path}", {kind}|{self.mode:04o}, makedev({self.major}, {self.minor}))'
 
     def execute(self, context: Context) -> None:
         """Make the device; the umask of this process is 0."""
-        os.mknod(self.path, stat.S_IFCHR | self.mode, os.makedev(self.major, self.minor))
+        mode = self.mode | {"c": stat.S_IFCHR, "b": stat.S_IFBLK}[self.kind]
+        os.mknod(self.path, mode, os.makedev(self.major, self.minor))
+        if self.uid or self.gid:
+            os.chown(self.path, self.uid, self.gid, follow_symlinks=False)
+
+
+class MakeRoom(NamedTuple):
+    """Make room for a file: the folders above it, and nothing where it will be."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'mkdir("{os.path.dirname(self.path)}", 0755); unlink("{self.path}")'
+
+    def execute(self, context: Context) -> None:
+        """A file there is of the image, or of the run before."""
+        os.makedirs(os.path.dirname(self.path), 0o755, exist_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
 
 
 class MakeSymlink(NamedTuple):

@@ -16,7 +16,7 @@ V1_DIRECTORIES = {
     "blkio": "/sys/fs/cgroup/blkio",
     "pids": "/sys/fs/cgroup/pids",
 }
-V2_CONTROLLERS = {"freezer", "cpu", "cpuset", "memory", "pids", "io"}
+V2_CONTROLLERS = {"freezer", "devices", "cpu", "cpuset", "memory", "pids", "io"}
 
 
 def layout_of(
@@ -86,9 +86,9 @@ def test_v2_without_systemd_is_used_from_the_top() -> None:
     assert layout.own_directory == "/sys/fs/cgroup"
 
 
-def test_v2_with_few_controllers_has_those_and_the_freezer() -> None:
+def test_v2_with_few_controllers_has_those_and_what_every_group_has() -> None:
     layout = layout_of(samples.V2_MOUNTS, samples.V2_OWN, {"/sys/fs/cgroup": "memory pids"})
-    assert layout.hierarchies.keys() == {"freezer", "memory", "pids"}
+    assert layout.hierarchies.keys() == {"freezer", "devices", "memory", "pids"}
 
 
 UNIT = "/sys/fs/cgroup/system.slice/labkitd.service"
@@ -118,7 +118,7 @@ def test_where_the_top_is_not_ours_a_delegated_unit_is_used_all_the_same() -> No
     layout = layout_of(
         samples.V2_MOUNTS, samples.V2_SERVICE, {UNIT: "memory pids"}, delegated=UNIT, root=""
     )
-    assert directories(layout) == dict.fromkeys(("freezer", "memory", "pids"), UNIT)
+    assert directories(layout) == dict.fromkeys(("freezer", "devices", "memory", "pids"), UNIT)
 
 
 def test_a_user_session_is_not_ours_so_the_top_is_used() -> None:

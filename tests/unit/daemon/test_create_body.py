@@ -88,7 +88,6 @@ def test_what_clients_send_is_taken(body):
     ("field", "value"),
     [
         ("PortBindings", {"80/tcp": [{"HostPort": "80"}]}),
-        ("Privileged", True),
         ("CapAdd", ["SYS_ADMIN"]),
         ("CapDrop", ["ALL"]),
         ("PidMode", "host"),

@@ -23,7 +23,7 @@ from labkit.paths import Paths
 
 V2 = Layout(
     "v2",
-    {name: Hierarchy(2, "/cg") for name in ("freezer", "cpu", "memory", "pids", "io")},
+    {name: Hierarchy(2, "/cg") for name in ("freezer", "devices", "cpu", "memory", "pids", "io")},
     machine=Machine(swap_accounting=False),
 )
 EVERYTHING_WORKS = dict.fromkeys(
@@ -69,7 +69,7 @@ def test_controllers_of_v2(tmp_path: Path) -> None:
     found = states(checks_cgroups.check_controllers, situation(tmp_path))
     assert found["memory controller"] == OK
     assert found["cpuset controller"] == MISSING
-    assert found["devices controller"] == LIMITED
+    assert found["devices controller"] == OK
 
 
 def test_controllers_of_v1_have_its_names(tmp_path: Path) -> None:
