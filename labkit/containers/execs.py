@@ -4,6 +4,7 @@ As in Docker an exec is created first and started afterwards, so that its client
 anything runs.  It is known as long as its container is; nothing of it is on disk.
 """
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -16,7 +17,7 @@ from labkit.containers import specification, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
-from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
 from labkit.kernel import capabilities, messages, processes
 from labkit.runtime import operations, plan_exec
 from labkit.runtime.exec_process import ExecRequest
@@ -140,7 +141,7 @@ class Execs:
             self._by_id = {k: e for k, e in self._by_id.items() if e.entry is not entry}
 
     def start(
-        self, exec_id: str, client_fd: int | None, keys: bytes, size: tuple[int, int] = (0, 0)
+        self, exec_id: str, fd: int | None, keys: bytes, size: tuple[int, int] = (0, 0)
     ) -> None:
         """Run it, with a client's connection attached to its streams or with none.
 
@@ -153,7 +154,7 @@ class Execs:
             found.shim = self._connect(found.entry)
         config = found.config
         attached: list[Attachment] = []
-        if client_fd is not None:
+        if fd is not None:
             wants = (config.attach_stdin, config.attach_stdout, config.attach_stderr, keys)
             attached.append(wants)
         size = config.console_size or size
@@ -167,13 +168,17 @@ class Execs:
             attached=attached,
         )
         try:
-            fds = [] if client_fd is None else [client_fd]
-            messages.send(found.shim, ("exec", tuple(request)), fds)
+            messages.send(found.shim, ("exec", tuple(request)), [] if fd is None else [fd])
             (found.pid,) = Launch(found.shim).finish()
         except LaunchError as error:
             failure = starting.start_error((clone, *steps), error.failure)
             self._ended(found, [failure.exit_code])
             raise failure from None
+        except (OSError, StartError):
+            # The shim has no container any more to start it in.
+            found.shim.close()
+            self._ended(found, None)
+            raise _not_running(found.entry) from None
         with found.changed:
             found.running = True
         self._publish("exec_start", found)
@@ -193,12 +198,13 @@ class Execs:
         with found.changed:
             if not found.running or found.shim is None:
                 raise ConflictError(f"exec {exec_id} is not running")
-            messages.send(found.shim, ("resize", height, width))
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                messages.send(found.shim, ("resize", height, width))
 
     def _connect(self, entry: Entry) -> socket.socket:
         connected = connect(self._parts.paths.container_run(entry.container.id))
         if connected is None:
-            raise ConflictError(f"Container {entry.container.id} is not running")
+            raise _not_running(entry)
         return connected[0]
 
     def _spec(self, found: Exec, size: tuple[int, int]) -> ExecSpec:
@@ -236,4 +242,8 @@ def _check_running(entry: Entry) -> None:
     if state.status == states.PAUSED:
         raise ConflictError(f"Container {entry.container.name} is paused, unpause the container")
     if not entry.is_running:
-        raise ConflictError(f"Container {entry.container.id} is not running")
+        raise _not_running(entry)
+
+
+def _not_running(entry: Entry) -> ConflictError:
+    return ConflictError(f"Container {entry.container.id} is not running")

@@ -80,6 +80,9 @@ def device_program(rules: Iterable[str]) -> bytes:
         bits = sum(ACCESS[letter] for letter in set(letters))
         # As in v1: what several rules say of the same numbers is one rule.
         access[kind, numbers] = access.get((kind, numbers), 0) | bits
+    if access.get(("a", "*:*")) == ALL_ACCESS:
+        # Nothing may follow: the kernel refuses a program with instructions that are never reached.
+        return _instruction(MOVE_NUMBER, ANSWER, number=1) + _instruction(EXIT)
     program = [
         _instruction(LOAD_WORD, KIND, CONTEXT, offset=0),
         _instruction(MOVE, WANTED, KIND),

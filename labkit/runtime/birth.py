@@ -1,6 +1,7 @@
 """Making one process of a container: clone it, let it run its operations, hear how that went."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -34,7 +35,8 @@ def give_birth(
     """Clone a process that executes `operations`; StepFailedError if one of them fails.
 
     `clone` returns (pid, pidfd) here and (0, -1) in the new process, as `Clone.clone` does.  While
-    the child goes through its operations there is time for something else: `meanwhile`.
+    the child goes through its operations there is time for something else: `meanwhile`; an OSError
+    in it is a failure of the clone.
     """
     report_read, report_write = os.pipe()
     begin = time.perf_counter_ns()
@@ -48,7 +50,14 @@ def give_birth(
         executor.run(operations, context, report_write)
     clone_ns = time.perf_counter_ns() - begin
     os.close(report_write)
-    meanwhile()
+    try:
+        meanwhile()
+    except OSError as error:
+        os.close(report_read)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        raise StepFailedError(0, error.errno or 0, str(error), [clone_ns]) from None
     report = executor.read_report(report_read)
     os.close(report_read)
     durations = [clone_ns, *report.durations_ns]

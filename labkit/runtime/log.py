@@ -65,6 +65,7 @@ class LogWriter:
     def _rotate(self) -> None:
         """Begin a new file: `x.log` becomes `x.log.1`, that one `x.log.2`, the last one goes."""
         os.close(self._fd)
+        self._fd = -1  # until there is a new one
         names = [self._path, *(f"{self._path}.{number}" for number in range(1, self._max_files))]
         for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
             with suppress(FileNotFoundError):
@@ -74,18 +75,32 @@ class LogWriter:
         self._open()
 
     def _append(self, data: bytes) -> None:
-        """Write whole lines, each to a file in which it has room; one alone may be too long."""
+        """Write whole lines.  What the disk has no room for is lost: the container goes on."""
+        try:
+            if self._fd < 0:
+                self._open()
+            self._append_cut(data)
+        except OSError:
+            if self._fd >= 0:
+                # Half a line would spoil the next one.
+                with suppress(OSError):
+                    os.ftruncate(self._fd, self._size)
+
+    def _append_cut(self, data: bytes) -> None:
+        """Write each line to a file in which it has room; one alone may be too long."""
         while self._max_bytes and self._size + len(data) > self._max_bytes:
             room = max(self._max_bytes - self._size, 0)
             end = data.rfind(b"\n", 0, room) + 1
             if not end and not self._size:
                 end = data.index(b"\n") + 1
-            write_all(self._fd, data[:end])
+            self._write(data[:end])
             data = data[end:]
             if not data:
-                self._size += end
                 return
             self._rotate()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         write_all(self._fd, data)
         self._size += len(data)
 
@@ -105,7 +120,8 @@ class LogWriter:
         for stream, rest in self._partial.items():
             if rest:
                 self._write_objects(stream, rest, b"")
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _write_long(self, stream: str, line: bytes) -> bytes:
         """Write the pieces that a long line is cut into, all but the last, which is returned."""

@@ -11,9 +11,9 @@ succeed), `started`, and `exited`; of the container, or on the connection of an 
 """
 
 import os
-import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,12 +22,14 @@ from typing import Any, NamedTuple, cast
 from labkit.kernel import files, messages, namespaces, processes
 from labkit.runtime import operations
 from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
-from labkit.runtime.exec_process import ExecProcess, ExecRequest
+from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.log import timestamp
 from labkit.runtime.streams import Attachment, Streams, make_pipes
+from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
+ACCEPT_PAUSE_S = 0.01
 
 
 class Request(NamedTuple):
@@ -75,22 +77,27 @@ def main(request_fields: Any, fds: list[int]) -> None:
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     request = Request(*request_fields)
     daemon = socket.socket(fileno=fds[0])
-    Shim(request, daemon, fds[2:]).run()
+    Shim(request, daemon, fds[1], fds[2:]).run()
     os._exit(0)
 
 
 class Shim:
     """The state of a shim: the container's process, its streams, and the daemon's connections."""
 
-    def __init__(self, request: Request, daemon: socket.socket, attached_fds: list[int]) -> None:
+    def __init__(
+        self, request: Request, daemon: socket.socket, hold_fd: int, attached_fds: list[int]
+    ) -> None:
         self.request = request
         self.daemons = [daemon]
+        self.hold_fd = hold_fd
         self.attached_fds = attached_fds
         self.listener: socket.socket | None = None
-        self.selector = selectors.EpollSelector()
+        self.pidfd = -1
+        """The container's first process, as long as it is there."""
+        self.watcher = Watcher()
         self.pipes = make_pipes(request.open_stdin, request.tty)
         self.streams = Streams(
-            self.selector, self.pipes, request.log_path, request.stdin_once, request.log_limits
+            self.watcher, self.pipes, request.log_path, request.stdin_once, request.log_limits
         )
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
@@ -107,9 +114,8 @@ class Shim:
         self._tell("started", *self.started)
         self._serve()
         code = exit_code_of(self.pidfd)
-        for process in list(self.execs.values()):
-            process.finish()
-        self.streams.drain()
+        self.pidfd = -1
+        self._drain()
         # Before anyone hears of the end, for who does may read the log at once.
         self.streams.close_log()
         killed_for_memory = self._count_oom_kills() > 0
@@ -161,6 +167,7 @@ class Shim:
     def _stop_listening(self) -> None:
         if self.listener is None:
             return
+        self.watcher.forget(self.listener.fileno())
         self.listener.close()
         with suppress(FileNotFoundError):
             os.unlink(f"{self.request.run_folder}/{SOCKET_NAME}")
@@ -168,32 +175,58 @@ class Shim:
 
     def _serve(self) -> None:
         """Move data and take messages until the container's first process has ended."""
-        self.selector.register(self.pidfd, selectors.EVENT_READ, None)
-        if self.listener is not None:
-            self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        ended: list[int] = []
+        self.watcher.watch(self.pidfd, READABLE, ended.append)
+        if (listener := self.listener) is not None:
+            self.watcher.watch(listener.fileno(), READABLE, lambda _: self._accept(listener))
         for connection in self.daemons:
-            self.selector.register(connection, selectors.EVENT_READ, self._take_message)
-        ended = False
+            self._listen_to(connection)
         while not ended:
-            for key, events in self.selector.select():
-                # An earlier event of the same round may have closed this one's file, and a later
-                # file may have got its number.
-                watched = self.selector.get_map().get(key.fd)
-                if key.data is None:
-                    ended = True
-                elif watched is not None and watched.fileobj == key.fileobj:
-                    key.data(key.fileobj, events)
-        self.selector.unregister(self.pidfd)
+            deadlines = [p.deadline for p in self.execs.values() if p.deadline is not None]
+            self.watcher.serve(min(deadlines) - time.monotonic() if deadlines else None)
+            self._let_execs_go()
+        self.watcher.forget(self.pidfd)
 
-    def _accept(self, listener: socket.socket, events: int) -> None:
+    def _let_execs_go(self) -> None:
+        for connection, process in list(self.execs.items()):
+            if process.is_over:
+                del self.execs[connection]
+                process.leave()
+
+    def _drain(self) -> None:
+        """After the end: read what is left in the pipes, and give the clients time to take it.
+
+        A process that the container left behind could hold a pipe open for ever (where it has no
+        PID namespace of its own), and a client may never read, so this takes `DRAIN_S` at most.
+        """
+        for process in self.execs.values():
+            process.kill()
+        deadline = time.monotonic() + DRAIN_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            self._let_execs_go()
+            if self.streams.is_drained and not self.execs:
+                return
+            self.watcher.serve(left_s)
+        for process in self.execs.values():
+            process.leave()
+
+    def _listen_to(self, connection: socket.socket) -> None:
+        self.watcher.watch(connection.fileno(), READABLE, lambda _: self._take_message(connection))
+
+    def _accept(self, listener: socket.socket) -> None:
         """A new daemon, or one that wants to exec: tell it what the first one was told."""
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            # No descriptor is free (EMFILE): the others are served until one is.
+            time.sleep(ACCEPT_PAUSE_S)
+            return
         self.daemons.append(connection)
-        self.selector.register(connection, selectors.EVENT_READ, self._take_message)
+        self._listen_to(connection)
         with suppress(OSError):
             messages.send(connection, ("started", *self.started))
 
-    def _take_message(self, connection: socket.socket, events: int) -> None:
+    def _take_message(self, connection: socket.socket) -> None:
         try:
             message = messages.receive(connection)
         except ConnectionError:
@@ -208,10 +241,16 @@ class Shim:
             "resize": self._resize,
             "exec": self._exec,
         }
-        handlers[kind](connection, fds, *options)
+        try:
+            handlers[kind](connection, fds, *options)
+        except Exception:
+            # Whatever is wrong with a request, the container and the others' requests go on.
+            sys.excepthook(*sys.exc_info())
+            if kind == "exec":
+                self._forget_connection(connection)
 
     def _forget_connection(self, connection: socket.socket) -> None:
-        self.selector.unregister(connection)
+        self.watcher.forget(connection.fileno())
         if connection in self.daemons:
             self.daemons.remove(connection)
         connection.close()
@@ -227,12 +266,20 @@ class Shim:
         """Start a further process: this connection will hear of it, not of the container."""
         # From here on every child of the shim is born in the container's PID namespace, and the
         # shim has no other children.
-        namespaces.setns(self.pidfd, namespaces.CLONE_NEWPID)
+        try:
+            namespaces.setns(self.pidfd, namespaces.CLONE_NEWPID)
+        except OSError:
+            # The first process has ended, and with it the namespace: the shim hears of that in the
+            # same round (ESRCH), or has heard of it (EBADF).
+            for fd in fds:
+                os.close(fd)
+            self._forget_connection(connection)
+            return
         if connection in self.daemons:
             self.daemons.remove(connection)
-        process = ExecProcess(connection, self.selector, lambda: self.execs.pop(connection, None))
-        self.execs[connection] = process
-        process.start(ExecRequest(*request), self.pidfd, fds)
+        process = ExecProcess(connection, self.watcher)
+        if process.start(ExecRequest(*request), self.pidfd, fds):
+            self.execs[connection] = process
 
     def _tell(self, kind: str, *values: object) -> None:
         for connection in list(self.daemons):
@@ -249,7 +296,8 @@ class Shim:
         try:
             with open(path) as file:
                 counts = dict(line.split() for line in file)
-        except FileNotFoundError:
+        except OSError:
+            # Somebody has removed the group (ENOENT, or ENODEV while it is read).
             return 0
         return int(counts.get(key, 0))
 
@@ -274,13 +322,23 @@ class Shim:
     def _leave(self, code: int, killed_for_memory: bool) -> None:
         now = timestamp(time.time_ns())
         status = ExitStatus(code, killed_for_memory, now, self.started.durations_ns)
-        # The folder is missing if the container was removed by force.
-        with suppress(FileNotFoundError):
+        # The folder is missing if the container was removed by force; and when the disk is full
+        # the daemon, if one is there, shall hear the truth all the same.
+        with suppress(OSError):
             files.write_atomically(self.request.exit_path, status.to_bytes())
-        self._tell("exited", *status)
-        self.streams.close()
         # Only now: whoever finds nobody listening finds the exit status in its file.
         self._stop_listening()
+        self.streams.let_go(also_waiting=False)
+        self._tell("exited", *status)
+        for connection in list(self.daemons):
+            self._forget_connection(connection)
+        os.close(self.hold_fd)
+        # A client that reads slowly (a pager, say) shall have the rest, while the container can
+        # already be started again or removed; one that goes away ends this wait.
+        self.streams.close_outputs()
+        while self.streams.has_waiting_clients:
+            self.watcher.serve()
+            self.streams.let_go(also_waiting=False)
 
 
 def _empty_group(directory: str) -> None:

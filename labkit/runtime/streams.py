@@ -11,20 +11,17 @@ No client can hold up the process: one that does not read is given up when too m
 
 import errno
 import os
-import select
-import selectors
 import socket
-import time
 from struct import pack
 from typing import NamedTuple
 
 from labkit.kernel import messages, terminals
 from labkit.runtime.detach import DetachKeys
 from labkit.runtime.log import LogWriter
+from labkit.runtime.watcher import GONE, READABLE, WRITABLE, Watcher
 
 READ_SIZE = 65536
 MOST_WAITING = 64 * 1024 * 1024
-DRAIN_S = 2.0
 FRAME_HEADER = ">BxxxL"
 STREAM_NUMBERS = {"stdout": 1, "stderr": 2}
 
@@ -47,8 +44,8 @@ class Client:
         self.waiting = bytearray()
         self.reading = True
         """Whether the client may still send; false after its half-close and while stdin is full."""
-        self.watched = 0
-        """The events the selector watches for this client now."""
+        self.watched: int | None = None
+        """The events that are watched for this client now."""
 
 
 class Pipes(NamedTuple):
@@ -93,18 +90,18 @@ class Streams:
 
     def __init__(
         self,
-        selector: selectors.BaseSelector,
+        watcher: Watcher,
         pipes: Pipes,
         log_path: str | None,
         stdin_once: bool,
         log_limits: tuple[int, int] = (0, 1),
     ) -> None:
-        self._selector = selector
+        self._watcher = watcher
         self._pipes = pipes
         self._log_path = log_path
         self._log_limits = log_limits
         self._log: LogWriter | None = None
-        self._clients: dict[socket.socket, Client] = {}
+        self._clients: set[Client] = set()
         self._stdin_once = stdin_once
         self._stdin = pipes.stdin
         self._stdin_waiting = bytearray()
@@ -124,7 +121,10 @@ class Streams:
             os.close(self._pipes.terminal)
             self._take_terminal(self._pipes.terminal_receiver)
         for fd in self._outputs:
-            self._selector.register(fd, selectors.EVENT_READ, self._read_output)
+            self._watch_output(fd)
+
+    def _watch_output(self, fd: int) -> None:
+        self._watcher.watch(fd, READABLE, lambda _: self._read_output(fd))
 
     def _take_terminal(self, receiver: socket.socket) -> None:
         with receiver:
@@ -149,10 +149,10 @@ class Streams:
         connection.setblocking(False)
         wanted = {name for name, wants in (("stdout", stdout), ("stderr", stderr)) if wants}
         client = Client(connection, stdin, wanted, keys)
-        self._clients[connection] = client
+        self._clients.add(client)
         self._watch(client)
 
-    def _read_output(self, fd: int, events: int) -> None:
+    def _read_output(self, fd: int) -> None:
         try:
             data = os.read(fd, READ_SIZE)
         except BlockingIOError:
@@ -165,7 +165,7 @@ class Streams:
             data = b""
         name = self._outputs[fd]
         if not data:
-            self._selector.unregister(fd)
+            self._watcher.forget(fd)
             os.close(fd)
             del self._outputs[fd]
             self._terminal = None
@@ -173,7 +173,7 @@ class Streams:
         if self._log:
             self._log.write(name, data)
         header = b"" if self._terminal else pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data))
-        for client in list(self._clients.values()):
+        for client in list(self._clients):
             if name in client.streams:
                 self._send(client, header + data)
 
@@ -194,25 +194,22 @@ class Streams:
         self._watch(client)
 
     def _watch(self, client: Client) -> None:
-        """Let the selector watch for what this client can do now, and for nothing else."""
-        wanted = selectors.EVENT_READ if client.reading else 0
+        """Watch for what this client can do now; that it has gone is told in any case."""
+        wanted = READABLE if client.reading else 0
         if client.waiting:
-            wanted |= selectors.EVENT_WRITE
-        if wanted == client.watched:
-            return
-        if not client.watched:
-            self._selector.register(client.connection, wanted, self._serve_client)
-        elif not wanted:
-            self._selector.unregister(client.connection)
-        else:
-            self._selector.modify(client.connection, wanted, self._serve_client)
-        client.watched = wanted
+            wanted |= WRITABLE
+        if wanted != client.watched:
+            client.watched = wanted
+            fd = client.connection.fileno()
+            self._watcher.watch(fd, wanted, lambda events: self._serve_client(client, events))
 
-    def _serve_client(self, connection: socket.socket, events: int) -> None:
-        client = self._clients.get(connection)
-        if client and events & selectors.EVENT_READ:
+    def _serve_client(self, client: Client, events: int) -> None:
+        if events & GONE:
+            self._take_rest(client)
+            return
+        if events & READABLE:
             self._take_input(client)
-        if connection in self._clients and client and events & selectors.EVENT_WRITE:
+        if events & WRITABLE and client in self._clients:
             self._send(client)
 
     def _take_input(self, client: Client) -> None:
@@ -223,6 +220,21 @@ class Streams:
         except OSError:
             self._give_up(client)
             return
+        self._pass_on(client, data)
+
+    def _take_rest(self, client: Client) -> None:
+        """The client is gone in both directions: what it sent before that is still input."""
+        while client in self._clients:
+            try:
+                data = client.connection.recv(READ_SIZE)
+            except OSError:
+                data = b""
+            self._pass_on(client, data)
+            if not data:
+                self._give_up(client)
+
+    def _pass_on(self, client: Client, data: bytes) -> None:
+        """Hand on what a client has sent; nothing, when it will send no more."""
         if not data:
             # The client has no more input, but may still read: its output goes on.
             client.reading = False
@@ -248,8 +260,7 @@ class Streams:
             while self._stdin_waiting:
                 del self._stdin_waiting[: os.write(self._stdin, self._stdin_waiting)]
         except BlockingIOError:
-            if self._stdin not in self._selector.get_map():
-                self._selector.register(self._stdin, selectors.EVENT_WRITE, self._stdin_has_room)
+            self._watcher.watch(self._stdin, WRITABLE, lambda _: self._stdin_has_room())
             return
         except OSError as error:
             # Nobody in the container reads stdin any more.
@@ -260,55 +271,37 @@ class Streams:
         if self._stdin_ends:
             self._close_stdin()
 
-    def _stdin_has_room(self, fd: int, events: int) -> None:
-        self._selector.unregister(fd)
+    def _stdin_has_room(self) -> None:
+        if self._stdin is not None:
+            self._watcher.forget(self._stdin)
         self._write_stdin()
         if self._stdin_waiting:
             return
-        for client in self._clients.values():
+        for client in self._clients:
             if client.stdin and not client.reading:
                 client.reading = True
                 self._watch(client)
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
-            if self._stdin in self._selector.get_map():
-                self._selector.unregister(self._stdin)
+            self._watcher.forget(self._stdin)
             os.close(self._stdin)
             self._stdin = None
 
     def _give_up(self, client: Client) -> None:
-        if client.watched:
-            self._selector.unregister(client.connection)
-        del self._clients[client.connection]
+        self._watcher.forget(client.connection.fileno())
+        self._clients.discard(client)
         client.connection.close()
 
-    def drain(self) -> None:
-        """After the process's end: read what is left in its pipes and hand it on.
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that was printed has been read to its end, and sent to every client."""
+        return not (self._outputs or self.has_waiting_clients)
 
-        A process it has left behind could hold a pipe open for ever, and a client may never read,
-        so this takes `DRAIN_S` at most.
-        """
-        deadline = time.monotonic() + DRAIN_S
-        while True:
-            late = {
-                client.connection.fileno(): client
-                for client in self._clients.values()
-                if client.waiting
-            }
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not (self._outputs or late):
-                return
-            poll = select.poll()
-            for fd in self._outputs:
-                poll.register(fd, select.POLLIN)
-            for fd in late:
-                poll.register(fd, select.POLLOUT)
-            for fd, _ in poll.poll(left_s * 1000):
-                if fd in self._outputs:
-                    self._read_output(fd, selectors.EVENT_READ)
-                elif fd in late:
-                    self._send(late[fd])
+    @property
+    def has_waiting_clients(self) -> bool:
+        """Whether a client has not taken all yet that was printed for it."""
+        return any(client.waiting for client in self._clients)
 
     def close_log(self) -> None:
         """Finish the log, whose last line may have no newline."""
@@ -316,14 +309,26 @@ class Streams:
             self._log.close()
             self._log = None
 
-    def close(self) -> None:
-        """Finish the log, and let go of the clients."""
-        self.close_log()
-        for client in list(self._clients.values()):
-            self._give_up(client)
+    def let_go(self, *, also_waiting: bool = True) -> None:
+        """Close stdin and the connections of the clients, or of those that have everything.
+
+        The outputs are read on to their end: a process that was left behind may still write.
+        """
+        for client in list(self._clients):
+            if also_waiting or not client.waiting:
+                self._give_up(client)
+        self._close_stdin()
+
+    def close_outputs(self) -> None:
+        """Read nothing more."""
         for fd in self._outputs:
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
+            self._watcher.forget(fd)
             os.close(fd)
         self._outputs.clear()
-        self._close_stdin()
+        self._terminal = None
+
+    def close(self) -> None:
+        """Finish the log, and let go of everything."""
+        self.close_log()
+        self.let_go()
+        self.close_outputs()

@@ -1,0 +1,145 @@
+"""What clients and containers do at awkward moments harms no container."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from labkit.containers.execs import ExecConfig
+from labkit.errors import ConflictError
+from labkit.kernel import messages
+from labkit.runtime.shim import SOCKET_NAME
+from tests.containers import create, read_frames, run
+
+pytestmark = pytest.mark.root
+
+
+def shim_of(engine, container_id):
+    pid = engine.get(container_id).state.pid
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def attach(engine, container_id):
+    ours, theirs = socket.socketpair()
+    engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
+    theirs.close()
+    return ours
+
+
+def test_an_exec_that_comes_just_as_the_container_ends(engine):
+    """Its namespace cannot be entered any more; the exit status is not lost over that."""
+    container_id = create(engine, "sh", "-c", "read x; exit 7", open_stdin=True)
+    ours, theirs = socket.socketpair()
+    engine.attach(container_id, theirs.fileno(), stdin=True, stdout=True, stderr=True)
+    theirs.close()
+    engine.start(container_id)
+    connection = messages.connect(f"{engine.paths.container_run(container_id)}/{SOCKET_NAME}")
+    assert messages.receive(connection)
+    shim, pid = shim_of(engine, container_id), engine.get(container_id).state.pid
+    os.kill(shim, signal.SIGSTOP)
+    # Heard of in this order: the request for an exec, then the end.
+    messages.send(connection, ("exec", (("Clone", 0, ""), [], [], False, False, [])))
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    os.kill(shim, signal.SIGCONT)
+    state = engine.wait(container_id, timeout_s=20)
+    assert (state.exit_code, state.error) == (137, "")
+    connection.settimeout(5)
+    assert messages.receive(connection) is None
+    ours.close()
+
+
+def test_exec_in_a_container_that_has_just_ended_is_a_conflict(engine):
+    container_id = create(engine, "sleep", "60")
+    engine.start(container_id)
+    made = engine.execs.create(container_id, ExecConfig(cmd=["true"]))
+    engine.kill(container_id)
+    with pytest.raises(ConflictError, match="not running"):
+        engine.execs.start(made.id, None, b"")
+
+
+def test_an_exec_that_leaves_somebody_with_its_pipes_holds_up_nobody(engine):
+    container_id = create(engine, "sh", "-c", "while sleep 0.1; do echo tick; done")
+    engine.start(container_id)
+    ours = attach(engine, container_id)
+    config = ExecConfig(cmd=["sh", "-c", "sleep 30 &"], attach_stdout=True)
+    made = engine.execs.create(container_id, config)
+    theirs, end = socket.socketpair()
+    engine.execs.start(made.id, end.fileno(), b"")
+    end.close()
+    longest_s, last = 0.0, time.monotonic()
+    while made.exit_code is None:
+        assert ours.recv(4096)
+        longest_s, last = max(longest_s, time.monotonic() - last), time.monotonic()
+    assert made.exit_code == 0
+    assert longest_s < 1.5
+    theirs.close()
+    engine.kill(container_id)
+
+
+def test_what_an_exec_left_behind_can_go_on_writing(engine):
+    script = "(sleep 3; echo x; echo x; echo alive > /tmp/alive) & exit 0"
+    container_id = create(engine, "sh", "-c", "mkdir -p /tmp; sleep 60")
+    engine.start(container_id)
+    made = engine.execs.create(container_id, ExecConfig(cmd=["sh", "-c", script]))
+    engine.execs.start(made.id, None, b"")
+    alive = f"{engine.paths.container_root(container_id)}/upper/tmp/alive"
+    deadline = time.monotonic() + 20
+    while not os.path.exists(alive):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    engine.kill(container_id)
+
+
+def test_a_slow_reader_gets_all_though_the_container_has_ended(engine):
+    """As a pager does: the container can be started again and removed in the meantime."""
+    megabytes = 5
+    script = f"head -c {megabytes}000000 /dev/zero | tr '\\0' y"
+    container_id = create(engine, "sh", "-c", script)
+    ours = attach(engine, container_id)
+    engine.start(container_id)
+    assert engine.wait(container_id, timeout_s=30).exit_code == 0
+    engine.start(container_id)
+    engine.wait(container_id, timeout_s=30)
+    engine.remove(container_id)
+    time.sleep(0.5)
+    ours.settimeout(20)
+    assert sum(len(text) for _, text in read_frames(ours)) == megabytes * 1_000_000
+
+
+def test_a_full_disk_ends_no_container(engine):
+    container_id = create(engine, "sh", "-c", "echo lost; sleep 0.2; echo lost; exit 5")
+    os.symlink("/dev/full", engine.log_path(container_id))
+    ours = attach(engine, container_id)
+    engine.start(container_id)
+    state = engine.wait(container_id, timeout_s=20)
+    assert (state.exit_code, state.error) == (5, "")
+    assert b"".join(text for _, text in read_frames(ours)) == b"lost\nlost\n"
+
+
+def test_a_log_that_cannot_be_opened_fails_the_start_and_says_so(engine):
+    container_id = create(engine, "sleep", "60")
+    os.mkdir(engine.log_path(container_id))
+    with pytest.raises(Exception, match="Is a directory"):
+        engine.start(container_id)
+    os.rmdir(engine.log_path(container_id))
+    assert engine.get(container_id).state.status == "created"
+    engine.start(container_id)
+    engine.kill(container_id)
+
+
+def test_nonsense_from_a_daemon_harms_no_container(engine, capfd):
+    container_id = create(engine, "sleep", "60")
+    engine.start(container_id)
+    connection = messages.connect(f"{engine.paths.container_run(container_id)}/{SOCKET_NAME}")
+    assert messages.receive(connection)
+    for nonsense in (("no such verb",), ("resize", -1, 10**9), ("attach", (1, 2)), ("exec", ())):
+        messages.send(connection, nonsense)
+    time.sleep(0.3)
+    assert engine.get(container_id).state.status == "running"
+    assert run(engine, "echo", "hi") == ("hi\n", 0)
+    engine.kill(container_id)
+    connection.close()
