@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] [REPOSITORY[:TAG]]",
     (
-        Flag("all", "a", "bool", "Show all images, also those without a name"),
-        Flag("filter", "f", "list", "Show those that fit (reference=busybox, …)"),
+        Flag("all", "a", "bool", "Show all images, also those that others were made from"),
+        Flag("digests", "", "bool", "Show the digests of their manifests"),
+        Flag("filter", "f", "list", "Show those that fit (reference=busybox, since=busybox, …)"),
         FORMAT,
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
@@ -38,6 +39,7 @@ HEADINGS = {
     "Size": "SIZE",
 }
 COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
+WITH_DIGEST = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 NONE = "<none>"
 
 
@@ -54,11 +56,13 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         return 0
     now = time.time()
     rows = [row for image in images for row in _rows(image, full, now)]
-    sys.stdout.write(render(options["format"], HEADINGS, COLUMNS, rows))
+    columns = WITH_DIGEST if options["digests"] else COLUMNS
+    sys.stdout.write(render(options["format"], HEADINGS, columns, rows))
     return 0
 
 
 def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
+    digests = dict(text.split("@", 1) for text in image.get("RepoDigests") or [])
     for name in image["RepoTags"] or [f"{NONE}:{NONE}"]:
         repository, _, tag = name.rpartition(":")
         yield Row(
@@ -66,7 +70,7 @@ def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
                 "Repository": repository,
                 "Tag": tag,
                 "ID": short_id(image["Id"], full),
-                "Digest": NONE,
+                "Digest": digests.get(repository, NONE),
                 "CreatedSince": ago(now_s - image["Created"]),
                 "CreatedAt": time.strftime(
                     "%Y-%m-%d %H:%M:%S %z %Z", time.localtime(image["Created"])

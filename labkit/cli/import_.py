@@ -7,7 +7,7 @@ import time
 
 from labkit.cli.command import Command, Context
 from labkit.cli.flags import Flag
-from labkit.client.images import import_events, pieces_of
+from labkit.client.images import import_events, pieces_of, split_tag
 from labkit.client.sizes import human_size
 from labkit.errors import InvalidParameterError
 
@@ -31,7 +31,7 @@ REDRAW_S = 0.1
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the id of the new image; progress goes to stderr, if that is a terminal."""
     source, reference = arguments[0], arguments[1] if len(arguments) > 1 else ""
-    repository, tag = _split(reference)
+    repository, tag = split_tag(reference)
     image_id = ""
     with _open(source) as file, Progress(file) as progress:
         for event in import_events(
@@ -45,13 +45,6 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
             image_id = event.get("status", image_id)
     print(image_id)
     return 0
-
-
-def _split(reference: str) -> tuple[str, str]:
-    """Name and tag; a colon before a slash belongs to a registry's port."""
-    folder, slash, last = reference.rpartition("/")
-    name, _, tag = last.partition(":")
-    return folder + slash + name, tag
 
 
 def _open(source: str) -> "BinaryIO":
@@ -74,8 +67,8 @@ def _open(source: str) -> "BinaryIO":
 class Progress:
     """One line on stderr that says how much of the archive is sent; none if it is no terminal."""
 
-    def __init__(self, file: "BinaryIO") -> None:
-        self._shown = sys.stderr.isatty()
+    def __init__(self, file: "BinaryIO", *, quiet: bool = False) -> None:
+        self._shown = sys.stderr.isatty() and not quiet
         status = os.fstat(file.fileno())
         self._total = f" of {human_size(status.st_size)}" if stat.S_ISREG(status.st_mode) else ""
         self._drawn_at = 0.0
@@ -94,6 +87,9 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         """Take the line away."""
         self._draw("")
 

@@ -32,6 +32,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "port": ("port", "List the published ports of a container"),
         "diff": ("diff", "Show what a container has changed in its file system"),
         "cp": ("cp", "Copy files between a container and here"),
+        "commit": ("commit", "Make an image of a container and what it has changed"),
         "export": ("export", "Write a container's file system as a tar archive"),
         "wait": ("wait", "Wait until containers stop, and print their exit codes"),
         "pause": ("pause", "Freeze running containers"),
@@ -46,7 +47,13 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Images": {
         "images": ("images", "List images"),
+        "history": ("history", "Show how an image came to be, layer by layer"),
+        "tag": ("tag", "Give an image one more name"),
+        "rmi": ("rmi", "Remove one or more images"),
+        "save": ("save", "Write images as one archive"),
+        "load": ("load", "Bring in the images of such an archive"),
         "import": ("import_", "Make an image from the archive of a file system"),
+        "image prune": ("image_prune", "Remove the images that nobody needs"),
     },
     "Volumes": {
         "volume create": ("volume_create", "Create a volume"),
@@ -64,6 +71,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "events": ("events", "Show what happens, as it happens"),
         "states": ("states", "Show the states of a container's life, and what leads where"),
         "info": ("info", "Show what the engine is and has"),
+        "system df": ("system_df", "Show what takes up the disk"),
         "version": ("version", "Show the versions of the command and the engine"),
         "doctor": ("doctor", "Show what this machine offers, and what is missing"),
         "daemon": ("daemon", "Run the engine's daemon, labkitd, in the foreground"),
@@ -75,6 +83,7 @@ GROUPS = {
     "container": "Containers",
     "image": "Images",
     "registry": "The registry",
+    "system": "The engine",
     "volume": "Volumes",
 }
 """Words that may stand before the verbs of a group, as in `labkit container stop`."""
@@ -87,6 +96,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "image inspect": ("inspect", "--type", "image"),
     "image list": ("images",),
     "image ls": ("images",),
+    "image remove": ("rmi",),
+    "image rm": ("rmi",),
     "volume list": ("volume ls",),
     "volume remove": ("volume rm",),
 }

@@ -27,10 +27,17 @@ def prune(
     names = answer.get(deleted) or []
     if names:
         sys.stdout.write(f"Deleted {deleted.removesuffix('Deleted')}:\n")
-        sys.stdout.writelines(f"{name}\n" for name in names)
+        sys.stdout.writelines(f"{line}\n" for name in names for line in _lines(name))
         sys.stdout.write("\n")
     print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
     return 0
+
+
+def _lines(name: "str | dict[str, str]") -> list[str]:
+    """What is gone by its name; of images the engine says what became of it, too."""
+    if isinstance(name, str):
+        return [name]
+    return [f"{what.lower()}: {which}" for what, which in name.items()]
 
 
 def _agreed(warning: str) -> bool:

@@ -118,8 +118,27 @@ def import_events(
         changes=list(changes) or None,
         message=message or None,
     )
+    yield from _messages(response)
+
+
+def load_events(api: Api, pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Send an archive of images; the daemon's messages while it works.
+
+    Those about images have a `stream`: `Loaded image: …`.  An error is raised as LabkitError.
+    """
+    yield from _messages(api.upload("/images/load", pieces))
+
+
+def _messages(response: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines(response):
         event = json.loads(line)
         if "error" in event:
             raise LabkitError(str(event["error"]))
         yield event
+
+
+def split_tag(reference: str) -> tuple[str, str]:
+    """Name and tag; a colon before a slash belongs to a registry's port."""
+    folder, slash, last = reference.rpartition("/")
+    name, _, tag = last.partition(":")
+    return folder + slash + name, tag

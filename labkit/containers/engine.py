@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from labkit import cgroups
 from labkit.containers import (
+    committing,
     devices,
     ending,
     health,
@@ -39,6 +40,7 @@ from labkit.containers import (
     top,
     updating,
 )
+from labkit.containers.committing import Commit
 from labkit.containers.entry import Entry
 from labkit.containers.execs import Execs
 from labkit.containers.files import ContainerFiles
@@ -55,6 +57,8 @@ from labkit.errors import (
     NotModifiedError,
     StartError,
 )
+from labkit.images import Image
+from labkit.images.removal import ImageUser
 from labkit.kernel import messages
 from labkit.paths import Paths
 from labkit.runtime.explain import Rows
@@ -336,6 +340,19 @@ class Engine:
             if not entry.removed:
                 ending.remove(self.parts, entry, volumes=volumes)
                 self.execs.forget(entry)
+
+    def commit(self, ref: str, asked: Commit) -> Image:
+        """Make an image of a container and what it has changed; see `Commit`."""
+        return committing.commit(self.parts, self.parts.registry.find(ref), asked)
+
+    def image_users(self) -> dict[str, ImageUser]:
+        """The images that containers stand on, each with a container, a running one if any."""
+        users: dict[str, ImageUser] = {}
+        for container in self.list():
+            user = ImageUser(container.id, container.state.status in states.ALIVE)
+            if user.is_running or container.image_id not in users:
+                users[container.image_id] = user
+        return users
 
     def logs(
         self,

@@ -127,6 +127,8 @@ class Request:
             value = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameterError(f"The request's body is not JSON: {error}") from None
+        if value is None:  # what Go's clients send for nothing
+            return {}
         if not isinstance(value, dict):
             raise InvalidParameterError("The request's body is JSON, but not an object")
         return value

@@ -16,6 +16,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import BinaryIO, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from labkit.errors import InvalidParameterError
@@ -98,6 +99,23 @@ class Draft:
         with uppers.PackingProcess(upper, left_out) as archive:
             return self.add_tar(archive)  # type: ignore[arg-type]  # read() is all that is called
 
+    def add_known(self, diff_id: str) -> bool:
+        """Put a layer on top that an image of the store has in the same place, if one has."""
+        chain_id = chain_ids([*self._diff_ids(), diff_id])[-1]
+        with self._holdings.layout.locked():
+            found = self._holdings.layer_of(chain_id)
+            if found is None:
+                return False
+            self._hold([found.digest], [chain_id])
+        note = self._holdings.layers.note(chain_id)
+        self._layers.append(LayerInfo(found, diff_id, note.size_bytes if note else 0))
+        return True
+
+    def has_changes(self, upper: str) -> bool:
+        """Whether there is anything in a writable layer that a layer would keep."""
+        left_out = uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
+        return not uppers.is_empty(upper, left_out)
+
     def has_blob(self, digest: str) -> bool:
         """Whether the store has this blob; from then on it is kept for this draft."""
         with self._holdings.layout.locked():
@@ -142,15 +160,22 @@ class Draft:
         `document` is its config, but for the list of layers.  `parent`: the id of the image that
         it was made from here.  Raises `InvalidParameterError` for a bad name.
         """
-        familiar = [references.parse_tag(name).familiar for name in names]
         document = replace(document, rootfs=RootFs("layers", self._diff_ids()))
-        config, config_data = encode(document, models.CONFIG)
-        blobs = [layer.descriptor for layer in self._layers]
+        return self.commit_config(msgspec.json.encode(document), names=names, parent=parent)
+
+    def commit_config(self, data: bytes, *, names: Sequence[str] = (), parent: str = "") -> Image:
+        """The same with a config that was made elsewhere and is kept byte for byte.
+
+        It lists the layers that the draft has.
+        """
+        familiar = [references.parse_tag(name).familiar for name in names]
+        config = Descriptor(models.CONFIG, digest_of(data), len(data))
+        blobs = [_in_oci_words(layer.descriptor) for layer in self._layers]
         manifest = Manifest(2, config, blobs, media_type=models.MANIFEST)
         entry, manifest_data = encode(manifest, models.MANIFEST)
         with self._holdings.layout.locked():
             self._hold([config.digest, entry.digest])
-            self._holdings.layout.write_blob(config.digest, config_data)
+            self._holdings.layout.write_blob(config.digest, data)
             self._holdings.layout.write_blob(entry.digest, manifest_data)
             return self._enter(entry, familiar, parent)
 
@@ -232,3 +257,9 @@ class Draft:
         if new_blobs or new_chains:
             self.claim = Claim([*self.claim.blobs, *new_blobs], [*self.claim.chains, *new_chains])
             self._folder.write_claim(self.claim)
+
+
+def _in_oci_words(layer: Descriptor) -> Descriptor:
+    """A layer as an OCI manifest names it, wherever it came from."""
+    media_type = models.OCI_LAYERS.get(layer.media_type, layer.media_type)
+    return Descriptor(media_type, layer.digest, layer.size)

@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 
-from labkit.errors import NotFoundError
-from labkit.images import layers, models
+from labkit.images import layers
 from labkit.images.chains import chain_ids
 from labkit.images.documents import Documents
 from labkit.images.entries import name_of, parent_of
@@ -49,20 +48,20 @@ class Holdings:
             id=manifest.config.digest,
             digest=digest,
             tags=[name for entry in group if (name := name_of(entry))],
-            size_bytes=self._size_bytes(manifest, chain_ids(document.rootfs.diff_ids)),
+            size_bytes=sum(self.layer_sizes(manifest, document)),
             document=document,
             manifest=manifest,
             layer_directories=partial(self.layer_directories, manifest, document),
             parent=next((parent for entry in group if (parent := parent_of(entry))), ""),
         )
 
-    def _size_bytes(self, manifest: Manifest, chain: Sequence[str]) -> int:
+    def layer_sizes(self, manifest: Manifest, document: ImageConfig) -> list[int]:
         """As Docker counts; a layer never unpacked here counts with its compressed size."""
-        total = 0
-        for layer, chain_id in zip(manifest.layers, chain, strict=True):
-            note = self.layers.note(chain_id)
-            total += note.size_bytes if note else layer.size
-        return total
+        notes = map(self.layers.note, chain_ids(document.rootfs.diff_ids))
+        return [
+            note.size_bytes if note else layer.size
+            for layer, note in zip(manifest.layers, notes, strict=True)
+        ]
 
     # Layers for overlayfs
 
@@ -100,38 +99,39 @@ class Holdings:
             with self.layout.locked():
                 self.layers.adopt(os.path.join(folder.path, "tree"), chain_id, note)
 
+    def layer_of(self, chain_id: str) -> Descriptor | None:
+        """The blob of a layer that is there unpacked, as an image of the store names it."""
+        if not self.layers.has(chain_id):
+            return None
+        for _, manifest, document in self.documents.readable(self.layout.manifests()):
+            chain = chain_ids(document.rootfs.diff_ids)
+            if chain_id in chain:
+                return manifest.layers[chain.index(chain_id)]
+        return None
+
     # Removing
 
-    def discard(self, claim: Claim, folder: Folder) -> None:
+    def discard(self, claim: Claim, folder: Folder) -> set[str]:
         """Delete what is claimed, and neither in the index nor claimed by work that goes on.
 
-        Call it with the lock held.  Trees go with the operation's folder.
+        Call it with the lock held.  Trees go with the operation's folder; their chain ids are
+        returned.
         """
         if not claim.blobs and not claim.chains:
-            return
+            return set()
         entries, others = self.layout.manifests(), self.staging.claims_but(folder)
         chains, blobs = self.documents.chains(entries), self.documents.blobs(entries)
         for other in others:
             chains.update(other.chains)
             blobs.update(other.blobs)
-        for chain_id in set(claim.chains) - chains:
+        gone = set(claim.chains) - chains
+        for chain_id in gone:
             self.layers.take_out(chain_id, folder)
         for digest in set(claim.blobs) - blobs:
             self.layout.remove_blob(digest)
-
-    def missing(self, digest: str) -> NotFoundError:
-        """The error for a blob that is referred to and not there."""
-        return NotFoundError(
-            f"the image store has no blob {digest}, which the image is made of: "
-            f"{self.layout.blob_path(digest)}"
-        )
+        return gone
 
 
 def subfolder(folder: Folder) -> Folder:
     """A place for one layer within an operation's folder."""
     return Folder(tempfile.mkdtemp(dir=folder.path), folder.lock_fd)
-
-
-def is_index(entry: Descriptor) -> bool:
-    """Whether an entry is an image for several architectures."""
-    return entry.media_type in models.INDEXES

@@ -102,8 +102,7 @@ class UnpackingProcess:
         self.tree = os.path.join(folder.path, TREE)
         os.mkdir(self.tree, 0o755)
         _dress_alike(below, self.tree)
-        limit_bytes = _limit_bytes(folder.path)
-        options = [str(limit_bytes), "" if below else unpacker.LOWEST]
+        options = [str(limit_bytes(folder.path)), "" if below else unpacker.LOWEST]
         self._process = subprocess.Popen(
             programs.command(unpacker.__name__, self.tree, *options),
             stdin=subprocess.PIPE,
@@ -151,7 +150,7 @@ def _dress_alike(below: str, tree: str) -> None:
     os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def _limit_bytes(folder: str) -> int:
+def limit_bytes(folder: str) -> int:
     """How much a layer may unpack to: not the disk's last bytes, and never without end."""
     disk = os.statvfs(folder)
     return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES))

@@ -24,6 +24,8 @@ from labkit.images import models
 from labkit.images.models import Descriptor, Index
 from labkit.kernel.files import sync_folder, write_atomically
 
+LAYOUT_MARKER = "oci-layout"
+
 _T = TypeVar("_T")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -47,7 +49,7 @@ class Layout:
             self._make_missing_files()
 
     def _make_missing_files(self) -> None:
-        marker = os.path.join(self.folder, "oci-layout")
+        marker = os.path.join(self.folder, LAYOUT_MARKER)
         if not os.path.exists(marker):
             write_atomically(
                 marker, msgspec.json.encode({"imageLayoutVersion": models.LAYOUT_VERSION}), 0o644

@@ -21,6 +21,10 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+OCI_LAYERS = {DOCKER_LAYER_GZIP: LAYER_GZIP, DOCKER_LAYER: LAYER}
+"""Docker's media types of layers, and OCI's."""
+
 MANIFESTS = frozenset({MANIFEST, DOCKER_MANIFEST})
 """One image.  Docker's schema 2 has the fields of OCI's manifest, and other media types."""
 INDEXES = frozenset({INDEX, DOCKER_INDEX})

@@ -9,6 +9,16 @@ from labkit.images.image import Image
 SHORT_ID_DIGITS = 12
 
 
+class ImageUser(NamedTuple):
+    """A container that stands on an image."""
+
+    container_id: str
+    is_running: bool
+
+    def __str__(self) -> str:
+        return f"container {self.container_id[:SHORT_ID_DIGITS]}"
+
+
 class Removal(NamedTuple):
     """What is to happen: names that go, and whether the image goes with them."""
 
@@ -16,31 +26,52 @@ class Removal(NamedTuple):
     deletes: bool
 
 
-def decide(image: Image, reference: str, user: str, *, force: bool) -> Removal:
-    """What removing `image` by this name or id means; `user` is a container that needs it, or "".
+def decide(
+    image: Image, reference: str, user: ImageUser | None, *, force: bool, has_children: bool
+) -> Removal:
+    """What removing `image` by this name or id means; `user` is a container that needs it.
 
     A name takes itself away, the last one the image as well.  An id takes the image with all its
-    names.  Raises `ConflictError` in Docker's words.
+    names.  Raises `ConflictError` in Docker's words.  An image that a container stands on stays,
+    nameless, even when `force` takes its names.
     """
-    short = image.id.removeprefix("sha256:")[:SHORT_ID_DIGITS]
     name = _name_among(image.tags, reference)
-    if user and not name:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (cannot be forced) - "
-            f"image is being used by container {user}"
-        )
-    if user and not force:
+    if name:
+        _check_name(image, reference, user, force=force)
+    else:
+        _check_id(image, user, force=force, has_children=has_children)
+    names = [name] if name else image.tags
+    is_last = len(names) == len(image.tags)
+    return Removal(names, deletes=is_last and user is None and not has_children)
+
+
+def _check_name(image: Image, reference: str, user: ImageUser | None, *, force: bool) -> None:
+    if user and len(image.tags) == 1 and not force:
         raise ConflictError(
             f'conflict: unable to remove repository reference "{reference}" (must force) - '
-            f"container {user} is using its referenced image {short}"
+            f"{user} is using its referenced image {short_id(image)}"
         )
-    if not name and len(image.tags) > 1 and not force:
+
+
+def _check_id(image: Image, user: ImageUser | None, *, force: bool, has_children: bool) -> None:
+    conflict = f"conflict: unable to delete {short_id(image)}"
+    if has_children:
+        raise ConflictError(f"{conflict} (cannot be forced) - image has dependent child images")
+    if user and user.is_running:
         raise ConflictError(
-            f"conflict: unable to delete {short} (must be forced) - "
-            "image is referenced in multiple repositories"
+            f"{conflict} (cannot be forced) - image is being used by running {user}"
         )
-    names = [name] if name else image.tags
-    return Removal(names, deletes=not user and len(names) == len(image.tags))
+    if len(image.tags) > 1 and not force:
+        raise ConflictError(
+            f"{conflict} (must be forced) - image is referenced in multiple repositories"
+        )
+    if user and not force:
+        raise ConflictError(f"{conflict} (must be forced) - image is being used by stopped {user}")
+
+
+def short_id(image: Image) -> str:
+    """The beginning of the id, as people see it."""
+    return image.id.removeprefix("sha256:")[:SHORT_ID_DIGITS]
 
 
 def _name_among(tags: list[str], reference: str) -> str:

@@ -77,7 +77,7 @@ class Staging:
         paths = (os.path.join(self.path, name) for name in os.listdir(self.path))
         return [Folder(path, -1).read_claim() for path in paths if path != own.path]
 
-    def sweep(self, undo: Callable[[Claim, Folder], None]) -> None:
+    def sweep(self, undo: Callable[[Claim, Folder], object]) -> None:
         """Remove the folders whose processes are gone, each after `undo` of what it claims."""
         with self._layout.locked():
             for name in os.listdir(self.path):

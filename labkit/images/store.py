@@ -5,6 +5,7 @@ in use, by how many) is found by walking from there, never written down.  All me
 from several threads, and the folders be open in several processes at once.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import changes as instructions
 from labkit.images import models, references
 from labkit.images import removal as removals
+from labkit.images.chains import chain_ids
 from labkit.images.documents import this_architecture
 from labkit.images.drafts import Draft
 from labkit.images.entries import enter, name_of, without_name
@@ -21,9 +23,11 @@ from labkit.images.holdings import Holdings
 from labkit.images.image import Image
 from labkit.images.models import Descriptor, History, ImageConfig, RootFs, RuntimeConfig
 from labkit.images.references import Reference
+from labkit.images.removal import ImageUser
 from labkit.images.staging import Claim, Folder
 
 Images = list[Image]  # `list` itself is a method within the class
+Sizes = list[int]
 Removals = list[dict[str, str]]
 
 
@@ -71,6 +75,41 @@ class ImageStore:
         """The images that were made from this one, by a build or a commit."""
         return [image for image in self.list() if image.parent == image_id]
 
+    def layer_sizes(self, image: Image) -> Sizes:
+        """The sizes of an image's layers in bytes, the lowest first: the sums of their files'."""
+        return self._holdings.layer_sizes(image.manifest, image.document)
+
+    def shared_sizes(self) -> dict[str, int]:
+        """For each image, by id, how many bytes of its layers other images have as well."""
+        images = self.list()
+        users = Counter(chain_id for image in images for chain_id in chain_ids(image.diff_ids))
+        return {
+            image.id: sum(
+                size
+                for chain_id, size in zip(
+                    chain_ids(image.diff_ids), self.layer_sizes(image), strict=True
+                )
+                if users[chain_id] > 1
+            )
+            for image in images
+        }
+
+    def layers_size(self) -> int:
+        """The bytes of all images' layers, each counted once."""
+        sizes: dict[str, int] = {}
+        for image in self.list():
+            sizes |= zip(chain_ids(image.diff_ids), self.layer_sizes(image), strict=True)
+        return sum(sizes.values())
+
+    def entry(self, image: Image) -> Descriptor:
+        """The descriptor of an image's manifest, or of its index."""
+        entries = self._layout.manifests()
+        return next(entry for entry in entries if entry.digest == image.digest)
+
+    def blobs_of(self, entries: Sequence[Descriptor]) -> set[str]:
+        """The digests of all blobs that manifests and indexes stand on, their own included."""
+        return self._holdings.documents.blobs(entries)
+
     def open_blob(self, digest: str) -> BinaryIO:
         """A blob as a file in which one can seek; NotFoundError."""
         return self._layout.open_blob(digest)
@@ -96,6 +135,12 @@ class ImageStore:
             finally:
                 with self._layout.locked():
                     self._holdings.discard(draft.claim, folder)
+
+    @contextmanager
+    def place(self) -> Iterator[str]:
+        """A folder for work in progress, on the store's file system; it goes with the block."""
+        with self._holdings.staging.folder() as folder:
+            yield folder.path
 
     def import_tar(
         self,
@@ -133,37 +178,66 @@ class ImageStore:
     # Removing
 
     def remove(
-        self, reference: str, *, force: bool = False, users: Mapping[str, str] | None = None
+        self,
+        reference: str,
+        *,
+        force: bool = False,
+        prune: bool = True,
+        users: Mapping[str, ImageUser] | None = None,
     ) -> Removals:
         """Take a name away, and with its last name the image, as `docker rmi` does.
 
-        `users` maps ids of images to a container that stands on each: such an image stays.
-        Returns what happened, in the API's words (`Untagged`, `Deleted`).  Raises `ConflictError`
-        when a container needs it, or an id is given of an image with several names, unless `force`.
+        `users`: the containers that stand on images, by image id; such an image stays.  `prune`:
+        nameless images that it was made from go with it.  Returns what happened, in the API's words
+        (`Untagged`, `Deleted`).  Raises `ConflictError` by Docker's rules (`removal`).
         """
+        users = users or {}
         with self._holdings.staging.folder() as folder, self._layout.locked():
             image = self.resolve(reference)
-            user = (users or {}).get(image.id, "")
-            removal = removals.decide(image, reference, user, force=force)
+            has_children = bool(self.children(image.id))
+            removal = removals.decide(
+                image, reference, users.get(image.id), force=force, has_children=has_children
+            )
             report = [{"Untagged": name} for name in removal.names]
             if removal.deletes:
-                self._delete(image.id, folder)
-                return [*report, {"Deleted": image.id}]
+                going = [image, *(self._forebears(image, users) if prune else ())]
+                return [*report, *self._delete(going, folder)]
+            entries = self._layout.manifests()
             for name in removal.names:
-                self._layout.write_index(without_name(self._layout.manifests(), name))
+                entries = without_name(entries, name)
+            self._layout.write_index(entries)
             return report
 
-    def _delete(self, image_id: str, folder: Folder) -> None:
-        """Take an image out of the index, then delete the blobs and trees only it had."""
-        dropped = self._holdings.groups()[image_id]
-        claim = Claim(
-            sorted(self._holdings.documents.blobs(dropped)),
-            sorted(self._holdings.documents.chains(dropped)),
-        )
+    def _forebears(self, image: Image, users: Mapping[str, ImageUser]) -> Images:
+        """The nameless images that it was made from, and that nothing else needs."""
+        by_id = {each.id: each for each in self.list()}
+        found: Images = []
+        while parent := by_id.get(image.parent):
+            siblings = [each for each in by_id.values() if each.parent == parent.id]
+            if parent.tags or parent.id in users or len(siblings) > 1:
+                break
+            found.append(parent)
+            image = parent
+        return found
+
+    def _delete(self, images: Images, folder: Folder) -> Removals:
+        """Take images out of the index, then delete the blobs and trees only they had."""
+        groups = self._holdings.groups()
+        dropped = [entry for image in images for entry in groups[image.id]]
+        documents = self._holdings.documents
+        claim = Claim(sorted(documents.blobs(dropped)), sorted(documents.chains(dropped)))
         folder.write_claim(claim)
         entries = self._layout.manifests()
         self._layout.write_index([entry for entry in entries if entry not in dropped])
-        self._holdings.discard(claim, folder)
+        gone = self._holdings.discard(claim, folder)
+        report: Removals = []
+        for image in images:
+            report.append({"Deleted": image.id})
+            for chain_id in reversed(chain_ids(image.diff_ids)):
+                if chain_id in gone:
+                    gone.remove(chain_id)
+                    report.append({"Deleted": chain_id})
+        return report
 
 
 def _bears(entry: Descriptor, name: Reference) -> bool:

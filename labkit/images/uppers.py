@@ -3,13 +3,14 @@
 import os
 import stat
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from labkit.errors import InvalidParameterError
 from labkit.images import layer_packer, programs
 from labkit.images.compression import CHUNK_BYTES
 from labkit.kernel import trees
 
+ETC = "etc"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -71,13 +72,35 @@ def to_leave_out(upper: str, below: Sequence[str]) -> list[str]:
     fd = os.open(upper, _FOLDER)
     try:
         paths = [path.lstrip("/") for path in sorted(layer_packer.MADE_BY_LABKIT)]
-        made = [path for path in paths if _is_empty(fd, path) and not _is_below(path, below)]
+        made = [path for path in paths if _is_empty(fd, path) and _find(path, below) is None]
+        if _is_only_theirs(fd, made, below):
+            made.append(ETC)
         looks = os.fstat(fd)
     finally:
         os.close(fd)
     if below and _look(os.stat(below[0])) == _look(looks):
         made.append(layer_packer.ROOT)
     return made
+
+
+def _is_only_theirs(root: int, made: Collection[str], below: Sequence[str]) -> bool:
+    """Whether the folder of mount points is there for these alone."""
+    try:
+        fd = os.open(ETC, _FOLDER, dir_fd=root)
+    except OSError:
+        return False
+    try:
+        names = os.listdir(fd)
+        is_theirs = bool(names) and all(f"{ETC}/{name}" in made for name in names)
+        old = _find(ETC, below)
+        return is_theirs and (old is None or _look(old) == _look(os.fstat(fd)))
+    finally:
+        os.close(fd)
+
+
+def is_empty(upper: str, left_out: Collection[str]) -> bool:
+    """Whether nothing is in a writable layer but what is left out."""
+    return layer_packer.ROOT in left_out and set(os.listdir(upper)) <= set(left_out)
 
 
 def remove(upper: str, left_out: Sequence[str]) -> None:
@@ -132,8 +155,8 @@ def _is_empty(root: int, path: str) -> bool:
         os.close(folder)
 
 
-def _is_below(path: str, below: Sequence[str]) -> bool:
-    """Whether the image has something at `path`: the topmost layer that knows of it says so."""
+def _find(path: str, below: Sequence[str]) -> os.stat_result | None:
+    """What the image has at `path`: the topmost layer that knows of it says so."""
     for layer in below:
         root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -144,5 +167,6 @@ def _is_below(path: str, below: Sequence[str]) -> bool:
             os.close(root)
         found = os.fstat(fd)
         os.close(fd)
-        return not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0)
-    return False
+        is_whiteout = stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+        return None if is_whiteout else found
+    return None

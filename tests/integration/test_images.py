@@ -15,6 +15,7 @@ import pytest
 from labkit.errors import ConflictError, NotFoundError
 from labkit.images import ImageStore, layers
 from labkit.images.base import build_busybox
+from labkit.images.removal import ImageUser
 from labkit.images.staging import Folder
 from tests.images import archive, entry, run, survey, temporary_folder, tree_of
 from tests.leaks import RUN_NAME
@@ -137,7 +138,8 @@ def test_what_is_shared_stays_until_its_last_image_goes(store: ImageStore, root:
     assert one.layer_directories() == two.layer_directories()
     assert store.remove("one") == [{"Untagged": "one:latest"}, {"Deleted": one.id}]
     assert tree_of(two).joinpath("file").exists()
-    assert store.remove(two.id)[-1] == {"Deleted": two.id}
+    gone = [{"Deleted": two.id}, {"Deleted": two.diff_ids[0]}]
+    assert store.remove(two.id)[-2:] == gone
     left = [path for path in root.rglob("*") if path.is_file()]
     assert sorted(path.name for path in left) == ["index.json", "oci-layout"]
     assert store.list() == []
@@ -149,11 +151,14 @@ def test_an_image_that_is_needed_is_not_deleted(store: ImageStore) -> None:
     with pytest.raises(ConflictError, match="referenced in multiple repositories"):
         store.remove(image.id)
     assert store.remove("y") == [{"Untagged": "y:latest"}]
-    users = {image.id: "0123456789ab"}
+    users = {image.id: ImageUser("0123456789abcdef", True)}
     with pytest.raises(ConflictError, match=r"\(must force\) - container 0123456789ab is using"):
         store.remove("x", users=users)
-    with pytest.raises(ConflictError, match="cannot be forced"):
+    with pytest.raises(ConflictError, match=r"cannot be forced.*by running container 0123456789ab"):
         store.remove(image.id, users=users, force=True)
+    users = {image.id: ImageUser("0123456789abcdef", False)}
+    with pytest.raises(ConflictError, match=r"must be forced.*by stopped container 0123456789ab"):
+        store.remove(image.id, users=users)
     assert store.remove("x", users=users, force=True) == [{"Untagged": "x:latest"}]
     assert store.resolve(image.id).tags == []
     assert tree_of(image).is_dir()

@@ -1,6 +1,8 @@
-"""Images: import, list, inspect, remove."""
+"""Images: list, import, inspect, history, tag, remove."""
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -8,28 +10,50 @@ from labkit.containers import Engine
 from labkit.daemon import filters
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
-from labkit.daemon.responses import Answer, Stream, json_response
-from labkit.daemon.shapes.images import image_inspection, image_summary
+from labkit.daemon.responses import Answer, Response, Stream, json_response
+from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
+from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 
-FILTERS = ("dangling", "label", "reference")
+FILTERS = ("before", "dangling", "label", "reference", "since", "until")
 FROM_BODY = "-"
 
 
 def list_images(engine: Engine, request: Request) -> Answer:
-    """`GET /images/json?filters=`: the newest first."""
-    asked = filters.parse(request.query.text("filters"), FILTERS)
+    """`GET /images/json?all=&filters=&shared-size=`: the newest first.
+
+    Without `all` the nameless images that others were made from are left out.
+    """
+    query = request.query
+    asked = filters.parse(query.text("filters"), FILTERS)
     dangling = filters.truth(asked, "dangling")
-    return json_response(
-        [
-            image_summary(image)
-            for image in engine.images.list()
-            if (dangling is None or dangling == (not image.tags))
-            and filters.has_labels(asked, image.config.labels)
-            and _is_referred_to(image, asked)
-        ]
-    )
+    since_s, before_s = _bounds(engine, asked)
+    every = engine.images.list()
+    parents = {image.parent for image in every}
+    found = [
+        image
+        for image in every
+        if (query.flag("all") or image.tags or image.id not in parents)
+        and (dangling is None or dangling == (not image.tags and image.id not in parents))
+        and since_s < unix_s(image.created) < before_s
+        and filters.has_labels(asked, image.config.labels)
+        and _is_referred_to(image, asked)
+    ]
+    shared = engine.images.shared_sizes() if query.flag("shared-size") else {}
+    return json_response([image_summary(image, shared.get(image.id)) for image in found])
+
+
+def _bounds(engine: Engine, asked: filters.Filters) -> tuple[float, float]:
+    """The moments between which an image must have been made, in seconds since 1970."""
+    since = [_made_s(engine, name) for name in asked.get("since", [])]
+    before = [_made_s(engine, name) for name in asked.get("before", [])]
+    before += [moment_s(text, time.time()) for text in asked.get("until", [])]
+    return max(since, default=-math.inf), min(before, default=math.inf)
+
+
+def _made_s(engine: Engine, reference: str) -> float:
+    return unix_s(engine.images.resolve(reference).created)
 
 
 def _is_referred_to(image: Image, asked: filters.Filters) -> bool:
@@ -64,6 +88,7 @@ def create(engine: Engine, request: Request) -> Answer:
     image = engine.images.import_tar(
         request.body_file(), reference, query.texts("changes"), query.text("message")
     )
+    _publish(engine, "import", image.id, reference or image.id)
     return Stream(_progress(image.id))
 
 
@@ -76,11 +101,44 @@ def inspect(engine: Engine, request: Request, reference: str) -> Answer:
     return json_response(image_inspection(engine.images.resolve(reference)))
 
 
-def remove(engine: Engine, request: Request, reference: str) -> Answer:
-    """`DELETE /images/{name}?force=&noprune=`: what was untagged and what deleted.
+def history(engine: Engine, request: Request, reference: str) -> Answer:
+    """`GET /images/{name}/history`: how the image came to be, the newest first."""
+    image = engine.images.resolve(reference)
+    by_id = {each.id: each for each in engine.images.list()}
+    return json_response(image_history(image, engine.images.layer_sizes(image), by_id))
 
-    There are no parent images whose removal `noprune` could prevent.
-    """
-    users = {container.image_id: container.id for container in engine.list()}
-    report = engine.images.remove(reference, force=request.query.flag("force"), users=users)
+
+def tag(engine: Engine, request: Request, reference: str) -> Answer:
+    """`POST /images/{name}/tag?repo=&tag=`: 201."""
+    repository, tag_ = request.query.text("repo"), request.query.text("tag")
+    name = f"{repository}:{tag_}" if tag_ else repository
+    engine.images.tag(reference, name)
+    _publish(engine, "tag", engine.images.resolve(name).id, name)
+    return Response(201)
+
+
+def remove(engine: Engine, request: Request, reference: str) -> Answer:
+    """`DELETE /images/{name}?force=&noprune=`: what was untagged and what deleted."""
+    query = request.query
+    image_id = engine.images.resolve(reference).id
+    report = engine.images.remove(
+        reference,
+        force=query.flag("force"),
+        prune=not query.flag("noprune"),
+        users=engine.image_users(),
+    )
+    publish_removal(engine, image_id, report)
     return json_response(report)
+
+
+def publish_removal(engine: Engine, image_id: str, report: Sequence[Mapping[str, str]]) -> None:
+    """Tell who listens which names and images are gone."""
+    for line in report:
+        if name := line.get("Untagged"):
+            _publish(engine, "untag", image_id, name)
+        elif line["Deleted"] == image_id:
+            _publish(engine, "delete", image_id, image_id)
+
+
+def _publish(engine: Engine, action: str, image_id: str, name: str) -> None:
+    engine.events.publish("image", action, image_id, {"name": name})

@@ -1,13 +1,15 @@
 """An image's JSON: the line of `docker images` and the whole of `docker inspect`."""
 
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 
 from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
-from labkit.daemon.shapes.times import unix_s
+from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 
+MISSING = "<missing>"
 NOT_COUNTED = -1
 """What the API says for a figure that was not worked out."""
 
@@ -18,17 +20,17 @@ def repository_digests(image: Image) -> list[str]:
     return [f"{name}@{image.digest}" for name in names]
 
 
-def image_summary(image: Image) -> JsonObject:
-    """One element of `GET /images/json`."""
+def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
+    """One element of `GET /images/json`; `shared_bytes`: what it has in common with others."""
     return {
         "Id": image.id,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoTags": image.tags,
         "RepoDigests": repository_digests(image),
         "Created": int(unix_s(image.created)),
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
-        "SharedSize": NOT_COUNTED,
+        "SharedSize": NOT_COUNTED if shared_bytes is None else shared_bytes,
         "Containers": NOT_COUNTED,
         "Labels": image.config.labels,
     }
@@ -41,7 +43,7 @@ def image_inspection(image: Image) -> JsonObject:
         "Id": image.id,
         "RepoTags": image.tags,
         "RepoDigests": repository_digests(image),
-        "Parent": "",
+        "Parent": image.parent,
         "Comment": history[-1].comment if history else "",
         "Created": image.created,
         "DockerVersion": "",
@@ -54,11 +56,48 @@ def image_inspection(image: Image) -> JsonObject:
         "VirtualSize": image.size_bytes,
         "GraphDriver": {
             "Name": STORAGE_DRIVER,
-            "Data": {"LowerDir": ":".join(image.layer_directories())},
+            "Data": _folders(image.layer_directories()),
         },
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
-        "Metadata": {},
+        "Metadata": {"LastTagTime": ZERO_TIME},
     }
+
+
+def image_history(
+    image: Image, layer_sizes: Sequence[int], by_id: Mapping[str, Image]
+) -> list[JsonObject]:
+    """The answer of `GET /images/{name}/history`, the newest first.
+
+    `by_id`: the images there are.  One of them stands for each line as far as the image's parents
+    go back; what was made elsewhere is `<missing>`.
+    """
+    sizes = iter(layer_sizes)
+    lines: list[JsonObject] = [
+        {
+            "Id": MISSING,
+            "Created": int(unix_s(entry.created or "")),
+            "CreatedBy": entry.created_by,
+            "Tags": None,
+            "Size": 0 if entry.empty_layer else next(sizes, 0),
+            "Comment": entry.comment,
+        }
+        for entry in image.history
+    ]
+    lines.reverse()
+    known: Image | None = image
+    for line in lines:
+        if known is None:
+            break
+        line["Id"], line["Tags"] = known.id, known.tags or None
+        known = by_id.get(known.parent)
+    return lines
+
+
+def _folders(layers: Sequence[str]) -> JsonObject:
+    """The image's own layer and those below, as Docker's overlay2 shows them."""
+    upper, *lower = layers
+    below: JsonObject = {"LowerDir": ":".join(lower)} if lower else {}
+    return below | {"UpperDir": upper}
 
 
 def _config(config: RuntimeConfig) -> JsonObject:

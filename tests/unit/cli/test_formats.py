@@ -4,9 +4,9 @@ import pytest
 
 from labkit.cli.errors import UsageError
 from labkit.cli.filters import filters_from
-from labkit.cli.import_ import _split
 from labkit.cli.table import short_id, shortened, table
 from labkit.cli.times import ago, duration, parse_duration, parse_time
+from labkit.client.images import split_tag
 from labkit.errors import InvalidParameterError
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -103,4 +103,4 @@ def test_filters() -> None:
     ],
 )
 def test_references_are_split_at_the_tag(reference: str, parts: tuple[str, str]) -> None:
-    assert _split(reference) == parts
+    assert split_tag(reference) == parts

@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 from labkit.containers import Container, ContainerConfig, HostConfig, State
+from labkit.containers.events import Events
 from labkit.containers.watch import CONDITIONS
 from labkit.errors import (
     ConflictError,
@@ -16,6 +17,7 @@ from labkit.errors import (
 )
 from labkit.images import Image
 from labkit.images.models import Descriptor, ImageConfig, Manifest, RootFs, RuntimeConfig
+from labkit.images.removal import ImageUser
 
 IMAGE_ID = "sha256:" + "1" * 64
 CREATED = "2024-05-01T12:00:00.123456789Z"
@@ -71,7 +73,7 @@ class Images:
         self.imported.append((stream.read(), reference, tuple(changes), message))
         return self.all[0]
 
-    def remove(self, reference, *, force, users):
+    def remove(self, reference, *, force, prune, users):
         self.resolve(reference)
         if users.get(IMAGE_ID) and not force:
             raise ConflictError("conflict: unable to remove, in use")
@@ -109,6 +111,7 @@ class StandIn:
         self.paths = SimpleNamespace(root=self.folder, container_root=lambda key: f"/root/{key}")
         self.layout = SimpleNamespace(version="hybrid", controllers=("cpu", "memory", "pids"))
         self.warnings = ["a warning"]
+        self.events = Events()
         self.log_path = lambda key: f"{self.folder}/{key[:4]}.log"
         self.changed = threading.Condition()
 
@@ -160,6 +163,9 @@ class StandIn:
 
     def watch(self, ref, condition):
         return Watch(self, self.get(ref), condition)
+
+    def image_users(self):
+        return {known.image_id: ImageUser(known.id, False) for known in self.containers}
 
     def exec_ids(self, ref):
         return []

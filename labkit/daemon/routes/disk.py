@@ -1,0 +1,105 @@
+"""What takes up the disk, and the removal of images that nobody needs."""
+
+import time
+from collections import Counter
+
+from labkit.containers import Container, Engine
+from labkit.containers.volumes import Volume, size_bytes
+from labkit.daemon import filters
+from labkit.daemon.filters import Filters
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, json_response
+from labkit.daemon.routes.images import publish_removal
+from labkit.daemon.shapes import mounts as mount_shapes
+from labkit.daemon.shapes.containers import JsonObject, summary
+from labkit.daemon.shapes.images import image_summary
+from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.errors import ConflictError, NotFoundError
+from labkit.images import Image
+
+PRUNE_FILTERS = ("dangling", "label", "label!", "until")
+
+
+def usage(engine: Engine, request: Request) -> Answer:
+    """`GET /system/df?type=`: images, containers and volumes, with their sizes in bytes."""
+    kinds = request.query.texts("type") or list(KINDS)
+    answer: JsonObject = {"LayersSize": engine.images.layers_size(), "BuildCache": None}
+    for kind in kinds:
+        if kind in KINDS:
+            name, list_them = KINDS[kind]
+            answer[name] = list_them(engine)
+    return json_response(answer)
+
+
+def _images(engine: Engine) -> list[JsonObject]:
+    shared = engine.images.shared_sizes()
+    users = Counter(container.image_id for container in engine.list())
+    return [
+        image_summary(image, shared.get(image.id)) | {"Containers": users[image.id]}
+        for image in engine.images.list()
+    ]
+
+
+def _containers(engine: Engine) -> list[JsonObject]:
+    return [_container(engine, container) for container in engine.list()]
+
+
+def _container(engine: Engine, container: Container) -> JsonObject:
+    written_bytes = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+    image_bytes = engine.images.resolve(container.image_id).size_bytes
+    sizes = {"SizeRw": written_bytes, "SizeRootFs": image_bytes + written_bytes}
+    return summary(container) | sizes
+
+
+def _volumes(engine: Engine) -> list[JsonObject]:
+    return [_volume(volume) for volume in engine.volumes.list()]
+
+
+def _volume(volume: Volume) -> JsonObject:
+    used = {"Size": size_bytes(volume.data), "RefCount": len(volume.users)}
+    return mount_shapes.volume(volume) | {"UsageData": used}
+
+
+KINDS = {
+    "image": ("Images", _images),
+    "container": ("Containers", _containers),
+    "volume": ("Volumes", _volumes),
+}
+
+
+def prune_images(engine: Engine, request: Request) -> Answer:
+    """`POST /images/prune?filters=`: what went, and how many bytes that frees.
+
+    Nameless images, or, with `dangling=false`, all that no container stands on.
+    """
+    asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
+    only_dangling = filters.truth(asked, "dangling") is not False
+    before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
+    report: list[dict[str, str]] = []
+    size_before = engine.images.layers_size()
+    for image in engine.images.list():
+        users = engine.image_users()
+        if image.id in users or (only_dangling and image.tags):
+            continue
+        if _may_go(image, asked, before_s):
+            report += _remove(engine, image)
+    reclaimed_bytes = size_before - engine.images.layers_size()
+    return json_response({"ImagesDeleted": report or None, "SpaceReclaimed": reclaimed_bytes})
+
+
+def _may_go(image: Image, asked: Filters, before_s: float | None) -> bool:
+    labels = image.config.labels
+    return (
+        (before_s is None or unix_s(image.created) < before_s)
+        and filters.has_labels(asked, labels)
+        and filters.lacks_labels(asked, labels)
+    )
+
+
+def _remove(engine: Engine, image: Image) -> list[dict[str, str]]:
+    try:
+        report = engine.images.remove(image.id, force=True, users=engine.image_users())
+    except (ConflictError, NotFoundError):
+        return []  # others were made from it, or somebody was quicker
+    publish_removal(engine, image.id, report)
+    return report

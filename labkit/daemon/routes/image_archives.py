@@ -1,0 +1,77 @@
+"""Images as archives: save and load."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TypeVar
+
+import msgspec
+
+from labkit.containers import Engine
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, Stream
+from labkit.errors import LabkitError
+from labkit.images import loading, saving
+
+TAR = "application/x-tar"
+_Piece = TypeVar("_Piece")
+
+
+def save(engine: Engine, request: Request) -> Answer:
+    """`GET /images/get?names=`: an archive of several images."""
+    return _saved(engine, request.query.texts("names"))
+
+
+def save_one(engine: Engine, request: Request, reference: str) -> Answer:
+    """`GET /images/{name}/get`: an archive of one."""
+    return _saved(engine, [reference])
+
+
+def _saved(engine: Engine, names: list[str]) -> Answer:
+    # docker-py sends several names as one, with commas.
+    asked = [name for text in names for name in text.split(",") if name]
+    for saved in saving.choose(engine.images, asked):
+        engine.events.publish("image", "save", saved.image.id, {"name": saved.image.id})
+    return Stream(_begun(saving.save(engine.images, asked)), TAR)
+
+
+def load(engine: Engine, request: Request) -> Answer:
+    """`POST /images/load?quiet=`: a stream of JSON objects that tell what was loaded."""
+    events = _begun(loading.load(engine.images, request.body_file()))
+    return Stream(_told(engine, events, quiet=request.query.flag("quiet")))
+
+
+def _begun(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """Have the first piece: what goes wrong until then is an answer of its own."""
+    first = next(pieces, None)
+    return chain([] if first is None else [first], pieces)
+
+
+def _told(engine: Engine, events: Iterator[loading.Event], *, quiet: bool) -> Iterator[bytes]:
+    try:
+        for event in events:
+            if isinstance(event, loading.Loaded):
+                yield _line({"stream": _loaded(event)})
+                engine.events.publish("image", "load", event.image.id, {"name": event.image.id})
+            elif not quiet:
+                yield _line(_progress(event))
+    except LabkitError as error:
+        yield _line({"errorDetail": {"message": str(error)}, "error": str(error)})
+
+
+def _loaded(event: loading.Loaded) -> str:
+    if not event.names:
+        return f"Loaded image ID: {event.image.id}\n"
+    return "".join(f"Loaded image: {name}\n" for name in event.names)
+
+
+def _progress(layer: loading.Layer) -> dict[str, object]:
+    done_bytes = layer.size_bytes if layer.is_done else 0
+    return {
+        "status": "Loading layer",
+        "progressDetail": {"current": done_bytes, "total": layer.size_bytes},
+        "id": layer.id.removeprefix("sha256:")[:12],
+    }
+
+
+def _line(value: dict[str, object]) -> bytes:
+    return msgspec.json.encode(value) + b"\r\n"
