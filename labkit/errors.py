@@ -56,3 +56,7 @@ class StartError(LabkitError):
 
 class DaemonUnavailableError(LabkitError):
     """No labkitd answers on the socket, and none could be started."""
+
+
+class UnauthorizedError(LabkitError):
+    """A registry does not know this user, or the password is another (401)."""

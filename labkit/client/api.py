@@ -15,6 +15,7 @@ from labkit.errors import (
     NotFoundError,
     NotModifiedError,
     StartError,
+    UnauthorizedError,
 )
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ TAR = "application/x-tar"
 _ERRORS: dict[int, type[LabkitError]] = {
     304: NotModifiedError,
     400: InvalidParameterError,
+    401: UnauthorizedError,
     404: NotFoundError,
     409: ConflictError,
 }

@@ -12,6 +12,7 @@ from labkit.errors import (
     NotFoundError,
     NotModifiedError,
     StartError,
+    UnauthorizedError,
 )
 from labkit.http.errors import ProtocolError
 from labkit.http.responses import Response, json_response
@@ -32,6 +33,7 @@ class UnsupportedError(LabkitError):
 STATUS: tuple[tuple[type[LabkitError], int], ...] = (
     (NotModifiedError, 304),
     (InvalidParameterError, 400),
+    (UnauthorizedError, 401),
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),

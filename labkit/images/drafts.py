@@ -124,6 +124,10 @@ class Draft:
             self._hold([digest])
             return True
 
+    def place(self, name: str) -> str:
+        """A path for a file on its way to `adopt_blob`; it vanishes with the draft."""
+        return os.path.join(self._folder.path, name)
+
     def adopt_blob(self, path: str, descriptor: Descriptor) -> None:
         """Move a file of the same file system in as a blob; its digest is the caller's to verify.
 
@@ -132,6 +136,18 @@ class Draft:
         with self._holdings.layout.locked():
             self._hold([descriptor.digest])
             self._holdings.layout.adopt_blob(path, descriptor.digest)
+
+    def unpack_layer(self, layer: Descriptor, diff_ids: Sequence[str]) -> None:
+        """Unpack a blob of the store, for `commit_manifest` to find.
+
+        `diff_ids` are those of the layers up to this one, which are unpacked by now.
+        InvalidParameterError, DamagedStoreError.
+        """
+        chain = chain_ids(diff_ids)
+        with self._holdings.layout.locked():
+            self._hold([], chain)
+        below = self._holdings.layers.tree(chain[-2]) if len(chain) > 1 else ""
+        self._holdings.unpack(layer, diff_ids[-1], chain[-1], below)
 
     def add_document(self, data: bytes, media_type: str) -> Descriptor:
         """Keep a manifest or a config as a blob."""

@@ -74,8 +74,7 @@ class Holdings:
             chain_ids(document.rootfs.diff_ids),
             strict=True,
         ):
-            if not self.layers.has(chain_id):
-                self._unpack(layer, diff_id, chain_id, below)
+            self.unpack(layer, diff_id, chain_id, below)
             below = self.layers.tree(chain_id)
         return self.trees(chain_ids(document.rootfs.diff_ids))
 
@@ -87,8 +86,13 @@ class Holdings:
             return [empty]
         return [self.layers.tree(chain_id) for chain_id in reversed(chain)]
 
-    def _unpack(self, layer: Descriptor, diff_id: str, chain_id: str, below: str) -> None:
-        """Unpack a layer that came in as a blob: another program wrote it, or the tree was lost."""
+    def unpack(self, layer: Descriptor, diff_id: str, chain_id: str, below: str) -> None:
+        """Unpack a layer that came in as a blob, unless it is unpacked.
+
+        Another program wrote it, or the tree was lost.
+        """
+        if self.layers.has(chain_id):
+            return
         with self.staging.folder() as folder:
             with self.layout.open_blob(layer.digest) as blob:
                 note = layers.unpack(blob, folder, below)

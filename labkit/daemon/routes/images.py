@@ -11,6 +11,7 @@ from labkit.daemon import filters
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
+from labkit.daemon.routes import registries
 from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import InvalidParameterError
@@ -67,14 +68,12 @@ def _is_referred_to(image: Image, asked: filters.Filters) -> bool:
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /images/create?fromSrc=-&repo=&tag=&changes=&message=`: the body is a root file system.
 
+    With `fromImage=` an image is pulled instead.
     The answer is a stream of JSON objects, the last with the new image's id as its status.
     """
     query = request.query
     if query.text("fromImage"):
-        raise UnsupportedError(
-            f"labkit cannot pull {query.text('fromImage')}: it does not speak to registries yet. "
-            "Import a root file system instead: docker import ARCHIVE NAME"
-        )
+        return registries.pull(engine, request)
     if query.text("fromSrc") != FROM_BODY:
         raise UnsupportedError(
             "labkit does not fetch archives: import it from the standard input, with fromSrc=-"

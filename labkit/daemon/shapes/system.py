@@ -8,8 +8,11 @@ from functools import cache
 
 import labkit
 from labkit.containers import Engine
+from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
+from labkit.images.references import DEFAULT_DOMAIN
+from labkit.registry.client.endpoints import DEFAULT_INDEX
 from labkit.runtime.log import timestamp
 
 GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -82,8 +85,8 @@ def info(engine: Engine) -> JsonObject:
         "OSVersion": _os_release().get("VERSION_ID", ""),
         "OSType": "linux",
         "Architecture": uname.machine,
-        "IndexServerAddress": "",
-        "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": []},
+        "IndexServerAddress": f"{DEFAULT_INDEX}/v1/",
+        "RegistryConfig": _registry_config(engine),
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "GenericResources": None,
@@ -131,3 +134,24 @@ def _file_system(path: str) -> str:
             if mount.split()[2] == number:
                 return source.split()[0]
     return "unknown"
+
+
+def _registry_config(engine: Engine) -> JsonObject:
+    settings = registry_settings.read(engine.paths.root)
+    networks = [name for name in settings.insecure_registries if "/" in name]
+    hosts = [name for name in settings.insecure_registries if "/" not in name]
+    mirrors = settings.registry_mirrors
+    configs = {
+        name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False} for name in hosts
+    }
+    configs[DEFAULT_DOMAIN] = {
+        "Name": DEFAULT_DOMAIN,
+        "Mirrors": mirrors,
+        "Secure": True,
+        "Official": True,
+    }
+    return {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8", *networks],
+        "IndexConfigs": configs,
+        "Mirrors": mirrors,
+    }

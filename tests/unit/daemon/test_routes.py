@@ -74,7 +74,7 @@ def test_a_version_out_of_range_is_refused(api, version, word):
         ("GET", "/images/someone/tool:1.0/json", 200),
         ("GET", "/images/someone%2Ftool:1.0/json", 200),
         ("GET", "/images/nobody/json", 404),
-        ("POST", "/images/create?fromImage=busybox&tag=latest", 501),
+        ("POST", "/images/create?fromImage=localhost:1/busybox&tag=latest", 500),
         ("POST", "/images/create?fromSrc=http://x/", 501),
         ("GET", "/", 404),
         ("GET", "/nosuch", 404),

@@ -1,0 +1,181 @@
+"""Registries: pull, push, log in, search, look at an image without pulling it.
+
+What they do is in `labkit.daemon.transfers` and `labkit.registry.client`, which are imported when
+they are first needed: their HTTP library takes a tenth of a second.
+"""
+
+from threading import Event
+from typing import TYPE_CHECKING
+
+from labkit.containers import Engine
+from labkit.daemon import filters, registry_settings
+from labkit.daemon.requests import Request
+from labkit.errors import InvalidParameterError, UnauthorizedError
+from labkit.http.responses import Answer, json_response
+from labkit.images import references
+from labkit.images.models import INDEXES, Platform
+from labkit.images.references import DEFAULT_DOMAIN, Reference
+from labkit.registry.client import credentials
+from labkit.registry.client.endpoints import Settings
+
+if TYPE_CHECKING:
+    from labkit.daemon.transfers import remotes
+
+SEARCH_FILTERS = ("is-automated", "is-official", "stars")
+SEARCH_LIMIT = 100
+SEARCH_DEFAULT = 25
+DEFAULT_NAMES = (DEFAULT_DOMAIN, f"index.{DEFAULT_DOMAIN}", f"registry-1.{DEFAULT_DOMAIN}", "")
+
+
+def pull(engine: Engine, request: Request) -> Answer:
+    """`POST /images/create?fromImage=&tag=&platform=`: a stream of what happens.
+
+    `tag` may be a digest; a name without either stands for all tags of its repository.
+    """
+    from labkit.daemon.transfers import progress  # noqa: PLC0415
+    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
+
+    reference, all_tags = _named(request.query.text("fromImage"), request.query.text("tag"))
+    access = _access(engine, request)
+    platform = request.query.text("platform")
+
+    def work(told: progress.Progress) -> None:
+        puller = Puller(
+            engine.images,
+            told,
+            access,
+            platform=platform,
+            pulled=lambda name: _publish(engine, "pull", name),
+        )
+        (puller.pull_all if all_tags else puller.pull)(reference)
+
+    return progress.run(work)
+
+
+def push(engine: Engine, request: Request, name: str) -> Answer:
+    """`POST /images/{name}/push?tag=`: a stream of what happens; without a tag all of them."""
+    from labkit.daemon.transfers import progress  # noqa: PLC0415
+    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
+
+    reference, all_tags = _named(name, request.query.text("tag"))
+    if reference.digest:
+        raise InvalidParameterError("cannot push a digest reference: give the image a tag")
+    access = _access(engine, request)
+
+    def work(told: progress.Progress) -> None:
+        pusher = Pusher(
+            engine.images, told, access, pushed=lambda name: _publish(engine, "push", name)
+        )
+        pusher.push(reference, all_tags=all_tags)
+
+    return progress.run(work)
+
+
+def authenticate(engine: Engine, request: Request) -> Answer:
+    """`POST /auth`: whether a registry takes these credentials; the body is an AuthConfig."""
+    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
+
+    given, server = credentials.from_json(request.body_bytes())
+    domain = domain_of(server)
+    access = remotes.Access(given, _settings(engine))
+    try:
+        with remotes.reached(remotes.addresses(domain, access), access, Event()) as registry:
+            token = registry.log_in()
+    except RegistryError as error:
+        if not error.is_denial:
+            raise
+        raise UnauthorizedError(
+            f"login to {domain} failed: {error}. Check the user name and the password"
+        ) from error
+    return json_response({"Status": "Login Succeeded", "IdentityToken": token})
+
+
+def search(engine: Engine, request: Request) -> Answer:
+    """`GET /images/search?term=&limit=&filters=`."""
+    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.registry.client import search as searching  # noqa: PLC0415
+
+    asked = filters.parse(request.query.text("filters"), SEARCH_FILTERS)
+    limit = request.query.integer("limit")
+    limit = SEARCH_DEFAULT if limit in (None, 0) else limit
+    if limit is None or not 1 <= limit <= SEARCH_LIMIT:
+        raise InvalidParameterError(f"Limit {limit} is outside the range of [1, {SEARCH_LIMIT}]")
+    domain, term = searching.split_term(request.query.text("term"))
+    if not term:
+        raise InvalidParameterError("a search needs a term: a part of an image's name")
+    access = _access(engine, request)
+    endpoints = searching.endpoints(domain, access.settings)
+    with remotes.reached(endpoints, access, Event()) as registry:
+        found = searching.search(registry, term, limit)
+    stars = max((_stars(value) for value in asked.get("stars", [])), default=0)
+    official = filters.truth(asked, "is-official")
+    automated = filters.truth(asked, "is-automated")
+    return json_response(
+        [
+            image
+            for image in found
+            if image.star_count >= stars
+            and official in (None, image.is_official)
+            and automated in (None, image.is_automated)
+        ]
+    )
+
+
+def distribution(engine: Engine, request: Request, name: str) -> Answer:
+    """`GET /distribution/{name}/json`: an image's descriptor and platforms, from its registry."""
+    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
+    from labkit.registry.client.repository import Repository  # noqa: PLC0415
+
+    reference = references.parse(name)
+    access = _access(engine, request)
+    endpoints = remotes.addresses(reference.domain, access)
+    with remotes.reached(endpoints, access, Event()) as registry:
+        repository = Repository(registry, reference.path)
+        try:
+            received = repository.manifest(reference.digest or reference.tag)
+            if received.descriptor.media_type in INDEXES:
+                entries = received.as_index().manifests
+                platforms = [entry.platform for entry in entries if entry.platform]
+            else:
+                platforms = [repository.document(received.as_manifest().config, Platform)]
+        except RegistryError as error:
+            raise remotes.pull_error(error, reference) from error
+    return json_response({"Descriptor": received.descriptor, "Platforms": platforms})
+
+
+def domain_of(server: str) -> str:
+    """The domain that a server's address means: `https://index.docker.io/v1/` is docker.io."""
+    host = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return DEFAULT_DOMAIN if host in DEFAULT_NAMES else host
+
+
+def _named(name: str, tag: str) -> tuple[Reference, bool]:
+    """An image's name from the API's two parameters, and whether it means all tags."""
+    name = name.removesuffix(":")
+    if tag:
+        name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+    is_one = "@" in name or ":" in name.rpartition("/")[2]
+    return references.parse(name), not is_one
+
+
+def _access(engine: Engine, request: Request) -> "remotes.Access":
+    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+
+    given = credentials.from_header(request.headers.get("x-registry-auth", ""))
+    return remotes.Access(given, _settings(engine))
+
+
+def _settings(engine: Engine) -> Settings:
+    return registry_settings.read(engine.paths.root)
+
+
+def _publish(engine: Engine, action: str, name: str) -> None:
+    engine.events.publish("image", action, name, {"name": name})
+
+
+def _stars(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise InvalidParameterError(f"invalid filter 'stars={text}'")
+    return int(text)

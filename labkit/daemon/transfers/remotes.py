@@ -1,0 +1,88 @@
+"""Where a name's images lie: the registry that answers, and errors in Docker's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import NamedTuple
+
+from labkit.errors import LabkitError, NotFoundError
+from labkit.images.references import Reference
+from labkit.registry.client.credentials import ANONYMOUS, Credentials
+from labkit.registry.client.endpoints import Endpoint, Settings, candidates
+from labkit.registry.client.errors import RegistryError, UnreachableError
+from labkit.registry.client.registry import Registry
+
+
+class Access(NamedTuple):
+    """With whose credentials and by which settings registries are asked."""
+
+    credentials: Credentials
+    settings: Settings
+
+
+def registries(
+    reference: Reference, access: Access, stop: Event, *, mirrors: bool = False
+) -> Iterator[Registry]:
+    """The addresses of a name's registry that answer, in order.
+
+    Raises `UnreachableError` at the end if none of them did.
+    """
+    return _answering(candidates(reference.domain, access.settings, mirrors=mirrors), access, stop)
+
+
+def addresses(domain: str, access: Access) -> list[Endpoint]:
+    """Where the registry of a domain may answer, mirrors left out."""
+    return candidates(domain, access.settings)
+
+
+def _answering(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[Registry]:
+    failure: LabkitError | None = None
+    for endpoint in endpoints:
+        # A mirror is not who the password is for.
+        credentials = ANONYMOUS if endpoint.is_mirror else access.credentials
+        with Registry(endpoint, credentials, stop) as registry:
+            try:
+                registry.connect()
+            except UnreachableError as error:
+                failure = error
+                continue
+            failure = None
+            yield registry
+            if not endpoint.is_mirror:
+                return
+    if failure:
+        raise failure
+
+
+@contextmanager
+def reached(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[Registry]:
+    """The first of these addresses that answers; UnreachableError."""
+    answering = _answering(endpoints, access, stop)
+    try:
+        yield next(answering)
+    finally:
+        answering.close()  # type: ignore[attr-defined]
+
+
+def pull_error(error: RegistryError, reference: Reference) -> LabkitError:
+    """What a refusal means to who wants to pull."""
+    if error.is_denial:
+        return NotFoundError(
+            f"pull access denied for {reference.repository}, repository does not exist or may "
+            f"require 'docker login': {error}"
+        )
+    if error.code == "MANIFEST_UNKNOWN":
+        return NotFoundError(f"manifest for {reference.familiar} not found: {error}")
+    if error.code == "NAME_UNKNOWN":
+        return NotFoundError(f"repository {reference.repository} not found: {error}")
+    return error
+
+
+def push_error(error: RegistryError, reference: Reference) -> LabkitError:
+    """What a refusal means to who wants to push."""
+    if error.is_denial:
+        return LabkitError(
+            f"push access denied for {reference.repository}, which may require 'docker login': "
+            f"{error}"
+        )
+    return error

@@ -1,0 +1,80 @@
+"""Who asks a registry: what `docker login` stores, and what clients send with each request."""
+
+import base64
+import binascii
+from typing import NamedTuple
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+
+
+class Credentials(NamedTuple):
+    """A name and a password, or a token in their stead.
+
+    `identity_token` is what a token service gave at login: it takes the password's place there.
+    `registry_token` is sent to the registry as it is.
+    """
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+    @property
+    def are_given(self) -> bool:
+        """Whether there are any."""
+        return bool(self.username or self.identity_token or self.registry_token)
+
+    @property
+    def basic(self) -> str:
+        """The value of `Authorization` with name and password (RFC 7617), "" without."""
+        if not self.username:
+            return ""
+        pair = f"{self.username}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+ANONYMOUS = Credentials()
+
+
+class _AuthConfig(msgspec.Struct, rename="lower"):
+    """The API's object of the same name; `auth` is `username:password` in base64."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    identity_token: str = msgspec.field(default="", name="identitytoken")
+    registry_token: str = msgspec.field(default="", name="registrytoken")
+    server_address: str = msgspec.field(default="", name="serveraddress")
+
+
+def from_json(data: bytes) -> tuple[Credentials, str]:
+    """The credentials of an `AuthConfig` object, and the server they are for ("" if not said).
+
+    Raises `InvalidParameterError` when it is none.
+    """
+    try:
+        config = msgspec.json.decode(data or b"{}", type=_AuthConfig)
+        username, password = config.username, config.password
+        if config.auth and not username:
+            pair = base64.b64decode(config.auth, validate=True).decode()
+            username, _, password = pair.partition(":")
+    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidParameterError(f"the registry's credentials cannot be read: {error}") from None
+    found = Credentials(username, password, config.identity_token, config.registry_token)
+    return found, config.server_address
+
+
+def from_header(text: str) -> Credentials:
+    """The credentials in `X-Registry-Auth`: JSON in base64url, with padding or without.
+
+    Raises `InvalidParameterError` when it is something else.
+    """
+    if not text:
+        return ANONYMOUS
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidParameterError("X-Registry-Auth is not JSON in base64url") from None
+    return from_json(data)[0]

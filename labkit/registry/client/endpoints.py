@@ -1,0 +1,94 @@
+"""From the domain of an image's name to the addresses where its registry may answer.
+
+As Docker has it: `docker.io` is served by another host than its name says, and before it may stand
+mirrors; a registry is spoken to by HTTPS with a certificate that is checked, unless it is insecure.
+Insecure are the registries of this machine itself and those the settings name: there any
+certificate will do, and plain HTTP where nothing speaks HTTPS.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.images.references import DEFAULT_DOMAIN
+
+DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
+DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
+"""Where one logs in to the default registry, and searches it."""
+
+
+class Settings(msgspec.Struct, rename="kebab"):
+    """What the administrator says about registries; Docker's words for it.
+
+    `registry_mirrors` are addresses asked before the default registry; `insecure_registries` are
+    domains (`host:port`) or networks (`10.0.0.0/8`).
+    """
+
+    registry_mirrors: list[str] = msgspec.field(default_factory=list)
+    insecure_registries: list[str] = msgspec.field(default_factory=list)
+
+
+class Endpoint(NamedTuple):
+    """One address of a registry: `https://localhost:5000`."""
+
+    url: str
+    verifies: bool = True
+    is_mirror: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host with its port: `localhost:5000`."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine."""
+        return _is_loopback(urlsplit(self.url).hostname or "")
+
+
+def candidates(domain: str, settings: Settings, *, mirrors: bool = False) -> list[Endpoint]:
+    """The addresses to try, in order; `mirrors` only to read, for they take no pushes."""
+    if domain == DEFAULT_DOMAIN:
+        before = [_mirror(url, settings) for url in settings.registry_mirrors] if mirrors else []
+        return [*before, Endpoint(f"https://{DEFAULT_HOST}")]
+    if is_insecure(domain, settings.insecure_registries):
+        return [Endpoint(f"https://{domain}", verifies=False), Endpoint(f"http://{domain}", False)]
+    return [Endpoint(f"https://{domain}")]
+
+
+def is_insecure(domain: str, insecure: Sequence[str]) -> bool:
+    """Whether a registry needs no certificate: it is this machine, or the settings name it."""
+    host = urlsplit(f"//{domain}").hostname or ""
+    if _is_loopback(host) or domain in insecure or host in insecure:
+        return True
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        for entry in insecure:
+            with suppress(ValueError):
+                if address in ipaddress.ip_network(entry, strict=False):
+                    return True
+    return False
+
+
+def _mirror(url: str, settings: Settings) -> Endpoint:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InvalidParameterError(
+            f'"{url}" is no registry mirror: its address is needed, such as https://mirror.example'
+        )
+    verifies = not is_insecure(parts.netloc, settings.insecure_registries)
+    return Endpoint(url.rstrip("/"), verifies, is_mirror=True)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,147 @@
+"""HTTP as registries need it: streams both ways, redirects followed without telling secrets.
+
+Nothing is retried here; see `labkit.registry.client.registry`.
+"""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+import httpx
+
+import labkit
+from labkit.registry.client.endpoints import Endpoint
+from labkit.registry.client.errors import UnreachableError, unreachable
+
+REDIRECT_LIMIT = 5
+REDIRECTS = (301, 302, 303, 307, 308)
+CONNECT_TIMEOUT_S = 15.0
+SILENCE_TIMEOUT_S = 60.0
+"""How long the other side may say nothing, or take nothing, in the middle of an exchange."""
+BODY_LIMIT_BYTES = 4 << 20
+"""The largest document (manifest, token, list, error) that is read into memory."""
+AGENT = f"labkit/{labkit.__version__}"
+
+Content = bytes | Iterable[bytes] | None
+
+
+@cache
+def _trusting() -> ssl.SSLContext:
+    """Any certificate will do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Transport:
+    """Connections on behalf of one endpoint; may be used by several threads."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._origin = origin(httpx.URL(endpoint.url))
+        self._client = httpx.Client(
+            # The system's authorities, and not those httpx brings along.
+            verify=ssl.create_default_context() if endpoint.verifies else _trusting(),
+            timeout=httpx.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
+            headers={"User-Agent": AGENT, "Accept-Encoding": "identity"},
+            trust_env=not endpoint.is_local,  # proxies are for what is elsewhere
+        )
+
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is the endpoint's, so that its secrets may be told there."""
+        return origin(url) == self._origin
+
+    def send(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: Content = None,
+        *,
+        home: httpx.URL | None = None,
+    ) -> httpx.Response:
+        """Send a request; the response's head, its body still to come: close it.
+
+        `Authorization` goes to where `home` is only, by default to the endpoint itself.
+        httpx.TransportError; UnreachableError for redirects without end.
+        """
+        first, trusted = url, origin(home) if home else self._origin
+        for _ in range(REDIRECT_LIMIT + 1):
+            given = {
+                name: value
+                for name, value in headers.items()
+                if name.lower() != "authorization" or origin(url) == trusted
+            }
+            request = self._client.build_request(method, url, headers=given, content=content)
+            response = self._client.send(request, stream=True)
+            target = response.headers.get("Location", "")
+            if method not in ("GET", "HEAD") or response.status_code not in REDIRECTS or not target:
+                return response
+            response.close()
+            url = joined(url, target)
+        raise UnreachableError(
+            f"cannot get {first.copy_with(query=None)}: over {REDIRECT_LIMIT} redirects, "
+            "which may lead in a circle. Tell who runs the registry"
+        )
+
+    def fetch(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: Content = None,
+        *,
+        home: httpx.URL | None = None,
+    ) -> tuple[httpx.Response, bytes]:
+        """As `send`, with the whole answer, which must be a small one; UnreachableError."""
+        try:
+            response = self.send(method, url, headers, content, home=home)
+            return response, read_whole(response)
+        except httpx.TransportError as error:
+            raise unreachable(str(url.copy_with(query=None)), error) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port (RFC 6454)."""
+    return url.scheme, url.host, url.port
+
+
+def joined(base: httpx.URL, target: str) -> httpx.URL:
+    """A `Location`, absolute or not, as an address; UnreachableError if HTTP does not lead there.
+
+    A fragment has no meaning for a server, and is dropped.
+    """
+    try:
+        url = base.join(target).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UnreachableError(
+            f"the registry at {base.host} refers to {target[:200]!r}: no address"
+        )
+    return url
+
+
+def read_whole(response: httpx.Response, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
+    """The body of a small answer; the response is closed.  httpx.TransportError.
+
+    UnreachableError when it is larger than `limit_bytes`.
+    """
+    content = bytearray()
+    try:
+        for piece in response.iter_raw():
+            content += piece
+            if len(content) > limit_bytes:
+                where = response.url.copy_with(query=None)
+                raise UnreachableError(
+                    f"{where} sends a document of over {limit_bytes} bytes; labkit reads none so "
+                    "large. Tell who runs the registry"
+                )
+    finally:
+        response.close()
+    return bytes(content)
