@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 import labkit
+from labkit.build import workroom
 from labkit.containers import Engine
 from labkit.daemon import listener, log
 from labkit.daemon.routes import TABLE
@@ -51,6 +52,7 @@ def _run(paths: Paths, ready_fd: int | None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     engine = Engine.open(paths)
+    workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:
         log.line(warning)

@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from labkit.errors import InvalidParameterError
-from labkit.images import words
 from labkit.images.models import RuntimeConfig
+from labkit.images.words import Expander
+
+Change = Callable[[RuntimeConfig, str, Expander], None]
+"""Changes a config as the arguments of an instruction say; InvalidParameterError."""
 
 SHELL = ["/bin/sh", "-c"]
 PORT_MAX = 65535
@@ -25,15 +28,15 @@ def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
     """
     for change in changes:
         name, _, arguments = change.strip().partition(" ")
-        instruction = _INSTRUCTIONS.get(name.upper())
+        instruction = INSTRUCTIONS.get(name.upper())
         if instruction is None:
             raise InvalidParameterError(
-                f"{name} is not a valid change command; valid are {', '.join(_INSTRUCTIONS)}"
+                f"{name} is not a valid change command; valid are {', '.join(INSTRUCTIONS)}"
             )
         if not arguments.strip():
             raise InvalidParameterError(f"{name.upper()} requires at least one argument")
         try:
-            instruction(config, arguments.strip())
+            instruction(config, arguments.strip(), Expander(environment_of(config)))
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{change.strip()}: {error}") from None
 
@@ -43,26 +46,26 @@ def environment_of(config: RuntimeConfig) -> dict[str, str]:
     return dict(entry.partition("=")[::2] for entry in config.env or [])
 
 
-def _cmd(config: RuntimeConfig, arguments: str) -> None:
-    config.cmd = _command(arguments)
+def _cmd(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    config.cmd = _command(config, arguments)
 
 
-def _entrypoint(config: RuntimeConfig, arguments: str) -> None:
-    config.entrypoint = _command(arguments)
+def _entrypoint(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    config.entrypoint = _command(config, arguments)
 
 
-def _env(config: RuntimeConfig, arguments: str) -> None:
+def _env(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
     environment = environment_of(config)
-    environment.update(_pairs(arguments, config))
+    environment.update(_pairs(arguments, expander))
     config.env = [f"{name}={value}" for name, value in environment.items()]
 
 
-def _label(config: RuntimeConfig, arguments: str) -> None:
-    config.labels = (config.labels or {}) | _pairs(arguments, config)
+def _label(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    config.labels = (config.labels or {}) | _pairs(arguments, expander)
 
 
-def _expose(config: RuntimeConfig, arguments: str) -> None:
-    for word in words.split(arguments, environment_of(config)):
+def _expose(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    for word in expander.split(arguments):
         match = _PORT.fullmatch(word.lower())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not match or not 1 <= first <= last <= PORT_MAX:
@@ -73,31 +76,32 @@ def _expose(config: RuntimeConfig, arguments: str) -> None:
         config.exposed_ports = (config.exposed_ports or {}) | ports
 
 
-def _volume(config: RuntimeConfig, arguments: str) -> None:
-    paths = _json_list(arguments) or words.split(arguments, environment_of(config))
+def _volume(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    listed = _json_list(arguments)
+    paths = [expander.expand(path) for path in listed] if listed else expander.split(arguments)
     if "" in paths:
         raise InvalidParameterError("a volume needs a path")
     config.volumes = (config.volumes or {}) | {path: {} for path in paths}
 
 
-def _workdir(config: RuntimeConfig, arguments: str) -> None:
-    path = words.expand(arguments, environment_of(config))
+def _workdir(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    path = expander.expand(arguments)
     config.working_dir = posixpath.normpath(posixpath.join("/", config.working_dir, path))
 
 
-def _user(config: RuntimeConfig, arguments: str) -> None:
-    config.user = words.expand(arguments, environment_of(config))
+def _user(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    config.user = expander.expand(arguments)
 
 
-def _stop_signal(config: RuntimeConfig, arguments: str) -> None:
-    name = words.expand(arguments, environment_of(config))
+def _stop_signal(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    name = expander.expand(arguments)
     known = {entry.name for entry in signal.Signals} | {str(n) for n in signal.valid_signals()}
     if name not in known and f"SIG{name.upper().removeprefix('SIG')}" not in known:
         raise InvalidParameterError(f"Invalid signal: {name}")
     config.stop_signal = name
 
 
-_INSTRUCTIONS: dict[str, Callable[[RuntimeConfig, str], None]] = {
+INSTRUCTIONS: dict[str, Change] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
@@ -110,10 +114,10 @@ _INSTRUCTIONS: dict[str, Callable[[RuntimeConfig, str], None]] = {
 }
 
 
-def _command(arguments: str) -> list[str]:
+def _command(config: RuntimeConfig, arguments: str) -> list[str]:
     """The exec form (a JSON list) as it is, the shell form by way of the shell."""
     listed = _json_list(arguments)
-    return [*SHELL, arguments] if listed is None else listed
+    return [*(config.shell or SHELL), arguments] if listed is None else listed
 
 
 def _json_list(arguments: str) -> list[str] | None:
@@ -125,16 +129,15 @@ def _json_list(arguments: str) -> list[str] | None:
         return None
 
 
-def _pairs(arguments: str, config: RuntimeConfig) -> dict[str, str]:
+def _pairs(arguments: str, expander: Expander) -> dict[str, str]:
     """`NAME=value …`, or the old form `NAME the whole rest`."""
-    environment = environment_of(config)
     name, _, rest = arguments.partition(" ")
     if "=" not in name:
         if not rest.strip():
             raise InvalidParameterError(f"{name} must have a value: {name}=…")
-        return {name: words.expand(rest, environment)}
+        return {name: expander.expand(rest)}
     pairs: dict[str, str] = {}
-    for word in words.split(arguments, environment):
+    for word in expander.split(arguments):
         name, equals, value = word.partition("=")
         if not name or not equals:
             raise InvalidParameterError(f"can't find = in {word!r}: give name=value")

@@ -6,6 +6,7 @@ reference may carry a modifier, as in a POSIX shell (sh(1), "Parameter Expansion
 
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
 
@@ -34,6 +35,15 @@ def expand(text: str, environment: Mapping[str, str], escape: str = BACKSLASH) -
     return _Reader(text.strip(), environment, escape).word(_never)
 
 
+def expand_document(text: str, environment: Mapping[str, str], escape: str = BACKSLASH) -> str:
+    """Put the variables into a here-document, where quotes are characters like any other."""
+    reader = _Reader(text, environment, escape)
+    parts: list[str] = []
+    while not reader.at_end():
+        parts.append(reader.document_part())
+    return "".join(parts)
+
+
 def fields(text: str, escape: str = BACKSLASH) -> list[str]:
     """`text` cut where white space stands outside of quotes, nothing taken off or put in."""
     found: list[str] = []
@@ -52,6 +62,21 @@ def fields(text: str, escape: str = BACKSLASH) -> list[str]:
             word += char
         position += 1
     return [word for word in [*found, word] if word]
+
+
+class Expander(NamedTuple):
+    """What an instruction's arguments are read with: the variables, and the escape character."""
+
+    environment: Mapping[str, str]
+    escape: str = BACKSLASH
+
+    def split(self, text: str) -> list[str]:
+        """The words of `text`; see `split`."""
+        return split(text, self.environment, self.escape)
+
+    def expand(self, text: str) -> str:
+        """All of `text` as one word; see `expand`."""
+        return expand(text, self.environment, self.escape)
 
 
 def _never(_: str) -> bool:
@@ -89,6 +114,14 @@ class _Reader:
             else:
                 parts.append(self._plain())
         return "".join(parts)
+
+    def document_part(self) -> str:
+        """One character of a here-document, or what the reference there stands for."""
+        follower = self.text[self.position + 1 : self.position + 2]
+        if self.text[self.position] == self._escape and follower in ("$", self._escape):
+            self.position += 2
+            return follower
+        return self._plain()
 
     def _single_quoted(self) -> str:
         start = self.position

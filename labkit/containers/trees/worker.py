@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from labkit.containers.trees import changes, views
+from labkit.containers.trees import changes, copying, views
 from labkit.containers.trees.unpacking import Placer
 from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import BadArchiveError, Unpacker, confine, sync
@@ -130,6 +130,16 @@ def _pack(conversation: Conversation, path: str, name: str) -> None:
     packer.close()
 
 
+def _pack_all(conversation: Conversation, paths: list[str]) -> None:
+    """An archive of what is at some paths, links followed, each called by its path."""
+    found = [look(os.path.realpath(f"/{path}"), path) for path in paths]
+    conversation.tell("ready", [tuple(one) for one in found])
+    packer = Packer(sys.stdout.buffer)
+    for path in dict.fromkeys(paths):
+        packer.add_tree(os.path.realpath(f"/{path}"), path)
+    packer.close()
+
+
 def _export(conversation: Conversation) -> None:
     """An archive of everything, on standard output."""
     conversation.tell("ready")
@@ -156,6 +166,28 @@ def _place(conversation: Conversation, path: str, keep_kinds: bool, user: str | 
     _take_in(Placer(top, keep_kinds=keep_kinds, owner=owner))
 
 
+def _copy(
+    conversation: Conversation, place: str, kinds: list[str], owner: str, mode: int | None
+) -> None:
+    """Copy a build's sources, an archive on standard input, to a place (`copying.Copier`)."""
+    conversation.tell("ready")
+    _take_in(copying.Copier(place, kinds, owner=copying.owner_of(owner), mode=mode))
+
+
+def _extract(conversation: Conversation, place: str, owner: str) -> None:
+    """Unpack standard input below a folder, which is made if it is missing (ADD)."""
+    conversation.tell("ready")
+    top = os.path.realpath(place)
+    copying.make_folders(top, None)
+    _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=copying.owner_of(owner)))
+
+
+def _make_folder(conversation: Conversation, place: str) -> None:
+    """Make a folder, and those above it (WORKDIR)."""
+    conversation.tell("ready")
+    copying.make_folders(os.path.realpath(place), None)
+
+
 def _fill(conversation: Conversation) -> None:
     """Unpack standard input into a new folder, which is the root, and see it to the disk."""
     conversation.tell("ready")
@@ -178,8 +210,12 @@ def _changes(conversation: Conversation) -> None:
 TASKS: dict[str, Callable[..., None]] = {
     "stat": _stat,
     "pack": _pack,
+    "pack_all": _pack_all,
     "export": _export,
     "place": _place,
     "fill": _fill,
+    "copy": _copy,
+    "extract": _extract,
+    "make_folder": _make_folder,
     "changes": _changes,
 }

@@ -7,6 +7,7 @@ A handler takes the engine, the request and the names in its path, and returns a
 from labkit.daemon.routes import (
     archive,
     commit,
+    build,
     containers,
     disk,
     events,
@@ -39,6 +40,8 @@ ROUTES = (
     Route("POST", "/images/load", image_archives.load),
     Route("GET", "/images/get", image_archives.save),
     Route("POST", "/images/prune", disk.prune_images),
+    Route("POST", "/build", build.build),
+    Route("POST", "/build/prune", build.prune),
     Route("GET", "/images/{image}/json", images.inspect),
     Route("GET", "/images/{image}/history", images.history),
     Route("GET", "/images/{image}/get", image_archives.save_one),

@@ -1,0 +1,273 @@
+"""One build, from its context and options to an image.
+
+>>> build = Build(engine, options, context)
+>>> for event in build.run():
+...     print(event)
+"""
+
+import contextlib
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+
+from labkit.build import solver, stubs
+from labkit.build.archive import Archive, receive
+from labkit.build.cache import SHORT, Cache
+from labkit.build.errors import BuildError
+from labkit.build.instructions import INSTRUCTIONS
+from labkit.build.options import Event, Options, Pull
+from labkit.build.parser import Dockerfile, Instruction, parse, parse_trigger
+from labkit.build.solver import Node
+from labkit.build.stage import MACHINE, PREDEFINED, Cancellation, StageBuild, naming
+from labkit.build.workroom import Workroom
+from labkit.containers import Engine
+from labkit.containers.trees.launch import Worker
+from labkit.containers.trees.views import READ_ONLY, Layers
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images import Draft, Image, references, words
+from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.patterns import Patterns, has_wildcard, read_ignore
+
+DOCKERFILE_LIMIT_BYTES = 1 << 20
+IGNORE_FILE = ".dockerignore"
+SCRATCH = "scratch"
+PLATFORM = f"linux/{MACHINE}"
+PLATFORM_ARGUMENTS = {
+    f"{prefix}{name}": value
+    for prefix in ("TARGET", "BUILD")
+    for name, value in (("PLATFORM", PLATFORM), ("OS", "linux"), ("ARCH", MACHINE), ("VARIANT", ""))
+}
+"""What BuildKit knows without being told, for the FROM lines and for ARGs without a default."""
+
+
+class Build:
+    """A build that is about to run; everything that is wrong with its Dockerfile is raised here."""
+
+    def __init__(
+        self, engine: Engine, options: Options, context: Archive, workroom: Workroom, pull: Pull
+    ) -> None:
+        self.engine = engine
+        self.options = options
+        self.context = context
+        self.workroom = workroom
+        self.cancellation = Cancellation()
+        self._pull = pull
+        self._stages: dict[int, StageBuild] = {}
+        self._used_arguments: set[str] = set()
+        self.image_id = ""
+        """The image that was built, once it has been."""
+        self.dockerfile = self._parse()
+        self.global_arguments = self._global_arguments()
+        self._nodes = solver.graph(self.dockerfile, self.global_arguments)
+        self._target = solver.target(self.dockerfile, options.target)
+        self._order = solver.needed(self._nodes, self._target)
+        self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
+
+    def _parse(self) -> Dockerfile:
+        """Read the Dockerfile, then take out of the context what `.dockerignore` says of both."""
+        file = posixpath.normpath(self.options.dockerfile.replace("\\", "/"))
+        try:
+            if file.startswith("../"):
+                raise InvalidParameterError(
+                    f"forbidden path outside the build context: {self.options.dockerfile}"
+                )
+            data = self.context.read(self.context.find(file), DOCKERFILE_LIMIT_BYTES)
+        except NotFoundError:
+            raise InvalidParameterError(
+                f"Cannot locate specified Dockerfile: {self.options.dockerfile}"
+            ) from None
+        dockerfile = parse(data, file)
+        with contextlib.suppress(NotFoundError):
+            ignore = self.context.read(self.context.find(IGNORE_FILE), DOCKERFILE_LIMIT_BYTES)
+            patterns = Patterns(read_ignore(ignore.decode("utf-8", "replace")))
+            for path in (file, IGNORE_FILE):
+                if patterns.match(path):
+                    self.context.remove(path)
+        return dockerfile
+
+    def _global_arguments(self) -> dict[str, str]:
+        found = dict(PLATFORM_ARGUMENTS)
+        for instruction in self.dockerfile.arguments:
+            for word in words.fields(instruction.text, instruction.escape):
+                name, equals, default = word.partition("=")
+                given = self.given_argument(name)
+                if given is not None:
+                    found[name] = given
+                elif equals:
+                    found[name] = words.expand(default, found, instruction.escape)
+        return found
+
+    def given_argument(self, name: str) -> str | None:
+        """The value of a `--build-arg`, noted as used; None if it was not given."""
+        self._used_arguments.add(name)
+        return self.options.build_args.get(name)
+
+    # Running it
+
+    def run(self) -> Iterator[Event | None]:
+        """Build, and give what there is to say; None now and then, while nothing is.
+
+        Closing the iterator ends the build.  BuildError, and what the engine raises.
+        """
+        for number, instruction in enumerate(self.dockerfile.arguments, 1):
+            yield _step(number, self._total(), instruction)
+        firsts = self._first_steps()
+
+        def build(node: Node, report: solver.Report) -> None:
+            self._build_stage(node, report, firsts[node.stage.number])
+
+        yield from solver.solve(self._nodes, self._order, build, self.cancellation.set)
+        image = self._stages[self._target].image
+        if image is None:
+            raise BuildError("No image was generated. Is your Dockerfile empty?")
+        self.image_id = image.id
+        yield from self._finish(image)
+
+    def _finish(self, image: Image) -> Iterator[Event]:
+        unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
+        if unused:
+            yield _said(f"[Warning] One or more build-args {unused} were not consumed\n")
+        yield {"aux": {"ID": image.id}}
+        yield _said(f"Successfully built {image.id.removeprefix('sha256:')[:SHORT]}\n")
+        for tag in self.options.tags:
+            self.engine.images.tag(image.id, tag)
+            yield _said(f"Successfully tagged {references.parse(tag).familiar}\n")
+
+    def _total(self) -> int:
+        steps = sum(1 + len(self._instructions(number)) for number in self._order)
+        return len(self.dockerfile.arguments) + steps
+
+    def _first_steps(self) -> dict[int, int]:
+        """The number of each stage's first step."""
+        firsts, count = {}, len(self.dockerfile.arguments)
+        for number in self._order:
+            firsts[number] = count + 1
+            count += 1 + len(self._instructions(number))
+        return firsts
+
+    def _instructions(self, number: int) -> Sequence[Instruction]:
+        """A stage's instructions; those of the target end with the labels that were asked for."""
+        instructions = self._nodes[number].stage.instructions
+        if number != self._target or not self.options.labels:
+            return instructions
+        labels = " ".join(
+            f"{_quoted(name)}={_quoted(value)}"
+            for name, value in sorted(self.options.labels.items())
+        )
+        return [*instructions, parse_trigger(f"LABEL {labels}")]
+
+    def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
+        number = node.stage.number
+        stage = StageBuild(self, number, report)
+        self._stages[number] = stage
+        self.cancellation.check()
+        total = self._total()
+        stage.tell(_step(first, total, node.stage.start))
+        with naming(node.stage.start, self.dockerfile.file):
+            stage.begin(self._base(node))
+            self._run_triggers(stage)
+        for step, instruction in enumerate(self._instructions(number), first + 1):
+            self.cancellation.check()
+            stage.tell(_step(step, total, instruction))
+            with naming(instruction, self.dockerfile.file):
+                INSTRUCTIONS[instruction.name](stage, instruction)
+
+    def _base(self, node: Node) -> Image | None:
+        if node.base_stage is not None:
+            return self._stages[node.base_stage].image
+        if node.base == SCRATCH:
+            return None
+        image = self._image(node.base)
+        platform = words.expand(node.stage.platform, self.global_arguments)
+        if platform and platform.split("/")[1:2] != [image.architecture]:
+            raise InvalidParameterError(
+                f"{node.base} is for {image.os}/{image.architecture}, and {platform} was asked for"
+            )
+        return image
+
+    def _image(self, name: str) -> Image:
+        """An image by its name, pulled if it is not here."""
+        if self.options.pull:
+            self._pull(name)
+        try:
+            return self.engine.images.resolve(name)
+        except NotFoundError:
+            if self.options.pull:
+                raise
+        self._pull(name)
+        return self.engine.images.resolve(name)
+
+    def _run_triggers(self, stage: StageBuild) -> None:
+        """What ONBUILD has kept in the base image is done first."""
+        kept = stage.config.on_build or []
+        stage.config.on_build = None
+        if kept:
+            stage.say(f"# Executing {len(kept)} build trigger{'s' if len(kept) > 1 else ''}\n")
+        for text in kept:
+            instruction = parse_trigger(text)
+            with naming(instruction, "ONBUILD"):
+                INSTRUCTIONS[instruction.name](stage, instruction)
+
+    # What instructions need
+
+    @contextlib.contextmanager
+    def origin(self, stage: StageBuild, name: str, paths: Sequence[str]) -> Iterator[Archive]:
+        """Where COPY takes files from: the context, or what `--from` names."""
+        if not name:
+            yield self.context
+            return
+        number = solver.named(self.dockerfile, name, stage.number)
+        image = self._stages[number].image if number is not None else self._image(name)
+        if image is None:
+            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+        chunks = self._files(image, [_packable(path) for path in paths])
+        archive = receive(chunks, self.workroom.path, devices=True)
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+    def _files(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
+        """What an image has at some paths, as an archive in which it has those paths."""
+        place = f"{self.engine.paths.run}/containers"
+        view = Layers(image.layer_directories(), "", "", place, [], False, READ_ONLY)
+        with Worker("pack_all", (paths,), view) as worker:
+            try:
+                worker.ready()
+            except NotFoundError as error:
+                raise InvalidParameterError(f"stat {error}: file does not exist") from None
+            yield from worker.output()
+
+    def take_upper(self, draft: Draft, upper: str, paths: Iterable[str] = MADE_BY_LABKIT) -> bool:
+        """Make what overlayfs has gathered a layer of the draft; False if it is nothing.
+
+        `paths`: where mount points were made that are no part of the image.
+        """
+        stubs.prune(upper, draft.layer_directories(), paths)
+        if not os.listdir(upper):
+            return False
+        draft.add_upper(upper)
+        return True
+
+
+def _packable(path: str) -> str:
+    """A source's path up to its first wildcard, in its normal form."""
+    parts: list[str] = []
+    for part in posixpath.normpath(f"/{path}").split("/"):
+        if has_wildcard(part):
+            break
+        parts.append(part)
+    return "/".join(parts).strip("/")
+
+
+def _step(number: int, total: int, instruction: Instruction) -> Event:
+    return _said(f"Step {number}/{total} : {instruction.original}\n")
+
+
+def _said(text: str) -> Event:
+    return {"stream": text}
+
+
+def _quoted(text: str) -> str:
+    """A word that is read as just this text."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,142 @@
+"""The build cache: the images that earlier builds made on the same image with the same instruction.
+
+Nothing is kept for it.  Every image of a build knows its parent, and its history says how it was
+made, with a hash of what was copied: a child of the parent with the same words and the same config
+is what this step would make.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from labkit.errors import NotFoundError
+from labkit.images import Image, ImageStore
+from labkit.images.models import RuntimeConfig
+
+SHORT = 12
+CONTENT_KEY = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64}\b")
+
+
+class Step(NamedTuple):
+    """What a cache is asked about: one instruction on one image."""
+
+    parent: Image | None
+    """None: on nothing, as after FROM scratch."""
+    created_by: str
+    config: RuntimeConfig
+    """What the image of this step would have."""
+    compare: Callable[[Image], list[str]] | None = None
+    """For COPY and ADD: what differs from what another image's step has copied."""
+
+
+class Cache:
+    """The images there are when a build begins, and those it makes; for several threads."""
+
+    def __init__(self, store: ImageStore, sources: Sequence[str], *, enabled: bool) -> None:
+        """`sources` (--cache-from): only what these images are made of counts as well."""
+        self.enabled = enabled
+        self._children: dict[str, list[Image]] = {}
+        self._sources: list[Image] = []
+        if not enabled:
+            return
+        for image in store.list():
+            self._children.setdefault(image.parent, []).append(image)
+        for name in sources:
+            try:
+                self._sources.append(store.resolve(name))
+            except NotFoundError:
+                continue  # as in Docker: the first build has nothing to take from
+
+    def add(self, image: Image) -> None:
+        """Take note of an image that this build has made."""
+        self._children.setdefault(image.parent, []).insert(0, image)
+
+    def find(self, step: Step) -> Image | None:
+        """The image that an earlier build made of this step."""
+        for child in self._candidates(step):
+            if child.history[-1].created_by == step.created_by and child.config == step.config:
+                return child
+        return None
+
+    def find_layer(self, step: Step) -> tuple[Image, int | None] | None:
+        """An image of --cache-from that went this way, and which of its layers is this step's.
+
+        None in place of the number: a step without a layer.
+        """
+        height = len(step.parent.history) if step.parent else 0
+        diff_ids = step.parent.diff_ids if step.parent else []
+        for source in self._sources:
+            history = source.history
+            same_way = step.parent is None or [entry.created_by for entry in history[:height]] == [
+                entry.created_by for entry in step.parent.history
+            ]
+            if (
+                same_way
+                and len(history) > height
+                and history[height].created_by == step.created_by
+                and source.diff_ids[: len(diff_ids)] == diff_ids
+            ):
+                return source, None if history[height].empty_layer else len(diff_ids)
+        return None
+
+    def _candidates(self, step: Step) -> list[Image]:
+        """What was built on the step's parent, the newest first."""
+        found = self._children.get(step.parent.id if step.parent else "", [])
+        height = len(step.parent.history) if step.parent else 0
+        return [image for image in found if len(image.history) == height + 1]
+
+    def why_missed(self, step: Step) -> str:
+        """Why `find` found nothing: what the nearest step of an earlier build has that differs."""
+        candidates = self._candidates(step)
+        if not candidates:
+            on = step.parent.id.removeprefix("sha256:")[:SHORT] if step.parent else "scratch"
+            return f"nothing was built on {on} before"
+        for child in candidates:
+            reason = _difference(child, step)
+            if reason:
+                return reason
+        return f"the instruction is new here; before it was: {_said(candidates[0])}"
+
+
+def _difference(child: Image, step: Step) -> str:
+    """What differs from a step that was meant to be the same; empty if it is another one."""
+    before, now = child.history[-1].created_by, step.created_by
+    if before == now:
+        return "the image that was made of it has another configuration"
+    if CONTENT_KEY.sub("", before) == CONTENT_KEY.sub("", now):
+        found = step.compare(child) if step.compare else []
+        return ", ".join(found) or "what is copied differs"
+    old, old_command = _arguments(before)
+    new, new_command = _arguments(now)
+    if old_command == new_command:
+        return ", ".join(_changed(old, new))
+    return ""
+
+
+def _arguments(created_by: str) -> tuple[dict[str, str], str]:
+    """The build arguments that a RUN notes as `|2 A=1 B=2 `, and its command."""
+    found = re.match(r"\|(\d+) ", created_by)
+    if found is None:
+        return {}, created_by
+    arguments: dict[str, str] = {}
+    rest = created_by[found.end() :]
+    for _ in range(int(found[1])):
+        word, _, rest = rest.partition(" ")
+        name, _, value = word.partition("=")
+        arguments[name] = value
+    return arguments, rest
+
+
+def _changed(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    said = []
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            before, now = (
+                repr(values[name]) if name in values else "not set" for values in (old, new)
+            )
+            said.append(f"the build argument {name} was {before} and is {now}")
+    return said
+
+
+def _said(image: Image) -> str:
+    return image.history[-1].created_by.rpartition("#(nop) ")[2].strip()

@@ -1,0 +1,225 @@
+"""COPY, ADD and WORKDIR: the instructions that bring files into an image.
+
+The sources are archives (`labkit.build.sources`); a process whose root is the image's files takes
+them in (`labkit.containers.trees.copying`), so no link leads anywhere else.
+"""
+
+import posixpath
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from labkit.build import explain, fetch
+from labkit.build.archive import Archive, of_file, receive
+from labkit.build.parser import Instruction
+from labkit.build.sources import Source, content_key, packed, select
+from labkit.build.stage import StageBuild
+from labkit.containers.trees.copying import FILE, FOLDER
+from labkit.containers.trees.launch import Worker
+from labkit.containers.trees.views import HARMLESS, Layers
+from labkit.errors import InvalidParameterError
+from labkit.images import Draft, Image
+from labkit.images.changes import INSTRUCTIONS
+from labkit.images.compression import plain_chunks
+from labkit.images.words import expand_document
+
+URLS = ("http://", "https://")
+
+
+def copy(stage: StageBuild, instruction: Instruction) -> None:
+    """`COPY [--from= --chown= --chmod= --link --exclude=] SOURCE… PLACE`."""
+    paths, place = _words(stage, instruction)
+    origin = instruction.flag("from")
+    with _heredocs(stage, instruction) as inline:
+        named = [path for path in paths if not path.startswith("<<")]
+        with stage.build.origin(stage, origin, named) as archive:
+            found = select(archive, named, instruction.flag_values("exclude")) if named else []
+            _copy(stage, instruction, [*inline, *found], place)
+
+
+def add(stage: StageBuild, instruction: Instruction) -> None:
+    """`ADD` is COPY that also fetches URLs, and unpacks archives of the context."""
+    paths, place = _words(stage, instruction)
+    urls = [path for path in paths if path.startswith(URLS)]
+    named = [path for path in paths if not path.startswith((*URLS, "<<"))]
+    if instruction.flag("checksum") and len(urls) != 1:
+        raise InvalidParameterError("--checksum goes with one URL")
+    with _heredocs(stage, instruction) as inline, _fetched(stage, instruction, urls) as fetched:
+        excluded = instruction.flag_values("exclude")
+        found = select(stage.build.context, named, excluded) if named else []
+        _copy(stage, instruction, [*inline, *fetched, *found], place, archives=found)
+
+
+def work_dir(stage: StageBuild, instruction: Instruction) -> None:
+    """`WORKDIR` changes the config, and makes the folder if the image has none."""
+    INSTRUCTIONS["WORKDIR"](stage.config, instruction.text, stage.expander(instruction))
+    place = stage.config.working_dir
+
+    def make(draft: Draft) -> bool:
+        return _in_layer(stage, draft, [("make_folder", (place,), [])])
+
+    stage.finish(f" WORKDIR {place}", make)
+
+
+def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]:
+    """The sources, and the place to copy to: absolute, a slash at its end if one was given."""
+    expander = stage.expander(instruction)
+    if instruction.words is not None:
+        found = [expander.expand(word) for word in instruction.words]
+    else:
+        found = expander.split(instruction.text)
+    *paths, place = found
+    if len(paths) + len(instruction.heredocs) == 0 or not place:
+        raise InvalidParameterError("it needs a source and a destination")
+    absolute = posixpath.normpath(posixpath.join("/", stage.config.working_dir, place))
+    absolute = "/" + absolute.lstrip("/")
+    is_folder = place.endswith(("/", "/.")) or place == "."
+    return paths, f"{absolute.rstrip('/')}/" if is_folder else absolute
+
+
+def _copy(
+    stage: StageBuild,
+    instruction: Instruction,
+    sources: Sequence[Source],
+    place: str,
+    *,
+    archives: Sequence[Source] = (),
+) -> None:
+    """Finish the step; what of `archives` is a tar archive is unpacked."""
+    if len(sources) > 1 and not place.endswith("/"):
+        raise InvalidParameterError(
+            f"When using {instruction.name} with more than one source file, the destination must "
+            "be a directory and end with a /"
+        )
+    owner, mode = _owner(stage, instruction), _mode(stage, instruction)
+    flags = "".join(
+        f"--{name}={value} "
+        for name, value in (
+            ("chown", owner),
+            ("chmod", "" if mode is None else f"{mode:04o}"),
+            ("link", instruction.flag("link")),
+        )
+        if value
+    )
+
+    def make(draft: Draft) -> bool:
+        return _in_layer(
+            stage,
+            draft,
+            _tasks(sources, archives, place, owner, mode),
+            alone=instruction.flag("link") == "true",
+        )
+
+    def compare(image: Image) -> list[str]:
+        return explain.differences(sources, place, image)
+
+    key = content_key(sources)
+    stage.finish(f"{instruction.name} {flags}{key} in {place} ", make, compare=compare)
+
+
+Task = tuple[str, tuple[object, ...], Iterable[bytes]]
+"""What a worker is to do: the task, its arguments, and what it is fed."""
+
+
+def _tasks(
+    sources: Sequence[Source],
+    archives: Sequence[Source],
+    place: str,
+    owner: str,
+    mode: int | None,
+) -> Iterator[Task]:
+    unpacked = [source for source in archives if _is_archive(source)]
+    plain = [source for source in sources if source not in unpacked]
+    if plain:
+        kinds = [FOLDER if source.node.is_folder else FILE for source in plain]
+        yield "copy", (place, kinds, owner, mode), packed(plain)
+    for source in unpacked:
+        stream = source.archive.open(source.node)
+        yield "extract", (place, owner), plain_chunks(stream)
+
+
+def _in_layer(
+    stage: StageBuild, draft: Draft, tasks: Iterable[Task], *, alone: bool = False
+) -> bool:
+    """Do tasks on the image's files, and make what they have changed a layer of the draft.
+
+    `alone` (--link): on no files at all, so that the layer depends on nothing below it.
+    """
+    with stage.build.workroom.layer() as room:
+        below = [stage.build.workroom.nothing] if alone else draft.layer_directories()
+        view = Layers(below, room.upper, room.work, room.place, [], False, HARMLESS)
+        for task, arguments, chunks in tasks:
+            with Worker(task, arguments, view, takes_input=True) as worker:
+                worker.ready()
+                worker.feed(chunks)
+        return stage.build.take_upper(draft, room.upper)
+
+
+def _owner(stage: StageBuild, instruction: Instruction) -> str:
+    return stage.expander(instruction).expand(instruction.flag("chown"))
+
+
+def _mode(stage: StageBuild, instruction: Instruction) -> int | None:
+    text = stage.expander(instruction).expand(instruction.flag("chmod"))
+    if not text:
+        return None
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise InvalidParameterError(f"invalid chmod parameter: '{text}': it is octal, such as 0644")
+    return mode
+
+
+def _is_archive(source: Source) -> bool:
+    """Whether a file is a tar archive, compressed or not: what its first header says."""
+    if source.node.kind != "file" or source.node.member.size == 0:
+        return False
+    try:
+        start = b""
+        for piece in plain_chunks(source.archive.open(source.node)):
+            start += piece
+            if len(start) >= tarfile.BLOCKSIZE:
+                break
+        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except (tarfile.TarError, InvalidParameterError, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def _heredocs(stage: StageBuild, instruction: Instruction) -> Iterator[list[Source]]:
+    """The documents within the Dockerfile as files."""
+    archives: list[Archive] = []
+    found: list[Source] = []
+    try:
+        for heredoc in instruction.heredocs:
+            text = heredoc.content
+            if heredoc.expands:
+                text = expand_document(text, stage.environment, instruction.escape)
+            archives.append(of_file(heredoc.name, text.encode()))
+            found += select(archives[-1], [heredoc.name], ())
+        yield found
+    finally:
+        for archive in archives:
+            archive.close()
+
+
+@contextmanager
+def _fetched(
+    stage: StageBuild, instruction: Instruction, urls: Sequence[str]
+) -> Iterator[list[Source]]:
+    """What the URLs give, as files."""
+    archives: list[Archive] = []
+    found: list[Source] = []
+    try:
+        for url in urls:
+            stage.build.cancellation.check()
+            chunks = fetch.as_archive(url, instruction.flag("checksum"), stage.build.workroom.path)
+            archives.append(receive(chunks, stage.build.workroom.path))
+            found += select(archives[-1], [fetch.file_name(url)], ())
+        yield found
+    finally:
+        for archive in archives:
+            archive.close()

@@ -1,0 +1,133 @@
+"""Fetching what a URL names, for ADD and for a context that lies elsewhere.
+
+HTTP and HTTPS alone: no URL, and no redirection, may make the daemon read a file of its own.
+"""
+
+import hashlib
+import http.client
+import posixpath
+import re
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from labkit.errors import InvalidParameterError
+
+SIZE_LIMIT_BYTES = 4 << 30
+SILENCE_TIMEOUT_S = 30.0
+WHOLE_TIMEOUT_S = 1800.0
+CHUNK_BYTES = 1 << 18
+MODE = 0o600
+"""As Docker has it for what ADD has fetched."""
+
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Fetched:
+    """What a URL gave, in a file without a name; to be closed."""
+
+    def __init__(self, file: BinaryIO, size_bytes: int, mtime_s: int, content_type: str) -> None:
+        self.file = file
+        self.size_bytes = size_bytes
+        self.mtime_s = mtime_s
+        """When it was last changed, as its server says; 0 if it does not."""
+        self.content_type = content_type
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its content, from the beginning."""
+        self.file.seek(0)
+        while piece := self.file.read(CHUNK_BYTES):
+            yield piece
+
+
+def file_name(url: str) -> str:
+    """The name of the file a URL stands for: the last part of its path."""
+    name = posixpath.basename(unquote(urlsplit(url).path))
+    if name in ("", ".", ".."):
+        raise InvalidParameterError(f"cannot determine filename from url: {url}")
+    return name
+
+
+def fetch(url: str, folder: str, checksum: str = "") -> Fetched:
+    """Fetch a URL; InvalidParameterError says what went wrong with it."""
+    if checksum and not _CHECKSUM.fullmatch(checksum):
+        raise InvalidParameterError(f"--checksum={checksum}: it is sha256: and 64 digits")
+    file = tempfile.TemporaryFile(dir=folder)
+    try:
+        with _opener().open(url, timeout=SILENCE_TIMEOUT_S) as answer:
+            found = _receive(url, answer, file)
+            size, digest = found
+            changed = _changed(answer.headers.get("Last-Modified", ""))
+            content_type = answer.headers.get_content_type()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        file.close()
+        reason = getattr(error, "reason", "") or error
+        status = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+        raise InvalidParameterError(f"cannot fetch {url}: {status}{reason}") from None
+    except BaseException:
+        file.close()
+        raise
+    if checksum and digest != checksum:
+        file.close()
+        raise InvalidParameterError(f"digest mismatch of {url}: it is {digest}, not {checksum}")
+    return Fetched(file, size, changed, content_type)
+
+
+def as_archive(url: str, checksum: str, folder: str) -> Iterator[bytes]:
+    """What a URL gives as an archive with one file."""
+    member = tarfile.TarInfo(file_name(url))
+    fetched = fetch(url, folder, checksum)
+    try:
+        member.size, member.mtime, member.mode = fetched.size_bytes, fetched.mtime_s, MODE
+        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        yield from fetched.chunks()
+        yield bytes(-member.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
+    finally:
+        fetched.file.close()
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),  # to FTP there is no handler
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    opener.addheaders = [("User-Agent", "labkit")]
+    return opener
+
+
+def _receive(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> tuple[int, str]:
+    """Size and digest of the body, which is written to the file."""
+    deadline = time.monotonic() + WHOLE_TIMEOUT_S
+    size, digest = 0, hashlib.sha256()
+    while piece := answer.read(CHUNK_BYTES):
+        size += len(piece)
+        if size > SIZE_LIMIT_BYTES:
+            raise InvalidParameterError(f"{url} is larger than {SIZE_LIMIT_BYTES >> 30} GiB")
+        if time.monotonic() > deadline:
+            raise InvalidParameterError(f"{url} takes longer than {WHOLE_TIMEOUT_S:g} s")
+        digest.update(piece)
+        file.write(piece)
+    if answer.length:
+        raise InvalidParameterError(f"{url} ended {answer.length} bytes too early")
+    return size, f"sha256:{digest.hexdigest()}"
+
+
+def _changed(header: str) -> int:
+    """A Last-Modified header as seconds since 1970; 0 if it cannot be read."""
+    try:
+        return max(int(parsedate_to_datetime(header).timestamp()), 0)
+    except (TypeError, ValueError):
+        return 0

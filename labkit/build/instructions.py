@@ -1,0 +1,182 @@
+"""The instructions that change what an image says, and not its files; and the table of all.
+
+Each is one function on a stage's state.  Those with files are in `labkit.build.copying` and
+`labkit.build.running`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+
+from labkit.build import copying, running
+from labkit.build.parser import Instruction
+from labkit.build.stage import StageBuild
+from labkit.errors import InvalidParameterError
+from labkit.images import changes, words
+from labkit.images.models import Healthcheck
+
+Handler = Callable[[StageBuild, Instruction], None]
+
+NANOS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+NANOS["h"] = 60 * NANOS["m"]
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+LEAST_NANOS = 10**6
+"""A healthcheck's times are at least a millisecond, as Docker has it."""
+
+
+def _said(instruction: Instruction, text: str) -> str:
+    """How the history shows an instruction without files: two blanks stand before it."""
+    return f" {instruction.name} {text}"
+
+
+def _changed(stage: StageBuild, instruction: Instruction) -> None:
+    """Change the config as `import --change` would, variables put in."""
+    change = changes.INSTRUCTIONS[instruction.name]
+    change(stage.config, instruction.text, stage.expander(instruction))
+
+
+def _expanding(stage: StageBuild, instruction: Instruction) -> None:
+    """EXPOSE, LABEL, STOPSIGNAL, USER: noted as they are written, with the values put in."""
+    expander = stage.expander(instruction)
+    _changed(stage, instruction)
+    noted = " ".join(
+        expander.expand(word) for word in words.fields(instruction.text, instruction.escape)
+    )
+    stage.finish(_said(instruction, noted))
+
+
+def _volume(stage: StageBuild, instruction: Instruction) -> None:
+    before = set(stage.config.volumes or {})
+    _changed(stage, instruction)
+    noted = [path for path in stage.config.volumes or {} if path not in before]
+    stage.finish(_said(instruction, json.dumps(noted or [instruction.text])))
+
+
+def _cmd(stage: StageBuild, instruction: Instruction) -> None:
+    _changed(stage, instruction)
+    stage.cmd_is_set = True
+    stage.finish(_said(instruction, _listed(stage.config.cmd)))
+
+
+def _entrypoint(stage: StageBuild, instruction: Instruction) -> None:
+    _changed(stage, instruction)
+    if not stage.cmd_is_set:
+        stage.config.cmd = None
+    stage.finish(_said(instruction, _listed(stage.config.entrypoint)))
+
+
+def _listed(command: list[str] | None) -> str:
+    """A command as Docker's history has it: `["/bin/sh" "-c" "echo hi"]`."""
+    return f"[{' '.join(json.dumps(word, ensure_ascii=False) for word in command or [])}]"
+
+
+def _maintainer(stage: StageBuild, instruction: Instruction) -> None:
+    stage.author = instruction.text
+    stage.finish(_said(instruction, instruction.text))
+
+
+def _arg(stage: StageBuild, instruction: Instruction) -> None:
+    expander = stage.expander(instruction)
+    for word in words.fields(instruction.text, instruction.escape):
+        name, equals, default = word.partition("=")
+        value = expander.expand(default) if equals else stage.build.global_arguments.get(name)
+        given = stage.build.given_argument(name)
+        value = value if given is None else given
+        stage.arguments.pop(name, None)
+        if value is not None:
+            stage.arguments[name] = value
+    stage.finish(_said(instruction, instruction.text))
+
+
+def _shell(stage: StageBuild, instruction: Instruction) -> None:
+    stage.config.shell = list(instruction.words or ())
+    stage.finish(_said(instruction, _listed(stage.config.shell)))
+
+
+def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
+    stage.config.on_build = [*(stage.config.on_build or []), instruction.text]
+    stage.finish(_said(instruction, instruction.text))
+
+
+def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
+    kind, _, command = instruction.text.partition(" ")
+    test = ["NONE"] if kind.upper() == "NONE" else _test(command.strip())
+    stage.config.healthcheck = Healthcheck(
+        test=test,
+        interval=_nanos(instruction, "interval"),
+        timeout=_nanos(instruction, "timeout"),
+        start_period=_nanos(instruction, "start-period"),
+        start_interval=_nanos(instruction, "start-interval"),
+        retries=_retries(instruction.flag("retries")),
+    )
+    flags = "".join(f"--{name}={value} " for name, value in instruction.flags)
+    stage.finish(_said(instruction, f"{flags}{_listed(test)}"))
+
+
+def _test(command: str) -> list[str]:
+    try:
+        listed = json.loads(command) if command.startswith("[") else None
+    except ValueError:
+        listed = None
+    if isinstance(listed, list) and all(isinstance(word, str) for word in listed):
+        return ["CMD", *listed]
+    return ["CMD-SHELL", command]
+
+
+def _nanos(instruction: Instruction, flag: str) -> int:
+    text = instruction.flag(flag)
+    if not text:
+        return 0
+    if not _DURATION.fullmatch(text):
+        raise InvalidParameterError(
+            f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
+        )
+    nanos = round(sum(float(number) * NANOS[unit] for number, unit in _PART.findall(text)))
+    if 0 < nanos < LEAST_NANOS:
+        raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
+    return nanos
+
+
+def _retries(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise InvalidParameterError(f"--retries={text}: a number of at least 0 is needed")
+    return int(text)
+
+
+def _env(stage: StageBuild, instruction: Instruction) -> None:
+    before = changes.environment_of(stage.config)
+    expander = stage.expander(instruction)
+    _changed(stage, instruction)
+    after = changes.environment_of(stage.config)
+    named = {word.partition("=")[0] for word in words.fields(instruction.text, instruction.escape)}
+    noted = [
+        f"{name}={value}"
+        for name, value in after.items()
+        if before.get(name) != value or expander.expand(name) in named
+    ]
+    stage.finish(_said(instruction, " ".join(noted)))
+
+
+INSTRUCTIONS: Mapping[str, Handler] = {
+    "ADD": copying.add,
+    "ARG": _arg,
+    "CMD": _cmd,
+    "COPY": copying.copy,
+    "ENTRYPOINT": _entrypoint,
+    "ENV": _env,
+    "EXPOSE": _expanding,
+    "HEALTHCHECK": _healthcheck,
+    "LABEL": _expanding,
+    "MAINTAINER": _maintainer,
+    "ONBUILD": _onbuild,
+    "RUN": running.run,
+    "SHELL": _shell,
+    "STOPSIGNAL": _expanding,
+    "USER": _expanding,
+    "VOLUME": _volume,
+    "WORKDIR": copying.work_dir,
+}
+"""Every instruction but FROM, which is a stage's beginning (`labkit.build.solver`)."""

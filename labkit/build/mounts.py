@@ -1,0 +1,181 @@
+"""`RUN --mount`: what is mounted while one command runs, and is no part of the image.
+
+cache: a folder kept from build to build; bind: files of the context, of a stage or of an image;
+tmpfs: memory; secret: a file that only the command sees.
+"""
+
+import contextlib
+import os
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+
+from labkit.build.parser import Instruction
+from labkit.build.sources import packed, select
+from labkit.build.stage import StageBuild
+from labkit.build.workroom import CACHE_MOUNTS
+from labkit.containers.mount_model import Mount, TmpfsOptions
+from labkit.containers.trees.copying import FILE, FOLDER
+from labkit.containers.trees.launch import Worker
+from labkit.containers.trees.views import Folder
+from labkit.errors import InvalidParameterError
+
+Settings = dict[str, str]
+
+_ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly"}
+_ALIASES |= {"rw": "readwrite"}
+_SWITCHES = frozenset({"readonly", "readwrite", "required"})
+_COMMON = frozenset({"type", "target"})
+_KEYS: Mapping[str, frozenset[str]] = {
+    "bind": _COMMON | {"source", "from", "readonly", "readwrite"},
+    "cache": _COMMON | {"id", "sharing", "mode", "uid", "gid", "readonly"},
+    "tmpfs": _COMMON | {"size"},
+    "secret": _COMMON | {"id", "required", "mode", "uid", "gid", "env"},
+}
+SHARING = ("shared", "private", "locked")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class Mounts:
+    """The mounts of one RUN."""
+
+    def __init__(self, stage: StageBuild, instruction: Instruction) -> None:
+        """Read the flags; InvalidParameterError."""
+        self._stage = stage
+        expand = stage.expander(instruction).expand
+        self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[list[Mount]]:
+        """Have everything that is to be mounted, for the time of the block."""
+        with contextlib.ExitStack() as stack:
+            found: list[Mount] = []
+            for settings in self._settings:
+                mount = stack.enter_context(_MAKERS[settings["type"]](self._stage, settings))
+                if mount is not None:
+                    found.append(mount)
+            yield found
+
+
+def _read(text: str) -> Settings:
+    settings: Settings = {}
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        key = _ALIASES.get(key.lower(), key.lower())
+        if not equals and key not in _SWITCHES:
+            raise InvalidParameterError(f"--mount={text}: '{key}' needs a value: {key}=…")
+        settings[key] = value if equals else "true"
+    kind = settings.setdefault("type", "bind")
+    keys = _KEYS.get(kind)
+    if keys is None:
+        known = ", ".join(_KEYS)
+        raise InvalidParameterError(f"--mount={text}: type {kind} is not known here ({known} are)")
+    for key in settings:
+        if key not in keys:
+            raise InvalidParameterError(f"--mount={text}: unexpected key '{key}' for type {kind}")
+    if "target" not in settings and kind != "secret":
+        raise InvalidParameterError(f"--mount={text}: target is required")
+    return settings
+
+
+def _target(stage: StageBuild, settings: Settings, default: str = "") -> str:
+    written = settings.get("target", default)
+    return posixpath.normpath(posixpath.join("/", stage.config.working_dir, written))
+
+
+def _is_true(settings: Settings, key: str) -> bool:
+    return settings.get(key, "false").lower() in ("true", "1")
+
+
+def _number(settings: Settings, key: str, default: int, base: int = 10) -> int:
+    text = settings.get(key)
+    if text is None:
+        return default
+    try:
+        return int(text, base)
+    except ValueError:
+        raise InvalidParameterError(f"--mount: invalid value for {key}: {text}") from None
+
+
+@contextlib.contextmanager
+def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+    target = _target(stage, settings)
+    sharing = settings.get("sharing", "shared")
+    if sharing not in SHARING:
+        raise InvalidParameterError(f"--mount: sharing is one of {', '.join(SHARING)}")
+    name = settings.get("id", target)
+    with (
+        stage.build.workroom.folder() as spare,
+        CACHE_MOUNTS.folder(stage.build.engine.paths, name, sharing, spare) as path,
+    ):
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            os.chown(path, _number(settings, "uid", 0), _number(settings, "gid", 0))
+            os.chmod(path, _number(settings, "mode", 0o755, 8))
+        read_only = _is_true(settings, "readonly")
+        yield Mount(type="bind", source=path, target=target, read_only=read_only)
+
+
+@contextlib.contextmanager
+def _bind(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+    """A copy of the files, so that nothing that the command writes there stays."""
+    source = settings.get("source", "")
+    with (
+        stage.build.origin(stage, settings.get("from", ""), [source]) as archive,
+        stage.build.workroom.folder() as folder,
+    ):
+        (found,) = select(archive, [source], ())
+        kind = FOLDER if found.node.is_folder else FILE
+        os.chmod(folder, 0o755)
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            worker = Worker("copy", ("/", [kind], "", None), Folder(), [root], takes_input=True)
+        finally:
+            os.close(root)
+        with worker:
+            worker.ready()
+            worker.feed(packed([found]))
+        path = folder if kind == FOLDER else f"{folder}/{found.name}"
+        read_only = not _is_true(settings, "readwrite")
+        yield Mount(type="bind", source=path, target=_target(stage, settings), read_only=read_only)
+
+
+@contextlib.contextmanager
+def _tmpfs(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+    size = settings.get("size", "0").lower().removesuffix("b")
+    number = size.rstrip("kmg")
+    if not number.isdecimal() or size[len(number) :] not in _UNITS:
+        raise InvalidParameterError(f"--mount: invalid value for size: {settings['size']}")
+    options = TmpfsOptions(size_bytes=int(number) * _UNITS[size[len(number) :]])
+    yield Mount(type="tmpfs", target=_target(stage, settings), tmpfs_options=options)
+
+
+@contextlib.contextmanager
+def _secret(stage: StageBuild, settings: Settings) -> Iterator[Mount | None]:
+    name = settings.get("id") or posixpath.basename(settings.get("target", ""))
+    if "env" in settings:
+        raise InvalidParameterError("--mount=type=secret: a file is mounted; leave out env")
+    if not name:
+        raise InvalidParameterError("--mount=type=secret: id or target is required")
+    data = stage.build.options.secrets.get(name)
+    if data is None and _is_true(settings, "required"):
+        raise InvalidParameterError(f"secret {name} is required: give it with --secret id={name}")
+    if data is None:
+        yield None
+        return
+    # In the run folder, which lies in memory: a secret never reaches the disk.
+    fd, path = tempfile.mkstemp(prefix="secret-", dir=stage.build.engine.paths.run)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            os.fchown(fd, _number(settings, "uid", 0), _number(settings, "gid", 0))
+            os.fchmod(fd, _number(settings, "mode", 0o400, 8))
+        target = _target(stage, settings, f"/run/secrets/{name}")
+        yield Mount(type="bind", source=path, target=target, read_only=True)
+    finally:
+        os.unlink(path)
+
+
+_MAKERS: Mapping[
+    str, Callable[[StageBuild, Settings], contextlib.AbstractContextManager[Mount | None]]
+] = {"bind": _bind, "cache": _cache, "secret": _secret, "tmpfs": _tmpfs}

@@ -1,0 +1,31 @@
+"""What a build is asked for, beside its context."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from labkit.containers import HostConfig
+
+Event = dict[str, object]
+"""One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
+
+Pull = Callable[[str], None]
+"""Brings an image into the store; NotFoundError, LabkitError."""
+
+
+class Options(NamedTuple):
+    """The parameters of `POST /build`."""
+
+    dockerfile: str = "Dockerfile"
+    tags: Sequence[str] = ()
+    build_args: Mapping[str, str | None] = {}
+    labels: Mapping[str, str] = {}
+    target: str = ""
+    no_cache: bool = False
+    pull: bool = False
+    cache_from: Sequence[str] = ()
+    host_config: HostConfig = HostConfig()
+    """How the containers of RUN run: limits, network."""
+    explain: bool = False
+    """Say for each step why the cache was hit or missed."""
+    secrets: Mapping[str, bytes] = {}
+    """What `RUN --mount=type=secret` shows, by id; kept nowhere."""

@@ -1,0 +1,161 @@
+"""RUN: a temporary container of the engine; what it wrote is the layer, and it is removed.
+
+It is removed whatever happens: when the command fails, when the client goes away, and, after the
+daemon was killed, by the next one (`labkit.build.workroom.sweep`).
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+
+from labkit.build.errors import BuildError
+from labkit.build.mounts import Mounts
+from labkit.build.parser import Instruction
+from labkit.build.stage import PREDEFINED, StageBuild
+from labkit.build.workroom import CONTAINER_LABEL
+from labkit.containers import ContainerConfig, HostConfig
+from labkit.errors import InvalidParameterError, LabkitError, StartError
+from labkit.images import Draft
+from labkit.images.changes import environment_of
+from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.images.models import Healthcheck
+
+SHORT = 12
+FRAME = struct.Struct(">BxxxL")
+NETWORKS = ("default", "none", "host")
+
+
+def run(stage: StageBuild, instruction: Instruction) -> None:
+    """`RUN [--mount= --network=] COMMAND`."""
+    if stage.image is None:
+        raise InvalidParameterError("there is nothing to run yet: FROM scratch has no files")
+    network = instruction.flag("network")
+    if network and network not in NETWORKS:
+        raise InvalidParameterError(f"--network={network}: it is one of {', '.join(NETWORKS)}")
+    mounts = Mounts(stage, instruction)
+    command = _command(stage, instruction)
+    arguments = _arguments(stage)
+
+    def make(draft: Draft) -> bool:
+        with mounts.ready() as given:
+            host = deepcopy(stage.build.options.host_config)
+            host.mounts = given
+            host.network_mode = network if network not in ("", "default") else host.network_mode
+            with _container(stage, command, arguments, host) as container_id:
+                _run(stage, command, container_id)
+                upper = f"{stage.build.engine.parts.records.folder(container_id)}/upper"
+                stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
+                return stage.build.take_upper(draft, upper, stubs)
+
+    noted = {name: value for name, value in arguments.items() if name in stage.arguments}
+    stage.finish("", make, created_by=_noted(command, noted, instruction))
+
+
+def _command(stage: StageBuild, instruction: Instruction) -> list[str]:
+    if instruction.words is not None:
+        return list(instruction.words)
+    documents = "".join(heredoc.source for heredoc in instruction.heredocs)
+    if not documents:
+        return [*stage.shell, instruction.text]
+    if instruction.text.startswith("<<") and len(instruction.text.split()) == 1:
+        return [*stage.shell, _script(instruction.heredocs[0].content)]
+    return [*stage.shell, f"{instruction.text}\n{documents}"]
+
+
+def _script(content: str) -> str:
+    """A heredoc that stands alone: words for the shell, or a program with its own interpreter."""
+    if not content.startswith("#!"):
+        return content
+    words = content.partition("\n")[0][2:].strip()
+    marker = "LABKIT_SCRIPT"
+    while marker in content:
+        marker += "_"
+    path = f"/dev/{marker}"
+    return f"cat >{path} <<'{marker}'\n{content}{marker}\n{words} {path}\n"
+
+
+def _arguments(stage: StageBuild) -> dict[str, str]:
+    """The build arguments that the command sees: ENV goes before them."""
+    given = stage.build.options.build_args
+    implied = {name: value for name, value in given.items() if name in PREDEFINED and value}
+    fixed = environment_of(stage.config)
+    everything = implied | stage.arguments
+    return {name: value for name, value in everything.items() if name not in fixed}
+
+
+def _noted(command: list[str], arguments: Mapping[str, str], instruction: Instruction) -> str:
+    """How the history shows it; also what the cache compares."""
+    words = [f"{name}={value}" for name, value in sorted(arguments.items())]
+    is_plain = instruction.words is None or not any(" " in word for word in command)
+    shown = " ".join(command) if is_plain else json.dumps(command, ensure_ascii=False)
+    flags = "".join(f" --{name}={value}" for name, value in instruction.flags)
+    counted = [f"|{len(words)}", *words] if words else []
+    return " ".join([*counted, shown]) + (f" #{flags}" if flags else "")
+
+
+@contextlib.contextmanager
+def _container(
+    stage: StageBuild, command: list[str], arguments: Mapping[str, str], host: HostConfig
+) -> Iterator[str]:
+    """A container that is removed afterwards, whatever happens."""
+    engine, image = stage.build.engine, stage.image
+    config = ContainerConfig(
+        image=image.id if image else "",
+        cmd=command,
+        entrypoint=[""],
+        env=[f"{name}={value}" for name, value in arguments.items()],
+        labels={CONTAINER_LABEL: str(os.getpid())},
+        healthcheck=Healthcheck(test=["NONE"]),
+    )
+    container, _ = engine.create(config, host)
+    try:
+        yield container.id
+    finally:
+        with contextlib.suppress(LabkitError):  # someone was quicker
+            engine.remove(container.id, force=True, volumes=True)
+        stage.say(f"Removing intermediate container {container.id[:SHORT]}\n")
+
+
+def _run(stage: StageBuild, command: list[str], container_id: str) -> None:
+    """Run the command to its end, its output being the build's; BuildError if it fails."""
+    engine = stage.build.engine
+    stage.say(f" ---> Running in {container_id[:SHORT]}\n")
+
+    def kill() -> None:
+        with contextlib.suppress(LabkitError):  # it has not begun, or has ended
+            engine.kill(container_id, signal.SIGKILL)
+
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
+        with stage.build.cancellation.calling(kill):
+            try:
+                engine.start(container_id)
+            except StartError as error:
+                raise BuildError(str(error), error.exit_code) from None
+            stage.build.cancellation.check()
+            for text in _output(ours):
+                stage.say(text)
+            state = engine.wait(container_id)
+    stage.build.cancellation.check()
+    if state.exit_code:
+        shown = " ".join(command)
+        reason = ": it was killed for want of memory (-m)" if state.oom_killed else ""
+        raise BuildError(
+            f"The command '{shown}' returned a non-zero code: {state.exit_code}{reason}",
+            state.exit_code,
+        )
+
+
+def _output(connection: socket.socket) -> Iterator[str]:
+    """What the container prints, both streams as they come (Engine API, "Attach")."""
+    with connection.makefile("rb") as stream:
+        while header := stream.read(FRAME.size):
+            _, length = FRAME.unpack(header)
+            yield stream.read(length).decode("utf-8", "replace")

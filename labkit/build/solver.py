@@ -1,0 +1,170 @@
+"""The graph of stages: which of them the target needs, and building them, side by side.
+
+A stage that nothing needs is not built.  Each needed one has a thread, and waits for those it is
+made from; output comes in the stages' order, whoever was quicker.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from labkit.build.errors import CancelledError
+from labkit.build.options import Event
+from labkit.build.parser import Dockerfile, Instruction, Stage
+from labkit.errors import InvalidParameterError
+from labkit.images import words
+
+STAGES_SIDE_BY_SIDE = 4
+
+
+class Node(NamedTuple):
+    """A stage with what it stands on."""
+
+    stage: Stage
+    base: str
+    """What it is from, variables put in; empty if that is a stage of this Dockerfile."""
+    base_stage: int | None
+    needs: frozenset[int]
+    """The stages it cannot begin or go on without."""
+
+
+def graph(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> list[Node]:
+    """Every stage with what it needs; `arguments` are the ARGs before the first FROM."""
+    nodes: list[Node] = []
+    for stage in dockerfile.stages:
+        base = words.expand(stage.base, arguments, stage.start.escape)
+        if not base:
+            raise InvalidParameterError(
+                f"base name ({stage.base}) should not be blank: give it with --build-arg\n"
+                f"{dockerfile.file}:{stage.start.number}: {stage.start.original}"
+            )
+        base_stage = named(dockerfile, base, stage.number, by_number=False)
+        needs = {base_stage} - {None}
+        for instruction in stage.instructions:
+            needs |= {
+                found
+                for name in _origins(instruction)
+                if (found := named(dockerfile, name, stage.number)) is not None
+            }
+        needed = frozenset(number for number in needs if number is not None)
+        nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, needed))
+    return nodes
+
+
+def named(dockerfile: Dockerfile, name: str, before: int, *, by_number: bool = True) -> int | None:
+    """The stage before this one that a name or a number means; None if it is none."""
+    if by_number and name.isdecimal():
+        number = int(name)
+        if number >= before:
+            raise InvalidParameterError(
+                f"invalid from flag value {name}: there is no stage {name} before this one"
+            )
+        return number
+    for stage in dockerfile.stages[:before]:
+        if stage.name and stage.name == name.lower():
+            return stage.number
+    return None
+
+
+def _origins(instruction: Instruction) -> Iterator[str]:
+    """What `--from` and `--mount=…,from=` name."""
+    if origin := instruction.flag("from"):
+        yield origin
+    for mount in instruction.flag_values("mount"):
+        for part in mount.split(","):
+            key, _, value = part.partition("=")
+            if key.strip() == "from" and value:
+                yield value
+
+
+def target(dockerfile: Dockerfile, name: str) -> int:
+    """The stage that is wanted: by name or number, the last one unless said."""
+    if not name:
+        return len(dockerfile.stages) - 1
+    for stage in dockerfile.stages:
+        if stage.name == name.lower():
+            return stage.number
+    if name.isdecimal() and int(name) < len(dockerfile.stages):
+        return int(name)
+    known = ", ".join(stage.name for stage in dockerfile.stages if stage.name)
+    raise InvalidParameterError(
+        f"failed to reach build target {name} in Dockerfile: its named stages are {known or 'none'}"
+    )
+
+
+def needed(nodes: list[Node], wanted: int) -> list[int]:
+    """The stages that have to be built for one, in the Dockerfile's order."""
+    found: set[int] = set()
+    waiting = [wanted]
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting.extend(nodes[number].needs)
+    return sorted(found)
+
+
+Report = Callable[[Event], None]
+BuildStage = Callable[[Node, Report], None]
+
+
+def solve(
+    nodes: list[Node], order: list[int], build: BuildStage, cancel: Callable[[], None]
+) -> Iterator[Event | None]:
+    """Build the stages of `order`; their output, as it comes, in that order.
+
+    None stands for a moment in which nothing came.  The first error of a stage ends the others
+    (`cancel`) and is raised when its output has been given.
+    """
+    outputs: dict[int, queue.SimpleQueue[Event | None]] = {
+        number: queue.SimpleQueue() for number in order
+    }
+    done = {number: threading.Event() for number in order}
+    failed: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for other in sorted(nodes[number].needs):
+                done[other].wait()
+            build(nodes[number], outputs[number].put)
+        except BaseException as error:
+            if not isinstance(error, CancelledError):
+                failed.append(error)
+            cancel()
+            raise
+        finally:
+            done[number].set()
+            outputs[number].put(None)
+
+    with ThreadPoolExecutor(STAGES_SIDE_BY_SIDE, thread_name_prefix="build") as pool:
+        # A stage needs earlier ones only, so whoever waits in the pool waits for one that runs.
+        futures: list[Future[None]] = [pool.submit(work, number) for number in order]
+        try:
+            for number in order:
+                yield from _until_done(outputs[number])
+                if failed and futures[order.index(number)].exception() in failed:
+                    break
+        except GeneratorExit:
+            cancel()
+            raise
+    if failed:
+        raise failed[0]
+    for future in futures:
+        future.result()
+
+
+POLL_S = 0.25
+
+
+def _until_done(output: "queue.SimpleQueue[Event | None]") -> Iterator[Event | None]:
+    while True:
+        try:
+            event = output.get(timeout=POLL_S)
+        except queue.Empty:
+            yield None
+            continue
+        if event is None:
+            return
+        yield event

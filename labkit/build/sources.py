@@ -1,0 +1,123 @@
+"""What COPY and ADD take from an archive: found by name and wildcard, hashed, and packed.
+
+The rules are classic Docker's (builder/dockerfile/copy.go): of a folder its content is copied, not
+itself; links are followed to what is named, and copied as links below it.
+"""
+
+import copy
+import hashlib
+import posixpath
+import tarfile
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from labkit.build.archive import Archive, Node, attributes, below
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.patterns import Patterns, has_wildcard, wildcard
+
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+class Source(NamedTuple):
+    """One thing to copy: a file, or a folder's content."""
+
+    archive: Archive
+    path: str
+    """As it is called in the archive."""
+    node: Node
+    parts: list[tuple[str, Node]]
+    """Name and node of each file: of a folder everything below it, of a file itself."""
+
+    @property
+    def name(self) -> str:
+        """The name that a file gets in a folder."""
+        return posixpath.basename(self.path)
+
+
+def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> list[Source]:
+    """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words."""
+    patterns = Patterns(excluded)
+    found: list[Source] = []
+    for written in paths:
+        path = _inside(written)
+        if has_wildcard(path):
+            rule = wildcard(path)
+            names = [name for name, _ in below(archive.root) if rule.fullmatch(name)]
+            found += [
+                _source(archive, name, patterns) for name in names if not patterns.match(name)
+            ]
+        else:
+            found.append(_source(archive, path, patterns))
+    if not found:
+        raise InvalidParameterError("no source files were specified: the pattern matches nothing")
+    return found
+
+
+def _inside(written: str) -> str:
+    """A source from the root on; above the root there is nothing."""
+    parts: list[str] = []
+    for part in written.split("/"):
+        if part == ".." and not parts:
+            raise InvalidParameterError(f"forbidden path outside the build context: {written}")
+        if part == "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _source(archive: Archive, path: str, patterns: Patterns) -> Source:
+    try:
+        node = archive.find(path)
+    except NotFoundError:
+        raise InvalidParameterError(
+            f"file not found in build context or excluded by .dockerignore: stat {path}: "
+            "file does not exist"
+        ) from None
+    if not node.is_folder:
+        return Source(archive, path, node, [(posixpath.basename(path), node)])
+    parts = [(name, part) for name, part in below(node) if not patterns.match(name)]
+    return Source(archive, path, node, parts)
+
+
+def content_key(sources: Sequence[Source]) -> str:
+    """What a cache knows the sources by: `file:…`, `dir:…`, or `multi:…` for several."""
+    keys = [_key(source) for source in sources]
+    if len(keys) == 1:
+        return keys[0]
+    return f"multi:{hashlib.sha256(' '.join(keys).encode()).hexdigest()}"
+
+
+def _key(source: Source) -> str:
+    kind = "dir" if source.node.is_folder else "file"
+    found = hashlib.sha256()
+    for name, node in source.parts:
+        found.update(f"{name!r} {source.archive.digest(node)}\n".encode())
+    return f"{kind}:{found.hexdigest()}"
+
+
+def packed(sources: Sequence[Source]) -> Iterator[bytes]:
+    """A tar archive of it all: each name begins with the source's number."""
+    for number, source in enumerate(sources):
+        first_names: dict[int, str] = {}
+        for name, node in source.parts:
+            yield from _member(source.archive, node, f"{number}/{name}", first_names)
+    yield END
+
+
+def _member(
+    archive: Archive, node: Node, name: str, first_names: dict[int, str]
+) -> Iterator[bytes]:
+    member = copy.copy(node.member)
+    member.name = name
+    kept = {"mtime"} & node.member.pax_headers.keys()
+    member.pax_headers = attributes(member) | {key: node.member.pax_headers[key] for key in kept}
+    first = first_names.setdefault(id(node), name)
+    if node.kind == "file" and first != name:
+        member.type, member.linkname, member.size = tarfile.LNKTYPE, first, 0
+    elif node.kind == "file":
+        member.type = tarfile.REGTYPE
+    yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    if member.type == tarfile.REGTYPE:
+        yield from archive.chunks(node)
+        yield bytes(-member.size % tarfile.BLOCKSIZE)

@@ -1,0 +1,226 @@
+"""A stage while it is built: the image so far, the config to come, how a step becomes an image."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from labkit.build.cache import SHORT, Step
+from labkit.build.errors import BuildError, CancelledError
+from labkit.build.options import Event
+from labkit.build.parser import Instruction
+from labkit.containers.specification import DEFAULT_PATH
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images import Draft, Image
+from labkit.images.changes import SHELL, environment_of
+from labkit.images.models import History, ImageConfig, RootFs, RuntimeConfig
+from labkit.images.words import Expander
+
+if TYPE_CHECKING:
+    from labkit.build.builder import Build
+
+MakeLayer = Callable[[Draft], bool]
+"""Adds a step's layer to the draft of its image; False if there is none."""
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MACHINE = ARCHITECTURES.get(os.uname().machine, os.uname().machine)
+
+PREDEFINED = frozenset(
+    name
+    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (upper, upper.lower())
+)
+"""Build arguments that need no ARG, and that the cache does not know."""
+
+
+class StageBuild:
+    """One stage's state.  Instructions are functions on it, see `labkit.build.instructions`."""
+
+    def __init__(self, build: "Build", number: int, report: Callable[[Event], None]) -> None:
+        self.build = build
+        self.number = number
+        self._report = report
+        self.image: Image | None = None
+        """What it is at the moment; None: nothing, as after FROM scratch."""
+        self.config = RuntimeConfig()
+        self.author = ""
+        self.arguments: dict[str, str] = {}
+        """The ARGs in effect, with their values."""
+        self.cmd_is_set = False
+        """Whether this stage has a CMD of its own, which an ENTRYPOINT then leaves alone."""
+        self._has_missed = False
+
+    def begin(self, image: Image | None) -> None:
+        """Start from an image, or from nothing."""
+        self.image = image
+        if image is not None:
+            self.config = deepcopy(image.config)
+            self.author = image.document.author
+        if "PATH" not in environment_of(self.config):
+            self.config.env = [*(self.config.env or []), f"PATH={DEFAULT_PATH}"]
+        self.say_image()
+
+    # What instructions read
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that can be put in: ENV goes before ARG."""
+        return self.arguments | environment_of(self.config)
+
+    def expander(self, instruction: Instruction) -> Expander:
+        """What an instruction's arguments are read with."""
+        return Expander(self.environment, instruction.escape)
+
+    @property
+    def shell(self) -> list[str]:
+        """What runs the shell form of commands."""
+        return self.config.shell or SHELL
+
+    # What instructions do
+
+    def say(self, text: str) -> None:
+        """A piece of the build's output."""
+        self._report({"stream": text})
+
+    def tell(self, event: Event) -> None:
+        """A message of the API's stream."""
+        self._report(event)
+
+    def say_image(self) -> None:
+        """The line with the id of what the stage is now."""
+        shown = self.image.id.removeprefix("sha256:")[:SHORT] if self.image else ""
+        self.say(f" ---> {shown}\n")
+
+    def finish(
+        self,
+        comment: str,
+        make: MakeLayer | None = None,
+        *,
+        created_by: str = "",
+        compare: Callable[[Image], list[str]] | None = None,
+    ) -> None:
+        """The step is what earlier builds have made of it, or is made now.
+
+        `comment` is the instruction as the history shows it, unless `created_by` is all of that.
+        """
+        self.build.cancellation.check()
+        words = created_by or " ".join([*self.shell, "#(nop)", comment])
+        step = Step(self.image, words, self.config, compare)
+        hit = self._from_cache(step)
+        if hit is not None:
+            self.image = hit
+            self.config = deepcopy(hit.config)
+        else:
+            self.image = self._made(step, make)
+        self.say_image()
+
+    def _from_cache(self, step: Step) -> Image | None:
+        cache, why = self.build.cache, ""
+        hit: Image | None = None
+        if not cache.enabled:
+            why = "--no-cache"
+        elif self._has_missed:
+            why = "a step before it missed"
+        else:
+            hit = cache.find(step) or self._restored(step)
+            why = "" if hit or not self.build.options.explain else cache.why_missed(step)
+        self._has_missed = hit is None
+        if hit is not None:
+            self.say(" ---> Using cache\n")
+        if self.build.options.explain:
+            same = "the same image below, the same instruction, the same content"
+            self.say(f" ---> Cache {'hit: ' + same if hit else 'miss: ' + why}\n")
+        return hit
+
+    def _restored(self, step: Step) -> Image | None:
+        """The step made from the layer that an image of --cache-from has."""
+        found = self.build.cache.find_layer(step)
+        if found is None:
+            return None
+        source, number = found
+
+        def make(draft: Draft) -> bool:
+            if number is None:
+                return False
+            with self.build.engine.images.open_blob(source.layers[number].digest) as blob:
+                draft.add_tar(blob)
+            return True
+
+        return self._made(step, make)
+
+    def _made(self, step: Step, make: MakeLayer | None) -> Image:
+        with self.build.engine.images.draft() as draft:
+            if step.parent is not None:
+                draft.start_from(step.parent)
+            has_layer = make is not None and make(draft)
+            self.build.cancellation.check()
+            document = self._document(step, has_layer=has_layer)
+            image = draft.commit(document, parent=step.parent.id if step.parent else "")
+        self.build.cache.add(image)
+        return image
+
+    def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        entry = History(now, step.created_by, self.author, empty_layer=not has_layer)
+        below = step.parent.document if step.parent else None
+        return ImageConfig(
+            architecture=below.architecture if below else MACHINE,
+            os="linux",
+            rootfs=RootFs("layers", []),
+            created=now,
+            author=self.author,
+            config=deepcopy(self.config),
+            history=[*(step.parent.history if step.parent else []), entry],
+            variant=below.variant if below else "",
+        )
+
+
+class Cancellation:
+    """The one switch that ends a build: its client has gone, or a stage has failed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_set = False
+        self._actions: list[Callable[[], None]] = []
+
+    def check(self) -> None:
+        """CancelledError if the build has been ended."""
+        if self._is_set:
+            raise CancelledError("the build was cancelled")
+
+    def set(self) -> None:
+        """End the build."""
+        with self._lock:
+            self._is_set = True
+            actions = list(self._actions)
+        for action in actions:
+            action()
+
+    @contextmanager
+    def calling(self, action: Callable[[], None]) -> Iterator[None]:
+        """While the block lasts, `action` is called when the build is ended."""
+        with self._lock:
+            self._actions.append(action)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._actions.remove(action)
+
+
+@contextmanager
+def naming(instruction: Instruction, file: str) -> Iterator[None]:
+    """Let an error say where in the Dockerfile it happened."""
+    try:
+        yield
+    except BuildError as error:
+        raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
+    except (InvalidParameterError, NotFoundError) as error:
+        raise BuildError(
+            f"{instruction.name} failed: {error}\n{file}:{instruction.number}: "
+            f"{instruction.original}"
+        ) from None

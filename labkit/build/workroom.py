@@ -1,0 +1,136 @@
+"""Where a build works: folders that are gone when it ends, and the caches of `RUN --mount`.
+
+    build/work/<one for each build>/…   writable layers, what is mounted in RUN
+    build/cache/<id>/                   `RUN --mount=type=cache`, kept from build to build
+
+A daemon that is killed leaves its builds' folders and their containers; the next one sweeps them
+away before it serves anyone.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from labkit.containers import Engine
+from labkit.errors import LabkitError
+from labkit.images.staging import remove_tree
+from labkit.paths import Paths
+
+CONTAINER_LABEL = "io.labkit.build"
+"""Marks the containers of RUN, so that one that a killed daemon has left can be told."""
+
+_SUBFOLDERS = ("upper", "work", "place")
+
+
+class LayerRoom(NamedTuple):
+    """What overlayfs needs for one layer."""
+
+    upper: str
+    work: str
+    place: str
+
+
+class Workroom:
+    """One build's folder; closed with it."""
+
+    def __init__(self, paths: Paths) -> None:
+        base = f"{paths.root}/build/work"
+        os.makedirs(base, 0o700, exist_ok=True)
+        self.path = tempfile.mkdtemp(dir=base)
+        self.nothing = f"{self.path}/nothing"
+        """An empty folder, for a layer with nothing below it."""
+        os.mkdir(self.nothing, 0o755)
+
+    @contextlib.contextmanager
+    def layer(self) -> Iterator[LayerRoom]:
+        """Folders for one layer; what has not been moved away is gone afterwards."""
+        with self.folder() as folder:
+            for name in _SUBFOLDERS:
+                os.mkdir(f"{folder}/{name}", 0o755)
+                os.chmod(f"{folder}/{name}", 0o755)  # whatever the umask says
+            yield LayerRoom(*(f"{folder}/{name}" for name in _SUBFOLDERS))
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[str]:
+        """A folder for a while."""
+        folder = tempfile.mkdtemp(dir=self.path)
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+    def close(self) -> None:
+        """Remove it."""
+        remove_tree(self.path)
+
+
+class CacheMounts:
+    """The folders of `RUN --mount=type=cache`, by id, and which of them are in use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._users: dict[str, int] = {}
+
+    @contextlib.contextmanager
+    def folder(self, paths: Paths, name: str, sharing: str, spare: str) -> Iterator[str]:
+        """The cache's folder; with `locked` alone, with `private` the folder `spare` if it is used.
+
+        It is made if it is missing: whoever makes it also says whose it is.
+        """
+        path = f"{_base(paths)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+        with self._lock:
+            if sharing == "private" and self._users.get(path):
+                path = spare
+            if sharing == "locked":
+                self._lock.wait_for(lambda: not self._users.get(path))
+            self._users[path] = self._users.get(path, 0) + 1
+        try:
+            yield path
+        finally:
+            with self._lock:
+                self._users[path] -= 1
+                self._lock.notify_all()
+
+    def prune(self, paths: Paths) -> list[tuple[str, int]]:
+        """Remove the caches that nobody uses; what they were called on disk, and their bytes."""
+        removed = []
+        with self._lock:
+            for name in sorted(os.listdir(_base(paths))):
+                path = f"{_base(paths)}/{name}"
+                if not self._users.get(path):
+                    removed.append((name, _size_bytes(path)))
+                    remove_tree(path)
+        return removed
+
+
+CACHE_MOUNTS = CacheMounts()
+
+
+def _base(paths: Paths) -> str:
+    base = f"{paths.root}/build/cache"
+    os.makedirs(base, 0o700, exist_ok=True)
+    return base
+
+
+def _size_bytes(folder: str) -> int:
+    return sum(
+        os.lstat(os.path.join(above, name)).st_size
+        for above, _, files in os.walk(folder)
+        for name in files
+    )
+
+
+def sweep(engine: Engine) -> None:
+    """Remove what the builds of a daemon that was killed have left; before any build begins."""
+    for container in engine.list():
+        if CONTAINER_LABEL in (container.config.labels or {}):
+            with contextlib.suppress(LabkitError):  # it has gone by itself meanwhile
+                engine.remove(container.id, force=True, volumes=True)
+    base = f"{engine.paths.root}/build/work"
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(base):
+            remove_tree(f"{base}/{name}")

@@ -1,0 +1,72 @@
+"""Copying into an image's files (COPY and ADD of a Dockerfile), from inside."""
+
+import os
+import tarfile
+from collections.abc import Sequence
+
+from labkit.containers.trees.unpacking import Placer
+from labkit.images.unpacker import BadArchiveError
+from labkit.runtime import operations as op
+
+FOLDER, FILE = "folder", "file"
+"""What a source is: of a folder the content is copied."""
+
+Owner = tuple[int, int] | None
+
+
+class Copier(Placer):
+    """Unpacks the archive of a build's sources, whose names begin with the source's number."""
+
+    def __init__(self, place: str, kinds: Sequence[str], *, owner: Owner, mode: int | None) -> None:
+        """`place`: where to, from the root on; a slash at its end makes it a folder."""
+        super().__init__("", keep_kinds=False, owner=owner)
+        self._mode = mode
+        self._kinds = kinds
+        real = os.path.realpath(place)
+        was_there = os.path.isdir(real)
+        self._is_into = was_there or place.endswith("/")
+        self._real = real.rstrip("/")
+        if FILE in kinds:
+            make_folders(real if self._is_into else os.path.dirname(real), owner)
+        if FOLDER in kinds:
+            make_folders(real, None)
+            if owner is not None and not was_there:
+                os.chown(real, *owner)
+
+    def _unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        number, _, name = member.name.partition("/")
+        if self._kinds[int(number)] == FILE and not self._is_into:
+            self.top, member.name = "", self._real
+        else:
+            self.top, member.name = self._real, name
+        member.linkname = member.linkname.partition("/")[2] if member.islnk() else member.linkname
+        if self._mode is not None and not member.issym():
+            member.mode = self._mode
+        super()._unpack_member(archive, member)
+
+
+def make_folders(path: str, owner: Owner) -> None:
+    """Make a folder and those above it that are missing; the new ones are `owner`'s."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_folders(above, owner)
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        raise BadArchiveError(f"cannot copy to {path}: it is there, and no folder") from None
+    if owner is not None:
+        os.chown(path, *owner)
+
+
+def owner_of(text: str) -> Owner:
+    """`user[:group]`, names or numbers of this root; a group that is not given is named alike."""
+    if not text:
+        return None
+    user, _, group = text.partition(":")
+    context = op.Context((-1, -1, -1), {})
+    try:
+        op.LookUpUser(f"{user}:{group or user}").execute(context)
+    except OSError as error:
+        raise BadArchiveError(f"--chown={text}: {error.strerror}") from None
+    return context.uid, context.gid

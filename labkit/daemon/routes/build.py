@@ -1,0 +1,171 @@
+"""Building images: Docker's classic `POST /build`, a stream of JSON messages."""
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from labkit.build import remote
+from labkit.build.archive import Archive
+from labkit.build.builder import Build
+from labkit.build.errors import BuildError, CancelledError
+from labkit.build.options import Event, Options
+from labkit.build.workroom import CACHE_MOUNTS, Workroom
+from labkit.containers import Engine, HostConfig
+from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
+from labkit.daemon.errors import UnsupportedError
+from labkit.daemon.requests import Query, Request
+from labkit.daemon.responses import Answer, Stream, json_response
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+
+SECRETS_HEADER = "x-labkit-build-secrets"
+"""Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
+place for them.  Not in the query, which is logged here and there."""
+_T = TypeVar("_T")
+
+CLASSIC = ("", "1")
+"""The values of `version` that mean the classic builder; 2 is BuildKit."""
+
+_NUMBERS = {
+    "memory": "Memory",
+    "memswap": "MemorySwap",
+    "cpushares": "CpuShares",
+    "cpuperiod": "CpuPeriod",
+    "cpuquota": "CpuQuota",
+    "shmsize": "ShmSize",
+}
+_TEXTS = {
+    "cpusetcpus": "CpusetCpus",
+    "cpusetmems": "CpusetMems",
+    "cgroupparent": "CgroupParent",
+    "networkmode": "NetworkMode",
+    "isolation": "Isolation",
+}
+"""The API's parameters and the fields of a container's HostConfig that they become."""
+
+
+def build(engine: Engine, request: Request) -> Answer:
+    """`POST /build?t=&dockerfile=&buildargs=&…`: the body is the context, a tar archive.
+
+    What is wrong with the request or the Dockerfile is an error of its own; what goes wrong while
+    it is built is the last message of the stream (`errorDetail`).
+    """
+    options = _options(request)
+    with contextlib.ExitStack() as stack:
+        workroom = Workroom(engine.paths)
+        stack.callback(workroom.close)
+        context = _context(request, options, workroom)
+        stack.callback(context.close)
+        made = Build(engine, options, context, workroom, _pull)
+        kept = stack.pop_all()
+    quiet = request.query.flag("q")
+    return Stream(_messages(made, request, kept, quiet=quiet))
+
+
+def prune(engine: Engine, request: Request) -> Answer:
+    """`POST /build/prune`: remove the caches of `RUN --mount=type=cache` that nobody uses."""
+    removed = CACHE_MOUNTS.prune(engine.paths)
+    return json_response(
+        {
+            "CachesDeleted": [name for name, _ in removed],
+            "SpaceReclaimed": sum(size_bytes for _, size_bytes in removed),
+        }
+    )
+
+
+def _pull(name: str) -> None:
+    raise NotFoundError(f"No such image: {name}")
+
+
+def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
+    url = request.query.text("remote")
+    if url:
+        return remote.fetched(url, options.dockerfile, workroom)
+    return remote.sent(request.body_file(), workroom)
+
+
+def _messages(
+    made: Build, request: Request, kept: contextlib.ExitStack, *, quiet: bool
+) -> Iterator[bytes]:
+    """The build's stream; a client that goes away ends the build."""
+    with kept:
+        try:
+            for event in made.run():
+                if event is None:
+                    if request.connection.client_is_gone():
+                        return
+                elif not quiet or "stream" not in event:
+                    yield _encoded(event)
+            if quiet:
+                yield _encoded({"stream": f"{made.image_id}\n"})
+        except CancelledError:
+            return
+        except BuildError as error:
+            yield _encoded(_failure(str(error), error.code))
+        except (LabkitError, OSError) as error:
+            yield _encoded(_failure(str(error), 1))
+
+
+def _encoded(event: Event) -> bytes:
+    return msgspec.json.encode(event) + b"\r\n"
+
+
+def _failure(message: str, code: int) -> Event:
+    return {"errorDetail": {"code": code, "message": message}, "error": message}
+
+
+def _options(request: Request) -> Options:
+    query = request.query
+    if query.text("version") not in CLASSIC:
+        raise UnsupportedError(
+            "labkit builds as Docker's classic builder does: set DOCKER_BUILDKIT=0"
+        )
+    if query.flag("squash"):
+        raise UnsupportedError("labkit does not support squash")
+    return Options(
+        dockerfile=query.text("dockerfile") or "Dockerfile",
+        tags=[tag for tag in query.texts("t") if tag],
+        build_args=_json(query, "buildargs", dict[str, str | None]) or {},
+        labels=_json(query, "labels", dict[str, str]) or {},
+        target=query.text("target"),
+        no_cache=query.flag("nocache"),
+        pull=query.flag("pull"),
+        cache_from=_json(query, "cachefrom", list[str]) or [],
+        host_config=_host_config(query),
+        explain=query.flag("explaincache"),
+        secrets=_secrets(request),
+    )
+
+
+def _host_config(query: Query) -> HostConfig:
+    body: JsonObject = {field: query.text(name) for name, field in _TEXTS.items()}
+    body |= {field: query.integer(name) for name, field in _NUMBERS.items()}
+    if query.text("extrahosts"):
+        body["ExtraHosts"] = query.texts("extrahosts")
+    if query.text("ulimits"):
+        body["Ulimits"] = _json(query, "ulimits", list[object])
+    given = {name: value for name, value in body.items() if value}
+    refuse_not_yet(given)
+    return convert(given, HostConfig, "HostConfig.")
+
+
+def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
+    text = query.text(name)
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text.encode(), type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidParameterError(f"{name} cannot be read: {error}") from None
+
+
+def _secrets(request: Request) -> dict[str, bytes]:
+    text = request.headers.get(SECRETS_HEADER)
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(base64.b64decode(text), type=dict[str, bytes])
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InvalidParameterError(f"the secrets cannot be read: {error}") from None
