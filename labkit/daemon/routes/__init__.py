@@ -6,8 +6,8 @@ A handler takes the engine, the request and the names in its path, and returns a
 
 from labkit.daemon.routes import (
     archive,
-    commit,
     build,
+    commit,
     containers,
     disk,
     events,
