@@ -1,6 +1,6 @@
 """Where a build works: folders that are gone when it ends, and the caches of `RUN --mount`.
 
-    build/work/<one for each build>/…   writable layers, what is mounted in RUN
+    build/rooms/<one a build>/…   writable layers, what is mounted in RUN
     build/cache/<id>/                   `RUN --mount=type=cache`, kept from build to build
 
 A daemon that is killed leaves its builds' folders and their containers; the next one sweeps them
@@ -38,7 +38,7 @@ class Workroom:
     """One build's folder; closed with it."""
 
     def __init__(self, paths: Paths) -> None:
-        base = f"{paths.root}/build/work"
+        base = f"{paths.root}/build/rooms"
         os.makedirs(base, 0o700, exist_ok=True)
         self.path = tempfile.mkdtemp(dir=base)
         self.nothing = f"{self.path}/nothing"
@@ -130,7 +130,7 @@ def sweep(engine: Engine) -> None:
         if CONTAINER_LABEL in (container.config.labels or {}):
             with contextlib.suppress(LabkitError):  # it has gone by itself meanwhile
                 engine.remove(container.id, force=True, volumes=True)
-    base = f"{engine.paths.root}/build/work"
+    base = f"{engine.paths.root}/build/rooms"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(base):
             remove_tree(f"{base}/{name}")
