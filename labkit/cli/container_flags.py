@@ -49,7 +49,8 @@ FLAGS = (
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
-    Flag("pull", "", "string", "missing or never: images are not fetched yet", initial="missing"),
+    Flag("pull", "", "string", "Pull the image: always, missing or never", initial="missing"),
+    Flag("quiet", "q", "bool", "Show no progress of the pull"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
     Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
     Flag("rm", "", "bool", "Remove the container when it ends"),
@@ -63,7 +64,8 @@ FLAGS = (
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
-PULL_POLICIES = ("missing", "never")
+NO_IMAGE = "No such image: "
+PULL_POLICIES = ("always", "missing", "never")
 STRUCTURED = (
     "device",
     *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
@@ -79,7 +81,7 @@ def request_body(
     image, *command = arguments
     if options["pull"] not in PULL_POLICIES:
         message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
-        raise UsageError(message + "it is missing or never, for images are not fetched yet", 125)
+        raise UsageError(message + "it is always, missing or never", BAD_FLAG)
     if options["volumes_from"]:
         raise UsageError("--volumes-from is not there yet: name the volumes with -v", BAD_FLAG)
     if options["restart"] not in ("", "no") and options["rm"]:
@@ -138,30 +140,41 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
 def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> str:
     """Create the container and print the engine's warnings; the container's id.
 
-    NotFoundError if there is no such image, with what to do; LabkitError if the file for the id
-    is there already or cannot be written.
+    The image is pulled by the policy of `--pull`.  NotFoundError if there is none to be had;
+    LabkitError if the file for the id is there already or cannot be written.
     """
     path = options["cidfile"]
     if path and os.path.exists(path):
         raise LabkitError(
             f"container ID file found, make sure the other container isn't running or delete {path}"
         )
+    if options["pull"] == "always":
+        _pull(api, str(body["Image"]), quiet=options["quiet"])
     try:
         created = api.post("/containers/create", body, name=options["name"] or None)
     except NotFoundError as error:
-        if not str(error).startswith("No such image: "):
+        if not str(error).startswith(NO_IMAGE) or options["pull"] == "never":
             raise
-        reference = str(error).removeprefix("No such image: ")
-        raise NotFoundError(
-            f"Unable to find image '{reference}' locally: "
-            "'labkit images' lists what is here, 'labkit import' adds one"
-        ) from error
+        sys.stderr.write(f"Unable to find image '{str(error).removeprefix(NO_IMAGE)}' locally\n")
+        _pull(api, str(body["Image"]), quiet=options["quiet"])
+        created = api.post("/containers/create", body, name=options["name"] or None)
     for warning in created.get("Warnings") or []:
         sys.stderr.write(f"WARNING: {warning}\n")
     container_id = str(created["Id"])
     if path:
         _write_id(api, path, container_id)
     return container_id
+
+
+def _pull(api: "Api", image: str, *, quiet: bool) -> None:
+    from labkit.cli import transfers  # noqa: PLC0415 rarely needed
+    from labkit.client.transfers import pull_events  # noqa: PLC0415
+
+    events = pull_events(api, image)
+    if quiet:
+        transfers.drain(events)
+    else:
+        transfers.show(events, sys.stderr)
 
 
 def _write_id(api: "Api", path: str, container_id: str) -> None:

@@ -65,6 +65,12 @@ class Api:
         """The response with its head read and its body to come: close it, or read it to its end."""
         return self._open(method, path, query)
 
+    def send(
+        self, method: str, path: str, headers: "Mapping[str, str]", /, **query: object
+    ) -> Response:
+        """As `stream`, with headers of one's own, such as credentials for a registry."""
+        return self._open(method, path, query, headers=headers)
+
     def upload(
         self, path: str, pieces: "Iterable[bytes]", method: str = "POST", /, **query: object
     ) -> Response:
@@ -98,13 +104,19 @@ class Api:
         body: "bytes | Iterable[bytes] | None" = None,
         *,
         content_type: str = JSON,
+        headers: "Mapping[str, str] | None" = None,
         upgrade: bool = False,
     ) -> Response:
         target = f"/v{API_VERSION}{path}{_query_string(query)}"
         connection = self._connection()
         try:
             response = connection.request(
-                method, target, body, content_type=content_type, upgrade=upgrade
+                method,
+                target,
+                body,
+                content_type=content_type,
+                headers=headers,
+                upgrade=upgrade,
             )
             if 200 <= response.status < 300 or response.status == 101:
                 return response

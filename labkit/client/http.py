@@ -15,7 +15,7 @@ from labkit.errors import DaemonUnavailableError, LabkitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 RECEIVE_BYTES = 64 * 1024
 MAXIMUM_HEAD_BYTES = 64 * 1024
@@ -84,6 +84,7 @@ class Connection:
         body: "bytes | Iterable[bytes] | None" = None,
         *,
         content_type: str = "application/json",
+        headers: "Mapping[str, str] | None" = None,
         upgrade: bool = False,
     ) -> "Response":
         """Send a request and read the head of its response; the body is read from the response.
@@ -96,6 +97,7 @@ class Connection:
             raise RuntimeError("the last response of this connection is not read to its end")
         self._busy = True
         lines = [f"{method} {target} HTTP/1.1", "Host: labkit"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if upgrade:
             lines += ["Connection: Upgrade", "Upgrade: tcp"]
         if isinstance(body, bytes):

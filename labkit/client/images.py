@@ -1,11 +1,13 @@
 """Images, with docker-py's names."""
 
+import builtins
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from labkit.client.api import Api, image_path
 from labkit.client.events import lines
+from labkit.client.transfers import pull_events, push_events
 from labkit.errors import LabkitError
 
 READ_BYTES = 256 * 1024
@@ -65,6 +67,17 @@ class ImageCollection:
     def remove(self, image: str) -> None:
         """Remove the name; the layers go with the last name.  NotFoundError, ConflictError."""
         self._api.delete(image_path(image))
+
+    def pull(self, repository: str, tag: str = "", platform: str = "") -> Image:
+        """Get an image from its registry, `latest` without a tag; NotFoundError, LabkitError."""
+        name = f"{repository}:{tag}" if tag else repository
+        for _ in pull_events(self._api, name, platform=platform):
+            pass
+        return self.get(name)
+
+    def push(self, repository: str, tag: str = "") -> "builtins.list[dict[str, Any]]":
+        """Bring an image to its registry; what the daemon told meanwhile.  LabkitError."""
+        return [*push_events(self._api, f"{repository}:{tag}" if tag else repository)]
 
     def import_image(
         self,

@@ -81,7 +81,7 @@ def test_nothing_is_sent_that_is_not_asked_for() -> None:
         (["--log-opt", "max-size"], "it is NAME=VALUE"),
         (["--no-healthcheck", "--health-cmd", "x"], "conflicts with --health-* options"),
         (["--health-interval", "soon"], "a duration is needed"),
-        (["--pull", "always"], "images are not fetched yet"),
+        (["--pull", "sometimes"], "it is always, missing or never"),
         (["--volumes-from", "x"], "not there yet"),
         (["-a", "stdwhat"], "it is stdin, stdout or stderr"),
         (["--env-file", "/nosuch"], "cannot read /nosuch: No such file or directory"),

@@ -168,12 +168,31 @@ def test_no_such_image(labkit, engine) -> None:
     labkit.routes["POST /containers/create"] = response(
         "404 Not Found", {"message": "No such image: nosuch:latest"}
     )
-    assert labkit("run", "nosuch") == (
+    assert labkit("run", "--pull", "never", "nosuch") == (
         125,
         "",
-        "labkit: Unable to find image 'nosuch:latest' locally: 'labkit images' lists what is "
-        "here, 'labkit import' adds one\n",
+        "labkit: No such image: nosuch:latest\n",
     )
+    assert len(labkit.requests) == 1
+
+
+def test_a_missing_image_is_pulled(labkit, engine) -> None:
+    answers = [response("404 Not Found", {"message": "No such image: tool:latest"})]
+    made = response("201 Created", {"Id": ID, "Warnings": []})
+    labkit.routes["POST /containers/create"] = lambda _: answers.pop() if answers else made
+    labkit.routes["POST /images/create"] = {"status": "Status: Downloaded", "id": "x"}
+    assert labkit("create", "tool") == (
+        0,
+        f"{ID}\n",
+        "Unable to find image 'tool:latest' locally\nx: Status: Downloaded\n",
+    )
+    assert "fromImage=tool%3Alatest" in labkit.daemon.requests[1].target
+
+
+def test_always_pull(labkit, engine) -> None:
+    labkit.routes["POST /images/create"] = {"status": "Status: up to date"}
+    assert labkit("create", "--pull", "always", "-q", "tool:1") == (0, f"{ID}\n", "")
+    assert "fromImage=tool%3A1" in labkit.daemon.requests[0].target
 
 
 @pytest.mark.parametrize(

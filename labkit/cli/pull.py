@@ -1,0 +1,39 @@
+"""`labkit pull`: get an image from a registry."""
+
+import sys
+
+from labkit.cli import transfers
+from labkit.cli.command import Command, Context
+from labkit.cli.errors import UsageError
+from labkit.cli.flags import Flag
+from labkit.client.references import canonical, is_tagged, split_domain
+from labkit.client.transfers import pull_events
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command(
+    "[OPTIONS] NAME[:TAG|@DIGEST]",
+    (
+        Flag("all-tags", "a", "bool", "Pull all tags of the repository"),
+        Flag("platform", "", "string", "Pull the image for another machine, such as linux/arm64"),
+        Flag("quiet", "q", "bool", "Show no progress"),
+    ),
+    at_least=1,
+    at_most=1,
+)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Show the progress, and at the end the image's whole name."""
+    (name,) = arguments
+    all_tags, quiet = options["all_tags"], options["quiet"]
+    if all_tags and is_tagged(name):
+        raise UsageError("tag can't be used with --all-tags/-a")
+    if not all_tags and not is_tagged(name) and not quiet:
+        print("Using default tag: latest")
+    events = pull_events(context.api(), name, all_tags=all_tags, platform=options["platform"])
+    (transfers.drain if quiet else transfers.show)(events)
+    sys.stdout.write(f"{'/'.join(split_domain(name)) if all_tags else canonical(name)}\n")
+    return 0
