@@ -69,6 +69,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "The registry": {
         "registry serve": ("registry_serve", "Run a registry, in the foreground"),
+        "registry gc": ("registry_gc", "Remove what no image in a registry needs any more"),
         "registry passwd": ("registry_passwd", "Give a user of a registry a password"),
     },
     "The engine": {
