@@ -5,6 +5,8 @@
 - **a container, in process**: create + start + wait + remove of `true` through labkit's API on one
   kept connection, against `crun run` and `runc run` of a prepared bundle;
 - **a container, by command**: `labkit run --rm` against `docker run --rm` and `podman run --rm`;
+- **another process in a running container** (`exec`), through the API and by command;
+- **many at once**: fifty containers started through the API by fifty clients;
 - **memory**: what an idle container's shim takes, and the daemons;
 - **the start's steps**: where the time goes, from `labkit run --explain=json`.
 
@@ -21,6 +23,8 @@ Everything lives in a temporary folder; nothing is left behind, also after ctrl-
 | `engines` | docker, podman, labkit's command |
 | `dockerd` | a dockerd with a folder of its own |
 | `api` | labkit's API |
+| `engine_api` | the API of labkitd and dockerd, by the same client |
+| `running` | exec, and many starts at once |
 | `timing` | the interleaved rounds |
 | `statistics` | median, quartiles, ratio and its interval |
 | `memory` | proportional set sizes from /proc |

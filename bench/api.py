@@ -25,6 +25,9 @@ class LabkitApi:
         except LabkitError as error:
             raise MissingPeerError(str(error)) from None
 
+    def prepare(self) -> None:
+        """Nothing."""
+
     def run_once(self) -> None:
         """Four requests."""
         assert self._client is not None
@@ -35,6 +38,9 @@ class LabkitApi:
         api.delete(path)
         if result["StatusCode"]:
             raise RuntimeError(f"the container ended with status {result['StatusCode']}")
+
+    def clean_up(self) -> None:
+        """Nothing: the container is removed by then."""
 
     def teardown(self) -> None:
         """Close the connection."""

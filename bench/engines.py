@@ -42,6 +42,10 @@ class Engine:
         self._environment = dict(os.environ)
         self._run: list[str] = []
         self._daemon: subprocess.Popen[bytes] | None = None
+        self.is_up = False
+        """Whether it has been set up, and has run a container."""
+        self.socket = ""
+        """Where its API is."""
 
     def setup(self, folder: str) -> None:
         """Start the engine, import the root as an image, run it once to see that it works."""
@@ -50,12 +54,25 @@ class Engine:
         self.cli("import", self._tar, IMAGE)
         self._run = [*self._prefix, "run", "--rm", "--network", "none", IMAGE, "true"]
         command(self._run, self._environment)
+        self.is_up = True
+
+    def prepare(self) -> None:
+        """Nothing."""
 
     def run_once(self) -> None:
         """The command, from its start to its end."""
         status = spawn_and_wait(self._run, self._environment)
         if status:
             raise MissingPeerError(f"{self.name} ended with status {status}")
+
+    def clean_up(self) -> None:
+        """Nothing: the container is removed by then."""
+
+    def run_program(self, *words: str) -> None:
+        """Run the engine's command to its end, its output unread."""
+        status = spawn_and_wait([*self._prefix, *words], self._environment)
+        if status:
+            raise RuntimeError(f"{self.program} {' '.join(words)} ended with status {status}")
 
     def teardown(self) -> None:
         """End the daemon, and what the engine leaves mounted."""
@@ -110,6 +127,7 @@ class Docker(Engine):
 
     def _start(self, folder: str) -> None:
         self._dockerd = Dockerd(folder, CGROUP_PARENT)
+        self.socket = self._dockerd.host.removeprefix("unix://")
         self._prefix += ["--host", self._dockerd.host, "--config", f"{folder}/client"]
         self._dockerd.start(self._prefix[0])
         self._daemon = self._dockerd.process
@@ -151,6 +169,7 @@ class Labkit(Engine):
 
     def _start(self, folder: str) -> None:
         self.paths = Paths(f"{folder}/root", f"{folder}/run")
+        self.socket = self.paths.socket
         self._environment["LABKIT_ROOT"] = self.paths.root
         self._environment["LABKIT_RUN"] = self.paths.run
         self._environment["LABKIT_CGROUP_PARENT"] = CGROUP_PARENT.strip("/")

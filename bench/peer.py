@@ -14,15 +14,21 @@ class MissingPeerError(Exception):
 
 
 class Peer(Protocol):
-    """One way to run `true` in a container."""
+    """One way to do what is measured: to run `true` in a container, for most."""
 
     name: str
 
     def setup(self, folder: str) -> None:
         """Make ready in `folder`, which is the peer's own; raises `MissingPeerError`."""
 
+    def prepare(self) -> None:
+        """Make ready for one run; not timed."""
+
     def run_once(self) -> None:
-        """Run one container from nothing to nothing.  This is what is timed."""
+        """Do it once.  This is what is timed."""
+
+    def clean_up(self) -> None:
+        """Undo one run, as far as it has not done so itself; not timed."""
 
     def teardown(self) -> None:
         """Undo `setup`, also when that ended half-way."""

@@ -46,10 +46,16 @@ class Runtime:
         self._argv = [program, *options, "run", "--bundle", bundle, container]
         command(self._argv, self._environment)
 
+    def prepare(self) -> None:
+        """Nothing."""
+
     def run_once(self) -> None:
         status = spawn_and_wait(self._argv, self._environment)
         if status:
             raise MissingPeerError(f"{self._program} run ended with status {status}")
+
+    def clean_up(self) -> None:
+        """Nothing: the container is removed by then."""
 
     def teardown(self) -> None:
         """Nothing outlives a run."""

@@ -12,11 +12,18 @@ from bench.engines import Docker, Engine, Labkit, Podman
 from bench.leftovers import clean_folder
 from bench.memory import Memory
 from bench.peer import MissingPeerError, Peer
-from bench.report import Aim, Usage
+from bench.report import Aim, AtOnce, Usage
+from bench.running import PARALLEL, ExecApi, ExecCommand, ParallelStarts
 from bench.runtimes import Runtime, accepted_cgroups
 
 IN_PROCESS_AIMS = (Aim("labkit API", "crun run", 1.5), Aim("labkit API", "runc run", 1.0))
-COMMAND_AIMS = (Aim("labkit run", "docker run", 0.4), Aim("labkit run", "podman run", 0.6))
+COMMAND_AIMS = (Aim("labkit run", "docker run", 0.35), Aim("labkit run", "podman run", 0.6))
+EXEC_API_AIMS = (Aim("labkit API exec", "docker API exec", 0.4),)
+EXEC_AIMS = (Aim("labkit exec", "docker exec", 0.8),)
+PARALLEL_AIM = AtOnce(PARALLEL, "labkit API starts", "docker API starts", 4)
+SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
+# The longest of all: docker needs five seconds to start them, and as many to remove them.
+PARALLEL_ROUNDS = 5
 IN_PROCESS_PAUSE_S = 0.02
 COMMAND_PAUSE_S = 0.15
 IDLE_CONTAINERS = 5
@@ -43,6 +50,22 @@ COMMANDS = """\
 ## A container, by command
 
 `run --rm --network none IMAGE true`, from the start of the command to its end.
+"""
+EXEC_API = """\
+## Another process in a running container, through the API
+
+`exec` of `true` by the same client on both: create, start (attached, read to its end), inspect.
+"""
+EXEC = """\
+## The same by command
+
+`exec CONTAINER true`, from the start of the command to its end.
+"""
+PARALLEL_STARTS = """\
+## Many at once
+
+{count} containers (`sleep`, no network) that were created before, started through the API by
+{count} clients at once: from the first request to the last answer.
 """
 MEMORY = """\
 ## Memory
@@ -73,11 +96,29 @@ def measure(rounds: int, progress: Progress) -> str:
 
         labkit = Labkit(tar)
         engines: list[Engine] = [labkit, Docker(tar), Podman(tar)]
-        commands = ready(engines)
+        ready(engines)
+        commands = [engine for engine in engines if engine.is_up]
         in_process = ready([LabkitApi(labkit), Runtime("crun", tar), Runtime("runc", tar)])
 
         fast = timing.measure(in_process, rounds, IN_PROCESS_PAUSE_S, progress)
         slow = timing.measure(commands, rounds, COMMAND_PAUSE_S, progress)
+        exec_api = timing.measure(
+            ready([ExecApi(engine) for engine in engines if engine.socket]),
+            rounds,
+            IN_PROCESS_PAUSE_S,
+            progress,
+        )
+        exec_command = timing.measure(
+            ready([ExecCommand(engine) for engine in engines]), rounds, COMMAND_PAUSE_S, progress
+        )
+        at_once = timing.measure(
+            ready([ParallelStarts(engine) for engine in engines if engine.socket]),
+            min(rounds, PARALLEL_ROUNDS),
+            COMMAND_PAUSE_S,
+            progress,
+            warm_up_rounds=1,
+        )
+        usages = [row for engine in commands for row in _memory(engine)]
         parts = [
             INTRODUCTION.format(rounds=rounds),
             report.table(["", "this machine"], described),
@@ -90,10 +131,18 @@ def measure(rounds: int, progress: Progress) -> str:
             COMMANDS,
             report.times(slow),
             report.ratios(slow, COMMAND_AIMS),
+            EXEC_API,
+            report.times(exec_api),
+            report.ratios(exec_api, EXEC_API_AIMS),
+            EXEC,
+            report.times(exec_command),
+            report.ratios(exec_command, EXEC_AIMS),
+            PARALLEL_STARTS.format(count=PARALLEL),
+            report.rates(at_once, PARALLEL),
+            report.rate_ratio(at_once, PARALLEL_AIM),
             MEMORY.format(containers=IDLE_CONTAINERS),
-            report.memory(
-                [row for engine in engines if engine in commands for row in _memory(engine)]
-            ),
+            report.memory(usages),
+            report.ratios({row.kind: row.sample for row in usages if row.sample}, SHIM_AIMS),
         ]
         if labkit in commands:
             measured = steps.medians(labkit.run_explained, rounds)
@@ -126,9 +175,12 @@ def _memory(engine: Engine) -> list[Usage]:
         time.sleep(IDLE_SETTLES_S)
         shims = [memory.parent(engine.first_pid(container)) for container in containers]
         name = memory.name(shims[0])
-        usages = [Usage(f"{engine.program}: shim ({name})", _median(shims))]
+        each = [memory.of(pid) for pid in shims]
+        sample = [one.proportional for one in each]
+        kind = f"{engine.program}: shim"
+        usages = [Usage(kind, f"{kind} ({name})", _median(each), sample)]
         usages += [
-            Usage(f"{engine.program}: {daemon}", memory.of(pid))
+            Usage("", f"{engine.program}: {daemon}", memory.of(pid))
             for daemon, pid in engine.daemons().items()
         ]
     finally:
@@ -137,6 +189,6 @@ def _memory(engine: Engine) -> list[Usage]:
     return usages
 
 
-def _median(pids: Sequence[int]) -> Memory:
-    columns = zip(*(memory.of(pid) for pid in pids), strict=True)
+def _median(each: Sequence[Memory]) -> Memory:
+    columns = zip(*each, strict=True)
     return Memory(*(round(statistics.median(column)) for column in columns))

@@ -10,7 +10,11 @@ WARM_UP_ROUNDS = 3
 
 
 def measure(
-    peers: Sequence[Peer], rounds: int, pause_s: float, progress: Callable[[str], None]
+    peers: Sequence[Peer],
+    rounds: int,
+    pause_s: float,
+    progress: Callable[[str], None],
+    warm_up_rounds: int = WARM_UP_ROUNDS,
 ) -> dict[str, list[float]]:
     """Each peer's times in seconds, by name, one a round.
 
@@ -21,12 +25,14 @@ def measure(
     gc.collect()
     gc.disable()
     try:
-        for number in range(-WARM_UP_ROUNDS, rounds):
+        for number in range(-warm_up_rounds, rounds):
             first = number % len(peers) if peers else 0
             for peer in (*peers[first:], *peers[:first]):
+                peer.prepare()
                 begin = time.perf_counter()
                 peer.run_once()
                 took = time.perf_counter() - begin
+                peer.clean_up()
                 if number >= 0:
                     times[peer.name].append(took)
                 time.sleep(pause_s)
