@@ -1,0 +1,181 @@
+"""A build's context, as `labkit build` sends it: a folder, or what comes on stdin, as an archive."""
+
+import io
+import os
+import stat
+import sys
+import tarfile
+
+from labkit.errors import InvalidParameterError
+from labkit.patterns import Patterns, read_ignore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+READ_BYTES = 256 * 1024
+IGNORE_FILE = ".dockerignore"
+OUTSIDE = ".dockerfile.labkit"
+"""What a Dockerfile is called in the context that does not lie there."""
+CAPABILITY = "security.capability"
+END = bytes(2 * tarfile.BLOCKSIZE)
+_COMPRESSED = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
+_REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
+
+
+def is_remote(source: str) -> bool:
+    """Whether the daemon is to fetch the context."""
+    return source.startswith(_REMOTE)
+
+
+class Context:
+    """What is sent: its pieces, and what the Dockerfile is called among them."""
+
+    def __init__(self, pieces: "Iterator[bytes]", dockerfile: str) -> None:
+        self.pieces = pieces
+        self.dockerfile = dockerfile
+
+
+def of_folder(folder: str, file: str) -> Context:
+    """A folder's files but those that `.dockerignore` names; InvalidParameterError.
+
+    `file`: the Dockerfile, empty for the one in the folder, `-` for stdin.
+    """
+    if not os.path.isdir(folder):
+        why = "not a directory" if os.path.exists(folder) else "no such directory"
+        raise InvalidParameterError(f'unable to prepare context: path "{folder}": {why}')
+    extra: dict[str, bytes] = {}
+    name = file or "Dockerfile"
+    if file == "-":
+        extra[OUTSIDE] = sys.stdin.buffer.read()
+        name = OUTSIDE
+    else:
+        path = file or os.path.join(folder, name)
+        inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+        if inside.startswith("../"):
+            extra[OUTSIDE] = _read(path)
+            inside = OUTSIDE
+        elif not os.path.exists(path):
+            raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
+        name = inside
+    ignore = _ignored(folder, path if file not in ("", "-") else "")
+    return Context(_packed(folder, ignore, {name, IGNORE_FILE}, extra), name)
+
+
+def of_stdin(file: str) -> Context:
+    """What comes on stdin: an archive, or just a Dockerfile."""
+    stream = io.BufferedReader(sys.stdin.buffer.raw, READ_BYTES)  # type: ignore[attr-defined]
+    start = stream.peek(tarfile.BLOCKSIZE)
+    if start.startswith(_COMPRESSED) or _is_archive(start):
+        return Context(_pieces(stream), file or "Dockerfile")
+    if file:
+        raise InvalidParameterError("-f - and a context on stdin do not go together")
+    return Context(_packed("", Patterns([]), set(), {"Dockerfile": stream.read()}), "Dockerfile")
+
+
+def _is_archive(start: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _ignored(folder: str, dockerfile: str) -> Patterns:
+    """The patterns of `NAME.dockerignore` beside the Dockerfile, else of the folder's own."""
+    for path in (f"{dockerfile}{IGNORE_FILE}" if dockerfile else "", f"{folder}/{IGNORE_FILE}"):
+        if path and os.path.exists(path):
+            return Patterns(read_ignore(_read(path).decode("utf-8", "replace")))
+    return Patterns([])
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidParameterError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _packed(
+    folder: str, ignored: Patterns, kept: set[str], extra: "dict[str, bytes]"
+) -> "Iterator[bytes]":
+    for name, data in extra.items():
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        yield member.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+    names: dict[tuple[int, int], str] = {}
+    if folder:
+        for path, name in _walk(folder, "", ignored, kept):
+            try:
+                yield from _member(path, name, names)
+            except OSError as error:
+                raise InvalidParameterError(f"cannot read {path}: {error.strerror}") from error
+    yield END
+
+
+def _walk(
+    folder: str, above: str, ignored: Patterns, kept: set[str]
+) -> "Iterator[tuple[str, str]]":
+    """Paths and names; an ignored folder is looked into for what is kept all the same."""
+    try:
+        found = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InvalidParameterError(f"cannot read {folder}: {error.strerror}") from error
+    for child in found:
+        name, path = f"{above}{child}", f"{folder}/{child}"
+        is_out = name not in kept and ignored.match(name)
+        if not is_out:
+            yield path, name
+        if os.path.isdir(path) and not os.path.islink(path):
+            holds_kept = any(one.startswith(f"{name}/") for one in kept)
+            if not is_out or holds_kept or ignored.may_match_within(name):
+                yield from _walk(path, f"{name}/", ignored, kept)
+
+
+def _member(path: str, name: str, names: "dict[tuple[int, int], str]") -> "Iterator[bytes]":
+    """A file's header and content; everything is root's, as for Docker's own command."""
+    found = os.lstat(path)
+    member = tarfile.TarInfo(name)
+    member.mode, member.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
+    if stat.S_ISDIR(found.st_mode):
+        member.type = tarfile.DIRTYPE
+    elif stat.S_ISLNK(found.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)
+    elif stat.S_ISFIFO(found.st_mode):
+        member.type = tarfile.FIFOTYPE
+    elif not stat.S_ISREG(found.st_mode):
+        return  # a socket or a device
+    first = names.setdefault((found.st_dev, found.st_ino), name)
+    if member.isreg() and first != name:
+        member.type, member.linkname = tarfile.LNKTYPE, first
+    if not member.isreg():
+        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        return
+    with open(path, "rb", buffering=0) as file:
+        member.size = os.fstat(file.fileno()).st_size
+        yield _headed(member, path)
+        left = member.size
+        while left:
+            piece = file.read(min(left, READ_BYTES))
+            if not piece:
+                raise InvalidParameterError(f"{path} became shorter while it was read")
+            left -= len(piece)
+            yield piece
+    yield bytes(-member.size % tarfile.BLOCKSIZE)
+
+
+def _headed(member: tarfile.TarInfo, path: str) -> bytes:
+    try:
+        capability = os.getxattr(path, CAPABILITY, follow_symlinks=False)
+        value = capability.decode("utf-8", "surrogateescape")
+        member.pax_headers = {f"SCHILY.xattr.{CAPABILITY}": value}
+    except OSError:
+        pass  # it has none
+    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _pieces(stream: "BinaryIO") -> "Iterator[bytes]":
+    while piece := stream.read(READ_BYTES):
+        yield piece

@@ -1,0 +1,59 @@
+"""`POST /build`: what a build is asked for, as the classic builder's parameters."""
+
+import base64
+import json
+
+from labkit.client.api import Api
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from labkit.client.http import Response
+
+SECRETS_HEADER = "X-Labkit-Build-Secrets"
+
+
+class BuildRequest:
+    """The parameters of one build; what is not set is as the daemon has it."""
+
+    def __init__(self) -> None:
+        self.dockerfile = "Dockerfile"
+        self.remote = ""
+        self.tags: list[str] = []
+        self.build_args: dict[str, str | None] = {}
+        self.labels: dict[str, str] = {}
+        self.target = ""
+        self.no_cache = False
+        self.pull = False
+        self.explain_cache = False
+        self.cache_from: list[str] = []
+        self.secrets: dict[str, bytes] = {}
+        self.limits: dict[str, Any] = {}
+        """The API's own names of what RUN's containers may use: `memory`, `cpushares`, …"""
+
+    def query(self) -> "dict[str, object]":
+        """The query's parameters; those that say nothing are None."""
+        return {
+            "dockerfile": self.dockerfile,
+            "remote": self.remote or None,
+            "t": self.tags or None,
+            "buildargs": json.dumps(self.build_args) if self.build_args else None,
+            "labels": json.dumps(self.labels) if self.labels else None,
+            "cachefrom": json.dumps(self.cache_from) if self.cache_from else None,
+            "target": self.target or None,
+            "nocache": self.no_cache,
+            "pull": self.pull,
+            "explaincache": self.explain_cache,
+            **{name: value or None for name, value in self.limits.items()},
+        }
+
+
+def start(api: Api, request: BuildRequest, pieces: "Iterable[bytes]") -> "Response":
+    """Send the context; the answer is the build's stream, one JSON object a line."""
+    headers = {}
+    if request.secrets:
+        encoded = {name: base64.b64encode(data).decode() for name, data in request.secrets.items()}
+        headers[SECRETS_HEADER] = base64.b64encode(json.dumps(encoded).encode()).decode()
+    return api.upload_with("/build", pieces, headers, **request.query())
