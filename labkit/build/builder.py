@@ -164,7 +164,7 @@ class Build:
         total = self._total()
         stage.tell(_step(first, total, node.stage.start))
         with naming(node.stage.start, self.dockerfile.file):
-            stage.begin(self._base(node))
+            stage.begin(self._base(stage, node))
             self._run_triggers(stage)
         for step, instruction in enumerate(self._instructions(number), first + 1):
             self.cancellation.check()
@@ -172,12 +172,12 @@ class Build:
             with naming(instruction, self.dockerfile.file):
                 INSTRUCTIONS[instruction.name](stage, instruction)
 
-    def _base(self, node: Node) -> Image | None:
+    def _base(self, stage: StageBuild, node: Node) -> Image | None:
         if node.base_stage is not None:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        image = self._image(node.base)
+        image = self._image(stage, node.base)
         platform = words.expand(node.stage.platform, self.global_arguments)
         if platform and platform.split("/")[1:2] != [image.architecture]:
             raise InvalidParameterError(
@@ -185,16 +185,16 @@ class Build:
             )
         return image
 
-    def _image(self, name: str) -> Image:
+    def _image(self, stage: StageBuild, name: str) -> Image:
         """An image by its name, pulled if it is not here."""
         if self.options.pull:
-            self._pull(name)
+            self._pull(name, stage.tell)
         try:
             return self.engine.images.resolve(name)
         except NotFoundError:
             if self.options.pull:
                 raise
-        self._pull(name)
+        self._pull(name, stage.tell)
         return self.engine.images.resolve(name)
 
     def _run_triggers(self, stage: StageBuild) -> None:
@@ -217,7 +217,7 @@ class Build:
             yield self.context
             return
         number = solver.named(self.dockerfile, name, stage.number)
-        image = self._stages[number].image if number is not None else self._image(name)
+        image = self._stages[number].image if number is not None else self._image(stage, name)
         if image is None:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         chunks = self._files(image, [_packable(path) for path in paths])

@@ -8,8 +8,8 @@ from labkit.containers import HostConfig
 Event = dict[str, object]
 """One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
 
-Pull = Callable[[str], None]
-"""Brings an image into the store; NotFoundError, LabkitError."""
+Pull = Callable[[str, Callable[[Event], None]], None]
+"""Brings an image into the store, and says how it goes; NotFoundError, LabkitError."""
 
 
 class Options(NamedTuple):

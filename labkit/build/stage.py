@@ -13,7 +13,7 @@ from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Event
 from labkit.build.parser import Instruction
 from labkit.containers.specification import DEFAULT_PATH
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import LabkitError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
 from labkit.images.models import History, ImageConfig, RootFs, RuntimeConfig
@@ -219,7 +219,9 @@ def naming(instruction: Instruction, file: str) -> Iterator[None]:
         yield
     except BuildError as error:
         raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
-    except (InvalidParameterError, NotFoundError) as error:
+    except CancelledError:
+        raise
+    except LabkitError as error:
         raise BuildError(
             f"{instruction.name} failed: {error}\n{file}:{instruction.number}: "
             f"{instruction.original}"

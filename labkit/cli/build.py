@@ -7,7 +7,7 @@ import sys
 
 from labkit.cli import build_context, build_progress
 from labkit.cli.command import Command, Context
-from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.cli.errors import BAD_FLAG, BuildFailedError, UsageError
 from labkit.cli.flags import Flag
 from labkit.client import building
 from labkit.errors import InvalidParameterError, LabkitError
@@ -94,12 +94,14 @@ def _follow(response: "Response", view: build_progress.Plain) -> str:
     image_id, unfinished, failed = "", b"", True
     try:
         for piece in _ticking(response):
-            view.tick() if not piece else None
+            if not piece:
+                view.tick()
             *lines, unfinished = (unfinished + piece).split(b"\n")
             for line in filter(bytes.strip, lines):
                 event = json.loads(line)
                 if "errorDetail" in event:
-                    raise BuildFailedError(event["errorDetail"])
+                    detail = event["errorDetail"]
+                    raise BuildFailedError(str(detail["message"]), int(detail.get("code") or 1))
                 image_id = event.get("aux", {}).get("ID", image_id)
                 view.text(_shown(event))
         failed = False
@@ -129,14 +131,6 @@ def _ticking(response: "Response") -> "Iterator[bytes]":
         if piece is None:
             return
         yield piece
-
-
-class BuildFailedError(LabkitError):
-    """The daemon's last word on a build that failed."""
-
-    def __init__(self, detail: "dict[str, Any]") -> None:
-        super().__init__(str(detail.get("message", "the build failed")))
-        self.exit_code = int(detail.get("code") or 1)
 
 
 def _request(options: "dict[str, Any]") -> building.BuildRequest:

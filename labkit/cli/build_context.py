@@ -1,4 +1,4 @@
-"""A build's context, as `labkit build` sends it: a folder, or what comes on stdin, as an archive."""
+"""A build's context as `labkit build` sends it: a folder or what comes on stdin, as an archive."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def of_folder(folder: str, file: str) -> Context:
 
 def of_stdin(file: str) -> Context:
     """What comes on stdin: an archive, or just a Dockerfile."""
-    stream = io.BufferedReader(sys.stdin.buffer.raw, READ_BYTES)  # type: ignore[attr-defined]
+    stream = io.BufferedReader(io.FileIO(0, closefd=False), READ_BYTES)
     start = stream.peek(tarfile.BLOCKSIZE)
     if start.startswith(_COMPRESSED) or _is_archive(start):
         return Context(_pieces(stream), file or "Dockerfile")

@@ -32,6 +32,14 @@ class SignalledError(LabkitError):
         self.exit_code = 128 + number
 
 
+class BuildFailedError(LabkitError):
+    """A build has failed; its exit code is that of the command that did."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def report(error: LabkitError, verb: str, failure: int) -> int:
     """Print the error; returns the exit code, which is `failure` unless the error knows better."""
     if isinstance(error, UsageError):
@@ -39,7 +47,7 @@ def report(error: LabkitError, verb: str, failure: int) -> int:
         say(f"{error}; see '{help_command}'")
         return error.exit_code
     say(str(error))
-    if isinstance(error, SignalledError):
+    if isinstance(error, (SignalledError, BuildFailedError)):
         return error.exit_code
     if isinstance(error, StartError) and verb in STARTING:
         return error.exit_code

@@ -47,6 +47,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Images": {
         "images": ("images", "List images"),
+        "build": ("build", "Make an image from a Dockerfile"),
         "history": ("history", "Show how an image came to be, layer by layer"),
         "tag": ("tag", "Give an image one more name"),
         "rmi": ("rmi", "Remove one or more images"),

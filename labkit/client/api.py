@@ -72,10 +72,16 @@ class Api:
         return self._open(method, path, query, headers=headers)
 
     def upload(
-        self, path: str, pieces: "Iterable[bytes]", method: str = "POST", /, **query: object
+        self,
+        path: str,
+        pieces: "Iterable[bytes]",
+        method: str = "POST",
+        headers: "Mapping[str, str] | None" = None,
+        /,
+        **query: object,
     ) -> Response:
         """Send an archive of unknown length, in chunks; the answer as `stream` gives it."""
-        return self._open(method, path, query, pieces, content_type=TAR)
+        return self._open(method, path, query, pieces, content_type=TAR, headers=headers)
 
     def head(self, path: str, /, **query: object) -> "dict[str, str]":
         """The headers of `HEAD path?query`, with lower-case names."""

@@ -4,6 +4,7 @@ import base64
 import json
 
 from labkit.client.api import Api
+from labkit.client.credentials import CredentialFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class BuildRequest:
 
 def start(api: Api, request: BuildRequest, pieces: "Iterable[bytes]") -> "Response":
     """Send the context; the answer is the build's stream, one JSON object a line."""
-    headers = {}
+    headers = {"X-Registry-Config": CredentialFile().header_for_all()}
     if request.secrets:
         encoded = {name: base64.b64encode(data).decode() for name, data in request.secrets.items()}
         headers[SECRETS_HEADER] = base64.b64encode(json.dumps(encoded).encode()).decode()
-    return api.upload_with("/build", pieces, headers, **request.query())
+    return api.upload("/build", pieces, "POST", headers, **request.query())

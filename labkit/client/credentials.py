@@ -45,6 +45,11 @@ class CredentialFile:
         auth = self.get(split_domain(image)[0])
         return base64.urlsafe_b64encode(json.dumps(auth).encode()).decode("ascii")
 
+    def header_for_all(self) -> str:
+        """`X-Registry-Config`: everything that is kept, for a build that may pull from anywhere."""
+        kept = {server: self.get(server) for server in self._read().get("auths", {})}
+        return base64.urlsafe_b64encode(json.dumps(kept).encode()).decode("ascii")
+
     def store(self, server: str, username: str, password: str, identity_token: str = "") -> None:
         """Keep credentials for a server; the password is not kept when there is a token."""
         pair = f"{username}:{'' if identity_token else password}".encode()

@@ -2,8 +2,9 @@
 
 import base64
 import contextlib
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -18,7 +19,8 @@ from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
-from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+from labkit.daemon.routes import registries
+from labkit.errors import InvalidParameterError, LabkitError
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
@@ -58,7 +60,7 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        made = Build(engine, options, context, workroom, _pull)
+        made = Build(engine, options, context, workroom, partial(_pull, engine, request))
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -75,8 +77,8 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-def _pull(name: str) -> None:
-    raise NotFoundError(f"No such image: {name}")
+def _pull(engine: Engine, request: Request, name: str, say: Callable[[Event], None]) -> None:
+    registries.pull_for_build(engine, request, name, cast("Callable[[object], None]", say))
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:

@@ -4,6 +4,8 @@ What they do is in `labkit.daemon.transfers` and `labkit.registry.client`, which
 they are first needed: their HTTP library takes a tenth of a second.
 """
 
+from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,28 @@ def pull(engine: Engine, request: Request) -> Answer:
         (puller.pull_all if all_tags else puller.pull)(reference)
 
     return progress.run(work)
+
+
+def pull_for_build(
+    engine: Engine, request: Request, name: str, say: Callable[[object], None]
+) -> None:
+    """Pull an image that a build begins with; `say` gets the messages.
+
+    The credentials are in `X-Registry-Config`, one for each registry.
+    """
+    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
+    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
+
+    class Told(progress.Progress):
+        def _put(self, message: object) -> None:
+            say(message)
+
+    reference = references.parse(name)
+    kept = credentials.from_config_header(request.headers.get("x-registry-config", ""))
+    given = next((kept[key] for key in kept if domain_of(key) == reference.domain), None)
+    access = remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
+    pulled = partial(_publish, engine, "pull")
+    Puller(engine.images, Told(), access, pulled=pulled).pull(reference)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:

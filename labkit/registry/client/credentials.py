@@ -71,10 +71,27 @@ def from_header(text: str) -> Credentials:
 
     Raises `InvalidParameterError` when it is something else.
     """
+    return from_json(_decoded(text, "X-Registry-Auth"))[0] if text else ANONYMOUS
+
+
+def from_config_header(text: str) -> dict[str, Credentials]:
+    """The credentials for each server in `X-Registry-Config`, the header of a build.
+
+    Raises `InvalidParameterError` when it is something else.
+    """
     if not text:
-        return ANONYMOUS
+        return {}
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        found = msgspec.json.decode(
+            _decoded(text, "X-Registry-Config"), type=dict[str, msgspec.Raw]
+        )
+    except msgspec.DecodeError as error:
+        raise InvalidParameterError(f"X-Registry-Config cannot be read: {error}") from None
+    return {server: from_json(bytes(entry))[0] for server, entry in found.items()}
+
+
+def _decoded(text: str, header: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidParameterError("X-Registry-Auth is not JSON in base64url") from None
-    return from_json(data)[0]
+        raise InvalidParameterError(f"{header} is not JSON in base64url") from None
