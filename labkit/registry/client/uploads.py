@@ -14,7 +14,7 @@ from labkit.errors import LabkitError
 from labkit.images.models import Descriptor
 from labkit.registry.client.auth import Scopes
 from labkit.registry.client.errors import RegistryError, UnreachableError
-from labkit.registry.client.registry import Patience, Registry
+from labkit.registry.client.registry import BUSY, Patience, Registry
 
 WHOLE_LIMIT_BYTES = 16 << 20
 """A blob up to this size goes in one request."""
@@ -109,7 +109,7 @@ class Upload:
             try:
                 session, reached = self._send_chunk(session, offset)
             except (UnreachableError, RegistryError) as error:
-                if isinstance(error, RegistryError) and error.status != 416:
+                if isinstance(error, RegistryError) and error.status not in (416, *BUSY):
                     raise
                 if patience.has_ended():
                     raise
