@@ -79,7 +79,7 @@ class Draft:
 
         The folder is moved into the store when it is on the same file system.
         """
-        left_out = uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
+        left_out = self._not_to_pack(upper)
         folder = subfolder(self._folder)
         packed = layers.pack(upper, left_out, folder)
         uppers.remove(upper, left_out)
@@ -94,10 +94,12 @@ class Draft:
         return self._take_in(packed, tree)
 
     def copy_upper(self, upper: str) -> LayerInfo:
-        """The same with a folder that stays, as that of a container does which is committed."""
-        left_out = uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
-        with uppers.PackingProcess(upper, left_out) as archive:
-            return self.add_tar(archive)  # type: ignore[arg-type]  # read() is all that is called
+        """The same with a folder that stays, as that of a container does which is committed.
+
+        The layer is unpacked when it is first needed.
+        """
+        packed = layers.pack(upper, self._not_to_pack(upper), subfolder(self._folder))
+        return self._take_in(packed, "")
 
     def add_known(self, diff_id: str) -> bool:
         """Put a layer on top that an image of the store has in the same place, if one has."""
@@ -113,8 +115,7 @@ class Draft:
 
     def has_changes(self, upper: str) -> bool:
         """Whether there is anything in a writable layer that a layer would keep."""
-        left_out = uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
-        return not uppers.is_empty(upper, left_out)
+        return not uppers.is_empty(upper, self._not_to_pack(upper))
 
     def has_blob(self, digest: str) -> bool:
         """Whether the store has this blob; from then on it is kept for this draft."""
@@ -159,7 +160,8 @@ class Draft:
 
     def layer_directories(self) -> list[str]:
         """Overlay's `lowerdir`s of what is in it so far, the topmost first."""
-        return self._holdings.trees(chain_ids(self._diff_ids()))
+        blobs = [layer.descriptor for layer in self._layers]
+        return self._holdings.layer_directories(blobs, self._diff_ids())
 
     @property
     def layers(self) -> Sequence[LayerInfo]:
@@ -223,7 +225,7 @@ class Draft:
             self._check_size(blob)
         with holdings.layout.locked():
             self._hold([], chain_ids(document.rootfs.diff_ids))
-        holdings.layer_directories(manifest, document)
+        holdings.layer_directories(manifest.layers, document.rootfs.diff_ids)
         with holdings.layout.locked():
             return self._enter(descriptor, familiar, "")
 
@@ -253,13 +255,19 @@ class Draft:
         """The unpacked layer that the next one lies on, "" for the lowest."""
         return self.layer_directories()[0] if self._layers else ""
 
+    def _not_to_pack(self, upper: str) -> list[str]:
+        return uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
+
     def _take_in(self, packed: PackedLayer, tree: str) -> LayerInfo:
-        """Move a layer that is unpacked and packed into the store."""
+        """Move a packed layer into the store, and the folder in which it is unpacked, if it is."""
         note: LayerNote = packed.note
         chain_id = chain_ids([*self._diff_ids(), note.diff_id])[-1]
         with self._holdings.layout.locked():
             self._hold([packed.digest], [chain_id])
-            self._holdings.layers.adopt(tree, chain_id, note)
+            if tree:
+                self._holdings.layers.adopt(tree, chain_id, note)
+            else:
+                self._holdings.layers.write_note(chain_id, note)
             self._holdings.layout.adopt_blob(packed.blob_path, packed.digest)
         descriptor = Descriptor(models.LAYER_GZIP, packed.digest, packed.blob_bytes)
         layer = LayerInfo(descriptor, note.diff_id, note.size_bytes)

@@ -51,7 +51,9 @@ class Holdings:
             size_bytes=sum(self.layer_sizes(manifest, document)),
             document=document,
             manifest=manifest,
-            layer_directories=partial(self.layer_directories, manifest, document),
+            layer_directories=partial(
+                self.layer_directories, manifest.layers, document.rootfs.diff_ids
+            ),
             parent=next((parent for entry in group if (parent := parent_of(entry))), ""),
         )
 
@@ -65,20 +67,15 @@ class Holdings:
 
     # Layers for overlayfs
 
-    def layer_directories(self, manifest: Manifest, document: ImageConfig) -> list[str]:
+    def layer_directories(self, blobs: Sequence[Descriptor], diff_ids: Sequence[str]) -> list[str]:
         """The unpacked layers, the topmost first; what is not unpacked yet is unpacked."""
-        below = ""
-        for layer, diff_id, chain_id in zip(
-            manifest.layers,
-            document.rootfs.diff_ids,
-            chain_ids(document.rootfs.diff_ids),
-            strict=True,
-        ):
+        chain, below = chain_ids(diff_ids), ""
+        for layer, diff_id, chain_id in zip(blobs, diff_ids, chain, strict=True):
             self.unpack(layer, diff_id, chain_id, below)
             below = self.layers.tree(chain_id)
-        return self.trees(chain_ids(document.rootfs.diff_ids))
+        return self._trees(chain)
 
-    def trees(self, chain: Sequence[str]) -> list[str]:
+    def _trees(self, chain: Sequence[str]) -> list[str]:
         """The folders of layers with these chain ids, the topmost first."""
         if not chain:
             empty = os.path.join(self.layers.path, NO_LAYERS)
@@ -100,13 +97,14 @@ class Holdings:
                 raise DamagedStoreError(
                     f"layer {layer.digest} unpacks to {note.diff_id}, but its image says {diff_id}"
                 )
+            claim = Claim([], [chain_id])
             with self.layout.locked():
-                self.layers.adopt(os.path.join(folder.path, "tree"), chain_id, note)
+                folder.write_claim(claim)
+                self.layers.adopt(os.path.join(folder.path, layers.TREE), chain_id, note)
+                self.discard(claim, folder)  # its image may be gone by now
 
     def layer_of(self, chain_id: str) -> Descriptor | None:
-        """The blob of a layer that is there unpacked, as an image of the store names it."""
-        if not self.layers.has(chain_id):
-            return None
+        """The blob of a layer, as an image of the store names it."""
         for _, manifest, document in self.documents.readable(self.layout.manifests()):
             chain = chain_ids(document.rootfs.diff_ids)
             if chain_id in chain:

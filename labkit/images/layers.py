@@ -1,7 +1,7 @@
 """Layers unpacked for overlayfs: `layers/<chain id>/` is the tree, `layers/<chain id>.json` a note.
 
 A layer can always be made again from its blob, so a tree that is missing is no error: it is
-unpacked when it is needed.
+unpacked when it is needed.  The note may be there before.
 """
 
 import hashlib
@@ -75,9 +75,13 @@ class Layers:
         """Move an unpacked tree in, unless it is there; call it with the store's lock held."""
         if self.has(chain_id):
             return
-        write_atomically(self._note_path(chain_id), msgspec.json.encode(note), 0o644)
+        self.write_note(chain_id, note)
         os.rename(tree, self.tree(chain_id))
         sync_folder(self.path)
+
+    def write_note(self, chain_id: str, note: LayerNote) -> None:
+        """Write down what is known of a layer; call it with the store's lock held."""
+        write_atomically(self._note_path(chain_id), msgspec.json.encode(note), 0o644)
 
     def take_out(self, chain_id: str, folder: Folder) -> None:
         """Move a tree into a folder that is about to vanish; call it with the lock held."""
