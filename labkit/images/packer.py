@@ -98,8 +98,9 @@ class Packer:
         member.uid, member.gid = found.st_uid, found.st_gid
         member.mtime = found.st_mtime_ns // 10**9
         headers = {}
-        if found.st_mtime_ns % 10**9 and found.st_mtime_ns > 0:
-            headers["mtime"] = f"{member.mtime}.{found.st_mtime_ns % 10**9:09}"
+        if found.st_mtime_ns % 10**9:
+            seconds, fraction = divmod(abs(found.st_mtime_ns), 10**9)
+            headers["mtime"] = f"{'-' if found.st_mtime_ns < 0 else ''}{seconds}.{fraction:09}"
         if kind == stat.S_IFREG:
             member.size = found.st_size
         elif kind == stat.S_IFLNK:

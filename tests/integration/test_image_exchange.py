@@ -60,7 +60,10 @@ def load(lab: Lab, data: bytes) -> str:
     return done.stdout.decode()  # type: ignore[attr-defined]
 
 
-SHOWN = "cd /; ls -lR one also link d pipe; ls etc; stat -c '%n %a %u %g %h %Y' one also link pipe"
+SHOWN = (
+    "cd /; ls -lR one also link d pipe; ls etc/passwd;"
+    "stat -c '%n %a %u %g %h %Y' one also link pipe"
+)
 
 
 def test_labkit_to_docker_and_back(lab: Lab, make_lab: Callable[[], Lab], oracle: Oracle) -> None:

@@ -1,0 +1,135 @@
+"""kill -9 at random moments of load, commit and rmi: nothing is half there afterwards."""
+
+import io
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labkit.images import ImageStore, loading, saving
+from labkit.images.image import Image
+from tests.images import archive, entry, temporary_folder
+from tests.integration.test_image_drafts import DOCUMENT
+
+pytestmark = pytest.mark.root
+
+SEED = 20240501
+ROUNDS = 7
+
+WORK = """
+import sys
+from labkit.images import ImageStore, loading
+from labkit.images.store import new_document
+from labkit.images.models import RuntimeConfig
+
+root, what, path = sys.argv[1:]
+store = ImageStore(root)
+print("ready", flush=True)
+if what == "load":
+    with open(path, "rb") as file:
+        list(loading.load(store, file))
+elif what == "commit":
+    with store.draft() as draft:
+        base = store.resolve("base")
+        draft.start_from(base)
+        draft.copy_upper(path)
+        draft.commit(new_document(RuntimeConfig(), "2024-01-01T00:00:00Z", []), names=["made"],
+                     parent=base.id)
+else:
+    store.remove("top")
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with temporary_folder() as path:
+        yield path
+
+
+def files(count: int, prefix: str) -> io.BytesIO:
+    rnd = random.Random(prefix)
+    return archive(*(entry(f"{prefix}/{n}", content=rnd.randbytes(20_000)) for n in range(count)))
+
+
+def stack(store: ImageStore) -> Image:
+    base = store.import_tar(files(20, "base"), "base")
+    with store.draft() as draft:
+        draft.start_from(base)
+        draft.add_tar(files(80, "top"))
+        return draft.commit(DOCUMENT, names=["top"], parent=base.id)
+
+
+def assert_consistent(root: Path) -> ImageStore:
+    """What is on the disk is what the images in the index are made of, and whole."""
+    store = ImageStore(str(root))
+    images = store.list()
+    blobs, trees = set(), set()
+    for image in images:
+        blobs |= store.blobs_of([store.entry(image)])
+        trees |= {os.path.basename(tree) for tree in image.layer_directories()}
+    assert {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")} == blobs
+    assert set(os.listdir(root / "layers")) == trees | {f"{name}.json" for name in trees}
+    assert os.listdir(root / "staging") == []
+    for digest in blobs:
+        with store.open_blob(digest) as blob:
+            assert blob.read()
+    return store
+
+
+def killed_after(root: Path, what: str, path: Path, delay_s: float) -> bool:
+    """Whether it was killed, and not done before."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WORK, root, what, path], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay_s)
+        helpers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        done = process.stdout.read()
+    # A helper that still unpacks holds the folder of work in progress until it has ended.
+    psutil.wait_procs(helpers, timeout=10)
+    return not done
+
+
+@pytest.mark.parametrize("what", ["load", "commit", "rmi"])
+def test_killed_at_a_random_moment(folder: Path, what: str) -> None:
+    source = ImageStore(str(folder / "source"))
+    top = stack(source)
+    archive_path = folder / "saved.tar"
+    archive_path.write_bytes(b"".join(saving.save(source, ["top", "base"])))
+    upper = folder / "upper"
+    upper.mkdir()
+    for number in range(200):
+        (upper / str(number)).write_bytes(os.urandom(10_000))
+    root = folder / "root"
+    rnd, killed = random.Random(SEED), 0
+    longest_s = {"load": 0.6, "commit": 0.3, "rmi": 0.05}[what]
+    for _ in range(ROUNDS):
+        store = ImageStore(str(root))
+        if what == "rmi":
+            list(loading.load(store, io.BytesIO(archive_path.read_bytes())))
+        elif what == "commit" and not store.list():
+            store.import_tar(files(20, "base"), "base")
+        path = archive_path if what == "load" else upper
+        killed += killed_after(root, what, path, rnd.uniform(0, longest_s))
+        after = assert_consistent(root)
+        names = {tag for image in after.list() for tag in image.tags}
+        assert names <= {"top:latest", "base:latest", "made:latest"}
+        if what == "load":
+            for tag in sorted(names):
+                after.remove(tag)
+            assert_consistent(root)
+        if "made:latest" in names:
+            assert len(os.listdir(after.resolve("made").layer_directories()[0])) == 200
+            after.remove("made")
+        if "top:latest" in names and what == "rmi":
+            assert after.resolve("top").id == top.id
+    assert killed, "it was always done before it was killed"

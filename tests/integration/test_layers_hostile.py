@@ -1,0 +1,157 @@
+"""Hostile layers on top of others: bombs, headers without end, overlay's own words, digests."""
+
+import gzip
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.errors import InvalidParameterError
+from labkit.images import ImageStore, layers
+from tests.images import archive, assert_nothing_left, entry, temporary_folder
+from tests.integration.test_image_drafts import DOCUMENT
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with temporary_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def root(folder: Path) -> Path:
+    return folder / "root"
+
+
+@pytest.fixture
+def store(root: Path) -> ImageStore:
+    return ImageStore(str(root))
+
+
+LOWER = (
+    entry("file", content=b"below"),
+    entry("folder/inner", content=b"below"),
+    entry("link", tarfile.SYMTYPE, linkname="folder"),
+    entry("out", tarfile.SYMTYPE, linkname="/etc"),
+)
+
+
+def stacked(store: ImageStore, upper: io.BytesIO) -> list[str]:
+    with store.draft() as draft:
+        draft.add_tar(archive(*LOWER))
+        draft.add_tar(upper)
+        return draft.commit(DOCUMENT).layer_directories()
+
+
+def whiteout_device(name: str) -> tuple[tarfile.TarInfo, bytes]:
+    return entry(name, tarfile.CHRTYPE, devmajor=0, devminor=0)
+
+
+REFUSED = {
+    "parent": ([entry("../x")], "leads out of the image"),
+    "whiteout of the parent": ([entry("folder/.wh...")], "whiteout of nothing"),
+    "whiteout of the root": ([entry(".wh..")], "whiteout of nothing"),
+    "hard link to the layer below": (
+        [entry("new", tarfile.LNKTYPE, linkname="file")],
+        "a hard link to 'file': not there",
+    ),
+    "hard link out": ([entry("new", tarfile.LNKTYPE, linkname="../../x")], "leads out"),
+    "hard link through a link": (
+        [entry("l", tarfile.SYMTYPE, linkname="/"), entry("h", tarfile.LNKTYPE, linkname="l/x")],
+        "not there",
+    ),
+    "a link into itself": (
+        [entry("l", tarfile.SYMTYPE, linkname="l"), entry("l/x")],
+        "symbolic links|Not a directory|File exists",
+    ),
+    "a device number out of range": (
+        [entry("d", tarfile.CHRTYPE, devmajor=0o7777777, devminor=0o7777777)],
+        "'d'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_hostile_layer_is_refused(store: ImageStore, root: Path, case: str) -> None:
+    members, message = REFUSED[case]
+    with pytest.raises(InvalidParameterError, match=message) as caught:
+        stacked(store, archive(entry("first"), *members))
+    assert "\n" not in str(caught.value)
+    assert_nothing_left(store, root)
+
+
+def test_a_file_through_a_link_stays_inside(store: ImageStore, folder: Path) -> None:
+    victim = folder / "victim"
+    victim.mkdir()
+    top, _ = stacked(
+        store,
+        archive(
+            entry(f"{victim}/inner"),
+            entry("way", tarfile.SYMTYPE, linkname=str(victim)),
+            entry("way/file", content=b"x"),
+            entry("way/.wh.hidden"),
+            entry("passwd", tarfile.SYMTYPE, linkname="/etc/passwd"),
+            entry("passwd", content=b"not the host's"),
+        ),
+    )
+    assert os.listdir(victim) == []
+    assert Path(f"{top}{victim}/file").read_bytes() == b"x"
+    assert Path(top, "passwd").read_bytes() == b"not the host's"
+
+
+def test_overlays_own_words_are_not_taken_from_an_archive(store: ImageStore) -> None:
+    headers = {
+        "SCHILY.xattr.trusted.overlay.opaque": "y",
+        "SCHILY.xattr.trusted.overlay.redirect": "/etc",
+        "SCHILY.xattr.trusted.overlay.metacopy": "",
+    }
+    top, _ = stacked(store, archive(entry("folder", tarfile.DIRTYPE, pax_headers=headers)))
+    assert os.listxattr(f"{top}/folder") == []
+
+
+def test_a_header_without_end_takes_no_memory(store: ImageStore, root: Path) -> None:
+    """A name of two gigabytes would be read whole."""
+    for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
+        member = tarfile.TarInfo("x")
+        member.type, member.size = kind, 2 << 30
+        endless = io.BytesIO(member.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
+        with pytest.raises(InvalidParameterError, match="a header of 2147483648 bytes"):
+            stacked(store, endless)
+    assert_nothing_left(store, root)
+
+
+def test_bombs(store: ImageStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LAYER_MAX_BYTES", 10_000_000)
+    zeros = gzip.compress(archive(entry("zeros", content=bytes(20_000_000))).getvalue())
+    files = archive(*(entry(f"f{number}") for number in range(3000)))
+    for bomb in (io.BytesIO(zeros), files):
+        with pytest.raises(InvalidParameterError, match="unpacks to more than 10000000 bytes"):
+            stacked(store, bomb)
+    assert_nothing_left(store, root)
+
+
+def test_zeros_take_no_room(store: ImageStore) -> None:
+    top, _ = stacked(store, archive(entry("zeros", content=b"a" + bytes(50_000_000) + b"b")))
+    found = os.stat(f"{top}/zeros")
+    assert found.st_size == 50_000_002
+    assert found.st_blocks * 512 < 2_000_000
+    assert Path(top, "zeros").read_bytes() == b"a" + bytes(50_000_000) + b"b"
+
+
+def test_a_device_that_is_a_whiteout_hides_no_more_than_one(store: ImageStore) -> None:
+    """0/0 is what overlayfs takes for a deleted file; in an archive it says just that."""
+    top, _ = stacked(store, archive(whiteout_device("file")))
+    found = os.lstat(f"{top}/file")
+    assert stat.S_ISCHR(found.st_mode)
+    assert found.st_rdev == 0
+
+
+def test_a_layer_as_deep_as_it_can_be(store: ImageStore) -> None:
+    top, _ = stacked(store, archive(entry("d/" * 200 + "file", content=b"x")))
+    assert Path(top, "d/" * 200 + "file").read_bytes() == b"x"
