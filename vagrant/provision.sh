@@ -3,7 +3,7 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check packages python command images group labkitd jupyter
+#   provision.sh STEP...         check packages python kernel command images group labkitd jupyter
 #
 # Debian 12 or Ubuntu 24.04, as root.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -31,9 +31,9 @@ TEST_PACKAGES=(
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
 
 declare -A STEPS_FOR=(
-    [lab]="check packages python command images group labkitd jupyter"
-    [test]="check packages test_packages python"
-    [vm]="check packages python command images group labkitd jupyter_at_boot"
+    [lab]="check packages python kernel command images group labkitd jupyter"
+    [test]="check packages test_packages python kernel"
+    [vm]="check packages python kernel command images group labkitd jupyter_at_boot"
 )
 
 step_check() {
@@ -72,6 +72,25 @@ install_packages() {
         -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 $missing \
         3>&1 >> "$STATE/apt.log" 2>&1 < /dev/null | apt_percent | progress ||
         fail "apt-get could not install the packages: $(reason apt.log "E: ")"
+}
+
+# The virtual machine of chapter 1 boots a kernel of its own.  Where the system has none (in a
+# container, say) its image is taken out of Debian's package, which is not installed: that would
+# make the system one that boots.
+step_kernel() {
+    local folder package kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$(dpkg --print-architecture)
+    ! compgen -G "/boot/vmlinuz-*" > /dev/null || return 0
+    ! compgen -G "$kernels/vmlinuz-*" > /dev/null || return 0
+    grep -q '^ID=debian' /etc/os-release || meta=linux-image-virtual
+    say "kernel: fetching one for the virtual machine of chapter 1"
+    folder=$(mktemp -d)
+    apt-get update > "$STATE/kernel.log" 2>&1 || true # what is missing then, the download will say
+    package=$(apt-cache depends "$meta" | awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
+    (cd "$folder" && apt-get -o APT::Sandbox::User=root download "${package:-$meta}" &&
+        dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './boot/vmlinuz-*') >> "$STATE/kernel.log" 2>&1 ||
+        { rm -rf "$folder" && fail "apt-get could not fetch a kernel: $(reason kernel.log "E: ")"; }
+    install -D -m 0644 -t "$kernels" "$folder"/boot/vmlinuz-*
+    rm -rf "$folder"
 }
 
 # Programs are wanted, not the services that Debian starts with some of them (the tests need the

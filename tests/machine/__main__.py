@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from tests.machine.errors import MachineError
+from labkit.errors import LabkitError
 from tests.machine.session import Options, run
 
 MACHINE_FAILED = 125
@@ -63,7 +63,7 @@ def main() -> int:
     options = Options(given.cpus, given.memory, given.scratch, given.timeout, given.emulate)
     try:
         return run(command, os.environ, options)
-    except MachineError as error:
+    except LabkitError as error:
         print(f"tests.machine: {error}", file=sys.stderr)
         return MACHINE_FAILED
     except KeyboardInterrupt:

@@ -1,48 +1,10 @@
 """The machine, as QEMU's command line."""
 
-import os
-import shutil
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tests.machine.errors import MachineError
+from labkit.microvm.qemu import acceleration, architecture
 from tests.machine.kernels import Kernel
-
-
-class Architecture(NamedTuple):
-    """What differs between processors.
-
-    `emulated_cpu` is a plain one on purpose: each extension a guest finds, it uses, and an emulated
-    vector instruction is slower than the ones it replaces.
-    """
-
-    program: str
-    package: str
-    machine: str
-    emulated_cpu: str
-    console: str
-    emulated_boot: str
-
-
-ARCHITECTURES = {
-    "x86_64": Architecture(
-        program="qemu-system-x86_64",
-        package="qemu-system-x86",
-        machine="q35",
-        emulated_cpu="Nehalem",
-        console="ttyS0",
-        # The emulated clock is one and the same for all processors: the kernel need not measure it.
-        emulated_boot="tsc=reliable no_timer_check",
-    ),
-    "aarch64": Architecture(
-        program="qemu-system-aarch64",
-        package="qemu-system-arm",
-        machine="virt",
-        emulated_cpu="cortex-a72",
-        console="ttyAMA0",
-        emulated_boot="",
-    ),
-}
 
 # quiet: errors only; panic=-1: reboot at once on a panic, which -no-reboot turns into an end;
 # mitigations=off: nothing in the guest is worth the time they cost.
@@ -61,17 +23,6 @@ class Machine(NamedTuple):
     emulate: bool
 
 
-def architecture() -> Architecture:
-    """This machine's; raises `MachineError` when QEMU for it is missing or unknown."""
-    name = os.uname().machine
-    if name not in ARCHITECTURES:
-        raise MachineError(f"The test machine knows {', '.join(ARCHITECTURES)}, not {name}.")
-    found = ARCHITECTURES[name]
-    if not shutil.which(found.program):
-        raise MachineError(f"There is no {found.program}: apt-get install {found.package}")
-    return found
-
-
 def command_line(machine: Machine, ports: Mapping[str, int]) -> list[str]:
     """QEMU's arguments.
 
@@ -82,14 +33,11 @@ def command_line(machine: Machine, ports: Mapping[str, int]) -> list[str]:
     boot = f"console={arch.console} {BOOT}"
     if machine.emulate:
         boot += f" {arch.emulated_boot}"
-        processor = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", arch.emulated_cpu]
-    else:
-        processor = ["-accel", "kvm", "-cpu", "host"]
     return [
         arch.program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", arch.machine),
-        *processor,
+        *acceleration(arch, emulate=machine.emulate),
         *("-smp", str(machine.cpus), "-m", f"{machine.memory_mib}M"),
         *("-kernel", machine.kernel.image, "-initrd", machine.initramfs, "-append", boot),
         *("-serial", f"file:{machine.console}"),

@@ -8,5 +8,15 @@ From a terminal: `python -m labkit.course.experiments cpu_shares --runs 20`.
 from labkit.course.experiments.cpu_result import CpuShares, deviation, expected_parts
 from labkit.course.experiments.cpu_run import cpu_shares
 from labkit.course.experiments.host_view import top
+from labkit.course.experiments.vm_result import VmAndContainer
+from labkit.course.experiments.vm_run import vm_and_container
 
-__all__ = ["CpuShares", "cpu_shares", "deviation", "expected_parts", "top"]
+__all__ = [
+    "CpuShares",
+    "VmAndContainer",
+    "cpu_shares",
+    "deviation",
+    "expected_parts",
+    "top",
+    "vm_and_container",
+]

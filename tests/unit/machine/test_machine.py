@@ -50,19 +50,6 @@ def test_no_kernel_says_what_to_install(tmp_path):
         kernels.find(str(tmp_path), str(tmp_path))
 
 
-def test_the_archive_is_one_that_cpio_reads(tmp_path):
-    made = archive.Archive()
-    made.folder("bin")
-    made.file("bin/tool", b"abcde", 0o755)
-    made.file("empty", b"")
-    made.write(str(tmp_path / "archive"))
-    with open(tmp_path / "archive", "rb") as file:
-        subprocess.run(["busybox", "cpio", "-id"], stdin=file, cwd=tmp_path, check=True)
-    assert (tmp_path / "bin/tool").read_bytes() == b"abcde"
-    assert (tmp_path / "bin/tool").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "empty").read_bytes() == b""
-
-
 def test_the_environment_survives_a_shell():
     value = "a 'quoted' $word\nand a line"
     lines = archive._exports({"GIVEN": value, "BASH_FUNC_x%%": "no name for a shell"})
