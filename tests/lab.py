@@ -65,6 +65,24 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def ask(
+    socket_path: str, method: str, path: str, body: object = None, timeout_s: float = 30
+) -> tuple[int, object]:
+    """One request to a Docker API on a Unix socket: the status, and the JSON (or the text)."""
+    connection = _UnixConnection(socket_path, timeout_s)
+    try:
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().decode()
+    finally:
+        connection.close()
+    try:
+        return response.status, json.loads(text)
+    except ValueError:
+        return response.status, text
+
+
 class Lab:
     """A running labkitd and how to talk to it.
 
@@ -129,18 +147,7 @@ class Lab:
         self, method: str, path: str, body: object = None, timeout_s: float = 30
     ) -> tuple[int, object]:
         """One request to the Docker API: the status, and the decoded JSON (or the text)."""
-        connection = _UnixConnection(self.socket, timeout_s)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read().decode()
-        finally:
-            connection.close()
-        try:
-            return response.status, json.loads(text)
-        except ValueError:
-            return response.status, text
+        return ask(self.socket, method, path, body, timeout_s)
 
     # The daemon's life
 

@@ -42,6 +42,7 @@ class Oracle:
         self._parent = "labkit-" + os.path.basename(self.folder)
         self._dockerd = Dockerd(self.folder, f"/{self._parent}")
         self.docker_host = self._dockerd.host
+        self.socket = self.docker_host.removeprefix("unix://")
         self.env = os.environ | {
             "DOCKER_HOST": self.docker_host,
             "DOCKER_CONFIG": f"{self.folder}/client",
@@ -65,6 +66,10 @@ class Oracle:
             check=False,
             **given | options,
         )
+
+    def version(self) -> str:
+        """dockerd's own version."""
+        return self.docker("version", "-f", "{{.Server.Version}}").stdout.decode().strip()
 
     def close(self) -> None:
         """End it and its containers; nothing of it stays."""

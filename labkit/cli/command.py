@@ -8,7 +8,7 @@ import sys
 
 from labkit.cli.errors import UsageError, say
 from labkit.client.api import Api
-from labkit.errors import DaemonUnavailableError, LabkitError
+from labkit.errors import DaemonUnavailableError, LabkitError, NotFoundError
 from labkit.paths import Paths
 
 TYPE_CHECKING = False
@@ -86,10 +86,13 @@ class Context:
         return api
 
 
-def for_each(names: "Sequence[str]", action: "Callable[[str], object]") -> int:
+def for_each(
+    names: "Sequence[str]", action: "Callable[[str], object]", *, forgive_missing: bool = False
+) -> int:
     """Do it to each, in order, and print what it returns, or the name if that is nothing.
 
-    An error stops none of the others, unless the daemon is gone.  The exit code.
+    An error stops none of the others, unless the daemon is gone.  The exit code; with
+    `forgive_missing` what is not there is told, and is no failure.
     """
     exit_code = 0
     for name in names:
@@ -99,7 +102,8 @@ def for_each(names: "Sequence[str]", action: "Callable[[str], object]") -> int:
             raise
         except LabkitError as error:
             say(str(error))
-            exit_code = 1
+            if not (forgive_missing and isinstance(error, NotFoundError)):
+                exit_code = 1
         else:
             sys.stdout.write(f"{name if result is None else result}\n")
             sys.stdout.flush()

@@ -60,7 +60,7 @@ FLAGS = (
     Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
-    Flag("volumes-from", "", "list", "Not yet: mount the volumes of another container"),
+    Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
@@ -82,8 +82,6 @@ def request_body(
     if options["pull"] not in PULL_POLICIES:
         message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
         raise UsageError(message + "it is always, missing or never", BAD_FLAG)
-    if options["volumes_from"]:
-        raise UsageError("--volumes-from is not there yet: name the volumes with -v", BAD_FLAG)
     if options["restart"] not in ("", "no") and options["rm"]:
         raise UsageError("Conflicting options: --restart and --rm", BAD_FLAG)
     entrypoint = options["entrypoint"]
@@ -115,6 +113,7 @@ def request_body(
         stop_timeout=options["stop_timeout"],
         tty=options["tty"],
         user=options["user"],
+        volumes_from=options["volumes_from"],
         without=options["without"],
         working_dir=options["workdir"],
         **_structured(options),

@@ -1,6 +1,6 @@
 """`--filter NAME=VALUE`, as often as wanted."""
 
-from labkit.cli.errors import UsageError
+from labkit.cli.errors import BAD_FLAG, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,10 @@ def filters_from(given: "Sequence[str]") -> dict[str, list[str]]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"invalid filter '{text}': it is NAME=VALUE")
+            raise UsageError(
+                f'invalid argument "{text}" for "-f, --filter" flag: bad format of filter '
+                "(expected name=value)",
+                BAD_FLAG,
+            )
         filters.setdefault(name.strip().lower(), []).append(value.strip())
     return filters

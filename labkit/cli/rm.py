@@ -20,8 +20,9 @@ COMMAND = Command(
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the name of each that is gone."""
-    api = context.api()
-    return for_each(
-        arguments,
-        lambda name: api.delete(container_path(name), force=options["force"], v=options["volumes"]),
-    )
+    api, force = context.api(), options["force"]
+
+    def remove(name: str) -> None:
+        api.delete(container_path(name), force=force, v=options["volumes"])
+
+    return for_each(arguments, remove, forgive_missing=force)

@@ -35,21 +35,23 @@ def duration(seconds: float) -> str:
 def parse_time(text: str, now_s: float) -> float:
     """A Unix time in seconds, from one, from a time (RFC 3339), or from a duration before `now_s`.
 
-    A duration is as in Go: `10m`, `1h30m`.  A time without a zone is local, and a date is midnight.
+    A duration is as in Go: `10m`, `1h30m`, `-5s` for what is still to come.  A time without a zone
+    is local, and a date is midnight.
     InvalidParameterError.
     """
     if _is_number(text):
         return float(text)
-    seconds = parse_duration(text)
+    seconds = parse_duration(text.removeprefix("-"))
     if seconds is not None:
-        return now_s - seconds
+        return now_s + seconds if text.startswith("-") else now_s - seconds
     import datetime  # noqa: PLC0415 rarely needed
 
     try:
         return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise InvalidParameterError(
-            f"'{text}' is not a time: give 2026-01-31T12:00:00Z, 10m, or seconds since 1970"
+            f'failed to parse value as time or duration: "{text}": '
+            "give 2026-01-31T12:00:00Z, 10m, or seconds since 1970"
         ) from None
 
 

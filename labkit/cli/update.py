@@ -3,7 +3,7 @@
 import sys
 
 from labkit.cli.command import Command, Context, for_each
-from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.cli.errors import UsageError
 from labkit.cli.flags import Flag
 from labkit.cli.option_values import restart_policy
 from labkit.client.api import container_path
@@ -42,7 +42,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     if policy:
         body["RestartPolicy"] = policy
     if not body:
-        raise UsageError("you must provide one or more flags when using this command", BAD_FLAG)
+        raise UsageError("you must provide one or more flags when using this command")
     api = context.api()
 
     def update(name: str) -> None:

@@ -45,6 +45,7 @@ def create_body(
     tty: bool = False,
     user: str = "",
     volumes: "Binds | Sequence[str] | None" = None,
+    volumes_from: "Sequence[str] | None" = None,
     without: "Sequence[str]" = (),
     working_dir: str = "",
 ) -> dict[str, object]:
@@ -97,6 +98,7 @@ def create_body(
             Privileged=privileged,
             RestartPolicy=restart_policy,
             Tmpfs=tmpfs,
+            VolumesFrom=volumes_from,
         ),
     }
     body |= _given(Healthcheck=_api_names(healthcheck), Volumes=places)

@@ -29,14 +29,21 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
     container = entry.container
     with entry.lock:
         if not entry.is_running:
-            raise ConflictError(f"container {container.name} is not running")
+            raise _not_running(entry)
         if number in (signal.SIGKILL, stop_signal(entry)):
             container.stopped_by_user = True
         if not processes.send_signal(container.state.pid, entry.start_time, number):
-            raise ConflictError(f"container {container.name} is not running")
+            raise _not_running(entry)
         parts.publish("kill", entry, signal=str(number))
         if container.state.status == "paused" and container.stopped_by_user:
             unpause(parts, entry)
+
+
+def _not_running(entry: Entry) -> ConflictError:
+    container = entry.container
+    return ConflictError(
+        f"cannot kill container: {container.name}: container {container.id} is not running"
+    )
 
 
 def stop_signal(entry: Entry) -> int:
@@ -88,9 +95,9 @@ def pause(parts: Parts, entry: Entry) -> None:
     container = entry.container
     with entry.lock:
         if container.state.status == "paused":
-            raise ConflictError(f"Container {container.name} is already paused")
+            raise ConflictError(f"Container {container.id} is already paused")
         if not entry.is_running:
-            raise ConflictError(f"Container {container.name} is not running")
+            raise ConflictError(f"Container {container.id} is not running")
         freezer.freeze(parts.layout, container.id)
         container.state.status = states.after(container.state.status, "pause")
         parts.publish("pause", entry)
@@ -101,7 +108,7 @@ def unpause(parts: Parts, entry: Entry) -> None:
     container = entry.container
     with entry.lock:
         if container.state.status != "paused":
-            raise ConflictError(f"Container {container.name} is not paused")
+            raise ConflictError(f"Container {container.id} is not paused")
         freezer.thaw(parts.layout, container.id)
         container.state.status = states.after(container.state.status, "unpause")
         parts.publish("unpause", entry)

@@ -47,6 +47,7 @@ from labkit.containers.files import ContainerFiles
 from labkit.containers.health import HealthChecks
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
+from labkit.containers.mount_model import MountPoint
 from labkit.containers.parts import Parts
 from labkit.containers.top import Processes
 from labkit.containers.updating import UpdateConfig
@@ -54,6 +55,7 @@ from labkit.containers.watch import Watch
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,
+    NotFoundError,
     NotModifiedError,
     StartError,
 )
@@ -117,7 +119,7 @@ class Engine:
         image = self.images.resolve(config.image)
         nodes = devices.gather(host_config)
         cgroups.check(specification.limits_of(host_config, nodes), specification.online_cpus())
-        specification.check_init(host_config)
+        specification.check(config, host_config)
         log_options.limits(host_config.log_config)
         host_config.log_config.type = log_options.JSON_FILE
         restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
@@ -143,7 +145,7 @@ class Engine:
             host_config=host_config,
             state=State(status=states.after(states.NONE, "create")),
             command=command,
-            mount_points=mounts.mount_points(config, host_config),
+            mount_points=mounts.mount_points(config, host_config, self._mounts_of),
             devices=nodes,
             without=list(without),
         )
@@ -162,6 +164,13 @@ class Engine:
         self.parts.registry.add(entry := Entry(container))
         self.parts.publish("create", entry)
         return container, [*placement.warnings, *specification.without_warnings(without)]
+
+    def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
+        try:
+            return self.get(ref).mount_points
+        except NotFoundError as error:
+            # As "not found" a client would take it for the image, and pull that.
+            raise InvalidParameterError(str(error)) from None
 
     def get(self, ref: str) -> Container:
         """The container's record; NotFoundError."""
@@ -238,7 +247,10 @@ class Engine:
 
         SIGKILL cannot be refused, so its effect is awaited.
         """
-        entry = self.parts.registry.find(ref)
+        try:
+            entry = self.parts.registry.find(ref)
+        except NotFoundError as error:
+            raise NotFoundError(f"cannot kill container: {ref}: {error}") from None
         watch = Watch(entry)
         ending.kill(self.parts, entry, signal_number)
         if signal_number == signal.SIGKILL:
@@ -279,8 +291,13 @@ class Engine:
         with entry.lock:
             old = entry.container.name
             if name == old:
-                raise InvalidParameterError(f"the container is already named {name}")
-            self.parts.registry.reserve_name(name, entry.container.id)
+                raise InvalidParameterError(
+                    "Renaming a container with the same name as its current name"
+                )
+            try:
+                self.parts.registry.reserve_name(name, entry.container.id)
+            except ConflictError as error:
+                raise ConflictError(f"Error when allocating new name: {error}") from None
             entry.container.name = name
             self.parts.records.save(entry.container)
             self.parts.registry.release_name(old, entry.container.id)
@@ -329,9 +346,10 @@ class Engine:
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
             if not force:
+                first = " and must be unpaused first" if status == states.PAUSED else ""
                 raise ConflictError(
-                    f'cannot remove container "/{entry.container.name}": container is {status}: '
-                    "stop the container before removing or force remove"
+                    f'cannot remove container "/{entry.container.name}": container is {status}'
+                    f"{first}: stop the container before removing or force remove"
                 )
             with contextlib.suppress(ConflictError):
                 ending.kill(self.parts, entry, signal.SIGKILL)

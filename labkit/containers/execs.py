@@ -171,7 +171,12 @@ class Execs:
             messages.send(found.shim, ("exec", tuple(request)), [] if fd is None else [fd])
             (found.pid,) = Launch(found.shim).finish()
         except LaunchError as error:
-            failure = starting.start_error((clone, *steps), error.failure)
+            failure = starting.start_error(
+                (clone, *steps),
+                error.failure,
+                what="the command",
+                otherwise=starting.COMMAND_CANNOT_BE_INVOKED,
+            )
             self._ended(found, [failure.exit_code])
             raise failure from None
         except (OSError, StartError):
@@ -240,7 +245,9 @@ class Execs:
 def _check_running(entry: Entry) -> None:
     state = entry.container.state
     if state.status == states.PAUSED:
-        raise ConflictError(f"Container {entry.container.name} is paused, unpause the container")
+        raise ConflictError(
+            f"Container {entry.container.name} is paused, unpause the container before exec"
+        )
     if not entry.is_running:
         raise _not_running(entry)
 

@@ -1,16 +1,20 @@
-"""How a container's log is kept: Docker's `--log-opt max-size=10m --log-opt max-file=3`."""
+"""How a container's log is kept: Docker's `--log-opt max-size=10m --log-opt max-file=3`.
+
+`labels` and `env` name what `logs --details` shows before each line.
+"""
 
 import re
 from typing import NamedTuple
+from urllib.parse import quote_plus
 
-from labkit.containers.model import LogConfig
+from labkit.containers.model import Container, LogConfig
 from labkit.errors import InvalidParameterError
 
 JSON_FILE = "json-file"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 """Decimal, as Docker reads this option."""
-_OPTIONS = ("max-size", "max-file")
+_OPTIONS = ("max-size", "max-file", "labels", "env")
 
 
 class LogLimits(NamedTuple):
@@ -37,6 +41,21 @@ def limits(config: LogConfig) -> LogLimits:
     if int(files) > 1 and not max_bytes:
         raise InvalidParameterError("max-file needs max-size: a log that is not cut has one file")
     return LogLimits(max_bytes, int(files))
+
+
+def details(container: Container) -> str:
+    """The labels and variables that the options `labels` and `env` name, as `logs --details` has
+    them: `name=value,…`, by name.
+    """
+    options = container.host_config.log_config.config or {}
+    variables = dict(word.partition("=")[::2] for word in container.config.env or [])
+    found = {
+        name: values[name]
+        for option, values in (("labels", container.config.labels or {}), ("env", variables))
+        for name in options.get(option, "").split(",")
+        if name in values
+    }
+    return ",".join(f"{quote_plus(name)}={quote_plus(found[name])}" for name in sorted(found))
 
 
 def _size(text: str) -> int:

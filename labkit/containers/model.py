@@ -89,6 +89,8 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     readonly_rootfs: bool = False
     init: bool | None = None
     binds: list[str] | None = None
+    volumes_from: list[str] | None = None
+    """Containers whose mounts this one has as well, `name` or `name:ro`."""
     mounts: list[Mount] | None = None
     tmpfs: dict[str, str] | None = None
     """The options of a tmpfs by its place."""

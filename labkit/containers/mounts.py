@@ -1,14 +1,17 @@
-"""What a container wants to have mounted: the four ways to say it, read, checked and put in order.
+"""What a container wants to have mounted: the five ways to say it, read, checked and put in order.
 
 `-v` (HostConfig.Binds and Config.Volumes), `--mount` (HostConfig.Mounts), `--tmpfs`
-(HostConfig.Tmpfs) and the image's VOLUME become one list of `MountPoint`s.  Nothing is made or
-opened here; `labkit.containers.volumes` keeps the volumes, and the plan mounts.
+(HostConfig.Tmpfs), `--volumes-from` (HostConfig.VolumesFrom) and the image's VOLUME become one list
+of `MountPoint`s.  Nothing is made or opened here; `labkit.containers.volumes` keeps the volumes,
+and the plan mounts.
 """
 
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
 
 from labkit.containers.model import ContainerConfig, HostConfig
 from labkit.containers.mount_model import Mount, MountPoint
@@ -32,20 +35,41 @@ _MODES: dict[str, str] = {
 """The words after the second colon of `-v`, and what each is about: one word for each matter."""
 
 
-def mount_points(config: ContainerConfig, host: HostConfig) -> list[MountPoint]:
+MountsOf = Callable[[str], Sequence[MountPoint]]
+"""What the container of a name has mounted; NotFoundError."""
+
+
+def mount_points(
+    config: ContainerConfig, host: HostConfig, mounts_of: MountsOf
+) -> list[MountPoint]:
     """Everything to be mounted, the upper folders first; InvalidParameterError in Docker's words.
 
-    An anonymous volume (the image's VOLUME, say) yields to what is asked for in its place.
+    An anonymous volume (the image's VOLUME, say) and what comes from another container yield to
+    what is asked for in their place.
     """
-    found: dict[str, MountPoint] = {}
+    asked: dict[str, MountPoint] = {}
     for point in _asked_for(host):
-        if point.destination in found:
+        if point.destination in asked:
             raise InvalidParameterError(f"Duplicate mount point: {point.destination}")
-        found[point.destination] = point
+        asked[point.destination] = point
+    others = [_parse_volumes_from(text, mounts_of) for text in host.volumes_from or []]
+    found = {point.destination: point for points in others for point in points} | asked
     for path in config.volumes or {}:
         point = _parse_bind(path)
         found.setdefault(point.destination, point)
     return sorted(found.values(), key=lambda point: depth(point.destination))
+
+
+def _parse_volumes_from(text: str, mounts_of: MountsOf) -> list[MountPoint]:
+    """`CONTAINER[:MODE]`: its volumes and paths, with `ro` for reading only."""
+    ref, _, mode = text.partition(":")
+    check_mode(mode)
+    read_only = "ro" in mode.split(",")
+    return [
+        msgspec.structs.replace(point, read_only=point.read_only or read_only, copies_up=False)
+        for point in mounts_of(ref)
+        if point.type != "tmpfs"
+    ]
 
 
 def depth(path: str) -> int:
@@ -71,15 +95,14 @@ def _parse_bind(text: str) -> MountPoint:
     if len(words) == 1:
         words = ["", *words]
     source, destination, mode = (*words, "")[:3]
+    check_mode(mode)
+    kind = "bind" if source.startswith("/") else "volume"
     try:
-        if not _is_mode(mode):
-            raise InvalidParameterError(f"invalid mode: {mode}")
-        kind = "bind" if source.startswith("/") else "volume"
         place = _destination(destination, kind)
-        if kind == "volume" and source:
-            check_name(source)
     except InvalidParameterError as error:
         raise InvalidParameterError(f"invalid volume specification: '{text}': {error}") from None
+    if kind == "volume" and source:
+        check_name(source)
     options = mode.split(",")
     _refuse_propagation(options)
     return MountPoint(
@@ -88,11 +111,17 @@ def _parse_bind(text: str) -> MountPoint:
         name=source if kind == "volume" else "",
         source=posixpath.normpath(source) if kind == "bind" else "",
         anonymous=not source,
-        mode=mode,
+        mode=mode or ("z" if kind == "volume" and source else ""),
         read_only="ro" in options,
         copies_up="nocopy" not in options,
         makes_source=True,
     )
+
+
+def check_mode(text: str) -> None:
+    """InvalidParameterError for what cannot stand after the second colon of `-v`."""
+    if not _is_mode(text):
+        raise InvalidParameterError(f"invalid mode: {text}")
 
 
 def _is_mode(text: str) -> bool:
@@ -209,7 +238,8 @@ def check_name(name: str) -> None:
     """InvalidParameterError for what cannot be a volume's name (Docker's rule)."""
     if len(name) == 1:
         raise InvalidParameterError(
-            "volume name is too short, names should be at least two alphanumeric characters"
+            f"create {name}: volume name is too short, names should be at least two alphanumeric "
+            "characters"
         )
     if not VOLUME_NAME.fullmatch(name) or len(name) > 255:
         raise InvalidParameterError(

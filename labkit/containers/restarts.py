@@ -29,7 +29,8 @@ def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
         raise InvalidParameterError("invalid restart policy: retry count cannot be negative")
     if policy.maximum_retry_count and policy.name != "on-failure":
         raise InvalidParameterError(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+            f"invalid restart policy: maximum retry count cannot be used with restart policy "
+            f"'{policy.name}'"
         )
     if auto_remove and policy.name not in ("", "no"):
         raise InvalidParameterError("can't create 'AutoRemove' container with restart policy")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from labkit.cgroups import Layout, Limits, Placement
 from labkit.containers import devices, mounting
 from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
+from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.kernel import capabilities, seccomp_profile
@@ -94,15 +95,11 @@ def merge_config(config: ContainerConfig, image: Image) -> None:
 
 
 def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """`NAME=value` words, the last of a name counts; a bare `NAME` takes it away."""
-    merged = {"PATH": f"PATH={DEFAULT_PATH}"}
-    for word in [*of_image, *asked]:
-        name, equals, _ = word.partition("=")
-        if equals:
-            merged[name] = word
-        else:
-            merged.pop(name, None)
-    return list(merged.values())
+    """`NAME=value` words, those asked for first; the last of a name counts, a bare one removes."""
+    default = f"PATH={DEFAULT_PATH}"
+    words = {word.partition("=")[0]: word for word in [default, *of_image, *asked]}
+    first = dict.fromkeys(word.partition("=")[0] for word in asked)
+    return [words[name] for name in {**first, **words} if "=" in words[name]]
 
 
 def environment(container: Container) -> list[str]:
@@ -202,12 +199,23 @@ def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
     )
 
 
-def check_init(host: HostConfig) -> None:
-    """InvalidParameterError if --init is asked for and the machine has no init program."""
+def check(config: ContainerConfig, host: HostConfig) -> None:
+    """InvalidParameterError for what Docker refuses as well; Docker's defaults for limits."""
     if host.init and not os.access(INIT_PROGRAM, os.X_OK):
         raise InvalidParameterError(
             f"--init needs {INIT_PROGRAM}, which is not there: install the package tini"
         )
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidParameterError(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute "
+            "path"
+        )
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
+    if host.pids_limit is not None and host.pids_limit <= 0:
+        host.pids_limit = None
+    if host.memory > 0 and not host.memory_swap:
+        host.memory_swap = 2 * host.memory
 
 
 def check_network(mode: str) -> str:

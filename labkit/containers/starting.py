@@ -154,16 +154,24 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
 
 
 def start_error(
-    steps: Sequence[Step], failure: StepFailure, rows: Rows | None = None
+    steps: Sequence[Step],
+    failure: StepFailure,
+    rows: Rows | None = None,
+    *,
+    what: str = "the container",
+    otherwise: int = 125,
 ) -> StartError:
-    """What a user is told of a step that failed, and the exit code Docker has for it."""
+    """What a user is told of a step that failed, and the exit code Docker has for it.
+
+    `otherwise` is the code where it is not the program itself that cannot be run.
+    """
     step = steps[failure.step_index]
-    exit_code = 125
+    exit_code = otherwise
     if step.name == "exec":
         not_found = failure.errno in (errno.ENOENT, errno.ENOTDIR)
         exit_code = COMMAND_NOT_FOUND if not_found else COMMAND_CANNOT_BE_INVOKED
     cause = explain.usual_cause(step.name, failure.errno)
-    message = f"cannot start the container: step {step.name} failed: {failure.text}"
+    message = f"cannot start {what}: step {step.name} failed: {failure.text}"
     full = f"{message} ({cause})" if cause else message
     return StartError(full, exit_code=exit_code, step=step.name, steps=rows)
 

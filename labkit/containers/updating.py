@@ -37,9 +37,14 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
         container = entry.container
         if entry.removed or container.state.status in ("removing", "dead"):
             raise ConflictError(f"Container {container.id} is marked for removal")
-        wanted = _merged(container.host_config, asked)
-        cgroups.check(specification.limits_of(wanted), specification.online_cpus())
-        restarts.check(wanted.restart_policy, auto_remove=wanted.auto_remove)
+        try:
+            wanted = _merged(container.host_config, asked)
+            cgroups.check(specification.limits_of(wanted), specification.online_cpus())
+            restarts.check(wanted.restart_policy, auto_remove=False)
+        except InvalidParameterError as error:
+            raise InvalidParameterError(
+                f"Cannot update container {container.id}: {error}"
+            ) from None
         placement = parts.layout.place(container.id, specification.limits_of(wanted))
         if container.state.status in states.ALIVE:
             before = parts.layout.place(
@@ -64,6 +69,10 @@ def _merged(present: HostConfig, asked: UpdateConfig) -> HostConfig:
         )
     policy = asked.restart_policy
     if policy is not None and policy.name:
+        if present.auto_remove and policy.name != "no":
+            raise InvalidParameterError(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            )
         changes["restart_policy"] = policy
     return msgspec.structs.replace(present, **changes)
 

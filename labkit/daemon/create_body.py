@@ -87,7 +87,7 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "PortBindings": NotYet({}),
     "PublishAllPorts": NotYet(False),
     "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
-    "Runtime": NotYet("", _one_of("labkit")),
+    "Runtime": NotYet("labkit", _one_of("labkit")),
     "SecurityOpt": NotYet(None),
     "ShmSize": NotYet(DEFAULT_SHM_BYTES, _one_of(DEFAULT_SHM_BYTES)),
     "StorageOpt": NotYet(None),
@@ -96,7 +96,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Ulimits": NotYet(None),
     "UsernsMode": NotYet(""),
     "VolumeDriver": NotYet("", _one_of("local")),
-    "VolumesFrom": NotYet(None),
 }
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {

@@ -46,7 +46,7 @@ def truth(filters: Filters, name: str) -> bool | None:
     try:
         return words[values[-1].lower()]
     except KeyError:
-        raise InvalidParameterError(f"invalid filter '{name}={values[-1]}'") from None
+        raise InvalidParameterError(f"invalid filter '{name}=[{' '.join(values)}]'") from None
 
 
 def matches_any(filters: Filters, name: str, test: Test) -> bool:

@@ -7,10 +7,13 @@ blank line, a chunk's size line up to its end, a body up to its length.  What a 
 stays in the kernel's queue, where the next reader finds it, whoever that is.
 """
 
+import array
 import contextlib
+import fcntl
 import io
 import select
 import socket
+import termios
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,6 +32,8 @@ TRAILER_LIMIT_LINES = 32
 SEND_TIME_S = 30.0
 """How long a client may take to read a whole answer; streams are not timed."""
 LINGER_TIME_S = 2.0
+READING_TIME_S = 0.5
+READING_LOOK_S = 0.0002
 
 TLS_HANDSHAKE = b"\x16"
 """The first byte that a client of TLS sends (RFC 8446 §5.1)."""
@@ -180,6 +185,19 @@ class Connection:
         self._socket.settimeout(SEND_TIME_S)
         if count:
             self._socket.sendfile(file, offset, count)
+
+    def wait_until_read(self) -> None:
+        """Wait until the client has taken all that was sent, for a moment (unix(7), SIOCOUTQ).
+
+        docker-py loses what follows a head so quickly that both are read at once.
+        """
+        deadline = time.monotonic() + READING_TIME_S
+        waiting = array.array("i", [0])
+        while time.monotonic() < deadline:
+            fcntl.ioctl(self._socket, termios.TIOCOUTQ, waiting)
+            if not waiting[0]:
+                return
+            time.sleep(READING_LOOK_S)
 
     def client_is_gone(self) -> bool:
         """Whether the client closed its end.

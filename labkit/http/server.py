@@ -247,8 +247,13 @@ class Server:
     def _give_away(self, request: Request, hijack: Hijack) -> bool:
         connection = request.connection
         head = hijack_head(hijack, upgrade=request.wants_upgrade)
+
+        def send_head() -> None:
+            connection.send(head)
+            connection.wait_until_read()
+
         try:
-            hijack.take(connection.fileno(), lambda: connection.send(head))
+            hijack.take(connection.fileno(), send_head)
         except LabkitError as error:
             self._service.log.line(f"{request.method} {request.path}: {error}")
         return False

@@ -133,7 +133,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield from plan_root.steps(spec)
     yield from give_up_power(
         user=spec.user,
-        working_directory=spec.working_directory,
+        working_directory=op.EnterDirectory(spec.working_directory),
         seccomp_program=spec.seccomp_program,
         keep=capabilities.mask(spec.capabilities),
         last_capability=spec.last_capability,
@@ -189,7 +189,12 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def give_up_power(
-    *, user: str, working_directory: str, seccomp_program: bytes, keep: int, last_capability: int
+    *,
+    user: str,
+    working_directory: op.EnterDirectory,
+    seccomp_program: bytes,
+    keep: int,
+    last_capability: int,
 ) -> Iterator[Step]:
     """The steps by which a process that could do everything becomes the container's user.
 
@@ -200,9 +205,7 @@ def give_up_power(
         "names and numbers come from the container's own /etc/passwd and /etc/group",
         op.LookUpUser(user),
     )
-    yield Step(
-        "working_directory", "where the program starts", op.EnterDirectory(working_directory)
-    )
+    yield Step("working_directory", "where the program starts", working_directory)
     if seccomp_program:
         yield Step(
             "seccomp",

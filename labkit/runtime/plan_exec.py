@@ -66,7 +66,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
     keep = capabilities.mask(spec.capabilities)
     yield from give_up_power(
         user=spec.user,
-        working_directory=spec.working_directory,
+        working_directory=op.EnterDirectory(spec.working_directory, make=False),
         seccomp_program=spec.seccomp_program,
         keep=keep,
         last_capability=spec.last_capability,

@@ -1,19 +1,16 @@
 """Containers: create, list, inspect, start, stop, kill, remove.  Each is one call of the engine."""
 
 from labkit.containers import Container, Engine, parse_signal
-from labkit.daemon import create_body, filters
+from labkit.daemon import container_filters, create_body, filters
 from labkit.daemon.errors import UnsupportedError
-from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import containers as shapes
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError
 
 NO_CONTENT = Response(204)
-FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "status")
 LISTED = ("running", "paused", "restarting")
 """What `docker ps` shows without -a."""
-STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
 
 
 def create(engine: Engine, request: Request) -> Answer:
@@ -27,68 +24,32 @@ def create(engine: Engine, request: Request) -> Answer:
 
 
 def list_containers(engine: Engine, request: Request) -> Answer:
-    """`GET /containers/json?all=&limit=&filters=`: the running ones, or all, the newest first."""
+    """`GET /containers/json?all=&limit=&size=&filters=`: those that run, or all; newest first."""
     query = request.query
-    if query.flag("size"):
-        raise UnsupportedError("labkit does not support size=1 yet")
-    asked = filters.parse(query.text("filters"), FILTERS)
+    asked = filters.parse(query.text("filters"), container_filters.NAMES)
+    passes = container_filters.test_for(engine, asked)
     limit = max(query.integer("limit") or 0, 0)  # docker-py sends -1 for no limit
-    for status in asked.get("status", []):
-        if status not in STATUSES:
-            raise InvalidParameterError(f"invalid filter 'status={status}'")
-    every = query.flag("all") or limit > 0 or "status" in asked
-    ancestors = _ancestors(engine, asked)
+    every = query.flag("all") or limit > 0 or bool(asked.get("status"))
     found = [
         container
         for container in engine.list()
-        if (every or container.state.status in LISTED) and _matches(container, asked, ancestors)
+        if (every or container.state.status in LISTED) and passes(container)
     ]
-    return json_response([shapes.summary(container) for container in found[: limit or None]])
-
-
-def _ancestors(engine: Engine, asked: Filters) -> set[str]:
-    """The ids of the images that the filter `ancestor` names; unknown names match nothing."""
-    found = set()
-    for reference in asked.get("ancestor", []):
-        try:
-            found.add(engine.images.resolve(reference).id)
-        except NotFoundError:
-            continue
-    return found
-
-
-def _matches(container: Container, asked: Filters, ancestors: set[str]) -> bool:
-    return (
-        ("ancestor" not in asked or container.image_id in ancestors)
-        and filters.has_labels(asked, container.config.labels)
-        and filters.matches_any(asked, "status", container.state.status.__eq__)
-        and filters.matches_any(asked, "health", _health(container).__eq__)
-        and filters.matches_any(asked, "exited", lambda code: _has_exited(container, code))
-        and filters.matches_any(asked, "id", container.id.startswith)
-        and filters.matches_any(asked, "name", lambda text: _is_named(container, text))
+    return json_response(
+        [_summary(engine, container, query.flag("size")) for container in found[: limit or None]]
     )
 
 
-def _health(container: Container) -> str:
-    health = container.state.health
-    return health.status if health else "none"
-
-
-def _has_exited(container: Container, code: str) -> bool:
-    state = container.state
-    return state.status == "exited" and code == str(state.exit_code)
-
-
-def _is_named(container: Container, text: str) -> bool:
-    """Whether the name filter means this container; Docker takes it with and without the slash."""
-    return filters.text_matches(text, container.name) or filters.text_matches(
-        text, f"/{container.name}"
-    )
+def _summary(engine: Engine, container: Container, with_size: bool) -> shapes.JsonObject:
+    sizes = shapes.sizes(engine, container) if with_size else {}
+    return shapes.summary(container) | sizes
 
 
 def inspect(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/json`."""
-    return json_response(shapes.inspection(engine, engine.get(ref)))
+    """`GET /containers/{id}/json?size=`."""
+    container = engine.get(ref)
+    sizes = shapes.sizes(engine, container) if request.query.flag("size") else {}
+    return json_response(shapes.inspection(engine, container) | sizes)
 
 
 def start(engine: Engine, request: Request, ref: str) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from labkit.containers import Container, Engine, LogLine, Watch, detach_keys
+from labkit.containers import Container, Engine, LogLine, Watch, detach_keys, log_options
 from labkit.containers.logs import read
 from labkit.daemon import frames
 from labkit.daemon.errors import UnsupportedError
@@ -105,14 +105,16 @@ def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def logs(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/logs?stdout=&stderr=&follow=&since=&until=&tail=&timestamps=`."""
+    """`GET /containers/{id}/logs?stdout=&stderr=&follow=&since=&until=&tail=&timestamps=&details=`.
+
+    The details are what the log's options name (labkit.containers.log_options).
+    """
     query = request.query
     streams = {name for name in STREAM_NUMBERS if query.flag(name)}
     if not streams:
         raise InvalidParameterError("Bad parameters: you must choose at least one stream")
-    if query.flag("details"):
-        raise UnsupportedError("labkit does not support details of logs yet")
     container = engine.get(ref)
+    details = log_options.details(container) if query.flag("details") else None
     client = request.connection
     follow = query.flag("follow")
 
@@ -127,7 +129,12 @@ def logs(engine: Engine, request: Request, ref: str) -> Answer:
         tail=_tail(query.text("tail")),
         is_running=goes_on if follow else None,
     )
-    pieces = _pieces(lines, timestamps=query.flag("timestamps"), framed=not container.config.tty)
+    pieces = _pieces(
+        lines,
+        timestamps=query.flag("timestamps"),
+        framed=not container.config.tty,
+        details=details,
+    )
     return Stream(pieces if follow else _joined(pieces), _stream_type(request, container))
 
 
@@ -146,10 +153,14 @@ def _tail(text: str) -> int | None:
     return number if number >= 0 else None
 
 
-def _pieces(lines: Iterator[LogLine], *, timestamps: bool, framed: bool) -> Iterator[bytes]:
-    """Each line as a client gets it: with its time if wanted, framed if there is no terminal."""
+def _pieces(
+    lines: Iterator[LogLine], *, timestamps: bool, framed: bool, details: str | None = None
+) -> Iterator[bytes]:
+    """Each line as a client gets it: time and details before it, framed if it is no terminal's."""
     for line in lines:
-        text = f"{line.time} ".encode() + line.text if timestamps else line.text
+        text = line.text if details is None else f"{details} ".encode() + line.text
+        if timestamps:
+            text = f"{line.time} ".encode() + text
         yield frames.framed(line.stream, text) if framed else text
 
 

@@ -1,11 +1,13 @@
 """A container's JSON: the line of `docker ps` and the whole of `docker inspect`."""
 
 import time
+from collections.abc import Collection
 from typing import cast
 
 import msgspec
 
 from labkit.containers import Container, Engine, State
+from labkit.containers.volumes import size_bytes
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
 from labkit.daemon.shapes.mounts import mounts
 from labkit.daemon.shapes.times import human_duration, unix_s
@@ -34,6 +36,14 @@ _ENDPOINT: JsonObject = {
 }
 
 
+UNSAID_CONFIG = frozenset(
+    {
+        *("ExposedPorts", "Healthcheck", "MacAddress", "NetworkDisabled", "Shell", "StopSignal"),
+        "StopTimeout",
+    }
+)
+UNSAID_HOST_CONFIG = frozenset({"Init", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"})
+"""Docker leaves these out of an inspection where they say nothing."""
 HEALTH_WORDS = {
     "starting": " (health: starting)",
     "healthy": " (healthy)",
@@ -75,6 +85,16 @@ def summary(container: Container) -> JsonObject:
     }
 
 
+def sizes(engine: Engine, container: Container) -> JsonObject:
+    """What a container has written, and that together with its image, in bytes."""
+    written = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+    try:
+        below = engine.images.resolve(container.image_id).size_bytes
+    except NotFoundError:
+        below = 0
+    return {"SizeRw": written, "SizeRootFs": written + below}
+
+
 def _quoted(word: str) -> str:
     return f"'{word}'" if " " in word else word
 
@@ -106,7 +126,7 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "HostConfig": _host_config(container),
         "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
         "Mounts": mounts(container),
-        "Config": not_yet_in_config | msgspec.to_builtins(container.config),
+        "Config": _said(not_yet_in_config | msgspec.to_builtins(container.config), UNSAID_CONFIG),
         "NetworkSettings": {
             "Bridge": "",
             "SandboxID": "",
@@ -128,7 +148,12 @@ def _host_config(container: Container) -> JsonObject:
     host_config = cast("JsonObject", msgspec.to_builtins(container.host_config))
     # The API gives a size also where there is no terminal.
     size = container.host_config.console_size or (0, 0)
-    return not_yet | host_config | {"ConsoleSize": list(size)}
+    return _said(not_yet | host_config | {"ConsoleSize": list(size)}, UNSAID_HOST_CONFIG)
+
+
+def _said(fields: JsonObject, unsaid: Collection[str]) -> JsonObject:
+    """The fields without those of `unsaid` that say nothing."""
+    return {name: value for name, value in fields.items() if value or name not in unsaid}
 
 
 def _state(state: State) -> JsonObject:

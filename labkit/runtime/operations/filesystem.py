@@ -171,9 +171,10 @@ class DetachOldRoot(NamedTuple):
 
 
 class EnterDirectory(NamedTuple):
-    """Make the working directory if it is missing, and go there."""
+    """Go to the working directory, made if it is missing and may be."""
 
     path: str
+    make: bool = True
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -184,5 +185,7 @@ class EnterDirectory(NamedTuple):
         try:
             os.chdir(self.path)
         except FileNotFoundError:
+            if not self.make:
+                raise
             os.makedirs(self.path, 0o755)
             os.chdir(self.path)

@@ -48,6 +48,7 @@ class LookUpUser(NamedTuple):
         name, context.uid, context.gid, home = _find_user(user or "0")
         if group:
             context.gid = _find_group(group)
+            context.groups = [context.gid]
         else:
             context.groups = [
                 int(fields[2])

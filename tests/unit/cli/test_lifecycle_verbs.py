@@ -43,7 +43,7 @@ def test_update(labkit) -> None:
         "NanoCpus": 500_000_000,
         "RestartPolicy": {"Name": "always", "MaximumRetryCount": 0},
     }
-    assert labkit("update", "a").code == 125
+    assert labkit("update", "a").code == 1
 
 
 def test_top(labkit) -> None:

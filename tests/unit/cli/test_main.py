@@ -124,7 +124,12 @@ def test_overview(labkit, words: list[str]) -> None:
             'invalid argument "plugin" for "--type" flag: it is container, image or volume; '
             "see 'labkit inspect --help'",
         ),
-        (["ps", "-f", "x"], 1, "invalid filter 'x': it is NAME=VALUE; see 'labkit ps --help'"),
+        (
+            ["ps", "-f", "x"],
+            125,
+            'invalid argument "x" for "-f, --filter" flag: bad format of filter (expected '
+            "name=value); see 'labkit ps --help'",
+        ),
         (["import", "/nosuch"], 1, "cannot read /nosuch: No such file or directory"),
     ],
 )

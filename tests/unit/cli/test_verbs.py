@@ -118,7 +118,7 @@ def test_images_of_one_name(labkit) -> None:
         (["kill"], "POST /containers/{}/kill", ""),
         (["kill", "--signal=HUP"], "POST /containers/{}/kill", "signal=HUP"),
         (["rm"], "DELETE /containers/{}", ""),
-        (["rm", "-fv"], "DELETE /containers/{}", "force=1&v=1"),
+        (["rm", "-v"], "DELETE /containers/{}", "v=1"),
         (["start"], "POST /containers/{}/start", ""),
     ],
 )
@@ -130,6 +130,13 @@ def test_each_is_done_and_an_error_stops_no_other(labkit, words, request_line, q
     assert result == (1, "a\nc\n", "labkit: No such container: b\n")
     assert labkit.requests == [request_line.format(name) for name in "abc"]
     assert labkit.daemon.requests[0].target.partition("?")[2] == query
+
+
+def test_to_remove_by_force_what_is_not_there_is_no_failure(labkit) -> None:
+    labkit.routes["DELETE /containers/a"] = NO_CONTENT
+    labkit.routes["DELETE /containers/b"] = no_such
+    assert labkit("rm", "-f", "b", "a") == (0, "a\n", "labkit: No such container: b\n")
+    assert labkit.daemon.requests[0].target.partition("?")[2] == "force=1"
 
 
 @pytest.mark.parametrize("verb", ["stop", "start"])

@@ -17,9 +17,24 @@ from labkit.kernel.mounts import MS_NOEXEC, MS_RDONLY
 from labkit.runtime.spec import BindMount, TmpfsMount
 
 
-def points(*binds, volumes=(), mounts=None, tmpfs=None):
+def points(*binds, volumes=(), mounts=None, tmpfs=None, volumes_from=(), others=None):
     config = ContainerConfig(volumes={path: {} for path in volumes} or None)
-    return mount_points(config, HostConfig(binds=list(binds), mounts=mounts, tmpfs=tmpfs))
+    host = HostConfig(
+        binds=list(binds), mounts=mounts, tmpfs=tmpfs, volumes_from=list(volumes_from)
+    )
+    return mount_points(config, host, (others or {}).__getitem__)
+
+
+def test_what_another_container_has():
+    others = {"web": points("data:/data", "/srv:/host:ro", tmpfs={"/t": ""})}
+    found = points("/tmp:/host", volumes_from=["web:ro"], others=others)
+    assert [(point.destination, point.name, point.source, point.read_only) for point in found] == [
+        ("/data", "data", "", True),
+        ("/host", "", "/tmp", False),
+    ]
+    assert not points(volumes_from=["web"], others=others)[0].read_only
+    with pytest.raises(InvalidParameterError, match="invalid mode: nonsense"):
+        points(volumes_from=["web:nonsense"], others=others)
 
 
 def one(*args, **kw):

@@ -1,0 +1,122 @@
+"""The filters of `docker ps`: each a test that a container passes or not."""
+
+from collections.abc import Callable, Mapping
+
+from labkit.containers import Container, Engine
+from labkit.daemon import filters
+from labkit.daemon.filters import Filters
+from labkit.errors import InvalidParameterError, NotFoundError
+
+STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
+HEALTHS = ("healthy", "none", "starting", "unhealthy")
+
+Test = Callable[[Container], bool]
+
+
+def test_for(engine: Engine, asked: Filters) -> Test:
+    """Whether a container passes all that is asked; InvalidParameterError, NotFoundError."""
+    is_task = filters.truth(asked, "is-task")
+    tests = [make(engine, asked[name]) for name, make in _MAKERS.items() if asked.get(name)]
+
+    def passes(container: Container) -> bool:
+        return (
+            not is_task  # there is no swarm, and so no task
+            and filters.has_labels(asked, container.config.labels)
+            and all(test(container) for test in tests)
+        )
+
+    return passes
+
+
+def _of_image(engine: Engine, references: list[str]) -> Test:
+    """Names of no image match nothing."""
+    found = set()
+    for reference in references:
+        try:
+            found.add(engine.images.resolve(reference).id)
+        except NotFoundError:
+            continue
+    return lambda container: container.image_id in found
+
+
+def _before(engine: Engine, refs: list[str]) -> Test:
+    made = min(engine.get(ref).created for ref in refs)
+    return lambda container: container.created < made
+
+
+def _since(engine: Engine, refs: list[str]) -> Test:
+    made = max(engine.get(ref).created for ref in refs)
+    return lambda container: container.created > made
+
+
+def _exited(engine: Engine, codes: list[str]) -> Test:
+    for code in codes:
+        if not code.removeprefix("-").isdecimal():
+            raise InvalidParameterError(f"invalid filter 'exited={code}': it is an exit code")
+    wanted = set(map(int, codes))
+    return lambda container: (
+        container.state.status == "exited" and container.state.exit_code in wanted
+    )
+
+
+def _health(engine: Engine, words: list[str]) -> Test:
+    for word in words:
+        if word not in HEALTHS:
+            raise InvalidParameterError(f"Unrecognised filter value for health: {word}")
+    return lambda container: (
+        (container.state.health.status if container.state.health else "none") in words
+    )
+
+
+def _status(engine: Engine, words: list[str]) -> Test:
+    for word in words:
+        if word not in STATUSES:
+            raise InvalidParameterError(f"invalid filter 'status={word}'")
+    return lambda container: container.state.status in words
+
+
+def _id(engine: Engine, beginnings: list[str]) -> Test:
+    return lambda container: container.id.startswith(tuple(beginnings))
+
+
+def _name(engine: Engine, patterns: list[str]) -> Test:
+    """Docker takes a name with and without its slash."""
+
+    def test(container: Container) -> bool:
+        names = (container.name, f"/{container.name}")
+        return any(filters.text_matches(text, name) for text in patterns for name in names)
+
+    return test
+
+
+def _volume(engine: Engine, words: list[str]) -> Test:
+    """By a volume's name, the path of the host, or the place in the container."""
+
+    def test(container: Container) -> bool:
+        return any(
+            word in (point.name or point.source, point.destination)
+            for point in container.mount_points
+            for word in words
+        )
+
+    return test
+
+
+def _network(engine: Engine, words: list[str]) -> Test:
+    return lambda container: container.host_config.network_mode in words
+
+
+_MAKERS: Mapping[str, Callable[[Engine, list[str]], Test]] = {
+    "ancestor": _of_image,
+    "before": _before,
+    "exited": _exited,
+    "health": _health,
+    "id": _id,
+    "name": _name,
+    "network": _network,
+    "since": _since,
+    "status": _status,
+    "volume": _volume,
+}
+NAMES = (*_MAKERS, "is-task", "label")
+"""The filters there are."""

@@ -1,0 +1,145 @@
+"""Where labkit answers otherwise than Docker, and why.
+
+`speaker`, `case` (its name, a colon, the command) and `line` are patterns as a shell's; a line
+begins with `-` when only Docker says it, and with `+` when only labkit does.
+"""
+
+from typing import NamedTuple
+
+
+class Difference(NamedTuple):
+    """Lines that differ, and the reason."""
+
+    speaker: str
+    case: str
+    line: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.speaker}: {self.case}: {self.line}"
+
+
+def _same(reason: str, *patterns: tuple[str, str, str]) -> tuple[Difference, ...]:
+    return tuple(Difference(*pattern, reason) for pattern in patterns)
+
+
+_STEPS = _same(
+    "labkit names the step of the plan that failed, and what usually causes it",
+    ("*", "run of a*", "-*failed to create shim task: oci runtime create failed*"),
+    ("*", "run of a*", "+*step exec failed: *"),
+    ("*", "run of a command that is not there: inspect*", "-created 127 failed to create*"),
+    ("*", "run as a user who is not there*", "-! unable to find user nemo: no matching*"),
+    ("*", "run as a user who is not there*", "+*step user failed: unable to find user nemo: *"),
+    ("*", "exec: exec*", "-OCI runtime exec failed: *"),
+    ("*", "exec: exec*", "+cannot start the command: step *"),
+    ("*", "exec: exec -u nemo*", "-unable to find user nemo: *"),
+)
+_VERSIONS = _same(
+    "as later versions of Docker have it: the dockerd that is asked is 20.10",
+    ("*", "exec: exec @a nosuch", "-exit 126"),
+    ("*", "exec: exec @a nosuch", "+exit 127"),
+    ("*", "remove what *", "-! you cannot remove a *"),
+    ("*", "remove what *", "+! cannot remove container '/@a': container is *"),
+    ("*", "run of an image by a bad name*", "-! invalid reference format: *"),
+    ("*", "run of an image by a bad name*", "+! invalid reference format: *"),
+    ("*", "run with a*restart*", "-! * restart policy '*'"),
+    ("*", "run with a*restart*", "+! invalid restart policy: *"),
+    ("*", "volume: volume rm*", "-! no such volume: @nosuch"),
+    ("*", "volume: volume rm*", "+! get @nosuch: no such volume"),
+    ("*", "cp of what is not there: cp @a:/no/such*", "-! no such container:path: *"),
+    ("*", "cp of what is not there: cp @a:/no/such*", "+! could not find the file /no/such in*"),
+    ("*", "no such container: cp*", "-! no such container:path: @nobody:/x"),
+    ("*", "no such container: cp*", "+! no such container: @nobody"),
+    ("*8", "run with --rm and a restart policy*", "*! conflicting options: *"),
+    ("*8", "inspect by type*", "-! no such image: @a"),
+    ("*8", "inspect by type*", "+! no such image: @a:latest"),
+    ("*", "* *: *", "*'docker *' requires *2 arguments"),
+    ("*", "too few words: logs", "*'docker logs' requires *1 argument"),
+    ("*", "an unknown command*", "*nosuch*"),
+    ("*", "inspect *", "+*.DNSNames = null"),
+    ("*8", "inspect *", "+*.GwPriority = 0"),
+    ("*8", "inspect *", "-.HostConfig.KernelMemory* = 0"),
+    ("*8", "port of one without ports*", "*! no public port '80*' published for @a"),
+    ("*8", "export: *", "*! failed to export container: invalid output path: *"),
+)
+_TELLS_MORE = _same(
+    "labkit says what is wrong, or what to do about it",
+    ("*", "logs: logs --tail x*", "*"),
+    ("*", "logs in a format that is not there*", "-! error looking up logging plugin nosuch*"),
+    ("*", "logs in a format that is not there*", "+! logger: no log driver named 'nosuch' *"),
+    ("*", "ps with states: * exited=x", "-! strconv.atoi: parsing 'x': invalid syntax"),
+    ("*", "ps with states: * exited=x", "+! invalid filter 'exited=x': it is an exit code"),
+    ("*", "ps before and since: * since=@nobody", "*! no such container*@nobody"),
+    ("labkit", "ps in a format*", "*template*"),
+    ("labkit", "inspect by type and form*", "*template*"),
+    ("labkit", "logs: logs --since nonsense*", "*failed to parse value as time or duration*"),
+    ("labkit", "cp of what is not there: cp %/nosuch*", "*%/nosuch: no such file or directory"),
+    ("labkit", "cp of what is not there: cp %/file @a:*", "-! no such directory"),
+    ("labkit", "cp of what is not there: cp %/file @a:*", "+* must be a directory"),
+    ("labkit", "cp of what is not there: cp %/file %*", "*! must specify at least one container*"),
+    ("labkit", "export: *", "*%/no/such*"),
+)
+_COMMAND = _same(
+    "a matter of the command: labkit's says each thing once, and ends with 1",
+    ("*[!08]", "* container: start @nobody", "-! failed to start containers: @nobody"),
+    ("*[!08]", "start what is paused: start @a", "-! failed to start containers: @a"),
+    ("*[!08]", "*: rename *", "-! failed to rename container named *"),
+    ("labkit", "inspect by type and form*", "-"),
+    ("labkit", "inspect by type and form*", "?exit *"),
+    ("docker-py", "no such container: kill*", "*no such container: @nobody"),
+    ("docker-py", "remove by force what is not there*", "?exit *"),
+)
+_OTHER_PROGRAMS = _same(
+    "labkit is another program: its init, its storage, its runtime, its folders",
+    ("*", "run with an init*", "-docker-init"),
+    ("*", "run with an init*", "+init"),
+    ("*", "inspect has the fields: *", "*.Driver = *"),
+    ("*", "inspect has the fields: *", "*.GraphDriver.*"),
+    ("*", "inspect has the fields: *", "*.HostConfig.Runtime = *"),
+    ("labkit", "inspect has the fields: *", "+.Labkit.Without = *"),
+)
+_SHOWN = _same(
+    "an empty list that a client has sent is shown as null",
+    ("*", "inspect has the fields: *", "*.HostConfig.BlkioWeightDevice = *"),
+    ("*", "inspect has the fields: *", "*.HostConfig.D* = *"),
+    ("*", "volume: volume inspect*", "?@? local local *"),
+)
+_MADE_EARLIER = _same(
+    "labkit makes these files when the container is created, Docker when it is started",
+    ("*", "inspect has the fields: *", "*.HostnamePath = *"),
+    ("*", "inspect has the fields: *", "*.HostsPath = *"),
+    ("*", "inspect has the fields: *", "*.LogPath = *"),
+    ("*", "inspect has the fields: *", "*.ResolvConfPath = *"),
+)
+_ISOLATION = _same(
+    "labkit hides more: a cgroup namespace also on cgroup v1, the paths later versions mask",
+    ("*", "inspect has the fields: *", "*.HostConfig.CgroupnsMode = *"),
+    ("*", "inspect has the fields: *", "*.HostConfig.MaskedPaths = *"),
+)
+_TRUTH = _same(
+    "dockerd misses it: the end of a killed first process, the processes on this kind of machine",
+    ("*", "out of memory: inspect*", "?* 137"),
+    ("*", "stats: *", "?@a *"),
+)
+_NETWORKS = _same(
+    "networks and ports are not there yet",
+    ("*", "run with an unknown network*", "*! network nosuch not found*"),
+    ("*", "ps by ports*", "*"),
+    ("*", "inspect has the fields*", "-*.NetworkSettings.*"),
+    ("*", "inspect has the fields of what runs*", "?.*"),
+    ("*", "prune: network prune*", "*"),
+    ("*", "prune: system prune*", "*"),
+)
+
+DIFFERENCES: tuple[Difference, ...] = (
+    *_STEPS,
+    *_VERSIONS,
+    *_TELLS_MORE,
+    *_COMMAND,
+    *_OTHER_PROGRAMS,
+    *_SHOWN,
+    *_MADE_EARLIER,
+    *_ISOLATION,
+    *_TRUTH,
+    *_NETWORKS,
+)
