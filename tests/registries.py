@@ -164,7 +164,10 @@ class LabkitRegistry(Registry):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the registry did not start:\n{said}")
             time.sleep(0.02)
-        super().__init__(said.partition("://")[2].partition(",")[0])
+        line = next(line for line in said.splitlines() if " listens on " in line)
+        scheme, _, rest = line.rpartition(" listens on ")[2].partition("://")
+        self.scheme = scheme
+        super().__init__(rest.partition(",")[0])
 
     @property
     def port(self) -> int:

@@ -130,10 +130,10 @@ class Connection:
             if found >= 0:
                 del taken[found + len(end) :]
             self._receive(len(taken) - before)
-            if found >= 0:
-                return bytes(taken)
             if len(taken) > limit_bytes:
                 raise ProtocolError(431, f"The request's {what} is over {limit_bytes} bytes")
+            if found >= 0:
+                return bytes(taken)
             if b"\n\n" in taken:
                 raise ProtocolError(400, "Malformed request: lines must end with CR LF")
             if seconds is not None and self._deadline is None:
@@ -277,7 +277,7 @@ class Body(io.RawIOBase):
             self._more_chunks = False
 
     def _end_chunk(self) -> None:
-        if self._connection.read_line(len(CRLF)):
+        if self._connection.read_line(CHUNK_LINE_LIMIT_BYTES):
             raise ProtocolError(400, "Malformed chunked body: a chunk is longer than it said")
 
     def _skip_trailers(self) -> None:

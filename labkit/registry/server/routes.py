@@ -93,4 +93,4 @@ def _pattern(path: str) -> re.Pattern[str]:
     expression = re.escape(path).replace("<name>", "(.+)").replace("<id>", "([^/]+)")
     if path.endswith("/"):
         expression += "?"
-    return re.compile(expression)
+    return re.compile(expression, re.DOTALL)
