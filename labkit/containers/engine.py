@@ -103,6 +103,7 @@ class Engine:
             with entry.lock:
                 entry.cancel_restart()
                 entry.drop_pending_clients()
+        self.parts.remover.close()
 
     def create(
         self,

@@ -9,6 +9,7 @@ from labkit.containers.events import Events
 from labkit.containers.monitor import Monitor
 from labkit.containers.records import Records
 from labkit.containers.registry import Registry
+from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
 from labkit.images import ImageStore
 from labkit.paths import Paths
@@ -33,8 +34,9 @@ class Parts:
         self.images = ImageStore(self.paths.root)
         self.layout = cgroups.detect()
         self.warnings = self.layout.prepare()
-        self.records = Records(self.paths)
-        self.volumes = Volumes(self.paths.root, self._publish_volume)
+        self.remover = Remover(self.paths.root)
+        self.records = Records(self.paths, self.remover)
+        self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.registry = Registry()
         self.spawner = Spawner()
         self.monitor = Monitor()

@@ -8,19 +8,19 @@
     merged/          where the root file system is mounted, seen only from inside the container
     hostname hosts resolv.conf   bound into the container's /etc
 
-A folder without a container.json is a container whose creation or removal did not finish.
+A folder without a container.json is a container whose creation did not finish.
 """
 
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 
 import msgspec
 
 from labkit.containers.model import Container
+from labkit.containers.remover import Remover
 from labkit.errors import StartError
 from labkit.kernel import files
 from labkit.paths import Paths
@@ -28,7 +28,6 @@ from labkit.runtime.exit_status import ExitStatus
 
 LEAVE_TIMEOUT_S = 10.0
 _RECORD = "container.json"
-_REMOVED = ".removed-"
 _LAYER_FOLDERS = ("upper", "work", "merged")
 
 
@@ -42,8 +41,9 @@ class _ExitFile(msgspec.Struct):
 class Records:
     """The containers' folders.  Every write of a record is durable when it returns."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, remover: Remover) -> None:
         self._paths = paths
+        self._remover = remover
         self._base = f"{paths.root}/containers"
         os.makedirs(self._base, 0o700, exist_ok=True)
 
@@ -70,22 +70,19 @@ class Records:
         files.write_atomically(f"{self.folder(container.id)}/{_RECORD}", data)
 
     def load_all(self) -> Iterator[Container]:
-        """Every container on disk; what an unfinished creation or removal left is removed."""
+        """Every container on disk; what an unfinished creation left is removed."""
         for name in sorted(os.listdir(self._base)):
-            if name.startswith(_REMOVED):
-                _remove_tree(f"{self._base}/{name}")
-                continue
             try:
                 with open(f"{self._base}/{name}/{_RECORD}", "rb") as file:
                     yield msgspec.json.decode(file.read(), type=Container)
-            except (FileNotFoundError, NotADirectoryError):
-                shutil.rmtree(f"{self._base}/{name}", ignore_errors=True)
+            except NotADirectoryError:
+                continue  # a file: whoever put it here is not labkit
+            except FileNotFoundError:
+                self._remover.take(f"{self._base}/{name}")
 
     def remove(self, container_id: str) -> None:
-        """Remove the container's folder; renamed first, so that half a removal is no container."""
-        removed = f"{self._base}/{_REMOVED}{container_id}"
-        os.rename(self.folder(container_id), removed)
-        _remove_tree(removed)
+        """Remove the container's folder: there is none from now on, its files go by and by."""
+        self._remover.take(self.folder(container_id))
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[int]:
@@ -160,18 +157,3 @@ def _lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _remove_tree(folder: str) -> None:
-    """As shutil.rmtree, which is careful for strangers' folders and takes four times as long.
-
-    Nothing here is followed: a link is unlinked, and only labkit's own processes and a container
-    that has ended could ever write below.
-    """
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(folder)

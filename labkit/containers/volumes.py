@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from labkit.containers.mounts import check_driver, check_name
+from labkit.containers.remover import Remover
 from labkit.errors import ConflictError, NotFoundError
 from labkit.kernel import files
 from labkit.runtime.log import timestamp
@@ -72,7 +73,10 @@ class Volume:
 class Volumes:
     """Every volume under one data root.  Thread-safe."""
 
-    def __init__(self, root: str, on_change: OnChange = lambda action, name: None) -> None:
+    def __init__(
+        self, root: str, remover: Remover, on_change: OnChange = lambda action, name: None
+    ) -> None:
+        self._remover = remover
         self._on_change = on_change
         self._base = f"{root}/volumes"
         self._lock = threading.Lock()
@@ -84,7 +88,7 @@ class Volumes:
     def _load(self, name: str) -> None:
         folder = f"{self._base}/{name}"
         if name.startswith(_UNFINISHED):
-            shutil.rmtree(folder)
+            self._remover.take(folder)
             return
         with open(f"{folder}/{_RECORD}", "rb") as file:
             record = msgspec.json.decode(file.read(), type=VolumeRecord)
@@ -187,12 +191,10 @@ class Volumes:
                 users = ", ".join(sorted(volume.users))
                 raise ConflictError(f"remove {name}: volume is in use - [{users}]")
             volume.removed = True
-            gone = f"{self._base}/.removed-{secrets.token_hex(8)}"
             with self._lock:
-                os.rename(volume.folder, gone)
+                self._remover.take(volume.folder)
                 del self._volumes[name]
         files.sync_folder(self._base)
-        shutil.rmtree(gone)
         self._on_change("destroy", name)
 
 

@@ -3,10 +3,12 @@
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
+from labkit.containers import remover
 from labkit.containers.execs import ExecConfig
 from labkit.errors import ConflictError
 from labkit.kernel import messages
@@ -143,3 +145,20 @@ def test_nonsense_from_a_daemon_harms_no_container(engine, capfd):
     assert run(engine, "echo", "hi") == ("hi\n", 0)
     engine.kill(container_id)
     connection.close()
+
+
+def test_a_long_removal_holds_up_nobody(engine, monkeypatch):
+    """The thread that hears of the ends removes what has --rm, and goes on hearing."""
+    go_on, delete = threading.Event(), remover._remove_tree
+    monkeypatch.setattr(remover, "_remove_tree", lambda path: go_on.wait(20) and delete(path))
+    container_id = create(engine, "true", auto_remove=True)
+    watch = engine.watch(container_id, "removed")
+    engine.start(container_id)
+    assert watch.wait(timeout_s=10).exit_code == 0
+    assert run(engine, "echo", "hi") == ("hi\n", 0)
+    (left,) = os.listdir(f"{engine.paths.root}/removed")
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"{engine.paths.root}/removed/{left}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

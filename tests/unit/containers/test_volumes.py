@@ -5,19 +5,20 @@ import threading
 
 import pytest
 
+from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Volumes(str(tmp_path))
+    return Volumes(str(tmp_path), Remover(str(tmp_path)))
 
 
 def test_a_volume_is_a_folder_that_a_new_daemon_finds_again(store, tmp_path):
     made = store.create("data", {"a": "b"})
     assert os.listdir(made.data) == []
-    (found,) = Volumes(str(tmp_path)).list()
+    (found,) = Volumes(str(tmp_path), Remover(str(tmp_path))).list()
     assert (found.name, found.record.labels, found.data) == ("data", {"a": "b"}, made.data)
     assert not found.is_anonymous
     assert store.create("data") is made
@@ -102,6 +103,8 @@ def test_the_second_user_waits_for_the_first_ones_copy(store):
 
 def test_leftovers_of_a_crash_go(store, tmp_path):
     os.makedirs(tmp_path / "volumes/.new-1/_data")
-    os.makedirs(tmp_path / "volumes/.removed-2/_data/deep")
-    Volumes(str(tmp_path))
-    assert os.listdir(tmp_path / "volumes") == []
+    os.makedirs(tmp_path / "removed/2/_data/deep")
+    remover = Remover(str(tmp_path))
+    Volumes(str(tmp_path), remover)
+    remover.close()
+    assert os.listdir(tmp_path / "volumes") == os.listdir(tmp_path / "removed") == []
