@@ -54,7 +54,9 @@ def remove_template() -> None:
         template_root.cache_clear()
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the Unix socket at a path."""
+
     def __init__(self, path: str, timeout_s: float) -> None:
         super().__init__("labkit", timeout=timeout_s)
         self.path = path
@@ -69,7 +71,7 @@ def ask(
     socket_path: str, method: str, path: str, body: object = None, timeout_s: float = 30
 ) -> tuple[int, object]:
     """One request to a Docker API on a Unix socket: the status, and the JSON (or the text)."""
-    connection = _UnixConnection(socket_path, timeout_s)
+    connection = UnixConnection(socket_path, timeout_s)
     try:
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {"Content-Type": "application/json"})

@@ -1,0 +1,1 @@
+"""Small Dockerfiles, each with one rule, and what real docker made of them."""

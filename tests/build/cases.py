@@ -1,0 +1,167 @@
+"""The corpus: `corpus/NAME.case` has a rule in words, a Dockerfile, and the context's files.
+
+    the rule
+    fails: yes                        (only if a builder must refuse it)
+    -- Dockerfile
+    FROM busybox
+    -- path/of/a/file 0755
+    its content
+    -- path/of/a/link -> where it leads
+    -- name.tar tar                   (an archive with a file and a link; `tgz`: compressed)
+
+`answers.json` is what docker's classic builder made of each, `python -m tests.build.record` asks it
+again.
+"""
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from labkit.cli import build_context
+from tests.lab import UnixConnection
+
+FOLDER = Path(__file__).parent
+ANSWERS = FOLDER / "answers.json"
+TIMEOUT_S = 60.0
+MADE_BY_ENGINES = re.compile(
+    r"\.dockerenv|(?:dev|proc|sys)(?:/.*)?|etc(?:/(?:hostname|hosts|resolv\.conf|mtab))?"
+)
+"""What an engine puts into a container whatever its image is."""
+CONFIG = (
+    *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels"),
+    *("StopSignal", "Healthcheck", "OnBuild", "Shell"),
+)
+
+Answer = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """One rule."""
+
+    name: str
+    rule: str
+    fails: bool
+    parts: Mapping[str, str]
+    """What follows each `-- `, by that line."""
+
+
+def cases() -> list[Case]:
+    """All of them, by name."""
+    return [_read(path) for path in sorted(FOLDER.glob("corpus/*.case"))]
+
+
+def _read(path: Path) -> Case:
+    head, *parts = re.split(r"^-- ", path.read_text(), flags=re.MULTILINE)
+    rule, _, rest = head.partition("\n")
+    found = dict(part.partition("\n")[::2] for part in parts)
+    return Case(path.stem, rule, "fails: yes" in rest, found)
+
+
+def write_context(case: Case, folder: Path) -> None:
+    """Make the context's files."""
+    for line, content in case.parts.items():
+        words = line.split(" ")
+        if len(words) > 2 and words[-2] == "->":
+            path = folder / " ".join(words[:-2])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(words[-1])
+            continue
+        is_mode = re.fullmatch(r"[0-7]{4}", words[-1])
+        special = words[-1] if words[-1] in ("tar", "tgz") and len(words) > 1 else ""
+        path = folder / (" ".join(words[:-1]) if is_mode or special else line)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_archive(special) if special else content.encode())
+        path.chmod(int(words[-1], 8) if is_mode else 0o644)
+    for found in folder.rglob("*"):
+        if found.is_dir() and not found.is_symlink():
+            found.chmod(0o755)
+
+
+def _archive(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz" if kind == "tgz" else "w") as archive:
+        folder = tarfile.TarInfo("inner")
+        folder.type, folder.mode, folder.uid = tarfile.DIRTYPE, 0o750, 7
+        archive.addfile(folder)
+        file = tarfile.TarInfo("inner/file")
+        file.size, file.mode, file.gid = 2, 0o640, 8
+        archive.addfile(file, io.BytesIO(b"x\n"))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "inner/file"
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+class Builder:
+    """A daemon that speaks Docker's API, asked to build."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket_path = socket_path
+        self._base = self._files("busybox")
+
+    def answer(self, folder: Path) -> Answer:
+        """What it makes of a context: files and config, or that it refused."""
+        sent = build_context.of_folder(str(folder), "")
+        stream = self._ask("POST", "/build?nocache=1", sent.pieces, "application/x-tar")
+        events = [json.loads(line) for line in stream.splitlines() if line.strip()]
+        if any("errorDetail" in event or "message" in event for event in events):
+            return {"fails": True}
+        *_, image_id = [event["aux"]["ID"] for event in events if "aux" in event]
+        files = self._files(image_id)
+        shown = json.loads(self._ask("GET", f"/images/{image_id}/json"))
+        changed = {path: look for path, look in files.items() if self._base.get(path) != look}
+        config = {name: shown["Config"].get(name) for name in CONFIG}
+        return {
+            "files": changed,
+            "gone": sorted(self._base.keys() - files.keys()),
+            "config": {name: value for name, value in config.items() if value},
+            "author": shown.get("Author", ""),
+        }
+
+    def _files(self, image: str) -> dict[str, list[Any]]:
+        """Every file of an image as the engine exports it."""
+        body = json.dumps({"Image": image, "Cmd": ["/none"], "Entrypoint": []}).encode()
+        made = json.loads(self._ask("POST", "/containers/create", [body], "application/json"))
+        path = f"/containers/{made['Id']}"
+        try:
+            data = self._ask("GET", f"{path}/export")
+        finally:
+            self._ask("DELETE", f"{path}?force=1&v=1")
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            found = {m.name.rstrip("/"): _look(archive, m) for m in archive}
+        return {name: look for name, look in found.items() if not _is_engines(name)}
+
+    def _ask(self, method: str, path: str, body: Any = None, content_type: str = "") -> bytes:
+        connection = UnixConnection(self._socket_path, TIMEOUT_S)
+        try:
+            headers = {"Content-Type": content_type} if content_type else {}
+            connection.request(method, path, body and b"".join(body), headers)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+
+def _is_engines(name: str) -> bool:
+    return name in ("", ".") or MADE_BY_ENGINES.fullmatch(name) is not None
+
+
+def _look(archive: tarfile.TarFile, member: tarfile.TarInfo) -> list[Any]:
+    """Kind, mode, owner, and what it holds or leads to; extended attributes."""
+    content = member.linkname
+    if member.isreg():
+        content = hashlib.sha256(archive.extractfile(member).read()).hexdigest()  # type: ignore[union-attr]
+    kind = "link" if member.issym() else "hard" if member.islnk() else member.type.decode()
+    mode = 0o777 if member.issym() else member.mode & 0o7777
+    attributes = {k: v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")}
+    return [kind, oct(mode), member.uid, member.gid, content, attributes]
+
+
+def answers() -> dict[str, Answer]:
+    """The recorded ones, by the cases' names."""
+    found: dict[str, Answer] = json.loads(ANSWERS.read_text())
+    return found
