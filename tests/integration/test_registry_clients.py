@@ -148,6 +148,8 @@ def test_docker(setup, oracle):
         assert done.returncode == 0, done.stderr
     pushed = oracle.docker("push", image)
     assert pushed.returncode == 0, pushed.stderr
+    found = oracle.docker("search", "--format", "{{.Name}}", f"{setup.address}/ocke")
+    assert found.stdout.decode().split() == ["lab/docker"], found.stderr
     assert oracle.docker("rmi", image).returncode == 0
     pulled = oracle.docker("pull", image)
     assert pulled.returncode == 0, pulled.stderr

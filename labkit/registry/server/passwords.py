@@ -3,7 +3,6 @@
 alice:$2y$10$…
 """
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -30,7 +29,8 @@ class Passwords:
         self._version: tuple[int, int] = (0, 0)
         self._known: dict[str, bytes] = {}
         self._salt = secrets.token_bytes(32)
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._guessing = threading.Lock()
         self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt(ROUNDS))
         self._read()
 
@@ -38,20 +38,21 @@ class Passwords:
         """Whether it is this user's password.  Takes as long for a user who does not exist.
 
         bcrypt is slow on purpose, and a client says its password with each request: so what was
-        right once is remembered, as a keyed hash.  Guesses wait for one another.
+        right once is remembered, as a keyed hash.  Only guesses wait for one another.
         """
         given = password.encode()
         if len(given) > PASSWORD_MAX_BYTES or b"\0" in given:
             return False
-        with self._lock:
+        with self._reading:
             self._read()
-            stored = self._users.get(user, self._nobody)
-            seen = hmac.digest(self._salt, stored + b":" + given, hashlib.sha256)
-            if hmac.compare_digest(self._known.get(user, b""), seen):
-                return True
-            is_right = bool(bcrypt.checkpw(given, stored)) and user in self._users
-            if is_right:
-                self._known[user] = seen
+            stored = self._users.get(user)
+        seen = hmac.digest(self._salt, (stored or b"") + b":" + given, "sha256")
+        if hmac.compare_digest(self._known.get(user, b""), seen):
+            return True
+        with self._guessing:
+            is_right = bool(bcrypt.checkpw(given, stored or self._nobody)) and stored is not None
+        if is_right:
+            self._known[user] = seen
         return is_right
 
     def _read(self) -> None:
