@@ -2,11 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
 from functools import partial
-from types import FrameType
-from typing import NoReturn
 
 import labkit
 from labkit.build import workroom
@@ -15,19 +12,10 @@ from labkit.daemon import listener, log
 from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.errors import LabkitError
+from labkit.http.end_signals import EndSignals
 from labkit.paths import Paths
 
 READY = b"ready\n"
-
-
-class Stop(BaseException):
-    """A signal asked the daemon to end; raised in the main thread, wherever it is."""
-
-
-def _stop(signal_number: int, _: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise Stop(signal.Signals(signal_number).name)
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,8 +37,7 @@ def _run(paths: Paths, ready_fd: int | None) -> None:
     os.makedirs(paths.root, 0o700, exist_ok=True)
     pid_path = listener.pid_path(paths)
     locks = [listener.lock(pid_path), listener.lock(f"{paths.root}/labkitd.lock")]
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    end = EndSignals()
     engine = Engine.open(paths)
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
@@ -60,10 +47,8 @@ def _run(paths: Paths, ready_fd: int | None) -> None:
     if ready_fd is not None:
         os.write(ready_fd, READY)
         os.close(ready_fd)
-    try:
-        server.serve()
-    except Stop as stop:
-        log.line(f"{stop}: ending; running containers go on")
+    server.serve(end)
+    log.line("asked to end; running containers go on")
     server.finish()
     os.unlink(paths.socket)
     engine.close()
@@ -83,8 +68,6 @@ def main() -> int:
     except (LabkitError, OSError) as error:
         sys.stderr.write(f"labkitd: {error}\n")
         return 1
-    except Stop:
-        return 0
     return 0
 
 

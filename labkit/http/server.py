@@ -14,6 +14,7 @@ error, and there are never more connections than the process has file descriptor
 """
 
 import resource
+import select
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.connection import Connection
+from labkit.http.end_signals import EndSignals
 from labkit.http.errors import ProtocolError
 from labkit.http.log import Log
 from labkit.http.requests import Request, parse
@@ -80,6 +82,7 @@ class Server:
         connect: Callable[[socket.socket], Connection] = Connection,
     ) -> None:
         self._listener = listener
+        self._listener.setblocking(False)
         self._service = service
         self._connect = connect
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -88,11 +91,20 @@ class Server:
         self._working = 0
         self._working_changed = threading.Condition()
 
-    def serve(self) -> None:
-        """Accept connections until `finish`, or until a signal handler raises an exception."""
+    def serve(self, end: EndSignals | None = None) -> None:
+        """Accept connections until `finish`, or until a signal has come to `end`."""
+        poll = select.poll()
+        for each in (self._listener, end):
+            if each is not None:
+                poll.register(each, select.POLLIN)
         while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if end is not None and end.fileno() in ready:
+                return
             try:
                 client, _ = self._listener.accept()
+            except BlockingIOError:
+                continue  # a client that has gone again
             except OSError as error:
                 if self._is_finishing:
                     return

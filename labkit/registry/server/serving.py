@@ -3,13 +3,11 @@
 import errno
 import os
 import secrets
-import signal
 import socket
 import ssl
 import sys
 from functools import partial
-from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import psutil
 
@@ -17,6 +15,7 @@ import labkit
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.http import tls
 from labkit.http.connection import Connection
+from labkit.http.end_signals import EndSignals
 from labkit.http.log import Log
 from labkit.http.server import Server, Service
 from labkit.kernel.files import write_atomically
@@ -59,10 +58,6 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Stop(BaseException):
-    """A signal asked the registry to end; raised in the main thread, wherever it is."""
-
-
 def serve(options: Options) -> None:
     """Be a registry until SIGINT or SIGTERM.
 
@@ -70,21 +65,7 @@ def serve(options: Options) -> None:
         InvalidParameterError: an option makes no sense, or a file it names cannot be used.
         ConflictError: somebody else listens on the address.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-    try:
-        _serve(options)
-    except Stop:
-        return
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise Stop(signal.Signals(number).name)
-
-
-def _serve(options: Options) -> None:
+    end = EndSignals()
     store = Store(options.root)
     context = _tls_context(options)
     listener = listen(parse_address(options.listen))
@@ -104,10 +85,8 @@ def _serve(options: Options) -> None:
     if not options.password_file and not _is_loopback(address.host):
         print("warning: everyone who reaches this address may push and delete; see --auth")
     sys.stdout.flush()
-    try:
-        server.serve()
-    finally:
-        server.finish()
+    server.serve(end)
+    server.finish()
 
 
 def _connect(context: ssl.SSLContext | None, client: socket.socket) -> Connection:
