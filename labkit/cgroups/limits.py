@@ -10,6 +10,8 @@ MINIMUM_MEMORY_BYTES = 6 * 1024 * 1024
 MINIMUM_NANO_CPUS = 10_000_000
 """0.01 CPU is a quota of 1 ms in a period of 100 ms, the least the kernel takes."""
 
+MINIMUM_PERIOD_US, MAXIMUM_PERIOD_US = 1_000, 1_000_000
+
 
 class Limits(NamedTuple):
     """The limits of one container; 0 or "" where nothing was asked."""
@@ -18,11 +20,23 @@ class Limits(NamedTuple):
     """Relative weight under contention; 1024 is what everyone has who asks for nothing."""
     nano_cpus: int = 0
     """CPU time per second, in 10⁻⁹ CPUs: 1_500_000_000 is one and a half."""
+    cpu_period_us: int = 0
+    """The period a quota of CPU time is counted in; 0 for the kernel's, a tenth of a second."""
+    cpu_quota_us: int = 0
+    """CPU time in each period, of all CPUs together; an older way to say `nano_cpus`."""
     cpuset_cpus: str = ""
     """The CPUs it may run on, as in `0-2,7` (cpuset(7), list format)."""
+    cpuset_mems: str = ""
+    """The memory nodes it may use, in the same format."""
     memory_bytes: int = 0
     memory_swap_bytes: int = 0
     """Memory *plus* swap; -1 for unlimited swap, 0 for Docker's default, twice the memory."""
+    memory_reservation_bytes: int = 0
+    """What it is left with when memory is short on the machine."""
+    memory_swappiness: int | None = None
+    """How readily its memory is swapped out: 0 to 100; None or -1 as the machine has it."""
+    oom_kill_disable: bool = False
+    """At its limit it waits for memory, and no process of it is killed."""
     pids: int = 0
     """The most processes and threads at once; 0 or -1 for unlimited."""
     device_rules: tuple[str, ...] = ()
@@ -36,13 +50,19 @@ class Limits(NamedTuple):
         return self.memory_swap_bytes or 2 * self.memory_bytes
 
 
-def check(limits: Limits, online_cpus: str) -> None:
-    """Refuse limits no kernel could keep; `online_cpus` as in /sys/devices/system/cpu/online.
+def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
+    """Refuse limits no kernel could keep.
+
+    `online_cpus` and `online_mems` as in /sys/devices/system/cpu/online and node/online.
 
     Raises InvalidParameterError with Docker's own words where Docker has some.
     """
     _check_cpu(limits, online_cpus)
+    _check_quota(limits)
+    _check_list("cpus", "CPUs", limits.cpuset_cpus, online_cpus)
+    _check_list("mems", "memory nodes", limits.cpuset_mems, online_mems)
     _check_memory(limits)
+    _check_reservation(limits)
     for rule in limits.device_rules:
         devices.check(rule)
 
@@ -78,18 +98,49 @@ def _check_cpu(limits: Limits, online_cpus: str) -> None:
             f"Range of CPUs is from 0.01 to {len(available)}.00,"
             f" as there are only {len(available)} CPUs available"
         )
-    if not limits.cpuset_cpus:
+
+
+def _check_quota(limits: Limits) -> None:
+    for value, name in ((limits.cpu_period_us, "Period"), (limits.cpu_quota_us, "Quota")):
+        if limits.nano_cpus and value:
+            raise InvalidParameterError(
+                f"Conflicting options: Nano CPUs and CPU {name} cannot both be set"
+            )
+    low, high = MINIMUM_PERIOD_US, MAXIMUM_PERIOD_US
+    if limits.cpu_period_us and not low <= limits.cpu_period_us <= high:
+        raise InvalidParameterError(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    if 0 < limits.cpu_quota_us < low:
+        raise InvalidParameterError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+
+
+def _check_list(kind: str, what: str, asked: str, online: str) -> None:
+    """Of CPUs or memory nodes."""
+    if not asked:
         return
     try:
-        asked = parse_cpu_list(limits.cpuset_cpus)
+        numbers = parse_cpu_list(asked)
     except ValueError as error:
+        raise InvalidParameterError(f"Invalid value {asked} for cpuset {kind}: {error}") from None
+    if not numbers <= parse_cpu_list(online):
         raise InvalidParameterError(
-            f"Invalid value {limits.cpuset_cpus} for cpuset cpus: {error}"
-        ) from None
-    if not asked <= available:
+            f"Requested {what} are not available - requested {asked}, available: {online.strip()}"
+        )
+
+
+def _check_reservation(limits: Limits) -> None:
+    reservation = limits.memory_reservation_bytes
+    if reservation < 0 or 0 < reservation < MINIMUM_MEMORY_BYTES:
+        raise InvalidParameterError("Minimum memory reservation allowed is 6MB")
+    if 0 < limits.memory_bytes < reservation:
         raise InvalidParameterError(
-            f"Requested CPUs are not available - requested {limits.cpuset_cpus},"
-            f" available: {online_cpus.strip()}"
+            "Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
+    swappiness = limits.memory_swappiness
+    if swappiness is not None and not -1 <= swappiness <= 100:
+        raise InvalidParameterError(
+            f"Invalid value: {swappiness}, valid memory swappiness range is 0-100"
         )
 
 

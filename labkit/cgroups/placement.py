@@ -55,19 +55,25 @@ _DISCARDED: tuple[tuple[str, Callable[[Limits], object], str], ...] = (
     ),
     (
         "cpu",
-        lambda limits: limits.nano_cpus,
+        lambda limits: limits.nano_cpus or limits.cpu_quota_us or limits.cpu_period_us,
         "Your kernel does not support CPU CFS scheduler or the cgroup is not mounted."
         " CPU quota discarded.",
     ),
     (
         "cpuset",
-        lambda limits: limits.cpuset_cpus,
+        lambda limits: limits.cpuset_cpus or limits.cpuset_mems,
         "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.",
     ),
     (
         "memory",
         lambda limits: limits.memory_bytes,
         "Your kernel does not support memory limit capabilities or the cgroup is not mounted."
+        " Limitation discarded.",
+    ),
+    (
+        "memory",
+        lambda limits: limits.memory_reservation_bytes,
+        "Your kernel does not support memory soft limit capabilities or the cgroup is not mounted."
         " Limitation discarded.",
     ),
     (
@@ -79,6 +85,23 @@ _DISCARDED: tuple[tuple[str, Callable[[Limits], object], str], ...] = (
 )
 """Controller, whether it was asked for, and what the user is told when there is none."""
 
+_ONLY_V1: tuple[tuple[Callable[[Limits], object], str], ...] = (
+    (
+        lambda limits: limits.memory_swappiness not in (None, -1),
+        "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted."
+        " Memory swappiness discarded.",
+    ),
+    (
+        lambda limits: limits.oom_kill_disable,
+        "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
+    ),
+)
+"""What the memory controller has on v1 alone: whether it was asked for, and what is told else."""
+
+UNLIMITED_WITHOUT_KILLS = (
+    "OOM killer is disabled for the container, but no memory limit is set, this can result in the"
+    " system running out of resources."
+)
 NO_SWAP_LIMIT = (
     "Your kernel does not support swap limit capabilities or the cgroup is not mounted."
     " Memory limited without swap."
@@ -138,4 +161,8 @@ def _warnings(
     ]
     if limits.memory_bytes and "memory" in hierarchies and not machine.swap_accounting:
         warnings.append(NO_SWAP_LIMIT)
+    if "memory" not in hierarchies or hierarchies["memory"].version != v1.VERSION:
+        warnings += [sentence for is_asked, sentence in _ONLY_V1 if is_asked(limits)]
+    elif limits.oom_kill_disable and not limits.memory_bytes:
+        warnings.append(UNLIMITED_WITHOUT_KILLS)
     return tuple(warnings)

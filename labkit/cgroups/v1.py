@@ -20,19 +20,19 @@ def _cpu_shares(limits: Limits, _: Machine) -> str:
 
 
 def _cpu_period(limits: Limits, _: Machine) -> str:
-    return str(PERIOD_US) if limits.nano_cpus else ""
+    return text_of(limits.cpu_period_us or (PERIOD_US if limits.nano_cpus else 0))
 
 
 def _cpu_quota(limits: Limits, _: Machine) -> str:
-    return text_of(limits.nano_cpus * PERIOD_US // 1_000_000_000)
+    return text_of(limits.cpu_quota_us or limits.nano_cpus * PERIOD_US // 1_000_000_000)
 
 
 def _cpus(limits: Limits, machine: Machine) -> str:
     return limits.cpuset_cpus or machine.cpus
 
 
-def _mems(_: Limits, machine: Machine) -> str:
-    return machine.mems
+def _mems(limits: Limits, machine: Machine) -> str:
+    return limits.cpuset_mems or machine.mems
 
 
 def _memory(limits: Limits, _: Machine) -> str:
@@ -43,12 +43,26 @@ def _memory_and_swap(limits: Limits, machine: Machine) -> str:
     return text_of(limits.memory_and_swap_bytes) if machine.swap_accounting else ""
 
 
+def _reservation(limits: Limits, _: Machine) -> str:
+    return text_of(limits.memory_reservation_bytes)
+
+
+def _swappiness(limits: Limits, _: Machine) -> str:
+    asked = limits.memory_swappiness
+    return "" if asked is None or asked < 0 else str(asked)
+
+
+def _oom_kill_disable(limits: Limits, _: Machine) -> str:
+    return "1" if limits.oom_kill_disable else ""
+
+
 def _pids(limits: Limits, _: Machine) -> str:
     return text_of(max(limits.pids, 0))
 
 
 RULES = (
     Rule("--cpu-shares", "cpu", "cpu.shares", _cpu_shares),
+    # --cpus is a quota for the usual period; --cpu-period and --cpu-quota are these files.
     Rule("--cpus", "cpu", "cpu.cfs_period_us", _cpu_period),
     Rule("--cpus", "cpu", "cpu.cfs_quota_us", _cpu_quota),
     # A new v1 cpuset is empty, and no process can join it before both files are filled.
@@ -57,6 +71,9 @@ RULES = (
     # Memory first: memory plus swap may never be the smaller of the two.
     Rule("--memory", "memory", "memory.limit_in_bytes", _memory),
     Rule("--memory-swap", "memory", "memory.memsw.limit_in_bytes", _memory_and_swap),
+    Rule("--memory-reservation", "memory", "memory.soft_limit_in_bytes", _reservation),
+    Rule("--memory-swappiness", "memory", "memory.swappiness", _swappiness),
+    Rule("--oom-kill-disable", "memory", "memory.oom_control", _oom_kill_disable),
     Rule("--pids-limit", "pids", "pids.max", _pids),
 )
 

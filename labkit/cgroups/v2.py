@@ -19,12 +19,19 @@ def _cpu_weight(limits: Limits, _: Machine) -> str:
 
 
 def _cpu_max(limits: Limits, _: Machine) -> str:
-    quota_us = limits.nano_cpus * PERIOD_US // 1_000_000_000
-    return f"{quota_us} {PERIOD_US}" if quota_us else ""
+    """Quota and period in one file; a period alone limits nothing yet."""
+    quota_us = limits.cpu_quota_us or limits.nano_cpus * PERIOD_US // 1_000_000_000
+    if quota_us <= 0 and not limits.cpu_period_us:
+        return ""
+    return f"{quota_us if quota_us > 0 else 'max'} {limits.cpu_period_us or PERIOD_US}"
 
 
 def _cpus(limits: Limits, _: Machine) -> str:
     return limits.cpuset_cpus
+
+
+def _mems(limits: Limits, _: Machine) -> str:
+    return limits.cpuset_mems
 
 
 def _memory(limits: Limits, _: Machine) -> str:
@@ -39,6 +46,10 @@ def _swap(limits: Limits, machine: Machine) -> str:
     return "max" if total < 0 else str(total - limits.memory_bytes)
 
 
+def _reservation(limits: Limits, _: Machine) -> str:
+    return text_of(limits.memory_reservation_bytes)
+
+
 def _pids(limits: Limits, _: Machine) -> str:
     return text_of(max(limits.pids, 0))
 
@@ -47,8 +58,10 @@ RULES = (
     Rule("--cpu-shares", "cpu", "cpu.weight", _cpu_weight),
     Rule("--cpus", "cpu", "cpu.max", _cpu_max),
     Rule("--cpuset-cpus", "cpuset", "cpuset.cpus", _cpus),
+    Rule("--cpuset-mems", "cpuset", "cpuset.mems", _mems),
     Rule("--memory", "memory", "memory.max", _memory),
     Rule("--memory-swap", "memory", "memory.swap.max", _swap),
+    Rule("--memory-reservation", "memory", "memory.low", _reservation),
     Rule("--pids-limit", "pids", "pids.max", _pids),
 )
 

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     (
+        Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds"),
+        Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
         Flag("cpu-shares", "c", "int", "CPU shares: the weight beside other containers"),
         Flag("cpus", "", "decimal", "Number of CPUs it may use, such as 1.5", word="number"),
         Flag("cpuset-cpus", "", "string", "The CPUs it may run on (0-3, 0,1)"),
+        Flag("cpuset-mems", "", "string", "The memory nodes it may use (0-3, 0,1)"),
         Flag("memory", "m", "bytes", "Memory limit, such as 200m"),
+        Flag("memory-reservation", "", "bytes", "Memory it keeps when the machine is short of it"),
         Flag("memory-swap", "", "bytes", "Limit of memory plus swap; -1 for unlimited swap"),
         Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
         Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
@@ -27,9 +31,13 @@ COMMAND = Command(
 )
 FIELDS = {
     "cpu_shares": "CpuShares",
+    "cpu_period": "CpuPeriod",
+    "cpu_quota": "CpuQuota",
     "cpus": "NanoCpus",
     "cpuset_cpus": "CpusetCpus",
+    "cpuset_mems": "CpusetMems",
     "memory": "Memory",
+    "memory_reservation": "MemoryReservation",
     "memory_swap": "MemorySwap",
     "pids_limit": "PidsLimit",
 }

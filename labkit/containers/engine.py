@@ -20,7 +20,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from labkit import cgroups
 from labkit.containers import (
     committing,
     devices,
@@ -119,7 +118,8 @@ class Engine:
         """
         image = self.images.resolve(config.image)
         nodes = devices.gather(host_config)
-        cgroups.check(specification.limits_of(host_config, nodes), specification.online_cpus())
+        specification.check_limits(host_config, nodes)
+        specification.fill_in(host_config)
         specification.check(config, host_config)
         log_options.limits(host_config.log_config)
         host_config.log_config.type = log_options.JSON_FILE

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
 from labkit.containers import devices, mounting
 from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
@@ -12,6 +13,7 @@ from labkit.images import Image
 from labkit.kernel import capabilities, seccomp_profile
 from labkit.runtime.spec import (
     DEFAULT_CAPABILITIES,
+    DEFAULT_SHM_BYTES,
     BindMount,
     CgroupMount,
     CgroupPart,
@@ -70,9 +72,15 @@ def limits_of(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> Limits:
     return Limits(
         cpu_shares=host.cpu_shares,
         nano_cpus=host.nano_cpus,
+        cpu_period_us=host.cpu_period,
+        cpu_quota_us=host.cpu_quota,
         cpuset_cpus=host.cpuset_cpus,
+        cpuset_mems=host.cpuset_mems,
         memory_bytes=host.memory,
         memory_swap_bytes=host.memory_swap,
+        memory_reservation_bytes=host.memory_reservation,
+        memory_swappiness=host.memory_swappiness,
+        oom_kill_disable=host.oom_kill_disable,
         pids=host.pids_limit or 0,
         device_rules=devices.cgroup_rules(host, nodes),
     )
@@ -81,6 +89,21 @@ def limits_of(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> Limits:
 def online_cpus() -> str:
     """The machine's CPUs as a list (`0-3`)."""
     return _read("/sys/devices/system/cpu/online").strip()
+
+
+def check_limits(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> None:
+    """InvalidParameterError for limits that make no sense on this machine."""
+    online_mems = _read("/sys/devices/system/node/online").strip() or "0"
+    cgroups.check(limits_of(host, nodes), online_cpus(), online_mems)
+    if host.shm_size < 0:
+        raise InvalidParameterError("SHM size can not be less than 0")
+
+
+def fill_in(host: HostConfig) -> None:
+    """Complete what was asked by what holds for everyone, as `inspect` shows it."""
+    host.shm_size = host.shm_size or DEFAULT_SHM_BYTES
+    if host.memory_swappiness == -1:
+        host.memory_swappiness = None
 
 
 def merge_config(config: ContainerConfig, image: Image) -> None:
@@ -165,6 +188,7 @@ def build_spec(
         cgroup_join=placement.join,
         cgroup_clone_into=placement.clone_into,
         cgroup_mounts=cgroup_mounts(layout),
+        shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
         mounts=mounting.in_order(own_mounts, container.mount_points),
         last_capability=capabilities.last_capability(),
     )

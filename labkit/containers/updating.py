@@ -2,7 +2,6 @@
 
 import msgspec
 
-from labkit import cgroups
 from labkit.cgroups import Group, groups
 from labkit.containers import restarts, specification, states
 from labkit.containers.entry import Entry
@@ -16,14 +15,21 @@ class UpdateConfig(msgspec.Struct, rename=docker_name):
 
     cpu_shares: int = 0
     nano_cpus: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     memory: int = 0
     memory_swap: int = 0
+    memory_reservation: int = 0
     pids_limit: int | None = None
     restart_policy: RestartPolicy | None = None
 
 
-_LIMITS = ("cpu_shares", "nano_cpus", "cpuset_cpus", "memory", "memory_swap", "pids_limit")
+_LIMITS = (
+    *("cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems"),
+    *("memory", "memory_swap", "memory_reservation", "pids_limit"),
+)
 
 
 def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
@@ -39,7 +45,7 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
             raise ConflictError(f"Container {container.id} is marked for removal")
         try:
             wanted = _merged(container.host_config, asked)
-            cgroups.check(specification.limits_of(wanted), specification.online_cpus())
+            specification.check_limits(wanted)
             restarts.check(wanted.restart_policy, auto_remove=False)
         except InvalidParameterError as error:
             raise InvalidParameterError(

@@ -19,7 +19,6 @@ JsonObject = dict[str, object]
 Model = TypeVar("Model")
 
 LARGEST_NUMBER = 2**63 - 1
-DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 
 
 def _is_empty(value: object) -> bool:
@@ -60,11 +59,8 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "ContainerIDFile": NotYet("", _says_nothing),
     "CpuCount": NotYet(0),
     "CpuPercent": NotYet(0),
-    "CpuPeriod": NotYet(0),
-    "CpuQuota": NotYet(0),
     "CpuRealtimePeriod": NotYet(0),
     "CpuRealtimeRuntime": NotYet(0),
-    "CpusetMems": NotYet(""),
     "DeviceRequests": NotYet(None),
     "Dns": NotYet(None),
     "DnsOptions": NotYet(None),
@@ -79,9 +75,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "KernelMemoryTCP": NotYet(0),
     "Links": NotYet(None),
     "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
-    "MemoryReservation": NotYet(0),
-    "MemorySwappiness": NotYet(None, _one_of(-1)),
-    "OomKillDisable": NotYet(False),
     "OomScoreAdj": NotYet(0),
     "PidMode": NotYet(""),
     "PortBindings": NotYet({}),
@@ -89,7 +82,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
     "Runtime": NotYet("labkit", _one_of("labkit")),
     "SecurityOpt": NotYet(None),
-    "ShmSize": NotYet(DEFAULT_SHM_BYTES, _one_of(DEFAULT_SHM_BYTES)),
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
     "UTSMode": NotYet(""),

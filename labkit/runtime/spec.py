@@ -36,6 +36,8 @@ MASKED_PATHS = (
 )
 """What Docker covers: these files tell about the host, or let it be harmed."""
 
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024
+
 READ_ONLY_PATHS = (
     "/proc/bus",
     "/proc/fs",
@@ -129,7 +131,7 @@ class ContainerSpec:
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)
     """Height and width of the terminal in characters; (0, 0) leaves the kernel's default."""
-    shm_bytes: int = 64 * 1024 * 1024
+    shm_bytes: int = DEFAULT_SHM_BYTES
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""
     privileged: bool = False

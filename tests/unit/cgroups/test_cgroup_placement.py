@@ -69,6 +69,30 @@ EMPTY_CPUSET = {"cpuset.cpus": "0-3", "cpuset.mems": "0"}
             {"memory.limit_in_bytes": str(200 * MIB), "memory.memsw.limit_in_bytes": "-1"},
             {"memory.max": str(200 * MIB), "memory.swap.max": "max"},
         ),
+        (
+            Limits(cpu_period_us=50_000, cpu_quota_us=25_000),
+            {"cpu.cfs_period_us": "50000", "cpu.cfs_quota_us": "25000"},
+            {"cpu.max": "25000 50000"},
+        ),
+        (
+            Limits(cpu_quota_us=20_000),
+            {"cpu.cfs_quota_us": "20000"},
+            {"cpu.max": "20000 100000"},
+        ),
+        (
+            Limits(cpu_period_us=50_000),
+            {"cpu.cfs_period_us": "50000"},
+            {"cpu.max": "max 50000"},
+        ),
+        (Limits(cpuset_mems="0-1"), {"cpuset.mems": "0-1"}, {"cpuset.mems": "0-1"}),
+        (
+            Limits(memory_reservation_bytes=64 * MIB),
+            {"memory.soft_limit_in_bytes": str(64 * MIB)},
+            {"memory.low": str(64 * MIB)},
+        ),
+        (Limits(memory_swappiness=0), {"memory.swappiness": "0"}, {}),
+        (Limits(memory_swappiness=-1), {}, {}),
+        (Limits(oom_kill_disable=True), {"memory.oom_control": "1"}, {}),
         (Limits(pids=50), {"pids.max": "50"}, {"pids.max": "50"}),
         (Limits(pids=-1), {}, {}),
     ],
@@ -159,3 +183,17 @@ def test_without_swap_accounting_memory_is_limited_and_swap_a_warning(
     assert placement.warnings == (NO_SWAP_LIMIT,)
     assert not any("sw" in file for file in written(placement))
     assert str(64 * MIB) in written(placement).values()
+
+
+def test_what_v1_alone_has_is_a_warning_on_v2() -> None:
+    limits = Limits(memory_bytes=64 * MIB, memory_swappiness=0, oom_kill_disable=True)
+    assert place(V1, "labkit/id", limits, MACHINE).warnings == ()
+    swappiness, oom = place(V2, "labkit/id", limits, MACHINE).warnings
+    assert "swappiness discarded" in swappiness
+    assert "OomKillDisable discarded" in oom
+    assert len(place({}, "labkit/id", limits, MACHINE).warnings) == 3
+
+
+def test_nobody_is_killed_and_nothing_is_limited_is_a_warning() -> None:
+    (warning,) = place(V1, "labkit/id", Limits(oom_kill_disable=True), MACHINE).warnings
+    assert "OOM killer is disabled" in warning

@@ -93,8 +93,6 @@ def test_what_clients_send_is_taken(body):
         ("PidMode", "host"),
         ("IpcMode", "host"),
         ("CgroupnsMode", "host"),
-        ("ShmSize", 1 << 20),
-        ("MemorySwappiness", 0.5),
         ("BlkioWeight", 600),
         ("MaskedPaths", ["/proc/kcore"]),
         ("Runtime", "runc"),
