@@ -155,7 +155,7 @@ def _host_config(query: Query) -> HostConfig:
 
 def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
     text = query.text(name)
-    if not text:
+    if text in ("", "null"):
         return None
     try:
         return msgspec.json.decode(text.encode(), type=kind)
