@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def setup(request):
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory):
     """The words that start podman with a place of its own."""
+    if not shutil.which("podman"):
+        pytest.skip("needs podman")
     with tempfile.TemporaryDirectory(prefix=f"{leaks.RUN_NAME}-") as folder:
         config = Path(folder, "containers.conf")
         config.write_text(
