@@ -2,6 +2,10 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
 
 from labkit.errors import NotFoundError
 from labkit.images import models
@@ -9,6 +13,7 @@ from labkit.images.chains import chain_ids
 from labkit.images.layout import DamagedStoreError, Layout, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 
+_TIME = Annotated[datetime, msgspec.Meta(tz=True)]
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -50,6 +55,7 @@ class Documents:
                 f"image {manifest.config.digest} lists {len(manifest.layers)} layers, "
                 f"but its config {len(config.rootfs.diff_ids)}"
             )
+        check_times(config, manifest.config.digest)
         return config
 
     def readable(
@@ -107,6 +113,18 @@ class Documents:
         except (DamagedStoreError, NotFoundError):
             return []
         return members(index)
+
+
+def check_times(config: ImageConfig, name: str) -> None:
+    """DamagedStoreError for a time that is none (RFC 3339, with its zone)."""
+    for text in (config.created, *(entry.created for entry in config.history or [])):
+        try:
+            if text:
+                msgspec.convert(text, _TIME)
+        except msgspec.ValidationError:
+            raise DamagedStoreError(
+                f"image {name} was created at {text!r}, which is no time"
+            ) from None
 
 
 def members(index: Index) -> list[Descriptor]:

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple, cast
 from labkit.errors import InvalidParameterError
 from labkit.images import models, references
 from labkit.images.compression import CHUNK_BYTES, plain_chunks
+from labkit.images.documents import check_times
 from labkit.images.drafts import Draft
 from labkit.images.image import Image
 from labkit.images.layers import limit_bytes
@@ -264,6 +265,7 @@ def _load_docker(store: ImageStore, archive: _Archive) -> Iterator[Event]:
     for described in _docker_images(archive):
         data = archive.document(described.config)
         config = decode(data, ImageConfig, described.config)
+        check_times(config, described.config)
         diff_ids = config.rootfs.diff_ids
         if len(diff_ids) != len(described.layers):
             raise InvalidParameterError(

@@ -1,5 +1,6 @@
 """Mounting: mount(2), umount2(2), pivot_root(2), and the table of what is mounted (proc(5))."""
 
+import os
 from ctypes import c_ulong
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ MS_STRICTATIME = 0x1000000
 
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
+
+DATA_MAX_BYTES = 4095
 
 FLAG_NAMES = {
     MS_RDONLY: "MS_RDONLY",
@@ -44,15 +47,33 @@ def flag_names(flags: int) -> str:
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     """Attach a file system at `target` (man 2 mount); `data` is the file system's own options."""
-    libc.call(
-        "mount",
-        source.encode(),
-        target.encode(),
-        kind.encode() or None,
-        c_ulong(flags),
-        data.encode() or None,
-        path=target,
-    )
+    fds: list[int] = []
+    try:
+        if kind == "overlay" and len(data.encode()) > DATA_MAX_BYTES:
+            data = _short_overlay_options(data, fds)
+        libc.call(
+            "mount",
+            source.encode(),
+            target.encode(),
+            kind.encode() or None,
+            c_ulong(flags),
+            data.encode() or None,
+            path=target,
+        )
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _short_overlay_options(data: str, fds: list[int]) -> str:
+    """The same with the lower folders opened, in `fds`, and named by their descriptors.
+
+    The kernel reads one page of options and cuts off the rest; an image may have 127 layers.
+    """
+    lower, comma, rest = data.removeprefix("lowerdir=").partition(",")
+    for folder in lower.split(":"):
+        fds.append(os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    return f"lowerdir={':'.join(f'/proc/self/fd/{fd}' for fd in fds)}{comma}{rest}"
 
 
 def unmount(target: str, flags: int = 0) -> None:

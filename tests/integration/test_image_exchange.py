@@ -285,7 +285,12 @@ def hostile(store: ImageStore) -> dict[str, tuple[bytes, str]]:
     short = docker_only | {"manifest.json": json.dumps(manifest).encode()}
     manifest[0]["Config"] = "../../../../etc/passwd"
     outside = docker_only | {"manifest.json": json.dumps(manifest).encode()}
+    config = members_of(data)[f"blobs/sha256/{image.id[7:]}"]
+    timeless = docker_only | {
+        f"blobs/sha256/{image.id[7:]}": config.replace(b'"created":"20', b'"created":"xx')
+    }
     return {
+        "a time that is none": (remade(timeless), "which is no time"),
         "empty": (remade({}), "holds no images"),
         "a root file system": (remade({"etc/passwd": b""}), "labkit import"),
         "cut": (data[: len(data) // 2], "cut short|cannot be read"),
@@ -319,6 +324,7 @@ def bad_name(data: bytes) -> bytes:
     [
         *("empty", "a root file system", "cut", "a layer is another", "a layer is missing"),
         *("index.json is none", "a manifest is none", "layers swapped", "too few layers"),
+        "a time that is none",
         *("config outside", "a name that leads out", "a huge index", "a bad name"),
     ],
 )

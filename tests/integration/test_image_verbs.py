@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from labkit.images import ImageStore
+from tests.images import archive, entry
 from tests.lab import PROJECT, Lab
 
 pytestmark = pytest.mark.root
@@ -207,6 +209,23 @@ def test_save_and_load(lab: Lab, make_lab: Callable[[], Lab], tmp_path: Path) ->
     refused = other.cli("load", input="no archive")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "archive cannot be read" in refused.stderr
+
+
+def test_an_image_of_very_many_layers(lab: Lab) -> None:
+    """The kernel takes one page of mount options, which these do not fit."""
+    store = ImageStore(lab.root)
+    base = store.resolve("busybox")
+    with store.draft() as draft:
+        draft.start_from(base)
+        for number in range(100):
+            draft.add_tar(archive(entry(f"layer/{number}", content=b"x")))
+        draft.commit(base.document, names=["many"])
+    words = ("run", "--name", "mm", "--network", "none", "many")
+    assert out(lab, *words, "sh", "-c", "touch /new; ls /layer | wc -l") == "100\n"
+    assert out(lab, "diff", "mm") == "A /new\n"
+    out(lab, "commit", "mm", "more")
+    assert len(image(lab, "more")["RootFS"]["Layers"]) == 102
+    out(lab, "rm", "mm")
 
 
 def test_prune_and_df(lab: Lab) -> None:
