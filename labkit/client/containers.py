@@ -164,6 +164,29 @@ class Container:
         """What differs from its image: `Path`, and `Kind` (0 changed, 1 added, 2 deleted)."""
         return list(self._api.get(f"{self._path}/changes") or [])
 
+    def commit(
+        self,
+        repository: str = "",
+        tag: str = "",
+        *,
+        message: str = "",
+        author: str = "",
+        changes: Sequence[str] = (),
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of it and what it has changed; `changes` are Dockerfile instructions."""
+        made = self._api.post(
+            "/commit",
+            container=self.id,
+            repo=repository or None,
+            tag=tag or None,
+            comment=message or None,
+            author=author or None,
+            changes=list(changes) or None,
+            pause="1" if pause else "0",
+        )
+        return ImageCollection(self._api).get(made["Id"])
+
     def export(self) -> Iterator[bytes]:
         """Its whole file system as a tar archive, in pieces."""
         response = self._api.stream("GET", f"{self._path}/export")

@@ -64,9 +64,17 @@ class ImageCollection:
         """All images, the newest first."""
         return [Image(attrs) for attrs in self._api.get("/images/json")]
 
-    def remove(self, image: str) -> None:
+    def remove(self, image: str, *, force: bool = False, noprune: bool = False) -> None:
         """Remove the name; the layers go with the last name.  NotFoundError, ConflictError."""
-        self._api.delete(image_path(image))
+        self._api.delete(image_path(image), force=force, noprune=noprune)
+
+    def tag(self, image: str, repository: str, tag: str = "") -> None:
+        """Give an image one more name; NotFoundError, InvalidParameterError."""
+        self._api.post(f"{image_path(image)}/tag", repo=repository, tag=tag or None)
+
+    def history(self, image: str) -> Sequence[dict[str, Any]]:
+        """How it came to be, the newest first: `Id`, `CreatedBy`, `Size`, ….  NotFoundError."""
+        return [*self._api.get(f"{image_path(image)}/history")]
 
     def pull(self, repository: str, tag: str = "", platform: str = "") -> Image:
         """Get an image from its registry, `latest` without a tag; NotFoundError, LabkitError."""

@@ -1,0 +1,75 @@
+"""The verbs for images: what they ask of the engine, and what they print."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.client.stand_in import chunk, chunked_head
+
+ID = "sha256:" + "cd" * 32
+CREATED_S = 1_700_000_000
+
+
+def query(labkit, number: int = 0) -> str:
+    return labkit.daemon.requests[number].target.partition("?")[2]
+
+
+def test_history(labkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: CREATED_S + 7200.0)
+    line = {"Id": ID, "Created": CREATED_S, "CreatedBy": "x\t" * 40, "Size": 4_262_000}
+    labkit.routes["GET /images/busybox/history"] = [line | {"Comment": "hi", "Tags": None}]
+    heading, row = labkit("history", "busybox").out.splitlines()
+    assert heading.split() == ["IMAGE", "CREATED", "CREATED", "BY", "SIZE", "COMMENT"]
+    assert row == f"cdcdcdcdcdcd   2 hours ago   {'x ' * 22}…   4.26MB    hi"
+    assert labkit("history", "-q", "--no-trunc", "busybox").out == f"{ID}\n"
+    plain = labkit("history", "-H=false", "busybox").out.splitlines()[1]
+    assert "   4262000   " in plain
+    assert "2023-11-1" in plain
+
+
+def test_tag_commit_and_rmi_ask(labkit) -> None:
+    no_content = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+    labkit.routes["POST /images/a/tag"] = no_content
+    assert labkit("tag", "a", "host:5000/b:2") == (0, "", "")
+    assert query(labkit) == "repo=host%3A5000%2Fb&tag=2"
+    labkit.routes["POST /commit"] = {"Id": ID}
+    done = labkit("commit", "-a", "Ann", "-c", "CMD x", "-m", "m", "-p=false", "web", "b")
+    assert done.out == f"{ID}\n"
+    assert query(labkit, 1) == "container=web&repo=b&author=Ann&comment=m&changes=CMD%20x&pause=0"
+    labkit.routes["DELETE /images/a"] = [{"Untagged": "a:latest"}, {"Deleted": ID}]
+    done = labkit("rmi", "-f", "--no-prune", "a", "b")
+    assert done.out == f"Untagged: a:latest\nDeleted: {ID}\n"
+    assert done.code == 1
+    assert query(labkit, 2) == "force=1&noprune=1"
+
+
+def test_load_prints_what_is_there(labkit, tmp_path: Path) -> None:
+    said = b'{"status":"Loading layer"}\r\n{"stream":"Loaded image: a:1\\n"}\r\n'
+    labkit.routes["POST /images/load"] = chunked_head() + chunk(said) + chunk(b"")
+    (tmp_path / "x.tar").write_bytes(b"archive")
+    assert labkit("load", "-i", str(tmp_path / "x.tar")).out == "Loaded image: a:1\n"
+    assert "cannot read" in labkit("load", "-i", "/no/such/file").err
+
+
+def test_prune_and_df(labkit) -> None:
+    deleted = [{"Untagged": "a:1"}, {"Deleted": ID}]
+    labkit.routes["POST /images/prune"] = {"ImagesDeleted": deleted, "SpaceReclaimed": 3_000_000}
+    assert labkit("image", "prune", "-a", "-f").out == (
+        f"Deleted Images:\nuntagged: a:1\ndeleted: {ID}\n\nTotal reclaimed space: 3MB\n"
+    )
+    labkit.routes["GET /system/df"] = {
+        "LayersSize": 5_000_000,
+        "Images": [
+            {"Containers": 1, "Size": 4_000_000, "SharedSize": 1_000_000},
+            {"Containers": 0, "Size": 2_000_000, "SharedSize": 1_000_000},
+        ],
+        "Containers": [{"State": "exited", "SizeRw": 10}, {"State": "running", "SizeRw": 30}],
+        "Volumes": None,
+        "BuildCache": None,
+    }
+    rows = [line.split() for line in labkit("system", "df").out.splitlines()]
+    assert rows[0] == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
+    assert rows[1] == ["Images", "2", "1", "5MB", "2MB", "(40%)"]
+    assert rows[2] == ["Containers", "2", "1", "40B", "10B", "(25%)"]
+    assert rows[3] == ["Local", "Volumes", "0", "0", "0B", "0B"]
