@@ -235,6 +235,7 @@ class Response:
         self._connection = connection
         self._length: int | None = None
         self._chunked = False
+        self._is_over = False
         if method == "HEAD" or status in (101, 204, 304):
             self._length = 0
         elif "chunked" in headers.get("transfer-encoding", "").lower():
@@ -244,7 +245,7 @@ class Response:
         else:
             connection.reusable = False  # the body ends when the connection does
         if self._length == 0 and status != 101:
-            connection.finished()
+            self._finish()
         self._body = self._pieces()
 
     def __iter__(self) -> "Iterator[bytes]":
@@ -253,7 +254,13 @@ class Response:
 
     def _pieces(self) -> "Iterator[bytes]":
         yield from self._chunks() if self._chunked else self._plain()
-        self._connection.finished()
+        self._finish()
+
+    def _finish(self) -> None:
+        """The body is read: the connection is no longer ours, the next request may have it."""
+        if not self._is_over:
+            self._is_over = True
+            self._connection.finished()
 
     def _plain(self) -> "Iterator[bytes]":
         while self._length is None or self._length > 0:
@@ -302,7 +309,8 @@ class Response:
 
     def close(self) -> None:
         """Stop reading; a connection with a body still to come is closed with it."""
-        self._connection.close()
+        if not self._is_over:
+            self._connection.close()
 
 
 def _length(text: str, base: int = 10) -> int:

@@ -13,7 +13,7 @@ import secrets
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -59,6 +59,23 @@ class Crew:
             labels={LABEL: self._mark},
             detach=True,
             remove=True,
+            network_mode="none",
+            **options,
+        )
+
+    def hire_plain(
+        self, name: str, command: "str | Sequence[str]", image: str = IMAGE, **options: Any
+    ) -> Container:
+        """Start `command` as the container's own first process, for who watches how that ends.
+
+        No lifetime and no `--rm`: of the four nets these have the first three.
+        """
+        return self.client.containers.run(
+            image,
+            command,
+            name=f"{name}-{secrets.token_hex(2)}",
+            labels={LABEL: self._mark},
+            detach=True,
             network_mode="none",
             **options,
         )
