@@ -68,9 +68,9 @@ def path_of(
         action, time_ns = event["Action"], event["timeNano"]
         if action == "create":
             moves, state, began_ns = [], GONE, time_ns
-        was_asked = action == "kill" or (was_asked and action != "start")
         if action == "start" and state == "exited" and has_policy and not was_asked:
             go("retry", time_ns)
+        was_asked = action == "kill" or (was_asked and action != "start")
         for name in EVENTS_OF.get(action, (action,)):
             go(name, time_ns)
     return moves
