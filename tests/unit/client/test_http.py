@@ -212,3 +212,15 @@ def test_quote() -> None:
     assert quote("a b/ü?&=%") == "a%20b%2F%C3%BC%3F%26%3D%25"
     assert quote("name/x:1", b"/:") == "name/x:1"
     assert quote("\udcff") == "%FF"
+
+
+def test_to_close_a_response_that_is_over_leaves_its_connection_to_the_next(serve) -> None:
+    """By then another thread may be using it."""
+    stand_in = serve(lambda request: response(body=b"x"))
+    connection = Connection(stand_in.path)
+    first = connection.request("GET", "/")
+    first.read()
+    second = connection.request("GET", "/")
+    first.close()
+    assert second.read() == b"x"
+    connection.close()
