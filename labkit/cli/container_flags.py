@@ -53,6 +53,7 @@ FLAGS = (
     Flag("network", "", "string", "Network: none or host (default none)", initial="none"),
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("oom-kill-disable", "", "bool", "Let it wait for memory at its limit, and kill nothing"),
+    Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("pull", "", "string", "Pull the image: always, missing or never", initial="missing"),
@@ -65,6 +66,7 @@ FLAGS = (
     Flag("stop-timeout", "", "int", "Seconds it has to end before it is killed", initial=None),
     Flag("tmpfs", "", "list", "Mount a file system in memory (path[:options])"),
     Flag("tty", "t", "bool", "Give it a terminal"),
+    Flag("ulimit", "", "list", "Limit each of its processes (nofile=1024:2048)"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
     Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
@@ -76,7 +78,7 @@ PULL_POLICIES = ("always", "missing", "never")
 STRUCTURED = (
     "device",
     *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
-    *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "volume"),
+    *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
 """Options whose values `labkit.cli.option_values` reads."""
 
@@ -117,6 +119,7 @@ def request_body(
         nano_cpus=options["cpus"],
         network_mode=options["network"],
         oom_kill_disable=options["oom_kill_disable"],
+        oom_score_adj=options["oom_score_adj"],
         pids_limit=options["pids_limit"] or None,
         privileged=options["privileged"],
         read_only=options["read_only"],
@@ -146,6 +149,7 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
         "mounts": [read.mount(text) for text in options["mount"]],
         "restart_policy": read.restart_policy(options["restart"]),
         "tmpfs": dict(text.partition(":")[::2] for text in options["tmpfs"]),
+        "ulimits": [read.ulimit(text) for text in options["ulimit"]],
         "volumes": [read.volume(text) for text in options["volume"]],
     }
 

@@ -55,6 +55,19 @@ def device(text: str) -> "dict[str, str]":
     return {"PathOnHost": source, "PathInContainer": place, "CgroupPermissions": access}
 
 
+def ulimit(text: str) -> "dict[str, Any]":
+    """`nofile=1024:2048` or `nofile=1024` as the API's Ulimit; UsageError."""
+    name, equals, values = text.partition("=")
+    soft, colon, hard = values.partition(":")
+    try:
+        numbers = int(soft), int(hard if colon else soft)
+    except ValueError:
+        raise _invalid("ulimit", text, "it is NAME=SOFT[:HARD], in numbers") from None
+    if not (name and equals):
+        raise _invalid("ulimit", text, "it is NAME=SOFT[:HARD]")
+    return {"Name": name, "Soft": numbers[0], "Hard": numbers[1]}
+
+
 def volume(text: str) -> str:
     """A `-v` value; the path of the host in it is made absolute, as `./data:/data`."""
     here, colon, rest = text.partition(":")

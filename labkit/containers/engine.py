@@ -37,6 +37,7 @@ from labkit.containers import (
     states,
     stats,
     top,
+    ulimits,
     updating,
 )
 from labkit.containers.committing import Commit
@@ -119,6 +120,7 @@ class Engine:
         image = self.images.resolve(config.image)
         nodes = devices.gather(host_config)
         specification.check_limits(host_config, nodes)
+        warnings = ulimits.check(host_config)
         specification.fill_in(host_config)
         specification.check(config, host_config)
         log_options.limits(host_config.log_config)
@@ -164,7 +166,7 @@ class Engine:
             raise
         self.parts.registry.add(entry := Entry(container))
         self.parts.publish("create", entry)
-        return container, [*placement.warnings, *specification.without_warnings(without)]
+        return container, [*warnings, *placement.warnings, *specification.without_warnings(without)]
 
     def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
         try:

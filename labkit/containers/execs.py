@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from labkit.containers import specification, starting, states
+from labkit.containers import specification, starting, states, ulimits
 from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
@@ -232,6 +232,8 @@ class Execs:
             cgroup_join=() if ablated else placement.join,
             cgroup_clone_into="" if ablated else placement.clone_into,
             last_capability=capabilities.last_capability(),
+            oom_score_adj=host.oom_score_adj,
+            resource_limits=ulimits.resource_limits(host),
         )
 
     def _environment(self, found: Exec) -> list[str]:

@@ -71,6 +71,14 @@ class DeviceMapping(msgspec.Struct, rename=docker_name):
     """What it may do with it: r(ead), w(rite), m(knod)."""
 
 
+class Ulimit(msgspec.Struct, rename=docker_name):
+    """A limit of setrlimit(2) for each process (labkit.containers.ulimits); -1 for none."""
+
+    name: str
+    soft: int = 0
+    hard: int = 0
+
+
 class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
@@ -87,6 +95,7 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     memory_reservation: int = 0
     memory_swappiness: int | None = None
     oom_kill_disable: bool = False
+    oom_score_adj: int = 0
     pids_limit: int | None = None
     shm_size: int = 0
     """How large /dev/shm is; 0 for Docker's 64 MiB."""
@@ -94,6 +103,7 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     devices: list[DeviceMapping] | None = None
     device_cgroup_rules: list[str] | None = None
     """What it may do with devices besides, as `c 42:* rwm` (labkit.cgroups.devices)."""
+    ulimits: list[Ulimit] | None = None
     readonly_rootfs: bool = False
     init: bool | None = None
     binds: list[str] | None = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers import devices, mounting
+from labkit.containers import devices, mounting, ulimits
 from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
 from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
@@ -182,6 +182,8 @@ def build_spec(
         read_only_root=host.readonly_rootfs,
         capabilities=kept_capabilities(host),
         seccomp_program=seccomp_program(host),
+        oom_score_adj=host.oom_score_adj,
+        resource_limits=ulimits.resource_limits(host),
         privileged=host.privileged,
         devices=tuple(map(_device, container.devices)),
         cgroup_parts=tuple(CgroupPart(*group) for group in placement.groups),

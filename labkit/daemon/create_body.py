@@ -75,7 +75,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "KernelMemoryTCP": NotYet(0),
     "Links": NotYet(None),
     "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
-    "OomScoreAdj": NotYet(0),
     "PidMode": NotYet(""),
     "PortBindings": NotYet({}),
     "PublishAllPorts": NotYet(False),
@@ -85,7 +84,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
     "UTSMode": NotYet(""),
-    "Ulimits": NotYet(None),
     "UsernsMode": NotYet(""),
     "VolumeDriver": NotYet("", _one_of("local")),
 }

@@ -7,8 +7,8 @@ was opened.
 
 import os
 import signal
-from ctypes import addressof, c_char_p, c_int, c_size_t, c_uint, c_ulong
-from struct import pack
+from ctypes import addressof, c_char_p, c_int, c_size_t, c_uint, c_ulong, create_string_buffer
+from struct import pack, unpack
 
 from labkit.kernel import libc
 
@@ -23,7 +23,38 @@ PR_SET_NO_NEW_PRIVS = 38
 
 CLOSE_RANGE_CLOEXEC = 4
 
+RESOURCES = {
+    name: number
+    for number, name in enumerate(
+        """
+        cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio
+        rttime
+        """.split()
+    )
+}
+"""What setrlimit(2) limits, without RLIMIT_, and its number in asm-generic/resource.h."""
+
+
+def lower_limit(one: int, other: int) -> int:
+    """The stricter of two limits, of which -1 is none."""
+    return max(one, other) if -1 in (one, other) else min(one, other)
+
+
 _CLONE_ARGS = "<11Q"  # struct clone_args of linux/sched.h, as of Linux 5.7
+
+
+def set_limit(name: str, soft: int, hard: int) -> None:
+    """Set a resource limit of the calling process (man 2 prlimit); PermissionError to raise it."""
+    new = c_char_p(pack("<2q", soft, hard))  # -1 is RLIM_INFINITY, all bits set
+    libc.call("prlimit", 0, RESOURCES[name], new, None, path=name)
+
+
+def hard_limit(name: str) -> int:
+    """How far this process may raise a resource's limit; -1 for as far as it likes."""
+    old = create_string_buffer(16)
+    libc.call("prlimit", 0, RESOURCES[name], None, old, path=name)
+    _, hard = unpack("<2q", old.raw)
+    return int(hard)
 
 
 def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:

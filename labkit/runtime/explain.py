@@ -29,6 +29,7 @@ _CAUSES = (
     ("cgroup", errno.EBUSY, "the group holds processes already"),
     ("cgroup", errno.ENOENT, "the controller is not enabled for this group"),
     ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
+    ("oom_score", errno.EACCES, "a lower score than labkitd's own needs CAP_SYS_RESOURCE"),
     ("seccomp", errno.EINVAL, "this kernel was built without seccomp filters"),
     ("device", errno.EEXIST, "the folder is not the fresh /dev that mount.dev makes"),
 )

@@ -17,7 +17,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities, namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan_root
-from labkit.runtime.spec import ContainerSpec
+from labkit.runtime.spec import ContainerSpec, ResourceLimit
 from labkit.runtime.step import Step
 
 
@@ -122,6 +122,7 @@ def _clone(spec: ContainerSpec) -> Step:
 
 def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield from oom_score(spec.oom_score_adj)
     yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)
     yield from _namespaces(spec)
@@ -137,8 +138,16 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         seccomp_program=spec.seccomp_program,
         keep=capabilities.mask(spec.capabilities),
         last_capability=spec.last_capability,
+        resource_limits=spec.resource_limits,
     )
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
+
+
+def oom_score(score: int) -> Iterator[Step]:
+    """The step that sets another score than labkitd's own, if one is asked for."""
+    if score:
+        why = "how soon it is killed when the whole machine is out of memory"
+        yield Step("oom_score", why, op.SetOomScore(score))
 
 
 def _enter_cgroups(spec: ContainerSpec) -> Iterator[Step]:
@@ -195,6 +204,7 @@ def give_up_power(
     seccomp_program: bytes,
     keep: int,
     last_capability: int,
+    resource_limits: Sequence[ResourceLimit],
 ) -> Iterator[Step]:
     """The steps by which a process that could do everything becomes the container's user.
 
@@ -206,6 +216,9 @@ def give_up_power(
         op.LookUpUser(user),
     )
     yield Step("working_directory", "where the program starts", working_directory)
+    for name, soft, hard in resource_limits:
+        why = "the kernel refuses this process, and each of its children, more than that"
+        yield Step(f"ulimit.{name}", why, op.SetResourceLimit(name, soft, hard))
     if seccomp_program:
         yield Step(
             "seccomp",

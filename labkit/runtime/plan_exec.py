@@ -16,7 +16,8 @@ from labkit.kernel.namespaces import (
     CLONE_NEWUTS,
 )
 from labkit.runtime import operations as op
-from labkit.runtime.plan import give_up_power
+from labkit.runtime.plan import give_up_power, oom_score
+from labkit.runtime.spec import ResourceLimit
 from labkit.runtime.step import Step
 
 _JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS
@@ -37,6 +38,8 @@ class ExecSpec:
     cgroup_join: tuple[str, ...]
     cgroup_clone_into: str
     last_capability: int
+    oom_score_adj: int = 0
+    resource_limits: tuple[ResourceLimit, ...] = ()
 
 
 def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
@@ -51,6 +54,7 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
 
 def _child(spec: ExecSpec) -> Iterator[Step]:
     yield Step("stdio", "what the process prints goes to the shim", op.ConnectStdio())
+    yield from oom_score(spec.oom_score_adj)
     yield Step("shield", "the container's processes must not reach into this one", op.Shield())
     for directory in spec.cgroup_join:
         yield Step(
@@ -70,5 +74,6 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         seccomp_program=spec.seccomp_program,
         keep=keep,
         last_capability=spec.last_capability,
+        resource_limits=spec.resource_limits,
     )
     yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

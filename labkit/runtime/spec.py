@@ -70,6 +70,10 @@ class CgroupMount:
     options: str
 
 
+ResourceLimit = tuple[str, int, int]
+"""A resource of setrlimit(2) by its name (`nofile`), the soft limit, the hard one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device file to make in the container."""
@@ -134,6 +138,9 @@ class ContainerSpec:
     shm_bytes: int = DEFAULT_SHM_BYTES
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""
+    oom_score_adj: int = 0
+    """Between -1000 and 1000: the higher, the sooner it is killed when the machine lacks memory."""
+    resource_limits: tuple[ResourceLimit, ...] = ()
     privileged: bool = False
     """Nothing of the kernel is hidden or read-only, and the cgroups can be written."""
     devices: tuple[Device, ...] = ()

@@ -1,5 +1,6 @@
 """Limits by their effect: what a container gets, and what it is told of."""
 
+import resource
 import time
 from collections.abc import Callable
 
@@ -7,9 +8,12 @@ import pytest
 
 from labkit.cgroups import v1
 from labkit.containers import ContainerConfig, HostConfig
+from labkit.containers.model import Ulimit
 from labkit.containers.updating import UpdateConfig
 from labkit.errors import InvalidParameterError
+from labkit.kernel import capabilities
 from tests.containers import create, shell
+from tests.integration.test_exec_and_terminals import execute
 from tests.lab import Lab
 
 pytestmark = pytest.mark.root
@@ -84,8 +88,40 @@ def test_without_the_oom_killer_it_waits(engine):
     assert not engine.get(container_id).state.oom_killed
 
 
+def test_limits_of_each_process_and_of_an_exec(engine):
+    limits = [Ulimit("nofile", 40, 50), Ulimit("core", 0, 0)]
+    script = "ulimit -Sn; ulimit -Hn; ulimit -c; cat /proc/self/oom_score_adj"
+    output, _ = shell(engine, script, ulimits=limits, oom_score_adj=321)
+    assert output.split() == ["40", "50", "0", "321"]
+    container_id = create(engine, "sleep", "60", ulimits=limits, oom_score_adj=321)
+    engine.start(container_id)
+    assert execute(engine, container_id, "sh", "-c", script)[0].split() == output.split()
+    engine.kill(container_id)
+
+
+def test_a_limit_that_cannot_be_raised_is_a_warning_and_as_high_as_may_be(engine):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    asked = HostConfig(ulimits=[Ulimit("nofile", 2**30, 2**30)])
+    config = ContainerConfig(image="busybox", cmd=["sh", "-c", "ulimit -Hn"])
+    container, warnings = engine.create(config, asked)
+    engine.start(container.id)
+    if capabilities.permitted() >> capabilities.NAMES.index("SYS_RESOURCE") & 1:
+        return  # the kernel's own fs.nr_open may still be less
+    assert engine.wait(container.id, timeout_s=20).exit_code == 0
+    assert [line.text for line in engine.logs(container.id)] == [f"{most}\n".encode()]
+    assert "CAP_SYS_RESOURCE" in warnings[0]
+
+
 def test_what_makes_no_sense_is_refused(engine):
-    for options in ({"shm_size": -1}, {"cpuset_mems": "63"}, {"memory_swappiness": 200}):
+    for options in (
+        {"ulimits": [Ulimit("nosuch", 1, 1)]},
+        {"ulimits": [Ulimit("nofile", 3, 2)]},
+        {"ulimits": [Ulimit("nofile", -1, 2)]},
+        {"oom_score_adj": 1001},
+        {"shm_size": -1},
+        {"cpuset_mems": "63"},
+        {"memory_swappiness": 200},
+    ):
         with pytest.raises(InvalidParameterError):
             create(engine, "true", **options)
 
@@ -93,6 +129,7 @@ def test_what_makes_no_sense_is_refused(engine):
 def test_by_command(make_lab: Callable[[], Lab]) -> None:
     lab = make_lab()
     flags = "--cpu-period 50000 --cpu-quota 25000 --cpuset-mems 0 --memory 64m --shm-size 2m"
+    flags += " --ulimit nofile=100:200 --oom-score-adj 5"
     flags += " --memory-reservation 32m"
     assert lab.cli("create", "--name", "little", *flags.split(), "busybox", "true").returncode == 0
     shown = lab.cli(
@@ -104,6 +141,8 @@ def test_by_command(make_lab: Callable[[], Lab]) -> None:
         '"CpusetMems":"0"',
         '"MemoryReservation":33554432',
         '"ShmSize":2097152',
+        '"Ulimits":[{"Name":"nofile","Soft":100,"Hard":200}]',
+        '"OomScoreAdj":5',
     ):
         assert field in shown.replace(" ", ""), field
     done = lab.cli("update", "--cpu-quota", "30000", "--memory-reservation", "16m", "little")

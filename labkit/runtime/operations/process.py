@@ -144,6 +144,43 @@ class Shield(NamedTuple):
         processes.prctl(processes.PR_SET_DUMPABLE, 0)
 
 
+class SetOomScore(NamedTuple):
+    """Make the kernel choose this process sooner or later when the machine is out of memory."""
+
+    score: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("/proc/self/oom_score_adj", "{self.score}")'
+
+    def execute(self, context: Context) -> None:
+        """Its children have it too; a lower one than labkitd's needs CAP_SYS_RESOURCE."""
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(self.score))
+
+
+class SetResourceLimit(NamedTuple):
+    """Limit what this process and each of its children may use of something (setrlimit(2))."""
+
+    name: str
+    soft: int
+    """What holds; -1 for no limit."""
+    hard: int
+    """How far the process itself may raise it."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f"setrlimit(RLIMIT_{self.name.upper()}, {{{self.soft}, {self.hard}}})"
+
+    def execute(self, context: Context) -> None:
+        """Set it, as far as labkitd may: without CAP_SYS_RESOURCE its own limit is the most."""
+        try:
+            processes.set_limit(self.name, self.soft, self.hard)
+        except PermissionError:
+            most = processes.hard_limit(self.name)
+            processes.set_limit(self.name, processes.lower_limit(self.soft, most), most)
+
+
 class DieWithShim(NamedTuple):
     """Be killed if the shim is: without it nobody would read the output or the exit status.
 

@@ -80,6 +80,10 @@ def test_nothing_is_sent_that_is_not_asked_for() -> None:
         (["--log-opt", "max-size"], "it is NAME=VALUE"),
         (["--no-healthcheck", "--health-cmd", "x"], "conflicts with --health-* options"),
         (["--health-interval", "soon"], "a duration is needed"),
+        (["--device", "/dev/sda:rx"], "bad mode specified: rx"),
+        (["--device", "/dev/sda:/a:/b:r"], "bad format for path"),
+        (["--ulimit", "nofile"], "it is NAME=SOFT[:HARD]"),
+        (["--ulimit", "nofile=many"], "in numbers"),
         (["--pull", "sometimes"], "it is always, missing or never"),
         (["-a", "stdwhat"], "it is stdin, stdout or stderr"),
         (["--env-file", "/nosuch"], "cannot read /nosuch: No such file or directory"),
@@ -90,3 +94,31 @@ def test_mistakes(words: list[str], message: str) -> None:
         body(*words)
     assert message in str(caught.value)
     assert caught.value.exit_code == 125
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "access"),
+    [
+        ("/dev/sda", "/dev/sda", "rwm"),
+        ("/dev/sda:r", "/dev/sda", "r"),
+        ("/dev/sda:/dev/xvda", "/dev/xvda", "rwm"),
+        ("/dev/sda:/dev/xvda:rw", "/dev/xvda", "rw"),
+    ],
+)
+def test_devices(text: str, place: str, access: str) -> None:
+    (device,) = body("--device", text)["HostConfig"]["Devices"]
+    assert device == {
+        "PathOnHost": "/dev/sda",
+        "PathInContainer": place,
+        "CgroupPermissions": access,
+    }
+
+
+def test_limits_of_each_process() -> None:
+    host = body("--ulimit", "nofile=10:20", "--ulimit", "core=0", "--memory-swappiness", "0")
+    assert host["HostConfig"]["Ulimits"] == [
+        {"Name": "nofile", "Soft": 10, "Hard": 20},
+        {"Name": "core", "Soft": 0, "Hard": 0},
+    ]
+    assert host["HostConfig"]["MemorySwappiness"] == 0
+    assert "MemorySwappiness" not in body()["HostConfig"]

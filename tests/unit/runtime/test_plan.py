@@ -9,7 +9,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
-from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec
+from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device
 
 SPEC = ContainerSpec(
     container_id="c0ffee",
@@ -155,3 +155,38 @@ def test_read_only_root_changes_only_the_mount_not_the_file_system():
     plan = planning.compute(dataclasses.replace(SPEC, read_only_root=True), ["pivot_root"])
     (step,) = [step for step in plan.child if step.name == "readonly_root"]
     assert "MS_BIND" in step.operation.call()
+
+
+def test_devices_and_limits_of_a_process_are_steps():
+    spec = dataclasses.replace(
+        SPEC,
+        oom_score_adj=5,
+        resource_limits=(("nofile", 10, 20),),
+        devices=(Device("/dev/null", "c", 1, 3, 0o600, 0, 6), Device("/srv/d", "b", 7, 0, 0, 0, 0)),
+    )
+    operations = [step.operation for step in planning.compute(spec).child]
+    made = [o for o in operations if isinstance(o, op.MakeDevice)]
+    # The given /dev/null is in the place of the usual one.
+    assert [(o.path, o.kind) for o in made[-2:]] == [("/dev/null", "c"), ("/srv/d", "b")]
+    assert [o.path for o in made].count("/dev/null") == 1
+    steps = names(planning.compute(spec))
+    assert steps.index("oom_score") < steps.index("namespace.mount")
+    assert steps.index("pivot_root") < steps.index("ulimit.nofile") < steps.index("seccomp")
+
+
+def test_privileged_hides_nothing():
+    spec = dataclasses.replace(SPEC, privileged=True, seccomp_program=b"")
+    steps = set(names(planning.compute(spec)))
+    assert not steps & {"masked_paths", "readonly_paths", "seccomp"}
+    sys = next(s.operation for s in planning.compute(spec).child if s.name == "mount.sys")
+    assert "MS_RDONLY" not in sys.call()
+
+
+def test_the_device_filter_comes_with_its_group_and_can_be_left_out():
+    part = CgroupPart("devices", "/cg/labkit/c0ffee", (), ("c 1:3 rwm",))
+    spec = dataclasses.replace(SPEC, cgroup_parts=(part,), cgroup_join=())
+    made, attached = (step.operation for step in planning.compute(spec).host)
+    assert made == op.MakeCgroup("/cg/labkit/c0ffee")
+    assert attached == op.AttachDeviceFilter("/cg/labkit/c0ffee", ("c 1:3 rwm",))
+    assert "bpf(BPF_PROG_ATTACH" in attached.call()
+    assert planning.compute(spec, ["cgroup.devices"]).host == ()
