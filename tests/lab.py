@@ -34,6 +34,17 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 15.0
 
 
+_PREFIXES: set[str] = set()
+"""How the names of the open labs' network links begin."""
+
+
+def _take_link_prefix() -> str:
+    every = (f"{leaks.RUN_NAME}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    prefix = next(prefix for prefix in every if prefix not in _PREFIXES)
+    _PREFIXES.add(prefix)
+    return prefix
+
+
 @cache
 def template_root() -> str:
     """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
@@ -89,7 +100,8 @@ class Lab:
     """A running labkitd and how to talk to it.
 
     `root`, `run` and `socket` are its folders and its socket; `env` is the environment with which
-    `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`).
+    `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`,
+    `LABKIT_LINK_PREFIX`).
     """
 
     def __init__(self) -> None:
@@ -100,10 +112,13 @@ class Lab:
         self.run = f"{self.folder}/run"
         self.socket = f"{self.run}/labkit.sock"
         self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
+        # The kernel allows a link's name fifteen characters: this one is shorter than the folder's.
+        self.link_prefix = _take_link_prefix()
         self.env = os.environ | {
             "LABKIT_ROOT": self.root,
             "LABKIT_RUN": self.run,
             "LABKIT_CGROUP_PARENT": self.cgroup_parent,
+            "LABKIT_LINK_PREFIX": self.link_prefix,
         }
         self._daemon: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "-al", template_root(), self.root], check=True)
@@ -234,14 +249,15 @@ class Lab:
                 left = self._left()
             assert not left, "the engine left behind:\n  " + "\n  ".join(left)
         finally:
-            sweep(self.folder, self.cgroup_parent)
+            sweep(self.folder, self.cgroup_parent, self.link_prefix)
+            _PREFIXES.discard(self.link_prefix)
 
     def _left(self) -> list[str]:
         name = os.path.basename(self.folder)
         parents = {path for path in leaks.cgroups() if path.endswith("/" + self.cgroup_parent)}
-        looks = (leaks.mounts(), leaks.processes(), leaks.cgroups())
+        looks = (leaks.mounts(), leaks.processes(), leaks.cgroups(), leaks.network())
         lines = {k: v for look in looks for k, v in look.items() if k not in parents}
-        return [line for line in lines.values() if name in line]
+        return [line for line in lines.values() if name in line or self.link_prefix in line]
 
 
 @contextmanager

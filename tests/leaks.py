@@ -19,7 +19,7 @@ RUN_NAME = f"lk{os.getpid()}"
 MARKER = "LABKIT_TEST_RUN"
 """The environment variable by which a process started by this run is known, also as an orphan."""
 
-_ANY_RUN = re.compile(r"\blk\d+\b")
+_ANY_RUN = re.compile(r"\blk\d+")
 _LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")
 _LABKIT_LINK = re.compile(r"^(labkit|lk|br-lk|veth)")
 
@@ -50,7 +50,7 @@ def network() -> Findings:
         if _LABKIT_LINK.match(name) and is_ours(name):
             found[f"link {name}"] = f"network link {name}"
     for table in _output("nft", "list", "tables").splitlines():
-        if "labkit" in table:
+        if _LABKIT_LINK.match(table.split()[-1]) and is_ours(table):
             found[table] = f"nftables: {table}"
     return found
 

@@ -74,7 +74,7 @@ class Oracle:
     def close(self) -> None:
         """End it and its containers; nothing of it stays."""
         self._dockerd.stop()
-        sweep(self.folder, self._parent)
+        sweep(self.folder, self._parent, "")
         for path in SHARED_FOLDERS:
             # Another dockerd's things may be in it.
             with contextlib.suppress(OSError):

@@ -10,8 +10,9 @@ from pathlib import Path
 from tests import leaks
 
 
-def sweep(folder: str, cgroup_parent: str) -> None:
-    """End and remove everything that carries the folder's name or lies below the parent group."""
+def sweep(folder: str, cgroup_parent: str, link_prefix: str) -> None:
+    """End and remove everything that carries the folder's name or lies below the parent group,
+    and the network links and rules with the prefix."""
     for key, line in leaks.processes().items():
         if folder in line:
             _kill(int(key.split()[0]))
@@ -24,6 +25,12 @@ def sweep(folder: str, cgroup_parent: str) -> None:
         subprocess.run(["umount", "-l", point], check=False)
     for path in sorted(groups, key=len, reverse=True):
         _remove_group(path)
+    for name in os.listdir("/sys/class/net") if link_prefix else ():
+        if name.startswith(link_prefix):
+            subprocess.run(["ip", "link", "delete", name], check=False, stderr=subprocess.DEVNULL)
+    table = ["nft", "delete", "table", "inet", link_prefix]
+    if link_prefix:
+        subprocess.run(table, check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(folder)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from labkit.client.api import Api
 
 FLAGS = (
+    Flag("add-host", "", "list", "Add a line to /etc/hosts (name:address, name:host-gateway)"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds (default 100000)"),
     Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
@@ -29,9 +30,13 @@ FLAGS = (
     Flag(
         "device-cgroup-rule", "", "list", "Let it use devices by number ('c 42:* rwm')", word="rule"
     ),
+    Flag("dns", "", "list", "Ask this server for names", word="address"),
+    Flag("dns-option", "", "list", "Option for asking for names, as in resolv.conf"),
+    Flag("dns-search", "", "list", "Domain in which short names are looked for"),
     Flag("entrypoint", "", "string", "Replace the ENTRYPOINT of the image", initial=None),
     Flag("env", "e", "list", "Set an environment variable (NAME=value, or NAME to pass ours on)"),
     Flag("env-file", "", "list", "Read environment variables from a file", word="path"),
+    Flag("expose", "", "list", "Expose a port or a range of ports (80, 8000-8010/tcp)"),
     Flag("health-cmd", "", "string", "Command that tells whether it is healthy", word="command"),
     Flag("health-interval", "", "duration", "Time between two checks (default 30s)"),
     Flag("health-retries", "", "int", "Failures in a row until it is unhealthy (default 3)"),
@@ -40,22 +45,30 @@ FLAGS = (
     Flag("hostname", "h", "string", "Host name (default: the container's short ID)"),
     Flag("init", "", "bool", "Run an init as process 1 that forwards signals and reaps processes"),
     Flag("interactive", "i", "bool", "Pass our stdin on to the container"),
+    Flag("ip", "", "string", "IPv4 address on the network", word="address"),
+    Flag("ip6", "", "string", "IPv6 address on the network", word="address"),
     Flag("label", "l", "list", "Attach a label (name=value)"),
     Flag("label-file", "", "list", "Read labels from a file", word="path"),
+    Flag("link", "", "list", "Give another container a name in this one (container:alias)"),
     Flag("log-driver", "", "string", "How its output is kept: json-file"),
     Flag("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
+    Flag("mac-address", "", "string", "Hardware address of its interface", word="address"),
     Flag("memory", "m", "bytes", "Memory limit, such as 200m"),
     Flag("memory-reservation", "", "bytes", "Memory it keeps when the machine is short of it"),
     Flag("memory-swappiness", "", "int", "How readily it is swapped out: 0 to 100", initial=None),
     Flag("memory-swap", "", "bytes", "Limit of memory plus swap; -1 for unlimited swap"),
     Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),
     Flag("name", "", "string", "Name the container"),
-    Flag("network", "", "string", "Network: none or host (default none)", initial="none"),
+    Flag("net", "", "string", "The same as --network", word="network"),
+    Flag("network", "", "string", "bridge, none, host, container:NAME, or a network of your own"),
+    Flag("network-alias", "", "list", "Another name for it on the network", word="name"),
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("oom-kill-disable", "", "bool", "Let it wait for memory at its limit, and kill nothing"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
+    Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
+    Flag("publish-all", "P", "bool", "Publish every exposed port, each at one that is free"),
     Flag("pull", "", "string", "Pull the image: always, missing or never", initial="missing"),
     Flag("quiet", "q", "bool", "Show no progress of the pull"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
@@ -81,6 +94,12 @@ STRUCTURED = (
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
 """Options whose values `labkit.cli.option_values` reads."""
+NETWORK = (
+    *("add_host", "dns", "dns_option", "dns_search", "expose", "ip", "ip6", "link", "mac_address"),
+    *("network_alias", "publish"),
+)
+"""Options that say more about the network than which it is."""
+DEFAULT_NETWORK = "default"
 
 
 def request_body(
@@ -117,9 +136,9 @@ def request_body(
         mem_swappiness=options["memory_swappiness"],
         memswap_limit=options["memory_swap"],
         nano_cpus=options["cpus"],
-        network_mode=options["network"],
         oom_kill_disable=options["oom_kill_disable"],
         oom_score_adj=options["oom_score_adj"],
+        network_mode=options["network"] or options["net"] or DEFAULT_NETWORK,
         pids_limit=options["pids_limit"] or None,
         privileged=options["privileged"],
         read_only=options["read_only"],
@@ -128,12 +147,14 @@ def request_body(
         stdin_open=options["interactive"],
         stop_signal=options["stop_signal"],
         stop_timeout=options["stop_timeout"],
+        publish_all_ports=options["publish_all"],
         tty=options["tty"],
         user=options["user"],
         volumes_from=options["volumes_from"],
         without=options["without"],
         working_dir=options["workdir"],
         **_structured(options),
+        **_network(options),
     )
 
 
@@ -151,6 +172,25 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
         "tmpfs": dict(text.partition(":")[::2] for text in options["tmpfs"]),
         "ulimits": [read.ulimit(text) for text in options["ulimit"]],
         "volumes": [read.volume(text) for text in options["volume"]],
+    }
+
+
+def _network(options: "dict[str, Any]") -> "dict[str, Any]":
+    if not any(options[name] for name in NETWORK):
+        return {}
+    from labkit.cli.network_values import endpoints, port_bindings  # noqa: PLC0415 as above
+
+    network = options["network"] or options["net"] or DEFAULT_NETWORK
+    return {
+        "dns": options["dns"],
+        "dns_opt": options["dns_option"],
+        "dns_search": options["dns_search"],
+        "exposed_ports": options["expose"],
+        "extra_hosts": options["add_host"],
+        "links": options["link"] if network in ("default", "bridge") else None,
+        "mac_address": options["mac_address"],
+        "networking_config": endpoints(network, options),
+        "ports": port_bindings(options["publish"]),
     }
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Binds = dict[str, dict[str, str]]
+    Ports = Mapping[str, Any]
 
 
 def create_body(
@@ -24,13 +25,20 @@ def create_body(
     cpuset_mems: str = "",
     device_cgroup_rules: "Sequence[str] | None" = None,
     devices: "Sequence[str | Mapping[str, str]] | None" = None,
+    dns: "Sequence[str] | None" = None,
+    dns_opt: "Sequence[str] | None" = None,
+    dns_search: "Sequence[str] | None" = None,
     entrypoint: "str | Sequence[str] | None" = None,
     environment: "dict[str, str | None] | Sequence[str] | None" = None,
+    exposed_ports: "Sequence[str] | None" = None,
+    extra_hosts: "Mapping[str, str] | Sequence[str] | None" = None,
     healthcheck: "Mapping[str, Any] | None" = None,
     hostname: str = "",
     init: bool | None = None,
     labels: "dict[str, str] | Sequence[str] | None" = None,
+    links: "Mapping[str, str] | Sequence[str] | None" = None,
     log_config: "Mapping[str, Any] | None" = None,
+    mac_address: str = "",
     mem_limit: int | str = 0,
     mem_reservation: int | str = 0,
     mem_swappiness: int | None = None,
@@ -40,8 +48,11 @@ def create_body(
     network_mode: str = "default",
     oom_kill_disable: bool = False,
     oom_score_adj: int = 0,
+    networking_config: "Mapping[str, Any] | None" = None,
     pids_limit: int | None = None,
     privileged: bool = False,
+    ports: "Ports | None" = None,
+    publish_all_ports: bool = False,
     read_only: bool = False,
     restart_policy: "Mapping[str, Any] | None" = None,
     shm_size: int | str = 0,
@@ -67,7 +78,14 @@ def create_body(
     `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size.
+
+    Ports are `{"80/tcp": 8080}`, with None for any port of the host that is free, with
+    `("127.0.0.1", 8080)` for one address only, or with a list of these; extra hosts
+    `{"name": "address"}` and links `{"container": "alias"}`, or the same as `["name:address"]`;
+    `networking_config` is `{"network": {"Aliases": […], "IPAMConfig": {…}}}`.
     """
+    bindings = _bindings(ports)
+    exposed = dict.fromkeys([*(exposed_ports or ()), *bindings])
     places, binds = _volumes(volumes)
     body: dict[str, object] = {
         "Image": image,
@@ -105,12 +123,19 @@ def create_body(
             CpusetMems=cpuset_mems,
             DeviceCgroupRules=device_cgroup_rules,
             Devices=[_device(given) for given in devices or ()],
+            Dns=dns,
+            DnsOptions=dns_opt,
+            DnsSearch=dns_search,
+            ExtraHosts=_colon_pairs(extra_hosts),
+            Links=_colon_pairs(links),
             LogConfig=log_config,
             MemoryReservation=_bytes(mem_reservation),
             Mounts=mounts,
             OomKillDisable=oom_kill_disable,
             OomScoreAdj=oom_score_adj,
+            PortBindings=bindings,
             Privileged=privileged,
+            PublishAllPorts=publish_all_ports,
             RestartPolicy=restart_policy,
             ShmSize=_bytes(shm_size),
             Tmpfs=tmpfs,
@@ -119,7 +144,14 @@ def create_body(
         )
         | ({} if mem_swappiness is None else {"MemorySwappiness": mem_swappiness}),
     }
-    body |= _given(Healthcheck=_api_names(healthcheck), Volumes=places)
+    body |= _given(
+        ExposedPorts={port: {} for port in exposed},
+        Healthcheck=_api_names(healthcheck),
+        MacAddress=mac_address,
+        Volumes=places,
+    )
+    if networking_config:
+        body["NetworkingConfig"] = {"EndpointsConfig": dict(networking_config)}
     if stop_timeout is not None:
         body["StopTimeout"] = stop_timeout
     if without:
@@ -142,6 +174,27 @@ def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":
         "PathInContainer": place or source,
         "CgroupPermissions": access or "rwm",
     }
+
+
+def _bindings(given: "Ports | None") -> "dict[str, list[dict[str, str]]]":
+    """Published ports as the API has them."""
+    found = {}
+    for port, places in (given or {}).items():
+        name = str(port) if "/" in str(port) else f"{port}/tcp"
+        every = places if isinstance(places, list) else [places]
+        found[name] = [_binding(place) for place in every]
+    return found
+
+
+def _binding(place: "int | str | tuple[str, int | str] | None") -> dict[str, str]:
+    address, port = place if isinstance(place, tuple) else ("", place)
+    return {"HostIp": address, "HostPort": "" if port is None else str(port)}
+
+
+def _colon_pairs(given: "Mapping[str, str] | Sequence[str] | None") -> list[str]:
+    if isinstance(given, dict):
+        return [f"{name}:{value}" for name, value in given.items()]
+    return list(given or ())
 
 
 def _volumes(

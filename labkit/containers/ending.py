@@ -6,7 +6,7 @@ import time
 from copy import copy
 
 from labkit.cgroups import freezer
-from labkit.containers import mounting, restarts, starting, states
+from labkit.containers import mounting, networking, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import State
 from labkit.containers.parts import Parts
@@ -149,6 +149,7 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         status = ExitStatus(KILLED, False, now, entry.durations_ns)
         parts.records.write_exit(container.id, status)
     starting.remove_run_folder(parts, container.id)
+    networking.release(parts, container.id)
     container.state = State(
         status=states.after(container.state.status, "die"),
         exit_code=status.code,

@@ -18,18 +18,21 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labkit.containers import (
     committing,
+    connecting,
     devices,
     ending,
+    etc_files,
     health,
     log_options,
     logs,
     mounting,
     mounts,
     names,
+    networking,
     recovery,
     restarts,
     specification,
@@ -62,6 +65,7 @@ from labkit.errors import (
 from labkit.images import Image
 from labkit.images.removal import ImageUser
 from labkit.kernel import messages
+from labkit.networks import EndpointConfig, Sandbox
 from labkit.paths import Paths
 from labkit.runtime.explain import Rows
 from labkit.runtime.log import timestamp
@@ -83,6 +87,7 @@ class Engine:
         self.health = HealthChecks(self.parts, self.execs)
         self.parts.on_running = self.health.begin
         self.volumes = self.parts.volumes
+        self.networks = self.parts.networks
         self.files = ContainerFiles(self.parts)
 
     @classmethod
@@ -104,6 +109,7 @@ class Engine:
                 entry.cancel_restart()
                 entry.drop_pending_clients()
         self.parts.remover.close()
+        self.networks.close()
 
     def create(
         self,
@@ -112,8 +118,11 @@ class Engine:
         *,
         name: str = "",
         without: Sequence[str] = (),
+        endpoints: Mapping[str, EndpointConfig] | None = None,
     ) -> tuple[Container, list[str]]:
         """Make a container that can be started; returns it and the warnings for the user.
+
+        `endpoints`: what it wants of networks, by their names or ids.
 
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
@@ -126,7 +135,7 @@ class Engine:
         log_options.limits(host_config.log_config)
         host_config.log_config.type = log_options.JSON_FILE
         restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
-        host_config.network_mode = specification.check_network(host_config.network_mode)
+        wanted = networking.settle(self.parts, config, host_config, endpoints or {})
         container_id = secrets.token_hex(32)
         if name:
             names.check(name := name.removeprefix("/"))
@@ -148,6 +157,7 @@ class Engine:
             host_config=host_config,
             state=State(status=states.after(states.NONE, "create")),
             command=command,
+            networks=wanted,
             mount_points=mounts.mount_points(config, host_config, self._mounts_of),
             devices=nodes,
             without=list(without),
@@ -155,18 +165,26 @@ class Engine:
         mounting.check_without(container)
         placement = starting.place(self.parts, container)
         if without:
-            starting.make_plan(self.parts, container, image, placement)  # refuses unknown steps
+            draft = networking.draft(self.parts, container)
+            # Refuses unknown steps.
+            starting.make_plan(self.parts, container, image, placement, draft)
         self.parts.registry.reserve_name(name, container_id)
         try:
             self.files.claim_volumes(container, image)
-            self.parts.records.create(container, specification.etc_files(container))
+            nothing = Sandbox(container.id)
+            self.parts.records.create(container, etc_files.texts(self.parts, container, nothing))
         except BaseException:
             mounting.release(self.parts.volumes, container, remove_anonymous=True)
             self.parts.registry.release(name, container_id)
             raise
         self.parts.registry.add(entry := Entry(container))
         self.parts.publish("create", entry)
-        return container, [*warnings, *placement.warnings, *specification.without_warnings(without)]
+        return container, [
+            *warnings,
+            *placement.warnings,
+            *networking.warnings(container),
+            *specification.without_warnings(without),
+        ]
 
     def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
         try:
@@ -309,6 +327,16 @@ class Engine:
     def update(self, ref: str, asked: UpdateConfig) -> Sequence[str]:
         """Change limits and restart policy, also while it runs; the warnings for the user."""
         return updating.update(self.parts, self.parts.registry.find(ref), asked)
+
+    def connect(self, network: str, ref: str, wanted: EndpointConfig) -> None:
+        """Put a container on a network, also while it runs; ForbiddenError if that cannot be."""
+        found = self.networks.find(network)
+        connecting.connect(self.parts, found, self.parts.registry.find(ref), wanted)
+
+    def disconnect(self, network: str, ref: str, *, force: bool = False) -> None:
+        """Take a container off a network, also while it runs."""
+        found = self.networks.find(network)
+        connecting.disconnect(self.parts, found, self.parts.registry.find(ref), force=force)
 
     def top(self, ref: str, arguments: str = "") -> Processes:
         """The container's processes as `ps` on the host shows them (`-ef` unless said)."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from labkit.containers import states
 from labkit.containers.model import Container, State
+from labkit.networks import Sandbox
 from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
 
@@ -36,6 +37,8 @@ class Entry:
         """The first process's start time in clock ticks: with the pid it names one process."""
         self.durations_ns: list[int] = []
         """What the steps of the present or last run's start took."""
+        self.sandbox: Sandbox | None = None
+        """What the present or last run has or had of the network."""
         self.pending_clients: list[PendingClient] = []
 
     @property

@@ -9,6 +9,8 @@ import msgspec
 
 from labkit.containers.mount_model import Mount, MountPoint
 from labkit.images.models import Healthcheck
+from labkit.networks.model import EndpointConfig
+from labkit.networks.ports import PortBinding
 
 DOCKER_FIELD_NAMES = {
     "cpuset_cpus": "CpusetCpus",
@@ -43,6 +45,9 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     stop_signal: str = ""
     stop_timeout: int | None = None
     healthcheck: Healthcheck | None = None
+    exposed_ports: dict[str, dict[str, str]] | None = None
+    """The ports that others may want, such as `80/tcp`; the values are empty."""
+    mac_address: str = ""
     volumes: dict[str, dict[str, str]] | None = None
     """The places of anonymous volumes; the values are empty."""
 
@@ -83,6 +88,16 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
     network_mode: str = "default"
+    port_bindings: dict[str, list[PortBinding] | None] = msgspec.field(default_factory=dict)
+    """Where its ports are published."""
+    publish_all_ports: bool = False
+    dns: list[str] | None = None
+    dns_options: list[str] | None = None
+    dns_search: list[str] | None = None
+    extra_hosts: list[str] | None = None
+    """Lines for /etc/hosts, as `name:address`."""
+    links: list[str] | None = None
+    """Other containers on the default network and names for them, as `container:alias`."""
     auto_remove: bool = False
     cpu_shares: int = 0
     nano_cpus: int = 0
@@ -183,6 +198,8 @@ class Container(msgspec.Struct, rename=docker_name):
     """How often its policy has restarted it in a row."""
     stopped_by_user: bool = False
     """Whether the last end was asked for, by stop or kill."""
+    networks: dict[str, EndpointConfig] = msgspec.field(default_factory=dict)
+    """The networks it is on, by name, and what it wants of each (labkit.containers.networking)."""
     mount_points: list[MountPoint] = msgspec.field(default_factory=list)
     """What is mounted in it, in the order of mounting (labkit.containers.mounts)."""
     devices: list[DeviceNode] = msgspec.field(default_factory=list)

@@ -1,6 +1,7 @@
 """The parts an engine is made of, which the functions of this package work on."""
 
 import os
+import time
 from collections.abc import Callable
 
 from labkit import cgroups
@@ -12,9 +13,11 @@ from labkit.containers.registry import Registry
 from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
 from labkit.images import ImageStore
-from labkit.paths import Paths
+from labkit.networks import Network, Networks, link_prefix
+from labkit.paths import DEFAULT_RUN, Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.launch import Spawner
+from labkit.runtime.log import timestamp
 
 OnEnd = Callable[[Entry, ExitStatus | None], None]
 """Called when a container has ended: with its exit status, or None when its shim is gone."""
@@ -37,6 +40,12 @@ class Parts:
         self.remover = Remover(self.paths.root)
         self.records = Records(self.paths, self.remover)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
+        self.networks = Networks(
+            self.paths.root,
+            link_prefix(self.paths.run, DEFAULT_RUN),
+            lambda: timestamp(time.time_ns()),
+            self.publish_network,
+        )
         self.registry = Registry()
         self.spawner = Spawner()
         self.monitor = Monitor()
@@ -44,6 +53,11 @@ class Parts:
 
     def _publish_volume(self, action: str, name: str) -> None:
         self.events.publish("volume", action, name, {"driver": "local"})
+
+    def publish_network(self, action: str, network: Network, **more: str) -> None:
+        """Tell whoever listens what happens to a network."""
+        attributes = {"name": network.name, "type": network.driver, **more}
+        self.events.publish("network", action, network.id, attributes)
 
     def publish(self, action: str, entry: Entry, **attributes: str) -> None:
         """Tell whoever listens what happens to a container."""

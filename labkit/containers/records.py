@@ -6,6 +6,7 @@
     <id>-json.log    what the container printed, in Docker's json-file format
     upper/ work/     the writable layer, and overlayfs's scratch folder
     merged/          where the root file system is mounted, seen only from inside the container
+    network.json     what the last run has of the network (labkit.networks.model.Sandbox)
     hostname hosts resolv.conf   bound into the container's /etc
 
 A folder without a container.json is a container whose creation did not finish.
@@ -23,11 +24,13 @@ from labkit.containers.model import Container
 from labkit.containers.remover import Remover
 from labkit.errors import StartError
 from labkit.kernel import files
+from labkit.networks import Sandbox
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 
 LEAVE_TIMEOUT_S = 10.0
 _RECORD = "container.json"
+_SANDBOX = "network.json"
 _LAYER_FOLDERS = ("upper", "work", "merged")
 
 
@@ -58,11 +61,33 @@ class Records:
         for name in _LAYER_FOLDERS:
             # The mode of upper/ is the mode of the container's own "/".
             os.mkdir(f"{folder}/{name}", 0o755)
-        for name, text in etc_files.items():
-            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
-                file.write(text)
+        self.write_etc(container.id, etc_files)
         self.save(container)
         files.sync_folder(self._base)
+
+    def write_etc(self, container_id: str, etc_files: dict[str, str]) -> None:
+        """Write files that are bound into /etc; in place, for a running container has them."""
+        for name, text in etc_files.items():
+            with open(f"{self.folder(container_id)}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+
+    def write_sandbox(self, sandbox: Sandbox) -> None:
+        """Keep what a run has of the network, before it has it.
+
+        Without fsync: a crash of the machine ends the run, one of the daemon loses no file.
+        """
+        path = f"{self.folder(sandbox.container_id)}/{_SANDBOX}"
+        with open(f"{path}.new", "wb") as file:
+            file.write(msgspec.json.encode(sandbox))
+        os.rename(f"{path}.new", path)
+
+    def read_sandbox(self, container_id: str) -> Sandbox | None:
+        """What the last run had; None if there was none."""
+        try:
+            with open(f"{self.folder(container_id)}/{_SANDBOX}", "rb") as file:
+                return msgspec.json.decode(file.read(), type=Sandbox)
+        except (FileNotFoundError, msgspec.DecodeError):  # the machine crashed while it was written
+            return None
 
     def save(self, container: Container) -> None:
         """Write the record."""

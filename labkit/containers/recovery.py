@@ -25,10 +25,12 @@ def recover(parts: Parts) -> None:
             container.state.status = states.after(container.state.status, "stop")
         parts.registry.add(entry)
         mounting.take_note(parts.volumes, container)
+        entry.sandbox = parts.records.read_sandbox(container.id)
         if _adopt(parts, entry):
             _find_paused(parts, entry)
         elif entry.is_running or _has_run_since(parts, entry):
             parts.on_end(entry, None)
+    parts.networks.reconcile()
     known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
         parts.layout.remove(container_id)
@@ -53,6 +55,8 @@ def _adopt(parts: Parts, entry: Entry) -> bool:
             return False
         time.sleep(0.005)
     connection, started = found
+    if entry.sandbox is not None:
+        parts.networks.take_note(entry.sandbox)
     with entry.lock:
         entry.started(connection, started)
         starting.watch(parts, entry)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers import devices, mounting, ulimits
+from labkit.containers import devices, etc_files, mounting, ulimits
 from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
 from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.kernel import capabilities, seccomp_profile
+from labkit.networks import ports
 from labkit.runtime.spec import (
     DEFAULT_CAPABILITIES,
     DEFAULT_SHM_BYTES,
@@ -19,27 +20,13 @@ from labkit.runtime.spec import (
     CgroupPart,
     ContainerSpec,
     Device,
+    Network,
     TmpfsMount,
 )
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PROGRAM = "/usr/bin/tini-static"
 INIT_TARGET = "/dev/init"
-
-_LOCALHOST = (
-    "127.0.0.1\tlocalhost\n"
-    "::1\tlocalhost ip6-localhost ip6-loopback\n"
-    "fe00::\tip6-localnet\n"
-    "ff00::\tip6-mcastprefix\n"
-    "ff02::1\tip6-allnodes\n"
-    "ff02::2\tip6-allrouters\n"
-)
-
-_ETC_FILES = {
-    "hostname": "the host name, for programs that read it from a file",
-    "hosts": "the names this container knows without asking",
-    "resolv.conf": "where names are asked for, as on the host",
-}
 
 
 def merge_command(config: ContainerConfig, image: Image) -> list[str]:
@@ -114,6 +101,9 @@ def merge_config(config: ContainerConfig, image: Image) -> None:
     config.user = config.user or of_image.user
     config.working_dir = config.working_dir or of_image.working_dir
     config.stop_signal = config.stop_signal or of_image.stop_signal
+    asked = ports.parse_exposed(config.exposed_ports or ())
+    numbered: dict[str, dict[str, str]] = {f"{port}/{protocol}": {} for port, protocol in asked}
+    config.exposed_ports = {**(of_image.exposed_ports or {}), **numbered} or None
     config.volumes = {**(of_image.volumes or {}), **(config.volumes or {})} or None
 
 
@@ -133,17 +123,6 @@ def environment(container: Container) -> list[str]:
     return [*(w for w in of_engine if w.partition("=")[0] not in names), *(config.env or [])]
 
 
-def etc_files(container: Container) -> dict[str, str]:
-    """The contents of the files bound into the container's /etc."""
-    hostname = container.config.hostname
-    is_host = container.host_config.network_mode == "host"
-    return {
-        "hostname": f"{hostname}\n",
-        "hosts": (_read("/etc/hosts") if is_host else "") or f"{_LOCALHOST}127.0.1.1\t{hostname}\n",
-        "resolv.conf": _read("/etc/resolv.conf"),
-    }
-
-
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -153,14 +132,24 @@ def _read(path: str) -> str:
 
 
 def build_spec(
-    container: Container, image: Image, folder: str, layout: Layout, placement: Placement
+    container: Container,
+    image: Image,
+    *,
+    folder: str,
+    layout: Layout,
+    placement: Placement,
+    network: Network,
+    etc_folder: str,
 ) -> ContainerSpec:
-    """Everything the planner needs to know; reads nothing of the container's own."""
+    """Everything the planner needs to know; reads nothing of the container's own.
+
+    `folder` is the container's, `etc_folder` the one whose files are bound into its /etc.
+    """
     config, host = container.config, container.host_config
     command = container.command
     own_mounts: list[BindMount | TmpfsMount] = [
-        BindMount(f"mount.{name}", why, f"{folder}/{name}", f"/etc/{name}")
-        for name, why in _ETC_FILES.items()
+        BindMount(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}")
+        for name, why in etc_files.NAMES.items()
     ]
     if host.init:
         why = "--init: a first process that passes signals on and reaps what is left to it"
@@ -178,7 +167,7 @@ def build_spec(
         working_directory=config.working_dir or "/",
         tty=config.tty,
         console_size=host.console_size or (0, 0),
-        host_network=host.network_mode == "host",
+        network=network,
         read_only_root=host.readonly_rootfs,
         capabilities=kept_capabilities(host),
         seccomp_program=seccomp_program(host),
@@ -242,16 +231,6 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         host.pids_limit = None
     if host.memory > 0 and not host.memory_swap:
         host.memory_swap = 2 * host.memory
-
-
-def check_network(mode: str) -> str:
-    """The network mode to record; InvalidParameterError for one this engine does not have."""
-    known = {"": "none", "default": "none", "none": "none", "host": "host"}
-    if mode not in known:
-        raise InvalidParameterError(
-            f"network {mode} not found: labkit has the networks none and host"
-        )
-    return known[mode]
 
 
 def without_warnings(without: Sequence[str]) -> list[str]:

@@ -9,12 +9,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.cgroups import Placement
-from labkit.containers import devices, log_options, mounting, specification, states
+from labkit.containers import (
+    devices,
+    etc_files,
+    log_options,
+    mounting,
+    networking,
+    specification,
+    states,
+)
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
 from labkit.errors import InvalidParameterError, NotFoundError, StartError
 from labkit.images import Image
+from labkit.networks import Sandbox
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
 from labkit.runtime.exit_status import ExitStatus
@@ -27,6 +36,7 @@ from labkit.runtime.step import Step
 
 COMMAND_CANNOT_BE_INVOKED = 126
 COMMAND_NOT_FOUND = 127
+PORT_TRIES = 5
 
 
 def place(parts: Parts, container: Container) -> Placement:
@@ -35,10 +45,19 @@ def place(parts: Parts, container: Container) -> Placement:
     return parts.layout.place(container.id, limits)
 
 
-def make_plan(parts: Parts, container: Container, image: Image, placement: Placement) -> Plan:
-    """The plan for a container as it stands."""
-    folder = parts.records.folder(container.id)
-    spec = specification.build_spec(container, image, folder, parts.layout, placement)
+def make_plan(
+    parts: Parts, container: Container, image: Image, placement: Placement, sandbox: Sandbox
+) -> Plan:
+    """The plan for a container as it stands, for a run that has this of the network."""
+    spec = specification.build_spec(
+        container,
+        image,
+        folder=parts.records.folder(container.id),
+        layout=parts.layout,
+        placement=placement,
+        network=networking.plan_part(parts, container, sandbox),
+        etc_folder=etc_files.folder_of(parts, container),
+    )
     return planning.compute(spec, container.without)
 
 
@@ -51,7 +70,8 @@ def steps(parts: Parts, entry: Entry) -> Rows:
     if not durations_ns:
         return parts.records.read_steps(container.id)
     image = parts.images.resolve(container.image_id)
-    plan = make_plan(parts, container, image, place(parts, container))
+    sandbox = entry.sandbox or parts.records.read_sandbox(container.id) or Sandbox(container.id)
+    plan = make_plan(parts, container, image, place(parts, container), sandbox)
     return explain.rows(plan, durations_ns)
 
 
@@ -60,6 +80,27 @@ def start(parts: Parts, entry: Entry) -> None:
     container = entry.container
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
+    for _ in range(PORT_TRIES):
+        networking.prepare(parts, entry)
+        try:
+            _start(parts, entry)
+        except PortTakenError:
+            networking.release(parts, entry.container.id)
+        except BaseException:
+            networking.release(parts, entry.container.id)
+            raise
+        else:
+            networking.open_ports(parts, entry)
+            return
+    raise StartError("no port of the host could be had: each that was chosen was taken meanwhile")
+
+
+class PortTakenError(Exception):
+    """A port that was chosen for the container was taken before it was bound: choose another."""
+
+
+def _start(parts: Parts, entry: Entry) -> None:
+    container = entry.container
     mounting.make_sources(container)
     try:
         container.devices = devices.gather(container.host_config)
@@ -79,6 +120,8 @@ def start(parts: Parts, entry: Entry) -> None:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         parts.records.write_steps(container.id, rows)
         steps = [step for _, step in plan.steps()]
+        if networking.has_other_port(container, steps[error.failure.step_index], error.failure):
+            raise PortTakenError from None
         raise start_error(steps, error.failure, rows) from None
     entry.drop_pending_clients()
     entry.started(connection, started)
@@ -133,7 +176,8 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
     container = entry.container
     image = parts.images.resolve(container.image_id)
     placement = place(parts, container)
-    plan = make_plan(parts, container, image, placement)
+    sandbox = entry.sandbox or Sandbox(container.id)
+    plan = make_plan(parts, container, image, placement, sandbox)
     log = log_options.limits(container.host_config.log_config)
     return plan, Request(
         host=operations.encode([step.operation for step in plan.host]),
@@ -170,7 +214,8 @@ def start_error(
     if step.name == "exec":
         not_found = failure.errno in (errno.ENOENT, errno.ENOTDIR)
         exit_code = COMMAND_NOT_FOUND if not_found else COMMAND_CANNOT_BE_INVOKED
-    cause = explain.usual_cause(step.name, failure.errno)
+    cause = networking.explain_port(step, failure)
+    cause = cause or explain.usual_cause(step.name, failure.errno)
     message = f"cannot start {what}: step {step.name} failed: {failure.text}"
     full = f"{message} ({cause})" if cause else message
     return StartError(full, exit_code=exit_code, step=step.name, steps=rows)

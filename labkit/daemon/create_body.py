@@ -13,6 +13,7 @@ import msgspec
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.daemon.errors import UnsupportedError
 from labkit.errors import InvalidParameterError
+from labkit.networks import EndpointConfig
 from labkit.runtime.spec import MASKED_PATHS, READ_ONLY_PATHS
 
 JsonObject = dict[str, object]
@@ -62,10 +63,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "CpuRealtimePeriod": NotYet(0),
     "CpuRealtimeRuntime": NotYet(0),
     "DeviceRequests": NotYet(None),
-    "Dns": NotYet(None),
-    "DnsOptions": NotYet(None),
-    "DnsSearch": NotYet(None),
-    "ExtraHosts": NotYet(None),
     "GroupAdd": NotYet(None),
     "IOMaximumBandwidth": NotYet(0),
     "IOMaximumIOps": NotYet(0),
@@ -73,11 +70,8 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Isolation": NotYet("", _one_of("default")),
     "KernelMemory": NotYet(0),
     "KernelMemoryTCP": NotYet(0),
-    "Links": NotYet(None),
     "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
     "PidMode": NotYet(""),
-    "PortBindings": NotYet({}),
-    "PublishAllPorts": NotYet(False),
     "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
     "Runtime": NotYet("labkit", _one_of("labkit")),
     "SecurityOpt": NotYet(None),
@@ -90,8 +84,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Domainname": NotYet(""),
-    "ExposedPorts": NotYet(None),
-    "MacAddress": NotYet(""),
     "NetworkDisabled": NotYet(False),
     "OnBuild": NotYet(None),
     "Shell": NotYet(None),
@@ -105,6 +97,12 @@ class CreateBody(NamedTuple):
     host_config: HostConfig
     without: list[str]
     """The steps to leave out, from labkit's own `{"Labkit": {"Without": […]}}`."""
+    endpoints: dict[str, EndpointConfig]
+    """What is wanted of each network, by its name or id."""
+
+
+class _Networking(msgspec.Struct, rename="pascal"):
+    endpoints_config: dict[str, EndpointConfig] = msgspec.field(default_factory=dict)
 
 
 class _LabkitPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,21 +121,11 @@ def decode(body: JsonObject) -> CreateBody:
     host_body = _object(body, "HostConfig")
     refuse_not_yet(host_body)
     _refuse_not_yet(body, CONFIG_NOT_YET, "")
-    _refuse_endpoints(_object(body, "NetworkingConfig"))
+    networking = convert(_object(body, "NetworkingConfig"), _Networking, "NetworkingConfig.")
     config = convert(body, ContainerConfig, "")
     host_config = convert(host_body, HostConfig, "HostConfig.")
     labkit_part = convert(_object(body, "Labkit"), _LabkitPart, "Labkit.")
-    return CreateBody(config, host_config, labkit_part.without)
-
-
-def warnings(body: CreateBody) -> list[str]:
-    """What a client should know about the difference between what it asked for and what it gets."""
-    if body.host_config.network_mode in ("", "default"):
-        return [
-            "The default network 'bridge' does not exist yet: the container has no network "
-            "(--network none says the same without this warning)"
-        ]
-    return []
+    return CreateBody(config, host_config, labkit_part.without, networking.endpoints_config)
 
 
 def _object(body: JsonObject, name: str) -> JsonObject:
@@ -180,13 +168,3 @@ def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) 
         field = table.get(name)
         if field is not None and not (value is None or field.is_neutral(value)):
             raise UnsupportedError(f"labkit does not support {prefix}{name} yet")
-
-
-def _refuse_endpoints(networking: JsonObject) -> None:
-    for network, endpoint in _object(networking, "EndpointsConfig").items():
-        settings = cast("JsonObject", endpoint) if isinstance(endpoint, dict) else {}
-        for name, value in settings.items():
-            if not _is_empty(value):
-                raise UnsupportedError(
-                    f"labkit does not support {name} of the network {network!r} yet"
-                )

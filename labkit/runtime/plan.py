@@ -16,7 +16,7 @@ from typing import NamedTuple
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities, namespaces
 from labkit.runtime import operations as op
-from labkit.runtime import plan_root
+from labkit.runtime import plan_network, plan_root
 from labkit.runtime.spec import ContainerSpec, ResourceLimit
 from labkit.runtime.step import Step
 
@@ -110,6 +110,7 @@ def _host(spec: ContainerSpec) -> Iterator[Step]:
         if part.device_rules:
             why = "v2 has no file for this: a small program is asked about each use of a device"
             yield Step(name, why, op.AttachDeviceFilter(part.directory, part.device_rules))
+    yield from plan_network.host(spec.network)
 
 
 def _clone(spec: ContainerSpec) -> Step:
@@ -173,12 +174,7 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         "its own shared memory, semaphores and message queues",
         op.Unshare(namespaces.CLONE_NEWIPC),
     )
-    if not spec.host_network:
-        yield Step(
-            "namespace.network",
-            "its own interfaces, addresses, routes and ports",
-            op.Unshare(namespaces.CLONE_NEWNET),
-        )
+    yield from plan_network.namespace(spec.network)
     yield Step(
         "namespace.cgroup",
         "its own group looks like the root of all groups",
@@ -189,12 +185,7 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         "the default is the container's short id",
         op.SetHostname(spec.hostname),
     )
-    if not spec.host_network:
-        yield Step(
-            "namespace.network.loopback",
-            "a new network namespace has one interface, and it is off",
-            op.BringUpLoopback(),
-        )
+    yield from plan_network.interfaces(spec.network)
 
 
 def give_up_power(

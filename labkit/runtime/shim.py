@@ -99,6 +99,8 @@ class Shim:
         self.streams = Streams(
             self.watcher, self.pipes, request.log_path, request.stdin_once, request.log_limits
         )
+        self.held_ports: list[socket.socket] = []
+        """Open as long as the container runs, so that nobody else takes its published ports."""
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 
@@ -115,6 +117,7 @@ class Shim:
         self._serve()
         code = exit_code_of(self.pidfd)
         self.pidfd = -1
+        self._release_ports()
         self._drain()
         # Before anyone hears of the end, for who does may read the log at once.
         self.streams.close_log()
@@ -153,6 +156,7 @@ class Shim:
 
     def _run_host_operations(self) -> list[int]:
         context = operations.Context((-1, -1, -1), {})
+        self.held_ports = context.held
         durations: list[int] = []
         for operation in operations.decode(self.request.host):
             begin = time.perf_counter_ns()
@@ -163,6 +167,10 @@ class Shim:
                 raise StepFailedError(len(durations), error.errno or 0, text, durations) from None
             durations.append(time.perf_counter_ns() - begin)
         return durations
+
+    def _release_ports(self) -> None:
+        for held in self.held_ports:
+            held.close()
 
     def _stop_listening(self) -> None:
         if self.listener is None:

@@ -114,6 +114,34 @@ class TmpfsMount:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """A cable from the container to a bridge, and what is at its end inside."""
+
+    name: str
+    host_name: str
+    bridge: str
+    mac: str
+    mtu: int
+    addresses: tuple[tuple[str, int], ...]
+    """Addresses with the lengths of their subnets' prefixes."""
+    gateways: tuple[str, ...] = ()
+    """Where the default routes lead, on one of a container's interfaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the container has of the network; without any of it, a loopback interface."""
+
+    host: bool = False
+    """No network namespace of its own."""
+    joins: tuple[int, int] | None = None
+    """The process whose network it shares: its pid, and its start time in clock ticks."""
+    interfaces: tuple[Interface, ...] = ()
+    ports: tuple[tuple[str, str, int], ...] = ()
+    """The published ports: protocol, address and port of the host."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """Everything the plan of a container depends on."""
 
@@ -130,7 +158,7 @@ class ContainerSpec:
     """An empty folder of the host on which the root file system is mounted, in private."""
     user: str = ""
     working_directory: str = "/"
-    host_network: bool = False
+    network: Network = Network()
     read_only_root: bool = False
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)

@@ -127,7 +127,9 @@ def test_no_descriptor_of_the_engine_is_open_inside(engine):
 
 def test_network_none_has_a_loopback_that_works_and_host_is_the_host_s(engine):
     output, _ = shell(
-        engine, "ls /sys/class/net; cat /sys/class/net/lo/operstate; ping -c1 127.0.0.1"
+        engine,
+        "ls /sys/class/net; cat /sys/class/net/lo/operstate; ping -c1 127.0.0.1",
+        network_mode="none",
     )
     assert output.split()[0] == "lo"
     assert "1 packets received" in output
@@ -219,7 +221,7 @@ def test_what_cannot_be_created(engine):
         engine.create(ContainerConfig(image="nosuch"), HostConfig())
     with pytest.raises(InvalidParameterError, match="6MB"):
         create(engine, "true", memory=1)
-    with pytest.raises(InvalidParameterError, match="network bridge2 not found"):
+    with pytest.raises(NotFoundError, match="network bridge2 not found"):
         create(engine, "true", network_mode="bridge2")
     with pytest.raises(InvalidParameterError, match="no such step"):
         create(engine, "true", without=["nosuch"])

@@ -63,11 +63,11 @@ class TestDockerCommand:
         )
         assert docker_cli("ps", "-aq") == (0, "", "")
 
-    def test_run_with_the_default_network_warns(self, docker_cli):
-        code, out, err = docker_cli("run", "--rm", "busybox", "echo", "hi")
-        assert (code, out) == (0, "hi\n")
-        assert err.startswith("WARNING: ")
-        assert "no network" in err
+    def test_the_default_network_has_an_interface(self, docker_cli):
+        code, out, err = docker_cli(
+            "run", "--rm", "busybox", "cat", "/sys/class/net/eth0/operstate"
+        )
+        assert (code, out, err) == (0, "up\n", "")
 
     def test_standard_input_goes_in_and_both_outputs_come_out(self, docker_cli):
         data = os.urandom(300_000)
@@ -253,5 +253,5 @@ class TestDockerPy:
         container.remove(force=True)
 
     def test_networks(self, client):
-        assert {network.name for network in client.networks.list()} == {"none", "host"}
+        assert {network.name for network in client.networks.list()} == {"bridge", "none", "host"}
         assert client.networks.get("host").attrs["Driver"] == "host"

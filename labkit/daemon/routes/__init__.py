@@ -86,7 +86,12 @@ ROUTES = (
     Route("POST", "/exec/{id}/resize", execs.resize),
     Route("GET", "/events", events.events),
     Route("GET", "/networks", networks.list_networks),
+    Route("POST", "/networks/create", networks.create),
+    Route("POST", "/networks/prune", networks.prune),
     Route("GET", "/networks/{id}", networks.inspect),
+    Route("DELETE", "/networks/{id}", networks.remove),
+    Route("POST", "/networks/{id}/connect", networks.connect),
+    Route("POST", "/networks/{id}/disconnect", networks.disconnect),
 )
 
 TABLE = Table(ROUTES)

@@ -16,11 +16,14 @@ LISTED = ("running", "paused", "restarting")
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /containers/create?name=`: 201 and the id."""
     body = create_body.decode(request.json())
-    warnings = create_body.warnings(body)
-    container, more = engine.create(
-        body.config, body.host_config, name=request.query.text("name"), without=body.without
+    container, warnings = engine.create(
+        body.config,
+        body.host_config,
+        name=request.query.text("name"),
+        without=body.without,
+        endpoints=body.endpoints,
     )
-    return json_response({"Id": container.id, "Warnings": [*warnings, *more]}, 201)
+    return json_response({"Id": container.id, "Warnings": list(warnings)}, 201)
 
 
 def list_containers(engine: Engine, request: Request) -> Answer:
@@ -42,7 +45,7 @@ def list_containers(engine: Engine, request: Request) -> Answer:
 
 def _summary(engine: Engine, container: Container, with_size: bool) -> shapes.JsonObject:
     sizes = shapes.sizes(engine, container) if with_size else {}
-    return shapes.summary(container) | sizes
+    return shapes.summary(engine, container) | sizes
 
 
 def inspect(engine: Engine, request: Request, ref: str) -> Answer:

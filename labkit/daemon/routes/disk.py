@@ -48,7 +48,7 @@ def _container(engine: Engine, container: Container) -> JsonObject:
     written_bytes = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
     image_bytes = engine.images.resolve(container.image_id).size_bytes
     sizes = {"SizeRw": written_bytes, "SizeRootFs": image_bytes + written_bytes}
-    return summary(container) | sizes
+    return summary(engine, container) | sizes
 
 
 def _volumes(engine: Engine) -> list[JsonObject]:

@@ -9,6 +9,7 @@ import msgspec
 from labkit.containers import Container, Engine, State
 from labkit.containers.volumes import size_bytes
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
+from labkit.daemon.shapes import networks
 from labkit.daemon.shapes.mounts import mounts
 from labkit.daemon.shapes.times import human_duration, unix_s
 from labkit.errors import NotFoundError
@@ -16,25 +17,6 @@ from labkit.errors import NotFoundError
 JsonObject = dict[str, object]
 
 STORAGE_DRIVER = "overlayfs"
-NETWORK_DRIVERS = {"none": "null", "host": "host"}
-
-_ENDPOINT: JsonObject = {
-    "IPAMConfig": None,
-    "Links": None,
-    "Aliases": None,
-    "MacAddress": "",
-    "DriverOpts": None,
-    "NetworkID": "",
-    "EndpointID": "",
-    "Gateway": "",
-    "IPAddress": "",
-    "IPPrefixLen": 0,
-    "IPv6Gateway": "",
-    "GlobalIPv6Address": "",
-    "GlobalIPv6PrefixLen": 0,
-    "DNSNames": None,
-}
-
 
 UNSAID_CONFIG = frozenset(
     {
@@ -65,7 +47,7 @@ def status_text(state: State, now_s: float) -> str:
     return words.get(state.status) or state.status.capitalize()
 
 
-def summary(container: Container) -> JsonObject:
+def summary(engine: Engine, container: Container) -> JsonObject:
     """One element of `GET /containers/json`."""
     mode = container.host_config.network_mode
     return {
@@ -75,12 +57,12 @@ def summary(container: Container) -> JsonObject:
         "ImageID": container.image_id,
         "Command": " ".join(_quoted(word) for word in container.command),
         "Created": int(unix_s(container.created)),
-        "Ports": [],
+        "Ports": networks.port_list(engine, container),
         "Labels": container.config.labels or {},
         "State": container.state.status,
         "Status": status_text(container.state, time.time()),
         "HostConfig": {"NetworkMode": mode},
-        "NetworkSettings": {"Networks": {mode: _ENDPOINT}},
+        "NetworkSettings": {"Networks": networks.endpoints(engine, container)},
         "Mounts": mounts(container),
     }
 
@@ -102,7 +84,6 @@ def _quoted(word: str) -> str:
 def inspection(engine: Engine, container: Container) -> JsonObject:
     """The answer of `GET /containers/{id}/json`."""
     folder = engine.paths.container_root(container.id)
-    mode = container.host_config.network_mode
     not_yet_in_config = {name: field.shown for name, field in CONFIG_NOT_YET.items()}
     return {
         "Id": container.id,
@@ -127,18 +108,7 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
         "Mounts": mounts(container),
         "Config": _said(not_yet_in_config | msgspec.to_builtins(container.config), UNSAID_CONFIG),
-        "NetworkSettings": {
-            "Bridge": "",
-            "SandboxID": "",
-            "SandboxKey": _network_namespace(container.state),
-            "Ports": {},
-            "EndpointID": "",
-            "Gateway": "",
-            "IPAddress": "",
-            "IPPrefixLen": 0,
-            "MacAddress": "",
-            "Networks": {mode: _ENDPOINT},
-        },
+        "NetworkSettings": networks.settings(engine, container),
         "Labkit": {"Without": container.without},
     }
 
@@ -183,7 +153,3 @@ def _overlay(engine: Engine, container: Container) -> JsonObject | None:
         "WorkDir": f"{folder}/work",
         "MergedDir": f"{folder}/merged",
     }
-
-
-def _network_namespace(state: State) -> str:
-    return f"/proc/{state.pid}/ns/net" if state.pid else ""

@@ -38,6 +38,15 @@ from labkit.runtime.operations.identity import (
     SwitchUser,
 )
 from labkit.runtime.operations.inside import AttachTree, MountTmpfs, OpenTree
+from labkit.runtime.operations.network import (
+    AddAddress,
+    AddDefaultRoute,
+    HoldPort,
+    JoinNetwork,
+    KeepHostLinks,
+    LayCable,
+    SwitchOn,
+)
 from labkit.runtime.operations.process import (
     BindConsole,
     BringUpLoopback,
@@ -57,6 +66,8 @@ from labkit.runtime.operations.process import (
 
 __all__ = [
     "KINDS",
+    "AddAddress",
+    "AddDefaultRoute",
     "AttachDeviceFilter",
     "AttachTree",
     "BindConsole",
@@ -71,8 +82,12 @@ __all__ = [
     "EnterDirectory",
     "Exec",
     "HidePath",
+    "HoldPort",
     "JoinNamespaces",
+    "JoinNetwork",
     "JoinSessionKeyring",
+    "KeepHostLinks",
+    "LayCable",
     "LimitCapabilities",
     "LoadSeccomp",
     "LookUpUser",
@@ -92,6 +107,7 @@ __all__ = [
     "SetOomScore",
     "SetResourceLimit",
     "Shield",
+    "SwitchOn",
     "SwitchUser",
     "Unshare",
     "WriteCgroupFile",
@@ -131,6 +147,13 @@ KINDS: dict[str, type] = {
         SetOomScore,
         SetResourceLimit,
         BringUpLoopback,
+        HoldPort,
+        KeepHostLinks,
+        LayCable,
+        SwitchOn,
+        AddAddress,
+        AddDefaultRoute,
+        JoinNetwork,
         CloseDescriptorsOnExec,
         Exec,
         Mount,

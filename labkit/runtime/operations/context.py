@@ -1,5 +1,9 @@
 """What the operations of one container hand to each other while the plan is executed."""
 
+import socket
+
+from labkit.kernel.netlink import RouteSocket
+
 
 class Context:
     """The state of one execution: what the shim gives, and who the process will be.
@@ -8,6 +12,8 @@ class Context:
     is handed out, `first_pidfd` the container's first process for one that joins it; -1 for none.
     `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
     in the container's own files; `trees` are the mounts taken from the host, by where they will be.
+    `host_links` reaches the links of the host from a process that has left its network, and `held`
+    are the sockets that hold published ports.
     """
 
     __slots__ = (
@@ -15,6 +21,8 @@ class Context:
         "first_pidfd",
         "gid",
         "groups",
+        "held",
+        "host_links",
         "stdio",
         "terminal_socket",
         "trees",
@@ -36,3 +44,5 @@ class Context:
         self.gid = 0
         self.groups: list[int] = []
         self.trees: dict[str, int] = {}
+        self.host_links: RouteSocket | None = None
+        self.held: list[socket.socket] = []

@@ -18,6 +18,7 @@ from labkit.errors import (
 from labkit.images import Image
 from labkit.images.models import Descriptor, ImageConfig, Manifest, RootFs, RuntimeConfig
 from labkit.images.removal import ImageUser
+from labkit.networks import Networks
 
 IMAGE_ID = "sha256:" + "1" * 64
 CREATED = "2024-05-01T12:00:00.123456789Z"
@@ -114,8 +115,10 @@ class StandIn:
         self.events = Events()
         self.log_path = lambda key: f"{self.folder}/{key[:4]}.log"
         self.changed = threading.Condition()
+        # It needs no kernel either, as long as nobody joins one.
+        self.networks = Networks(self.folder, "lkunit", lambda: CREATED)
 
-    def create(self, config, host_config, *, name="", without=()):
+    def create(self, config, host_config, *, name="", without=(), endpoints=None):
         self.images.resolve(config.image)
         made = container(len(self.containers) + 1, name or "brave_turing")
         made.config, made.host_config, made.without = config, host_config, list(without)

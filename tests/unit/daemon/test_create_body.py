@@ -87,7 +87,6 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("PortBindings", {"80/tcp": [{"HostPort": "80"}]}),
         ("CapAdd", ["SYS_ADMIN"]),
         ("CapDrop", ["ALL"]),
         ("PidMode", "host"),
@@ -106,7 +105,6 @@ def test_what_labkit_does_not_do_is_refused_by_name(field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("ExposedPorts", {"80/tcp": {}}),
         ("NetworkDisabled", True),
         ("Domainname", "example.org"),
     ],
@@ -131,13 +129,18 @@ def test_neutral_values_are_taken(field, value):
     create_body.decode({"Image": "busybox", "HostConfig": {field: value}})
 
 
-def test_an_endpoint_that_asks_for_something_is_refused():
+def test_what_is_asked_of_a_network_is_read():
+    wanted = {"Aliases": ["web"], "IPAMConfig": {"IPv4Address": "10.1.0.5"}, "Links": None}
     body = {
         "Image": "busybox",
-        "NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["web"]}}},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}},
+        "NetworkingConfig": {"EndpointsConfig": {"mine": wanted, "other": None}},
     }
-    with pytest.raises(UnsupportedError, match="Aliases"):
-        create_body.decode(body)
+    read = create_body.decode(body)
+    assert read.endpoints.keys() == {"mine"}
+    assert read.endpoints["mine"].aliases == ["web"]
+    assert read.endpoints["mine"].ipam_config.ipv4_address == "10.1.0.5"
+    assert read.host_config.port_bindings["80/tcp"][0].host_port == "8080"
 
 
 @pytest.mark.parametrize(

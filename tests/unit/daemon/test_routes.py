@@ -152,13 +152,6 @@ def test_create(api, engine):
     assert made.without == ["pivot_root"]
 
 
-def test_create_warns_that_there_is_no_bridge_yet(api):
-    for host_config in ({}, {"NetworkMode": "default"}, {"NetworkMode": ""}):
-        body = {"Image": "busybox", "HostConfig": host_config}
-        warnings = ask(api, "POST", "/containers/create", body)[2]["Warnings"]
-        assert "no network" in warnings[0]
-
-
 def test_create_of_an_unknown_image(api):
     status, _, body = ask(api, "POST", "/containers/create", {"Image": "nosuch"})
     assert (status, body) == (404, {"message": "No such image: nosuch:latest"})

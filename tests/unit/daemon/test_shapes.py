@@ -60,8 +60,8 @@ def test_status(state, words):
     assert containers.status_text(state, unix_s("2024-05-01T12:05:00Z")) == words
 
 
-def test_summary():
-    shown = containers.summary(container(1, "web", "running", labels={"a": "b"}))
+def test_summary(engine):
+    shown = containers.summary(engine, container(1, "web", "running", labels={"a": "b"}))
     assert shown["Names"] == ["/web"]
     assert shown["Command"] == "sh -c 'echo hi'"
     assert shown["Created"] == 1714564800

@@ -9,7 +9,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
-from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device
+from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device, Network
 
 SPEC = ContainerSpec(
     container_id="c0ffee",
@@ -125,7 +125,7 @@ def test_a_step_that_does_not_exist_is_an_error_that_names_the_others():
 
 
 def test_host_network_makes_no_network_namespace():
-    steps = names(planning.compute(dataclasses.replace(SPEC, host_network=True)))
+    steps = names(planning.compute(dataclasses.replace(SPEC, network=Network(host=True))))
     assert "namespace.network" not in steps
     assert "namespace.network.loopback" not in steps
 

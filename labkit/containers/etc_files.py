@@ -1,0 +1,110 @@
+"""The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
+
+from labkit.containers.model import Container
+from labkit.containers.parts import Parts
+from labkit.errors import StartError
+from labkit.networks import Sandbox, etc_files
+from labkit.networks.etc_files import HOST_GATEWAY
+from labkit.networks.model import CONTAINER_MODE
+
+NAMES = {
+    "hostname": "the host name, for programs that read it from a file",
+    "hosts": "the names this container knows without asking",
+    "resolv.conf": "where names are asked for",
+}
+_SYSTEMD_STUB = "127.0.0.53"
+_SYSTEMD_SERVERS = "/run/systemd/resolve/resolv.conf"
+
+
+def folder_of(parts: Parts, container: Container) -> str:
+    """Where the files are: who shares another's network shares them too."""
+    mode = container.host_config.network_mode
+    owner = mode.removeprefix(CONTAINER_MODE) if mode.startswith(CONTAINER_MODE) else container.id
+    return parts.records.folder(owner)
+
+
+def texts(parts: Parts, container: Container, sandbox: Sandbox) -> dict[str, str]:
+    """What they say, for a run that has this of the network."""
+    return {
+        "hostname": f"{container.config.hostname}\n",
+        "hosts": _hosts(parts, container, sandbox),
+        "resolv.conf": _resolv_conf(container, sandbox),
+    }
+
+
+def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
+    host = container.host_config
+    extra = [_resolved(parts, text) for text in host.extra_hosts or []]
+    if host.network_mode == "host":
+        given = _read("/etc/hosts") or etc_files.LOCALHOST
+        return given + etc_files.hosts((), extra).removeprefix(etc_files.LOCALHOST)
+    name = container.config.hostname
+    own = [
+        (address, name)
+        for endpoint in sandbox.endpoints
+        for address in (endpoint.ipv4_address, endpoint.ipv6_address)
+        if address
+    ]
+    return etc_files.hosts(own, extra, _linked(parts, container) if own else ())
+
+
+def _resolved(parts: Parts, text: str) -> str:
+    """`--add-host name:host-gateway` with the host's address on the default network."""
+    name, address = etc_files.split_extra_host(text)
+    if address == HOST_GATEWAY:
+        address = parts.networks.default().ipam.config[0].gateway
+    return f"{name}={address}"
+
+
+def _linked(parts: Parts, container: Container) -> list[str]:
+    """Lines for the containers of `--link`: address, alias, host name, name."""
+    lines = []
+    for text in container.host_config.links or []:
+        ref, alias = split_link(text)
+        other = parts.registry.find(ref)
+        found = parts.networks.sandbox(other.container.id)
+        if found is None or not found.endpoints:
+            raise StartError(
+                f"Cannot link to a non running container: /{other.container.name} "
+                f"AS /{container.name}/{alias}"
+            )
+        known = [alias, other.container.config.hostname, other.container.name]
+        names = " ".join(dict.fromkeys(known))
+        lines.append(f"{found.endpoints[0].ipv4_address}\t{names}")
+    return lines
+
+
+def split_link(text: str) -> tuple[str, str]:
+    """`container:alias`, or the container's name alone."""
+    ref, colon, alias = text.partition(":")
+    return ref.removeprefix("/"), alias.rpartition("/")[2] if colon else ref.removeprefix("/")
+
+
+def host_resolver() -> etc_files.Resolver:
+    """What the host's resolv.conf says; behind systemd's own server, what that asks."""
+    found = etc_files.parse_resolver(_read("/etc/resolv.conf"))
+    if found.servers == (_SYSTEMD_STUB,):
+        return etc_files.parse_resolver(_read(_SYSTEMD_SERVERS))
+    return found
+
+
+def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
+    host = container.host_config
+    asked = (host.dns, host.dns_search, host.dns_options)
+    if not sandbox.endpoints and not any(asked):
+        return _read("/etc/resolv.conf")
+    resolver = etc_files.resolver_for(
+        host_resolver(),
+        servers=host.dns or (),
+        search=host.dns_search or (),
+        options=host.dns_options or (),
+    )
+    return etc_files.resolv_conf(resolver)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

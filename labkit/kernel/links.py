@@ -1,0 +1,213 @@
+"""Links, addresses and routes: what `ip link`, `ip address` and `ip route` do (rtnetlink(7)).
+
+Links are named, not numbered, in what is asked of these functions.  A name is looked up in the
+network namespace that the calling thread is in (if_nametoindex(3)).
+"""
+
+import socket
+from struct import pack, unpack_from
+from typing import NamedTuple
+
+from labkit.kernel.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    RTM_DELLINK,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    RTM_SETLINK,
+    RouteSocket,
+    attribute,
+    attributes,
+    number,
+    text,
+)
+
+IFF_UP = 0x1
+LONGEST_NAME = 15
+
+_IFLA_ADDRESS = 1
+_IFLA_IFNAME = 3
+_IFLA_MTU = 4
+_IFLA_MASTER = 10
+_IFLA_PROTINFO = 12
+_IFLA_LINKINFO = 18
+_IFLA_NET_NS_FD = 28
+_IFLA_INFO_KIND = 1
+_IFLA_INFO_DATA = 2
+_IFLA_BRPORT_MODE = 4
+_NLA_F_NESTED = 0x8000
+_VETH_INFO_PEER = 1
+_IFA_ADDRESS = 1
+_IFA_LOCAL = 2
+_IFA_BROADCAST = 4
+_IFA_F_NODAD = 0x02
+_RTA_DST = 1
+_RTA_OIF = 4
+_RTA_GATEWAY = 5
+_RT_TABLE_MAIN = 254
+_RTPROT_BOOT = 3
+_RT_SCOPE_UNIVERSE = 0
+_RTN_UNICAST = 1
+_FAMILIES = {4: socket.AF_INET, 16: socket.AF_INET6}
+"""The address family by the length of an address in bytes."""
+
+
+class Link(NamedTuple):
+    """A link of this network namespace."""
+
+    number: int
+    name: str
+    kind: str
+    """`bridge`, `veth`, …; empty for a device of its own."""
+    mtu: int
+    master: int
+    """The number of the bridge it is plugged into; 0 for none."""
+
+
+class Route(NamedTuple):
+    """Where packets to some addresses go: `destination`/`prefix`, all of them with prefix 0."""
+
+    destination: str
+    prefix: int
+    link: int
+    """The number of the link they leave by."""
+
+
+class Veth(NamedTuple):
+    """A cable with two ends: one in the namespace of who is asked, one elsewhere."""
+
+    host_name: str
+    bridge: str
+    """What the near end is plugged into."""
+    name: str
+    """The far end's."""
+    mac: str
+    """The far end's hardware address."""
+    mtu: int
+
+
+def _link(index: int = 0, flags: int = 0) -> bytes:
+    return pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
+
+
+def _mac(value: str) -> bytes:
+    return bytes.fromhex(value.replace(":", ""))
+
+
+def _info(kind: str, data: bytes = b"") -> bytes:
+    inner = text(_IFLA_INFO_KIND, kind)
+    return attribute(_IFLA_LINKINFO, inner + (attribute(_IFLA_INFO_DATA, data) if data else b""))
+
+
+def make_bridge(route: RouteSocket, name: str, mac: str, mtu: int) -> None:
+    """A bridge, switched on: a switch made of software.  OSError (EEXIST…)."""
+    body = _link(flags=IFF_UP) + text(_IFLA_IFNAME, name) + number(_IFLA_MTU, mtu)
+    body += attribute(_IFLA_ADDRESS, _mac(mac)) + _info("bridge")
+    route.ask(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, name)
+
+
+def make_veth(route: RouteSocket, veth: Veth, far_namespace: int) -> None:
+    """A cable from a bridge, plugged in and switched on, to the namespace behind a descriptor.
+
+    One message does it all, so that there is never half a cable.  The far end is still off: that
+    can only be switched on when both are there.  OSError (EEXIST, ENODEV…).
+    """
+    far = _link() + text(_IFLA_IFNAME, veth.name) + number(_IFLA_MTU, veth.mtu)
+    far += attribute(_IFLA_ADDRESS, _mac(veth.mac)) + number(_IFLA_NET_NS_FD, far_namespace)
+    body = _link(flags=IFF_UP) + text(_IFLA_IFNAME, veth.host_name) + number(_IFLA_MTU, veth.mtu)
+    body += number(_IFLA_MASTER, index_of(route, veth.bridge))
+    body += _info("veth", attribute(_VETH_INFO_PEER, far))
+    route.ask(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, veth.host_name)
+
+
+def let_reflect(route: RouteSocket, name: str) -> None:
+    """Let a bridge send a packet back through the port it came by ("hairpin mode").
+
+    A container reaches itself at a published port so: where bridged packets go through the firewall
+    (br_netfilter), they get their new destination inside the bridge.
+    """
+    body = pack("=BxHiII", socket.AF_BRIDGE, 0, index_of(route, name), 0, 0)
+    mode = attribute(_IFLA_BRPORT_MODE, b"\1")
+    body += attribute(_IFLA_PROTINFO | _NLA_F_NESTED, mode)
+    route.ask(RTM_SETLINK, body, what=name)
+
+
+def delete(route: RouteSocket, name: str) -> None:
+    """Remove a link; of a cable both ends go.  OSError (ENODEV if there is none)."""
+    route.ask(RTM_DELLINK, _link() + text(_IFLA_IFNAME, name), what=name)
+
+
+def index_of(route: RouteSocket, name: str) -> int:
+    """The number of a link in the namespace of the socket; OSError ENODEV."""
+    message = route.get(RTM_GETLINK, _link() + text(_IFLA_IFNAME, name), name)
+    (index,) = unpack_from("=i", message, 4)
+    return int(index)
+
+
+def switch_on(route: RouteSocket, name: str) -> None:
+    """Set a link up; OSError."""
+    body = pack("=BxHiII", socket.AF_UNSPEC, 0, 0, IFF_UP, IFF_UP) + text(_IFLA_IFNAME, name)
+    route.ask(RTM_NEWLINK, body, what=name)
+
+
+def add_address(route: RouteSocket, name: str, address: str, prefix: int) -> None:
+    """Give a link an address; one that it has already is left.  OSError."""
+    packed = _packed(address)
+    # Without duplicate address detection an IPv6 address can be used at once.
+    index = index_of(route, name)
+    body = pack("=BBBBi", _FAMILIES[len(packed)], prefix, _IFA_F_NODAD, 0, index)
+    body += attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
+    if len(packed) == 4:
+        broadcast = int.from_bytes(packed, "big") | ((1 << 32 - prefix) - 1)
+        body += attribute(_IFA_BROADCAST, broadcast.to_bytes(4, "big"))
+    route.ask(RTM_NEWADDR, body, NLM_F_CREATE | NLM_F_REPLACE, f"{address}/{prefix}")
+
+
+def add_default_route(route: RouteSocket, name: str, gateway: str) -> None:
+    """Send by way of `gateway` whatever has no route of its own; OSError (ENETUNREACH…)."""
+    route.ask(RTM_NEWROUTE, _default(route, name, gateway), NLM_F_CREATE | NLM_F_REPLACE, gateway)
+
+
+def _default(route: RouteSocket, name: str, gateway: str) -> bytes:
+    packed = _packed(gateway)
+    kind = (_RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST)
+    body = pack("=BBBBBBBBI", _FAMILIES[len(packed)], 0, 0, 0, *kind, 0)
+    return body + attribute(_RTA_GATEWAY, packed) + number(_RTA_OIF, index_of(route, name))
+
+
+def every_link(route: RouteSocket) -> list[Link]:
+    """The links of the socket's namespace."""
+    return [_read_link(body) for body in route.dump(RTM_GETLINK, _link())]
+
+
+def _read_link(body: bytes) -> Link:
+    (index,) = unpack_from("=i", body, 4)
+    found = attributes(body[16:])
+    kind = attributes(found.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b"")
+    name = found[_IFLA_IFNAME].rstrip(b"\0").decode()
+    (mtu,) = unpack_from("=I", found[_IFLA_MTU])
+    (master,) = unpack_from("=I", found.get(_IFLA_MASTER, bytes(4)))
+    return Link(index, name, kind.rstrip(b"\0").decode(), mtu, master)
+
+
+def every_route(route: RouteSocket) -> list[Route]:
+    """The routes of the main table, of IPv4 and IPv6."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for body in route.dump(RTM_GETROUTE, pack("=B11x", family)):
+            prefix, table = unpack_from("=xBxxB", body)
+            inside = attributes(body[12:])
+            if table != _RT_TABLE_MAIN or _RTA_OIF not in inside:
+                continue
+            packed = inside.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
+            (link,) = unpack_from("=I", inside[_RTA_OIF])
+            found.append(Route(socket.inet_ntop(family, packed), prefix, link))
+    return found
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

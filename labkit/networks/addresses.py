@@ -1,0 +1,102 @@
+"""Which addresses of a subnet are taken.  Pure: it knows nothing of the machine.
+
+Nothing of this is on disk.  What is taken follows from the running containers, each of which has
+its addresses in its own folder; so what a crash interrupts is never lost and never given twice.
+"""
+
+import heapq
+import ipaddress
+from collections.abc import Iterable
+
+from labkit.errors import ConflictError, InvalidParameterError
+
+Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_subnet(text: str, *, exact: bool = True) -> Subnet:
+    """A subnet in CIDR notation; InvalidParameterError."""
+    try:
+        return ipaddress.ip_network(text, strict=exact)
+    except ValueError as error:
+        raise InvalidParameterError(f"invalid subnet {text}: {error}") from None
+
+
+def parse_address(text: str) -> Address:
+    """An IP address; InvalidParameterError."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise InvalidParameterError(f"invalid IP address: {text}") from None
+
+
+class AddressSpace:
+    """The addresses of one subnet: the lowest free one is given first.  Not thread-safe.
+
+    The subnet's own address, IPv4's broadcast address and the `reserved` are never given; without
+    a wish only addresses of `ip_range` are.
+    """
+
+    def __init__(self, subnet: str, ip_range: str = "", reserved: Iterable[str] = ()) -> None:
+        self.subnet = parse_subnet(subnet)
+        within = parse_subnet(ip_range, exact=False) if ip_range else self.subnet
+        self._taken = {int(parse_address(text)) for text in reserved}
+        self._taken.add(int(self.subnet.network_address))
+        if self.subnet.version == 4 and self.subnet.prefixlen < 31:
+            self._taken.add(int(self.subnet.broadcast_address))
+        self._never = frozenset(self._taken)
+        self._next = int(within.network_address)
+        self._last = int(within.broadcast_address)
+        self._first = self._next
+        self._returned: list[int] = []
+        """Given back, and below `_next`: a heap, some of which may have been asked for since."""
+
+    def take(self, wanted: str = "") -> str:
+        """An address that nobody has, or the one that is wanted.
+
+        InvalidParameterError if that is not of the subnet, ConflictError if it is taken, or if
+        none is left.
+        """
+        number = self._check(wanted) if wanted else self._lowest()
+        self._taken.add(number)
+        return self._text(number)
+
+    def give_back(self, address: str) -> None:
+        """Nobody has this address any more."""
+        number = int(parse_address(address))
+        if number in self._never or number not in self._taken:
+            return
+        self._taken.remove(number)
+        if self._first <= number < self._next:
+            heapq.heappush(self._returned, number)
+
+    def take_note(self, address: str) -> None:
+        """A container that runs already has this address."""
+        self._taken.add(int(parse_address(address)))
+
+    def _check(self, wanted: str) -> int:
+        address = parse_address(wanted)
+        if address not in self.subnet:
+            raise InvalidParameterError(
+                f"invalid address {wanted}: it is not of the network's subnet {self.subnet}"
+            )
+        if int(address) in self._taken:
+            raise ConflictError(f"Address already in use: {wanted} on {self.subnet}")
+        return int(address)
+
+    def _lowest(self) -> int:
+        while self._returned:
+            number = heapq.heappop(self._returned)
+            if number not in self._taken:
+                return number
+        while self._next <= self._last:
+            self._next += 1
+            if self._next - 1 not in self._taken:
+                return self._next - 1
+        raise ConflictError(
+            f"no available IPv{self.subnet.version} addresses on {self.subnet}: "
+            "remove containers, or make a network with a larger --subnet"
+        )
+
+    def _text(self, number: int) -> str:
+        return str(type(self.subnet.network_address)(number))

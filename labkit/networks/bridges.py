@@ -1,0 +1,106 @@
+"""The links of networks: a bridge each, a switch in software into which containers are plugged."""
+
+import contextlib
+import errno
+import secrets
+from collections.abc import Iterable
+
+from labkit.errors import ConflictError
+from labkit.kernel import links
+from labkit.kernel.netlink import RouteSocket
+from labkit.networks.addresses import parse_address, parse_subnet
+from labkit.networks.model import Network
+
+MTU_OPTION = "com.docker.network.driver.mtu"
+ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
+USUAL_MTU = 1500
+_SYSCTL = "/proc/sys/net"
+
+
+def random_mac() -> str:
+    """A hardware address that no device has."""
+    octets = [ROOM_FOR_MAC, *secrets.token_bytes(5)]
+    return ":".join(f"{octet:02x}" for octet in octets)
+
+
+def uplink_mtu() -> int:
+    """The largest packet of the link that the default route leaves by."""
+    with RouteSocket() as route:
+        uplinks = {found.link for found in links.every_route(route) if not found.prefix}
+        sizes = [link.mtu for link in links.every_link(route) if link.number in uplinks]
+    return min(sizes, default=USUAL_MTU)
+
+
+def mtu_of(network: Network) -> int:
+    """The largest packet on a network."""
+    return int(network.options.get(MTU_OPTION) or uplink_mtu())
+
+
+def exists(name: str) -> bool:
+    """Whether there is a link of this name."""
+    with RouteSocket() as route:
+        try:
+            links.index_of(route, name)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return False
+    return True
+
+
+def ensure(network: Network, mtu: int) -> None:
+    """Make a network's bridge, or see that it is as it should be; OSError, ConflictError."""
+    name = network.bridge
+    with RouteSocket() as route:
+        try:
+            links.make_bridge(route, name, random_mac(), mtu)
+        except FileExistsError:
+            if not any(link.name == name and link.kind == "bridge" for link in _all(route)):
+                raise ConflictError(
+                    f"there is a link {name} already, and it is no bridge: remove or rename it"
+                ) from None
+            links.switch_on(route, name)
+        for config in network.ipam.config:
+            prefix = parse_subnet(config.subnet).prefixlen
+            if config.gateway:
+                links.add_address(route, name, config.gateway, prefix)
+    _let_packets_through(network)
+
+
+def _all(route: RouteSocket) -> list[links.Link]:
+    return links.every_link(route)
+
+
+def _let_packets_through(network: Network) -> None:
+    """The kernel's switches: forward packets, and let the host's loopback reach containers."""
+    _write(f"{_SYSCTL}/ipv4/ip_forward", "1")
+    # A published port is reachable at 127.0.0.1 as well: its packets get a container's address and
+    # leave by the bridge, which the kernel allows only so.  `firewall` keeps the way back closed.
+    _write(f"{_SYSCTL}/ipv4/conf/{network.bridge}/route_localnet", "1")
+    versions = {parse_address(c.gateway).version for c in network.ipam.config if c.gateway}
+    if 6 in versions:
+        _write(f"{_SYSCTL}/ipv6/conf/{network.bridge}/disable_ipv6", "0")
+        _write(f"{_SYSCTL}/ipv6/conf/all/forwarding", "1")
+
+
+def _write(path: str, value: str) -> None:
+    """Set a kernel parameter, unless it is so already: it may be read-only, and right."""
+    with open(path, encoding="ascii") as file:
+        if file.read().strip() == value:
+            return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
+
+
+def unplug(names: Iterable[str]) -> None:
+    """Remove links; those that are gone already are gone."""
+    with RouteSocket() as route:
+        for name in names:
+            with contextlib.suppress(OSError):
+                links.delete(route, name)
+
+
+def with_prefix(prefix: str) -> list[links.Link]:
+    """The links whose names begin so."""
+    with RouteSocket() as route:
+        return [link for link in links.every_link(route) if link.name.startswith(prefix)]

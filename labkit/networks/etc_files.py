@@ -1,0 +1,102 @@
+"""What the container's /etc/hosts and /etc/resolv.conf say, as Docker makes them.  Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+LOCALHOST = (
+    "127.0.0.1\tlocalhost\n"
+    "::1\tlocalhost ip6-localhost ip6-loopback\n"
+    "fe00::\tip6-localnet\n"
+    "ff00::\tip6-mcastprefix\n"
+    "ff02::1\tip6-allnodes\n"
+    "ff02::2\tip6-allrouters\n"
+)
+HOST_GATEWAY = "host-gateway"
+"""Stands for the host's address on the default network, in `--add-host`."""
+EMBEDDED_DNS = "127.0.0.11"
+USUAL_SERVERS = ("8.8.8.8", "8.8.4.4")
+"""Where names are asked for when the host's own servers cannot be reached from a container."""
+
+
+def hosts(
+    own: Iterable[tuple[str, str]], extra: Iterable[str] = (), linked: Iterable[str] = ()
+) -> str:
+    """The text of /etc/hosts.
+
+    `own` are addresses of the container and its names there; `extra` are `name:address` or
+    `name=address` (`--add-host`), `linked` whole lines.
+    """
+    added = [_extra_line(text) for text in extra]
+    mine = [f"{address}\t{names}\n" for address, names in own]
+    return LOCALHOST + "".join([*added, *(f"{line}\n" for line in linked), *mine])
+
+
+def _extra_line(text: str) -> str:
+    name, address = split_extra_host(text)
+    return f"{address}\t{name}\n"
+
+
+def split_extra_host(text: str) -> tuple[str, str]:
+    """`name:address` or `name=address`; an IPv6 address may be in brackets."""
+    name, equals, address = text.partition("=")
+    if not equals:
+        name, _, address = text.partition(":")
+    return name, address.removeprefix("[").removesuffix("]")
+
+
+class Resolver(NamedTuple):
+    """What a resolv.conf says (resolv.conf(5))."""
+
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def parse_resolver(text: str) -> Resolver:
+    """Read a resolv.conf."""
+    servers: list[str] = []
+    search: tuple[str, ...] = ()
+    options: list[str] = []
+    for line in text.splitlines():
+        words = line.split("#")[0].split(";")[0].split()
+        if len(words) < 2:
+            continue
+        if words[0] == "nameserver":
+            servers.append(words[1])
+        elif words[0] in ("search", "domain"):
+            search = tuple(words[1:])
+        elif words[0] == "options":
+            options += words[1:]
+    return Resolver(tuple(servers), search, tuple(options))
+
+
+def resolver_for(
+    host: Resolver,
+    *,
+    servers: Sequence[str],
+    search: Sequence[str],
+    options: Sequence[str],
+) -> Resolver:
+    """What is asked for, and the host's own where nothing is.
+
+    The host's loopback is not the container's: such servers are left out.  The search domain `.`
+    means none at all.
+    """
+    found = tuple(servers) or tuple(s for s in host.servers if not is_loopback(s))
+    domains = () if list(search) == ["."] else tuple(search) or host.search
+    return Resolver(found or USUAL_SERVERS, domains, tuple(options) or host.options)
+
+
+def is_loopback(server: str) -> bool:
+    """Whether an address is of the machine itself."""
+    return server.startswith("127.") or server == "::1"
+
+
+def resolv_conf(resolver: Resolver) -> str:
+    """The text of /etc/resolv.conf."""
+    lines = [f"nameserver {server}" for server in resolver.servers]
+    if resolver.search:
+        lines.append(f"search {' '.join(resolver.search)}")
+    if resolver.options:
+        lines.append(f"options {' '.join(resolver.options)}")
+    return "".join(f"{line}\n" for line in lines)

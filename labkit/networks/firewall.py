@@ -1,0 +1,124 @@
+"""The rules of all networks, as one table of nftables (nft(8)).
+
+The text is computed from what there is, whole, each time something changes, and takes the place of
+the former in one transaction.  So there is no rule without its reason, also after a crash; and
+other tables, a firewall's or Docker's, are neither read nor touched.
+"""
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from labkit.errors import LabkitError
+from labkit.networks.model import Network
+
+ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 what a user writes for every address
+
+
+class Forward(NamedTuple):
+    """A published port and where its packets go."""
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    address: str
+    port: int
+
+    @property
+    def family(self) -> str:
+        """nft's word for the version of IP."""
+        return "ip6" if ":" in self.address else "ip"
+
+
+def ruleset(table: str, networks: Sequence[Network], forwards: Iterable[Forward]) -> str:
+    """The commands that put the whole table in place of the former; without networks, none."""
+    replace = f"table inet {table}\ndelete table inet {table}\n"
+    if not networks:
+        return replace
+    chains = [
+        _chain("guard", "type filter hook prerouting priority raw", _guard(networks)),
+        _chain("arrive", "type nat hook prerouting priority dstnat", [_TO_PUBLISHED]),
+        _chain("send", "type nat hook output priority -100", [_TO_PUBLISHED]),
+        _chain("published", "", [_publish(forward) for forward in forwards]),
+        _chain("leave", "type nat hook postrouting priority srcnat", _leave(networks)),
+        _chain("forward", "type filter hook forward priority filter", _forward(networks)),
+    ]
+    return f"{replace}table inet {table} {{\n{''.join(chains)}}}\n"
+
+
+_TO_PUBLISHED = "fib daddr type local jump published"
+
+
+def _chain(name: str, hook: str, rules: Iterable[str]) -> str:
+    head = f"\t\t{hook}; policy accept;\n" if hook else ""
+    return (
+        f"\tchain {name} {{\n{head}{''.join(f'{chr(9)}{chr(9)}{r}{chr(10)}' for r in rules)}\t}}\n"
+    )
+
+
+def _names(networks: Iterable[Network]) -> str:
+    return ", ".join(f'"{network.bridge}"' for network in networks)
+
+
+def _guard(networks: Sequence[Network]) -> list[str]:
+    """No container may speak to what listens on the host's loopback only (CVE-2020-8558)."""
+    return [f"iifname {{ {_names(networks)} }} ip daddr 127.0.0.0/8 drop"]
+
+
+def _publish(forward: Forward) -> str:
+    """Packets to a port of the host get the container's address as their destination."""
+    family = forward.family
+    address = f"[{forward.address}]" if family == "ip6" else forward.address
+    where = "" if forward.host_ip in ANYWHERE else f"{family} daddr {forward.host_ip} "
+    proto = f"meta nfproto {'ipv6' if family == 'ip6' else 'ipv4'} "
+    match = f"{where or proto}{forward.protocol} dport {forward.host_port}"
+    return f"{match} dnat {family} to {address}:{forward.port}"
+
+
+def _leave(networks: Iterable[Network]) -> list[str]:
+    """What leaves a network takes on the host's own address, and its answers come back here."""
+    rules = []
+    for network in networks:
+        name = network.bridge
+        # To a published port from the host's loopback, and from the container's own network.
+        rules.append(f'ip saddr 127.0.0.0/8 oifname "{name}" masquerade')
+        for config in network.ipam.config:
+            family = "ip6" if ":" in config.subnet else "ip"
+            subnet = config.subnet
+            own = f"{family} saddr {subnet} {family} daddr {subnet}"
+            rules.append(f'{own} oifname "{name}" ct status dnat masquerade')
+            if network.masquerades and not network.internal:
+                rules.append(f'{family} saddr {subnet} oifname != "{name}" masquerade')
+    return rules
+
+
+def _forward(networks: Sequence[Network]) -> list[str]:
+    """Networks are kept apart; into one comes only what was asked for or is published."""
+    rules = []
+    for network in networks:
+        name = network.bridge
+        rules.append(f'iifname "{name}" oifname "{name}" accept')
+        if network.internal:
+            rules.append(f'iifname "{name}" drop')
+            rules.append(f'oifname "{name}" drop')
+    into = f"oifname {{ {_names(networks)} }}"
+    return [
+        *rules,
+        f"{into} ct state established,related accept",
+        f"{into} ct status dnat accept",
+        f"{into} drop",
+    ]
+
+
+def apply(commands: str) -> None:
+    """Have nft carry out commands, all or none; LabkitError with its words."""
+    try:
+        done = subprocess.run(
+            ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise LabkitError(
+            "bridge networks need the program nft: install the package nftables"
+        ) from None
+    if done.returncode:
+        raise LabkitError(f"nft refused labkit's rules: {done.stderr.strip()}")

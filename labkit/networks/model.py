@@ -1,0 +1,139 @@
+"""What labkit knows about a network, and about a running container's part in it.
+
+`Network` is a record on disk (`networks/<id>.json`).  A `Sandbox` is what one run of a container
+has: its interfaces, addresses and published ports; it is written before the start, into the
+container's folder, and which addresses are taken is derived from those of the running containers.
+"""
+
+import msgspec
+
+BRIDGE, HOST, NONE = "bridge", "host", "null"
+DEFAULT_NETWORK = "bridge"
+CONTAINER_MODE = "container:"
+
+_DOCKER_NAMES = {
+    "ip_range": "IPRange",
+    "enable_ipv6": "EnableIPv6",
+    "ipv4_address": "IPv4Address",
+    "ipv6_address": "IPv6Address",
+    "link_local_ips": "LinkLocalIPs",
+    "ipam": "IPAM",
+    "ipam_config": "IPAMConfig",
+}
+
+
+def docker_name(field: str) -> str:
+    """The API's spelling of a field: `aux_addresses` is `AuxAddresses`, `ip_range` `IPRange`."""
+    return _DOCKER_NAMES.get(field) or "".join(word.capitalize() for word in field.split("_"))
+
+
+class IpamConfig(msgspec.Struct, rename=docker_name):
+    """One subnet of a network, in CIDR notation."""
+
+    subnet: str = ""
+    ip_range: str = ""
+    """Where addresses are taken from when none is asked for; empty for the whole subnet."""
+    gateway: str = ""
+    auxiliary_addresses: dict[str, str] = msgspec.field(default_factory=dict)
+    """Addresses that others have: never given to a container."""
+
+
+class Ipam(msgspec.Struct, rename=docker_name):
+    """How addresses are given."""
+
+    driver: str = "default"
+    options: dict[str, str] | None = None
+    config: list[IpamConfig] = msgspec.field(default_factory=list)
+
+
+class Network(msgspec.Struct, rename=docker_name):
+    """One network, as it is written to disk."""
+
+    name: str
+    id: str
+    created: str
+    driver: str = BRIDGE
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ipam: Ipam = msgspec.field(default_factory=Ipam)
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    bridge: str = ""
+    """The name of its link on the host."""
+    chosen: list[str] = msgspec.field(default_factory=list)
+    """The subnets that nobody asked for: others are chosen when these are taken elsewhere."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether containers are on it when they name no network."""
+        return self.name == DEFAULT_NETWORK
+
+    @property
+    def masquerades(self) -> bool:
+        """Whether what leaves it takes on the host's own address."""
+        return self.options.get("com.docker.network.bridge.enable_ip_masquerade") != "false"
+
+
+class EndpointIpam(msgspec.Struct, rename=docker_name):
+    """The addresses that a container wants on a network."""
+
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    link_local_ips: list[str] | None = None
+
+
+class EndpointConfig(msgspec.Struct, rename=docker_name):
+    """What a container wants of one network, as in Docker's API (`EndpointsConfig`)."""
+
+    ipam_config: EndpointIpam | None = None
+    links: list[str] | None = None
+    aliases: list[str] | None = None
+    mac_address: str = ""
+    driver_opts: dict[str, str] | None = None
+
+
+class Endpoint(msgspec.Struct, rename=docker_name):
+    """A running container's place on one network: a cable, and the addresses at its end."""
+
+    id: str
+    network_id: str
+    interface: str
+    """The cable's end inside: `eth0`."""
+    host_interface: str
+    """Its end on the host, plugged into the bridge."""
+    mac: str
+    ipv4_address: str
+    ipv4_prefix: int
+    names: list[str]
+    """What others on the network may call it."""
+    bridge: str = ""
+    """What the cable is plugged into."""
+    gateway: str = ""
+    """The bridge's own address, where everything else is sent; empty on an internal network."""
+    ipv6_address: str = ""
+    ipv6_prefix: int = 0
+    ipv6_gateway: str = ""
+    mtu: int = 1500
+
+
+class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):
+    """A port of the host whose packets go to a container."""
+
+    host_ip: str
+    host_port: int
+    protocol: str
+    container_port: int
+
+
+class Sandbox(msgspec.Struct, rename=docker_name):
+    """All that one run of a container has of the network."""
+
+    container_id: str
+    endpoints: list[Endpoint] = msgspec.field(default_factory=list)
+    """The first is the network that the container was made for."""
+    ports: list[PublishedPort] = msgspec.field(default_factory=list)
+    links: dict[str, str] = msgspec.field(default_factory=dict)
+    """Names that only this container has for others (`--link`), and the ids of those."""
+    dns: list[str] = msgspec.field(default_factory=list)
+    """The servers that its names are asked for which no network knows."""

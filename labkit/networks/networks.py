@@ -1,0 +1,436 @@
+"""Every network of one engine: what there is, who is on it, which addresses they have.
+
+    >>> networks = Networks(root, "labkit", now)
+    >>> web = networks.create(Network("web", new_id(), now()))
+    >>> endpoint = networks.join(web, EndpointConfig(), interface="eth0", names=["a"])
+    >>> endpoint.ipv4_address
+    '10.208.16.2'
+
+A network's link is made when the network is, the default one's when the first container needs it.
+The rules of the firewall are derived from what is here, and set anew when it changes (`refresh`).
+"""
+
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
+from labkit.kernel.links import LONGEST_NAME
+from labkit.networks import bridges, creation, firewall, ports, subnets
+from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
+from labkit.networks.firewall import Forward
+from labkit.networks.model import (
+    BRIDGE,
+    DEFAULT_NETWORK,
+    HOST,
+    NONE,
+    Endpoint,
+    EndpointConfig,
+    Network,
+    Sandbox,
+)
+from labkit.networks.ports import PortWish
+from labkit.networks.records import NetworkRecords
+
+LONGEST_PREFIX = 10
+NEVER = "0001-01-01T00:00:00Z"
+PREDEFINED = {"host": HOST, "none": NONE}
+"""Networks that need nothing made."""
+
+OnChange = Callable[[str, Network], None]
+"""Told what happens (`create`, `destroy`) to a network."""
+
+
+def link_prefix(run: str, usual_run: str) -> str:
+    """How the names of an engine's links begin, and what its table of rules is called.
+
+    `labkit`, unless LABKIT_LINK_PREFIX says otherwise, or the engine has another run folder than
+    the usual one: several engines on one machine must not take each other's links for their own.
+    """
+    given = os.environ.get("LABKIT_LINK_PREFIX", "")
+    if len(given) > LONGEST_PREFIX:
+        raise InvalidParameterError(
+            f"LABKIT_LINK_PREFIX={given}: at most {LONGEST_PREFIX} characters, for the kernel "
+            f"allows a link's name {LONGEST_NAME} in all"
+        )
+    digest = hashlib.sha256(run.encode()).hexdigest()[:6]
+    return given or ("labkit" if run == usual_run else f"lk{digest}")
+
+
+def new_id() -> str:
+    """An id that no network has."""
+    return secrets.token_hex(32)
+
+
+class Networks:
+    """The networks of one engine.  Thread-safe."""
+
+    def __init__(
+        self,
+        root: str,
+        prefix: str,
+        clock: Callable[[], str],
+        on_change: OnChange = lambda action, network: None,
+    ) -> None:
+        """`clock` gives the present time as records have it."""
+        self.prefix = prefix
+        self._clock = clock
+        self._on_change = on_change
+        self._records = NetworkRecords(root)
+        self._lock = threading.RLock()
+        self._claims = subnets.Claims()
+        self._mtus: dict[str, int] = {}
+        """The links that are there, by the ids of their networks, and their largest packets."""
+        self._spaces: dict[str, list[AddressSpace]] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._firewall = threading.Lock()
+        self._rules = ""
+        self._rules_are_stale = False
+        self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
+        for network in self._records.load_all():
+            self._add(network)
+
+    # What there is
+
+    def all(self) -> list[Network]:
+        """Every network, by name."""
+        self.default()
+        with self._lock:
+            return sorted(self._by_id.values(), key=lambda network: network.name)
+
+    def find(self, ref: str) -> Network:
+        """The network called `ref`: an id, else a name, else the beginning of one id."""
+        if ref in (DEFAULT_NETWORK, "default"):
+            return self.default()
+        with self._lock:
+            everything = list(self._by_id.values())
+        for network in everything:
+            if ref in (network.id, network.name):
+                return network
+        matches = [network for network in everything if ref and network.id.startswith(ref)]
+        if len(matches) > 1:
+            raise InvalidParameterError(f"network {ref} is ambiguous ({len(matches)} matches)")
+        if not matches:
+            raise NotFoundError(f"network {ref} not found")
+        return matches[0]
+
+    def default(self) -> Network:
+        """The network of containers that name none."""
+        with self._lock:
+            for network in self._by_id.values():
+                if network.is_default:
+                    return network
+            return self._create(
+                Network(DEFAULT_NETWORK, new_id(), self._clock()), f"{self.prefix}0"
+            )
+
+    def create(self, network: Network) -> Network:
+        """Make a network, and its link; what its record leaves open is decided here.
+
+        ConflictError (name or subnet in use), InvalidParameterError, ForbiddenError.
+        """
+        creation.check(network)
+        if network.name in (*PREDEFINED, DEFAULT_NETWORK, "default"):
+            raise ForbiddenError(f"operation is not permitted on predefined {network.name} network")
+        with self._lock:
+            if any(known.name == network.name for known in self._by_id.values()):
+                raise ConflictError(f"network with name {network.name} already exists")
+            link = network.options.get(creation.NAME_OPTION) or self._free_link()
+            self._create(network, link)
+            try:
+                self._ensure_link(network)
+            except BaseException:
+                self._forget(network)
+                raise
+        self._on_change("create", network)
+        self.refresh()
+        return network
+
+    def _create(self, network: Network, link: str) -> Network:
+        network.bridge = link
+        if any(known.bridge == link for known in self._by_id.values()):
+            raise ConflictError(f"the link {link} belongs to another network")
+        try:
+            creation.complete(network, self._taken_subnets(), self._claims)
+        except BaseException:
+            # Those of other networks are not released: they were found to overlap, not claimed.
+            taken = {c.subnet for known in self._by_id.values() for c in known.ipam.config}
+            for config in network.ipam.config:
+                if config.subnet not in taken:
+                    self._claims.release(config.subnet)
+            raise
+        self._records.save(network)
+        self._add(network)
+        return network
+
+    def _add(self, network: Network) -> None:
+        self._by_id[network.id] = network
+        self._spaces[network.id] = [
+            AddressSpace(c.subnet, c.ip_range, [c.gateway, *c.auxiliary_addresses.values()])
+            for c in network.ipam.config
+        ]
+
+    def _taken_subnets(self) -> list[Subnet]:
+        known = self._by_id.values()
+        ours = [parse_subnet(c.subnet) for network in known for c in network.ipam.config]
+        return [*ours, *subnets.in_use(network.bridge for network in known)]
+
+    def _free_link(self) -> str:
+        taken = {network.bridge for network in self._by_id.values()}
+        number = 1
+        while f"{self.prefix}{number}" in taken:
+            number += 1
+        return f"{self.prefix}{number}"
+
+    def remove(self, network: Network) -> None:
+        """Remove a network and its link; ForbiddenError, ConflictError if containers are on it."""
+        with self._lock:
+            if network.is_default or network.driver != BRIDGE:
+                raise ForbiddenError(
+                    f"{network.name} is a pre-defined network and cannot be removed"
+                )
+            if network.id not in self._by_id:
+                raise NotFoundError(f"network {network.name} not found")
+            if self.members(network):
+                raise ForbiddenError(
+                    f"error while removing network: network {network.name} id {network.id} has "
+                    "active endpoints: stop or disconnect its containers"
+                )
+            self._forget(network)
+        self._on_change("destroy", network)
+        self.refresh()
+
+    def _forget(self, network: Network) -> None:
+        self._records.remove(network)
+        del self._by_id[network.id], self._spaces[network.id]
+        self._mtus.pop(network.id, None)
+        bridges.unplug([network.bridge])
+        creation.give_up(network, self._claims)
+
+    # Who is on them
+
+    def members(self, network: Network) -> dict[str, Endpoint]:
+        """The endpoints on a network, by the ids of their containers."""
+        with self._lock:
+            return {
+                sandbox.container_id: endpoint
+                for sandbox in self._sandboxes.values()
+                for endpoint in sandbox.endpoints
+                if endpoint.network_id == network.id
+            }
+
+    def sandboxes(self) -> Iterable[Sandbox]:
+        """What each container that runs has."""
+        with self._lock:
+            return list(self._sandboxes.values())
+
+    def sandbox(self, container_id: str) -> Sandbox | None:
+        """What a running container has."""
+        return self._sandboxes.get(container_id)
+
+    def join(
+        self,
+        network: Network,
+        wanted: EndpointConfig,
+        *,
+        interface: str,
+        names: Iterable[str],
+        mac: str = "",
+    ) -> Endpoint:
+        """A place on a network, with addresses nobody else has; its cable is not laid yet.
+
+        `leave` gives it back.  ConflictError, InvalidParameterError.
+        """
+        asked = wanted.ipam_config
+        given: list[str] = []
+        with self._lock:
+            if network.id not in self._by_id:
+                raise NotFoundError(f"network {network.name} not found")
+            mtu = self._ensure_link(network)
+            spaces = self._spaces[network.id]
+            try:
+                for space in spaces:
+                    wish = (asked.ipv4_address, asked.ipv6_address) if asked else ("", "")
+                    given.append(space.take(wish[space.subnet.version == 6]))
+            except BaseException:
+                for space, address in zip(spaces, given, strict=False):
+                    space.give_back(address)
+                raise
+            endpoint = Endpoint(
+                id=new_id(),
+                network_id=network.id,
+                interface=interface,
+                host_interface=self._free_cable(),
+                mac=wanted.mac_address or mac or bridges.random_mac(),
+                ipv4_address="",
+                ipv4_prefix=0,
+                names=list(dict.fromkeys(names)),
+                bridge=network.bridge,
+                mtu=mtu,
+            )
+        for space, config, address in zip(spaces, network.ipam.config, given, strict=True):
+            gateway = "" if network.internal else config.gateway
+            _set_address(endpoint, space, address, gateway)
+        try:
+            if self._rules_are_stale:
+                self.refresh()
+        except BaseException:
+            self.leave(endpoint)
+            raise
+        return endpoint
+
+    def _free_cable(self) -> str:
+        digits = LONGEST_NAME - len(self.prefix) - 1
+        taken = {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
+        while True:
+            name = f"{self.prefix}v{secrets.token_hex(4)[:digits]}"
+            if name not in taken:
+                return name
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """Give the addresses of an endpoint back."""
+        with self._lock:
+            for space in self._spaces.get(endpoint.network_id, ()):
+                own = endpoint.ipv4_address if space.subnet.version == 4 else endpoint.ipv6_address
+                if own:
+                    space.give_back(own)
+
+    def publish(self, sandbox: Sandbox, wishes: Iterable[PortWish]) -> None:
+        """Give a container that starts the host's ports it wants, and know it from here on.
+
+        ConflictError, naming the container that has one.  The rules are not set yet: `refresh`.
+        """
+        with self._lock:
+            holders = list(self._sandboxes.values())
+            is_6 = any(endpoint.ipv6_address for endpoint in sandbox.endpoints[:1])
+            sandbox.ports = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
+            self.take_note(sandbox)
+
+    def take_note(self, sandbox: Sandbox) -> None:
+        """A container starts, or was found running, with this."""
+        with self._lock:
+            self._sandboxes[sandbox.container_id] = sandbox
+            for endpoint in sandbox.endpoints:
+                for space in self._spaces.get(endpoint.network_id, ()):
+                    is_4 = space.subnet.version == 4
+                    space.take_note(endpoint.ipv4_address if is_4 else endpoint.ipv6_address)
+
+    def forget(self, container_id: str) -> None:
+        """A container has ended: what it had is free."""
+        with self._lock:
+            sandbox = self._sandboxes.pop(container_id, None)
+            for endpoint in sandbox.endpoints if sandbox else ():
+                self.leave(endpoint)
+        if sandbox and sandbox.ports:
+            self.refresh()
+
+    # Links and rules
+
+    def _ensure_link(self, network: Network) -> int:
+        """Have a network's link; the size of its largest packet."""
+        known = self._mtus.get(network.id)
+        if known is not None and bridges.exists(network.bridge):
+            return known
+        mtu = bridges.mtu_of(network)
+        bridges.ensure(network, mtu)
+        self._mtus[network.id] = mtu
+        self._rules_are_stale = True
+        return mtu
+
+    def refresh(self) -> None:
+        """Make the rules say what is so; `self._lock` is not held, for it waits for nft."""
+        with self._firewall:
+            with self._lock:
+                linked = [n for n in self._by_id.values() if n.id in self._mtus]
+                forwards = list(self._forwards())
+            rules = firewall.ruleset(self.prefix, linked, forwards)
+            if rules != self._rules:
+                firewall.apply(rules)
+                self._rules = rules
+            self._rules_are_stale = False
+
+    def _forwards(self) -> Iterator[Forward]:
+        for sandbox in self._sandboxes.values():
+            for port in sandbox.ports:
+                for endpoint in sandbox.endpoints[:1]:
+                    is_6 = ":" in port.host_ip
+                    address = endpoint.ipv6_address if is_6 else endpoint.ipv4_address
+                    if address:
+                        yield Forward(
+                            port.protocol,
+                            port.host_ip,
+                            port.host_port,
+                            address,
+                            port.container_port,
+                        )
+
+    def reconcile(self) -> None:
+        """At the daemon's start, when every running container is known: links and rules as they
+        should be, and what belongs to no container removed.
+        """
+        with self._lock:
+            for network in list(self._by_id.values()):
+                if network.driver != BRIDGE:
+                    continue
+                self._claim_again(network)
+                if not network.is_default or self.members(network):
+                    self._ensure_link(network)
+            belongs = {
+                network.bridge for network in self._by_id.values() if network.id in self._mtus
+            }
+            belongs |= {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
+            found = {link.name for link in bridges.with_prefix(self.prefix)}
+        bridges.unplug(found - belongs)
+        self._rules = "unknown"
+        self.refresh()
+
+    def _claim_again(self, network: Network) -> None:
+        """Claim its subnets; if a chosen one is used elsewhere by now, choose another."""
+        elsewhere = subnets.in_use(known.bridge for known in self._by_id.values())
+        for config in network.ipam.config:
+            subnet = parse_subnet(config.subnet)
+            is_free = subnets.overlaps(subnet, elsewhere) is None
+            if is_free and self._claims.claim(config.subnet):
+                continue
+            if config.subnet in network.chosen and not self.members(network):
+                self._choose_again(network)
+                return
+
+    def _choose_again(self, network: Network) -> None:
+        creation.give_up(network, self._claims)
+        kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
+        network.ipam.config, network.chosen = kept, []
+        del self._by_id[network.id]
+        bridges.unplug([network.bridge])
+        self._create(network, network.bridge)
+
+    def close(self) -> None:
+        """The daemon ends: links and rules stay as long as containers use them."""
+        with self._lock:
+            if self._sandboxes:
+                return
+            linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
+            self._mtus.clear()
+        bridges.unplug(linked)
+        if linked:
+            self.refresh()
+
+
+def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:
+    prefix = space.subnet.prefixlen
+    if space.subnet.version == 4:
+        endpoint.ipv4_address, endpoint.ipv4_prefix, endpoint.gateway = address, prefix, gateway
+    else:
+        endpoint.ipv6_address, endpoint.ipv6_prefix = address, prefix
+        endpoint.ipv6_gateway = gateway
+
+
+def _id_of(name: str) -> str:
+    """An id as long as others have one: these networks are there without having been made."""
+    return hashlib.sha256(f"labkit network {name}".encode()).hexdigest()
+
+
+def _predefined(name: str, kind: str) -> Network:
+    return Network(name, _id_of(name), NEVER, driver=kind)

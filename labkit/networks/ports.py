@@ -1,0 +1,169 @@
+"""Published ports: which of the host's go to which of a container's."""
+
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from labkit.errors import ConflictError, InvalidParameterError
+from labkit.networks.addresses import parse_address
+from labkit.networks.model import PublishedPort, Sandbox, docker_name
+
+EVERY_IPV4, EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 as users write it
+PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+LARGEST_PORT = 65535
+_TRIES = 64
+
+
+class PortBinding(msgspec.Struct, rename=docker_name):
+    """A place on the host, as Docker's API has it: `{"HostIp": "", "HostPort": "8080"}`."""
+
+    host_ip: str = ""
+    host_port: str = ""
+
+
+Bindings = Mapping[str, Sequence[PortBinding] | None]
+"""What is wanted for each port of a container, such as `80/tcp`."""
+
+
+class PortWish(NamedTuple):
+    """A port of a container, and the ports of the host that would do for it."""
+
+    protocol: str
+    container_port: int
+    host_ip: str
+    first: int
+    """0 for any that is free."""
+    last: int
+
+
+def parse_port(text: str) -> tuple[int, str]:
+    """`80/tcp`, or `80`, as number and protocol; InvalidParameterError."""
+    number, _, protocol = text.partition("/")
+    protocol = (protocol or "tcp").lower()
+    if protocol not in PROTOCOLS:
+        raise InvalidParameterError(f"invalid port {text}: labkit publishes tcp and udp")
+    return _number(number, text), protocol
+
+
+def _number(text: str, whole: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= LARGEST_PORT:
+        raise InvalidParameterError(
+            f"invalid port {whole}: it is a number from 1 to {LARGEST_PORT}"
+        )
+    return int(text)
+
+
+def is_known(text: str) -> bool:
+    """Whether a port, such as `80/tcp`, is of a kind that can be published."""
+    return (text.partition("/")[2] or "tcp") in PROTOCOLS
+
+
+def parse_exposed(exposed: Iterable[str]) -> list[tuple[int, str]]:
+    """The ports that an image or a user exposes; a range (`8000-8010/tcp`) is all of them."""
+    found = []
+    for text in exposed:
+        numbers, _, protocol = text.partition("/")
+        first, dash, last = numbers.partition("-")
+        begin, kind = parse_port(f"{first}/{protocol}")
+        end = _number(last, text) if dash else begin
+        found += [(number, kind) for number in range(begin, end + 1)]
+    return found
+
+
+def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> list[PortWish]:
+    """Every port that a container wants published; InvalidParameterError for a bad one."""
+    found = []
+    for text, places in bindings.items():
+        port, protocol = parse_port(text)
+        for place in places or [PortBinding()]:
+            first, last = _range(place.host_port, text)
+            if place.host_ip:
+                parse_address(place.host_ip)
+            found.append(PortWish(protocol, port, place.host_ip, first, last))
+    if publish_all:
+        bound = {(wish.container_port, wish.protocol) for wish in found}
+        # An image may expose what cannot be published.
+        known = filter(is_known, exposed)
+        found += [
+            PortWish(protocol, port, "", 0, 0)
+            for port, protocol in parse_exposed(known)
+            if (port, protocol) not in bound
+        ]
+    return found
+
+
+def _range(text: str, port: str) -> tuple[int, int]:
+    if text in ("", "0"):
+        return 0, 0
+    first, dash, last = text.partition("-")
+    begin = _number(first, f"{text}:{port}")
+    end = _number(last, f"{text}:{port}") if dash else begin
+    if end < begin:
+        raise InvalidParameterError(f"invalid range of ports {text}: it ends before it begins")
+    return begin, end
+
+
+def allocate(
+    container_id: str, wanted: Iterable[PortWish], others: Iterable[Sandbox], *, with_ipv6: bool
+) -> list[PublishedPort]:
+    """A port of the host for each wish; ConflictError, naming the container that has it.
+
+    Other programs' ports are not looked at here, but for those that are chosen: who holds a port is
+    found out by binding it, when the container starts.
+    """
+    given: list[PublishedPort] = []
+    held = [(port, sandbox.container_id) for sandbox in others for port in sandbox.ports]
+    for wish in wanted:
+        addresses = [wish.host_ip or EVERY_IPV4]
+        if not wish.host_ip and with_ipv6:
+            addresses.append(EVERY_IPV6)
+        every = [*held, *((port, container_id) for port in given)]
+        number = _choose(wish, addresses, every)
+        given += [
+            PublishedPort(address, number, wish.protocol, wish.container_port)
+            for address in addresses
+        ]
+    return given
+
+
+def _choose(
+    wish: PortWish, addresses: Sequence[str], held: Sequence[tuple[PublishedPort, str]]
+) -> int:
+    holder = ""
+    for number in _candidates(wish, addresses[0]):
+        wanted = [PublishedPort(a, number, wish.protocol, wish.container_port) for a in addresses]
+        found = [who for port, who in held if any(collide(port, each) for each in wanted)]
+        if not found:
+            return number
+        holder = found[0]
+    asked = f"{wish.first}-{wish.last}" if wish.last > wish.first else str(wish.first)
+    raise ConflictError(
+        f"Bind for {addresses[0]}:{asked} failed: port is already allocated: "
+        f"it is published by container {holder[:12]}"
+    )
+
+
+def _candidates(wish: PortWish, address: str) -> Iterable[int]:
+    if wish.first:
+        return range(wish.first, wish.last + 1)
+    return (_free_port(wish.protocol, address) for _ in range(_TRIES))
+
+
+def _free_port(protocol: str, address: str) -> int:
+    """A port that no program on the host has at this moment: the kernel knows one."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, PROTOCOLS[protocol]) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def collide(one: PublishedPort, other: PublishedPort) -> bool:
+    """Whether two ports of the host cannot both be published."""
+    if (one.protocol, one.host_port) != (other.protocol, other.host_port):
+        return False
+    if (":" in one.host_ip) != (":" in other.host_ip):
+        return False
+    places = {one.host_ip, other.host_ip}
+    return len(places) == 1 or bool(places & {EVERY_IPV4, EVERY_IPV6})

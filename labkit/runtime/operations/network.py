@@ -1,0 +1,162 @@
+"""Operations on the network: a cable from the container to a bridge, addresses, routes, ports."""
+
+import errno
+import os
+import socket
+from typing import NamedTuple
+
+from labkit.kernel import links, namespaces, processes
+from labkit.kernel.netlink import RouteSocket
+from labkit.runtime.operations.context import Context
+
+OWN_NAMESPACE = "/proc/thread-self/ns/net"
+KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+class HoldPort(NamedTuple):
+    """Take a port of the host for as long as the container runs, so that nobody else can.
+
+    The packets themselves never come here: nftables sends them on (labkit.networks.firewall).
+    """
+
+    protocol: str
+    address: str
+    port: int
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        more = "; listen(socket, 0)" if self.protocol == "tcp" else ""
+        return f'bind(socket({self.protocol}), "{self.address}", {self.port}){more}'
+
+    def execute(self, context: Context) -> None:
+        """Bind it; EADDRINUSE if somebody has it.  The shim keeps the socket open."""
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        held = socket.socket(family, KINDS_OF_SOCKET[self.protocol])
+        context.held.append(held)
+        if family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            if self.protocol == "tcp":
+                # Connections that have just ended do not count; one that listens does.
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind((self.address, self.port))
+            if self.protocol == "tcp":
+                held.listen(0)
+        except OSError as error:
+            where = f"{self.address}:{self.port}/{self.protocol}"
+            raise OSError(error.errno, os.strerror(error.errno or 0), where) from None
+
+
+class KeepHostLinks(NamedTuple):
+    """Keep a way to the host's links open, before this process leaves the host's network."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)"
+
+    def execute(self, context: Context) -> None:
+        """A netlink socket speaks about the namespace it was made in, for ever."""
+        context.host_links = RouteSocket()
+
+
+class LayCable(NamedTuple):
+    """Make a cable with one end plugged into a bridge of the host, and one in this namespace."""
+
+    host_name: str
+    bridge: str
+    name: str
+    mac: str
+    mtu: int
+
+    def call(self) -> str:
+        """The request as `ip` would be given it."""
+        ends = f"{self.host_name} mtu {self.mtu} master {self.bridge} up type veth peer"
+        return f"RTM_NEWLINK {ends} {self.name} address {self.mac} netns self"
+
+    def execute(self, context: Context) -> None:
+        """One message makes it; what is left of a cable of that name goes first."""
+        assert context.host_links is not None  # noqa: S101 the step before has opened it
+        veth = links.Veth(self.host_name, self.bridge, self.name, self.mac, self.mtu)
+        namespace = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                links.make_veth(context.host_links, veth, namespace)
+            except FileExistsError:
+                links.delete(context.host_links, self.host_name)
+                links.make_veth(context.host_links, veth, namespace)
+            links.let_reflect(context.host_links, self.host_name)
+        finally:
+            os.close(namespace)
+
+
+class SwitchOn(NamedTuple):
+    """Switch an interface on."""
+
+    name: str
+
+    def call(self) -> str:
+        """The request as `ip` would be given it."""
+        return f"RTM_NEWLINK {self.name} up"
+
+    def execute(self, context: Context) -> None:
+        """Switch it on."""
+        with RouteSocket() as route:
+            links.switch_on(route, self.name)
+
+
+class AddAddress(NamedTuple):
+    """Give an interface an address; the subnet becomes reachable by it."""
+
+    name: str
+    address: str
+    prefix: int
+
+    def call(self) -> str:
+        """The request as `ip` would be given it."""
+        return f"RTM_NEWADDR {self.address}/{self.prefix} dev {self.name}"
+
+    def execute(self, context: Context) -> None:
+        """Add it."""
+        with RouteSocket() as route:
+            links.add_address(route, self.name, self.address, self.prefix)
+
+
+class AddDefaultRoute(NamedTuple):
+    """Send everything that is not of the subnet to the gateway."""
+
+    name: str
+    gateway: str
+
+    def call(self) -> str:
+        """The request as `ip` would be given it."""
+        return f"RTM_NEWROUTE default via {self.gateway} dev {self.name}"
+
+    def execute(self, context: Context) -> None:
+        """Add it."""
+        with RouteSocket() as route:
+            links.add_default_route(route, self.name, self.gateway)
+
+
+class JoinNetwork(NamedTuple):
+    """Enter the network namespace of another container's first process."""
+
+    pid: int
+    start_time: int
+    """In clock ticks: with the pid it names one process."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'setns(open("/proc/{self.pid}/ns/net"), CLONE_NEWNET)'
+
+    def execute(self, context: Context) -> None:
+        """Enter it; ESRCH if that process is gone."""
+        try:
+            fd = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            fd = -1
+        if fd < 0 or processes.start_time(self.pid) != self.start_time:
+            raise OSError(errno.ESRCH, "the other container has ended", f"/proc/{self.pid}/ns/net")
+        try:
+            namespaces.setns(fd, namespaces.CLONE_NEWNET)
+        finally:
+            os.close(fd)

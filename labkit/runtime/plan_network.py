@@ -1,0 +1,75 @@
+"""The part of the plan that makes the container's network.
+
+A new network namespace has nothing but a loopback interface that is off.  What connects it is a
+cable with two ends: one is plugged into a bridge of the host, the other becomes `eth0` inside.  The
+first process lays it itself, with a netlink socket that it opened before it left the host's
+network; so the cable belongs to the namespace from its first moment, and is gone with it.
+"""
+
+from collections.abc import Iterator
+
+from labkit.kernel import namespaces
+from labkit.runtime import operations as op
+from labkit.runtime.spec import Interface, Network
+from labkit.runtime.step import Step
+
+
+def host(network: Network) -> Iterator[Step]:
+    """What the shim does."""
+    for protocol, address, port in network.ports:
+        why = "a published port: held while the container runs, nftables sends its packets on"
+        yield Step("network.port", why, op.HoldPort(protocol, address, port))
+
+
+def namespace(network: Network) -> Iterator[Step]:
+    """The namespace, unless it is the host's."""
+    if network.host:
+        return
+    if network.joins is not None:
+        why = "the interfaces, addresses and ports of another container"
+        yield Step("namespace.network", why, op.JoinNetwork(*network.joins))
+        return
+    if network.interfaces:
+        why = "this way it can still reach the host's links from inside"
+        yield Step("network.host_links", why, op.KeepHostLinks())
+    yield Step(
+        "namespace.network",
+        "its own interfaces, addresses, routes and ports",
+        op.Unshare(namespaces.CLONE_NEWNET),
+    )
+
+
+def interfaces(network: Network) -> Iterator[Step]:
+    """What is in a namespace of one's own."""
+    if network.host or network.joins is not None:
+        return
+    yield Step(
+        "namespace.network.loopback",
+        "a new network namespace has one interface, and it is off",
+        op.BringUpLoopback(),
+    )
+    for interface in network.interfaces:
+        yield from cable(interface)
+    for interface in network.interfaces:
+        yield from routes(interface)
+
+
+def cable(interface: Interface) -> Iterator[Step]:
+    """Connect the namespace to one network."""
+    name = interface.name
+    yield Step(
+        "network.cable",
+        "a cable: one end in a socket of the bridge, as in a switch, the other in here",
+        op.LayCable(interface.host_name, interface.bridge, name, interface.mac, interface.mtu),
+    )
+    yield Step("network.up", "an interface is off at first", op.SwitchOn(name))
+    for address, prefix in interface.addresses:
+        why = "its number on the network, and which others are on the same bridge"
+        yield Step("network.address", why, op.AddAddress(name, address, prefix))
+
+
+def routes(interface: Interface) -> Iterator[Step]:
+    """The way to everywhere else."""
+    for gateway in interface.gateways:
+        why = "everything else goes to the bridge's own address, that is to the host"
+        yield Step("network.route", why, op.AddDefaultRoute(interface.name, gateway))

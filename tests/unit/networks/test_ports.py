@@ -1,0 +1,86 @@
+"""Published ports: what is asked for, and which of the host's it gets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.errors import ConflictError, InvalidParameterError
+from labkit.networks.model import PublishedPort, Sandbox
+from labkit.networks.ports import PortBinding, PortWish, allocate, collide, parse_exposed, wishes
+
+
+def wish(port: int, host_ip: str = "", protocol: str = "tcp", last: int = 0) -> PortWish:
+    return PortWish(protocol, 80, host_ip, port, last or port)
+
+
+def test_what_docker_sends_is_read():
+    bindings = {
+        "80/tcp": [PortBinding("127.0.0.1", "8080"), PortBinding("", "9000-9003")],
+        "53/udp": [PortBinding()],
+        "22": None,
+    }
+    assert wishes(bindings, [], publish_all=False) == [
+        PortWish("tcp", 80, "127.0.0.1", 8080, 8080),
+        PortWish("tcp", 80, "", 9000, 9003),
+        PortWish("udp", 53, "", 0, 0),
+        PortWish("tcp", 22, "", 0, 0),
+    ]
+
+
+def test_publish_all_adds_the_exposed_ports_that_are_not_bound():
+    bindings = {"80/tcp": [PortBinding("", "8080")]}
+    found = wishes(bindings, ["80/tcp", "90-91/udp", "5060/sctp"], publish_all=True)
+    assert found[1:] == [PortWish("udp", 90, "", 0, 0), PortWish("udp", 91, "", 0, 0)]
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "x", "80/icmp", "-1", "٣"])
+def test_bad_ports_are_refused(text):
+    with pytest.raises(InvalidParameterError, match="invalid port"):
+        parse_exposed([text])
+
+
+def test_a_port_that_another_container_has_is_refused_by_its_name():
+    other = Sandbox("c0ffee" * 8, ports=[PublishedPort("0.0.0.0", 8080, "tcp", 80)])
+    with pytest.raises(ConflictError, match=r"allocated: it is published by.*c0ffeec0ffee"):
+        allocate("me", [wish(8080, "127.0.0.1")], [other], with_ipv6=False)
+    assert allocate("me", [wish(8080, protocol="udp")], [other], with_ipv6=False)
+
+
+def test_the_same_port_twice_in_one_container_is_refused():
+    with pytest.raises(ConflictError, match="published by container me"):
+        allocate("me", [wish(8080), wish(8080)], [], with_ipv6=False)
+
+
+def test_a_range_gives_the_first_that_is_free():
+    other = Sandbox("other", ports=[PublishedPort("0.0.0.0", 9000, "tcp", 80)])
+    (port,) = allocate("me", [wish(9000, last=9002)], [other], with_ipv6=False)
+    assert port.host_port == 9001
+
+
+def test_both_versions_of_ip_get_the_same_port():
+    ports = allocate("me", [PortWish("tcp", 80, "", 0, 0)], [], with_ipv6=True)
+    assert [port.host_ip for port in ports] == ["0.0.0.0", "::"]
+    assert ports[0].host_port == ports[1].host_port > 1023
+
+
+PORTS = st.builds(
+    PublishedPort,
+    st.sampled_from(["0.0.0.0", "127.0.0.1", "10.0.0.1", "::", "::1"]),
+    st.sampled_from([80, 81]),
+    st.sampled_from(["tcp", "udp"]),
+    st.just(80),
+)
+
+
+@given(st.lists(PORTS, max_size=8))
+def test_what_is_given_never_collides(asked):
+    held: list[Sandbox] = []
+    for number, port in enumerate(asked):
+        wanted = [PortWish(port.protocol, 80, port.host_ip, port.host_port, port.host_port)]
+        try:
+            ports = allocate(str(number), wanted, held, with_ipv6=False)
+        except ConflictError:
+            continue
+        held.append(Sandbox(str(number), ports=ports))
+    every = [port for sandbox in held for port in sandbox.ports]
+    assert not any(collide(a, b) for a in every for b in every if a is not b)
