@@ -86,7 +86,8 @@ class TestDockerCommand:
             (("busybox", "/etc"), 126),
             (("nosuch", "true"), 125),
             (("-m", "1", "busybox", "true"), 125),
-            (("--privileged", "busybox", "true"), 125),
+            (("--cap-add", "SYS_ADMIN", "busybox", "true"), 125),
+            (("--privileged", "busybox", "mount", "-t", "tmpfs", "none", "/dev/shm"), 0),
         ],
     )
     def test_exit_codes(self, docker_cli, arguments, code):
@@ -183,8 +184,8 @@ class TestDockerPy:
             client.images.get("nobody")
         with pytest.raises(docker.errors.APIError, match="executable file not found"):
             client.containers.run("busybox", "nosuch", network_mode="none")
-        with pytest.raises(docker.errors.APIError, match=r"HostConfig\.Privileged"):
-            client.containers.run("busybox", "true", privileged=True, network_mode="none")
+        with pytest.raises(docker.errors.APIError, match=r"HostConfig\.CapAdd"):
+            client.containers.run("busybox", "true", cap_add=["ALL"], network_mode="none")
 
     def test_a_container_in_the_background(self, client):
         container = client.containers.run(
