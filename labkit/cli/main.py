@@ -78,6 +78,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "events": ("events", "Show what happens, as it happens"),
         "states": ("states", "Show the states of a container's life, and what leads where"),
         "info": ("info", "Show what the engine is and has"),
+        "system prune": ("system_prune", "Remove what nothing uses"),
         "system df": ("system_df", "Show what takes up the disk"),
         "version": ("version", "Show the versions of the command and the engine"),
         "doctor": ("doctor", "Show what this machine offers, and what is missing"),

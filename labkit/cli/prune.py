@@ -20,17 +20,21 @@ def prune(
     context: Context, options: "dict[str, Any]", path: str, *, warning: str, deleted: str
 ) -> int:
     """Ask, unless `--force`; then let the engine do it.  `deleted` names the answer's list."""
-    if not options["force"] and not _agreed(warning):
+    if not options["force"] and not agreed(warning):
         return 0
     filters = filters_json(filters_from(options["filter"]))
     answer = context.api().post(path, filters=filters)
-    names = answer.get(deleted) or []
+    say_deleted(deleted, answer.get(deleted) or [])
+    print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
+    return 0
+
+
+def say_deleted(deleted: str, names: "list[str | dict[str, str]]") -> None:
+    """Print what is gone; `deleted` is what the answer calls the list: `ContainersDeleted`."""
     if names:
         sys.stdout.write(f"Deleted {deleted.removesuffix('Deleted')}:\n")
         sys.stdout.writelines(f"{line}\n" for name in names for line in _lines(name))
         sys.stdout.write("\n")
-    print(f"Total reclaimed space: {human_size(answer.get('SpaceReclaimed') or 0)}")
-    return 0
 
 
 def _lines(name: "str | dict[str, str]") -> list[str]:
@@ -40,7 +44,8 @@ def _lines(name: "str | dict[str, str]") -> list[str]:
     return [f"{what.lower()}: {which}" for what, which in name.items()]
 
 
-def _agreed(warning: str) -> bool:
+def agreed(warning: str) -> bool:
+    """Ask on the terminal; whether the answer was yes."""
     sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
     answer = sys.stdin.readline()

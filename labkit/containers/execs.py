@@ -31,6 +31,10 @@ SETTLE_S = 2.0
 """Longer than a shim takes to tell of a process that it has reaped."""
 
 
+NAMED_BY_COMMAND = ("exec_create", "exec_start")
+"""The events whose names Docker makes longer by the command."""
+
+
 class ExecConfig(msgspec.Struct, rename=docker_name):
     """What is asked for, field for field as in Docker's API (`POST /containers/{id}/exec`)."""
 
@@ -94,7 +98,7 @@ class Execs:
         }
 
     def _publish(self, action: str, made: Exec, **attributes: str) -> None:
-        words = f": {' '.join(made.config.cmd or ())}" if action != "exec_die" else ""
+        words = f": {' '.join(made.config.cmd or ())}" if action in NAMED_BY_COMMAND else ""
         self._parts.publish(f"{action}{words}", made.entry, execID=made.id, **attributes)
 
     def get(self, exec_id: str) -> Exec:
@@ -187,7 +191,11 @@ class Execs:
         with found.changed:
             found.running = True
         self._publish("exec_start", found)
-        self._parts.monitor.watch(found.shim, lambda told: self._ended(found, told))
+        self._parts.monitor.watch(
+            found.shim,
+            lambda told: self._ended(found, told),
+            lambda: self._publish("exec_detach", found),
+        )
 
     def _ended(self, found: Exec, told: list[Any] | None) -> None:
         with found.changed:

@@ -168,7 +168,7 @@ def watch(parts: Parts, entry: Entry) -> None:
     def ended(told: list[Any] | None) -> None:
         parts.on_end(entry, ExitStatus(*told) if told else None)
 
-    parts.monitor.watch(entry.shim, ended)
+    parts.monitor.watch(entry.shim, ended, lambda: parts.publish("detach", entry))
     parts.on_running(entry)
 
 

@@ -50,7 +50,13 @@ class ExecProcess:
         pipes = make_pipes(request.open_stdin, request.tty)
         pairs = (word.split("=", 1) for word in request.environment)
         context = operations.Context(pipes.child, dict(pairs), pipes.terminal, first_pidfd)
-        self.streams = Streams(self._watcher, pipes, None, stdin_once=True)
+        self.streams = Streams(
+            self._watcher,
+            pipes,
+            None,
+            stdin_once=True,
+            on_detach=lambda: self._tell("detached"),
+        )
         for fd, options in zip(fds, request.attached, strict=True):
             self.streams.attach(fd, options)
         try:

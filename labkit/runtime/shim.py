@@ -7,7 +7,8 @@ the shim's socket and hears the rest.
 
 The messages (`labkit.kernel.messages`) are tuples that begin with a word.  To the shim: `attach`
 (with the client's connection), `resize`, `exec`.  From the shim: `failed` (the start did not
-succeed), `started`, and `exited`; of the container, or on the connection of an exec, of that.
+succeed), `started`, `detached` (a client, by its keys), and `exited`; of the container, or on the
+connection of an exec, of that.
 """
 
 import os
@@ -97,7 +98,12 @@ class Shim:
         self.watcher = Watcher()
         self.pipes = make_pipes(request.open_stdin, request.tty)
         self.streams = Streams(
-            self.watcher, self.pipes, request.log_path, request.stdin_once, request.log_limits
+            self.watcher,
+            self.pipes,
+            request.log_path,
+            request.stdin_once,
+            request.log_limits,
+            on_detach=lambda: self._tell("detached"),
         )
         self.held_ports: list[socket.socket] = []
         """Open as long as the container runs, so that nobody else takes its published ports."""

@@ -12,6 +12,7 @@ No client can hold up the process: one that does not read is given up when too m
 import errno
 import os
 import socket
+from collections.abc import Callable
 from struct import pack
 from typing import NamedTuple
 
@@ -95,11 +96,14 @@ class Streams:
         log_path: str | None,
         stdin_once: bool,
         log_limits: tuple[int, int] = (0, 1),
+        *,
+        on_detach: Callable[[], None] = lambda: None,
     ) -> None:
         self._watcher = watcher
         self._pipes = pipes
         self._log_path = log_path
         self._log_limits = log_limits
+        self._on_detach = on_detach
         self._log: LogWriter | None = None
         self._clients: set[Client] = set()
         self._stdin_once = stdin_once
@@ -247,6 +251,7 @@ class Streams:
             self._write_stdin()
             if detached:
                 self._give_up(client)
+                self._on_detach()
                 return
             client.reading = not self._stdin_waiting
         self._watch(client)

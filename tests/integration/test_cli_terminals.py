@@ -278,3 +278,16 @@ def test_stats_are_drawn_again_in_place(shell: Lab, terminal: Open) -> None:
         assert b"CPU %" in term.expect(b"\x1b[J")
     term.type(CTRL_C)  # this terminal is not raw: the kernel makes it a SIGINT
     assert term.end()[0] == 0
+
+
+def test_who_detaches_is_an_event(shell: Lab, terminal: Open) -> None:
+    for words in (("attach", "shell"), ("exec", "-it", "shell", "sh")):
+        opened = terminal(*words)
+        opened.expect(PROMPT)
+        opened.type(DETACH)
+        assert opened.end()[0] == 0
+    made = shell.cli("inspect", "-f", "{{.Id}}", "shell").stdout.strip()
+    wanted = ("--filter", f"container={made}", "--filter", "event=detach")
+    told = shell.cli("events", "--since", "1m", "--until=-1s", *wanted, "--filter",
+                     "event=exec_detach", "--format", "{{.Action}}")  # fmt: skip
+    assert told.stdout.splitlines() == ["detach", "exec_detach"], told

@@ -129,6 +129,27 @@ def test_prune(labkit) -> None:
     assert "label%21" in labkit.daemon.requests[0].target
 
 
+def test_system_prune(labkit) -> None:
+    labkit.routes["POST /containers/prune"] = {"ContainersDeleted": ["a"], "SpaceReclaimed": 1000}
+    labkit.routes["POST /volumes/prune"] = {"VolumesDeleted": None, "SpaceReclaimed": 0}
+    labkit.routes["POST /images/prune"] = {
+        "ImagesDeleted": [{"Untagged": "x:1"}, {"Deleted": "sha256:b"}],
+        "SpaceReclaimed": 2000,
+    }
+    result = labkit("system", "prune", "-af", "--volumes", "--filter", "label=x")
+    assert result.out.splitlines() == [
+        *("Deleted Containers:", "a", ""),
+        *("Deleted Images:", "untagged: x:1", "deleted: sha256:b", ""),
+        "Total reclaimed space: 3kB",
+    ]
+    assert [line.split()[1] for line in labkit.requests] == [
+        "/containers/prune",
+        "/volumes/prune",
+        "/images/prune",
+    ]
+    assert "dangling" in labkit.daemon.requests[-1].target
+
+
 def test_volume_create_and_ls(labkit) -> None:
     labkit.routes["POST /volumes/create"] = {"Name": "data"}
     assert labkit("volume", "create", "--label", "a=b", "data").out == "data\n"
