@@ -34,6 +34,8 @@ class Engine:
     program = ""
     daemon_name = ""
     helper_names: tuple[str, ...] = ()
+    builds = True
+    """Whether its builds are measured."""
 
     def __init__(self, tar: str) -> None:
         self.name = f"{self.program} run"
@@ -128,6 +130,7 @@ class Docker(Engine):
     def _start(self, folder: str) -> None:
         self._dockerd = Dockerd(folder, CGROUP_PARENT)
         self.socket = self._dockerd.host.removeprefix("unix://")
+        self._environment["DOCKER_BUILDKIT"] = "0"
         self._prefix += ["--host", self._dockerd.host, "--config", f"{folder}/client"]
         self._dockerd.start(self._prefix[0])
         self._daemon = self._dockerd.process
@@ -143,6 +146,7 @@ class Podman(Engine):
     """podman with its own storage.  It has no daemon: each command does all the work itself."""
 
     program = "podman"
+    builds = False
 
     def _start(self, folder: str) -> None:
         configuration = _write(f"{folder}/containers.conf", PODMAN_CONF)

@@ -9,7 +9,7 @@ from bench.peer import MissingPeerError
 PARALLEL = 50
 
 
-class _OfEngine:
+class OfEngine:
     """A peer that needs an engine which has been set up."""
 
     what = ""
@@ -33,7 +33,7 @@ class _OfEngine:
         """Nothing."""
 
 
-class ExecCommand(_OfEngine):
+class ExecCommand(OfEngine):
     """`exec CONTAINER true` by the engine's command, from its start to its end."""
 
     what = "exec"
@@ -50,7 +50,7 @@ class ExecCommand(_OfEngine):
             self._engine.remove(self._container)
 
 
-class ExecApi(_OfEngine):
+class ExecApi(OfEngine):
     """`exec` of `true` by three requests: create, start (attached, to its end), inspect."""
 
     what = "API exec"
@@ -72,7 +72,7 @@ class ExecApi(_OfEngine):
             self._api.close()
 
 
-class ParallelStarts(_OfEngine):
+class ParallelStarts(OfEngine):
     """Containers that are created already, started all at once: a thread and a connection each."""
 
     what = "API starts"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bench import machine, memory, report, rootfs, steps, timing
 from bench.api import LabkitApi
+from bench.building import CACHED_STEPS, RUN_STEPS, CachedBuild, RunBuild
 from bench.engines import Docker, Engine, Labkit, Podman
 from bench.leftovers import clean_folder
 from bench.memory import Memory
@@ -20,10 +21,13 @@ IN_PROCESS_AIMS = (Aim("labkit API", "crun run", 1.5), Aim("labkit API", "runc r
 COMMAND_AIMS = (Aim("labkit run", "docker run", 0.35), Aim("labkit run", "podman run", 0.6))
 EXEC_API_AIMS = (Aim("labkit API exec", "docker API exec", 0.4),)
 EXEC_AIMS = (Aim("labkit exec", "docker exec", 0.8),)
+CACHED_BUILD_AIMS = (Aim("labkit cached build", "docker cached build", 0.4),)
+RUN_BUILD_AIMS = (Aim("labkit RUN build", "docker RUN build", 0.35),)
 PARALLEL_AIM = AtOnce(PARALLEL, "labkit API starts", "docker API starts", 4)
 SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
 # The longest of all: docker needs five seconds to start them, and as many to remove them.
 PARALLEL_ROUNDS = 5
+BUILD_ROUNDS = 10
 IN_PROCESS_PAUSE_S = 0.02
 COMMAND_PAUSE_S = 0.15
 IDLE_CONTAINERS = 5
@@ -60,6 +64,16 @@ EXEC = """\
 ## The same by command
 
 `exec CONTAINER true`, from the start of the command to its end.
+"""
+CACHED_BUILD = """\
+## A build of which every step is cached
+
+`build` of {steps} steps, FROM among them, docker's by its classic builder.
+"""
+RUN_BUILD = """\
+## A build of which every step is run
+
+`build --no-cache --network none` of {steps} times `RUN true`.
 """
 PARALLEL_STARTS = """\
 ## Many at once
@@ -118,6 +132,21 @@ def measure(rounds: int, progress: Progress) -> str:
             progress,
             warm_up_rounds=1,
         )
+        builders = [engine for engine in engines if engine.builds]
+        build_rounds = min(rounds, BUILD_ROUNDS)
+        cached_build = timing.measure(
+            ready([CachedBuild(engine) for engine in builders]),
+            build_rounds,
+            COMMAND_PAUSE_S,
+            progress,
+        )
+        run_build = timing.measure(
+            ready([RunBuild(engine) for engine in builders]),
+            build_rounds,
+            COMMAND_PAUSE_S,
+            progress,
+            warm_up_rounds=1,
+        )
         usages = [row for engine in commands for row in _memory(engine)]
         parts = [
             INTRODUCTION.format(rounds=rounds),
@@ -140,6 +169,12 @@ def measure(rounds: int, progress: Progress) -> str:
             PARALLEL_STARTS.format(count=PARALLEL),
             report.rates(at_once, PARALLEL),
             report.rate_ratio(at_once, PARALLEL_AIM),
+            CACHED_BUILD.format(steps=CACHED_STEPS),
+            report.times(cached_build),
+            report.ratios(cached_build, CACHED_BUILD_AIMS),
+            RUN_BUILD.format(steps=RUN_STEPS),
+            report.times(run_build),
+            report.ratios(run_build, RUN_BUILD_AIMS),
             MEMORY.format(containers=IDLE_CONTAINERS),
             report.memory(usages),
             report.ratios({row.kind: row.sample for row in usages if row.sample}, SHIM_AIMS),

@@ -41,9 +41,13 @@ class Workroom:
         base = f"{paths.root}/build/rooms"
         os.makedirs(base, 0o700, exist_ok=True)
         self.path = tempfile.mkdtemp(dir=base)
-        self.nothing = f"{self.path}/nothing"
+
+    @property
+    def nothing(self) -> str:
         """An empty folder, for a layer with nothing below it."""
-        os.mkdir(self.nothing, 0o755)
+        path = f"{self.path}/nothing"
+        os.makedirs(path, 0o755, exist_ok=True)
+        return path
 
     @contextlib.contextmanager
     def layer(self) -> Iterator[LayerRoom]:
@@ -65,7 +69,10 @@ class Workroom:
 
     def close(self) -> None:
         """Remove it."""
-        remove_tree(self.path)
+        try:
+            os.rmdir(self.path)  # the room of a build that was cached whole
+        except OSError:
+            remove_tree(self.path)
 
 
 class CacheMounts:
