@@ -75,6 +75,27 @@ def test_at_random_moments(make_lab: Callable[[], Lab], registry: LabkitRegistry
         assert lab.cli("images", "-q", "--no-trunc", name).stdout == made.stdout.decode()
 
 
+def test_memory_does_not_grow_with_the_layer(
+    make_lab: Callable[[], Lab], registry: LabkitRegistry
+) -> None:
+    lab = make_lab()
+    peaks = []
+    for number, size in enumerate((1 << 20, 64 << 20)):
+        name = f"{registry.address}/lab/memory:{number}"
+        tar = archive(entry("random", content=os.urandom(size))).getvalue()
+        subprocess.run(
+            lab.argv("import", "-", name), env=lab.env, input=tar, capture_output=True, check=True
+        )
+        lab.stop_daemon()
+        lab.start_daemon()
+        for verb in ("push", "rmi", "pull"):
+            assert lab.cli(verb, name).returncode == 0
+        status = Path(f"/proc/{lab.daemon_pid()}/status").read_text()
+        (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+        peaks.append(int(peak))
+    assert peaks[1] - peaks[0] < 8 * 1024, peaks
+
+
 def crash_in(lab: Lab, seconds: float, *words: str) -> None:
     command = subprocess.Popen(
         lab.argv(*words), env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
