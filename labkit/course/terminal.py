@@ -1,0 +1,86 @@
+"""A terminal of a notebook's own: a `labkit` command on a pseudo-terminal, its keys and its screen.
+
+A notebook has no terminal, and `-it` wants one; so the page opens one, as a terminal program does
+(pty(7)), and types.
+"""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from labkit.errors import LabkitError
+
+TIMEOUT_S = 20.0
+DETACH = b"\x10\x11"
+"""ctrl-p ctrl-q."""
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+class Terminal:
+    """`labkit WORDS…` with one terminal as its stdin, stdout and stderr."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._master, slave = pty.openpty()
+        self._screen = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "labkit.cli", *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def ask(self, command: str) -> str:
+        """Type a shell command; its answer, without the line typed and without the prompt.
+
+        LabkitError if none comes.
+        """
+        # In two halves, so that the line as it was typed is not taken for the answer's end.
+        self.press(f"{command}; echo a-n''swered\n".encode())
+        answer = self._until("a-nswered").rpartition("a-n''swered")[2]
+        return answer.strip()
+
+    def press(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
+    def end(self) -> int:
+        """Wait for the command to end; its exit status."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._read()
+        return self._process.wait(0.1)
+
+    def _until(self, wanted: str) -> str:
+        deadline = time.monotonic() + TIMEOUT_S
+        while wanted not in self._screen:
+            if time.monotonic() > deadline or not self._read():
+                raise LabkitError(f"the terminal shows no {wanted!r}, but: {self._screen!r}")
+        before, _, self._screen = self._screen.partition(wanted)
+        return before
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], 0.1)
+        if not ready:
+            return True
+        try:
+            part = os.read(self._master, 65536)
+        except OSError:  # EIO: nobody has the other side open any more
+            return False
+        self._screen += _CONTROL.sub("", part.decode("utf-8", "replace"))
+        return bool(part)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._master)
