@@ -6,7 +6,7 @@ import sys
 from labkit.cli.command import Command, Context
 from labkit.cli.errors import BAD_FLAG, UsageError, say
 from labkit.cli.flags import Flag
-from labkit.client.api import Api, container_path, image_path, volume_path
+from labkit.client.api import Api, container_path, image_path, network_path, volume_path
 from labkit.errors import NotFoundError
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ COMMAND = Command(
     (
         FORMAT,
         Flag("size", "s", "bool", "Show how much a container has written"),
-        Flag("type", "", "string", "Look only among these", word="container|image|volume"),
+        Flag("type", "", "string", "Look only among these", word="container|image|volume|network"),
     ),
     at_least=1,
 )
@@ -27,6 +27,7 @@ PATHS = {
     "container": lambda name: f"{container_path(name)}/json",
     "image": lambda name: f"{image_path(name)}/json",
     "volume": volume_path,
+    "network": network_path,
 }
 """Where the API shows each kind, in the order in which a name is looked for."""
 
@@ -35,7 +36,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """A JSON array; with `--format` a line for each."""
     kind = options["type"]
     if kind and kind not in PATHS:
-        message = f'invalid argument "{kind}" for "--type" flag: it is container, image or volume'
+        message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
         raise UsageError(message, BAD_FLAG)
     kinds = [kind] if kind else list(PATHS)
     return show(context.api(), arguments, kinds, options["format"], size=options["size"])

@@ -61,6 +61,15 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("import_", "Make an image from the archive of a file system"),
         "image prune": ("image_prune", "Remove the images that nobody needs"),
     },
+    "Networks": {
+        "network create": ("network_create", "Create a network"),
+        "network ls": ("network_ls", "List networks"),
+        "network inspect": ("network_inspect", "Show everything about networks, as JSON"),
+        "network connect": ("network_connect", "Put a container on a network"),
+        "network disconnect": ("network_disconnect", "Take a container off a network"),
+        "network rm": ("network_rm", "Remove one or more networks"),
+        "network prune": ("network_prune", "Remove the networks that no container is on"),
+    },
     "Volumes": {
         "volume create": ("volume_create", "Create a volume"),
         "volume ls": ("volume_ls", "List volumes"),
@@ -92,6 +101,7 @@ GROUPS = {
     "image": "Images",
     "registry": "The registry",
     "system": "The engine",
+    "network": "Networks",
     "volume": "Volumes",
 }
 """Words that may stand before the verbs of a group, as in `labkit container stop`."""
@@ -106,6 +116,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "image ls": ("images",),
     "image remove": ("rmi",),
     "image rm": ("rmi",),
+    "network list": ("network ls",),
+    "network remove": ("network rm",),
     "volume list": ("volume ls",),
     "volume remove": ("volume rm",),
 }

@@ -154,6 +154,11 @@ def volume_path(name: str) -> str:
     return f"/volumes/{_name(name, 'volume')}"
 
 
+def network_path(ref: str) -> str:
+    """The path of the network with this name or id; InvalidParameterError if it is empty."""
+    return f"/networks/{_name(ref, 'network')}"
+
+
 def image_path(ref: str) -> str:
     """The path of the image with this name or id; InvalidParameterError if it is empty."""
     return f"/images/{_name(ref, 'image')}"

@@ -65,6 +65,9 @@ def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
         )
     if "cgroup" in without and isinstance(clone.operation, op.Clone):
         clone = clone._replace(operation=clone.operation._replace(cgroup_directory=""))
+    if any(step.name == "namespace.network" and _is_left_out(step, without) for step in child):
+        # What would connect the container would be done to the host's own interfaces and routes.
+        child = [step for step in child if not step.belongs_to("network")]
     return Plan(_kept(host, without), clone, _kept(child, without))
 
 

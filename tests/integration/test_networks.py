@@ -253,3 +253,25 @@ def test_ipv6_when_asked(networks):
     address = shown["GlobalIPv6Address"]
     assert address.startswith("fd")
     assert "1 packets received" in inside(lab, "b1", f"ping -c1 -w5 {address}")
+
+
+def test_the_command_line_makes_lists_and_removes_networks(networks):
+    lab = networks
+    options = ("--subnet", "10.207.8.0/24", "--gateway", "10.207.8.9", "--label", "a=b")
+    made = lab.cli("network", "create", *options, "blue", check=True).stdout.strip()
+    listed = lab.cli("network", "ls", "--format", "{{.ID}} {{.Name}} {{.Driver}}").stdout
+    assert f"{made[:12]} blue bridge" in listed.splitlines()
+    form = "{{range .IPAM.Config}}{{.Gateway}}{{end}}"
+    assert lab.cli("network", "inspect", "-f", form, "blue").stdout == "10.207.8.9\n"
+    start(lab, "web")
+    lab.cli(
+        "network", "connect", "--ip", "10.207.8.7", "--alias", "site", "blue", "web", check=True
+    )
+    assert fetch("10.207.8.7") == "web"
+    refused = lab.cli("network", "rm", "blue")
+    assert refused.returncode == 1
+    assert "active endpoints" in refused.stderr
+    lab.cli("network", "disconnect", "blue", "web", check=True)
+    pruned = lab.cli("network", "prune", "-f", check=True).stdout
+    assert pruned == "Deleted Networks:\nblue\n"
+    assert lab.cli("network", "rm", "-f", "blue").returncode == 0

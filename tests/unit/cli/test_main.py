@@ -121,8 +121,8 @@ def test_overview(labkit, words: list[str]) -> None:
         (
             ["inspect", "--type=plugin", "x"],
             125,
-            'invalid argument "plugin" for "--type" flag: it is container, image or volume; '
-            "see 'labkit inspect --help'",
+            'invalid argument "plugin" for "--type" flag: it is one of '
+            "container, image, volume, network; see 'labkit inspect --help'",
         ),
         (
             ["ps", "-f", "x"],

@@ -1,8 +1,10 @@
 """The steps that connect a container, as data."""
 
+import dataclasses
+
 from labkit.runtime import operations as op
-from labkit.runtime import plan_network
-from labkit.runtime.spec import Interface, Network
+from labkit.runtime import plan, plan_network
+from labkit.runtime.spec import ContainerSpec, Interface, Network
 
 ETH0 = Interface(
     name="eth0",
@@ -50,3 +52,11 @@ def test_a_cable_is_laid_by_who_has_kept_a_way_to_the_host():
         op.AddDefaultRoute("eth0", "fd00::1"),
     ]
     assert op.decode(op.encode(operations)) == operations
+
+
+def test_without_the_namespace_nothing_is_done_to_the_hosts_network():
+    spec = ContainerSpec("c0ffee", ("true",), "c0ffee", ("/l",), "/u", "/w", "/m")
+    spec = dataclasses.replace(spec, network=Network(interfaces=(ETH0,)))
+    steps = [step.name for _, step in plan.compute(spec, ["namespace.network"]).steps()]
+    assert not [name for name in steps if name.startswith(("network", "namespace.network"))]
+    assert "network.route" in [step.name for _, step in plan.compute(spec).steps()]
