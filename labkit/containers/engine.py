@@ -135,7 +135,11 @@ class Engine:
         log_options.limits(host_config.log_config)
         host_config.log_config.type = log_options.JSON_FILE
         restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
-        wanted = networking.settle(self.parts, config, host_config, endpoints or {})
+        try:
+            wanted = networking.settle(self.parts, config, host_config, endpoints or {})
+        except NotFoundError as error:
+            # As "not found" a client would take it for the image, and pull that.
+            raise InvalidParameterError(str(error)) from None
         container_id = secrets.token_hex(32)
         if name:
             names.check(name := name.removeprefix("/"))

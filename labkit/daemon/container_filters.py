@@ -103,7 +103,10 @@ def _volume(engine: Engine, words: list[str]) -> Test:
 
 
 def _network(engine: Engine, words: list[str]) -> Test:
-    return lambda container: container.host_config.network_mode in words
+    return lambda container: (
+        container.host_config.network_mode in words
+        or not container.networks.keys().isdisjoint(words)
+    )
 
 
 _MAKERS: Mapping[str, Callable[[Engine, list[str]], Test]] = {

@@ -221,7 +221,7 @@ def test_what_cannot_be_created(engine):
         engine.create(ContainerConfig(image="nosuch"), HostConfig())
     with pytest.raises(InvalidParameterError, match="6MB"):
         create(engine, "true", memory=1)
-    with pytest.raises(NotFoundError, match="network bridge2 not found"):
+    with pytest.raises(InvalidParameterError, match="network bridge2 not found"):
         create(engine, "true", network_mode="bridge2")
     with pytest.raises(InvalidParameterError, match="no such step"):
         create(engine, "true", without=["nosuch"])
