@@ -73,23 +73,43 @@ def read(
                 yield line
 
 
-def _names(path: str) -> list[str]:
-    """The names of the log's files that are there, the newest first: x.log, x.log.1, x.log.2."""
-    names = [path]
-    while os.path.exists(older := f"{path}.{len(names)}"):
-        names.append(older)
-    return names
+def _listed(path: str) -> list[tuple[str, int]]:
+    """Names and identities of the log's files, the newest first: x.log, x.log.1, x.log.2."""
+    folder, own_name = os.path.split(path)
+    found = []
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:  # the container has been removed
+        return []
+    for entry in entries:
+        number = entry.name.removeprefix(f"{own_name}.")
+        if entry.name == own_name:
+            found.append((0, entry.path, entry.inode()))
+        elif number != entry.name and number.isdigit():
+            found.append((int(number), entry.path, entry.inode()))
+    return [(name, inode) for _, name, inode in sorted(found)]
 
 
 def _open_all(path: str) -> list[BinaryIO]:
-    """The log's files, the oldest first.  They may get other names meanwhile: each once."""
-    opened: dict[int, BinaryIO] = {}
-    for name in _names(path):
-        with contextlib.suppress(FileNotFoundError):
-            file = open(name, "rb")
-            if opened.setdefault(_identity(file), file) is not file:
-                file.close()
-    return list(reversed(opened.values()))
+    """The log's files, the oldest first: all that there are at one moment.
+
+    The shim may be giving them other names just now, so one can be missed or met twice; what is
+    the same before and after holds.
+    """
+    before = _listed(path)
+    while True:
+        files: list[BinaryIO] = []
+        for name, _ in reversed(before):
+            with contextlib.suppress(FileNotFoundError):
+                files.append(open(name, "rb"))
+        after = _listed(path)
+        if before == after and [_identity(file) for file in reversed(files)] == [
+            inode for _, inode in before
+        ]:
+            return files
+        for file in files:
+            file.close()
+        before = after
 
 
 def _identity(file: BinaryIO) -> int:
@@ -97,20 +117,18 @@ def _identity(file: BinaryIO) -> int:
 
 
 def _after(path: str, file: BinaryIO) -> BinaryIO | None:
-    """The file that was begun after this one; None while this is the one that is written."""
-    newer: BinaryIO | None = None
-    for name in _names(path):
-        try:
-            candidate = open(name, "rb")
-        except FileNotFoundError:
-            continue  # between two names, just now
-        if _identity(candidate) == _identity(file):
+    """The file that was begun after this one; None while this is the one that is written.
+
+    When this one is gone already it is the oldest there is.
+    """
+    files = _open_all(path)
+    identities = [_identity(candidate) for candidate in files]
+    at = identities.index(_identity(file)) if _identity(file) in identities else -1
+    newer = files[at + 1] if at + 1 < len(files) else None
+    for candidate in files:
+        if candidate is not newer:
             candidate.close()
-            return newer
-        if newer is not None:
-            newer.close()
-        newer = candidate
-    return newer  # the file itself is gone already: the oldest there is
+    return newer
 
 
 def _complete_lines(file: BinaryIO) -> Iterator[bytes]:

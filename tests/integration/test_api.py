@@ -258,7 +258,7 @@ class TestImages:
         lab.api("DELETE", f"/containers/{container_id}")
         status, report = lab.api("DELETE", "/images/mine:1")
         assert status == 200
-        assert [next(iter(entry)) for entry in report] == ["Untagged", "Deleted"]
+        assert [next(iter(entry)) for entry in report] == ["Untagged", "Deleted", "Deleted"]
 
     @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
     def test_an_import_that_is_cut_off_leaves_no_image(self, lab, archive, part):

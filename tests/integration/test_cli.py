@@ -128,7 +128,7 @@ def test_detached_is_found_by_id_short_id_and_name(lab: Lab) -> None:
 # Mistakes: one clear line each, and nothing left behind
 
 MISTAKES = (
-    ("run nosuch", 125, "Unable to find image 'nosuch:latest' locally"),
+    ("run --pull never nosuch", 125, "No such image: nosuch:latest"),
     ("run -m 1 busybox true", 125, "Minimum memory limit allowed is 6MB"),
     ("run -c -1 busybox true", 125, "shares"),
     ("run --cpus 1000 busybox true", 125, "CPUs"),
@@ -170,6 +170,16 @@ def test_mistakes(taken: Lab, line: str, code: int, message: str) -> None:
     assert message in done.stderr
     assert done.stdout in ("", "[]\n")
     assert containers(taken) == before
+
+
+def test_an_image_that_cannot_be_pulled(lab: Lab) -> None:
+    """As Docker does, it first says that it has to look elsewhere."""
+    done = lab.cli("run", "127.0.0.1:1/nosuch", "true")
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 125
+    assert first == "Unable to find image '127.0.0.1:1/nosuch:latest' locally"
+    assert second.startswith("labkit: cannot reach the registry at http")
+    assert containers(lab) == []
 
 
 def test_fewest_shares(lab: Lab) -> None:

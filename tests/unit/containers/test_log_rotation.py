@@ -1,5 +1,6 @@
 """A log in several files: cut by the writer, put together by the reader, followed across cuts."""
 
+import os
 import threading
 import time
 
@@ -103,3 +104,31 @@ def test_options(options, limits):
 def test_options_that_make_no_sense(config):
     with pytest.raises(InvalidParameterError):
         log_options.limits(config)
+
+
+def test_a_look_in_the_middle_of_a_rotation_sees_every_file(tmp_path):
+    """The files get other names one after the other; whoever looks then misses none."""
+    path = str(tmp_path / "x-json.log")
+    over = threading.Event()
+
+    def rotate():
+        writer = LogWriter(path, 200, 3)
+        number = 0
+        while not over.is_set():
+            writer.write("stdout", b"line-%d\n" % number)
+            number += 1
+        writer.close()
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        while not os.path.exists(f"{path}.2"):
+            time.sleep(0.001)
+        for _ in range(300):
+            lines = [line.text for line in logs.read(path, streams={"stdout"})]
+            numbers = [int(line[5:]) for line in lines]
+            assert len(numbers) > 1
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    finally:
+        over.set()
+        thread.join()
