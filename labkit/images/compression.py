@@ -105,13 +105,17 @@ def plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
     try:
         while chunk := reader.read(CHUNK_BYTES):
             yield chunk
-    except (*BROKEN_STREAM_ERRORS, OSError) as error:
+    except BROKEN_STREAM_ERRORS as error:
+        raise _damaged(error) from None
+    except OSError as error:
         # bz2 says "Invalid data stream" as an OSError; a real one has an errno or a class.
-        if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
+        if error.errno or type(error) is not OSError:
             raise
-        raise InvalidParameterError(
-            f"the archive's compressed data is damaged or cut short ({error})"
-        ) from None
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> InvalidParameterError:
+    return InvalidParameterError(f"the archive's compressed data is damaged or cut short ({error})")
 
 
 class GzipBlob:

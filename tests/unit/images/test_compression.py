@@ -57,6 +57,14 @@ def test_a_stream_with_wrong_bytes_is_refused(kind: str) -> None:
             b"".join(plain_chunks(io.BytesIO(bytes(data))))
 
 
+def test_a_gzip_stream_whose_sum_is_wrong_is_refused() -> None:
+    """All of it can be unpacked; only the checksum at the end tells that it is not what it was."""
+    data = bytearray(COMPRESSED["gzip"])
+    data[-8] ^= 1
+    with pytest.raises(InvalidParameterError, match="damaged or cut short"):
+        b"".join(plain_chunks(io.BytesIO(bytes(data))))
+
+
 def test_an_error_of_the_stream_itself_is_not_hidden() -> None:
     class Gone(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
