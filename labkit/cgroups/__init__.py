@@ -4,10 +4,11 @@ Start with the two tables: `v1.RULES` and `v2.RULES` say which flag writes which
 """
 
 from labkit.cgroups.layout import Layout, Usage, detect, from_mountinfo
-from labkit.cgroups.limits import Limits, check
+from labkit.cgroups.limits import DiskLimit, Limits, check
 from labkit.cgroups.placement import Group, Placement
 
 __all__ = [
+    "DiskLimit",
     "Group",
     "Layout",
     "Limits",

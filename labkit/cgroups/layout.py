@@ -114,8 +114,21 @@ class Layout:
             self.own_directory = leaf
 
     def place(self, container_id: str, limits: Limits) -> Placement:
-        """Where a container goes and what is written there; pure."""
-        return place(self.hierarchies, f"{self.parent}/{container_id}", limits, self.machine)
+        """Where a container goes and what is written there."""
+        # A scheduler that weighs may be loaded at any time, and only then has its files.
+        weighs = limits.blkio_weight or any(limit.kind == "weight" for limit in limits.disks)
+        weight_file = self._weight_file() if weighs else ""
+        machine = self.machine._replace(weight_file=weight_file)
+        return place(self.hierarchies, f"{self.parent}/{container_id}", limits, machine)
+
+    def _weight_file(self) -> str:
+        """What takes a weight on disks; the top has no such file, so labkit's group is asked."""
+        hierarchy = self.hierarchies.get("blkio") or self.hierarchies.get("io")
+        if hierarchy is None:
+            return ""
+        files = {v1.VERSION: v1.WEIGHT_FILES, v2.VERSION: v2.WEIGHT_FILES}[hierarchy.version]
+        group = f"{hierarchy.directory}/{self.parent}"
+        return next((file for file in files if os.path.exists(f"{group}/{file}")), "")
 
     def path(self, container_id: str, controller: str, file: str) -> str:
         """The path of one file of a container's group, as `("memory", "memory.max")`.

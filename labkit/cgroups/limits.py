@@ -13,6 +13,20 @@ MINIMUM_NANO_CPUS = 10_000_000
 MINIMUM_PERIOD_US, MAXIMUM_PERIOD_US = 1_000, 1_000_000
 
 
+MINIMUM_WEIGHT, MAXIMUM_WEIGHT = 10, 1000
+LARGEST_IOPS = 2**32 - 1
+
+
+class DiskLimit(NamedTuple):
+    """A limit on one disk."""
+
+    device: str
+    """Its numbers, major:minor."""
+    kind: str
+    """As `io.max` names it, `rbps`, `wbps`, `riops` or `wiops`, per second; or `weight`."""
+    value: int
+
+
 class Limits(NamedTuple):
     """The limits of one container; 0 or "" where nothing was asked."""
 
@@ -39,6 +53,9 @@ class Limits(NamedTuple):
     """At its limit it waits for memory, and no process of it is killed."""
     pids: int = 0
     """The most processes and threads at once; 0 or -1 for unlimited."""
+    blkio_weight: int = 0
+    """Relative weight on disks under contention, 10 to 1000; others have 100."""
+    disks: tuple[DiskLimit, ...] = ()
     device_rules: tuple[str, ...] = ()
     """What it may do with devices besides what every container may (`cgroups.devices`)."""
 
@@ -63,6 +80,7 @@ def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
     _check_list("mems", "memory nodes", limits.cpuset_mems, online_mems)
     _check_memory(limits)
     _check_reservation(limits)
+    _check_disks(limits)
     for rule in limits.device_rules:
         devices.check(rule)
 
@@ -142,6 +160,18 @@ def _check_reservation(limits: Limits) -> None:
         raise InvalidParameterError(
             f"Invalid value: {swappiness}, valid memory swappiness range is 0-100"
         )
+
+
+def _check_disks(limits: Limits) -> None:
+    weights = [limit.value for limit in limits.disks if limit.kind == "weight"]
+    for weight in (limits.blkio_weight, *weights):
+        if weight and not MINIMUM_WEIGHT <= weight <= MAXIMUM_WEIGHT:
+            raise InvalidParameterError("Range of blkio weight is from 10 to 1000")
+    for device, kind, value in limits.disks:
+        if value < 0 or (kind.endswith("iops") and value > LARGEST_IOPS):
+            raise InvalidParameterError(
+                f"invalid rate for device {device}: {value}: it is a positive number"
+            )
 
 
 def _check_memory(limits: Limits) -> None:

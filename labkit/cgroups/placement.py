@@ -98,6 +98,13 @@ _ONLY_V1: tuple[tuple[Callable[[Limits], object], str], ...] = (
 )
 """What the memory controller has on v1 alone: whether it was asked for, and what is told else."""
 
+NO_DISK_WEIGHT = (
+    "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
+)
+NO_DISK_LIMIT = (
+    "Your kernel does not support Block I/O limits or the cgroup is not mounted."
+    " Limits of disks discarded."
+)
 UNLIMITED_WITHOUT_KILLS = (
     "OOM killer is disabled for the container, but no memory limit is set, this can result in the"
     " system running out of resources."
@@ -140,7 +147,7 @@ def _files(
         return devices.v1_files(limits.device_rules)
     rules = [rule for rule in _TABLES[version].RULES if rule.controller == controller]
     values = [(rule.file, rule.value(limits, machine)) for rule in rules]
-    return tuple((file, value) for file, value in values if value)
+    return tuple((file, line) for file, value in values for line in value.splitlines())
 
 
 def _oom_counter(hierarchies: Mapping[str, Hierarchy], name: str) -> tuple[str, str]:
@@ -154,11 +161,16 @@ def _oom_counter(hierarchies: Mapping[str, Hierarchy], name: str) -> tuple[str, 
 def _warnings(
     hierarchies: Mapping[str, Hierarchy], limits: Limits, machine: Machine
 ) -> tuple[str, ...]:
+    kinds = {limit.kind for limit in limits.disks if limit.value}
     warnings = [
         sentence
         for controller, is_asked, sentence in _DISCARDED
         if controller not in hierarchies and is_asked(limits)
     ]
+    if (limits.blkio_weight or "weight" in kinds) and not machine.weight_file:
+        warnings.append(NO_DISK_WEIGHT)
+    if kinds - {"weight"} and not {"blkio", "io"} & hierarchies.keys():
+        warnings.append(NO_DISK_LIMIT)
     if limits.memory_bytes and "memory" in hierarchies and not machine.swap_accounting:
         warnings.append(NO_SWAP_LIMIT)
     if "memory" not in hierarchies or hierarchies["memory"].version != v1.VERSION:

@@ -49,3 +49,8 @@ def quadratic_weight(shares: int) -> int:
     exponent = (power_of_two**2 + 125 * power_of_two) / 612 - 7 / 34
     # Rounded before ceil: 1024 shares are 100.00000000000004 in floating point.
     return min(ceil(round(10**exponent, 6)), MAXIMUM_WEIGHT)
+
+
+def io_weight_from_blkio(weight: int) -> int:
+    """`io.weight` (1 to 10000) for a weight of `--blkio-weight` (10 to 1000), as runc has it."""
+    return 1 + (weight - 10) * 9999 // 990

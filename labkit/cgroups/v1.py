@@ -6,7 +6,7 @@ which the kernel takes them.
 """
 
 from labkit.cgroups.limits import Limits
-from labkit.cgroups.rules import Machine, Rule, text_of
+from labkit.cgroups.rules import Machine, Rule, disk_lines, text_of, weight_for, weight_lines
 from labkit.cgroups.shares import clamp_shares
 
 VERSION = 1
@@ -75,9 +75,23 @@ RULES = (
     Rule("--memory-swappiness", "memory", "memory.swappiness", _swappiness),
     Rule("--oom-kill-disable", "memory", "memory.oom_control", _oom_kill_disable),
     Rule("--pids-limit", "pids", "pids.max", _pids),
+    Rule("--blkio-weight", "blkio", "blkio.bfq.weight", weight_for("blkio.bfq.weight")),
+    # Kernels before 5.0 had the weight in a scheduler that is no more.
+    Rule("--blkio-weight", "blkio", "blkio.weight", weight_for("blkio.weight")),
+    Rule(
+        *("--blkio-weight-device", "blkio", "blkio.bfq.weight_device"),
+        weight_lines("blkio.bfq.weight"),
+    ),
+    Rule("--device-read-bps", "blkio", "blkio.throttle.read_bps_device", disk_lines("rbps")),
+    Rule("--device-write-bps", "blkio", "blkio.throttle.write_bps_device", disk_lines("wbps")),
+    Rule("--device-read-iops", "blkio", "blkio.throttle.read_iops_device", disk_lines("riops")),
+    Rule("--device-write-iops", "blkio", "blkio.throttle.write_iops_device", disk_lines("wiops")),
 )
 
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "freezer", "devices")
 """The hierarchies a container joins: also those that only count (cpuacct) or pause (freezer)."""
+
+WEIGHT_FILES = ("blkio.bfq.weight", "blkio.weight")
+"""What may take a weight on disks, the better first."""
 
 OOM_COUNTER = ("memory.oom_control", "oom_kill")

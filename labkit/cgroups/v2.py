@@ -5,8 +5,8 @@ files of every controller (Documentation/admin-guide/cgroup-v2.rst).
 """
 
 from labkit.cgroups.limits import Limits
-from labkit.cgroups.rules import Machine, Rule, text_of
-from labkit.cgroups.shares import weight_from_shares
+from labkit.cgroups.rules import Machine, Rule, disk_lines, text_of, weight_for, weight_lines
+from labkit.cgroups.shares import io_weight_from_blkio, weight_from_shares
 
 VERSION = 2
 
@@ -54,6 +54,13 @@ def _pids(limits: Limits, _: Machine) -> str:
     return text_of(max(limits.pids, 0))
 
 
+def _io_weight(limits: Limits, machine: Machine) -> str:
+    asked = limits.blkio_weight
+    return str(io_weight_from_blkio(asked)) if asked and machine.weight_file == IO_WEIGHT else ""
+
+
+IO_WEIGHT, BFQ_WEIGHT = "io.weight", "io.bfq.weight"
+
 RULES = (
     Rule("--cpu-shares", "cpu", "cpu.weight", _cpu_weight),
     Rule("--cpus", "cpu", "cpu.max", _cpu_max),
@@ -63,6 +70,14 @@ RULES = (
     Rule("--memory-swap", "memory", "memory.swap.max", _swap),
     Rule("--memory-reservation", "memory", "memory.low", _reservation),
     Rule("--pids-limit", "pids", "pids.max", _pids),
+    Rule("--blkio-weight", "io", BFQ_WEIGHT, weight_for(BFQ_WEIGHT)),
+    Rule("--blkio-weight", "io", IO_WEIGHT, _io_weight),
+    Rule("--blkio-weight-device", "io", BFQ_WEIGHT, weight_lines(BFQ_WEIGHT)),
+    # What a line of io.max does not name stays as it is.
+    Rule("--device-read-bps", "io", "io.max", disk_lines("rbps", "{device} rbps={value}")),
+    Rule("--device-write-bps", "io", "io.max", disk_lines("wbps", "{device} wbps={value}")),
+    Rule("--device-read-iops", "io", "io.max", disk_lines("riops", "{device} riops={value}")),
+    Rule("--device-write-iops", "io", "io.max", disk_lines("wiops", "{device} wiops={value}")),
 )
 
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
@@ -71,5 +86,8 @@ CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
 CORE = ("freezer", "devices")
 """What v1 has a controller for and v2 has in every group: `cgroup.freeze`, `cgroup.kill`, and an
 eBPF program for devices (`labkit.kernel.bpf`)."""
+
+WEIGHT_FILES = (BFQ_WEIGHT, IO_WEIGHT)
+"""What may take a weight on disks, the better first."""
 
 OOM_COUNTER = ("memory.events", "oom_kill")

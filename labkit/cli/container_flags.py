@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FLAGS = (
     Flag("add-host", "", "list", "Add a line to /etc/hosts (name:address, name:host-gateway)"),
+    Flag("blkio-weight", "", "int", "Weight on disks beside other containers: 10 to 1000"),
+    Flag("blkio-weight-device", "", "list", "The same on one disk (/dev/x:weight)"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds (default 100000)"),
     Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
@@ -30,6 +32,10 @@ FLAGS = (
     Flag(
         "device-cgroup-rule", "", "list", "Let it use devices by number ('c 42:* rwm')", word="rule"
     ),
+    Flag("device-read-bps", "", "list", "Most bytes per second read from a disk (/dev/x:5mb)"),
+    Flag("device-read-iops", "", "list", "Most reads per second of a disk (/dev/x:100)"),
+    Flag("device-write-bps", "", "list", "Most bytes per second written to a disk (/dev/x:5mb)"),
+    Flag("device-write-iops", "", "list", "Most writes per second to a disk (/dev/x:100)"),
     Flag("dns", "", "list", "Ask this server for names", word="address"),
     Flag("dns-option", "", "list", "Option for asking for names, as in resolv.conf"),
     Flag("dns-search", "", "list", "Domain in which short names are looked for"),
@@ -88,8 +94,13 @@ FLAGS = (
 )
 NO_IMAGE = "No such image: "
 PULL_POLICIES = ("always", "missing", "never")
+DISK_LIMITS = (
+    *("blkio_weight_device", "device_read_bps", "device_read_iops"),
+    *("device_write_bps", "device_write_iops"),
+)
 STRUCTURED = (
     "device",
+    *DISK_LIMITS,
     *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
@@ -118,6 +129,7 @@ def request_body(
         command or None,
         attach=attach,
         auto_remove=options["rm"],
+        blkio_weight=options["blkio_weight"],
         console_size=console_size() if options["tty"] else None,
         cpu_period=options["cpu_period"],
         cpu_quota=options["cpu_quota"],
@@ -164,6 +176,7 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
     from labkit.cli import option_values as read  # noqa: PLC0415 only for who uses one
 
     return {
+        **{name: [read.disk_limit(name, text) for text in options[name]] for name in DISK_LIMITS},
         "devices": [read.device(text) for text in options["device"]],
         "healthcheck": read.healthcheck(options),
         "log_config": read.log_config(options["log_driver"], options["log_opt"]),

@@ -3,11 +3,13 @@
 import os
 
 from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.errors import InvalidParameterError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+RATE_FORM = "The correct format is <device-path>:<number>"
 MOUNT_KEYS = {
     "type": "Type",
     "source": "Source",
@@ -53,6 +55,38 @@ def device(text: str) -> "dict[str, str]":
         raise _invalid("device", text, f"bad mode specified: {access}")
     place = rest[0] if rest else source
     return {"PathOnHost": source, "PathInContainer": place, "CgroupPermissions": access}
+
+
+def disk_limit(name: str, text: str) -> "dict[str, Any]":
+    """`/dev/x:5mb` of the option `name` as the API has it; UsageError."""
+    flag = name.replace("_", "-")
+    path, _, value = text.rpartition(":")
+    if not path:
+        raise _invalid(flag, text, f"bad format: {text}")
+    if not path.startswith("/dev/"):
+        raise _invalid(flag, text, f"bad format for device path: {text}")
+    if name == "blkio_weight_device":
+        if not (_is_number(value) and (not int(value) or 10 <= int(value) <= 1000)):
+            raise _invalid(flag, text, f"invalid weight for device: {text}")
+        return {"Path": path, "Weight": int(value)}
+    if name.endswith("bps"):
+        from labkit.client.sizes import parse_size  # noqa: PLC0415 only here
+
+        form = f"{RATE_FORM}[<unit>]. Unit is optional and can be kb, mb, or gb"
+        try:
+            rate = parse_size(value)
+        except InvalidParameterError:
+            rate = -1
+    else:
+        form = RATE_FORM
+        rate = int(value) if _is_number(value) else -1
+    if rate < 0:
+        raise _invalid(flag, text, f"invalid rate for device: {text}. {form}")
+    return {"Path": path, "Rate": rate}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def ulimit(text: str) -> "dict[str, Any]":

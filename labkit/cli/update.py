@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     (
+        Flag("blkio-weight", "", "int", "Weight on disks beside other containers: 10 to 1000"),
         Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds"),
         Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
         Flag("cpu-shares", "c", "int", "CPU shares: the weight beside other containers"),
@@ -30,6 +31,7 @@ COMMAND = Command(
     at_least=1,
 )
 FIELDS = {
+    "blkio_weight": "BlkioWeight",
     "cpu_shares": "CpuShares",
     "cpu_period": "CpuPeriod",
     "cpu_quota": "CpuQuota",

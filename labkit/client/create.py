@@ -17,6 +17,8 @@ def create_body(
     *,
     attach: "Sequence[str]" = ("stdout", "stderr"),
     auto_remove: bool = False,
+    blkio_weight: int = 0,
+    blkio_weight_device: "Sequence[Mapping[str, Any]] | None" = None,
     console_size: "tuple[int, int] | None" = None,
     cpu_period: int = 0,
     cpu_quota: int = 0,
@@ -24,6 +26,10 @@ def create_body(
     cpuset_cpus: str = "",
     cpuset_mems: str = "",
     device_cgroup_rules: "Sequence[str] | None" = None,
+    device_read_bps: "Sequence[Mapping[str, Any]] | None" = None,
+    device_read_iops: "Sequence[Mapping[str, Any]] | None" = None,
+    device_write_bps: "Sequence[Mapping[str, Any]] | None" = None,
+    device_write_iops: "Sequence[Mapping[str, Any]] | None" = None,
     devices: "Sequence[str | Mapping[str, str]] | None" = None,
     dns: "Sequence[str] | None" = None,
     dns_opt: "Sequence[str] | None" = None,
@@ -74,7 +80,8 @@ def create_body(
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
     10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  Volumes are
     `{"/here": {"bind": "/there", "mode": "ro"}}` or `["/here:/there:ro", "name:/a", "/nameless"]`;
-    devices are `"/dev/x[:/place[:rwm]]"`, or as in the API; a health check is
+    devices are `"/dev/x[:/place[:rwm]]"`, or as in the API; limits on disks are
+    `{"Path": "/dev/x", "Rate": 1048576}` or with a `"Weight"`; a health check is
     `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size.
@@ -117,6 +124,12 @@ def create_body(
         }
         | _given(
             Binds=binds,
+            BlkioDeviceReadBps=device_read_bps,
+            BlkioDeviceReadIOps=device_read_iops,
+            BlkioDeviceWriteBps=device_write_bps,
+            BlkioDeviceWriteIOps=device_write_iops,
+            BlkioWeight=blkio_weight,
+            BlkioWeightDevice=blkio_weight_device,
             ConsoleSize=console_size,
             CpuPeriod=cpu_period,
             CpuQuota=cpu_quota,

@@ -24,6 +24,7 @@ from labkit.containers import (
     committing,
     connecting,
     devices,
+    disks,
     ending,
     etc_files,
     health,
@@ -128,8 +129,9 @@ class Engine:
         """
         image = self.images.resolve(config.image)
         nodes = devices.gather(host_config)
-        specification.check_limits(host_config, nodes)
-        warnings = ulimits.check(host_config)
+        limited = disks.gather(host_config)
+        specification.check_limits(host_config, nodes, limited)
+        warnings = [*ulimits.check(host_config), *disks.check(host_config, limited)]
         specification.fill_in(host_config)
         specification.check(config, host_config)
         log_options.limits(host_config.log_config)
@@ -164,6 +166,7 @@ class Engine:
             networks=wanted,
             mount_points=mounts.mount_points(config, host_config, self._mounts_of),
             devices=nodes,
+            disks=limited,
             without=list(without),
         )
         mounting.check_without(container)

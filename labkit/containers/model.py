@@ -13,6 +13,8 @@ from labkit.networks.model import EndpointConfig
 from labkit.networks.ports import PortBinding
 
 DOCKER_FIELD_NAMES = {
+    "blkio_device_read_iops": "BlkioDeviceReadIOps",
+    "blkio_device_write_iops": "BlkioDeviceWriteIOps",
     "cpuset_cpus": "CpusetCpus",
     "readonly_rootfs": "ReadonlyRootfs",
     "oom_killed": "OOMKilled",
@@ -76,6 +78,20 @@ class DeviceMapping(msgspec.Struct, rename=docker_name):
     """What it may do with it: r(ead), w(rite), m(knod)."""
 
 
+class ThrottleDevice(msgspec.Struct, rename=docker_name):
+    """How much of a disk per second: bytes or operations (labkit.containers.disks)."""
+
+    path: str
+    rate: int = 0
+
+
+class WeightDevice(msgspec.Struct, rename=docker_name):
+    """A weight on one disk, 10 to 1000 (labkit.containers.disks)."""
+
+    path: str
+    weight: int = 0
+
+
 class Ulimit(msgspec.Struct, rename=docker_name):
     """A limit of setrlimit(2) for each process (labkit.containers.ulimits); -1 for none."""
 
@@ -112,6 +128,12 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     oom_kill_disable: bool = False
     oom_score_adj: int = 0
     pids_limit: int | None = None
+    blkio_weight: int = 0
+    blkio_weight_device: list[WeightDevice] | None = None
+    blkio_device_read_bps: list[ThrottleDevice] | None = None
+    blkio_device_write_bps: list[ThrottleDevice] | None = None
+    blkio_device_read_iops: list[ThrottleDevice] | None = None
+    blkio_device_write_iops: list[ThrottleDevice] | None = None
     shm_size: int = 0
     """How large /dev/shm is; 0 for Docker's 64 MiB."""
     privileged: bool = False
@@ -182,6 +204,16 @@ class DeviceNode(msgspec.Struct):
     """What the container may do with it: r(ead), w(rite), m(knod)."""
 
 
+class DiskNode(msgspec.Struct):
+    """A disk that has limits, as it was found at the last start."""
+
+    path: str
+    numbers: str
+    """major:minor."""
+    weighs: bool
+    """Whether its scheduler is BFQ, which alone knows weights."""
+
+
 class Container(msgspec.Struct, rename=docker_name):
     """One container's record, as it is written to `containers/<id>/container.json`."""
 
@@ -204,5 +236,7 @@ class Container(msgspec.Struct, rename=docker_name):
     """What is mounted in it, in the order of mounting (labkit.containers.mounts)."""
     devices: list[DeviceNode] = msgspec.field(default_factory=list)
     """The host's devices it has, as they were found at the last start."""
+    disks: list[DiskNode] = msgspec.field(default_factory=list)
+    """The disks it has limits on."""
     without: list[str] = msgspec.field(default_factory=list)
     """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

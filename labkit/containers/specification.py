@@ -5,8 +5,14 @@ from collections.abc import Sequence
 
 from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers import devices, etc_files, mounting, ulimits
-from labkit.containers.model import Container, ContainerConfig, DeviceNode, HostConfig
+from labkit.containers import devices, disks, etc_files, mounting, ulimits
+from labkit.containers.model import (
+    Container,
+    ContainerConfig,
+    DeviceNode,
+    DiskNode,
+    HostConfig,
+)
 from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
@@ -54,8 +60,13 @@ def _words(value: list[str] | str | None) -> list[str] | None:
     return [value] if isinstance(value, str) else value
 
 
-def limits_of(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> Limits:
-    """The limits in a host configuration; `nodes` are the devices the container is given."""
+def limits_of(
+    host: HostConfig, nodes: Sequence[DeviceNode] = (), found: Sequence[DiskNode] = ()
+) -> Limits:
+    """The limits in a host configuration.
+
+    `nodes` are the devices the container is given, `found` the disks it has limits on.
+    """
     return Limits(
         cpu_shares=host.cpu_shares,
         nano_cpus=host.nano_cpus,
@@ -70,6 +81,8 @@ def limits_of(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> Limits:
         oom_kill_disable=host.oom_kill_disable,
         pids=host.pids_limit or 0,
         device_rules=devices.cgroup_rules(host, nodes),
+        blkio_weight=host.blkio_weight,
+        disks=disks.limits(host, found),
     )
 
 
@@ -78,10 +91,12 @@ def online_cpus() -> str:
     return _read("/sys/devices/system/cpu/online").strip()
 
 
-def check_limits(host: HostConfig, nodes: Sequence[DeviceNode] = ()) -> None:
+def check_limits(
+    host: HostConfig, nodes: Sequence[DeviceNode] = (), found: Sequence[DiskNode] = ()
+) -> None:
     """InvalidParameterError for limits that make no sense on this machine."""
     online_mems = _read("/sys/devices/system/node/online").strip() or "0"
-    cgroups.check(limits_of(host, nodes), online_cpus(), online_mems)
+    cgroups.check(limits_of(host, nodes, found), online_cpus(), online_mems)
     if host.shm_size < 0:
         raise InvalidParameterError("SHM size can not be less than 0")
 

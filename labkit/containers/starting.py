@@ -11,6 +11,7 @@ from typing import Any
 from labkit.cgroups import Placement
 from labkit.containers import (
     devices,
+    disks,
     etc_files,
     log_options,
     mounting,
@@ -41,7 +42,7 @@ PORT_TRIES = 5
 
 def place(parts: Parts, container: Container) -> Placement:
     """Where the container's cgroups are, and what is written there."""
-    limits = specification.limits_of(container.host_config, container.devices)
+    limits = specification.limits_of(container.host_config, container.devices, container.disks)
     return parts.layout.place(container.id, limits)
 
 
@@ -104,6 +105,7 @@ def _start(parts: Parts, entry: Entry) -> None:
     mounting.make_sources(container)
     try:
         container.devices = devices.gather(container.host_config)
+        container.disks = disks.gather(container.host_config)
         plan, request = _make_request(parts, entry)
     except (InvalidParameterError, NotFoundError) as error:
         # What was there when it was created is gone: its image, a device.

@@ -3,7 +3,7 @@
 import msgspec
 
 from labkit.cgroups import Group, groups
-from labkit.containers import restarts, specification, states
+from labkit.containers import disks, restarts, specification, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import HostConfig, RestartPolicy, docker_name
 from labkit.containers.parts import Parts
@@ -13,6 +13,7 @@ from labkit.errors import ConflictError, InvalidParameterError
 class UpdateConfig(msgspec.Struct, rename=docker_name):
     """What is to change; 0, "" and null leave it as it is (Engine API, "ContainerUpdate")."""
 
+    blkio_weight: int = 0
     cpu_shares: int = 0
     nano_cpus: int = 0
     cpu_period: int = 0
@@ -28,7 +29,7 @@ class UpdateConfig(msgspec.Struct, rename=docker_name):
 
 _LIMITS = (
     *("cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems"),
-    *("memory", "memory_swap", "memory_reservation", "pids_limit"),
+    *("memory", "memory_swap", "memory_reservation", "pids_limit", "blkio_weight"),
 )
 
 
@@ -60,7 +61,7 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
         container.host_config = wanted
         parts.records.save(container)
         parts.publish("update", entry)
-        return list(placement.warnings)
+        return [*placement.warnings, *(disks.check(wanted, ()) if asked.blkio_weight else ())]
 
 
 def _merged(present: HostConfig, asked: UpdateConfig) -> HostConfig:

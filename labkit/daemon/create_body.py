@@ -45,12 +45,6 @@ class NotYet(NamedTuple):
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "BlkioDeviceReadBps": NotYet(None),
-    "BlkioDeviceReadIOps": NotYet(None),
-    "BlkioDeviceWriteBps": NotYet(None),
-    "BlkioDeviceWriteIOps": NotYet(None),
-    "BlkioWeight": NotYet(0),
-    "BlkioWeightDevice": NotYet(None),
     "CapAdd": NotYet(None),
     "CapDrop": NotYet(None),
     "Cgroup": NotYet(""),

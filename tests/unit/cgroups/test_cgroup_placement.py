@@ -3,8 +3,15 @@
 import pytest
 
 from labkit.cgroups import v1, v2
-from labkit.cgroups.limits import Limits
-from labkit.cgroups.placement import NO_SWAP_LIMIT, Hierarchy, Placement, place
+from labkit.cgroups.limits import DiskLimit, Limits
+from labkit.cgroups.placement import (
+    NO_DISK_LIMIT,
+    NO_DISK_WEIGHT,
+    NO_SWAP_LIMIT,
+    Hierarchy,
+    Placement,
+    place,
+)
 from labkit.cgroups.rules import Machine
 
 MIB = 1024 * 1024
@@ -95,6 +102,16 @@ EMPTY_CPUSET = {"cpuset.cpus": "0-3", "cpuset.mems": "0"}
         (Limits(oom_kill_disable=True), {"memory.oom_control": "1"}, {}),
         (Limits(pids=50), {"pids.max": "50"}, {"pids.max": "50"}),
         (Limits(pids=-1), {}, {}),
+        (
+            Limits(disks=(DiskLimit("7:0", "wbps", 5 * MIB),)),
+            {"blkio.throttle.write_bps_device": f"7:0 {5 * MIB}"},
+            {"io.max": f"7:0 wbps={5 * MIB}"},
+        ),
+        (
+            Limits(disks=(DiskLimit("7:0", "riops", 10),)),
+            {"blkio.throttle.read_iops_device": "7:0 10"},
+            {"io.max": "7:0 riops=10"},
+        ),
     ],
 )
 def test_what_a_limit_writes(limits: Limits, on_v1: dict[str, str], on_v2: dict[str, str]) -> None:
@@ -197,3 +214,19 @@ def test_what_v1_alone_has_is_a_warning_on_v2() -> None:
 def test_nobody_is_killed_and_nothing_is_limited_is_a_warning() -> None:
     (warning,) = place(V1, "labkit/id", Limits(oom_kill_disable=True), MACHINE).warnings
     assert "OOM killer is disabled" in warning
+
+
+def test_weights_on_disks() -> None:
+    limits = Limits(blkio_weight=600, disks=(DiskLimit("7:0", "weight", 300),))
+    for hierarchies, file, expected in (
+        (V1, "blkio.bfq.weight", ["600", "7:0 300"]),
+        (V1, "blkio.weight", ["600"]),
+        (V2, "io.bfq.weight", ["600", "7:0 300"]),
+        (V2, "io.weight", ["5960"]),
+    ):
+        placement = place(hierarchies, "labkit/id", limits, MACHINE._replace(weight_file=file))
+        texts = [t for g in placement.groups if g.controller in ("io", "blkio") for _, t in g.files]
+        assert (texts, placement.warnings) == (expected, ())
+    assert place(V1, "labkit/id", limits, MACHINE).warnings == (NO_DISK_WEIGHT,)
+    limits = Limits(disks=(DiskLimit("7:0", "rbps", 300),))
+    assert place({}, "labkit/id", limits, MACHINE).warnings == (NO_DISK_LIMIT,)

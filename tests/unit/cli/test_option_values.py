@@ -22,6 +22,17 @@ def body(*words: str) -> dict[str, object]:
         (["--restart", "on-failure:3"], "RestartPolicy",
          {"Name": "on-failure", "MaximumRetryCount": 3}),
         (["-v", "data:/d", "-v", "/h:/c:ro"], "Binds", ["data:/d", "/h:/c:ro"]),
+        (["--device-write-bps", "/dev/x:5mb"], "BlkioDeviceWriteBps",
+         [{"Path": "/dev/x", "Rate": 5 << 20}]),
+        (["--device-read-bps", "/dev/x:1gb"], "BlkioDeviceReadBps",
+         [{"Path": "/dev/x", "Rate": 1 << 30}]),
+        (["--device-read-iops", "/dev/x:7"], "BlkioDeviceReadIOps",
+         [{"Path": "/dev/x", "Rate": 7}]),
+        (["--device-write-iops", "/dev/x:7"], "BlkioDeviceWriteIOps",
+         [{"Path": "/dev/x", "Rate": 7}]),
+        (["--blkio-weight", "600"], "BlkioWeight", 600),
+        (["--blkio-weight-device", "/dev/x:600"], "BlkioWeightDevice",
+         [{"Path": "/dev/x", "Weight": 600}]),
         (["-v", "./x:/c"], "Binds", [f"{os.getcwd()}/x:/c"]),
         (["--tmpfs", "/t", "--tmpfs", "/u:size=1m,ro"], "Tmpfs", {"/t": "", "/u": "size=1m,ro"}),
         (["--log-opt", "max-size=1m"], "LogConfig",
@@ -122,3 +133,20 @@ def test_limits_of_each_process() -> None:
     ]
     assert host["HostConfig"]["MemorySwappiness"] == 0
     assert "MemorySwappiness" not in body()["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--device-write-bps", "/dev/x"],
+        ["--device-write-bps", "/dev/x:much"],
+        ["--device-write-bps", "/dev/x:-1"],
+        ["--device-write-bps", "/tmp/x:1mb"],
+        ["--device-read-iops", "/dev/x:1mb"],
+        ["--blkio-weight-device", "/dev/x:9"],
+        ["--blkio-weight-device", "/dev/x:1001"],
+    ],
+)
+def test_nonsense_limits_of_disks(words):
+    with pytest.raises(UsageError, match=words[0]):
+        body(*words)

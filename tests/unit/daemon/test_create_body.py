@@ -92,7 +92,6 @@ def test_what_clients_send_is_taken(body):
         ("PidMode", "host"),
         ("IpcMode", "host"),
         ("CgroupnsMode", "host"),
-        ("BlkioWeight", 600),
         ("MaskedPaths", ["/proc/kcore"]),
         ("Runtime", "runc"),
     ],
