@@ -1,0 +1,55 @@
+"""A registry of a page's own: `labkit registry serve` on a free port, in a temporary folder."""
+
+import atexit
+import contextlib
+import subprocess
+import sys
+import tempfile
+
+from labkit.errors import LabkitError
+
+STOP_TIMEOUT_S = 10.0
+
+
+class Hub:
+    """A running registry.  `address` is its `127.0.0.1:PORT`, `log` the file of its requests.
+
+    It ends, and its images with it, with `close`, or with this process.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="labkit-hub-")
+        self.log = f"{self._folder.name}/requests.jsonl"
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "labkit.cli", "registry", "serve"),
+                *("--listen", "127.0.0.1:0", "--root", f"{self._folder.name}/images"),
+                *("--log", self.log),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # The notebook's stop button is for what a cell runs, not for this.
+            process_group=0,
+        )
+        atexit.register(self.close)
+        said = self._process.stdout.readline() if self._process.stdout else ""
+        self.address = said.partition("://")[2].partition(",")[0]
+        if not self.address:
+            self.close()
+            raise LabkitError("the registry did not start: `labkit registry serve` says why")
+
+    def close(self) -> None:
+        """End it and remove what it holds; again is no error."""
+        atexit.unregister(self.close)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._folder.cleanup()
