@@ -6,10 +6,13 @@ skip that nobody noticed is a test that nobody runs.
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from tests import oracle
 
+SCHEDULERS = [*Path("/sys/block").glob("*/queue/scheduler")]
 LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
@@ -18,6 +21,10 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
     "needs docker-compose": lambda: not shutil.which("docker-compose"),
     "needs a dockerd": lambda: not oracle.works(),
+    "needs a loop device": lambda: (
+        subprocess.run(["losetup", "--find"], check=False).returncode != 0
+    ),
+    "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""

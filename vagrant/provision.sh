@@ -26,6 +26,7 @@ TEST_PACKAGES=(
     docker.io docker-compose      # the real `docker` commands, against labkit's socket
     skopeo umoci zstd             # other programs that read and write images
     podman docker-registry openssl # the registry's peers, and certificates
+    e2fsprogs mount               # a disk of its own for the limits on disks
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
