@@ -222,8 +222,11 @@ def test_a_client_that_does_not_read_holds_nobody_up(server):
 
 def test_the_log_on_the_terminal_is_plain_text(server):
     server.ask("GET", "/v2/", User_Agent="\x9b31mred\xff")
-    text = Path(server.output).read_bytes()
-    assert b"?31mred?" in text
+    deadline = time.monotonic() + 10
+    # A request is logged when it has been answered, so perhaps not yet.
+    while b"?31mred?" not in (text := Path(server.output).read_bytes()):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
     assert all(byte == 10 or 32 <= byte < 127 for byte in text)
 
 

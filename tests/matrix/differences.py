@@ -102,6 +102,7 @@ _SHOWN = _same(
     "null and an empty list are not kept apart as Docker does it",
     ("*", "inspect has the fields: *", "*.HostConfig.BlkioWeightDevice = *"),
     ("*", "inspect has the fields: *", "*.HostConfig.D* = *"),
+    ("*8", "inspect has the fields: *", "*.HostConfig.BlkioDevice* = *"),
     ("*8", "inspect has the fields: *", "*.HostConfig.Ulimits = *"),
     ("*", "volume: volume inspect*", "?@? local local *"),
 )
