@@ -5,6 +5,7 @@ file in every group (`cgroup.freeze`; `frozen` in `cgroup.events` tells that it 
 asynchronous: a process is frozen when it next enters the kernel, so both are waited for.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -30,8 +31,16 @@ def freeze(layout: Layout, container_id: str) -> None:
 
 
 def thaw(layout: Layout, container_id: str) -> None:
-    """Let the container's processes go on."""
-    _set(layout, container_id, frozen=False)
+    """Let the container's processes go on.
+
+    One that was killed while it was frozen ends at that, and its group may go while it is read:
+    then nothing is frozen any more.
+    """
+    try:
+        _set(layout, container_id, frozen=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
 
 
 def is_frozen(layout: Layout, container_id: str) -> bool:

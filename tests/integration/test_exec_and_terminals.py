@@ -251,6 +251,16 @@ def test_a_paused_container_can_be_stopped_and_removed(engine):
     engine.remove(removed, force=True)
 
 
+def test_killing_what_is_paused_does_not_stumble_over_its_end(engine):
+    """Thawed, it dies at once, and its group may go while the engine still looks at it."""
+    container_id = create(engine, "sleep", "60")
+    for _ in range(20):
+        engine.start(container_id)
+        engine.pause(container_id)
+        engine.kill(container_id)
+        assert engine.wait(container_id, timeout_s=20).exit_code == 137
+
+
 def test_a_paused_container_is_paused_after_the_daemon(open_engine):
     engine = open_engine()
     container_id = started(engine)
