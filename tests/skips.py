@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests import oracle
+from tests.matrix import speakers
 
 SCHEDULERS = [*Path("/sys/block").glob("*/queue/scheduler")]
 LACKS: dict[str, Callable[[], bool]] = {
@@ -25,6 +26,7 @@ LACKS: dict[str, Callable[[], bool]] = {
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
+    "needs docker 28": lambda: "docker-28" not in speakers.there(),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""

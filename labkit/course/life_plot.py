@@ -93,9 +93,6 @@ def _arrow(axes: Any, row: Row, ends: tuple[Any, Any], numbers: Sequence[int]) -
     x, y = _middle(start, end, bend)
     if not before:
         x -= 0.3  # the dot is smaller than a box: the middle of what is seen of the arrow
-    x, y = _middle(start, end, bend)
-    if not before:
-        x -= 0.3  # a dot is smaller than a box: the middle of what is seen of the arrow
     axes.text(
         x,
         y,
