@@ -6,6 +6,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -13,20 +14,24 @@ READ_BYTES = 65536
 INTERRUPTED_TIMEOUT_S = 3.0
 
 
-def run_printing(words: Sequence[str]) -> int:
+def run_printing(words: Sequence[str], stdin: str = "") -> int:
     """Run `labkit WORDS…`, print what it prints as it comes, and give its exit status.
 
-    A status other than 0 is printed as well.  An interrupt (the notebook's stop button) is passed
-    on to the command; if that does not end it, it is killed.
+    The command's stdin is the text `stdin`.  A status other than 0 is printed as well.  An
+    interrupt (the notebook's stop button) is passed on to the command; if that does not end it, it
+    is killed.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "labkit.cli", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # The notebook's own interrupt reaches its whole process group; the command gets it from us.
-        process_group=0,
-    )
+    with tempfile.TemporaryFile() as source:
+        source.write(stdin.encode())
+        source.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labkit.cli", *words],
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # The notebook's interrupt reaches its whole process group; the command gets it from us.
+            process_group=0,
+        )
     try:
         _copy(process)
         status = process.wait()

@@ -1,10 +1,14 @@
-"""`%docker` and `%%docker`: the commands of the notes, letter for letter, in a notebook.
+"""`%docker`, `%%docker` and `%%dockerfile`: the notes' commands, letter for letter, in a notebook.
 
     %docker run --rm busybox echo hi
 
     %%docker
     docker run -d --name web busybox sleep 100
     docker ps
+
+    %%dockerfile -t greeting
+    FROM busybox
+    CMD echo hello
 
 Every line goes to the `labkit` command, in a process of its own.  What it prints is printed again
 from here, since text that a child writes straight to the terminal is lost to a notebook that is
@@ -18,7 +22,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+)
 
 from labkit.course.command import run_printing
 
@@ -47,8 +57,24 @@ class DockerMagics(Magics):
             print(f"$ docker {command}", flush=True)
             self._run(command)
 
+    @no_var_expand
+    @cell_magic
+    def dockerfile(self, line: str, cell: str) -> None:
+        """Build an image from the cell's Dockerfile: `%%dockerfile -t NAME [OPTIONS] [FOLDER]`.
+
+        The options are `docker build`'s.  The context is the folder that stands last, as a path
+        that begins with `/` or `.`; without one there is none, as in `docker build - < Dockerfile`.
+        The progress is printed as `docker build` prints it, the exit status kept as for `%docker`.
+        """
+        variables = self._variables()
+        words = build_words(words_of(line, variables))
+        variables["_exit_code"] = run_printing(words, stdin=cell)
+
+    def _variables(self) -> dict[str, Any]:
+        return {} if self.shell is None else self.shell.user_ns
+
     def _run(self, command: str) -> None:
-        variables: dict[str, Any] = {} if self.shell is None else self.shell.user_ns
+        variables = self._variables()
         words = words_of(command, variables)
         if not words:
             raise UsageError("%docker needs a command, such as: %docker run --rm busybox echo hi")
@@ -64,6 +90,13 @@ def commands_of(cell: str) -> Iterator[str]:
         command = line.strip()
         if command and not command.startswith("#"):
             yield re.sub(r"^docker\s+", "", command)
+
+
+def build_words(words: list[str]) -> list[str]:
+    """`docker build`'s words for those after `%%dockerfile`; the Dockerfile is on stdin."""
+    # No value of build's options but --iidfile's looks like this: a name begins with a letter.
+    has_folder = words[-1:] != [] and words[-1].startswith(("/", "."))
+    return ["build", "-f", "-", *words] if has_folder else ["build", *words, "-"]
 
 
 def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:

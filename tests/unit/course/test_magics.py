@@ -12,9 +12,9 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from labkit.course import command
+from labkit.course import command, magics
 from labkit.course.command import run_printing
-from labkit.course.magics import commands_of, words_of
+from labkit.course.magics import build_words, commands_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,22 @@ def test_a_cell_is_commands_as_the_notes_write_them() -> None:
         ["ps"],
         ["rm", "a"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["-t", "app"], ["build", "-t", "app", "-"]),
+        (["-t", "app", "--no-cache"], ["build", "-t", "app", "--no-cache", "-"]),
+        (["-t", "app", "./site"], ["build", "-f", "-", "-t", "app", "./site"]),
+        (["-t", "app", "."], ["build", "-f", "-", "-t", "app", "."]),
+        ([], ["build", "-"]),
+    ],
+)
+def test_a_dockerfile_has_the_folder_that_is_named_as_context(
+    line: list[str], words: list[str]
+) -> None:
+    assert build_words(line) == words
 
 
 @pytest.fixture
@@ -151,6 +167,30 @@ def test_the_magic_keeps_the_exit_status(
     shell.run_cell_magic("docker", "", "'raise SystemExit(4)'\n'print(5)'\n'raise SystemExit(6)'")
     assert capsys.readouterr().out.splitlines()[2] == "5", "later lines run after one that failed"
     assert shell.user_ns["_exit_code"] == 6
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_command_reads_what_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    program = "import sys; print(sys.stdin.read())"
+    assert run_printing([program], stdin="FROM ä\n") == 0
+    assert run_printing([program]) == 0
+    assert capsys.readouterr().out == "FROM ä\n\n\n"
+
+
+def test_a_dockerfile_in_a_cell_is_built(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[tuple[list[str], str]] = []
+
+    def stand_in(words: list[str], stdin: str) -> int:
+        runs.append((words, stdin))
+        return 3
+
+    monkeypatch.setattr(magics, "run_printing", stand_in)
+    shell.user_ns["tag"] = "my:app"
+    shell.run_cell_magic("dockerfile", "-t {tag}", "FROM busybox\nENV A={tag}\n")
+    assert runs == [(["build", "-t", "my:app", "-"], "FROM busybox\nENV A={tag}\n")]
+    assert shell.user_ns["_exit_code"] == 3
 
 
 def test_the_magic_wants_a_command(shell: InteractiveShell) -> None:
