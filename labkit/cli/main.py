@@ -82,6 +82,11 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "registry gc": ("registry_gc", "Remove what no image in a registry needs any more"),
         "registry passwd": ("registry_passwd", "Give a user of a registry a password"),
     },
+    "The lab disk": {
+        "lab-disk make": ("lab_disk_make", "Make a disk of the lab's own, to try limits on"),
+        "lab-disk show": ("lab_disk_show", "Show the lab disk"),
+        "lab-disk remove": ("lab_disk_remove", "Remove the lab disk"),
+    },
     "The engine": {
         "inspect": ("inspect", "Show everything about containers, images or volumes, as JSON"),
         "events": ("events", "Show what happens, as it happens"),
@@ -99,6 +104,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 GROUPS = {
     "container": "Containers",
     "image": "Images",
+    "lab-disk": "The lab disk",
     "registry": "The registry",
     "system": "The engine",
     "network": "Networks",

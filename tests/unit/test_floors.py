@@ -28,16 +28,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "containers": {"runtime", "cgroups", "images", "networks", "kernel", *GROUND},
     "build": {"containers", "runtime", "cgroups", "images", "networks", "kernel", *GROUND},
     "microvm": {"images", "kernel", *GROUND},
+    "labdisk": {"kernel", *GROUND},
     "daemon": {
         *("build", "containers", "registry", "runtime", "cgroups", "images", "networks"),
         *("http", "kernel", *GROUND),
     },
     "client": {*GROUND},
     "doctor": {"kernel", "cgroups", *GROUND},
-    "cli": {"client", "doctor", "registry", *GROUND},
+    "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
-        *("client", "doctor", "microvm", "build", "containers", "registry", "runtime"),
-        *("cgroups", "images", "networks", "kernel", *GROUND),
+        *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),
+        *("runtime", "cgroups", "images", "networks", "kernel", *GROUND),
     },
 }
 """For each package (or module of the ground floor) what it may import besides itself."""
