@@ -43,7 +43,7 @@ def find(paths: Paths) -> LabDisk | None:
     """The lab disk, if one is whole; ForbiddenError unless we are root."""
     _check_root("showing")
     known = record.read(paths)
-    if known is None or mounted(paths) != known.device:
+    if known is None or not known.device or mounted(paths) != known.device:
         return None
     place = record.mount_point(paths)
     space = os.statvfs(place)

@@ -67,8 +67,9 @@ def _unmount(device: str, place: str) -> None:
             raise
         raise _in_use(place, "a file in it is open") from None
     if not _is_released(device):
+        who = _who_has(device)
         mounts.mount(device, place, "ext4", mounts.MS_NOSUID | mounts.MS_NODEV)
-        raise _in_use(place, _who_else_has(device))
+        raise _in_use(place, who)
 
 
 def _is_released(device: str) -> bool:
@@ -87,7 +88,7 @@ def _is_released(device: str) -> bool:
             return True
 
 
-def _who_else_has(device: str) -> str:
+def _who_has(device: str) -> str:
     """A process whose mounts the disk is among, to be told."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
