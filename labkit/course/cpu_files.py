@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from labkit.cgroups.shares import clamp_shares, weight_from_shares
+from labkit.course import groups
 from labkit.errors import NotFoundError
 
 NS_PER_S = 1_000_000_000
@@ -39,12 +40,10 @@ class CpuFiles(NamedTuple):
         container was started without one, or the controller is not to be had here.
         """
         try:
-            with open(f"/proc/{pid}/cgroup", encoding="ascii") as groups:
-                places = _places(groups.read())
+            places = groups.places_of(pid)
         except (FileNotFoundError, ProcessLookupError):
             raise NotFoundError(f"process {pid} is gone: its container has ended") from None
-        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
-            mounted = _mounted(mounts.read())
+        mounted = groups.mounted_here()
         files = _version_1(places, mounted) or _version_2(places, mounted)
         if files is None or _is_everyone(files, mounted) or not os.path.exists(files.weight):
             raise NotFoundError(
@@ -119,52 +118,15 @@ def _usage_usec(text: bytes) -> int:
 _PARSERS: dict[int, Callable[[bytes], int]] = {1: int, 2: _usage_usec}
 
 
-def _places(text: str) -> dict[str, str]:
-    """Controller → path within its hierarchy, from `/proc/PID/cgroup`; v2 stands under ""."""
-    places = {}
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            places[controller] = path
-    return places
-
-
-def _mounted(text: str) -> dict[str, tuple[str, str]]:
-    """Controller → (mount point, the path within the hierarchy that is mounted there)."""
-    mounted: dict[str, tuple[str, str]] = {}
-    for line in text.splitlines():
-        before, _, after = line.partition(" - ")
-        root, point = before.split()[3:5]
-        kind, _, options = after.split(" ", 2)
-        if kind == "cgroup2":
-            mounted.setdefault("", (point, root))
-        elif kind == "cgroup":
-            for option in options.split(","):
-                mounted.setdefault(option, (point, root))
-    return mounted
-
-
-def _folder(
-    controller: str, places: dict[str, str], mounted: dict[str, tuple[str, str]]
-) -> str | None:
-    if controller not in places or controller not in mounted:
-        return None
-    point, root = mounted[controller]
-    path = places[controller]
-    if root != "/":
-        path = path.removeprefix(root)
-    return (point + "/" + path.strip("/")).rstrip("/")
-
-
 def _version_1(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> CpuFiles | None:
-    weight, usage = (_folder(name, places, mounted) for name in ("cpu", "cpuacct"))
+    weight, usage = (groups.folder(name, places, mounted) for name in ("cpu", "cpuacct"))
     if weight is None or usage is None:
         return None
     return CpuFiles(1, f"{weight}/cpu.shares", f"{usage}/cpuacct.usage", f"{usage}/cgroup.procs")
 
 
 def _version_2(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> CpuFiles | None:
-    folder = _folder("", places, mounted)
+    folder = groups.folder("", places, mounted)
     if folder is None:
         return None
     return CpuFiles(2, f"{folder}/cpu.weight", f"{folder}/cpu.stat", f"{folder}/cgroup.procs")

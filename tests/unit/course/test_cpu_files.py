@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course import cpu_files
+from labkit.course import cpu_files, groups
 from labkit.course.cpu_files import CpuFiles, CpuMeter
 from labkit.errors import NotFoundError
 
@@ -21,8 +21,8 @@ HYBRID_MOUNTS = (
 )
 
 
-def found(groups: str, mounts: str) -> CpuFiles | None:
-    places, mounted = cpu_files._places(groups), cpu_files._mounted(mounts)
+def found(of_process: str, mounts: str) -> CpuFiles | None:
+    places, mounted = groups.places(of_process), groups.mounted(mounts)
     return cpu_files._version_1(places, mounted) or cpu_files._version_2(places, mounted)
 
 
@@ -66,7 +66,7 @@ def test_hybrid_is_version_1_for_the_cpu() -> None:
 
 def test_the_group_of_everyone_is_refused() -> None:
     """Else pinning "the container's processes" would pin the whole machine."""
-    mounted = cpu_files._mounted(HYBRID_MOUNTS)
+    mounted = groups.mounted(HYBRID_MOUNTS)
     files = found("2:cpuacct:/\n1:cpu:/\n", HYBRID_MOUNTS)
     assert files is not None
     assert cpu_files._is_everyone(files, mounted)
