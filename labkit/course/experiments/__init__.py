@@ -8,15 +8,19 @@ From a terminal: `python -m labkit.course.experiments cpu_shares --runs 20`.
 from labkit.course.experiments.cpu_result import CpuShares, deviation, expected_parts
 from labkit.course.experiments.cpu_run import cpu_shares
 from labkit.course.experiments.host_view import top
+from labkit.course.experiments.memory_result import MemoryToTheLimit
+from labkit.course.experiments.memory_run import memory_to_the_limit
 from labkit.course.experiments.vm_result import VmAndContainer
 from labkit.course.experiments.vm_run import vm_and_container
 
 __all__ = [
     "CpuShares",
+    "MemoryToTheLimit",
     "VmAndContainer",
     "cpu_shares",
     "deviation",
     "expected_parts",
+    "memory_to_the_limit",
     "top",
     "vm_and_container",
 ]

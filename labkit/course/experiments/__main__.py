@@ -6,11 +6,67 @@ Nothing is plotted, so nothing that plots is imported.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from labkit.course.experiments.cpu_result import TOLERANCE
 from labkit.course.experiments.cpu_run import cpu_shares
+from labkit.course.experiments.memory_run import memory_to_the_limit
 from labkit.errors import LabkitError
+
+
+class Result(Protocol):
+    """What every experiment returns says of itself whether it held; as a string, what it found."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was found is what was expected."""
+        ...
+
+
+class Experiment(NamedTuple):
+    """An experiment as a command: its function, what it is for, and its flags."""
+
+    run: Callable[..., Result]
+    summary: str
+    flags: Mapping[str, Mapping[str, Any]]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+EXPERIMENTS = {
+    "cpu_shares": Experiment(
+        cpu_shares,
+        "CPU time in proportion to --cpu-shares, and at most --cpus",
+        {
+            "seconds": {"type": float, "default": 6.0, "help": "length of a run (default 6)"},
+            "weights": {
+                "type": _numbers,
+                "default": (1024, 512),
+                "help": "--cpu-shares of each, such as 1024,512",
+            },
+            "ceilings": {
+                "type": _fractions,
+                "default": (),
+                "help": "--cpus of each, such as 0.25,0; 0 for none",
+            },
+        },
+    ),
+    "memory_to_the_limit": Experiment(
+        memory_to_the_limit,
+        "more and more memory, until the kernel kills at -m and --memory-swap",
+        {
+            "memory-mib": {"type": int, "default": 64, "help": "-m (default 64)"},
+            "swap-mib": {"type": int, "default": 32, "help": "swap beyond it (default 32)"},
+        },
+    ),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,37 +74,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m labkit.course.experiments", description=__doc__
     )
-    experiments = parser.add_subparsers(dest="experiment", required=True, metavar="EXPERIMENT")
-    shares = experiments.add_parser("cpu_shares", help="CPU time in proportion to --cpu-shares")
-    shares.add_argument("--runs", type=int, default=1, help="how often (default 1)")
-    shares.add_argument("--seconds", type=float, default=6.0, help="length of a run (default 6)")
-    shares.add_argument(
-        "--weights", type=_numbers, default=(1024, 512), help="shares, such as 1024,512"
-    )
-    options = parser.parse_args(arguments)
+    commands = parser.add_subparsers(dest="experiment", required=True, metavar="EXPERIMENT")
+    for name, experiment in EXPERIMENTS.items():
+        command = commands.add_parser(name, help=experiment.summary)
+        command.add_argument("--runs", type=int, default=1, help="how often (default 1)")
+        for flag, details in experiment.flags.items():
+            command.add_argument(f"--{flag}", **details)
+    options = vars(parser.parse_args(arguments))
+    name, runs = options.pop("experiment"), options.pop("runs")
     try:
-        return EXPERIMENTS[options.experiment](options)
+        return _repeat(lambda: EXPERIMENTS[name].run(**options), runs)
     except LabkitError as error:
-        print(f"{options.experiment}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
 
 
-def _cpu_shares(options: argparse.Namespace) -> int:
+def _repeat(run: Callable[[], Result], runs: int) -> int:
     held = 0
-    for number in range(1, options.runs + 1):
-        result = cpu_shares(options.weights, options.seconds)
+    for number in range(1, runs + 1):
+        result = run()
         held += result.holds
         verdict = "ok" if result.holds else f"MORE THAN {TOLERANCE:.0%} OFF"
-        print(f"run {number:2}/{options.runs}  {result}  {verdict}", flush=True)
-    print(f"{held} of {options.runs} runs within {TOLERANCE:.0%} of what was asked")
-    return 0 if held == options.runs else 1
+        print(f"run {number:2}/{runs}  {result}  {verdict}", flush=True)
+    print(f"{held} of {runs} runs within {TOLERANCE:.0%} of what was asked")
+    return 0 if held == runs else 1
 
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
-
-
-EXPERIMENTS: dict[str, Callable[[argparse.Namespace], int]] = {"cpu_shares": _cpu_shares}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -39,8 +39,8 @@ def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
             linestyle=style.dash(number),
         )
     names: list[tuple[float, str, int | str]] = [
-        (100 * part, f"-c {weight}: {part:.1%}", number)
-        for number, (weight, part) in enumerate(zip(result.weights, result.parts, strict=True))
+        (100 * part, f"{name.replace(', ', chr(10))}: {part:.1%}", number)
+        for number, (name, part) in enumerate(zip(result.names, result.parts, strict=True))
     ]
     if guess is not None:
         names.append((100 * guess, f"your guess: {guess:.0%}", style.GUESS))
@@ -77,7 +77,9 @@ def _draw_in_all(axes: Any, result: CpuShares) -> None:
             va="center",
             fontweight="bold",
         )
-    axes.set_yticks(list(rows), [f"-c {weight}" for weight in result.weights], color=style.INK)
+    axes.set_yticks(
+        list(rows), [name.replace(", ", "\n") for name in result.names], color=style.INK
+    )
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set(
@@ -89,6 +91,9 @@ def _draw_in_all(axes: Any, result: CpuShares) -> None:
 
 
 def _headline(result: CpuShares) -> str:
+    if result.ceilings:
+        most = zip(result.names, result.cpu_s, strict=True)
+        return "; ".join(f"{name}: {used / result.seconds:.0%}" for name, used in most)
     if len(result.weights) == 1:
         return f"Alone on CPU {result.cpu}: {result.cpu_s[0] / result.seconds:.0%} of it"
     if len(result.weights) == 2:
@@ -98,10 +103,8 @@ def _headline(result: CpuShares) -> str:
 
 def _alt(result: CpuShares, guess: float | None) -> str:
     shares = "; ".join(
-        f"-c {weight}: {part:.1%} measured, {expected:.1%} expected"
-        for weight, part, expected in zip(
-            result.weights, result.parts, result.expected, strict=True
-        )
+        f"{name}: {part:.1%} measured, {expected:.1%} expected"
+        for name, part, expected in zip(result.names, result.parts, result.expected, strict=True)
     )
     guessed = "" if guess is None else f" A dotted line marks the guess, {guess:.0%}."
     return (

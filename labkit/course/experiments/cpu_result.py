@@ -36,6 +36,27 @@ def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
     return max(errors, key=abs)
 
 
+def due_s(
+    weights: Sequence[float], ceilings_s: Sequence[float], together_s: float
+) -> tuple[float, ...]:
+    """The CPU seconds due to each of `together_s`: by weight, but to nobody more than its ceiling.
+
+    What a ceiling takes from one the others divide by their weights (max-min fairness).  A ceiling
+    of 0 is none.
+    """
+    due = [0.0] * len(weights)
+    open_to = list(range(len(weights)))
+    while open_to:
+        parts = expected_parts([weights[at] for at in open_to])
+        left_s = together_s - sum(due)
+        by_weight = {at: left_s * part for at, part in zip(open_to, parts, strict=True)}
+        full = [at for at in open_to if 0 < ceilings_s[at] < by_weight[at]]
+        for at in full or open_to:
+            due[at] = ceilings_s[at] if full else by_weight[at]
+        open_to = [at for at in open_to if full and at not in full]
+    return tuple(due)
+
+
 @dataclass(frozen=True)
 class Sample:
     """One simultaneous reading: `time_s` since the window began, CPU seconds used since then."""
@@ -58,7 +79,8 @@ class CpuShares:
     """The result of one run; sequences are in the order of `weights`.
 
     `cpu` is the number of the CPU the containers shared, `weight_file` the name of the kernel's
-    file that holds a weight and `kernel_weights` the numbers found in those files.
+    file that holds a weight and `kernel_weights` the numbers found in those files.  `ceilings` are
+    `--cpus`, 0 where a container has none; empty where nobody has.
     """
 
     weights: tuple[int, ...]
@@ -67,6 +89,16 @@ class CpuShares:
     kernel_weights: tuple[int, ...]
     samples: tuple[Sample, ...]
     host: tuple[HostProcess, ...]
+    ceilings: tuple[float, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each container by its flags."""
+        ceilings = self.ceilings or (0,) * len(self.weights)
+        return tuple(
+            f"-c {weight}, --cpus {ceiling:g}" if ceiling else f"-c {weight}"
+            for weight, ceiling in zip(self.weights, ceilings, strict=True)
+        )
 
     @property
     def seconds(self) -> float:
@@ -85,8 +117,12 @@ class CpuShares:
 
     @property
     def expected(self) -> tuple[float, ...]:
-        """The parts the weights ask for."""
-        return expected_parts(self.weights)
+        """The parts the weights ask for, and the ceilings allow, of the time they used together."""
+        if not self.ceilings:
+            return expected_parts(self.weights)
+        together_s = sum(self.cpu_s)
+        ceilings_s = [ceiling * self.seconds for ceiling in self.ceilings]
+        return tuple(due / together_s for due in due_s(self.weights, ceilings_s, together_s))
 
     @property
     def ratio(self) -> float:
@@ -96,12 +132,18 @@ class CpuShares:
     @property
     def expected_ratio(self) -> float:
         """What that ratio should be."""
-        return self.weights[0] / self.weights[-1]
+        return self.expected[0] / self.expected[-1]
 
     @property
     def deviation(self) -> float:
-        """The largest relative error of a proportion, with its sign (see `deviation`)."""
-        return deviation(self.cpu_s, self.weights)
+        """The largest relative error of a proportion, with its sign (see `deviation`).
+
+        With ceilings it is that of a part of the CPU time: one alone may be off there too.
+        """
+        if not self.ceilings:
+            return deviation(self.cpu_s, self.weights)
+        pairs = zip(self.parts, self.expected, strict=True)
+        return max((part / expected - 1 for part, expected in pairs), key=abs)
 
     @property
     def holds(self) -> bool:
@@ -122,6 +164,7 @@ class CpuShares:
         return Table(
             (
                 "--cpu-shares",
+                *(["--cpus"] if self.ceilings else []),
                 self.weight_file,
                 "expected part",
                 "CPU time (s)",
@@ -133,6 +176,7 @@ class CpuShares:
             tuple(
                 (
                     str(weight),
+                    *self._ceiling_cell(row),
                     str(in_file),
                     f"{expected:.1%}",
                     f"{cpu_s:.2f}",
@@ -141,7 +185,8 @@ class CpuShares:
                     f"{process.percent:.1f}%",
                     str(process.pid),
                 )
-                for weight, in_file, expected, cpu_s, part, process in zip(
+                for row, weight, in_file, expected, cpu_s, part, process in zip(
+                    range(len(self.weights)),
                     self.weights,
                     self.kernel_weights,
                     self.expected,
@@ -153,6 +198,11 @@ class CpuShares:
             ),
         )
 
+    def _ceiling_cell(self, row: int) -> tuple[str, ...]:
+        if not self.ceilings:
+            return ()
+        return (f"{self.ceilings[row]:g}" if self.ceilings[row] else "–",)
+
     def plot(self, guess: float | None = None) -> "Figure":
         """Parts over time, and the totals as bars; `guess` is a predicted part of the first one."""
         from labkit.course.experiments.cpu_plots import plot_parts  # noqa: PLC0415 matplotlib
@@ -161,6 +211,12 @@ class CpuShares:
 
     def __str__(self) -> str:
         asked = " : ".join(str(weight) for weight in self.weights)
+        if self.ceilings:
+            each = "; ".join(
+                f"{name}: {used / self.seconds:.1%} of CPU {self.cpu}"
+                for name, used in zip(self.names, self.cpu_s, strict=True)
+            )
+            return f"{each} ({self.deviation:+.1%})"
         if len(self.weights) == 1:
             return (
                 f"{asked} shares, alone on CPU {self.cpu}: {self.cpu_s[0] / self.seconds:.0%} of it"

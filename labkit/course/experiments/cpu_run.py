@@ -31,6 +31,7 @@ def cpu_shares(
     weights: Sequence[int] = (1024, 512),
     seconds: float = 6.0,
     *,
+    ceilings: Sequence[float] = (),
     cpu: int | None = None,
     interval_s: float = 0.25,
     without: Sequence[str] = (),
@@ -39,7 +40,8 @@ def cpu_shares(
     """Run one always-busy container per weight, all on one CPU, and count their CPU time.
 
     `seconds` is how long is measured, or a little longer on a machine that stutters.
-    `weights` are `--cpu-shares`, any number of them.  `cpu` is the CPU's number; without it, the
+    `weights` are `--cpu-shares`, any number of them, and `ceilings` are `--cpus`, as many, with 0
+    for a container that has none.  `cpu` is the CPU's number; without it, the
     one with least to do at the moment.  `without` leaves steps out of the containers' plans:
     without `"cgroup.cpu"` their shares are never written.  The containers are removed at the end,
     whatever happens.
@@ -47,11 +49,17 @@ def cpu_shares(
     """
     if not weights:
         raise InvalidParameterError("cpu_shares needs at least one weight, such as (1024, 512)")
+    if ceilings and len(ceilings) != len(weights):
+        raise InvalidParameterError("cpu_shares needs a ceiling for each weight, or none at all")
     if cpu is None:
         cpu = quietest_cpu()
+    asked = list(zip(weights, ceilings or [0.0] * len(weights), strict=True))
     lifetime_s = START_TIMEOUT_S * 2 + seconds * 4
     with Crew(client or connect(), "cpu-shares", lifetime_s) as crew:
-        groups = [CpuFiles.of_process(hire_busy(crew, weight, cpu, without)) for weight in weights]
+        groups = [
+            CpuFiles.of_process(hire_busy(crew, weight, cpu, without, ceiling))
+            for weight, ceiling in asked
+        ]
         pin(groups, cpu)
         meters = [CpuMeter(files) for files in groups]
         try:
@@ -69,13 +77,26 @@ def cpu_shares(
             kernel_weights=tuple(files.read_weight() for files in groups),
             samples=samples,
             host=host,
+            ceilings=tuple(ceilings),
         )
 
 
-def hire_busy(crew: Crew, shares: int, cpu: int, without: Sequence[str] = ()) -> int:
-    """Start a busy container with these shares on this CPU; its first process's id on the host."""
+def hire_busy(
+    crew: Crew, shares: int, cpu: int, without: Sequence[str] = (), ceiling: float = 0
+) -> int:
+    """Start a busy container with these shares on this CPU; its first process's id on the host.
+
+    `ceiling` is `--cpus`, 0 for none.
+    """
     pinned = {"cpuset_cpus": str(cpu)} if len(os.sched_getaffinity(0)) > 1 else {}
-    container = crew.hire(f"shares-{shares}", BUSY, cpu_shares=shares, without=without, **pinned)
+    container = crew.hire(
+        f"shares-{shares}",
+        BUSY,
+        cpu_shares=shares,
+        nano_cpus=round(ceiling * 1e9),
+        without=without,
+        **pinned,
+    )
     container.reload()
     return int(container.attrs["State"]["Pid"])
 

@@ -1,5 +1,7 @@
 """The arithmetic of shares, and what a result says of itself."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from labkit.course.experiments.cpu_result import (
     HostProcess,
     Sample,
     deviation,
+    due_s,
     expected_parts,
 )
 
@@ -96,3 +99,25 @@ def test_table_has_what_was_asked_expected_and_found() -> None:
     assert table.column("CPU time (s)") == ("4.00", "2.00")
     assert table.column("of one CPU, cgroup") == ("66.7%", "33.3%")
     assert table.column("of one CPU, top") == ("0.0%", "10.0%")
+
+
+def test_what_a_ceiling_takes_the_others_divide() -> None:
+    assert due_s((1024, 1024), (1.5, 0), 6) == pytest.approx((1.5, 4.5))
+    assert due_s((1024, 512, 1024), (0, 0, 1.5), 6) == pytest.approx((3, 1.5, 1.5))
+    assert due_s((1024, 1024), (5, 0), 6) == pytest.approx((3, 3)), "a ceiling nobody reaches"
+    assert due_s((1024, 512), (1, 1), 6) == pytest.approx((1, 1)), "and the rest is nobody's"
+
+
+@given(WEIGHTS, st.floats(1, 100))
+def test_due_without_ceilings_is_by_weight(weights: list[int], together_s: float) -> None:
+    due = due_s(weights, [0] * len(weights), together_s)
+    assert due == pytest.approx([together_s * part for part in expected_parts(weights)])
+
+
+def test_one_alone_may_break_its_ceiling() -> None:
+    found = replace(result((3.0,), (1024,)), ceilings=(0.5,))
+    assert found.holds
+    broken = replace(found, ceilings=(0.25,))
+    assert (broken.holds, broken.deviation) == (False, pytest.approx(1))
+    assert broken.names == ("-c 1024, --cpus 0.25",)
+    assert broken.table().column("--cpus") == ("0.25",)
