@@ -7,6 +7,7 @@ prediction is for the learner to find, so those cells keep no output.  Without a
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +41,16 @@ def environment(lab: Lab, folder: str) -> dict[str, str]:
         "JUPYTER_DATA_DIR": f"{folder}/data",
         "JUPYTER_RUNTIME_DIR": f"{folder}/runtime",
     }
+
+
+def make_debian(lab: Lab) -> None:
+    """The second base image of the lab: the tests' own has only busybox, and a learner's has both.
+
+    It takes a quarter of a minute, and the machine's package sources.
+    """
+    command = [sys.executable, "-m", "labkit.images.base", "debian", "--root", lab.root]
+    made = subprocess.run(command, env=lab.env, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
 
 
 def execute(path: Path, lab: Lab, folder: str) -> Any:
@@ -87,6 +98,7 @@ def main(arguments: list[str]) -> int:
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
         with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+            make_debian(lab)
             for path in paths:
                 begin = time.monotonic()
                 notebook = execute(path, lab, folder)

@@ -4,15 +4,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
-from tests.notebooks.execute import environment
+from tests.lab import Lab, running_lab
+from tests.notebooks.execute import environment, make_debian
 from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, name_of
 
 CELL_TIMEOUT_S = 120
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A lab as a learner's is, with both base images; one for all notebooks."""
+    with running_lab() as one:
+        make_debian(one)
+        yield one
 
 
 def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
