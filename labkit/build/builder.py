@@ -1,8 +1,8 @@
 """One build, from its context and options to an image.
 
 >>> build = Build(engine, options, context)
->>> for event in build.run():
-...     print(event)
+>>> for events in build.run():
+...     print(*events, sep="\n")
 """
 
 import contextlib
@@ -104,13 +104,13 @@ class Build:
 
     # Running it
 
-    def run(self) -> Iterator[Event | None]:
-        """Build, and give what there is to say; None now and then, while nothing is.
+    def run(self) -> Iterator[list[Event]]:
+        """Build, and give what there is to say; an empty list now and then, while nothing is.
 
         Closing the iterator ends the build.  BuildError, and what the engine raises.
         """
-        for number, instruction in enumerate(self.dockerfile.arguments, 1):
-            yield _step(number, self._total(), instruction)
+        total = self._total()
+        yield [_step(*said, total) for said in enumerate(self.dockerfile.arguments, 1)]
         firsts = self._first_steps()
 
         def build(node: Node, report: solver.Report) -> None:
@@ -123,15 +123,16 @@ class Build:
         self.image_id = image.id
         yield from self._finish(image)
 
-    def _finish(self, image: Image) -> Iterator[Event]:
+    def _finish(self, image: Image) -> Iterator[list[Event]]:
+        events: list[Event] = []
         unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
         if unused:
-            yield _said(f"[Warning] One or more build-args {unused} were not consumed\n")
-        yield {"aux": {"ID": image.id}}
-        yield _said(f"Successfully built {image.id.removeprefix('sha256:')[:SHORT]}\n")
+            events.append(_said(f"[Warning] One or more build-args {unused} were not consumed\n"))
+        short = image.id.removeprefix("sha256:")[:SHORT]
+        yield [*events, {"aux": {"ID": image.id}}, _said(f"Successfully built {short}\n")]
         for tag in self.options.tags:
             self.engine.images.tag(image.id, tag)
-            yield _said(f"Successfully tagged {references.parse(tag).familiar}\n")
+            yield [_said(f"Successfully tagged {references.parse(tag).familiar}\n")]
 
     def _total(self) -> int:
         steps = sum(1 + len(self._instructions(number)) for number in self._order)
@@ -162,13 +163,13 @@ class Build:
         self._stages[number] = stage
         self.cancellation.check()
         total = self._total()
-        stage.tell(_step(first, total, node.stage.start))
+        stage.tell(_step(first, node.stage.start, total))
         with naming(node.stage.start, self.dockerfile.file):
             stage.begin(self._base(stage, node))
             self._run_triggers(stage)
         for step, instruction in enumerate(self._instructions(number), first + 1):
             self.cancellation.check()
-            stage.tell(_step(step, total, instruction))
+            stage.tell(_step(step, instruction, total))
             with naming(instruction, self.dockerfile.file):
                 INSTRUCTIONS[instruction.name](stage, instruction)
 
@@ -260,7 +261,7 @@ def _packable(path: str) -> str:
     return "/".join(parts).strip("/")
 
 
-def _step(number: int, total: int, instruction: Instruction) -> Event:
+def _step(number: int, instruction: Instruction, total: int) -> Event:
     return _said(f"Step {number}/{total} : {instruction.original}\n")
 
 

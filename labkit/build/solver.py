@@ -4,6 +4,7 @@ A stage that nothing needs is not built.  Each needed one has a thread, and wait
 made from; output comes in the stages' order, whoever was quicker.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -112,11 +113,11 @@ BuildStage = Callable[[Node, Report], None]
 
 def solve(
     nodes: list[Node], order: list[int], build: BuildStage, cancel: Callable[[], None]
-) -> Iterator[Event | None]:
+) -> Iterator[list[Event]]:
     """Build the stages of `order`; their output, as it comes, in that order.
 
-    None stands for a moment in which nothing came.  The first error of a stage ends the others
-    (`cancel`) and is raised when its output has been given.
+    An empty list stands for a moment in which nothing came.  The first error of a stage ends the
+    others (`cancel`) and is raised when its output has been given.
     """
     outputs: dict[int, queue.SimpleQueue[Event | None]] = {
         number: queue.SimpleQueue() for number in order
@@ -158,13 +159,15 @@ def solve(
 POLL_S = 0.25
 
 
-def _until_done(output: "queue.SimpleQueue[Event | None]") -> Iterator[Event | None]:
-    while True:
-        try:
+def _until_done(output: "queue.SimpleQueue[Event | None]") -> Iterator[list[Event]]:
+    """All that is there, each time there is something."""
+    is_over = False
+    while not is_over:
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
             event = output.get(timeout=POLL_S)
-        except queue.Empty:
-            yield None
-            continue
-        if event is None:
-            return
-        yield event
+            while event is not None:
+                events.append(event)
+                event = output.get_nowait()
+            is_over = True
+        yield events

@@ -4,8 +4,9 @@ import io
 import os
 import stat
 import sys
-import tarfile
 
+from labkit.cli import tar_header
+from labkit.cli.tar_header import BLOCK_BYTES, Member, header
 from labkit.errors import InvalidParameterError
 from labkit.patterns import Patterns, read_ignore
 
@@ -19,8 +20,14 @@ IGNORE_FILE = ".dockerignore"
 OUTSIDE = ".dockerfile.labkit"
 """What a Dockerfile is called in the context that does not lie there."""
 CAPABILITY = "security.capability"
-END = bytes(2 * tarfile.BLOCKSIZE)
+END = bytes(2 * BLOCK_BYTES)
 _COMPRESSED = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
+_KINDS = {
+    stat.S_IFREG: tar_header.FILE,
+    stat.S_IFDIR: tar_header.FOLDER,
+    stat.S_IFLNK: tar_header.LINK,
+    stat.S_IFIFO: tar_header.PIPE,
+}
 _REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 
 
@@ -60,13 +67,14 @@ def of_folder(folder: str, file: str) -> Context:
             raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
         name = inside
     ignore = _ignored(folder, path if file not in ("", "-") else "")
-    return Context(_packed(folder, ignore, {name, IGNORE_FILE}, extra), name)
+    packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
+    return Context(_gathered(packed), name)
 
 
 def of_stdin(file: str) -> Context:
     """What comes on stdin: an archive, or just a Dockerfile."""
     stream = io.BufferedReader(io.FileIO(0, closefd=False), READ_BYTES)
-    start = stream.peek(tarfile.BLOCKSIZE)
+    start = stream.peek(BLOCK_BYTES)
     if start.startswith(_COMPRESSED) or _is_archive(start):
         return Context(_pieces(stream), file or "Dockerfile")
     if file:
@@ -75,8 +83,10 @@ def of_stdin(file: str) -> Context:
 
 
 def _is_archive(start: bytes) -> bool:
+    import tarfile  # noqa: PLC0415 costly, and needed for stdin alone
+
     try:
-        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(start[:BLOCK_BYTES], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         return False
     return True
@@ -102,9 +112,8 @@ def _packed(
     folder: str, ignored: Patterns, kept: set[str], extra: "dict[str, bytes]"
 ) -> "Iterator[bytes]":
     for name, data in extra.items():
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        yield member.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+        member = Member(name, size_bytes=len(data))
+        yield header(member) + data + bytes(-len(data) % BLOCK_BYTES)
     names: dict[tuple[int, int], str] = {}
     if folder:
         for path, name in _walk(folder, "", ignored, kept):
@@ -137,43 +146,48 @@ def _walk(
 def _member(path: str, name: str, names: "dict[tuple[int, int], str]") -> "Iterator[bytes]":
     """A file's header and content; everything is root's, as for Docker's own command."""
     found = os.lstat(path)
-    member = tarfile.TarInfo(name)
-    member.mode, member.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
-    if stat.S_ISDIR(found.st_mode):
-        member.type = tarfile.DIRTYPE
-    elif stat.S_ISLNK(found.st_mode):
-        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)
-    elif stat.S_ISFIFO(found.st_mode):
-        member.type = tarfile.FIFOTYPE
-    elif not stat.S_ISREG(found.st_mode):
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    if kind is None:
         return  # a socket or a device
+    member = Member(name, kind, stat.S_IMODE(found.st_mode), int(found.st_mtime))
+    if kind == tar_header.LINK:
+        member = member._replace(target=os.readlink(path))
     first = names.setdefault((found.st_dev, found.st_ino), name)
-    if member.isreg() and first != name:
-        member.type, member.linkname = tarfile.LNKTYPE, first
-    if not member.isreg():
-        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    if kind == tar_header.FILE and first != name:
+        member = member._replace(kind=tar_header.HARD_LINK, target=first)
+    if member.kind != tar_header.FILE:
+        yield header(member)
         return
     with open(path, "rb", buffering=0) as file:
-        member.size = os.fstat(file.fileno()).st_size
-        yield _headed(member, path)
-        left = member.size
+        size = os.fstat(file.fileno()).st_size
+        yield header(member._replace(size_bytes=size, capability=_capability(path)))
+        left = size
         while left:
             piece = file.read(min(left, READ_BYTES))
             if not piece:
                 raise InvalidParameterError(f"{path} became shorter while it was read")
             left -= len(piece)
             yield piece
-    yield bytes(-member.size % tarfile.BLOCKSIZE)
+    yield bytes(-size % BLOCK_BYTES)
 
 
-def _headed(member: tarfile.TarInfo, path: str) -> bytes:
+def _capability(path: str) -> str:
     try:
-        capability = os.getxattr(path, CAPABILITY, follow_symlinks=False)
-        value = capability.decode("utf-8", "surrogateescape")
-        member.pax_headers = {f"SCHILY.xattr.{CAPABILITY}": value}
+        value = os.getxattr(path, CAPABILITY, follow_symlinks=False)
     except OSError:
-        pass  # it has none
-    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        return ""  # it has none
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _gathered(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+    """The same bytes in fewer pieces: each one sent is a system call or two on both sides."""
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece
+        if len(waiting) >= READ_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
 
 
 def _pieces(stream: "BinaryIO") -> "Iterator[bytes]":

@@ -94,12 +94,12 @@ def _messages(
     """The build's stream; a client that goes away ends the build."""
     with kept:
         try:
-            for event in made.run():
-                if event is None:
-                    if request.connection.client_is_gone():
-                        return
-                elif not quiet or "stream" not in event:
-                    yield _encoded(event)
+            for events in made.run():
+                if not events and request.connection.client_is_gone():
+                    return
+                told = [event for event in events if not quiet or "stream" not in event]
+                if told:
+                    yield b"".join(map(_encoded, told))
             if quiet:
                 yield _encoded({"stream": f"{made.image_id}\n"})
         except CancelledError:
