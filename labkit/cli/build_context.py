@@ -149,26 +149,28 @@ def _member(path: str, name: str, names: "dict[tuple[int, int], str]") -> "Itera
     kind = _KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return  # a socket or a device
-    member = Member(name, kind, stat.S_IMODE(found.st_mode), int(found.st_mtime))
+    member = Member(name, kind)
+    member.mode, member.mtime_s = stat.S_IMODE(found.st_mode), int(found.st_mtime)
     if kind == tar_header.LINK:
-        member = member._replace(target=os.readlink(path))
+        member.target = os.readlink(path)
     first = names.setdefault((found.st_dev, found.st_ino), name)
     if kind == tar_header.FILE and first != name:
-        member = member._replace(kind=tar_header.HARD_LINK, target=first)
+        member.kind, member.target = tar_header.HARD_LINK, first
     if member.kind != tar_header.FILE:
         yield header(member)
         return
     with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        yield header(member._replace(size_bytes=size, capability=_capability(path)))
-        left = size
+        member.size_bytes = os.fstat(file.fileno()).st_size
+        member.capability = _capability(path)
+        yield header(member)
+        left = member.size_bytes
         while left:
             piece = file.read(min(left, READ_BYTES))
             if not piece:
                 raise InvalidParameterError(f"{path} became shorter while it was read")
             left -= len(piece)
             yield piece
-    yield bytes(-size % BLOCK_BYTES)
+    yield bytes(-member.size_bytes % BLOCK_BYTES)
 
 
 def _capability(path: str) -> str:

@@ -5,8 +5,6 @@ POSIX.1-1988) is sixteen fields; names that are long or not ASCII, huge files an
 more (PAX), and those alone are left to the library.
 """
 
-from typing import NamedTuple
-
 BLOCK_BYTES = 512
 NAME_BYTES = 100
 NUMBER_MAX = 8**11 - 1
@@ -16,18 +14,19 @@ FILE, HARD_LINK, LINK, FOLDER, PIPE = b"0", b"1", b"2", b"5", b"6"
 """The format's types of members."""
 
 
-class Member(NamedTuple):
+class Member:
     """What an archive says of a file; it belongs to root."""
 
-    name: str
-    kind: bytes = FILE
-    mode: int = 0o644
-    mtime_s: int = 0
-    size_bytes: int = 0
-    target: str = ""
-    """What a link or a hard link leads to."""
-    capability: str = ""
-    """The extended attribute `security.capability`, its bytes as surrogateescape decodes them."""
+    def __init__(self, name: str, kind: bytes = FILE, *, size_bytes: int = 0) -> None:
+        self.name = name
+        self.kind = kind
+        self.mode = 0o644
+        self.mtime_s = 0
+        self.size_bytes = size_bytes
+        self.target = ""
+        """What a link or a hard link leads to."""
+        self.capability = ""
+        """The extended attribute `security.capability`, as surrogateescape decodes its bytes."""
 
 
 def header(member: Member) -> bytes:

@@ -65,13 +65,13 @@ Report = Callable[[Event], None]
 
 def solve(text: bytes, build: Callable[[int, Report], None]) -> list[object]:
     nodes = graph(text)
-    events = solver.solve(
+    batches = solver.solve(
         nodes,
         solver.needed(nodes, len(nodes) - 1),
         lambda node, report: build(node.stage.number, report),
         lambda: None,
     )
-    return [event["stream"] for event in events if event is not None]
+    return [event["stream"] for events in batches for event in events]
 
 
 INDEPENDENT = b"FROM a AS x\nFROM b AS y\nFROM c\nCOPY --from=x f f\nCOPY --from=y f f\n"
