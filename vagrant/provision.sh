@@ -15,6 +15,7 @@ LAB_PACKAGES=(
     libseccomp2                   # the filter of system calls
     uidmap                        # user namespaces
     tini                          # `run --init`
+    e2fsprogs mount               # `labkit lab-disk`
     procps                        # `labkit top`
 )
 case $(uname -m) in
@@ -26,7 +27,6 @@ TEST_PACKAGES=(
     docker.io docker-compose      # the real `docker` commands, against labkit's socket
     skopeo umoci zstd             # other programs that read and write images
     podman docker-registry openssl # the registry's peers, and certificates
-    e2fsprogs mount               # a disk of its own for the limits on disks
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
