@@ -230,6 +230,7 @@ class Execs:
             privileged=config.privileged or container.host_config.privileged,
         )
         return ExecSpec(
+            container_id=container.id,
             command=tuple(config.cmd or ()),
             user=config.user or container.config.user,
             working_directory=config.working_dir or container.config.working_dir or "/",

@@ -8,7 +8,7 @@ KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
 def join_session_keyring(name: str) -> None:
-    """Leave the session keyring that was inherited for a new one of this name."""
+    """Leave the session keyring that was inherited for the one of this name, made if need be."""
     libc.syscall(
         "keyctl",
         libc.SYS_KEYCTL,

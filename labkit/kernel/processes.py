@@ -22,6 +22,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 CLOSE_RANGE_CLOEXEC = 4
+_LAST_FD = 0xFFFFFFFF
 
 RESOURCES = {
     name: number
@@ -92,14 +93,24 @@ def prctl(option: int, argument: int | bytes = 0) -> None:
     libc.call("prctl", option, value, c_ulong(0), c_ulong(0), c_ulong(0))
 
 
+def close_all_but(kept_fds: set[int]) -> None:
+    """Close every other descriptor (man 2 close_range)."""
+    first_fd = 0
+    for fd in sorted(kept_fds):
+        if first_fd < fd:
+            _close_range(first_fd, fd - 1, 0)
+        first_fd = fd + 1
+    _close_range(first_fd, _LAST_FD, 0)
+
+
 def close_on_exec_from(first_fd: int) -> None:
     """Mark every descriptor from `first_fd` up to be closed by execve (man 2 close_range)."""
+    _close_range(first_fd, _LAST_FD, CLOSE_RANGE_CLOEXEC)
+
+
+def _close_range(first_fd: int, last_fd: int, flags: int) -> None:
     libc.syscall(
-        "close_range",
-        libc.SYS_CLOSE_RANGE,
-        c_uint(first_fd),
-        c_uint(0xFFFFFFFF),
-        c_uint(CLOSE_RANGE_CLOEXEC),
+        "close_range", libc.SYS_CLOSE_RANGE, c_uint(first_fd), c_uint(last_fd), c_uint(flags)
     )
 
 

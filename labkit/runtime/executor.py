@@ -34,6 +34,7 @@ class Report(NamedTuple):
 
 def run(operations: "list[Operation]", context: "Context", report_fd: int) -> None:
     """Execute the operations; the last one replaces the program, so this returns only by _exit."""
+    context.report_fd = report_fd
     index = 0
     durations: list[int] = []
     clock = time.perf_counter_ns

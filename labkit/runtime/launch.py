@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import labkit
 from labkit.errors import StartError
-from labkit.kernel import messages
+from labkit.kernel import messages, trees
 from labkit.runtime.shim import SOCKET_NAME, Request, Started
 
 START_TIMEOUT_S = 60.0
@@ -139,15 +139,33 @@ def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
     package_parent = os.path.dirname(os.path.dirname(labkit.__file__))
     # -I and -S keep site-packages and the environment out of the interpreter: less to load, and
     # less for every fork to copy.
+    interpreter = _read_only(sys.executable)
     program = (
-        f"import sys; sys.path.insert(0, {package_parent!r}); "
+        f"import os, sys; os.close({interpreter}); sys.path.insert(0, {package_parent!r}); "
         f"from labkit.runtime import spawner; spawner.main({theirs.fileno()})"
     )
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-SI", "-c", program],
+            executable=f"/proc/self/fd/{interpreter}",
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), interpreter],
             start_new_session=True,
         )
+    os.close(interpreter)
     return process, ours
+
+
+def _read_only(program: str) -> int:
+    """A program by way of a mount that cannot be written through, attached nowhere.
+
+    A process that has entered a container can be made to run itself again, as /proc/self/exe, with
+    the container's libraries: through that name they could write to the program (CVE-2019-5736).
+    """
+    fd = os.open(program, os.O_PATH | os.O_CLOEXEC)
+    try:
+        tree = trees.clone_tree(fd, recursive=False)
+    finally:
+        os.close(fd)
+    trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
+    return tree

@@ -126,6 +126,11 @@ def _clone(spec: ContainerSpec) -> Step:
 
 def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield Step(
+        "descriptors",
+        "the paths to come are the image's and the user's: none may find a door to the host open",
+        op.CloseDescriptors(),
+    )
     yield from oom_score(spec.oom_score_adj)
     yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)

@@ -27,6 +27,7 @@ _JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NE
 class ExecSpec:
     """Everything the plan of an exec depends on."""
 
+    container_id: str
     command: tuple[str, ...]
     user: str
     working_directory: str
@@ -54,6 +55,11 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
 
 def _child(spec: ExecSpec) -> Iterator[Step]:
     yield Step("stdio", "what the process prints goes to the shim", op.ConnectStdio())
+    yield Step(
+        "descriptors",
+        "the paths to come are the image's and the user's: none may find a door to the host open",
+        op.CloseDescriptors(),
+    )
     yield from oom_score(spec.oom_score_adj)
     yield Step("shield", "the container's processes must not reach into this one", op.Shield())
     for directory in spec.cgroup_join:
@@ -64,6 +70,11 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         "namespace",
         "from here on it sees what the container's first process sees",
         op.JoinNamespaces(_JOINED),
+    )
+    yield Step(
+        "keyring",
+        "the kernel's keys are in no namespace: the container's ring keeps the host's out of reach",
+        op.JoinSessionKeyring(spec.container_id),
     )
     if spec.tty:
         yield Step("terminal", "a terminal of its own", op.OpenTerminal(*spec.console_size))

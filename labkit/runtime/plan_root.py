@@ -62,6 +62,9 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     yield from _pivot(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
+    if not spec.privileged:
+        why = "what will cover paths, taken while /dev is labkit's own"
+        yield Step("masked_paths", why, op.HoldNull())
     if spec.tty:
         why = "a terminal of the container's own, whose name is true inside"
         yield Step("terminal", why, op.OpenTerminal(*spec.console_size))

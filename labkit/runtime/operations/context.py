@@ -9,11 +9,12 @@ class Context:
     """The state of one execution: what the shim gives, and who the process will be.
 
     `stdio` are the three descriptors that become 0, 1 and 2; `terminal_socket` is where a terminal
-    is handed out, `first_pidfd` the container's first process for one that joins it; -1 for none.
+    is handed out, `report_fd` where the executor reports, `first_pidfd` the container's first
+    process for one that joins it; -1 for none.
     `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
     in the container's own files; `trees` are the mounts taken from the host, by where they will be.
-    `host_links` reaches the links of the host from a process that has left its network, and `held`
-    are the sockets that hold published ports.
+    `host_links` reaches the links of the host from a process that has left its network, `held`
+    are the sockets that hold published ports, and `null_fd` is the container's own /dev/null.
     """
 
     __slots__ = (
@@ -23,6 +24,8 @@ class Context:
         "groups",
         "held",
         "host_links",
+        "null_fd",
+        "report_fd",
         "stdio",
         "terminal_socket",
         "trees",
@@ -40,6 +43,8 @@ class Context:
         self.environment = environment
         self.terminal_socket = terminal_socket
         self.first_pidfd = first_pidfd
+        self.report_fd = -1
+        self.null_fd = -1
         self.uid = 0
         self.gid = 0
         self.groups: list[int] = []

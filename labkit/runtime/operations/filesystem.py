@@ -5,14 +5,18 @@ detached, so that a symbolic link in an image (a /proc that points to ../../etc,
 nowhere but into the container's own root.
 """
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.kernel import mounts
+from labkit.kernel import mounts, trees
 from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
+
+NULL = (1, 3)
+"""The numbers of the null device (null(4))."""
 
 
 class Mount(NamedTuple):
@@ -32,7 +36,14 @@ class Mount(NamedTuple):
         )
 
     def execute(self, context: Context) -> None:
-        """Mount; a missing mount point is made, as an image may lack it."""
+        """Mount; a missing mount point is made, as an image may lack it.
+
+        A link in its place is the image's: through it /proc could lie where its covers do not, and
+        the container's own processes could later put another /proc there (CVE-2019-19921).
+        """
+        if os.path.islink(self.target):
+            text = "it is a symbolic link in the image; it must be a folder"
+            raise OSError(errno.ENOTDIR, text, self.target)
         try:
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
         except FileNotFoundError:
@@ -96,6 +107,25 @@ class MakeSymlink(NamedTuple):
         os.symlink(self.points_to, self.path)
 
 
+class HoldNull(NamedTuple):
+    """Take hold of /dev/null as it was made, before anything of the user's is mounted over /dev.
+
+    By then a volume's /dev/null may be missing, or a link to a file of the kernel's that would be
+    laid open in place of being covered (CVE-2025-31133).
+    """
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return 'open("/dev/null", O_PATH|O_NOFOLLOW)'
+
+    def execute(self, context: Context) -> None:
+        """Open it, and see that it is the device."""
+        context.null_fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        found = os.fstat(context.null_fd)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(*NULL):
+            raise OSError(errno.EINVAL, "it is not the null device", "/dev/null")
+
+
 class HidePath(NamedTuple):
     """Cover a path so that nothing of it can be read: a folder by an empty one, a file by null."""
 
@@ -108,12 +138,19 @@ class HidePath(NamedTuple):
     def execute(self, context: Context) -> None:
         """Cover the path; one this kernel does not have needs no cover."""
         try:
-            mounts.mount("/dev/null", self.path, "", mounts.MS_BIND)
+            place = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
-            pass
-        except NotADirectoryError:
-            # "A file cannot cover a folder" is how the kernel says that it is a folder.
-            mounts.mount("tmpfs", self.path, "tmpfs", mounts.MS_RDONLY, "nr_blocks=1,nr_inodes=1")
+            return
+        try:
+            if stat.S_ISDIR(os.fstat(place).st_mode):
+                size = "nr_blocks=1,nr_inodes=1"
+                mounts.mount("tmpfs", self.path, "tmpfs", mounts.MS_RDONLY, size)
+                return
+            cover = trees.clone_tree(context.null_fd, recursive=False)
+            trees.attach(cover, place)
+            os.close(cover)
+        finally:
+            os.close(place)
 
 
 class MakePathReadOnly(NamedTuple):

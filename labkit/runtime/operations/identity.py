@@ -13,7 +13,7 @@ MOST_BYTES = 16 * 1024 * 1024
 
 
 class JoinSessionKeyring(NamedTuple):
-    """Leave the host's session keyring for an empty one: keys are not in any namespace."""
+    """Leave the host's session keyring for the container's: keys are not in any namespace."""
 
     name: str
 
@@ -22,7 +22,7 @@ class JoinSessionKeyring(NamedTuple):
         return f'keyctl(KEYCTL_JOIN_SESSION_KEYRING, "{self.name}")'
 
     def execute(self, context: Context) -> None:
-        """Join a new keyring; a kernel without keys has none to share, a full quota shares none."""
+        """Join the keyring; a kernel without keys has none to share, a full quota shares none."""
         try:
             keyrings.join_session_keyring(self.name)
         except OSError as error:
@@ -50,11 +50,13 @@ class LookUpUser(NamedTuple):
             context.gid = _find_group(group)
             context.groups = [context.gid]
         else:
-            context.groups = [
+            others = [
                 int(fields[2])
                 for fields in _records("/etc/group", 4)
                 if name and name in fields[3].split(",")
             ]
+            # Among the others too: else a set-group-id program could leave it (CVE-2022-36109).
+            context.groups = list(dict.fromkeys((context.gid, *others)))
         context.environment.setdefault("HOME", home)
 
 

@@ -222,6 +222,24 @@ class BringUpLoopback(NamedTuple):
         loopback.bring_up()
 
 
+class CloseDescriptors(NamedTuple):
+    """Close what the shim has open, above all its folder: /proc/self/fd/7 is a way to the host.
+
+    The image and the user name paths that this process looks up: the working directory, files in
+    /etc, the program itself (CVE-2024-21626).  They must find no door open.
+    """
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "close_range(3, ~0U, 0)"
+
+    def execute(self, context: Context) -> None:
+        """All but those that the operations to come still need, and the executor's report."""
+        processes.close_all_but(
+            {0, 1, 2, context.report_fd, context.terminal_socket, context.first_pidfd} - {-1}
+        )
+
+
 class CloseDescriptorsOnExec(NamedTuple):
     """Let no open file of labkit's into the container."""
 
