@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from labkit.course.experiments.cpu_result import TOLERANCE
 from labkit.course.experiments.cpu_run import cpu_shares
+from labkit.course.experiments.disk_run import disk_rates, disk_weights
 from labkit.course.experiments.memory_run import memory_to_the_limit
 from labkit.errors import LabkitError
 
@@ -55,6 +56,23 @@ EXPERIMENTS = {
                 "type": _fractions,
                 "default": (),
                 "help": "--cpus of each, such as 0.25,0; 0 for none",
+            },
+        },
+    ),
+    "disk_rates": Experiment(
+        disk_rates,
+        "what --device-write-bps does past the page cache and behind it, on the lab disk",
+        {"limit-mib": {"type": int, "default": 5, "help": "MiB per second (default 5)"}},
+    ),
+    "disk_weights": Experiment(
+        disk_weights,
+        "what each reads from the lab disk, in proportion to --blkio-weight",
+        {
+            "seconds": {"type": float, "default": 5.0, "help": "length of a run (default 5)"},
+            "weights": {
+                "type": _numbers,
+                "default": (600, 300),
+                "help": "--blkio-weight of each, such as 600,300",
             },
         },
     ),

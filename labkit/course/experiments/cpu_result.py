@@ -4,8 +4,9 @@ When every container wants the CPU all the time, the kernel divides it in propor
 container i gets wᵢ / Σw.  Only the proportion counts: 1024 and 512 are the same request as 2 and 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from labkit.course.table import Table
@@ -120,9 +121,21 @@ class CpuShares:
         """The parts the weights ask for, and the ceilings allow, of the time they used together."""
         if not self.ceilings:
             return expected_parts(self.weights)
-        together_s = sum(self.cpu_s)
-        ceilings_s = [ceiling * self.seconds for ceiling in self.ceilings]
-        return tuple(due / together_s for due in due_s(self.weights, ceilings_s, together_s))
+        due = [0.0] * len(self.weights)
+        for length_s, used_s in self._intervals():
+            ceilings_s = [ceiling * length_s for ceiling in self.ceilings]
+            for at, one_s in enumerate(due_s(self.weights, ceilings_s, sum(used_s))):
+                due[at] += one_s
+        return tuple(one_s / sum(self.cpu_s) for one_s in due)
+
+    def _intervals(self) -> Iterator[tuple[float, list[float]]]:
+        """The length of each interval between two samples, and what each container used in it.
+
+        How much there is for all of them together changes with what the machine has to do.
+        """
+        for before, after in pairwise(self.samples):
+            used_s = [b - a for a, b in zip(before.cpu_s, after.cpu_s, strict=True)]
+            yield after.time_s - before.time_s, used_s
 
     @property
     def ratio(self) -> float:

@@ -25,6 +25,9 @@ from labkit.course.lab import connect
 from labkit.errors import InvalidParameterError, NotFoundError
 
 LOOK_S = 0.3
+INTERVAL_S = 0.25
+CEILING_INTERVAL_S = 0.5
+"""A quota is for a tenth of a second, and is used up at its beginning: few would look uneven."""
 
 
 def cpu_shares(
@@ -33,7 +36,7 @@ def cpu_shares(
     *,
     ceilings: Sequence[float] = (),
     cpu: int | None = None,
-    interval_s: float = 0.25,
+    interval_s: float = 0,
     without: Sequence[str] = (),
     client: Client | None = None,
 ) -> CpuShares:
@@ -53,6 +56,7 @@ def cpu_shares(
         raise InvalidParameterError("cpu_shares needs a ceiling for each weight, or none at all")
     if cpu is None:
         cpu = quietest_cpu()
+    interval_s = interval_s or (CEILING_INTERVAL_S if ceilings else INTERVAL_S)
     asked = list(zip(weights, ceilings or [0.0] * len(weights), strict=True))
     lifetime_s = START_TIMEOUT_S * 2 + seconds * 4
     with Crew(client or connect(), "cpu-shares", lifetime_s) as crew:
