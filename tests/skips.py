@@ -26,6 +26,7 @@ LACKS: dict[str, Callable[[], bool]] = {
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
+    "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
     "needs docker 28": lambda: "docker-28" not in speakers.there(),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
