@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labkit.errors import NotFoundError
 from labkit.images import Image, ImageStore
-from labkit.images.models import RuntimeConfig
+from labkit.images.models import SCRATCH, RuntimeConfig
 
 SHORT = 12
 CONTENT_KEY = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64}\b")
@@ -81,7 +81,9 @@ class Cache:
 
     def _candidates(self, step: Step) -> list[Image]:
         """What was built on the step's parent, the newest first."""
-        found = self._children.get(step.parent.id if step.parent else "", [])
+        # An image that was loaded or pulled has no parent: what it says of how it was made, anybody
+        # may have written (CVE-2024-24557).
+        found = self._children.get(step.parent.id if step.parent else SCRATCH, [])
         height = len(step.parent.history) if step.parent else 0
         return [image for image in found if len(image.history) == height + 1]
 

@@ -16,7 +16,7 @@ from labkit.containers.specification import DEFAULT_PATH
 from labkit.errors import LabkitError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
-from labkit.images.models import History, ImageConfig, RootFs, RuntimeConfig
+from labkit.images.models import SCRATCH, History, ImageConfig, RootFs, RuntimeConfig
 from labkit.images.words import Expander
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class StageBuild:
             has_layer = make is not None and make(draft)
             self.build.cancellation.check()
             document = self._document(step, has_layer=has_layer)
-            image = draft.commit(document, parent=step.parent.id if step.parent else "")
+            image = draft.commit(document, parent=step.parent.id if step.parent else SCRATCH)
         self.build.cache.add(image)
         return image
 

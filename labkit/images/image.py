@@ -13,7 +13,8 @@ class Image(NamedTuple):
     write them (`busybox:latest`), none for a dangling image.  `size_bytes` is the sum of the sizes
     of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
     for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the
-    image that this one was made from by a build or a commit, "" if it was made elsewhere.
+    image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
+    from nothing, "" if it was made elsewhere.
     """
 
     id: str

@@ -34,6 +34,8 @@ REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation that gives a manifest in `index.json` its name; see `labkit.images.layout`."""
 PARENT = "labkit.image.parent"
 """The annotation, in `index.json` as well, for the id of the image that this one was made from."""
+SCRATCH = "scratch"
+"""What stands there for an image that was built on nothing; one that came here has none."""
 
 DOCUMENT_MAX_BYTES = 8 << 20
 """Manifests and configs are read whole, so there is a limit; registries have one of 4 MiB."""

@@ -8,6 +8,7 @@ import msgspec
 from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
 from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
+from labkit.images.models import SCRATCH
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
@@ -24,7 +25,7 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
     """One element of `GET /images/json`; `shared_bytes`: what it has in common with others."""
     return {
         "Id": image.id,
-        "ParentId": image.parent,
+        "ParentId": _parent_id(image),
         "RepoTags": image.tags,
         "RepoDigests": repository_digests(image),
         "Created": int(unix_s(image.created)),
@@ -43,7 +44,7 @@ def image_inspection(image: Image) -> JsonObject:
         "Id": image.id,
         "RepoTags": image.tags,
         "RepoDigests": repository_digests(image),
-        "Parent": image.parent,
+        "Parent": _parent_id(image),
         "Comment": history[-1].comment if history else "",
         "Created": image.created,
         "DockerVersion": "",
@@ -111,3 +112,7 @@ def _config(config: RuntimeConfig) -> JsonObject:
         "Labels": None,
     }
     return shown | cast("JsonObject", msgspec.to_builtins(config))
+
+
+def _parent_id(image: Image) -> str:
+    return "" if image.parent == SCRATCH else image.parent
