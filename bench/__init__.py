@@ -7,6 +7,7 @@
 - **a container, by command**: `labkit run --rm` against `docker run --rm` and `podman run --rm`;
 - **another process in a running container** (`exec`), through the API and by command;
 - **many at once**: fifty containers started through the API by fifty clients;
+- **images**: builds, cached and run; push, pull, load and commit of 100 MB;
 - **memory**: what an idle container's shim takes, and the daemons;
 - **the start's steps**: where the time goes, from `labkit run --explain=json`.
 
@@ -25,6 +26,9 @@ Everything lives in a temporary folder; nothing is left behind, also after ctrl-
 | `api` | labkit's API |
 | `engine_api` | the API of labkitd and dockerd, by the same client |
 | `running` | exec, and many starts at once |
+| `building` | builds, cached and run |
+| `exchange` | push, pull, load, commit |
+| `registry` | the registry that is pushed to |
 | `timing` | the interleaved rounds |
 | `statistics` | median, quartiles, ratio and its interval |
 | `memory` | proportional set sizes from /proc |

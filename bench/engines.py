@@ -86,6 +86,14 @@ class Engine:
         """Run the engine's command; its output."""
         return command([*self._prefix, *words], self._environment)
 
+    def copy_in(self, container: str, tar: str) -> None:
+        """Unpack an archive into a container's root, by `cp`."""
+        with open(tar, "rb") as archive:
+            words = [*self._prefix, "cp", "-", f"{container}:/"]
+            subprocess.run(
+                words, env=self._environment, stdin=archive, capture_output=True, check=True
+            )
+
     def start_idle(self) -> str:
         """Start a container that sleeps; its id."""
         return self.cli("run", "-d", "--network", "none", IMAGE, "sleep", "3600")

@@ -28,6 +28,13 @@ def of(pid: int) -> Memory:
     return Memory(kibibytes["Rss"] << 10, kibibytes["Pss"] << 10, private << 10)
 
 
+def peak(pid: int) -> int:
+    """The most that a process has had resident so far, in bytes (proc(5), VmHWM)."""
+    with open(f"/proc/{pid}/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["VmHWM"].split()[0]) << 10
+
+
 def parent(pid: int) -> int:
     """A process's parent."""
     with open(f"/proc/{pid}/stat") as file:

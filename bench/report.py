@@ -117,6 +117,15 @@ def memory(usages: Sequence[Usage]) -> str:
     return table(["", "resident MiB", "proportional MiB", "private MiB"], rows)
 
 
+def peaks(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """Every daemon's peak before and after, and by how much it grew."""
+    rows = []
+    for name, value in before.items():
+        values = (value, after[name], after[name] - value)
+        rows.append([name, *(f"{each / MEBIBYTE:.1f}" for each in values)])
+    return table(["", "MiB before", "MiB after", "grew by"], rows)
+
+
 def steps(measured: Sequence[StepTime]) -> str:
     """Every step's median, and all together."""
     rows = [

@@ -10,9 +10,11 @@ from bench import machine, memory, report, rootfs, steps, timing
 from bench.api import LabkitApi
 from bench.building import CACHED_STEPS, RUN_STEPS, CachedBuild, RunBuild
 from bench.engines import Docker, Engine, Labkit, Podman
+from bench.exchange import FILE_BYTES, FILES, Commit, Load, Moving, Pull, Push
 from bench.leftovers import clean_folder
 from bench.memory import Memory
 from bench.peer import MissingPeerError, Peer
+from bench.registry import Registry
 from bench.report import Aim, AtOnce, Usage
 from bench.running import PARALLEL, ExecApi, ExecCommand, ParallelStarts
 from bench.runtimes import Runtime, accepted_cgroups
@@ -23,11 +25,16 @@ EXEC_API_AIMS = (Aim("labkit API exec", "docker API exec", 0.4),)
 EXEC_AIMS = (Aim("labkit exec", "docker exec", 0.8),)
 CACHED_BUILD_AIMS = (Aim("labkit cached build", "docker cached build", 0.4),)
 RUN_BUILD_AIMS = (Aim("labkit RUN build", "docker RUN build", 0.35),)
+EXCHANGE_AIMS = tuple(
+    Aim(f"labkit {what}", f"docker {what}", at_most)
+    for what, at_most in (("push", 1.0), ("pull", 1.0), ("load", 1.0), ("commit", 0.7))
+)
 PARALLEL_AIM = AtOnce(PARALLEL, "labkit API starts", "docker API starts", 4)
 SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
 # The longest of all: docker needs five seconds to start them, and as many to remove them.
 PARALLEL_ROUNDS = 5
 BUILD_ROUNDS = 10
+EXCHANGE_ROUNDS = 4
 IN_PROCESS_PAUSE_S = 0.02
 COMMAND_PAUSE_S = 0.15
 IDLE_CONTAINERS = 5
@@ -80,6 +87,16 @@ PARALLEL_STARTS = """\
 
 {count} containers (`sleep`, no network) that were created before, started through the API by
 {count} clients at once: from the first request to the last answer.
+"""
+EXCHANGE = """\
+## Images on the move
+
+One layer of {megabytes} MB in {files} files, half of each noise and half text: `push` to a
+registry of Debian's that has nothing of it, `pull` of one image from there, `load` of one archive,
+`commit` of a container into which they were copied. Before each run the disk is quiet (sync).
+"""
+PEAKS = """\
+The most memory that the daemons ever had resident, before all that and after it:
 """
 MEMORY = """\
 ## Memory
@@ -147,6 +164,9 @@ def measure(rounds: int, progress: Progress) -> str:
             progress,
             warm_up_rounds=1,
         )
+        moved = _exchange(
+            [engine for engine in engines if engine.builds], folder, stack, missing, progress
+        )
         usages = [row for engine in commands for row in _memory(engine)]
         parts = [
             INTRODUCTION.format(rounds=rounds),
@@ -175,6 +195,7 @@ def measure(rounds: int, progress: Progress) -> str:
             RUN_BUILD.format(steps=RUN_STEPS),
             report.times(run_build),
             report.ratios(run_build, RUN_BUILD_AIMS),
+            *moved,
             MEMORY.format(containers=IDLE_CONTAINERS),
             report.memory(usages),
             report.ratios({row.kind: row.sample for row in usages if row.sample}, SHIM_AIMS),
@@ -183,6 +204,42 @@ def measure(rounds: int, progress: Progress) -> str:
             measured = steps.medians(labkit.run_explained, rounds)
             parts += [STEPS.format(rounds=rounds), report.steps(measured)]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def _exchange(
+    engines: Sequence[Engine],
+    folder: str,
+    stack: contextlib.ExitStack,
+    missing: dict[str, str],
+    progress: Progress,
+) -> list[str]:
+    """Images on the move: the report's parts."""
+    registry, archive = Registry(), f"{folder}/bench-loaded.tar"
+    stack.callback(registry.stop)
+    kinds: tuple[Callable[[Engine], Moving], ...] = (
+        lambda engine: Push(engine, registry),
+        lambda engine: Pull(engine, registry),
+        lambda engine: Load(engine, archive),
+        Commit,
+    )
+    daemons = {name: pid for engine in engines for name, pid in engine.daemons().items()}
+    before = {name: memory.peak(pid) for name, pid in daemons.items()}
+    measured: dict[str, list[float]] = {}
+    for kind in kinds:
+        # Docker goes first: it is its archive, and its image in the registry, that both read.
+        peers = [kind(engine) for engine in reversed(engines)]
+        ready = [peer for peer in peers if _set_up(peer, folder, stack, missing, progress)]
+        measured |= timing.measure(
+            ready, EXCHANGE_ROUNDS, COMMAND_PAUSE_S, progress, warm_up_rounds=1
+        )
+    after = {name: memory.peak(pid) for name, pid in daemons.items()}
+    return [
+        EXCHANGE.format(megabytes=FILES * FILE_BYTES // 1_000_000, files=FILES),
+        report.times(measured),
+        report.ratios(measured, EXCHANGE_AIMS),
+        PEAKS,
+        report.peaks(before, after),
+    ]
 
 
 def _set_up(
