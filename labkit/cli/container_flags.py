@@ -21,6 +21,8 @@ FLAGS = (
     Flag("add-host", "", "list", "Add a line to /etc/hosts (name:address, name:host-gateway)"),
     Flag("blkio-weight", "", "int", "Weight on disks beside other containers: 10 to 1000"),
     Flag("blkio-weight-device", "", "list", "The same on one disk (/dev/x:weight)"),
+    Flag("cap-add", "", "list", "Give it a capability (NET_ADMIN, ALL)", word="capability"),
+    Flag("cap-drop", "", "list", "Take a capability from it", word="capability"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds (default 100000)"),
     Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
@@ -80,6 +82,7 @@ FLAGS = (
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
     Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
     Flag("rm", "", "bool", "Remove the container when it ends"),
+    Flag("security-opt", "", "list", "no-new-privileges, seccomp=FILE.json, seccomp=unconfined"),
     Flag("shm-size", "", "bytes", "Size of /dev/shm (default 64m)"),
     Flag("stop-signal", "", "string", "Signal that asks it to end (default SIGTERM)"),
     Flag("stop-timeout", "", "int", "Seconds it has to end before it is killed", initial=None),
@@ -110,6 +113,8 @@ NETWORK = (
     *("network_alias", "publish"),
 )
 """Options that say more about the network than which it is."""
+SECURITY = ("cap_add", "cap_drop", "security_opt")
+"""Options that `labkit.cli.security_values` reads."""
 DEFAULT_NETWORK = "default"
 
 
@@ -166,6 +171,7 @@ def request_body(
         without=options["without"],
         working_dir=options["workdir"],
         **_structured(options),
+        **_security(options),
         **_network(options),
     )
 
@@ -186,6 +192,14 @@ def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
         "ulimits": [read.ulimit(text) for text in options["ulimit"]],
         "volumes": [read.volume(text) for text in options["volume"]],
     }
+
+
+def _security(options: "dict[str, Any]") -> "dict[str, Any]":
+    if not any(options[name] for name in SECURITY):
+        return {}
+    from labkit.cli import security_values as read  # noqa: PLC0415 as above
+
+    return read.capabilities(options) | read.security(options["security_opt"])
 
 
 def _network(options: "dict[str, Any]") -> "dict[str, Any]":

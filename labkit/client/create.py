@@ -19,6 +19,8 @@ def create_body(
     auto_remove: bool = False,
     blkio_weight: int = 0,
     blkio_weight_device: "Sequence[Mapping[str, Any]] | None" = None,
+    cap_add: "Sequence[str] | None" = None,
+    cap_drop: "Sequence[str] | None" = None,
     console_size: "tuple[int, int] | None" = None,
     cpu_period: int = 0,
     cpu_quota: int = 0,
@@ -48,6 +50,7 @@ def create_body(
     mem_limit: int | str = 0,
     mem_reservation: int | str = 0,
     mem_swappiness: int | None = None,
+    masked_paths: "Sequence[str] | None" = None,
     memswap_limit: int | str = 0,
     mounts: "Sequence[Mapping[str, Any]] | None" = None,
     nano_cpus: int = 0,
@@ -60,7 +63,9 @@ def create_body(
     ports: "Ports | None" = None,
     publish_all_ports: bool = False,
     read_only: bool = False,
+    readonly_paths: "Sequence[str] | None" = None,
     restart_policy: "Mapping[str, Any] | None" = None,
+    security_opt: "Sequence[str] | None" = None,
     shm_size: int | str = 0,
     stdin_once: bool = False,
     stdin_open: bool = False,
@@ -130,6 +135,8 @@ def create_body(
             BlkioDeviceWriteIOps=device_write_iops,
             BlkioWeight=blkio_weight,
             BlkioWeightDevice=blkio_weight_device,
+            CapAdd=cap_add,
+            CapDrop=cap_drop,
             ConsoleSize=console_size,
             CpuPeriod=cpu_period,
             CpuQuota=cpu_quota,
@@ -155,6 +162,10 @@ def create_body(
             Ulimits=ulimits,
             VolumesFrom=volumes_from,
         )
+        # An empty list is not nothing: it covers none.
+        | ({} if security_opt is None else {"SecurityOpt": security_opt})
+        | ({} if masked_paths is None else {"MaskedPaths": masked_paths})
+        | ({} if readonly_paths is None else {"ReadonlyPaths": readonly_paths})
         | ({} if mem_swappiness is None else {"MemorySwappiness": mem_swappiness}),
     }
     body |= _given(

@@ -36,6 +36,7 @@ from labkit.containers import (
     networking,
     recovery,
     restarts,
+    security,
     specification,
     starting,
     states,
@@ -131,7 +132,8 @@ class Engine:
         nodes = devices.gather(host_config)
         limited = disks.gather(host_config)
         specification.check_limits(host_config, nodes, limited)
-        warnings = [*ulimits.check(host_config), *disks.check(host_config, limited)]
+        warnings = [*security.check(host_config), *ulimits.check(host_config)]
+        warnings += disks.check(host_config, limited)
         specification.fill_in(host_config)
         specification.check(config, host_config)
         log_options.limits(host_config.log_config)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from labkit.containers import specification, starting, states, ulimits
+from labkit.containers import security, specification, starting, states, ulimits
 from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
@@ -236,8 +236,9 @@ class Execs:
             working_directory=config.working_dir or container.config.working_dir or "/",
             tty=config.tty,
             console_size=size,
-            capabilities=specification.kept_capabilities(host),
-            seccomp_program=specification.seccomp_program(host),
+            capabilities=security.kept_capabilities(host),
+            seccomp_program=security.seccomp_program(host),
+            no_new_privileges=security.no_new_privileges(host),
             cgroup_join=() if ablated else placement.join,
             cgroup_clone_into="" if ablated else placement.clone_into,
             last_capability=capabilities.last_capability(),

@@ -137,6 +137,12 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     shm_size: int = 0
     """How large /dev/shm is; 0 for Docker's 64 MiB."""
     privileged: bool = False
+    cap_add: list[str] | None = None
+    cap_drop: list[str] | None = None
+    security_opt: list[str] | None = None
+    """`no-new-privileges`, `seccomp=…` (labkit.containers.security)."""
+    masked_paths: list[str] | None = None
+    readonly_paths: list[str] | None = None
     devices: list[DeviceMapping] | None = None
     device_cgroup_rules: list[str] | None = None
     """What it may do with devices besides, as `c 42:* rwm` (labkit.cgroups.devices)."""

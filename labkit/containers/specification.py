@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers import devices, disks, etc_files, mounting, ulimits
+from labkit.containers import devices, disks, etc_files, mounting, security, ulimits
 from labkit.containers.model import (
     Container,
     ContainerConfig,
@@ -16,10 +16,9 @@ from labkit.containers.model import (
 from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
-from labkit.kernel import capabilities, seccomp_profile
+from labkit.kernel import capabilities
 from labkit.networks import ports
 from labkit.runtime.spec import (
-    DEFAULT_CAPABILITIES,
     DEFAULT_SHM_BYTES,
     BindMount,
     CgroupMount,
@@ -106,6 +105,7 @@ def fill_in(host: HostConfig) -> None:
     host.shm_size = host.shm_size or DEFAULT_SHM_BYTES
     if host.memory_swappiness == -1:
         host.memory_swappiness = None
+    security.fill_in(host)
 
 
 def merge_config(config: ContainerConfig, image: Image) -> None:
@@ -184,11 +184,14 @@ def build_spec(
         console_size=host.console_size or (0, 0),
         network=network,
         read_only_root=host.readonly_rootfs,
-        capabilities=kept_capabilities(host),
-        seccomp_program=seccomp_program(host),
+        capabilities=security.kept_capabilities(host),
+        seccomp_program=security.seccomp_program(host),
+        no_new_privileges=security.no_new_privileges(host),
         oom_score_adj=host.oom_score_adj,
         resource_limits=ulimits.resource_limits(host),
         privileged=host.privileged,
+        masked_paths=tuple(host.masked_paths or ()),
+        readonly_paths=tuple(host.readonly_paths or ()),
         devices=tuple(map(_device, container.devices)),
         cgroup_parts=tuple(CgroupPart(*group) for group in placement.groups),
         cgroup_join=placement.join,
@@ -198,16 +201,6 @@ def build_spec(
         mounts=mounting.in_order(own_mounts, container.mount_points),
         last_capability=capabilities.last_capability(),
     )
-
-
-def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
-    """The pieces of root's power a container's root keeps."""
-    return capabilities.NAMES if host.privileged else DEFAULT_CAPABILITIES
-
-
-def seccomp_program(host: HostConfig) -> bytes:
-    """The filter of a container's system calls; empty for none."""
-    return b"" if host.privileged else seccomp_profile.compile_filter(kept_capabilities(host))
 
 
 def _device(node: DeviceNode) -> Device:

@@ -14,7 +14,6 @@ from labkit.containers import ContainerConfig, HostConfig
 from labkit.daemon.errors import UnsupportedError
 from labkit.errors import InvalidParameterError
 from labkit.networks import EndpointConfig
-from labkit.runtime.spec import MASKED_PATHS, READ_ONLY_PATHS
 
 JsonObject = dict[str, object]
 Model = TypeVar("Model")
@@ -45,8 +44,6 @@ class NotYet(NamedTuple):
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "CapAdd": NotYet(None),
-    "CapDrop": NotYet(None),
     "Cgroup": NotYet(""),
     "CgroupParent": NotYet(""),
     "CgroupnsMode": NotYet("private", _one_of("private")),
@@ -64,11 +61,8 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Isolation": NotYet("", _one_of("default")),
     "KernelMemory": NotYet(0),
     "KernelMemoryTCP": NotYet(0),
-    "MaskedPaths": NotYet(list(MASKED_PATHS), _one_of(list(MASKED_PATHS))),
     "PidMode": NotYet(""),
-    "ReadonlyPaths": NotYet(list(READ_ONLY_PATHS), _one_of(list(READ_ONLY_PATHS))),
     "Runtime": NotYet("labkit", _one_of("labkit")),
-    "SecurityOpt": NotYet(None),
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
     "UTSMode": NotYet(""),

@@ -155,12 +155,13 @@ _RESERVED_NUMBERS = {
 }
 """AUDIT_ARCH_* of each kind of program (linux/audit.h), and where its special calls begin."""
 
-_UNKNOWN = -1  # __NR_SCMP_ERROR
+UNKNOWN_CALL = -1  # __NR_SCMP_ERROR
+"""What libseccomp says of a call it does not know."""
 
 
 def allowed_names(capabilities: Collection[str]) -> frozenset[str]:
     """What a container with these capabilities (`CAP_` or not) may call without a condition."""
-    return frozenset(_allowed(frozenset(_bare(name) for name in capabilities)))
+    return frozenset(_allowed(frozenset(bare(name) for name in capabilities)))
 
 
 def compile_filter(capabilities: Collection[str]) -> bytes:
@@ -171,10 +172,11 @@ def compile_filter(capabilities: Collection[str]) -> bytes:
     giving up on an EPERM.  Takes some 20 ms the first time, then the answer is remembered.
     Raises OSError if libseccomp refuses, RuntimeError if it is not installed.
     """
-    return _compile(frozenset(_bare(name) for name in capabilities))
+    return _compile(frozenset(bare(name) for name in capabilities))
 
 
-def _bare(capability: str) -> str:
+def bare(capability: str) -> str:
+    """A capability's name without `CAP_`."""
     return capability.upper().removeprefix("CAP_")
 
 
@@ -204,7 +206,7 @@ def _compile(capabilities: frozenset[str]) -> bytes:
         no_namespaces = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, NAMESPACE_FLAGS, 0)
         _add(program, pyseccomp.ALLOW, "clone", no_namespaces)
         _add(program, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    return _newer_calls_are_missing(machine) + _export(program)
+    return _newer_calls_are_missing(machine) + export(program)
 
 
 def _add(program: "pyseccomp.SyscallFilter", action: int, name: str, *tests: object) -> None:
@@ -212,11 +214,11 @@ def _add(program: "pyseccomp.SyscallFilter", action: int, name: str, *tests: obj
     import pyseccomp  # noqa: PLC0415
 
     number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
-    if number != _UNKNOWN:
+    if number != UNKNOWN_CALL:
         program.add_rule(action, number, *tests)
 
 
-def _export(program: "pyseccomp.SyscallFilter") -> bytes:
+def export(program: "pyseccomp.SyscallFilter") -> bytes:
     """The program as bytes, its tests arranged as a tree where libseccomp can (since 2.5).
 
     When a filter is loaded, the kernel runs it once for each of its calls to find those that are

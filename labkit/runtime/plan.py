@@ -148,6 +148,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         keep=capabilities.mask(spec.capabilities),
         last_capability=spec.last_capability,
         resource_limits=spec.resource_limits,
+        no_new_privileges=spec.no_new_privileges,
     )
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
 
@@ -204,6 +205,7 @@ def give_up_power(
     keep: int,
     last_capability: int,
     resource_limits: Sequence[ResourceLimit],
+    no_new_privileges: bool,
 ) -> Iterator[Step]:
     """The steps by which a process that could do everything becomes the container's user.
 
@@ -218,6 +220,9 @@ def give_up_power(
     for name, soft, hard in resource_limits:
         why = "the kernel refuses this process, and each of its children, more than that"
         yield Step(f"ulimit.{name}", why, op.SetResourceLimit(name, soft, hard))
+    if no_new_privileges:
+        why = "no program gives more power than its caller has, also not a setuid one"
+        yield Step("no_new_privileges", why, op.ForbidNewPrivileges())
     if seccomp_program:
         yield Step(
             "seccomp",

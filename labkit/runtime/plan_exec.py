@@ -41,6 +41,7 @@ class ExecSpec:
     last_capability: int
     oom_score_adj: int = 0
     resource_limits: tuple[ResourceLimit, ...] = ()
+    no_new_privileges: bool = False
 
 
 def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
@@ -86,5 +87,6 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         keep=keep,
         last_capability=spec.last_capability,
         resource_limits=spec.resource_limits,
+        no_new_privileges=spec.no_new_privileges,
     )
     yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

@@ -22,8 +22,6 @@ from labkit.kernel.mounts import (
 )
 from labkit.runtime import operations as op
 from labkit.runtime.spec import (
-    MASKED_PATHS,
-    READ_ONLY_PATHS,
     BindMount,
     ContainerSpec,
     Device,
@@ -190,11 +188,11 @@ def _given_device(device: Device) -> op.MakeDevice:
 
 
 def _protection(spec: ContainerSpec) -> Iterator[Step]:
-    for path in () if spec.privileged else MASKED_PATHS:
+    for path in spec.masked_paths:
         yield Step(
             "masked_paths", "it tells about the host, or lets it be harmed", op.HidePath(path)
         )
-    for path in () if spec.privileged else READ_ONLY_PATHS:
+    for path in spec.readonly_paths:
         yield Step(
             "readonly_paths",
             "writing here would change the whole kernel",

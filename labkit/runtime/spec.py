@@ -169,8 +169,12 @@ class ContainerSpec:
     oom_score_adj: int = 0
     """Between -1000 and 1000: the higher, the sooner it is killed when the machine lacks memory."""
     resource_limits: tuple[ResourceLimit, ...] = ()
+    no_new_privileges: bool = False
+    """No program gives more power than its caller has, also not a setuid one."""
     privileged: bool = False
-    """Nothing of the kernel is hidden or read-only, and the cgroups can be written."""
+    """/sys and the cgroups can be written."""
+    masked_paths: tuple[str, ...] = MASKED_PATHS
+    readonly_paths: tuple[str, ...] = READ_ONLY_PATHS
     devices: tuple[Device, ...] = ()
     """The host's devices it is given, besides the usual ones."""
     cgroup_parts: tuple[CgroupPart, ...] = ()

@@ -31,6 +31,7 @@ from labkit.runtime.operations.filesystem import (
     PivotRoot,
 )
 from labkit.runtime.operations.identity import (
+    ForbidNewPrivileges,
     JoinSessionKeyring,
     LimitCapabilities,
     LoadSeccomp,
@@ -84,6 +85,7 @@ __all__ = [
     "EnterCgroup",
     "EnterDirectory",
     "Exec",
+    "ForbidNewPrivileges",
     "HidePath",
     "HoldNull",
     "HoldPort",
@@ -176,6 +178,7 @@ KINDS: dict[str, type] = {
         EnterDirectory,
         JoinSessionKeyring,
         LookUpUser,
+        ForbidNewPrivileges,
         LimitCapabilities,
         SwitchUser,
         SetCapabilities,

@@ -5,7 +5,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from labkit.kernel import capabilities, keyrings, seccomp
+from labkit.kernel import capabilities, keyrings, processes, seccomp
 from labkit.runtime.operations.context import Context
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -90,6 +90,18 @@ def _records(path: str, field_count: int) -> list[list[str]]:
         os.close(fd)
     lines = [line.split(":") for line in text.split("\n")]
     return [fields for fields in lines if len(fields) >= field_count and fields[2].isdecimal()]
+
+
+class ForbidNewPrivileges(NamedTuple):
+    """Let no later exec gain power: setuid bits and capabilities of files count for nothing."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return "prctl(PR_SET_NO_NEW_PRIVS, 1)"
+
+    def execute(self, context: Context) -> None:
+        """Set the bit; it is inherited, and cannot be cleared."""
+        processes.prctl(processes.PR_SET_NO_NEW_PRIVS, 1)
 
 
 class LimitCapabilities(NamedTuple):

@@ -87,12 +87,10 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("CapAdd", ["SYS_ADMIN"]),
-        ("CapDrop", ["ALL"]),
         ("PidMode", "host"),
         ("IpcMode", "host"),
         ("CgroupnsMode", "host"),
-        ("MaskedPaths", ["/proc/kcore"]),
+        ("Sysctls", {"net.core.somaxconn": "1"}),
         ("Runtime", "runc"),
     ],
 )

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from labkit.containers import State
+from labkit.containers import State, security
 from labkit.daemon.shapes import containers, images, system
 from labkit.daemon.shapes.times import human_duration, unix_s
 from tests.unit.daemon.stand_in import CREATED, IMAGE_ID, StandIn, container, image
@@ -81,6 +81,7 @@ def engine():
 def test_inspection(engine):
     web = engine.get("web")
     web.without = ["pivot_root"]
+    security.fill_in(web.host_config)
     shown = containers.inspection(engine, web)
     assert shown["Name"] == "/web"
     assert (shown["Path"], shown["Args"]) == ("sh", ["-c", "echo hi"])

@@ -175,7 +175,9 @@ def test_devices_and_limits_of_a_process_are_steps():
 
 
 def test_privileged_hides_nothing():
-    spec = dataclasses.replace(SPEC, privileged=True, seccomp_program=b"")
+    spec = dataclasses.replace(
+        SPEC, privileged=True, seccomp_program=b"", masked_paths=(), readonly_paths=()
+    )
     steps = set(names(planning.compute(spec)))
     assert not steps & {"masked_paths", "readonly_paths", "seccomp"}
     sys = next(s.operation for s in planning.compute(spec).child if s.name == "mount.sys")
