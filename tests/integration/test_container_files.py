@@ -207,7 +207,7 @@ class TestHostile:
         assert copy_out(engine, container_id, "/disk") == {"disk": b"new\n"}
 
     def test_nothing_is_loaded_from_the_container(self, engine):
-        """A module or a codec of the container's would be run as the host's root."""
+        """CVE-2019-14271: a module or codec of the container's would be run as the host's root."""
         spy = b"open('/loaded', 'w').close()\n"
         paths = [f"usr/lib/python3.{minor}" for minor in (11, 12)]
         spies = [

@@ -75,6 +75,7 @@ def test_a_hostile_archive_is_refused_in_one_line(
 
 
 def test_absolute_names_and_links_stay_inside(store: ImageStore, folder: Path) -> None:
+    """CVE-2014-9356: a file written through a link that an earlier entry has made."""
     victim, content = outside(folder)
     image = store.import_tar(
         archive(

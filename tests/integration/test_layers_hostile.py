@@ -79,6 +79,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_hostile_layer_is_refused(store: ImageStore, root: Path, case: str) -> None:
+    """CVE-2014-6407 and CVE-2014-9357: links and names that lead out of the layer."""
     members, message = REFUSED[case]
     with pytest.raises(InvalidParameterError, match=message) as caught:
         stacked(store, archive(entry("first"), *members))

@@ -154,6 +154,7 @@ class TestVolumes:
         assert run_of(engine, "full", "ls /srv", binds=["v2:/srv"]) == ("mine\n", 0)
 
     def test_the_image_cannot_lead_the_copy_out(self, engine, folder):
+        """CVE-2022-23648: a new volume is filled from where the image says it lies."""
         with open(f"{folder}/secret", "w") as file:
             file.write("of the host")
         import_image(
