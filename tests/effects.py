@@ -159,14 +159,14 @@ def updated(flags: str, then: Callable[[Lab, str], float]) -> Callable[[Lab, Eff
     """A measure: start with `flags`, change to the effect's by `labkit update`, and look."""
 
     def measure(lab: Lab, effect: Effect) -> float:
-        wait = "until [ -e /go ]; do usleep 50000; done; "
+        wait = "trap go=1 USR1; until [ $go ]; do usleep 50000; done; "
         script = wait + SCRIPTS_AFTER_UPDATE[effect.limit]
         name = "effect-update"
         run = ("run", "-d", "--name", name, *flags.split(), "busybox", "sh", "-c", script)
         lab.cli(*run, check=True, timeout=TIMEOUT_S)
         try:
             lab.cli("update", *effect.flags.split(), name, check=True, timeout=TIMEOUT_S)
-            lab.cli("exec", name, "touch", "/go", check=True, timeout=TIMEOUT_S)
+            lab.cli("kill", "-s", "USR1", name, check=True, timeout=TIMEOUT_S)
             return then(lab, name)
         finally:
             lab.cli("rm", "-f", name, timeout=TIMEOUT_S)
@@ -257,12 +257,12 @@ EFFECTS = (
     Effect("out-of-memory score", "--oom-score-adj 300", 200, 0.02, oom_score),
     Effect(
         *("read bytes", "--device-read-bps {disk}:5mb", 5, AS_A_RATE),
-        disk_rate("read", MIB, 15),
+        disk_rate("read", 5 * MIB, 3),
         "MiB/s",
     ),
     Effect(
         *("written bytes", "--device-write-bps {disk}:5mb", 5, AS_A_RATE),
-        disk_rate("write", MIB, 15),
+        disk_rate("write", 5 * MIB, 3),
         "MiB/s",
     ),
     Effect(

@@ -11,7 +11,10 @@ from tests.machine.errors import MachineError
 
 # What the guest needs before it has a root: the bus, the ports its output leaves by, this machine's
 # root folder, the overlay over it, the scratch disk.  Any of them may be built in.
-WANTED = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_blk", "ext4")
+WANTED = (
+    *("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_blk", "ext4"),
+    *("loop", "bfq"),
+)
 
 PACKAGES = {"x86_64": "linux-image-amd64", "aarch64": "linux-image-arm64"}
 # Kernels for cloud machines are built without 9p.

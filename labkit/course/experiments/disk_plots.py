@@ -11,7 +11,7 @@ from labkit.course.figure import Figure
 def plot_weights(result: DiskWeights) -> Figure:
     """Each container's part of what the disk gave over time; dashed what its weight asks for."""
     points = result.parts_over_time()
-    parts, end_s = expected_parts(result.rates_mib), result.samples[-1].time_s
+    parts, end_s = result.parts, result.samples[-1].time_s
     with style.picture(height_in=3.2) as drawing:
         axes = drawing.subplots()
         for due in sorted(set(expected_parts(result.weights))):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.course.experiments.cpu_result import TOLERANCE, deviation, expected_parts
@@ -35,14 +36,20 @@ class DiskWeights:
         return tuple(read / MIB / last.time_s for read in last.read_bytes)
 
     @property
+    def parts(self) -> tuple[float, ...]:
+        """Each container's usual part of what was read: the median over the intervals."""
+        every = zip(*(parts for _, parts in self.parts_over_time()), strict=True)
+        return expected_parts([median(one) for one in every])
+
+    @property
     def ratio(self) -> float:
-        """What the first read for each byte of the last."""
-        return self.rates_mib[0] / self.rates_mib[-1]
+        """What the first read for each byte of the last, usually."""
+        return self.parts[0] / self.parts[-1]
 
     @property
     def deviation(self) -> float:
-        """The largest relative error of a proportion, with its sign."""
-        return deviation(self.rates_mib, self.weights)
+        """The largest relative error of a proportion of the usual parts, with its sign."""
+        return deviation(self.parts, self.weights)
 
     @property
     def holds(self) -> bool:
@@ -60,10 +67,10 @@ class DiskWeights:
 
     def table(self) -> Table:
         """One row a container."""
-        parts, expected = expected_parts(self.rates_mib), expected_parts(self.weights)
-        rows = zip(self.weights, self.rates_mib, parts, expected, strict=True)
+        expected = expected_parts(self.weights)
+        rows = zip(self.weights, self.rates_mib, self.parts, expected, strict=True)
         return Table(
-            ("--blkio-weight", "read (MiB/s)", "measured part", "expected part"),
+            ("--blkio-weight", "read (MiB/s)", "usual part", "expected part"),
             tuple(
                 (str(w), f"{rate:.1f}", f"{part:.1%}", f"{due:.1%}") for w, rate, part, due in rows
             ),

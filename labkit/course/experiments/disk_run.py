@@ -6,7 +6,8 @@ What makes the proportion of weights come out, and why:
 - BFQ gives turns by budget, and finds out by itself how large one may be.  On a disk as fast as a
   file in memory that is so much that a window holds a few dozen turns: small budgets, for the time
   of the experiment, make them many.
-- What was read is counted by each container's group, in one window.
+- What was read is counted by each container's group, in one window, and the usual part is the
+  median of its intervals: in some the machine may have had no CPU for a reader.
 """
 
 import os
@@ -34,12 +35,13 @@ from labkit.errors import LabkitError
 from labkit.paths import Paths
 
 DISK_BYTES = 256 * MIB
-READERS = 4
+READERS = 8
 FILE_MIB = 64
 EVERY_S = 0.25
 SETTLE_S = 1.0
 LIFETIME_S = 90.0
-TRANSFER_MIB = 15
+BLOCK_MIB, BLOCKS = 5, 3
+"""Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
 BUDGET = {"max_budget": "2048", "low_latency": "0"}
 """In sectors; and no favour to who has only begun (Documentation/block/bfq-iosched.rst)."""
 READS = (
@@ -50,7 +52,9 @@ READS = (
 )
 NOW = "echo now | ts %.s"
 """Prints `SECONDS now`, to the microsecond."""
-WRITES = f"{NOW}; dd if=/dev/zero of={{file}} bs={MIB} count={TRANSFER_MIB} {{flag}} && {NOW}; "
+WRITES = (
+    f"{NOW}; dd if=/dev/zero of={{file}} bs={BLOCK_MIB * MIB} count={BLOCKS} {{flag}} && {NOW}; "
+)
 
 
 def disk_weights(
@@ -168,4 +172,5 @@ def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: 
         raise LabkitError(f"dd could not write on the lab disk: {box.logs()!r}")
     box.remove(force=True)
     took_s = moments[1] - moments[0]
-    return Transfer(is_direct, bool(limit_mib), TRANSFER_MIB * MIB, took_s, took_s + wrote_s)
+    size_bytes = BLOCKS * BLOCK_MIB * MIB
+    return Transfer(is_direct, bool(limit_mib), size_bytes, took_s, took_s + wrote_s)
