@@ -40,7 +40,7 @@ FILE_MIB = 64
 EVERY_S = 0.25
 SETTLE_S = 1.0
 LIFETIME_S = 90.0
-BLOCK_MIB, BLOCKS = 5, 3
+BLOCK_MIB, BLOCKS = 5, 4
 """Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
 BUDGET = {"max_budget": "2048", "low_latency": "0"}
 """In sectors; and no favour to who has only begun (Documentation/block/bfq-iosched.rst)."""
