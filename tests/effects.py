@@ -77,7 +77,8 @@ OPENS_FILES = """awk 'BEGIN { n = 3; name = "/dev/"
 FILLS_SHM = "dd if=/dev/zero of=/dev/shm/file bs=4096 2>/dev/null; stat -c %s /dev/shm/file"
 GROWS_A_FILE = "dd if=/dev/zero of=/file bs=1000 count=200 2>/dev/null; stat -c %s /file"
 TAKES_MEMORY = (
-    "n=0; (while head -c 1048576 /dev/zero; do n=$((n+1)); echo $n >&2; done) 2>/seen "
+    "n=0; (while head -c 1048576 /dev/zero; do n=$((n+1)); echo $n >&2; "
+    "usleep 20000; done) 2>/seen "
     "| tail -c 900m > /dev/null; grep -c ^[0-9] /seen"
 )
 """So many MiB `tail` was given, and kept, before it was killed."""
