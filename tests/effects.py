@@ -18,7 +18,7 @@ from typing import NamedTuple
 from labkit import labdisk
 from labkit.client import Client
 from labkit.course.cpu_files import CpuFiles, CpuMeter
-from labkit.course.experiments import cpu_shares, disk_weights
+from labkit.course.experiments import cpu_shares, disk_weights, memory_to_the_limit
 from labkit.course.groups import place_of
 from labkit.course.table import Table
 from labkit.errors import LabkitError
@@ -117,6 +117,14 @@ def shares(_lab: Lab, effect: Effect) -> float:
 def weights(_lab: Lab, effect: Effect) -> float:
     """The ratio of two containers on the lab disk."""
     return disk_weights([int(number) for number in re.findall(r"\d+", effect.flags)]).ratio
+
+
+def memory_and_swap(_lab: Lab, _effect: Effect) -> float:
+    """MiB of both, as the kernel counts them, when it kills.
+
+    A page that was swapped out and is still in memory too counts as both on version 2.
+    """
+    return memory_to_the_limit(memory_mib=64, swap_mib=32).most_bytes / MIB
 
 
 def oom_score(lab: Lab, effect: Effect) -> float:
@@ -231,7 +239,7 @@ EFFECTS = (
         "MiB",
     ),
     Effect(
-        *("memory and swap", "-m 48m --memory-swap 80m", 80, 0.05, last_number(TAKES_MEMORY)),
+        *("memory and swap", "-m 64m --memory-swap 96m", 96, 0.05, memory_and_swap),
         *("MiB", 0, True),
     ),
     Effect(

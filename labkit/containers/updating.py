@@ -5,7 +5,13 @@ import msgspec
 from labkit.cgroups import Group, groups
 from labkit.containers import disks, restarts, specification, states
 from labkit.containers.entry import Entry
-from labkit.containers.model import HostConfig, RestartPolicy, docker_name
+from labkit.containers.model import (
+    HostConfig,
+    RestartPolicy,
+    ThrottleDevice,
+    WeightDevice,
+    docker_name,
+)
 from labkit.containers.parts import Parts
 from labkit.errors import ConflictError, InvalidParameterError
 
@@ -25,8 +31,19 @@ class UpdateConfig(msgspec.Struct, rename=docker_name):
     memory_reservation: int = 0
     pids_limit: int | None = None
     restart_policy: RestartPolicy | None = None
+    blkio_weight_device: list[WeightDevice] | None = None
+    blkio_device_read_bps: list[ThrottleDevice] | None = None
+    blkio_device_write_bps: list[ThrottleDevice] | None = None
+    blkio_device_read_iops: list[ThrottleDevice] | None = None
+    blkio_device_write_iops: list[ThrottleDevice] | None = None
 
 
+FIXED = "A container's {} cannot be changed after its creation. Field discarded."
+_FIXED = (
+    *("blkio_weight_device", "blkio_device_read_bps", "blkio_device_write_bps"),
+    *("blkio_device_read_iops", "blkio_device_write_iops"),
+)
+"""Limits the API's body may carry (Docker's `Resources`), which no engine changes."""
 _LIMITS = (
     *("cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems"),
     *("memory", "memory_swap", "memory_reservation", "pids_limit", "blkio_weight"),
@@ -61,7 +78,9 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
         container.host_config = wanted
         parts.records.save(container)
         parts.publish("update", entry)
-        return [*placement.warnings, *(disks.check(wanted, ()) if asked.blkio_weight else ())]
+        fixed = [FIXED.format(docker_name(name)) for name in _FIXED if getattr(asked, name)]
+        weights = disks.check(wanted, ()) if asked.blkio_weight else ()
+        return [*placement.warnings, *weights, *fixed]
 
 
 def _merged(present: HostConfig, asked: UpdateConfig) -> HostConfig:

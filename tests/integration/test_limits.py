@@ -8,8 +8,8 @@ import pytest
 
 from labkit.cgroups import v1
 from labkit.containers import ContainerConfig, HostConfig
-from labkit.containers.model import Ulimit
-from labkit.containers.updating import UpdateConfig
+from labkit.containers.model import ThrottleDevice, Ulimit
+from labkit.containers.updating import FIXED, UpdateConfig
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities
 from tests.containers import create, shell
@@ -124,6 +124,15 @@ def test_what_makes_no_sense_is_refused(engine):
     ):
         with pytest.raises(InvalidParameterError):
             create(engine, "true", **options)
+
+
+def test_an_update_says_what_it_cannot_change(engine):
+    container_id = create(engine, "true", memory=64 * MIB)
+    rates = [ThrottleDevice("/dev/nosuch", MIB)]
+    asked = UpdateConfig(memory_reservation=32 * MIB, blkio_device_read_bps=rates)
+    assert engine.update(container_id, asked) == [FIXED.format("BlkioDeviceReadBps")]
+    assert engine.get(container_id).host_config.memory_reservation == 32 * MIB
+    assert engine.update(container_id, UpdateConfig(blkio_device_read_bps=[])) == []
 
 
 def test_by_command(make_lab: Callable[[], Lab]) -> None:
