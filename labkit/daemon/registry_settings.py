@@ -2,7 +2,8 @@
 
     {"registry-mirrors": ["https://mirror.example"], "insecure-registries": ["10.0.0.0/8"]}
 
-It is read each time it is needed, so nobody need restart the daemon.
+It is read each time it is needed, so nobody need restart the daemon.  Beside it lies `certs.d`,
+with the certificates of authorities that are trusted for one registry: `certs.d/HOST:PORT/ca.crt`.
 """
 
 import os
@@ -13,6 +14,7 @@ from labkit.errors import InvalidParameterError
 from labkit.registry.client.endpoints import Settings
 
 FILE = "daemon.json"
+CERTIFICATES = "certs.d"
 
 
 def read(root: str) -> Settings:
@@ -23,8 +25,10 @@ def read(root: str) -> Settings:
     path = os.path.join(root, FILE)
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Settings)
+            settings = msgspec.json.decode(file.read(), type=Settings)
     except FileNotFoundError:
-        return Settings()
+        settings = Settings()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidParameterError(f"{path} cannot be read: {error}; correct it") from None
+    settings.certificates = os.path.join(root, CERTIFICATES)
+    return settings

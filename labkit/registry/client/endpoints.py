@@ -3,10 +3,12 @@
 As Docker has it: `docker.io` is served by another host than its name says, and before it may stand
 mirrors; a registry is spoken to by HTTPS with a certificate that is checked, unless it is insecure.
 Insecure are the registries of this machine itself and those the settings name: there any
-certificate will do, and plain HTTP where nothing speaks HTTPS.
+certificate will do, and plain HTTP where nothing speaks HTTPS.  An authority that this machine does
+not know is trusted for one registry when its certificate lies in `certs.d/HOST:PORT/NAME.crt`.
 """
 
 import ipaddress
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -20,6 +22,8 @@ from labkit.images.references import DEFAULT_DOMAIN
 DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
 """Where one logs in to the default registry, and searches it."""
+AUTHORITY = ".crt"
+"""How the file of an authority's certificate ends; a client's own ends otherwise."""
 
 
 class Settings(msgspec.Struct, rename="kebab"):
@@ -31,6 +35,8 @@ class Settings(msgspec.Struct, rename="kebab"):
 
     registry_mirrors: list[str] = msgspec.field(default_factory=list)
     insecure_registries: list[str] = msgspec.field(default_factory=list)
+    certificates: str = ""
+    """The folder `certs.d`; not for the administrator to say."""
 
 
 class Endpoint(NamedTuple):
@@ -39,6 +45,8 @@ class Endpoint(NamedTuple):
     url: str
     verifies: bool = True
     is_mirror: bool = False
+    authorities: tuple[str, ...] = ()
+    """Files with certificates that are trusted here beside the machine's own."""
 
     @property
     def host(self) -> str:
@@ -58,7 +66,7 @@ def candidates(domain: str, settings: Settings, *, mirrors: bool = False) -> lis
         return [*before, Endpoint(f"https://{DEFAULT_HOST}")]
     if is_insecure(domain, settings.insecure_registries):
         return [Endpoint(f"https://{domain}", verifies=False), Endpoint(f"http://{domain}", False)]
-    return [Endpoint(f"https://{domain}")]
+    return [Endpoint(f"https://{domain}", authorities=_authorities(domain, settings))]
 
 
 def is_insecure(domain: str, insecure: Sequence[str]) -> bool:
@@ -82,7 +90,17 @@ def _mirror(url: str, settings: Settings) -> Endpoint:
             f'"{url}" is no registry mirror: its address is needed, such as https://mirror.example'
         )
     verifies = not is_insecure(parts.netloc, settings.insecure_registries)
-    return Endpoint(url.rstrip("/"), verifies, is_mirror=True)
+    trusted = _authorities(parts.netloc, settings)
+    return Endpoint(url.rstrip("/"), verifies, is_mirror=True, authorities=trusted)
+
+
+def _authorities(domain: str, settings: Settings) -> tuple[str, ...]:
+    folder = os.path.join(settings.certificates, domain)
+    try:
+        names = sorted(os.listdir(folder)) if settings.certificates else []
+    except OSError:
+        return ()  # there are none for it
+    return tuple(os.path.join(folder, name) for name in names if name.endswith(AUTHORITY))
 
 
 def _is_loopback(host: str) -> bool:

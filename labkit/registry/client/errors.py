@@ -109,8 +109,9 @@ def _reason(error: Exception, cause: BaseException | None) -> str:
             return words
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"its certificate is not trusted ({cause.verify_message}). Add the authority that "
-            'signed it to this machine, or the registry to "insecure-registries" in daemon.json'
+            f"its certificate is not trusted ({cause.verify_message}). Put that of the authority "
+            "that signed it into certs.d/HOST:PORT/ca.crt beside daemon.json, or name the registry "
+            'among the "insecure-registries" there'
         )
     if isinstance(cause, ssl.SSLError):
         return f"it does not speak HTTPS ({cause.reason or cause})"

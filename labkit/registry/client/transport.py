@@ -10,6 +10,7 @@ from functools import cache
 import httpx
 
 import labkit
+from labkit.errors import InvalidParameterError
 from labkit.registry.client.endpoints import Endpoint
 from labkit.registry.client.errors import UnreachableError, unreachable
 
@@ -34,6 +35,20 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
+def _checking(authorities: Iterable[str]) -> ssl.SSLContext:
+    """The system's authorities, not those httpx brings along, and these; InvalidParameterError."""
+    context = ssl.create_default_context()
+    for path in authorities:
+        try:
+            context.load_verify_locations(path)
+        except OSError as error:
+            raise InvalidParameterError(
+                f"{path} is no certificate that can be used ({error.strerror or error}): "
+                "put an authority's there, in PEM, or remove the file"
+            ) from None
+    return context
+
+
 class Transport:
     """Connections on behalf of one endpoint; may be used by several threads."""
 
@@ -41,8 +56,7 @@ class Transport:
         self.endpoint = endpoint
         self._origin = origin(httpx.URL(endpoint.url))
         self._client = httpx.Client(
-            # The system's authorities, and not those httpx brings along.
-            verify=ssl.create_default_context() if endpoint.verifies else _trusting(),
+            verify=_checking(endpoint.authorities) if endpoint.verifies else _trusting(),
             timeout=httpx.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
             headers={"User-Agent": AGENT, "Accept-Encoding": "identity"},
             trust_env=not endpoint.is_local,  # proxies are for what is elsewhere

@@ -1,0 +1,70 @@
+"""`certs.d`: an authority that is trusted for one registry, and for no other."""
+
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from labkit.errors import InvalidParameterError
+from labkit.registry.client.endpoints import Endpoint, Settings, candidates
+from labkit.registry.client.transport import Transport
+from labkit.registry.server import certificates
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A TLS server's address, and the file with its certificate."""
+    certificate, key = certificates.self_signed(str(tmp_path), "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{running.server_port}", certificate
+        running.shutdown()
+        thread.join()
+
+
+def ask(endpoint: Endpoint) -> int:
+    return Transport(endpoint).send("GET", httpx.URL(f"{endpoint.url}/v2/"), {}).status_code
+
+
+def test_an_authority_beside_the_machines_own(server: tuple[str, str]) -> None:
+    url, certificate = server
+    assert ask(Endpoint(url, authorities=(certificate,))) == 200
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(Endpoint(url))
+
+
+def test_they_are_found_by_host_and_port(tmp_path: Path) -> None:
+    folder = tmp_path / "registry.example:5000"
+    folder.mkdir()
+    for name in ("b.crt", "a.crt", "client.cert", "client.key"):
+        (folder / name).touch()
+    settings = Settings(certificates=str(tmp_path))
+    (found,) = candidates("registry.example:5000", settings)
+    assert found.authorities == (f"{folder}/a.crt", f"{folder}/b.crt")
+    assert candidates("registry.example", settings)[0].authorities == ()
+    assert candidates("registry.example:5000", Settings())[0].authorities == ()
+
+
+def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "ca.crt"
+    wrong.write_text("no certificate\n")
+    with pytest.raises(InvalidParameterError, match=r"ca\.crt is no certificate that can be used"):
+        Transport(Endpoint("https://registry.example", authorities=(str(wrong),)))
