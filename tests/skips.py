@@ -19,6 +19,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
     "needs podman": lambda: not shutil.which("podman"),
+    "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
     "needs docker-compose": lambda: not shutil.which("docker-compose"),
     "needs a dockerd": lambda: not oracle.works(),

@@ -26,6 +26,7 @@ TEST_PACKAGES=(
     git
     docker.io docker-compose      # the real `docker` commands, against labkit's socket
     skopeo umoci zstd             # other programs that read and write images
+    buildah                       # another builder
     podman docker-registry openssl # the registry's peers, and certificates
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.

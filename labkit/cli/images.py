@@ -55,13 +55,14 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         sys.stdout.writelines(f"{identifier}\n" for identifier in ids)
         return 0
     now = time.time()
-    rows = [row for image in images for row in _rows(image, full, now)]
+    found = [row for image in images for row in rows(image, full, now)]
     columns = WITH_DIGEST if options["digests"] else COLUMNS
-    sys.stdout.write(render(options["format"], HEADINGS, columns, rows))
+    sys.stdout.write(render(options["format"], HEADINGS, columns, found))
     return 0
 
 
-def _rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
+def rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
+    """A line's fields for each of an image's names."""
     digests = dict(text.split("@", 1) for text in image.get("RepoDigests") or [])
     for name in image["RepoTags"] or [f"{NONE}:{NONE}"]:
         repository, _, tag = name.rpartition(":")

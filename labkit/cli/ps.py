@@ -66,12 +66,13 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     if options["quiet"]:
         sys.stdout.writelines(f"{short_id(each['Id'], full)}\n" for each in containers)
         return 0
-    rows = [_row(each, full, now) for each in containers]
+    rows = [row(each, full, now) for each in containers]
     sys.stdout.write(render(form, HEADINGS, columns, rows))
     return 0
 
 
-def _row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
+def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
+    """A container's fields."""
     command, labels = container["Command"], container.get("Labels") or {}
     mounts = [each.get("Name") or each["Source"] for each in container.get("Mounts") or []]
     fields = {

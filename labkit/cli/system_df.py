@@ -3,6 +3,8 @@
 import sys
 
 from labkit.cli.command import Command, Context
+from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.cli.flags import Flag
 from labkit.cli.formats import FORMAT, Row, render
 from labkit.client.sizes import human_size
 
@@ -11,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-COMMAND = Command("[OPTIONS]", (FORMAT,), at_most=0)
+COMMAND = Command(
+    "[OPTIONS]",
+    (FORMAT, Flag("verbose", "v", "bool", "Show every image, container and volume")),
+    at_most=0,
+)
 HEADINGS = {
     "Type": "TYPE",
     "TotalCount": "TOTAL",
@@ -25,7 +31,15 @@ ALIVE = ("running", "paused", "restarting")
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """A table with a row for each kind of thing."""
-    rows = _rows(context.api().get("/system/df"))
+    usage = context.api().get("/system/df")
+    if options["verbose"]:
+        if options["format"]:
+            raise UsageError("--format and --verbose do not go together", BAD_FLAG)
+        from labkit.cli.disk_usage import details  # noqa: PLC0415 only for who asks
+
+        sys.stdout.write(details(usage))
+        return 0
+    rows = _rows(usage)
     sys.stdout.write(render(options["format"], HEADINGS, COLUMNS, rows))
     return 0
 

@@ -9,8 +9,8 @@
     -- path/of/a/link -> where it leads
     -- name.tar tar                   (an archive with a file and a link; `tgz`: compressed)
 
-`answers.json` is what docker's classic builder made of each, `python -m tests.build.record` asks it
-again.
+`answers.json` is what docker's classic builder made of each, `buildah.json` what buildah did;
+`python -m tests.build.record` asks both again.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from tests.lab import UnixConnection
 
 FOLDER = Path(__file__).parent
 ANSWERS = FOLDER / "answers.json"
+BUILDAH_ANSWERS = FOLDER / "buildah.json"
 TIMEOUT_S = 60.0
 MADE_BY_ENGINES = re.compile(
     r"\.dockerenv|(?:dev|proc|sys)(?:/.*)?|etc(?:/(?:hostname|hosts|resolv\.conf|mtab))?"
@@ -112,6 +113,10 @@ class Builder:
         if any("errorDetail" in event or "message" in event for event in events):
             return {"fails": True}
         *_, image_id = [event["aux"]["ID"] for event in events if "aux" in event]
+        return self.describe(image_id)
+
+    def describe(self, image_id: str) -> Answer:
+        """An image's files as far as they are not busybox's, and its config."""
         files = self._files(image_id)
         shown = json.loads(self._ask("GET", f"/images/{image_id}/json"))
         changed = {path: look for path, look in files.items() if self._base.get(path) != look}
@@ -161,7 +166,7 @@ def _look(archive: tarfile.TarFile, member: tarfile.TarInfo) -> list[Any]:
     return [kind, oct(mode), member.uid, member.gid, content, attributes]
 
 
-def answers() -> dict[str, Answer]:
+def answers(path: Path = ANSWERS) -> dict[str, Answer]:
     """The recorded ones, by the cases' names."""
-    found: dict[str, Answer] = json.loads(ANSWERS.read_text())
+    found: dict[str, Answer] = json.loads(path.read_text())
     return found

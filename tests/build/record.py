@@ -1,29 +1,53 @@
-"""`python -m tests.build.record`: ask docker's classic builder, and write `answers.json`."""
+"""`python -m tests.build.record`: ask docker's classic builder and buildah, and write it down.
+
+`python -m tests.build.record buildah` asks that one alone.
+"""
 
 import json
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.build.cases import ANSWERS, Builder, cases, write_context
-from tests.lab import remove_template
+from tests.build.buildah import Buildah
+from tests.build.cases import ANSWERS, BUILDAH_ANSWERS, Answer, Builder, cases, write_context
+from tests.lab import remove_template, running_lab
 from tests.oracle import running_oracle
 
 
-def main() -> None:
-    """Record all answers."""
+def record(path: Path, answer: Callable[[Path], Answer]) -> None:
+    """Ask about every case, and write `path`."""
     found = {}
-    with running_oracle() as oracle:
-        builder = Builder(oracle.docker_host.removeprefix("unix://"))
-        for case in cases():
-            with tempfile.TemporaryDirectory() as folder:
-                write_context(case, Path(folder))
-                found[case.name] = builder.answer(Path(folder))
-            if bool(found[case.name].get("fails")) != case.fails:
-                print(f"{case.name}: docker's answer is not what the case says")
-    remove_template()
+    for case in cases():
+        with tempfile.TemporaryDirectory() as folder:
+            write_context(case, Path(folder))
+            found[case.name] = answer(Path(folder))
+        if bool(found[case.name].get("fails")) != case.fails:
+            print(f"{case.name}: the answer for {path.name} is not what the case says")
     lines = [f'"{name}": {json.dumps(answer, sort_keys=True)}' for name, answer in found.items()]
-    ANSWERS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def record_docker() -> None:
+    """Docker's answers."""
+    with running_oracle() as oracle:
+        record(ANSWERS, Builder(oracle.docker_host.removeprefix("unix://")).answer)
+
+
+def record_buildah() -> None:
+    """Buildah's."""
+    with running_lab() as lab, tempfile.TemporaryDirectory() as folder:
+        buildah = Buildah(lab, Path(folder))
+        try:
+            record(BUILDAH_ANSWERS, buildah.answer)
+        finally:
+            buildah.close()
+
+
+RECORDERS = {"docker": record_docker, "buildah": record_buildah}
 
 
 if __name__ == "__main__":
-    main()
+    for name in sys.argv[1:] or RECORDERS:
+        RECORDERS[name]()
+    remove_template()

@@ -1,8 +1,15 @@
-"""The corpus of small Dockerfiles: labkit makes of each what docker's classic builder does."""
+"""The corpus of small Dockerfiles: labkit makes of each what docker's classic builder does.
+
+And buildah, a builder of other people's, makes the same but for what is listed with its reason.
+"""
+
+import shutil
 
 import pytest
 
-from tests.build.cases import Builder, answers, cases, write_context
+from tests.build.buildah import Buildah
+from tests.build.cases import BUILDAH_ANSWERS, Builder, answers, cases, write_context
+from tests.build.differences import REASONS, compared
 from tests.lab import running_lab
 
 pytestmark = pytest.mark.root
@@ -10,6 +17,9 @@ pytestmark = pytest.mark.root
 CASES = cases()
 ASKED_AGAIN = CASES[::8]
 """Docker is asked about these whenever it can run: whether the recorded answers are still its."""
+
+BUILDAH_ASKED_AGAIN = CASES[::16]
+"""Fewer: it takes a second or two for each."""
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +50,32 @@ def test_the_corpus_is_whole(recorded):
     assert len(CASES) >= 60
     assert {case.name for case in CASES} == recorded.keys()
     assert all(bool(recorded[case.name].get("fails")) == case.fails for case in CASES)
+
+
+def test_buildah_makes_of_it_what_docker_does_but_for_what_is_listed(recorded):
+    others = answers(BUILDAH_ANSWERS)
+    assert others.keys() == recorded.keys()
+    found = {
+        difference
+        for name, answer in recorded.items()
+        for difference in compared(name, answer, others[name])
+    }
+    unlisted, stale = found - REASONS.keys(), REASONS.keys() - found
+    assert not unlisted, "\n".join(map(str, sorted(unlisted)))
+    assert not stale, "listed, but no difference any more:\n" + "\n".join(map(str, sorted(stale)))
+
+
+@pytest.fixture(scope="module")
+def buildah(tmp_path_factory):
+    if not shutil.which("buildah"):
+        pytest.skip("needs buildah")
+    with running_lab() as lab:
+        asked = Buildah(lab, tmp_path_factory.mktemp("buildah"))
+        yield asked
+        asked.close()
+
+
+@pytest.mark.parametrize("case", BUILDAH_ASKED_AGAIN, ids=lambda case: case.name)
+def test_buildah_still_answers_what_was_recorded(case, buildah, tmp_path):
+    write_context(case, tmp_path)
+    assert buildah.answer(tmp_path) == answers(BUILDAH_ANSWERS)[case.name]

@@ -52,6 +52,31 @@ def test_load_prints_what_is_there(labkit, tmp_path: Path) -> None:
     assert "cannot read" in labkit("load", "-i", "/no/such/file").err
 
 
+def test_df_of_everything(labkit) -> None:
+    image = {"Id": ID, "RepoTags": ["a:1"], "Created": 0, "Containers": 1}
+    container = {
+        **{"Id": "c" * 64, "Image": "a:1", "Command": "sh", "Created": 0, "Names": ["/one"]},
+        **{"Status": "Created", "State": "created", "SizeRw": 7, "SizeRootFs": 4_000_007},
+    }
+    labkit.routes["GET /system/df"] = {
+        "LayersSize": 4_000_000,
+        "Images": [{**image, "Size": 4_000_000, "SharedSize": 1_000_000}],
+        "Containers": [container],
+        "Volumes": [{"Name": "v", "UsageData": {"RefCount": 2, "Size": 5000}}],
+    }
+    said = labkit("system", "df", "-v")
+    parts = [line.split() for line in said.out.splitlines() if line]
+    assert parts[0] == ["Images", "space", "usage:"]
+    assert parts[2][:2] == ["a", "1"]
+    assert parts[2][-4:] == ["4MB", "1MB", "3MB", "1"]
+    assert parts[5][:5] == ["c" * 12, "a:1", '"sh"', "0", "7B"]
+    assert parts[8] == ["v", "2", "5kB"]
+    assert parts[9] == ["Build", "cache", "usage:", "0B"]
+    both = labkit("system", "df", "-v", "--format", "json")
+    assert both.code != 0
+    assert "do not go together" in both.err
+
+
 def test_prune_and_df(labkit) -> None:
     deleted = [{"Untagged": "a:1"}, {"Deleted": ID}]
     labkit.routes["POST /images/prune"] = {"ImagesDeleted": deleted, "SpaceReclaimed": 3_000_000}

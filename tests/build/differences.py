@@ -1,0 +1,46 @@
+"""Where buildah makes something else of a Dockerfile than docker and labkit do, and why."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.build.cases import Answer
+
+
+class Difference(NamedTuple):
+    """One thing of one case."""
+
+    case: str
+    what: str
+    """`fails`, or `files PATH`, `config FIELD`, `gone`, `author`."""
+
+    def __str__(self) -> str:
+        return f"{self.case}: {self.what}"
+
+
+REASONS = {
+    Difference("copy-several-to-file", "fails"): "buildah makes the folder, without a / at its end",
+    Difference(
+        "escape-directive", "config Env"
+    ): "buildah takes \\ as an escape in values all the same",
+    Difference("expose", "config ExposedPorts"): "buildah keeps a range as it is written",
+    Difference("expose-bad", "fails"): "buildah takes any text for a port",
+    Difference("shell-changes", "config Cmd"): "buildah 1.28 asks SHELL for RUN alone",
+    Difference("stage-case", "fails"): "buildah compares the names of stages letter for letter",
+    Difference("volume-forms", "files c"): "buildah makes a volume's folder in the image",
+    Difference("volume-forms", "files d e"): "buildah makes a volume's folder in the image",
+}
+
+
+def compared(case: str, docker: Answer, buildah: Answer) -> Iterator[Difference]:
+    """What differs between two answers."""
+    if "fails" in docker or "fails" in buildah:
+        if docker != buildah:
+            yield Difference(case, "fails")
+        return
+    for field in ("files", "config"):
+        for name in sorted(docker[field].keys() | buildah[field].keys()):
+            if docker[field].get(name) != buildah[field].get(name):
+                yield Difference(case, f"{field} {name}")
+    for field in ("gone", "author"):
+        if docker[field] != buildah[field]:
+            yield Difference(case, field)
