@@ -87,3 +87,20 @@ def survey(root: Path) -> dict[str, tuple[object, ...]]:
     links = sorted(sorted(names) for names in inodes.values() if len(names) > 1)
     seen["(hard links)"] = (links,)
     return seen
+
+
+def assert_consistent(root: Path) -> ImageStore:
+    """What is on the disk is what the images in the index are made of, and whole."""
+    store = ImageStore(str(root))
+    images = store.list()
+    blobs, trees = set(), set()
+    for image in images:
+        blobs |= store.blobs_of([store.entry(image)])
+        trees |= {os.path.basename(tree) for tree in image.layer_directories()}
+    assert {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")} == blobs
+    assert set(os.listdir(root / "layers")) == trees | {f"{name}.json" for name in trees}
+    assert os.listdir(root / "staging") == []
+    for digest in blobs:
+        with store.open_blob(digest) as blob:
+            assert blob.read()
+    return store

@@ -87,30 +87,3 @@ def test_kill_9_of_the_daemon_leaves_nothing_half_visible(lab):
     assert len(images(lab)) == 2
     quick = lab.cli("build", "-", input=TEXT.replace("sleep 60", "true"), check=True).stdout
     assert quick.count("Using cache") == 1, "what was finished before is used again"
-
-
-@pytest.mark.parametrize("delay_s", [0.05, 0.15, 0.3, 0.5])
-def test_kill_9_at_any_moment(lab, delay_s):
-    """Whenever it comes, every image that is there can be used, and a build goes through."""
-    text = "FROM busybox\n" + "".join(
-        f"RUN echo {number} > /f{number}\nCOPY <<a /c{number}\n{number}\na\n" for number in range(8)
-    )
-    with subprocess.Popen(
-        lab.argv("build", "-"),
-        env=lab.env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as build:
-        build.stdin.write(text)
-        build.stdin.close()
-        time.sleep(delay_s)
-        lab.kill_daemon()
-    lab.start_daemon()
-    assert containers(lab) == []
-    for image in images(lab):
-        assert lab.cli("run", "--rm", "--network", "none", image, "true").returncode == 0
-    lab.cli("build", "-t", "whole:1", "-", input=text, check=True)
-    shown = lab.cli("run", "--rm", "--network", "none", "whole:1", "cat", "/f7", "/c7").stdout
-    assert shown == "7\n7\n"

@@ -14,7 +14,7 @@ import pytest
 
 from labkit.images import ImageStore, loading, saving
 from labkit.images.image import Image
-from tests.images import archive, entry, temporary_folder
+from tests.images import archive, assert_consistent, entry, temporary_folder
 from tests.integration.test_image_drafts import DOCUMENT
 
 pytestmark = pytest.mark.root
@@ -64,23 +64,6 @@ def stack(store: ImageStore) -> Image:
         draft.start_from(base)
         draft.add_tar(files(80, "top"))
         return draft.commit(DOCUMENT, names=["top"], parent=base.id)
-
-
-def assert_consistent(root: Path) -> ImageStore:
-    """What is on the disk is what the images in the index are made of, and whole."""
-    store = ImageStore(str(root))
-    images = store.list()
-    blobs, trees = set(), set()
-    for image in images:
-        blobs |= store.blobs_of([store.entry(image)])
-        trees |= {os.path.basename(tree) for tree in image.layer_directories()}
-    assert {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")} == blobs
-    assert set(os.listdir(root / "layers")) == trees | {f"{name}.json" for name in trees}
-    assert os.listdir(root / "staging") == []
-    for digest in blobs:
-        with store.open_blob(digest) as blob:
-            assert blob.read()
-    return store
 
 
 def killed_after(root: Path, what: str, path: Path, delay_s: float) -> bool:
