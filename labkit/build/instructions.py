@@ -5,24 +5,14 @@ Each is one function on a stage's state.  Those with files are in `labkit.build.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
 from labkit.build.parser import Instruction
 from labkit.build.stage import StageBuild
-from labkit.errors import InvalidParameterError
-from labkit.images import changes, words
-from labkit.images.models import Healthcheck
+from labkit.images import changes, healthchecks, words
 
 Handler = Callable[[StageBuild, Instruction], None]
-
-NANOS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
-NANOS["h"] = 60 * NANOS["m"]
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-LEAST_NANOS = 10**6
-"""A healthcheck's times are at least a millisecond, as Docker has it."""
 
 
 def _said(instruction: Instruction, text: str) -> str:
@@ -100,50 +90,10 @@ def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
-    kind, _, command = instruction.text.partition(" ")
-    test = ["NONE"] if kind.upper() == "NONE" else _test(command.strip())
-    stage.config.healthcheck = Healthcheck(
-        test=test,
-        interval=_nanos(instruction, "interval"),
-        timeout=_nanos(instruction, "timeout"),
-        start_period=_nanos(instruction, "start-period"),
-        start_interval=_nanos(instruction, "start-interval"),
-        retries=_retries(instruction.flag("retries")),
-    )
+    made = healthchecks.made(dict(instruction.flags), instruction.text)
+    stage.config.healthcheck = made
     flags = "".join(f"--{name}={value} " for name, value in instruction.flags)
-    stage.finish(_said(instruction, f"{flags}{_listed(test)}"))
-
-
-def _test(command: str) -> list[str]:
-    try:
-        listed = json.loads(command) if command.startswith("[") else None
-    except ValueError:
-        listed = None
-    if isinstance(listed, list) and all(isinstance(word, str) for word in listed):
-        return ["CMD", *listed]
-    return ["CMD-SHELL", command]
-
-
-def _nanos(instruction: Instruction, flag: str) -> int:
-    text = instruction.flag(flag)
-    if not text:
-        return 0
-    if not _DURATION.fullmatch(text):
-        raise InvalidParameterError(
-            f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
-        )
-    nanos = round(sum(float(number) * NANOS[unit] for number, unit in _PART.findall(text)))
-    if 0 < nanos < LEAST_NANOS:
-        raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
-    return nanos
-
-
-def _retries(text: str) -> int:
-    if not text:
-        return 0
-    if not text.isdecimal():
-        raise InvalidParameterError(f"--retries={text}: a number of at least 0 is needed")
-    return int(text)
+    stage.finish(_said(instruction, f"{flags}{_listed(made.test)}"))
 
 
 def _env(stage: StageBuild, instruction: Instruction) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.errors import InvalidParameterError
-from labkit.images import words
+from labkit.images import healthchecks, words
 
 if TYPE_CHECKING:
     from labkit.build.parser import Instruction
@@ -121,14 +121,7 @@ def _check_shell(instruction: "Instruction") -> None:
 
 def _check_healthcheck(instruction: "Instruction") -> None:
     _at_least_one(instruction)
-    kind, _, rest = instruction.text.partition(" ")
-    if kind.upper() == "NONE":
-        if rest.strip() or instruction.flags:
-            raise InvalidParameterError("HEALTHCHECK NONE takes no arguments")
-    elif kind.upper() != "CMD":
-        raise InvalidParameterError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)")
-    elif not rest.strip():
-        raise InvalidParameterError("Missing command after HEALTHCHECK CMD")
+    healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
 
 
 def _anything(_: "Instruction") -> None:
@@ -144,16 +137,7 @@ RULES: Mapping[str, Rule] = {
     "ENV": Rule(_check_pairs),
     "EXPOSE": Rule(_at_least_one),
     "FROM": Rule(_check_from, {"platform": VALUE}),
-    "HEALTHCHECK": Rule(
-        _check_healthcheck,
-        {
-            "interval": VALUE,
-            "timeout": VALUE,
-            "start-period": VALUE,
-            "start-interval": VALUE,
-            "retries": VALUE,
-        },
-    ),
+    "HEALTHCHECK": Rule(_check_healthcheck, dict.fromkeys(healthchecks.FLAGS, VALUE)),
     "LABEL": Rule(_check_pairs),
     "MAINTAINER": Rule(_exactly_one),
     "ONBUILD": Rule(_at_least_one),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from labkit.errors import InvalidParameterError
+from labkit.images import healthchecks
 from labkit.images.models import RuntimeConfig
 from labkit.images.words import Expander
 
@@ -101,11 +102,16 @@ def _stop_signal(config: RuntimeConfig, arguments: str, expander: Expander) -> N
     config.stop_signal = name
 
 
+def _healthcheck(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    config.healthcheck = healthchecks.read(arguments)
+
+
 INSTRUCTIONS: dict[str, Change] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
     "STOPSIGNAL": _stop_signal,
     "USER": _user,

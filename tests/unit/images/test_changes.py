@@ -4,7 +4,7 @@ import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.images import changes, words
-from labkit.images.models import RuntimeConfig
+from labkit.images.models import Healthcheck, RuntimeConfig
 
 
 def after(*instructions: str) -> RuntimeConfig:
@@ -51,6 +51,16 @@ def test_the_rest() -> None:
     assert config.stop_signal == "SIGINT"
 
 
+def test_healthchecks() -> None:
+    judged = after("HEALTHCHECK --interval=1m30s --retries=2 CMD curl -f http://x || exit 1")
+    assert judged.healthcheck == Healthcheck(
+        test=["CMD-SHELL", "curl -f http://x || exit 1"], interval=90 * 10**9, retries=2
+    )
+    judged = after('HEALTHCHECK cmd ["/check", "--deep"]')
+    assert judged.healthcheck == Healthcheck(test=["CMD", "/check", "--deep"])
+    assert after("HEALTHCHECK NONE").healthcheck == Healthcheck(test=["NONE"])
+
+
 @pytest.mark.parametrize(
     ("instruction", "message"),
     [
@@ -67,6 +77,12 @@ def test_the_rest() -> None:
         ("EXPOSE 9-8", "invalid containerPort"),
         ('LABEL a="b', "a quote is not closed"),
         ("USER ${A", "closing brace"),
+        ("HEALTHCHECK curl x", "Unknown type 'curl' in HEALTHCHECK"),
+        ("HEALTHCHECK --every=1s CMD true", "unknown flag: --every; known are interval"),
+        ("HEALTHCHECK --interval CMD true", "missing a value on flag: --interval"),
+        ("HEALTHCHECK --interval=soon CMD true", 'invalid duration "soon" for --interval'),
+        ("HEALTHCHECK --retries=1 NONE", "HEALTHCHECK NONE takes no arguments"),
+        ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),
         ("STOPSIGNAL SIGNOPE", "Invalid signal: SIGNOPE"),
     ],
 )

@@ -1,0 +1,91 @@
+"""HEALTHCHECK, in a Dockerfile and in `commit --change`: from its words to what an image says."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.images.models import Healthcheck
+
+FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
+
+_NANOS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+_NANOS["h"] = 60 * _NANOS["m"]
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_LEAST_NANOS = 10**6
+"""A healthcheck's times are at least a millisecond, as Docker has it."""
+_FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
+
+
+def read(arguments: str) -> Healthcheck:
+    """All that follows the word HEALTHCHECK; InvalidParameterError."""
+    flags: dict[str, str] = {}
+    while found := _FLAG.match(arguments):
+        name, value = found.groups()
+        if name not in FLAGS:
+            raise InvalidParameterError(f"unknown flag: --{name}; known are {', '.join(FLAGS)}")
+        if not value:
+            raise InvalidParameterError(f"missing a value on flag: --{name}")
+        flags[name] = value
+        arguments = arguments[found.end() :]
+    check(arguments, has_flags=bool(flags))
+    return made(flags, arguments)
+
+
+def check(text: str, *, has_flags: bool) -> None:
+    """Whether what follows the flags can be: InvalidParameterError if not."""
+    kind, _, rest = text.partition(" ")
+    if kind.upper() == "NONE":
+        if rest.strip() or has_flags:
+            raise InvalidParameterError("HEALTHCHECK NONE takes no arguments")
+    elif kind.upper() != "CMD":
+        raise InvalidParameterError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)")
+    elif not rest.strip():
+        raise InvalidParameterError("Missing command after HEALTHCHECK CMD")
+
+
+def made(flags: Mapping[str, str], text: str) -> Healthcheck:
+    """The healthcheck of flags and what follows them, which `check` has passed."""
+    kind, _, command = text.partition(" ")
+    return Healthcheck(
+        test=["NONE"] if kind.upper() == "NONE" else _test(command.strip()),
+        interval=_nanos(flags, "interval"),
+        timeout=_nanos(flags, "timeout"),
+        start_period=_nanos(flags, "start-period"),
+        start_interval=_nanos(flags, "start-interval"),
+        retries=_retries(flags.get("retries", "")),
+    )
+
+
+def _test(command: str) -> list[str]:
+    """The exec form, a JSON list, or a line for the shell."""
+    if command.startswith("["):
+        try:
+            return ["CMD", *msgspec.json.decode(command.encode(), type=list[str])]
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            pass  # a line for the shell may begin so, too
+    return ["CMD-SHELL", command]
+
+
+def _nanos(flags: Mapping[str, str], flag: str) -> int:
+    text = flags.get(flag, "")
+    if not text:
+        return 0
+    if not _DURATION.fullmatch(text):
+        raise InvalidParameterError(
+            f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
+        )
+    nanos = round(sum(float(number) * _NANOS[unit] for number, unit in _PART.findall(text)))
+    if 0 < nanos < _LEAST_NANOS:
+        raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
+    return nanos
+
+
+def _retries(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise InvalidParameterError(f"--retries={text}: a number of at least 0 is needed")
+    return int(text)
