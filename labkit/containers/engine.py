@@ -16,11 +16,11 @@ import errno
 import os
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labkit.containers import (
+    attaching,
     committing,
     connecting,
     devices,
@@ -241,23 +241,23 @@ class Engine:
         stderr: bool,
         detach_keys: bytes = b"",
         announce: Callable[[], None] = lambda: None,
+        replay: attaching.Replay | None = None,
     ) -> None:
         """Hand a client's connection to the container's shim, now or when it will be started.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
         `announce` tells the client that it is attached: it is called before anything is sent, and
         so that a start which the client asks for thereupon cannot come before the hand-over.
+        With `replay` the log up to this moment is given to that function first.
         """
         entry = self.parts.registry.find(ref)
         options = (stdin, stdout, stderr, detach_keys)
-        with entry.lock:
-            announce()
-            if entry.shim is not None:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    messages.send(entry.shim, ("attach", options), [connection_fd])
-                return
-            connection = socket.socket(fileno=os.dup(connection_fd))
-            entry.pending_clients.append((connection, options))
+        if replay is None:
+            attaching.attach(entry, connection_fd, options, announce)
+            return
+        announce()
+        log_path = self.parts.records.log_path(entry.container.id)
+        attaching.attach_with_log(entry, log_path, connection_fd, options, replay)
 
     def watch(self, ref: str, condition: str = "not-running") -> Watch:
         """Look out for an end from this moment on, and wait for it afterwards.

@@ -73,6 +73,43 @@ def read(
                 yield line
 
 
+class Position(NamedTuple):
+    """A place in the log: a file of it, held open so that no other can get its number."""
+
+    file: BinaryIO
+    size: int
+    """The bytes before it: whole lines."""
+
+    def is_same(self, other: "Position | None") -> bool:
+        """Whether both are one place."""
+        return other is not None and (_identity(self.file), self.size) == (
+            _identity(other.file),
+            other.size,
+        )
+
+
+def read_between(
+    path: str, begin: Position | None, end: Position, streams: set[str]
+) -> Iterator[LogLine]:
+    """The log's lines from `begin`, or from the first, to `end`.
+
+    What the rotation has thrown away meanwhile is left out, but for the file of `end`.
+    """
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(file) for file in _open_all(path)]
+        identities = [_identity(file) for file in files]
+        own = _identity(end.file)
+        chosen = [*files[: identities.index(own) if own in identities else 0], end.file]
+        if begin is not None and _identity(begin.file) in (*identities, own):
+            while _identity(chosen[0]) != _identity(begin.file):
+                del chosen[0]
+            chosen[0].seek(begin.size)
+        for file in chosen:
+            for line in _parse(_complete_lines(file, end.size if file is end.file else None)):
+                if line.stream in streams:
+                    yield line
+
+
 def _listed(path: str) -> list[tuple[str, int]]:
     """Names and identities of the log's files, the newest first: x.log, x.log.1, x.log.2."""
     folder, own_name = os.path.split(path)
@@ -131,9 +168,12 @@ def _after(path: str, file: BinaryIO) -> BinaryIO | None:
     return newer
 
 
-def _complete_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines that are wholly written; the position stays before one that is not."""
-    while True:
+def _complete_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
+    """The lines that are wholly written; the position stays before one that is not.
+
+    Up to `end`, in bytes, if there is one.
+    """
+    while end is None or file.tell() < end:
         position = file.tell()
         line = file.readline()
         if not line.endswith(b"\n"):

@@ -115,6 +115,14 @@ class LogWriter:
                     self._write_objects(stream, self._write_long(stream, line), newline)
         self._partial[stream] = self._write_long(stream, rest)
 
+    def end(self) -> tuple[str, int]:
+        """The file that is written now, and its length: all of it whole lines."""
+        return self._path, self._size
+
+    def unfinished(self) -> list[tuple[str, bytes]]:
+        """What each stream has printed since its last newline, which is not in the file yet."""
+        return [(stream, rest) for stream, rest in self._partial.items() if rest]
+
     def close(self) -> None:
         """Write what was printed without a newline, and close the file."""
         for stream, rest in self._partial.items():

@@ -270,7 +270,8 @@ class Shim:
         connection.close()
 
     def _attach(self, connection: socket.socket, fds: list[int], options: Attachment) -> None:
-        self.streams.attach(fds[0], options)
+        connection_fd, *gate_fd = fds
+        self.streams.attach(connection_fd, options, *gate_fd)
 
     def _resize(self, connection: socket.socket, fds: list[int], height: int, width: int) -> None:
         process = self.execs.get(connection)

@@ -7,12 +7,18 @@ then the data (Engine API, "Attach to a container"); from a terminal it is sent 
 client sends goes to stdin.
 
 No client can hold up the process: one that does not read is given up when too much waits for it.
+
+A client that wants what was printed before as well comes with a gate, a socket to the daemon.  It
+is told there where the log ends at this moment; what is printed from then on waits for the client,
+while the daemon sends it the log up to there, and the gate's word lets it through: no line is lost
+between the two, and none comes twice.
 """
 
 import errno
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from struct import pack
 from typing import NamedTuple
 
@@ -33,7 +39,16 @@ Attachment = tuple[bool, bool, bool, bytes]
 class Client:
     """One attached client, what it wants, and what waits to be sent to it."""
 
-    __slots__ = ("connection", "detach_keys", "reading", "stdin", "streams", "waiting", "watched")
+    __slots__ = (
+        "connection",
+        "detach_keys",
+        "gate",
+        "reading",
+        "stdin",
+        "streams",
+        "waiting",
+        "watched",
+    )
 
     def __init__(
         self, connection: socket.socket, stdin: bool, streams: set[str], keys: bytes
@@ -43,6 +58,8 @@ class Client:
         self.streams = streams
         self.detach_keys = DetachKeys(keys)
         self.waiting = bytearray()
+        self.gate: socket.socket | None = None
+        """As long as the daemon sends it the log: until then nothing is sent or taken here."""
         self.reading = True
         """Whether the client may still send; false after its half-close and while stdin is full."""
         self.watched: int | None = None
@@ -146,15 +163,60 @@ class Streams:
         if self._terminal is not None:
             terminals.set_size(self._terminal, height, width)
 
-    def attach(self, fd: int, options: Attachment) -> None:
-        """Serve another client: `fd` is its connected socket, which is ours from now on."""
+    def attach(self, fd: int, options: Attachment, gate_fd: int | None = None) -> None:
+        """Serve another client: `fd` is its connected socket, which is ours from now on.
+
+        With a gate the client waits behind it (see above).
+        """
         stdin, stdout, stderr, keys = options
         connection = socket.socket(fileno=fd)
         connection.setblocking(False)
         wanted = {name for name, wants in (("stdout", stdout), ("stderr", stderr)) if wants}
         client = Client(connection, stdin, wanted, keys)
         self._clients.add(client)
+        if gate_fd is not None:
+            self._hold(client, socket.socket(fileno=gate_fd))
         self._watch(client)
+
+    def _hold(self, client: Client, gate: socket.socket) -> None:
+        client.gate = gate
+        fds: list[int] = []
+        size = 0
+        if self._log:
+            path, size = self._log.end()
+            with suppress(FileNotFoundError):
+                fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            for name, rest in self._log.unfinished():
+                if name in client.streams:
+                    client.waiting += self._framed(name, rest)
+        with suppress(OSError):  # a daemon that has died since: the gate is at its end
+            messages.send(gate, size, fds)
+        for fd in fds:
+            os.close(fd)
+        self._watcher.watch(gate.fileno(), READABLE, lambda _: self._open_gate(client, gate))
+
+    def _open_gate(self, client: Client, gate: socket.socket) -> None:
+        """The daemon has sent the log, or it has gone before."""
+        try:
+            word = gate.recv(1)
+        except ConnectionResetError:
+            word = b""
+        if word:
+            self._close_gate(client)
+            self._send(client)
+        else:
+            self._give_up(client)
+
+    def _close_gate(self, client: Client) -> None:
+        if client.gate is not None:
+            self._watcher.forget(client.gate.fileno())
+            client.gate.close()
+            client.gate = None
+
+    def _framed(self, name: str, data: bytes) -> bytes:
+        if self._pipes.terminal_receiver is not None:
+            return data
+        return pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data)) + data
 
     def _read_output(self, fd: int) -> None:
         try:
@@ -176,16 +238,17 @@ class Streams:
             return
         if self._log:
             self._log.write(name, data)
-        header = b"" if self._terminal else pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data))
+        framed = self._framed(name, data)
         for client in list(self._clients):
             if name in client.streams:
-                self._send(client, header + data)
+                self._send(client, framed)
 
     def _send(self, client: Client, data: bytes = b"") -> None:
         """Send what waits and then `data`, keeping what the client's socket does not take."""
         client.waiting += data
         try:
-            sent = client.connection.send(client.waiting, socket.MSG_NOSIGNAL)
+            held = client.gate is not None
+            sent = 0 if held else client.connection.send(client.waiting, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -199,6 +262,8 @@ class Streams:
 
     def _watch(self, client: Client) -> None:
         """Watch for what this client can do now; that it has gone is told in any case."""
+        if client.gate is not None:
+            return
         wanted = READABLE if client.reading else 0
         if client.waiting:
             wanted |= WRITABLE
@@ -294,6 +359,7 @@ class Streams:
             self._stdin = None
 
     def _give_up(self, client: Client) -> None:
+        self._close_gate(client)
         self._watcher.forget(client.connection.fileno())
         self._clients.discard(client)
         client.connection.close()

@@ -1,6 +1,7 @@
 """docker's own commands at a terminal: run -it, exec -it, attach, and leaving by ctrl-p ctrl-q."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -122,6 +123,60 @@ def test_attach_replays_the_log(docker, lab):
     with Raw(lab, request.encode()) as raw:
         raw.head()
         assert joined(raw.rest()) == {1: b"one\nthree\n", 2: b"two\n"}
+
+
+COUNT = "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done"
+WITH_LOG = "stream=1&logs=1&stdout=1&stderr=1"
+
+
+def attached_with_log(lab, key: str) -> dict[int, bytes]:
+    """What one gets who attaches now and wants the log as well."""
+    request = f"POST /containers/{key}/attach?{WITH_LOG} HTTP/1.1\r\nUpgrade: tcp\r\n\r\n"
+    with Raw(lab, request.encode()) as raw:
+        raw.head()
+        return joined(raw.rest())
+
+
+@pytest.mark.parametrize("log_options", [(), ("--log-opt=max-size=40k", "--log-opt=max-file=3")])
+def test_no_line_is_lost_or_repeated_between_log_and_stream(docker, lab, log_options):
+    """Twenty clients attach at any moment while numbers are printed; each gets them in order."""
+    key = docker.run(*log_options, "busybox", "sh", "-c", f"sleep 0.2; {COUNT}; sleep 0.2")
+    heard: list[dict[int, bytes]] = []
+
+    def listen(after_s: float) -> None:
+        time.sleep(after_s)
+        heard.append(attached_with_log(lab, key))
+
+    threads = [threading.Thread(target=listen, args=(n / 60,)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(heard) == 20
+    for said in heard:
+        numbers = [int(line) for line in said[1].splitlines()]
+        # What the rotation has thrown away before a client came is lost for it.
+        first = numbers[0] if log_options else 0
+        assert numbers == list(range(first, 20000))
+
+
+def test_attach_with_log_in_the_middle_of_a_line(docker, lab):
+    key = docker.run("busybox", "sh", "-c", "printf be; sleep 1; echo gun")
+    time.sleep(0.5)
+    assert attached_with_log(lab, key) == {1: b"begun\n"}
+
+
+def test_attach_with_log_before_a_start(docker, lab):
+    """The log of the runs before, and then what the next one prints."""
+    key = docker.run("busybox", "sh", "-c", "echo said")
+    docker.out("wait", key)
+    heard: list[dict[int, bytes]] = []
+    thread = threading.Thread(target=lambda: heard.append(attached_with_log(lab, key)))
+    thread.start()
+    time.sleep(0.5)
+    docker.out("start", key)
+    thread.join(30)
+    assert heard == [{1: b"said\nsaid\n"}]
 
 
 def test_events(docker):

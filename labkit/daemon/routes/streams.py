@@ -78,23 +78,26 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
             f"{NOT_TO_ATTACH_TO[container.state.status]} before attach"
         )
 
+    def send_lines(lines: Iterator[LogLine]) -> None:
+        for piece in _joined(_pieces(lines, timestamps=False, framed=not container.config.tty)):
+            request.connection.send(piece)
+
     def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:
-        if replay:
+        if not stream:
             send_head()
             streams = {name for name in STREAM_NUMBERS if query.flag(name)}
-            lines = read(engine.log_path(container.id), streams=streams)
-            for piece in _joined(_pieces(lines, timestamps=False, framed=not container.config.tty)):
-                request.connection.send(piece)
-        if stream:
-            engine.attach(
-                container.id,
-                connection_fd,
-                stdin=query.flag("stdin") and container.config.open_stdin,
-                stdout=query.flag("stdout"),
-                stderr=query.flag("stderr"),
-                detach_keys=keys if container.config.tty else b"",
-                announce=(lambda: None) if replay else send_head,
-            )
+            send_lines(read(engine.log_path(container.id), streams=streams))
+            return
+        engine.attach(
+            container.id,
+            connection_fd,
+            stdin=query.flag("stdin") and container.config.open_stdin,
+            stdout=query.flag("stdout"),
+            stderr=query.flag("stderr"),
+            detach_keys=keys if container.config.tty else b"",
+            announce=send_head,
+            replay=send_lines if replay else None,
+        )
 
     return Hijack(hand_over, _stream_type(request, container))
 
