@@ -173,7 +173,7 @@ class StandIn:
     def exec_ids(self, ref):
         return []
 
-    def attach(self, ref, fd, *, stdin, stdout, stderr, detach_keys, announce):
+    def attach(self, ref, fd, *, stdin, stdout, stderr, detach_keys, announce, replay):
         announce()
         self.calls.append(("attach", self.get(ref).name, stdin, stdout, stderr, detach_keys))
         os.write(fd, b"from the shim")
