@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.images import Image, ImageStore
+from labkit.images.models import RuntimeConfig
+from labkit.images.store import new_document
 from tests.leaks import RUN_NAME
+
+DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
 
 
 @contextmanager

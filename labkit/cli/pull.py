@@ -4,9 +4,7 @@ import sys
 
 from labkit.cli import transfers
 from labkit.cli.command import Command, Context
-from labkit.cli.errors import UsageError
 from labkit.cli.flags import Flag
-from labkit.client.references import canonical, is_tagged, split_domain
 from labkit.client.transfers import pull_events
 
 TYPE_CHECKING = False
@@ -29,11 +27,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Show the progress, and at the end the image's whole name."""
     (name,) = arguments
     all_tags, quiet = options["all_tags"], options["quiet"]
-    if all_tags and is_tagged(name):
-        raise UsageError("tag can't be used with --all-tags/-a")
-    if not all_tags and not is_tagged(name) and not quiet:
-        print("Using default tag: latest")
+    transfers.begin(name, all_tags=all_tags, quiet=quiet)
     events = pull_events(context.api(), name, all_tags=all_tags, platform=options["platform"])
     (transfers.drain if quiet else transfers.show)(events)
-    sys.stdout.write(f"{'/'.join(split_domain(name)) if all_tags else canonical(name)}\n")
+    sys.stdout.write(f"{transfers.whole_name(name, all_tags=all_tags)}\n")
     return 0

@@ -5,7 +5,9 @@ Where there is no terminal: a line for each change of state, and none for the by
 
 import sys
 
+from labkit.cli.errors import UsageError
 from labkit.cli.terminal import width
+from labkit.client.references import canonical, is_tagged, split_domain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
 UP = "\x1b[{}A"
 DOWN = "\x1b[{}B"
 CLEAR_LINE = "\x1b[2K\r"
+
+
+def begin(name: str, *, all_tags: bool, quiet: bool) -> None:
+    """Say which tag is meant by a name without one; UsageError for a tag beside `--all-tags`."""
+    if all_tags and is_tagged(name):
+        raise UsageError("tag can't be used with --all-tags/-a")
+    if not all_tags and not is_tagged(name) and not quiet:
+        print("Using default tag: latest")
+
+
+def whole_name(name: str, *, all_tags: bool) -> str:
+    """The name with registry and tag, or of the repository alone."""
+    return "/".join(split_domain(name)) if all_tags else canonical(name)
 
 
 def show(events: "Iterable[dict[str, Any]]", output: "TextIO | None" = None) -> None:

@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit.images import ImageStore
-from tests.images import survey, temporary_folder
-from tests.integration.test_image_drafts import DOCUMENT
+from tests.images import DOCUMENT, survey, temporary_folder
 
 pytestmark = pytest.mark.root
 

@@ -121,14 +121,15 @@ def test_where_no_calm_is_found_everything_counts(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_interrupted_reading_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    delays = iter([0.02, 0.0])
+    calls = count()
 
     def tell() -> int:
-        time.sleep(next(delays))
-        return 7
+        call = next(calls)
+        if call == 0:
+            time.sleep(0.02)
+        return call
 
-    assert read_together(meters(tell)).cpu_ns == (7,)
-    assert next(delays, None) is None
+    assert read_together(meters(tell)).cpu_ns[0] >= 1
 
 
 def test_where_every_reading_is_interrupted_the_quickest_counts(
@@ -136,7 +137,7 @@ def test_where_every_reading_is_interrupted_the_quickest_counts(
 ) -> None:
     monkeypatch.setattr(sampling, "SIMULTANEOUS_NS", 0)
     values = iter(range(100))
-    delays = iter([0.02, 0.001] + [0.02] * 10)
+    delays = iter([0.1, 0.001] + [0.1] * 10)
 
     def tell() -> int:
         time.sleep(next(delays))

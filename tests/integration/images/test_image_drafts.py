@@ -15,31 +15,20 @@ import pytest
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import Image, ImageStore, models
 from labkit.images.layout import DamagedStoreError, digest_of, encode
-from labkit.images.models import Descriptor, Index, Platform, RuntimeConfig
-from labkit.images.store import new_document
-from tests.images import archive, assert_nothing_left, entry, run, survey, temporary_folder
+from labkit.images.models import Descriptor, Index, Platform
+from tests.images import (
+    DOCUMENT,
+    archive,
+    assert_nothing_left,
+    entry,
+    run,
+    survey,
+)
 from tests.leaks import RUN_NAME
 
 pytestmark = pytest.mark.root
 
-DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
-
-
-@pytest.fixture
-def root(folder: Path) -> Path:
-    return folder / "root"
-
-
-@pytest.fixture
-def store(root: Path) -> ImageStore:
-    return ImageStore(str(root))
 
 
 @contextmanager

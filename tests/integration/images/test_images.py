@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,28 +16,12 @@ from labkit.images import ImageStore, layers
 from labkit.images.base import build_busybox
 from labkit.images.removal import ImageUser
 from labkit.images.staging import Folder
-from tests.images import archive, entry, run, survey, temporary_folder, tree_of
+from tests.images import archive, entry, run, survey, tree_of
 from tests.leaks import RUN_NAME
 
 pytestmark = pytest.mark.root
 
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
-
-
-@pytest.fixture
-def root(folder: Path) -> Path:
-    return folder / "root"
-
-
-@pytest.fixture
-def store(root: Path) -> ImageStore:
-    return ImageStore(str(root))
 
 
 def make_odd_tree(root: Path) -> None:

@@ -4,32 +4,15 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.images import ImageStore
-from tests.images import archive, assert_nothing_left, entry, temporary_folder, tree_of
+from tests.images import archive, assert_nothing_left, entry, tree_of
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
-
-
-@pytest.fixture
-def root(folder: Path) -> Path:
-    return folder / "root"
-
-
-@pytest.fixture
-def store(root: Path) -> ImageStore:
-    return ImageStore(str(root))
 
 
 def outside(folder: Path) -> tuple[Path, bytes]:

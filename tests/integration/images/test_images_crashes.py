@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,25 +14,9 @@ import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.images import ImageStore
-from tests.images import archive, assert_nothing_left, entry, temporary_folder, tree_of
+from tests.images import archive, assert_nothing_left, entry, tree_of
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
-
-
-@pytest.fixture
-def root(folder: Path) -> Path:
-    return folder / "root"
-
-
-@pytest.fixture
-def store(root: Path) -> ImageStore:
-    return ImageStore(str(root))
 
 
 def test_killing_the_unpacker_leaves_nothing(store: ImageStore, root: Path) -> None:

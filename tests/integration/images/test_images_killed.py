@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,8 +13,7 @@ import pytest
 
 from labkit.images import ImageStore, loading, saving
 from labkit.images.image import Image
-from tests.images import archive, assert_consistent, entry, temporary_folder
-from tests.integration.test_image_drafts import DOCUMENT
+from tests.images import DOCUMENT, archive, assert_consistent, entry
 
 pytestmark = pytest.mark.root
 
@@ -45,12 +43,6 @@ else:
     store.remove("top")
 print("done", flush=True)
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
 
 
 def files(count: int, prefix: str) -> io.BytesIO:

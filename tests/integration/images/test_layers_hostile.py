@@ -5,33 +5,15 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.images import ImageStore, layers
-from tests.images import archive, assert_nothing_left, entry, temporary_folder
-from tests.integration.test_image_drafts import DOCUMENT
+from tests.images import DOCUMENT, archive, assert_nothing_left, entry
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with temporary_folder() as path:
-        yield path
-
-
-@pytest.fixture
-def root(folder: Path) -> Path:
-    return folder / "root"
-
-
-@pytest.fixture
-def store(root: Path) -> ImageStore:
-    return ImageStore(str(root))
 
 
 LOWER = (
