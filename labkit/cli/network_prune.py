@@ -1,10 +1,8 @@
 """`labkit network prune`: remove the networks that no container is on."""
 
-import sys
-
 from labkit.cli.command import Command, Context
 from labkit.cli.filters import filters_from
-from labkit.cli.prune import FILTER, FORCE, agreed
+from labkit.cli.prune import FILTER, FORCE, agreed, say_deleted
 from labkit.client.api import filters_json
 
 TYPE_CHECKING = False
@@ -21,6 +19,5 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         return 0
     filters = filters_json(filters_from(options["filter"]))
     deleted = context.api().post("/networks/prune", filters=filters)["NetworksDeleted"]
-    if deleted:
-        sys.stdout.write("Deleted Networks:\n" + "".join(f"{name}\n" for name in deleted))
+    say_deleted("NetworksDeleted", deleted or [])
     return 0

@@ -31,6 +31,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     filters = filters_from(options["filter"])
     of_images = {**filters, "dangling": ["false" if every else "true"]}
     rounds = [("ContainersDeleted", "/containers/prune", filters)]
+    rounds += [("NetworksDeleted", "/networks/prune", filters)]
     rounds += [("VolumesDeleted", "/volumes/prune", filters)] if volumes else []
     rounds += [("ImagesDeleted", "/images/prune", of_images)]
     api, reclaimed_bytes = context.api(), 0
@@ -44,7 +45,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 def _warning(every: bool, volumes: bool) -> str:
     images = "images without at least one container" if every else "dangling images"
-    parts = ["all stopped containers", f"all {images}"]
+    parts = ["all stopped containers", "all networks not used by at least one container"]
     if volumes:
-        parts.insert(1, "all anonymous volumes not used by at least one container")
+        parts.append("all anonymous volumes not used by at least one container")
+    parts.append(f"all {images}")
     return "This will remove:\n" + "".join(f"  - {part}\n" for part in parts)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from labkit.containers import Container, Engine
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
+from labkit.daemon.shapes.networks import port_list
 from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.networks.ports import parse_exposed
 
 STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
 HEALTHS = ("healthy", "none", "starting", "unhealthy")
@@ -109,14 +111,41 @@ def _network(engine: Engine, words: list[str]) -> Test:
     )
 
 
+def _port_test(field: str, asked_as: str) -> "Callable[[Engine, list[str]], Test]":
+    """By a field of what `ps` shows of the ports: a running container has them."""
+
+    def make(engine: Engine, texts: list[str]) -> Test:
+        wanted = {port for text in texts for port in _ports_of(text, asked_as)}
+
+        def test(container: Container) -> bool:
+            shown = port_list(engine, container)
+            return any((port.get(field), port["Type"]) in wanted for port in shown)
+
+        return test
+
+    return make
+
+
+def _ports_of(text: str, asked_as: str) -> list[tuple[int, str]]:
+    """`80`, `80/udp`, `8000-8010/tcp`: each of the ports, with its protocol."""
+    try:
+        return parse_exposed([text])
+    except InvalidParameterError as error:
+        raise InvalidParameterError(
+            f"error while looking up for {asked_as} {text}: {error}"
+        ) from None
+
+
 _MAKERS: Mapping[str, Callable[[Engine, list[str]], Test]] = {
     "ancestor": _of_image,
     "before": _before,
     "exited": _exited,
+    "expose": _port_test("PrivatePort", "expose"),
     "health": _health,
     "id": _id,
     "name": _name,
     "network": _network,
+    "publish": _port_test("PublicPort", "publish"),
     "since": _since,
     "status": _status,
     "volume": _volume,

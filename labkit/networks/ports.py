@@ -66,7 +66,7 @@ def parse_exposed(exposed: Iterable[str]) -> list[tuple[int, str]]:
     for text in exposed:
         numbers, _, protocol = text.partition("/")
         first, dash, last = numbers.partition("-")
-        begin, kind = parse_port(f"{first}/{protocol}")
+        begin, kind = parse_port(f"{first}/{protocol}" if protocol else first)
         end = _number(last, text) if dash else begin
         found += [(number, kind) for number in range(begin, end + 1)]
     return found

@@ -108,6 +108,29 @@ def test_a_published_port_is_reachable_from_everywhere_but_twice(networks):
         fetch("127.0.0.1", port)
 
 
+def test_containers_by_their_ports(networks):
+    lab = networks
+    start(lab, "web", "-p", "127.0.0.1::80", "--expose", "9000-9001/udp")
+    start(lab, "other", "--expose", "90")
+    port = lab.cli("port", "web", "80").stdout.strip().rpartition(":")[2]
+    found = {
+        asked: lab.cli("ps", "--filter", asked, "--format", "{{.Names}}").stdout.split()
+        for asked in (
+            "expose=80", "expose=70-90/tcp", "expose=9001/udp", "expose=9001", f"publish={port}",
+            "publish=80", f"publish={port}/udp",
+        )
+    }  # fmt: skip
+    assert found == {
+        "expose=80": ["web"],
+        "expose=70-90/tcp": ["other", "web"],
+        "expose=9001/udp": ["web"],
+        "expose=9001": [],
+        f"publish={port}": ["web"],
+        "publish=80": [],
+        f"publish={port}/udp": [],
+    }
+
+
 def test_a_port_that_a_process_has_is_an_error_that_names_it(networks):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -273,5 +296,5 @@ def test_the_command_line_makes_lists_and_removes_networks(networks):
     assert "active endpoints" in refused.stderr
     lab.cli("network", "disconnect", "blue", "web", check=True)
     pruned = lab.cli("network", "prune", "-f", check=True).stdout
-    assert pruned == "Deleted Networks:\nblue\n"
+    assert pruned == "Deleted Networks:\nblue\n\n"
     assert lab.cli("network", "rm", "-f", "blue").returncode == 0

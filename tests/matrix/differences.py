@@ -69,6 +69,7 @@ _TELLS_MORE = _same(
     ("*", "logs in a format that is not there*", "+! logger: no log driver named 'nosuch' *"),
     ("*", "ps with states: * exited=x", "-! strconv.atoi: parsing 'x': invalid syntax"),
     ("*", "ps with states: * exited=x", "+! invalid filter 'exited=x': it is an exit code"),
+    ("*", "ps by ports: * expose=nonsense", "*! error while looking up for expose nonsense: *"),
     ("*", "ps before and since: * since=@nobody", "*! no such container*@nobody"),
     ("labkit", "ps in a format*", "*template*"),
     ("labkit", "inspect by type and form*", "*template*"),
@@ -128,10 +129,6 @@ _NETWORKS = _same(
     ("*", "inspect has the fields*", "?*.NetworkSettings.*"),
     ("*", "inspect has the fields of what runs*", "?.*"),
 )
-_PORTS = _same(
-    "there are no filters by ports yet",
-    ("*", "ps by ports*", "*"),
-)
 
 DIFFERENCES: tuple[Difference, ...] = (
     *_STEPS,
@@ -144,5 +141,4 @@ DIFFERENCES: tuple[Difference, ...] = (
     *_ISOLATION,
     *_TRUTH,
     *_NETWORKS,
-    *_PORTS,
 )

@@ -131,6 +131,7 @@ def test_prune(labkit) -> None:
 
 def test_system_prune(labkit) -> None:
     labkit.routes["POST /containers/prune"] = {"ContainersDeleted": ["a"], "SpaceReclaimed": 1000}
+    labkit.routes["POST /networks/prune"] = {"NetworksDeleted": ["n"]}
     labkit.routes["POST /volumes/prune"] = {"VolumesDeleted": None, "SpaceReclaimed": 0}
     labkit.routes["POST /images/prune"] = {
         "ImagesDeleted": [{"Untagged": "x:1"}, {"Deleted": "sha256:b"}],
@@ -139,11 +140,13 @@ def test_system_prune(labkit) -> None:
     result = labkit("system", "prune", "-af", "--volumes", "--filter", "label=x")
     assert result.out.splitlines() == [
         *("Deleted Containers:", "a", ""),
+        *("Deleted Networks:", "n", ""),
         *("Deleted Images:", "untagged: x:1", "deleted: sha256:b", ""),
         "Total reclaimed space: 3kB",
     ]
     assert [line.split()[1] for line in labkit.requests] == [
         "/containers/prune",
+        "/networks/prune",
         "/volumes/prune",
         "/images/prune",
     ]
