@@ -23,6 +23,7 @@ FLAGS = (
     Flag("blkio-weight-device", "", "list", "The same on one disk (/dev/x:weight)"),
     Flag("cap-add", "", "list", "Give it a capability (NET_ADMIN, ALL)", word="capability"),
     Flag("cap-drop", "", "list", "Take a capability from it", word="capability"),
+    Flag("cgroupns", "", "string", "Whose cgroup namespace it has: host or private"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds (default 100000)"),
     Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
@@ -55,6 +56,7 @@ FLAGS = (
     Flag("interactive", "i", "bool", "Pass our stdin on to the container"),
     Flag("ip", "", "string", "IPv4 address on the network", word="address"),
     Flag("ip6", "", "string", "IPv6 address on the network", word="address"),
+    Flag("ipc", "", "string", "IPC: private, shareable, none, host or container:NAME", word="mode"),
     Flag("label", "l", "list", "Attach a label (name=value)"),
     Flag("label-file", "", "list", "Read labels from a file", word="path"),
     Flag("link", "", "list", "Give another container a name in this one (container:alias)"),
@@ -73,6 +75,7 @@ FLAGS = (
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("oom-kill-disable", "", "bool", "Let it wait for memory at its limit, and kill nothing"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
+    Flag("pid", "", "string", "Whose processes it sees: host or container:NAME", word="mode"),
     Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
@@ -90,6 +93,7 @@ FLAGS = (
     Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("ulimit", "", "list", "Limit each of its processes (nofile=1024:2048)"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
+    Flag("uts", "", "string", "Whose host name it has: host", word="mode"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
     Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
@@ -113,6 +117,12 @@ NETWORK = (
     *("network_alias", "publish"),
 )
 """Options that say more about the network than which it is."""
+MODES = {
+    "pid": ("PID", ("", "host")),
+    "uts": ("UTS", ("", "host")),
+    "cgroupns": ("cgroup", ("", "host", "private")),
+}
+"""Options that say whose namespace of a kind it has, by the words there are; IPC has its own."""
 SECURITY = ("cap_add", "cap_drop", "security_opt")
 """Options that `labkit.cli.security_values` reads."""
 DEFAULT_NETWORK = "default"
@@ -128,6 +138,9 @@ def request_body(
         raise UsageError(message + "it is always, missing or never", BAD_FLAG)
     if options["restart"] not in ("", "no") and options["rm"]:
         raise UsageError("Conflicting options: --restart and --rm", BAD_FLAG)
+    for name, (called, words) in MODES.items():
+        if options[name] not in words and not options[name].startswith("container:"):
+            raise UsageError(f"--{name}: invalid {called} mode", BAD_FLAG)
     entrypoint = options["entrypoint"]
     return create_body(
         image,
@@ -136,6 +149,7 @@ def request_body(
         auto_remove=options["rm"],
         blkio_weight=options["blkio_weight"],
         console_size=console_size() if options["tty"] else None,
+        cgroupns=options["cgroupns"],
         cpu_period=options["cpu_period"],
         cpu_quota=options["cpu_quota"],
         cpu_shares=options["cpu_shares"],
@@ -147,6 +161,7 @@ def request_body(
         environment=environment(options) or None,
         hostname=options["hostname"],
         init=options["init"] or None,
+        ipc_mode=options["ipc"],
         labels=lines_of(options["label_file"]) + options["label"] or None,
         mem_limit=options["memory"],
         mem_reservation=options["memory_reservation"],
@@ -156,6 +171,7 @@ def request_body(
         oom_kill_disable=options["oom_kill_disable"],
         oom_score_adj=options["oom_score_adj"],
         network_mode=options["network"] or options["net"] or DEFAULT_NETWORK,
+        pid_mode=options["pid"],
         pids_limit=options["pids_limit"] or None,
         privileged=options["privileged"],
         read_only=options["read_only"],
@@ -167,6 +183,7 @@ def request_body(
         publish_all_ports=options["publish_all"],
         tty=options["tty"],
         user=options["user"],
+        uts_mode=options["uts"],
         volumes_from=options["volumes_from"],
         without=options["without"],
         working_dir=options["workdir"],

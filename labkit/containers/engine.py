@@ -33,6 +33,7 @@ from labkit.containers import (
     mounting,
     mounts,
     names,
+    namespaces,
     networking,
     recovery,
     restarts,
@@ -140,6 +141,7 @@ class Engine:
         host_config.log_config.type = log_options.JSON_FILE
         restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
         try:
+            namespaces.settle(self.parts, config, host_config)
             wanted = networking.settle(self.parts, config, host_config, endpoints or {})
         except NotFoundError as error:
             # As "not found" a client would take it for the image, and pull that.
@@ -150,7 +152,7 @@ class Engine:
         else:
             name = names.choose(self.parts.registry.names())
         if not config.hostname:
-            is_host = host_config.network_mode == "host"
+            is_host = "host" in (host_config.network_mode, host_config.uts_mode)
             config.hostname = os.uname().nodename if is_host else container_id[:SHORT_ID_LENGTH]
         command = specification.merge_command(config, image)
         specification.merge_config(config, image)

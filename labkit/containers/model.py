@@ -16,6 +16,7 @@ DOCKER_FIELD_NAMES = {
     "blkio_device_read_iops": "BlkioDeviceReadIOps",
     "blkio_device_write_iops": "BlkioDeviceWriteIOps",
     "cpuset_cpus": "CpusetCpus",
+    "uts_mode": "UTSMode",
     "readonly_rootfs": "ReadonlyRootfs",
     "oom_killed": "OOMKilled",
 }
@@ -104,6 +105,13 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
     network_mode: str = "default"
+    pid_mode: str = ""
+    """Whose PID namespace it has: `host`, `container:<id>`, or empty for its own."""
+    ipc_mode: str = ""
+    """As `pid_mode`; `private`, `shareable` (with others), `none` (and no /dev/shm)."""
+    uts_mode: str = ""
+    cgroupns_mode: str = ""
+    """`host` or `private`."""
     port_bindings: dict[str, list[PortBinding] | None] = msgspec.field(default_factory=dict)
     """Where its ports are published."""
     publish_all_ports: bool = False

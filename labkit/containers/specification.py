@@ -183,6 +183,7 @@ def build_spec(
         tty=config.tty,
         console_size=host.console_size or (0, 0),
         network=network,
+        has_shm=host.ipc_mode != "none",
         read_only_root=host.readonly_rootfs,
         capabilities=security.kept_capabilities(host),
         seccomp_program=security.seccomp_program(host),

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from labkit.cgroups import Placement
@@ -15,6 +16,7 @@ from labkit.containers import (
     etc_files,
     log_options,
     mounting,
+    namespaces,
     networking,
     specification,
     states,
@@ -59,6 +61,14 @@ def make_plan(
         network=networking.plan_part(parts, container, sandbox),
         etc_folder=etc_files.folder_of(parts, container),
     )
+    host = container.host_config
+    spec = replace(
+        spec,
+        pid=namespaces.sharing(parts, host.pid_mode),
+        ipc=namespaces.sharing(parts, host.ipc_mode),
+        uts=namespaces.sharing(parts, host.uts_mode),
+        cgroup=namespaces.sharing(parts, host.cgroupns_mode),
+    )
     return planning.compute(spec, container.without)
 
 
@@ -81,6 +91,7 @@ def start(parts: Parts, entry: Entry) -> None:
     container = entry.container
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
+    namespaces.check_shared(parts, container)
     for _ in range(PORT_TRIES):
         networking.prepare(parts, entry)
         try:

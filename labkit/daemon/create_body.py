@@ -46,7 +46,6 @@ class NotYet(NamedTuple):
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Cgroup": NotYet(""),
     "CgroupParent": NotYet(""),
-    "CgroupnsMode": NotYet("private", _one_of("private")),
     # Docker's engine only records where the client writes the id.
     "ContainerIDFile": NotYet("", _says_nothing),
     "CpuCount": NotYet(0),
@@ -57,15 +56,12 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "GroupAdd": NotYet(None),
     "IOMaximumBandwidth": NotYet(0),
     "IOMaximumIOps": NotYet(0),
-    "IpcMode": NotYet("private", _one_of("private")),
     "Isolation": NotYet("", _one_of("default")),
     "KernelMemory": NotYet(0),
     "KernelMemoryTCP": NotYet(0),
-    "PidMode": NotYet(""),
     "Runtime": NotYet("labkit", _one_of("labkit")),
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
-    "UTSMode": NotYet(""),
     "UsernsMode": NotYet(""),
     "VolumeDriver": NotYet("", _one_of("local")),
 }

@@ -17,7 +17,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities, namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan_network, plan_root
-from labkit.runtime.spec import ContainerSpec, ResourceLimit
+from labkit.runtime.spec import ContainerSpec, ResourceLimit, Sharing
 from labkit.runtime.step import Step
 
 
@@ -114,9 +114,15 @@ def _host(spec: ContainerSpec) -> Iterator[Step]:
             why = "v2 has no file for this: a small program is asked about each use of a device"
             yield Step(name, why, op.AttachDeviceFilter(part.directory, part.device_rules))
     yield from plan_network.host(spec.network)
+    if spec.pid.joins is not None:
+        why = "the process to be cloned is one more in another container's PID namespace"
+        yield Step("namespace.pid", why, op.JoinNamespace(namespaces.CLONE_NEWPID, *spec.pid.joins))
 
 
 def _clone(spec: ContainerSpec) -> Step:
+    if spec.pid != Sharing():
+        why = "the container's first process, one more in a PID namespace that is there"
+        return Step("clone", why, op.Clone(0, spec.cgroup_clone_into))
     return Step(
         "namespace.pid",
         "the new process is number 1 inside; it sees no process of the host",
@@ -177,24 +183,28 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         "mounts made from here on are this process's alone",
         op.Unshare(namespaces.CLONE_NEWNS),
     )
-    yield Step("namespace.uts", "a host name of its own", op.Unshare(namespaces.CLONE_NEWUTS))
-    yield Step(
-        "namespace.ipc",
-        "its own shared memory, semaphores and message queues",
-        op.Unshare(namespaces.CLONE_NEWIPC),
-    )
+    own = "a host name of its own"
+    yield from _namespace("uts", own, namespaces.CLONE_NEWUTS, spec.uts)
+    own = "its own shared memory, semaphores and message queues"
+    others = "another container's shared memory, semaphores and message queues"
+    yield from _namespace("ipc", own, namespaces.CLONE_NEWIPC, spec.ipc, others)
     yield from plan_network.namespace(spec.network)
-    yield Step(
-        "namespace.cgroup",
-        "its own group looks like the root of all groups",
-        op.Unshare(namespaces.CLONE_NEWCGROUP),
-    )
-    yield Step(
-        "namespace.uts.hostname",
-        "the default is the container's short id",
-        op.SetHostname(spec.hostname),
-    )
+    own = "its own group looks like the root of all groups"
+    yield from _namespace("cgroup", own, namespaces.CLONE_NEWCGROUP, spec.cgroup)
+    if not spec.uts.host:
+        why = "the default is the container's short id"
+        yield Step("namespace.uts.hostname", why, op.SetHostname(spec.hostname))
     yield from plan_network.interfaces(spec.network)
+
+
+def _namespace(
+    name: str, own: str, flag: int, sharing: Sharing, others: str = ""
+) -> Iterator[Step]:
+    """A namespace of its own, for the reason `own`, or another container's, or the host's."""
+    if sharing.joins is not None:
+        yield Step(f"namespace.{name}", others, op.JoinNamespace(flag, *sharing.joins))
+    elif not sharing.host:
+        yield Step(f"namespace.{name}", own, op.Unshare(flag))
 
 
 def give_up_power(

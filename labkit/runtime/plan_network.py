@@ -27,7 +27,9 @@ def namespace(network: Network) -> Iterator[Step]:
         return
     if network.joins is not None:
         why = "the interfaces, addresses and ports of another container"
-        yield Step("namespace.network", why, op.JoinNetwork(*network.joins))
+        yield Step(
+            "namespace.network", why, op.JoinNamespace(namespaces.CLONE_NEWNET, *network.joins)
+        )
         return
     if network.interfaces:
         why = "this way it can still reach the host's links from inside"

@@ -25,6 +25,7 @@ from labkit.runtime.spec import (
     BindMount,
     ContainerSpec,
     Device,
+    Sharing,
 )
 from labkit.runtime.step import Step
 
@@ -57,6 +58,11 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
             why = f"{mount.why}: taken while the host can still be named"
             tree = op.OpenTree(mount.source, mount.target, mount.read_only)
             yield Step(mount.name, why, tree)
+    if spec.ipc.host:
+        yield Step("mount.shm", "the host's: taken while it can be named", op.OpenTree(SHM, SHM))
+    elif spec.ipc.joins is not None:
+        why = "POSIX shared memory of whose IPC namespace it shares"
+        yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
     yield from _pivot(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
@@ -170,11 +176,11 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
             "newinstance,ptmxmode=0666,mode=0620,gid=5",
         ),
     )
-    yield Step(
-        "mount.shm",
-        "POSIX shared memory",
-        op.Mount("shm", SHM, "tmpfs", _SAFE, f"mode=1777,size={spec.shm_bytes}"),
-    )
+    if spec.ipc != Sharing():
+        yield Step("mount.shm", "POSIX shared memory, shared", op.AttachTree(SHM))
+    elif spec.has_shm:
+        own = op.Mount("shm", SHM, "tmpfs", _SAFE, f"mode=1777,size={spec.shm_bytes}")
+        yield Step("mount.shm", "POSIX shared memory", own)
     yield Step(
         "mount.mqueue",
         "POSIX message queues of this IPC namespace",

@@ -123,6 +123,7 @@ class Shim:
         self._serve()
         code = exit_code_of(self.pidfd)
         self.pidfd = -1
+        self._end_the_rest()
         self._release_ports()
         self._drain()
         # Before anyone hears of the end, for who does may read the log at once.
@@ -173,6 +174,13 @@ class Shim:
                 raise StepFailedError(len(durations), error.errno or 0, text, durations) from None
             durations.append(time.perf_counter_ns() - begin)
         return durations
+
+    def _end_the_rest(self) -> None:
+        """Kill what the first process has left, where its end is not that of a PID namespace."""
+        clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
+        if not clone.flags & namespaces.CLONE_NEWPID:
+            for directory in self.request.cgroup_directories:
+                _empty_group(directory)
 
     def _release_ports(self) -> None:
         for held in self.held_ports:

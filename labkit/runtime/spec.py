@@ -142,6 +142,15 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """Whose namespace of some kind the container has, if not one of its own."""
+
+    host: bool = False
+    joins: tuple[int, int] | None = None
+    """The process whose namespace it is: its pid, and its start time in clock ticks."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """Everything the plan of a container depends on."""
 
@@ -159,6 +168,12 @@ class ContainerSpec:
     user: str = ""
     working_directory: str = "/"
     network: Network = Network()
+    pid: Sharing = Sharing()
+    ipc: Sharing = Sharing()
+    uts: Sharing = Sharing()
+    cgroup: Sharing = Sharing()
+    has_shm: bool = True
+    """Whether it has a /dev/shm: its own, or that of whose IPC namespace it shares."""
     read_only_root: bool = False
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)

@@ -14,9 +14,10 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from labkit.kernel import mounts, trees
+from labkit.kernel import mounts, namespaces, trees
 from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
+from labkit.runtime.operations.process import namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,41 @@ class OpenTree(NamedTuple):
         if self.read_only:
             trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
         context.trees[self.target] = tree
+
+
+class BorrowSharedMemory(NamedTuple):
+    """Take hold of another container's /dev/shm, to be shown inside."""
+
+    pid: int
+    start_time: int
+    target: str
+    """Where it is, and where it will be attached."""
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        there = f'setns(open("/proc/{self.pid}/ns/mnt"), CLONE_NEWNS)'
+        return f'{there}; open_tree(AT_FDCWD, "{self.target}", OPEN_TREE_CLONE); setns(back)'
+
+    def execute(self, context: Context) -> None:
+        """Copy the mount where it is mounted, and come back: the kernel copies none from afar."""
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with namespace_of(self.pid, self.start_time, namespaces.CLONE_NEWNS) as fd:
+                namespaces.setns(fd, namespaces.CLONE_NEWNS)
+            try:
+                context.trees[self.target] = _copy(self.target)
+            finally:
+                namespaces.setns(own, namespaces.CLONE_NEWNS)
+        finally:
+            os.close(own)
+
+
+def _copy(path: str) -> int:
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return trees.clone_tree(fd, recursive=False)
+    finally:
+        os.close(fd)
 
 
 class AttachTree(NamedTuple):

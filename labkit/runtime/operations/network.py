@@ -1,11 +1,10 @@
 """Operations on the network: a cable from the container to a bridge, addresses, routes, ports."""
 
-import errno
 import os
 import socket
 from typing import NamedTuple
 
-from labkit.kernel import links, namespaces, processes
+from labkit.kernel import links
 from labkit.kernel.netlink import RouteSocket
 from labkit.runtime.operations.context import Context
 
@@ -135,28 +134,3 @@ class AddDefaultRoute(NamedTuple):
         """Add it."""
         with RouteSocket() as route:
             links.add_default_route(route, self.name, self.gateway)
-
-
-class JoinNetwork(NamedTuple):
-    """Enter the network namespace of another container's first process."""
-
-    pid: int
-    start_time: int
-    """In clock ticks: with the pid it names one process."""
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        return f'setns(open("/proc/{self.pid}/ns/net"), CLONE_NEWNET)'
-
-    def execute(self, context: Context) -> None:
-        """Enter it; ESRCH if that process is gone."""
-        try:
-            fd = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            fd = -1
-        if fd < 0 or processes.start_time(self.pid) != self.start_time:
-            raise OSError(errno.ESRCH, "the other container has ended", f"/proc/{self.pid}/ns/net")
-        try:
-            namespaces.setns(fd, namespaces.CLONE_NEWNET)
-        finally:
-            os.close(fd)

@@ -4,11 +4,18 @@ import errno
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from labkit.kernel import loopback, messages, mounts, namespaces, processes, terminals
 from labkit.runtime.operations.context import Context
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FILES = {flag: name for name, flag in namespaces.FLAGS.items()}
+"""A namespace's name in /proc/<pid>/ns by its flag."""
 USUAL_UMASK = 0o022
 """What a program finds: others may read what it makes, and not write (umask(2)); Docker's."""
 
@@ -126,6 +133,44 @@ class JoinNamespaces(NamedTuple):
     def execute(self, context: Context) -> None:
         """A pidfd names all namespaces of a process (Linux 5.8); the root becomes theirs too."""
         namespaces.setns(context.first_pidfd, self.flags)
+
+
+class JoinNamespace(NamedTuple):
+    """Enter one namespace of another container's first process."""
+
+    flag: int
+    pid: int
+    start_time: int
+    """In clock ticks: with the pid it names one process."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        path = f"/proc/{self.pid}/ns/{_FILES[self.flag]}"
+        return f'setns(open("{path}"), {namespaces.FLAG_NAMES[self.flag]})'
+
+    def execute(self, context: Context) -> None:
+        """Enter it; ESRCH if that process is gone.
+
+        A PID namespace is entered by the children of who calls this, so the shim does.
+        """
+        with namespace_of(self.pid, self.start_time, self.flag) as fd:
+            namespaces.setns(fd, self.flag)
+
+
+@contextmanager
+def namespace_of(pid: int, start_time: int, flag: int) -> "Iterator[int]":
+    """A descriptor of a namespace of one certain process; ESRCH if it is gone."""
+    path = f"/proc/{pid}/ns/{_FILES[flag]}"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        fd = -1
+    if fd < 0 or processes.start_time(pid) != start_time:
+        raise OSError(errno.ESRCH, "the other container has ended", path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Shield(NamedTuple):

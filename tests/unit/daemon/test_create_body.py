@@ -87,9 +87,7 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("PidMode", "host"),
-        ("IpcMode", "host"),
-        ("CgroupnsMode", "host"),
+        ("UsernsMode", "host"),
         ("Sysctls", {"net.core.somaxconn": "1"}),
         ("Runtime", "runc"),
     ],

@@ -9,7 +9,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
-from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device, Network
+from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device, Network, Sharing
 
 SPEC = ContainerSpec(
     container_id="c0ffee",
@@ -192,3 +192,28 @@ def test_the_device_filter_comes_with_its_group_and_can_be_left_out():
     assert attached == op.AttachDeviceFilter("/cg/labkit/c0ffee", ("c 1:3 rwm",))
     assert "bpf(BPF_PROG_ATTACH" in attached.call()
     assert planning.compute(spec, ["cgroup.devices"]).host == ()
+
+
+def test_shared_namespaces_are_entered_or_left_as_they_are():
+    spec = dataclasses.replace(
+        SPEC,
+        pid=Sharing(joins=(77, 1234)),
+        ipc=Sharing(joins=(77, 1234)),
+        uts=Sharing(host=True),
+        cgroup=Sharing(host=True),
+    )
+    made = planning.compute(spec)
+    steps = {step.name: step.operation for _, step in made.steps()}
+    assert steps["namespace.pid"] == op.JoinNamespace(namespaces.CLONE_NEWPID, 77, 1234)
+    assert steps["namespace.ipc"] == op.JoinNamespace(namespaces.CLONE_NEWIPC, 77, 1234)
+    assert not {"namespace.uts", "namespace.uts.hostname", "namespace.cgroup"} & steps.keys()
+    assert made.clone.name == "clone"
+    taken = [step.operation.call() for step in made.child if step.name == "mount.shm"]
+    assert 'setns(open("/proc/77/ns/mnt")' in taken[0]
+    assert taken[1] == 'move_mount(…, "/dev/shm")'
+
+
+def test_no_new_privileges_is_a_step():
+    steps = names(planning.compute(dataclasses.replace(SPEC, no_new_privileges=True)))
+    assert steps.index("no_new_privileges") < steps.index("seccomp")
+    assert "no_new_privileges" not in names(planning.compute(SPEC))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan, plan_network
 from labkit.runtime.spec import ContainerSpec, Interface, Network
@@ -31,7 +32,7 @@ def test_host_has_no_step_at_all():
 
 
 def test_another_containers_network_is_joined_as_it_is():
-    assert every(Network(joins=(77, 1234))) == [op.JoinNetwork(77, 1234)]
+    assert every(Network(joins=(77, 1234))) == [op.JoinNamespace(namespaces.CLONE_NEWNET, 77, 1234)]
 
 
 def test_a_cable_is_laid_by_who_has_kept_a_way_to_the_host():
