@@ -10,7 +10,6 @@ from labkit.course.layer_stack import Block, LayerStacks
 GAP = 0.035
 LETTERS_A_FIGURE = 104
 """How many letters of a block's words would fit beside each other in the whole picture."""
-OWN = "#DDE3EA"
 
 
 def plot_stacks(stacks: LayerStacks) -> Figure:
@@ -58,7 +57,7 @@ def _alt(stacks: LayerStacks) -> str:
 
 def _draw_layer(axes: Any, block: Block, columns: int) -> None:
     is_shared = block.width > 1
-    face = style.colour(0) if is_shared else OWN
+    face = style.colour(0) if is_shared else style.PALE
     _box(axes, (block.first, block.height), block.width, face, style.colour(0))
     letters = LETTERS_A_FIGURE * block.width // columns - 2
     made = block.layer.made_by

@@ -17,6 +17,8 @@ DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 INK = "#1F2328"
 QUIET = "#656D76"
 GRID = "#E4E7EB"
+PALE = "#DDE3EA"
+"""Behind dark letters: what is the host's, the engine's, or nobody's in particular."""
 GUESS = "#7A3FA0"
 """What the learner predicted."""
 

@@ -6,7 +6,7 @@ from labkit.course import style
 from labkit.course.figure import Figure
 from labkit.course.walk import SHORT, Home, Walk
 
-TONES = ("#DDE3EA", "#DDE3EA", style.colour(2))
+TONES = (style.PALE, style.PALE, style.colour(2))
 """Of where a tree is mounted, of the engine's group, of the container's."""
 BEGINS, WIDTH = (0.0, 3.2, 5.6), (2.9, 2.1, 2.1)
 """Columns: where they begin and how wide they are."""

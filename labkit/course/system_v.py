@@ -1,0 +1,106 @@
+"""System V IPC: a semaphore and a piece of shared memory, found by a key, in anybody's namespace.
+
+The calls are semget(2), semctl(2), shmget(2), shmat(2) and shmctl(2); the key is a number that
+programs agree on, and each IPC namespace has its own table of keys (ipc_namespaces(7)).
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
+
+from labkit.kernel import namespaces
+
+IPC_CREAT, MODE, IPC_RMID = 0o1000, 0o600, 0
+GETVAL, SETVAL = 12, 16
+SIZE_BYTES = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.shmat.restype = ctypes.c_void_p
+_libc.shmat.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+_libc.shmdt.argtypes = (ctypes.c_void_p,)
+_NOWHERE = ctypes.c_void_p(-1).value
+
+ResultT = TypeVar("ResultT")
+
+
+class Found(NamedTuple):
+    """What stands behind a key; None where there is nothing."""
+
+    semaphore: int | None
+    text: str | None
+
+
+def in_ipc_of(pid: int, action: Callable[[], ResultT]) -> ResultT:
+    """Do something in the IPC namespace of a process; OSError.
+
+    In a thread that ends with it: which IPC namespace one is in is a matter of the thread
+    (setns(2)), so ours stays where it is.
+    """
+
+    def enter() -> ResultT:
+        fd = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespaces.setns(fd, namespaces.CLONE_NEWIPC)
+        finally:
+            os.close(fd)
+        return action()
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        return threads.submit(enter).result()
+
+
+def make(key: int, value: int, text: str) -> None:
+    """Make both: the semaphore at `value`, the memory with `text` in it; OSError."""
+    semaphore = _call("semget", key, 1, IPC_CREAT | MODE)
+    _call("semctl", semaphore, 0, SETVAL, value)
+    memory = _call("shmget", key, SIZE_BYTES, IPC_CREAT | MODE)
+    place = _attach(memory)
+    ctypes.memmove(place, f"{text}\0".encode(), len(text.encode()) + 1)
+    _call("shmdt", place)
+
+
+def find(key: int) -> Found:
+    """What is there under the key; nothing is made."""
+    value, text = None, None
+    with suppress(FileNotFoundError):
+        value = _call("semctl", _call("semget", key, 1, 0), 0, GETVAL)
+    with suppress(FileNotFoundError):
+        place = _attach(_call("shmget", key, 0, 0))
+        text = ctypes.string_at(place).decode()
+        _call("shmdt", place)
+    return Found(value, text)
+
+
+def remove(key: int) -> None:
+    """Remove both, where they are there."""
+    with suppress(FileNotFoundError):
+        _call("semctl", _call("semget", key, 1, 0), 0, IPC_RMID)
+    with suppress(FileNotFoundError):
+        _call("shmctl", _call("shmget", key, 0, 0), IPC_RMID, None)
+
+
+def keys(listing: str) -> set[int]:
+    """The keys in the text of /proc/sysvipc/sem or …/shm, as a process sees it (proc(5))."""
+    return {int(line.split()[0]) for line in listing.splitlines()[1:]}
+
+
+def _attach(memory: int) -> int:
+    place: int = _libc.shmat(memory, None, 0)
+    if place == _NOWHERE:
+        raise _failure("shmat")
+    return place
+
+
+def _call(name: str, *arguments: object) -> int:
+    result: int = getattr(_libc, name)(*arguments)
+    if result == -1:
+        raise _failure(name)
+    return result
+
+
+def _failure(name: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{name}: {os.strerror(number)}")
