@@ -59,8 +59,7 @@ class Crew:
             labels={LABEL: self._mark},
             detach=True,
             remove=True,
-            network_mode="none",
-            **options,
+            **{"network_mode": "none", **options},
         )
 
     def hire_plain(

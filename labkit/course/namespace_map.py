@@ -1,6 +1,7 @@
 """Who shares which namespace: a map read from /proc, as `lsns` reads it (namespaces(7))."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,8 +89,13 @@ def inside_and_outside(name: str, client: Client | None = None) -> Table:
 def namespace_map(*names: str, client: Client | None = None) -> NamespaceMap:
     """The map of the host and these running containers."""
     client = client or connect()
+    return map_of({name: client.containers.get(name) for name in names})
+
+
+def map_of(containers: Mapping[str, Container]) -> NamespaceMap:
+    """The map of the host and these running containers, by the names they are to have in it."""
     found = [Resident(HOST, os.getpid(), inodes("self"))]
-    for name in names:
-        pid = int(client.containers.get(name).attrs["State"]["Pid"])
+    for name, container in containers.items():
+        pid = int(container.attrs["State"]["Pid"])
         found.append(Resident(name, pid, inodes(pid)))
     return NamespaceMap(tuple(found))

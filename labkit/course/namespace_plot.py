@@ -6,16 +6,30 @@ from labkit.course import style
 from labkit.course.figure import Figure
 from labkit.course.namespace_map import HOST, KINDS, NamespaceMap
 
+OF_WHAT = {
+    "mnt": "mounts",
+    "uts": "host name",
+    "ipc": "memory",
+    "pid": "processes",
+    "net": "network",
+    "cgroup": "groups",
+    "user": "users",
+    "time": "clocks",
+}
+"""What each kind is about, in a word."""
+
 
 def plot_namespaces(found: NamespaceMap) -> Figure:
     """Grey is the host's own; each other namespace has the colour of who made it."""
     rows = len(found.residents)
-    with style.picture(height_in=0.9 + 0.55 * rows) as drawing:
+    with style.picture(height_in=1.0 + 0.55 * rows) as drawing:
         axes = drawing.subplots()
-        axes.set(xlim=(-2.1, len(KINDS)), ylim=(rows, -0.75))
+        axes.set(xlim=(-2.1, len(KINDS)), ylim=(rows, -0.9))
         axes.set_axis_off()
         for column, kind in enumerate(KINDS):
-            axes.text(column + 0.5, -0.3, kind, ha="center", va="center", fontweight="bold")
+            axes.text(column + 0.5, -0.5, kind, ha="center", va="center", fontweight="bold")
+            small = {"ha": "center", "va": "center", "fontsize": 7.5, "color": style.QUIET}
+            axes.text(column + 0.5, -0.16, OF_WHAT[kind], **small)
             owners: dict[int, int] = {}
             for row, one in enumerate(found.residents):
                 owner = owners.setdefault(one.inodes[kind], row)
