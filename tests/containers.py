@@ -1,8 +1,10 @@
 """What tests of containers do again and again, through an engine in their own process."""
 
+import socket
 import struct
 
 from labkit.containers import ContainerConfig, HostConfig
+from labkit.containers.execs import ExecConfig
 
 
 def create(engine, *command, name="", without=(), **options):
@@ -37,3 +39,37 @@ def read_frames(connection):
         frames.append((number, data[8 : 8 + length]))
         data = data[8 + length :]
     return frames
+
+
+def execute(engine, container_id, *command, stdin=None, **options):
+    """Run an exec to its end; what came back on the connection, and the exit code."""
+    config = ExecConfig(
+        cmd=list(command),
+        attach_stdin=stdin is not None,
+        attach_stdout=True,
+        attach_stderr=True,
+        **options,
+    )
+    made = engine.execs.create(container_id, config)
+    ours, theirs = socket.socketpair()
+    engine.execs.start(made.id, theirs.fileno(), b"")
+    theirs.close()
+    if stdin is not None:
+        ours.sendall(stdin)
+        ours.shutdown(socket.SHUT_WR)
+    read = read_all if options.get("tty") else read_text
+    data = read(ours)
+    with made.changed:
+        assert made.changed.wait_for(lambda: made.exit_code is not None, 30)
+    return data.decode(), made.exit_code
+
+
+def read_all(connection):
+    data = b""
+    while part := connection.recv(65536):
+        data += part
+    return data
+
+
+def read_text(connection):
+    return b"".join(text for _, text in read_frames(connection))

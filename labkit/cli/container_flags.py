@@ -93,6 +93,7 @@ FLAGS = (
     Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("ulimit", "", "list", "Limit each of its processes (nofile=1024:2048)"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
+    Flag("userns", "", "string", "Whose users it has: host, or private ones", word="mode"),
     Flag("uts", "", "string", "Whose host name it has: host", word="mode"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
     Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
@@ -120,6 +121,7 @@ NETWORK = (
 MODES = {
     "pid": ("PID", ("", "host")),
     "uts": ("UTS", ("", "host")),
+    "userns": ("USER", ("", "host", "private")),
     "cgroupns": ("cgroup", ("", "host", "private")),
 }
 """Options that say whose namespace of a kind it has, by the words there are; IPC has its own."""
@@ -183,6 +185,7 @@ def request_body(
         publish_all_ports=options["publish_all"],
         tty=options["tty"],
         user=options["user"],
+        userns_mode=options["userns"],
         uts_mode=options["uts"],
         volumes_from=options["volumes_from"],
         without=options["without"],

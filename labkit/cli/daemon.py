@@ -3,16 +3,31 @@
 import os
 
 from labkit.cli.command import Command, Context
+from labkit.cli.flags import Flag
 from labkit.client.daemon import daemon_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COMMAND = Command("", at_most=0)
+COMMAND = Command(
+    "",
+    [
+        Flag(
+            "userns-remap",
+            "",
+            "string",
+            "Give containers users of their own: ids of /etc/subuid, or default",
+            word="user[:group]",
+        )
+    ],
+    at_most=0,
+)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Become the daemon; returns only by OSError."""
     command = daemon_command(context.paths)
+    if options["userns_remap"]:
+        command += ["--userns-remap", options["userns_remap"]]
     os.execv(command[0], command)

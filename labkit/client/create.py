@@ -78,6 +78,7 @@ def create_body(
     tty: bool = False,
     ulimits: "Sequence[Mapping[str, Any]] | None" = None,
     user: str = "",
+    userns_mode: str = "",
     uts_mode: str = "",
     volumes: "Binds | Sequence[str] | None" = None,
     volumes_from: "Sequence[str] | None" = None,
@@ -167,6 +168,7 @@ def create_body(
             ShmSize=_bytes(shm_size),
             Tmpfs=tmpfs,
             UTSMode=uts_mode,
+            UsernsMode=userns_mode,
             Ulimits=ulimits,
             VolumesFrom=volumes_from,
         )

@@ -70,6 +70,7 @@ from labkit.images.removal import ImageUser
 from labkit.kernel import messages
 from labkit.networks import EndpointConfig, Sandbox
 from labkit.paths import Paths
+from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
 from labkit.runtime.log import timestamp
 
@@ -79,8 +80,11 @@ SHORT_ID_LENGTH = 12
 class Engine:
     """Creates, starts, watches and removes containers."""
 
-    def __init__(self, paths: Paths) -> None:
-        self.parts = Parts(paths, lambda entry, status: ending.ended(self.parts, entry, status))
+    def __init__(self, paths: Paths, userns_remap: str = "") -> None:
+        def on_end(entry: Entry, status: ExitStatus | None) -> None:
+            ending.ended(self.parts, entry, status)
+
+        self.parts = Parts(paths, on_end, userns_remap)
         self.paths = self.parts.paths
         self.images = self.parts.images
         self.layout = self.parts.layout
@@ -94,9 +98,13 @@ class Engine:
         self.files = ContainerFiles(self.parts)
 
     @classmethod
-    def open(cls, paths: Paths) -> "Engine":
-        """Start the spawner, and find again what ran when the last daemon ended."""
-        engine = cls(paths)
+    def open(cls, paths: Paths, userns_remap: str = "") -> "Engine":
+        """Start the spawner, and find again what ran when the last daemon ended.
+
+        `userns_remap` is `default` or user[:group]: whose ids containers have; empty for the
+        host's.  InvalidParameterError if there are none.
+        """
+        engine = cls(paths, userns_remap)
         engine.parts.spawner.start()
         recovery.recover(engine.parts)
         recovery.start_by_policy(engine.parts)
@@ -171,6 +179,7 @@ class Engine:
             mount_points=mounts.mount_points(config, host_config, self._mounts_of),
             devices=nodes,
             disks=limited,
+            id_ranges=namespaces.gather_id_ranges(self.parts, host_config),
             without=list(without),
         )
         mounting.check_without(container)

@@ -149,7 +149,9 @@ class ContainerFiles:
         if not entry.is_running or _NO_OWN_ROOT & set(entry.container.without):
             return None
         pidfd = processes.open_pidfd(entry.container.state.pid, entry.start_time)
-        return None if pidfd is None else (Running(only_root, attributes), pidfd)
+        own_users = bool(entry.container.id_ranges)
+        own_users = own_users and "namespace.user" not in entry.container.without
+        return None if pidfd is None else (Running(only_root, attributes, own_users), pidfd)
 
     def _at_rest(self, entry: Entry, *, only_root: bool) -> Layers:
         container = entry.container

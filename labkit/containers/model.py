@@ -7,6 +7,7 @@ the JSON `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, time
 
 import msgspec
 
+from labkit.containers.id_ranges import IdRanges
 from labkit.containers.mount_model import Mount, MountPoint
 from labkit.images.models import Healthcheck
 from labkit.networks.model import EndpointConfig
@@ -112,6 +113,8 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     uts_mode: str = ""
     cgroupns_mode: str = ""
     """`host` or `private`."""
+    userns_mode: str = ""
+    """The same; empty for what labkitd was told by `--userns-remap`."""
     port_bindings: dict[str, list[PortBinding] | None] = msgspec.field(default_factory=dict)
     """Where its ports are published."""
     publish_all_ports: bool = False
@@ -252,5 +255,7 @@ class Container(msgspec.Struct, rename=docker_name):
     """The host's devices it has, as they were found at the last start."""
     disks: list[DiskNode] = msgspec.field(default_factory=list)
     """The disks it has limits on."""
+    id_ranges: IdRanges | None = None
+    """Which ids of the host its users are, as of the last start; None for the same ids."""
     without: list[str] = msgspec.field(default_factory=list)
     """The steps left out of the plan on purpose (`--without`); empty for every honest container."""

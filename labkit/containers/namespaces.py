@@ -1,12 +1,13 @@
-"""`--pid`, `--ipc`, `--uts`, `--cgroupns`: whose namespaces a container has, if not its own."""
+"""`--pid --ipc --uts --cgroupns --userns`: whose namespaces a container has, if not its own."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from labkit.containers import id_ranges
 from labkit.containers.model import Container, ContainerConfig, HostConfig
 from labkit.containers.parts import Parts
 from labkit.errors import InvalidParameterError, NotFoundError, StartError
-from labkit.runtime.spec import Sharing
+from labkit.runtime.spec import Sharing, UserNamespace
 
 HOST, CONTAINER = "host", "container:"
 PRIVATE, SHAREABLE, NONE = "private", "shareable", "none"
@@ -23,6 +24,7 @@ _KINDS: Mapping[str, _Kind] = {
     "ipc_mode": _Kind("IPC", (HOST, CONTAINER, PRIVATE, SHAREABLE, NONE)),
     "uts_mode": _Kind("UTS", (HOST,)),
     "cgroupns_mode": _Kind("cgroup namespace", (HOST, PRIVATE)),
+    "userns_mode": _Kind("USER", (HOST, PRIVATE)),
 }
 
 
@@ -46,8 +48,51 @@ def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
                 )
     if host.uts_mode == HOST and config.hostname:
         raise InvalidParameterError("conflicting options: hostname and the UTS mode")
+    if _remap(parts, host):
+        _check_with_user_namespace(parts, host)
     host.ipc_mode = host.ipc_mode or PRIVATE
     host.cgroupns_mode = host.cgroupns_mode or PRIVATE
+
+
+def _remap(parts: Parts, host: HostConfig) -> str:
+    """A value as of `--userns-remap`, or empty for the host's users."""
+    remaps = {
+        "": parts.userns_remap,
+        HOST: "",
+        PRIVATE: parts.userns_remap or id_ranges.DEFAULT,
+    }
+    return remaps[host.userns_mode]
+
+
+def _check_with_user_namespace(parts: Parts, host: HostConfig) -> None:
+    id_ranges.find(_remap(parts, host))
+    if host.privileged:
+        raise InvalidParameterError(
+            "privileged mode is incompatible with user namespaces.  You must run the container in "
+            "the host namespace when running privileged mode"
+        )
+    if host.network_mode == HOST:
+        raise InvalidParameterError(
+            "cannot share the host's network namespace when user namespaces are enabled"
+        )
+    if host.pid_mode == HOST:
+        raise InvalidParameterError(
+            "cannot share the host PID namespace when user namespaces are enabled"
+        )
+
+
+def gather_id_ranges(parts: Parts, host: HostConfig) -> id_ranges.IdRanges | None:
+    """Which users of the host's those of a container are from now on; InvalidParameterError."""
+    remap = _remap(parts, host)
+    return id_ranges.find(remap) if remap else None
+
+
+def users(parts: Parts, container: Container) -> UserNamespace | None:
+    """What the plan needs to know of the container's users."""
+    ranges = container.id_ranges
+    if ranges is None:
+        return None
+    return UserNamespace(ranges.uids, ranges.gids, parts.paths.root)
 
 
 def check_shared(parts: Parts, container: Container) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from labkit import cgroups
+from labkit.containers import id_ranges
 from labkit.containers.entry import Entry
 from labkit.containers.events import Events
 from labkit.containers.monitor import Monitor
@@ -26,12 +27,16 @@ OnEnd = Callable[[Entry, ExitStatus | None], None]
 class Parts:
     """One of each: the images, the cgroups, the records, and those who start and watch."""
 
-    def __init__(self, paths: Paths, on_end: OnEnd) -> None:
+    def __init__(self, paths: Paths, on_end: OnEnd, userns_remap: str) -> None:
         os.makedirs(paths.root, 0o700, exist_ok=True)
         os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
         # A plan's paths are used from inside another root, where a link would lead elsewhere.
         self.paths = Paths(os.path.realpath(paths.root), os.path.realpath(paths.run))
         self.on_end = on_end
+        self.userns_remap = userns_remap
+        """Whose ids containers have that ask for none: `default`, user[:group]; else empty."""
+        if userns_remap:
+            id_ranges.find(userns_remap)  # says now what is wrong
         self.on_running: Callable[[Entry], None] = lambda entry: None
         """Called when a container has been started, or found running; its lock is held."""
         self.images = ImageStore(self.paths.root)

@@ -23,6 +23,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--root", help="data root (else LABKIT_ROOT, else /var/lib/labkit)")
     parser.add_argument("--run", help="run folder (else LABKIT_RUN, else /run/labkit)")
     parser.add_argument(
+        "--userns-remap",
+        default="",
+        metavar="USER[:GROUP]",
+        help="give containers users of their own: these ids of /etc/subuid, or `default`",
+    )
+    parser.add_argument(
         "--ready-fd",
         type=int,
         metavar="N",
@@ -31,14 +37,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(paths: Paths, ready_fd: int | None) -> None:
+def _run(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
     """Be the daemon until a signal says stop."""
     os.makedirs(paths.run, 0o755, exist_ok=True)
     os.makedirs(paths.root, 0o700, exist_ok=True)
     pid_path = listener.pid_path(paths)
     locks = [listener.lock(pid_path), listener.lock(f"{paths.root}/labkitd.lock")]
     end = EndSignals()
-    engine = Engine.open(paths)
+    engine = Engine.open(paths, userns_remap)
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:
@@ -64,7 +70,8 @@ def main() -> int:
         sys.stderr.write("labkitd must run as root: it makes namespaces, mounts and cgroups\n")
         return 1
     try:
-        _run(Paths.from_environment(arguments.root, arguments.run), arguments.ready_fd)
+        paths = Paths.from_environment(arguments.root, arguments.run)
+        _run(paths, arguments.userns_remap, arguments.ready_fd)
     except (LabkitError, OSError) as error:
         sys.stderr.write(f"labkitd: {error}\n")
         return 1

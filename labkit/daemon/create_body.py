@@ -62,7 +62,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Runtime": NotYet("labkit", _one_of("labkit")),
     "StorageOpt": NotYet(None),
     "Sysctls": NotYet(None),
-    "UsernsMode": NotYet(""),
     "VolumeDriver": NotYet("", _one_of("local")),
 }
 

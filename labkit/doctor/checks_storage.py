@@ -26,6 +26,18 @@ def check_overlay(situation: Situation) -> Iterator[Finding]:
     )
 
 
+def check_mapped_ids(situation: Situation) -> Iterator[Finding]:
+    """Id-mapped mounts of the data root, for containers with users of their own."""
+    yield tried(
+        situation,
+        "idmap",
+        "id-mapped mounts",
+        f"--userns=private and --userns-remap work in {situation.paths.root}",
+        "keep the data on an ext4, xfs or btrfs file system, and use Linux 5.19 or newer"
+        " (tmpfs: 6.3); until then containers have the host's users",
+    )
+
+
 def check_space(situation: Situation) -> Iterator[Finding]:
     """Disk space where the data root is or will be, and memory."""
     folder = situation.paths.root

@@ -30,6 +30,7 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
     ),
     "Storage": (
         checks_storage.check_overlay,
+        checks_storage.check_mapped_ids,
         checks_storage.check_space,
         checks_storage.check_loop,
         checks_storage.check_bfq,

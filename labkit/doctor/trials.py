@@ -18,7 +18,7 @@ from contextlib import suppress
 from struct import pack
 
 from labkit.doctor.checks_programs import find
-from labkit.kernel import mounts, namespaces, processes, seccomp
+from labkit.kernel import mounts, namespaces, processes, seccomp, trees, user_namespaces
 
 NFT_RULES = """
 table ip labkit-doctor {
@@ -92,6 +92,16 @@ def _overlay(data_root: str) -> None:
             mounts.unmount(merged)
 
 
+def _mapped_ids(data_root: str) -> None:
+    """The data root's files, shown with other owners."""
+    while not os.path.isdir(data_root):
+        data_root = os.path.dirname(data_root)
+    ids = [(0, 100_000, 65_536)]
+    users = user_namespaces.make(ids, ids)[namespaces.CLONE_NEWUSER]
+    folder = os.open(data_root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    trees.map_ids(trees.clone_tree(folder), users)
+
+
 def _seccomp(_: str) -> None:
     processes.prctl(processes.PR_SET_NO_NEW_PRIVS, 1)
     seccomp.load(_ALLOW_EVERYTHING)
@@ -123,6 +133,7 @@ def _loop_control(_: str) -> None:
 TRIALS: dict[str, Callable[[str], None]] = {
     **{f"namespace.{name}": _namespace(flag) for name, flag in namespaces.FLAGS.items()},
     "overlay": _overlay,
+    "idmap": _mapped_ids,
     "seccomp": _seccomp,
     "nat": _nat,
     "kvm": _kvm,

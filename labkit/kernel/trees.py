@@ -30,6 +30,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_IDMAP = 0x100000
 
 
 def open_in_root(root_fd: int, path: str) -> int:
@@ -59,7 +60,21 @@ def set_attributes(fd: int, attributes: int) -> None:
 
     man 2 mount_setattr (Linux 5.12).
     """
-    change = pack("<4Q", attributes, 0, 0, 0)
+    _change(fd, attributes, 0)
+
+
+def map_ids(fd: int, user_namespace_fd: int) -> None:
+    """Show a tree of `clone_tree` with the owners that a user namespace's map makes of them.
+
+    What belongs to 0 on the disk belongs to the namespace's root here, and what that root makes
+    here belongs to 0 on the disk; no file is touched (man 2 mount_setattr, MOUNT_ATTR_IDMAP).
+    EINVAL if a file system cannot do so (overlay, NFS; tmpfs before Linux 6.3).
+    """
+    _change(fd, MOUNT_ATTR_IDMAP, user_namespace_fd)
+
+
+def _change(fd: int, attributes: int, user_namespace_fd: int) -> None:
+    change = pack("<4Q", attributes, 0, 0, user_namespace_fd)
     libc.syscall(
         "mount_setattr",
         SYS_MOUNT_SETATTR,

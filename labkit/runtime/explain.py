@@ -24,6 +24,12 @@ _CAUSES = (
         errno.EINVAL,
         "the data root's file system cannot hold an overlay's upper layer",
     ),
+    (
+        "mount.idmap",
+        errno.EINVAL,
+        "the data root's file system cannot show files with other owners, so user namespaces "
+        "cannot be had: use ext4, xfs or btrfs, or --userns=host",
+    ),
     ("mount.root", errno.ENODEV, "this kernel has no overlay file system"),
     ("pivot_root", errno.EINVAL, "the new root is not a mount: was mount.root left out?"),
     ("cgroup", errno.EBUSY, "the group holds processes already"),

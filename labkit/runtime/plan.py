@@ -11,13 +11,14 @@ so a plan can be explained (`--explain`), tested as data, and run with a step le
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities, namespaces
 from labkit.runtime import operations as op
-from labkit.runtime import plan_network, plan_root
-from labkit.runtime.spec import ContainerSpec, ResourceLimit, Sharing
+from labkit.runtime import plan_network, plan_root, plan_users
+from labkit.runtime.spec import ContainerSpec, ResourceLimit, Sharing, UserNamespace
 from labkit.runtime.step import Step
 
 
@@ -57,6 +58,11 @@ def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
     """
     host, clone, child = list(_host(spec)), _clone(spec), list(_child(spec))
     _check(without, [*host, clone, *child])
+    if spec.user_namespace and "namespace.user" in without:
+        # What is mapped, and what belongs to the namespace, has no meaning without it.
+        return compute(
+            replace(spec, user_namespace=None), [n for n in without if n != "namespace.user"]
+        )
     if _is_left_out(clone, without):
         flags = clone.operation.flags if isinstance(clone.operation, op.Clone) else 0
         remaining = op.Clone(flags & ~namespaces.CLONE_NEWPID, spec.cgroup_clone_into)
@@ -96,6 +102,7 @@ def _check(without: Sequence[str], steps: Sequence[Step]) -> None:
 
 
 def _host(spec: ContainerSpec) -> Iterator[Step]:
+    yield from plan_users.host(spec)
     made: set[str] = set()
     shared = len({part.directory for part in spec.cgroup_parts}) < len(spec.cgroup_parts)
     for part in spec.cgroup_parts:
@@ -140,6 +147,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield from oom_score(spec.oom_score_adj)
     yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)
+    yield from plan_users.act_as_root(spec.user_namespace)
     yield from _namespaces(spec)
     yield Step(
         "keyring",
@@ -155,6 +163,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         last_capability=spec.last_capability,
         resource_limits=spec.resource_limits,
         no_new_privileges=spec.no_new_privileges,
+        user_namespace=spec.user_namespace,
     )
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
 
@@ -184,13 +193,17 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         op.Unshare(namespaces.CLONE_NEWNS),
     )
     own = "a host name of its own"
-    yield from _namespace("uts", own, namespaces.CLONE_NEWUTS, spec.uts)
+    own_uts = plan_users.own(spec, namespaces.CLONE_NEWUTS)
+    yield from _namespace("uts", own, own_uts, namespaces.CLONE_NEWUTS, spec.uts)
     own = "its own shared memory, semaphores and message queues"
     others = "another container's shared memory, semaphores and message queues"
-    yield from _namespace("ipc", own, namespaces.CLONE_NEWIPC, spec.ipc, others)
-    yield from plan_network.namespace(spec.network)
+    own_ipc = plan_users.own(spec, namespaces.CLONE_NEWIPC)
+    yield from _namespace("ipc", own, own_ipc, namespaces.CLONE_NEWIPC, spec.ipc, others=others)
+    own_network = plan_users.own(spec, namespaces.CLONE_NEWNET)
+    yield from plan_network.namespace(spec.network, own_network)
     own = "its own group looks like the root of all groups"
-    yield from _namespace("cgroup", own, namespaces.CLONE_NEWCGROUP, spec.cgroup)
+    own_cgroup = op.Unshare(namespaces.CLONE_NEWCGROUP)
+    yield from _namespace("cgroup", own, own_cgroup, namespaces.CLONE_NEWCGROUP, spec.cgroup)
     if not spec.uts.host:
         why = "the default is the container's short id"
         yield Step("namespace.uts.hostname", why, op.SetHostname(spec.hostname))
@@ -198,13 +211,13 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def _namespace(
-    name: str, own: str, flag: int, sharing: Sharing, others: str = ""
+    name: str, why: str, own: op.Operation, flag: int, sharing: Sharing, *, others: str = ""
 ) -> Iterator[Step]:
-    """A namespace of its own, for the reason `own`, or another container's, or the host's."""
+    """A namespace of its own, for the reason `why`, or another container's, or the host's."""
     if sharing.joins is not None:
         yield Step(f"namespace.{name}", others, op.JoinNamespace(flag, *sharing.joins))
     elif not sharing.host:
-        yield Step(f"namespace.{name}", own, op.Unshare(flag))
+        yield Step(f"namespace.{name}", why, own)
 
 
 def give_up_power(
@@ -216,6 +229,7 @@ def give_up_power(
     last_capability: int,
     resource_limits: Sequence[ResourceLimit],
     no_new_privileges: bool,
+    user_namespace: UserNamespace | None,
 ) -> Iterator[Step]:
     """The steps by which a process that could do everything becomes the container's user.
 
@@ -230,6 +244,7 @@ def give_up_power(
     for name, soft, hard in resource_limits:
         why = "the kernel refuses this process, and each of its children, more than that"
         yield Step(f"ulimit.{name}", why, op.SetResourceLimit(name, soft, hard))
+    yield from plan_users.enter(user_namespace)
     if no_new_privileges:
         why = "no program gives more power than its caller has, also not a setuid one"
         yield Step("no_new_privileges", why, op.ForbidNewPrivileges())

@@ -16,8 +16,9 @@ from labkit.kernel.namespaces import (
     CLONE_NEWUTS,
 )
 from labkit.runtime import operations as op
+from labkit.runtime import plan_users
 from labkit.runtime.plan import give_up_power, oom_score
-from labkit.runtime.spec import ResourceLimit
+from labkit.runtime.spec import ResourceLimit, UserNamespace
 from labkit.runtime.step import Step
 
 _JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS
@@ -42,6 +43,7 @@ class ExecSpec:
     oom_score_adj: int = 0
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
+    user_namespace: UserNamespace | None = None
 
 
 def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
@@ -67,6 +69,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         yield Step(
             "cgroup", "the container's limits hold for it as well", op.EnterCgroup(directory)
         )
+    yield from plan_users.act_as_root(spec.user_namespace)
     yield Step(
         "namespace",
         "from here on it sees what the container's first process sees",
@@ -88,5 +91,6 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         last_capability=spec.last_capability,
         resource_limits=spec.resource_limits,
         no_new_privileges=spec.no_new_privileges,
+        user_namespace=spec.user_namespace,
     )
     yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

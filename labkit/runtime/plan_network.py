@@ -21,8 +21,11 @@ def host(network: Network) -> Iterator[Step]:
         yield Step("network.port", why, op.HoldPort(protocol, address, port))
 
 
-def namespace(network: Network) -> Iterator[Step]:
-    """The namespace, unless it is the host's."""
+_OWN = op.Unshare(namespaces.CLONE_NEWNET)
+
+
+def namespace(network: Network, own: op.Operation = _OWN) -> Iterator[Step]:
+    """The namespace, unless it is the host's; `own` gives one of its own."""
     if network.host:
         return
     if network.joins is not None:
@@ -37,7 +40,7 @@ def namespace(network: Network) -> Iterator[Step]:
     yield Step(
         "namespace.network",
         "its own interfaces, addresses, routes and ports",
-        op.Unshare(namespaces.CLONE_NEWNET),
+        own,
     )
 
 

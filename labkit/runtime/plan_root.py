@@ -21,15 +21,19 @@ from labkit.kernel.mounts import (
     MS_STRICTATIME,
 )
 from labkit.runtime import operations as op
+from labkit.runtime import plan_users
 from labkit.runtime.spec import (
     BindMount,
     ContainerSpec,
     Device,
     Sharing,
+    UserNamespace,
 )
 from labkit.runtime.step import Step
 
 SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
+_TTY = 5
+"""The group tty, on every Linux."""
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 _DEVICES = (
@@ -88,6 +92,7 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
         "what is mounted here must not appear on the host",
         op.Mount("", "/", "", MS_REC | MS_PRIVATE),
     )
+    yield from plan_users.map_layers(spec.user_namespace)
     yield Step(
         "mount.root",
         "the image's read-only layers and one writable layer, united; changes are copied up",
@@ -156,6 +161,8 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
         op.Mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
     )
     given = {device.path for device in spec.devices}
+    users = spec.user_namespace
+    tty = _TTY if users is None else users.host_gid(_TTY)
     for name, major, minor in _DEVICES:
         if (path := f"/dev/{name}") not in given:
             yield Step("device", path, op.MakeDevice(path, major, minor))
@@ -164,7 +171,7 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
     for device in spec.devices:
         why = "a device of the host's that it was given"
         yield Step("device", why, op.MakeRoom(device.path))
-        yield Step("device", why, _given_device(device))
+        yield Step("device", why, _given_device(device, spec.user_namespace))
     yield Step(
         "mount.devpts",
         "terminals of its own",
@@ -173,7 +180,7 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
             "/dev/pts",
             "devpts",
             MS_NOSUID | MS_NOEXEC,
-            "newinstance,ptmxmode=0666,mode=0620,gid=5",
+            f"newinstance,ptmxmode=0666,mode=0620,gid={tty}",
         ),
     )
     if spec.ipc != Sharing():
@@ -188,9 +195,12 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
     )
 
 
-def _given_device(device: Device) -> op.MakeDevice:
+def _given_device(device: Device, users: UserNamespace | None) -> op.MakeDevice:
     numbers = (device.major, device.minor)
-    return op.MakeDevice(device.path, *numbers, device.kind, device.mode, device.uid, device.gid)
+    owner = (device.uid, device.gid)
+    if users is not None:
+        owner = (users.host_uid(device.uid), users.host_gid(device.gid))
+    return op.MakeDevice(device.path, *numbers, device.kind, device.mode, *owner)
 
 
 def _protection(spec: ContainerSpec) -> Iterator[Step]:

@@ -107,6 +107,8 @@ class Shim:
         )
         self.held_ports: list[socket.socket] = []
         """Open as long as the container runs, so that nobody else takes its published ports."""
+        self.owned: dict[int, int] = {}
+        """Namespaces made for the container, until it is in them."""
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 
@@ -139,6 +141,7 @@ class Shim:
         child = operations.decode(request.child)
         pairs = (word.split("=", 1) for word in request.environment)
         context = operations.Context(self.pipes.child, dict(pairs), self.pipes.terminal)
+        context.owned = self.owned
         try:
             born = give_birth(clone.clone, child, context, self._prepare_to_serve)
         except StepFailedError as failure:
@@ -147,6 +150,9 @@ class Shim:
             raise StepFailedError(
                 len(before) + index, number, text, [*before, *durations]
             ) from None
+        # From here on the container's processes keep their namespaces, and nobody else.
+        for fd in self.owned.values():
+            os.close(fd)
         self.pidfd = born.pidfd
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
@@ -163,7 +169,7 @@ class Shim:
 
     def _run_host_operations(self) -> list[int]:
         context = operations.Context((-1, -1, -1), {})
-        self.held_ports = context.held
+        self.held_ports, self.owned = context.held, context.owned
         durations: list[int] = []
         for operation in operations.decode(self.request.host):
             begin = time.perf_counter_ns()

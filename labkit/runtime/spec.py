@@ -150,6 +150,35 @@ class Sharing:
     """The process whose namespace it is: its pid, and its start time in clock ticks."""
 
 
+IdRange = tuple[int, int, int]
+"""The first id inside, the first id on the host, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserNamespace:
+    """Which ids of the host the container's users and groups are."""
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+    data_root: str
+    """The folder whose files are shown with their owners mapped: labkit's own."""
+
+    def host_uid(self, inside: int) -> int:
+        """A user of the container's on the host; one that is not mapped is the host's own."""
+        return _mapped(self.uids, inside)
+
+    def host_gid(self, inside: int) -> int:
+        """A group of the container's on the host."""
+        return _mapped(self.gids, inside)
+
+
+def _mapped(ranges: tuple[IdRange, ...], inside: int) -> int:
+    for first, outside, count in ranges:
+        if first <= inside < first + count:
+            return outside + inside - first
+    return inside
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """Everything the plan of a container depends on."""
@@ -172,6 +201,8 @@ class ContainerSpec:
     ipc: Sharing = Sharing()
     uts: Sharing = Sharing()
     cgroup: Sharing = Sharing()
+    user_namespace: UserNamespace | None = None
+    """One of its own; None for the host's."""
     has_shm: bool = True
     """Whether it has a /dev/shm: its own, or that of whose IPC namespace it shares."""
     read_only_root: bool = False

@@ -25,8 +25,9 @@ def open_engine(folder, monkeypatch):
     monkeypatch.setenv("LABKIT_CGROUP_PARENT", "labkit-" + os.path.basename(folder))
     engines = []
 
-    def open_one():
-        engines.append(Engine.open(Paths(f"{folder}/root", f"{folder}/run")))
+    def open_one(userns_remap=""):
+        paths = Paths(f"{folder}/root", f"{folder}/run")
+        engines.append(Engine.open(paths, userns_remap))
         return engines[-1]
 
     yield open_one

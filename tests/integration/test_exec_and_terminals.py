@@ -10,7 +10,7 @@ import pytest
 from labkit.containers.execs import ExecConfig
 from labkit.containers.model import RestartPolicy
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
-from tests.containers import create, read_frames
+from tests.containers import create, execute, read_all
 
 pytestmark = pytest.mark.root
 
@@ -19,40 +19,6 @@ def started(engine, *command, **options):
     container_id = create(engine, *(command or ("sleep", "60")), **options)
     engine.start(container_id)
     return container_id
-
-
-def execute(engine, container_id, *command, stdin=None, **options):
-    """Run an exec to its end; what came back on the connection, and the exit code."""
-    config = ExecConfig(
-        cmd=list(command),
-        attach_stdin=stdin is not None,
-        attach_stdout=True,
-        attach_stderr=True,
-        **options,
-    )
-    made = engine.execs.create(container_id, config)
-    ours, theirs = socket.socketpair()
-    engine.execs.start(made.id, theirs.fileno(), b"")
-    theirs.close()
-    if stdin is not None:
-        ours.sendall(stdin)
-        ours.shutdown(socket.SHUT_WR)
-    read = read_all if options.get("tty") else read_text
-    data = read(ours)
-    with made.changed:
-        assert made.changed.wait_for(lambda: made.exit_code is not None, 30)
-    return data.decode(), made.exit_code
-
-
-def read_all(connection):
-    data = b""
-    while part := connection.recv(65536):
-        data += part
-    return data
-
-
-def read_text(connection):
-    return b"".join(text for _, text in read_frames(connection))
 
 
 def read_until(connection, wanted):

@@ -14,7 +14,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.kernel import mounts, namespaces, trees
+from labkit.kernel import mounts, namespaces, trees, user_namespaces
 from labkit.kernel.mounts import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT
 from labkit.runtime import operations as op
 
@@ -30,17 +30,21 @@ class Running(NamedTuple):
     only_root: bool
     """Leave out what is mounted in it: volumes, and what labkit mounts."""
     attributes: int
+    own_users: bool
+    """It has a user namespace: its files' owners are told, and set, by its own numbers."""
 
     def enter(self, fds: list[int]) -> str:
         """Make it this process's root; returns the folder to confine the process to."""
         # Within the container's PID namespace this process is in no /proc: keep the host's.
         own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         namespaces.setns(fds[0], namespaces.CLONE_NEWNS)
-        os.close(fds[0])
         namespaces.unshare(namespaces.CLONE_NEWNS)
         op.Mount("", "/", "", MS_REC | MS_PRIVATE).execute(op.Context((-1, -1, -1), {}))
         _prune(own, only_root=self.only_root)
         _restrict(self.attributes)
+        if self.own_users:
+            user_namespaces.enter(fds[0])
+        os.close(fds[0])
         return "/"
 
 

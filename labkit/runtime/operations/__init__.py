@@ -66,9 +66,17 @@ from labkit.runtime.operations.process import (
     Shield,
     Unshare,
 )
+from labkit.runtime.operations.users import (
+    ActAs,
+    EnterOwned,
+    EnterUserNamespace,
+    MakeUserNamespace,
+    MapIds,
+)
 
 __all__ = [
     "KINDS",
+    "ActAs",
     "AddAddress",
     "AddDefaultRoute",
     "AttachDeviceFilter",
@@ -85,6 +93,8 @@ __all__ = [
     "DieWithShim",
     "EnterCgroup",
     "EnterDirectory",
+    "EnterOwned",
+    "EnterUserNamespace",
     "Exec",
     "ForbidNewPrivileges",
     "HidePath",
@@ -103,6 +113,8 @@ __all__ = [
     "MakePathReadOnly",
     "MakeRoom",
     "MakeSymlink",
+    "MakeUserNamespace",
+    "MapIds",
     "Mount",
     "MountTmpfs",
     "OpenTerminal",
@@ -162,6 +174,11 @@ KINDS: dict[str, type] = {
         AddDefaultRoute,
         JoinNamespace,
         BorrowSharedMemory,
+        MakeUserNamespace,
+        ActAs,
+        EnterOwned,
+        MapIds,
+        EnterUserNamespace,
         CloseDescriptors,
         CloseDescriptorsOnExec,
         Exec,

@@ -13,6 +13,7 @@ class Context:
     process for one that joins it; -1 for none.
     `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
     in the container's own files; `trees` are the mounts taken from the host, by where they will be.
+    `owned` are namespaces made beforehand, by their flags: the user namespace, and what is its own.
     `host_links` reaches the links of the host from a process that has left its network, `held`
     are the sockets that hold published ports, and `null_fd` is the container's own /dev/null.
     """
@@ -25,6 +26,7 @@ class Context:
         "held",
         "host_links",
         "null_fd",
+        "owned",
         "report_fd",
         "stdio",
         "terminal_socket",
@@ -49,5 +51,6 @@ class Context:
         self.gid = 0
         self.groups: list[int] = []
         self.trees: dict[str, int] = {}
+        self.owned: dict[int, int] = {}
         self.host_links: RouteSocket | None = None
         self.held: list[socket.socket] = []

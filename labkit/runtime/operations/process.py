@@ -280,9 +280,8 @@ class CloseDescriptors(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """All but those that the operations to come still need, and the executor's report."""
-        processes.close_all_but(
-            {0, 1, 2, context.report_fd, context.terminal_socket, context.first_pidfd} - {-1}
-        )
+        needed = {0, 1, 2, context.report_fd, context.terminal_socket, context.first_pidfd}
+        processes.close_all_but({*needed, *context.owned.values()} - {-1})
 
 
 class CloseDescriptorsOnExec(NamedTuple):

@@ -87,7 +87,6 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("UsernsMode", "host"),
         ("Sysctls", {"net.core.somaxconn": "1"}),
         ("Runtime", "runc"),
     ],

@@ -9,7 +9,15 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
-from labkit.runtime.spec import BindMount, CgroupPart, ContainerSpec, Device, Network, Sharing
+from labkit.runtime.spec import (
+    BindMount,
+    CgroupPart,
+    ContainerSpec,
+    Device,
+    Network,
+    Sharing,
+    UserNamespace,
+)
 
 SPEC = ContainerSpec(
     container_id="c0ffee",
@@ -217,3 +225,41 @@ def test_no_new_privileges_is_a_step():
     steps = names(planning.compute(dataclasses.replace(SPEC, no_new_privileges=True)))
     assert steps.index("no_new_privileges") < steps.index("seccomp")
     assert "no_new_privileges" not in names(planning.compute(SPEC))
+
+
+def test_users_of_its_own():
+    ids = ((0, 100000, 1000), (1000, 300000, 64536))
+    spec = dataclasses.replace(SPEC, user_namespace=UserNamespace(ids, ids, "/data"), tty=True)
+    plan = planning.compute(spec)
+    steps = names(plan)
+    others = namespaces.CLONE_NEWNET | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
+    assert plan.host[0].operation == op.MakeUserNamespace(ids, ids, others)
+    assert 'write("uid_map", "0 100000 1000; 1000 300000 64536")' in plan.host[0].operation.call()
+    of_users = [s.operation for s in plan.child if s.name == "namespace.user"]
+    assert of_users == [op.ActAs(100000, 100000), op.EnterUserNamespace(100000, 100000)]
+    assert steps.index("mount.idmap") + 1 == steps.index("mount.root")
+    # The last of the host's power goes before the filter is loaded, after all mounts.
+    last_mount = max(i for i, step in enumerate(steps) if step.startswith("mount."))
+    entered = len(steps) - 1 - steps[::-1].index("namespace.user")
+    assert last_mount < entered < steps.index("seccomp")
+    terminals = next(s.operation for s in plan.child if s.name == "mount.devpts")
+    assert "gid=100005" in terminals.call()
+
+
+def test_users_of_its_own_left_out_is_a_container_without():
+    spec = dataclasses.replace(SPEC, user_namespace=UserNamespace((), (), "/data"))
+    assert planning.compute(spec, ["namespace.user"]) == planning.compute(SPEC)
+    kept = planning.compute(spec, ["mount.idmap", "namespace.uts"])
+    assert not {"mount.idmap", "namespace.uts"} & set(names(kept))
+
+
+def test_users_of_its_own_with_the_namespaces_of_others():
+    joins = Sharing(joins=(77, 1234))
+    spec = dataclasses.replace(
+        SPEC,
+        user_namespace=UserNamespace(((0, 1, 1),), ((0, 1, 1),), "/data"),
+        network=Network(joins=(77, 1234)),
+        ipc=joins,
+        uts=Sharing(host=True),
+    )
+    assert planning.compute(spec).host[0].operation.others == 0

@@ -1,0 +1,106 @@
+"""`--userns` and labkitd's `--userns-remap`: which ids of the host a container's users are.
+
+The administrator says in /etc/subuid and /etc/subgid which ids belong to whom (subuid(5)): lines
+`name:first:count`, here taken one after another for the ids 0, 1, 2… of a container.
+"""
+
+import grp
+import pwd
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from labkit.errors import InvalidParameterError
+from labkit.runtime.spec import IdRange
+
+DEFAULT = "default"
+DEFAULT_USER = "dockremap"
+"""Whose ranges `default` are, if the files have any; Docker's name."""
+FIRST_FREE = 100_000
+COUNT = 65_536
+"""All the ids that files of an image have."""
+
+
+class IdRanges(msgspec.Struct, frozen=True, rename="pascal"):
+    """The users and the groups of a container, by lines of uid_map and gid_map."""
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+
+
+class _Line(NamedTuple):
+    name: str
+    first: int
+    ids: int
+
+
+def find(remap: str, folder: str = "/etc") -> IdRanges:
+    """The ranges for a value of `--userns-remap`: `default`, or user[:group], by name or number.
+
+    InvalidParameterError if there is no such user, or it has no ranges.
+    """
+    users, groups = (_lines(f"{folder}/{name}") for name in ("subuid", "subgid"))
+    if remap == DEFAULT:
+        if not _of({DEFAULT_USER}, users) or not _of({DEFAULT_USER}, groups):
+            # Nobody else's; on the disk the numbers do not appear, so they may be others next time.
+            ends = (line.first + line.ids for line in [*users, *groups])
+            free = ((0, max([FIRST_FREE, *ends]), COUNT),)
+            return IdRanges(free, free)
+        return IdRanges(_of({DEFAULT_USER}, users), _of({DEFAULT_USER}, groups))
+    user, colon, group = remap.partition(":")
+    uids = _of(_names_of_user(user), users)
+    gids = _of(_names_of_group(group) if colon else _names_of_user(user), groups)
+    for found, file, name in ((uids, "subuid", user), (gids, "subgid", group or user)):
+        if not found:
+            raise InvalidParameterError(
+                f"--userns-remap={remap}: no ranges for {name} in {folder}/{file}: add a line, "
+                f"such as {name}:{FIRST_FREE}:{COUNT}"
+            )
+    return IdRanges(uids, gids)
+
+
+def _lines(path: str) -> list[_Line]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return list(parse(file.read()))
+    except FileNotFoundError:
+        return []
+
+
+def parse(text: str) -> Iterable[_Line]:
+    """The lines of subuid(5); what is no such line is nobody's."""
+    for line in text.splitlines():
+        match line.strip().split(":"):
+            case [name, first, count] if first.isdecimal() and count.isdecimal() and int(count):
+                yield _Line(name, int(first), int(count))
+
+
+def _of(names: set[str], lines: Iterable[_Line]) -> tuple[IdRange, ...]:
+    found: list[IdRange] = []
+    inside = 0
+    for line in lines:
+        if line.name in names:
+            found.append((inside, line.first, line.ids))
+            inside += line.ids
+    return tuple(found)
+
+
+def _names_of_user(user: str) -> set[str]:
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except KeyError:
+        raise InvalidParameterError(
+            f"--userns-remap: there is no user {user} on this host: make one, or use {DEFAULT}"
+        ) from None
+    return {entry.pw_name, str(entry.pw_uid)}
+
+
+def _names_of_group(group: str) -> set[str]:
+    try:
+        entry = grp.getgrgid(int(group)) if group.isdecimal() else grp.getgrnam(group)
+    except KeyError:
+        raise InvalidParameterError(
+            f"--userns-remap: there is no group {group} on this host: make one, or leave it out"
+        ) from None
+    return {entry.gr_name, str(entry.gr_gid)}

@@ -1,0 +1,105 @@
+"""User namespaces: other numbers for users and groups inside than outside (user_namespaces(7)).
+
+Who is root inside is an ordinary number outside, with no power over anything that is not mapped.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from labkit.kernel import libc, namespaces, processes
+
+IdRange = tuple[int, int, int]
+"""The first id inside, the first id outside, and how many: a line of /proc/<pid>/uid_map."""
+
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 0x4
+_DONE = b"0"
+
+
+def make(uids: Sequence[IdRange], gids: Sequence[IdRange], others: int = 0) -> dict[int, int]:
+    """A user namespace with these maps, and those of `others` (CLONE_ flags) that belong to it.
+
+    The result are open files, by flag, which keep the namespaces.  A process that is forked for it
+    makes them: whoever enters a user namespace has given up all power outside, and cannot go back.
+    Only for a single-threaded process.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        _be_inside(theirs, others)
+    theirs.close()
+    try:
+        with ours:
+            _hear(ours)
+            for name, ranges in (("uid_map", uids), ("gid_map", gids)):
+                with open(f"/proc/{pid}/{name}", "w") as file:
+                    file.write("".join(f"{' '.join(map(str, line))}\n" for line in ranges))
+            ours.send(_DONE)
+            _hear(ours)
+            return _open(pid, others | namespaces.CLONE_NEWUSER)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _hear(connection: socket.socket) -> None:
+    failure = int(connection.recv(16) or _DONE)
+    if failure:
+        raise OSError(failure, f"unshare: {os.strerror(failure)}")
+
+
+def _open(pid: int, flags: int) -> dict[int, int]:
+    held: dict[int, int] = {}
+    for name, flag in namespaces.FLAGS.items():
+        if flags & flag:
+            held[flag] = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    return held
+
+
+def _be_inside(connection: socket.socket, others: int) -> None:
+    """The forked process: its namespaces are all it is for; it is killed when they are held.
+
+    What else it makes it makes as their root: the kernel mounts the message queues of an IPC
+    namespace at once, for who made it.
+    """
+    try:
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        connection.send(_DONE)
+        connection.recv(1)
+        become_root()
+        namespaces.unshare(others)
+        connection.send(_DONE)
+        signal.pause()
+    except OSError as error:
+        with suppress(OSError):
+            connection.send(b"%d" % (error.errno or 0))
+    finally:
+        os._exit(0)
+
+
+def act_as(uid: int, gid: int) -> None:
+    """Own what this thread makes from here on as `uid` and `gid`, and keep all power.
+
+    man 2 setfsuid; without SECBIT_NO_SETUID_FIXUP (capabilities(7)) the power over files would go.
+    """
+    processes.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    libc.call("setfsgid", gid)
+    libc.call("setfsuid", uid)
+
+
+def enter(fd: int) -> None:
+    """Become root in the user namespace behind `fd` (of /proc/<pid>/ns/user, or a pidfd)."""
+    namespaces.setns(fd, namespaces.CLONE_NEWUSER)
+    become_root()
+
+
+def become_root() -> None:
+    """Be root of the user namespace this process is in already."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)

@@ -1,0 +1,52 @@
+"""The parts of the plan that give the container users of its own (`operations/users.py`)."""
+
+from collections.abc import Iterator
+
+from labkit.kernel.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS
+from labkit.runtime import operations as op
+from labkit.runtime.spec import ContainerSpec, Sharing, UserNamespace
+from labkit.runtime.step import Step
+
+
+def host(spec: ContainerSpec) -> Iterator[Step]:
+    """The namespace, with those that are to belong to it."""
+    users = spec.user_namespace
+    if users is None:
+        return
+    others = 0
+    if not spec.network.host and spec.network.joins is None:
+        others |= CLONE_NEWNET
+    others |= CLONE_NEWUTS if spec.uts == Sharing() else 0
+    others |= CLONE_NEWIPC if spec.ipc == Sharing() else 0
+    yield Step(
+        "namespace.user",
+        "the container's root is an ordinary number on the host, and so is each of its users",
+        op.MakeUserNamespace(users.uids, users.gids, others),
+    )
+
+
+def own(spec: ContainerSpec, flag: int) -> op.Operation:
+    """What gives the process a namespace of its own that its root has power over."""
+    return op.Unshare(flag) if spec.user_namespace is None else op.EnterOwned(flag)
+
+
+def act_as_root(users: UserNamespace | None) -> Iterator[Step]:
+    """Before anything is made: what is made belongs to the container's root."""
+    if users is not None:
+        why = "what is made from here on belongs to the container's root, not to the host's"
+        yield Step("namespace.user", why, op.ActAs(users.host_uid(0), users.host_gid(0)))
+
+
+def map_layers(users: UserNamespace | None) -> Iterator[Step]:
+    """Before the layers are united."""
+    if users is not None:
+        why = "what belongs to 0 in layers and volumes belongs to the container's root here"
+        yield Step("mount.idmap", why, op.MapIds(users.data_root))
+
+
+def enter(users: UserNamespace | None) -> Iterator[Step]:
+    """After the last thing that needs power over the host."""
+    if users is not None:
+        why = "from here on this process is root inside and nobody in particular on the host"
+        enter = op.EnterUserNamespace(users.host_uid(0), users.host_gid(0))
+        yield Step("namespace.user", why, enter)
