@@ -26,7 +26,7 @@ def users(folder: str) -> None:
     made = Path(folder, "made")
     made.touch()
     _say(" ".join(Path("/proc/self/uid_map").read_text().split()))
-    _say(f"{os.getuid()} {made.stat().st_uid} {Path('/').stat().st_uid}")
+    _say(f"{os.getuid()} {os.getgid()} {made.stat().st_uid} {Path('/').stat().st_uid}")
     name = socket.gethostname()
     _say(_outcome(lambda: Path("/etc/made").touch()))
     _say(_outcome(lambda: namespaces.set_hostname(name)))

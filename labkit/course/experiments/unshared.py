@@ -52,10 +52,15 @@ def own_users() -> OwnUsers:
             _go_on(process)
             uid_map, inside, *said = (_read(process) for _ in range(5))
             status = Path(f"/proc/{process.pid}/status").read_text()
-            uid = status.partition("\nUid:")[2].split()[0]
+            uid, gid = (status.partition(f"\n{word}:")[2].split()[0] for word in ("Uid", "Gid"))
             made = str(Path(folder, "made").stat().st_uid)
-    names = ("the process", "a file it makes", "the folder / of the host")
-    outside = (uid, made, str(Path("/").stat().st_uid))
+    names = (
+        "the process: user",
+        "the process: group",
+        "a file it makes",
+        "the folder / of the host",
+    )
+    outside = (uid, gid, made, str(Path("/").stat().st_uid))
     deeds = (
         "make a file in the host's /etc",
         "set the host's name",
