@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LIFETIME_S = 300.0
 OWN, HOST, ONE = "its own", "the host's", "that of one"
+SHARED = {HOST: "host", ONE: "container:{one}"}
 
 
 class Switch(NamedTuple):
@@ -33,17 +34,18 @@ class Switch(NamedTuple):
     flag: str
     option: str
     """Its name in `containers.run`."""
-    words: tuple[str, ...] = (OWN, HOST, ONE)
-    own: str = ""
-    """The flag's word for a namespace of one's own, where it is not the default."""
+    words: Mapping[str, str]
+    """What the flag is given for each choice, the first being the one to begin with; `{one}` is the
+    other container, and for nothing the flag is left out."""
 
 
 SWITCHES: Mapping[str, Switch] = {
-    "pid": Switch("--pid", "pid_mode"),
-    "ipc": Switch("--ipc", "ipc_mode"),
-    "net": Switch("--network", "network_mode", own="none"),
-    "uts": Switch("--uts", "uts_mode", (OWN, HOST)),
-    "cgroup": Switch("--cgroupns", "cgroupns", (OWN, HOST)),
+    "pid": Switch("--pid", "pid_mode", {OWN: "", **SHARED}),
+    "ipc": Switch("--ipc", "ipc_mode", {OWN: "", **SHARED}),
+    "net": Switch("--network", "network_mode", {OWN: "none", **SHARED}),
+    "uts": Switch("--uts", "uts_mode", {OWN: "", HOST: "host"}),
+    "cgroup": Switch("--cgroupns", "cgroupns", {OWN: "", HOST: "host"}),
+    "user": Switch("--userns", "userns_mode", {HOST: "", OWN: "private"}),
 }
 """By the kind's name in /proc/<pid>/ns."""
 
@@ -52,6 +54,7 @@ ASKED = {
     "processes it sees": "ls -d /proc/[0-9]* | wc -l",
     "the memory of one": f"grep -qw {KEY} /proc/sysvipc/shm && echo found || echo no such key",
     "interfaces": "ls /sys/class/net | wc -l",
+    "its root, on the host, is user": "awk '{ print $2 }' /proc/self/uid_map",
     "its group": "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
 }
 """What is asked in *two*, in a shell."""
@@ -68,7 +71,7 @@ class NamespacePanel:
     def __init__(self, *, lifetime_s: float = LIFETIME_S, client: Client | None = None) -> None:
         while _open:
             _open[-1].close()
-        self.modes = dict.fromkeys(SWITCHES, OWN)
+        self.modes = {kind: next(iter(switch.words)) for kind, switch in SWITCHES.items()}
         self.status = "running"
         self._crew = Crew(client or connect(), "namespace-panel", lifetime_s)
         self._view: Any = None
@@ -137,10 +140,7 @@ class NamespacePanel:
 
     def _words(self, modes: Mapping[str, str], one: str) -> list[tuple[str, str]]:
         """The flags' words, by kind; those that go without saying are left out."""
-        said = {
-            kind: {OWN: SWITCHES[kind].own, HOST: "host", ONE: f"container:{one}"}[mode]
-            for kind, mode in modes.items()
-        }
+        said = {kind: SWITCHES[kind].words[mode].format(one=one) for kind, mode in modes.items()}
         return [(kind, word) for kind, word in said.items() if word]
 
     def __repr__(self) -> str:

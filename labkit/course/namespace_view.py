@@ -61,7 +61,7 @@ class NamespaceView:
     def _row(self, kind: str) -> Any:
         switch = SWITCHES[kind]
         row = widgets.ToggleButtons(
-            options=switch.words,
+            options=tuple(switch.words),
             value=self._panel.modes[kind],
             style={"button_width": BUTTON_WIDTH},
             layout=BUTTONS,

@@ -50,8 +50,11 @@ def test_each_switch_and_what_two_says(client: Client) -> None:
     assert (together["interfaces"], together["the memory of one"]) == ("2", "found")
     assert int(together["processes it sees"]) > int(alone["processes it sees"])
     assert "--pid container:one --ipc container:one --network container:one" in panel.command
+    assert together["its root, on the host, is user"] == "0"
     panel.choose("pid", OWN)
-    assert shared(panel, "one") == {"ipc", "net", "user", "time"}
+    panel.choose("user", OWN)
+    assert shared(panel, "one") == {"ipc", "net", "time"}
+    assert int(answers(panel)["its root, on the host, is user"]) > 0
     assert len(left(client)) == 2, "the one before is gone"
     panel.close()
     assert left(client) == []
@@ -64,6 +67,16 @@ def test_when_one_has_gone_all_stays_as_it_was(client: Client) -> None:
         panel.choose("pid", ONE)
     assert panel.modes["pid"] == OWN
     assert [one.name[:3] for one in left(client)] == ["two"]
+    panel.close()
+
+
+def test_what_the_engine_refuses(client: Client) -> None:
+    panel = NamespacePanel()
+    panel.choose("pid", HOST)
+    with pytest.raises(LabkitError, match="PID namespace when user namespaces"):
+        panel.choose("user", OWN)
+    assert panel.modes["user"] == HOST
+    assert len(left(client)) == 2
     panel.close()
 
 

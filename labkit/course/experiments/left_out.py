@@ -1,14 +1,16 @@
 """Each namespace left out once (`--without`): what a process inside sees then.
 
-The user and the time namespace are no steps of an ordinary start, so nothing is there to leave out.
+Users of its own a container has with `--userns private` only, so that flag is given where they are
+left out.  A time namespace is no step of any start.
 The mount namespace cannot be: the container's root would become the host's.  Left out instead is
 the step that goes to the new root, `pivot_root`.
 """
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from labkit.client import Client
@@ -29,6 +31,8 @@ class Question(NamedTuple):
     asks: str
     command: str
     is_hosts: Callable[[str], bool]
+    options: Mapping[str, str] = MappingProxyType({})
+    """Of both containers, as `containers.run` takes them."""
 
 
 class Answer(NamedTuple):
@@ -65,6 +69,13 @@ QUESTIONS = (
         "my group",
         "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
         lambda it: it != "/",
+    ),
+    Question(
+        "namespace.user",
+        "who root is on the host",
+        "awk '{ print $2 }' /proc/self/uid_map",
+        lambda it: it == "0",
+        {"userns_mode": "private"},
     ),
 )
 
@@ -109,7 +120,9 @@ def left_out(*, client: Client | None = None) -> LeftOut:
 def _answer(crew: Crew, question: Question) -> Answer:
     said = []
     for without in ([], [question.step]):
-        box = crew.hire_plain("asked", ["sh", "-c", question.command], without=without)
+        box = crew.hire_plain(
+            "asked", ["sh", "-c", question.command], without=without, **question.options
+        )
         box.wait()
         said.append(box.logs().decode().strip())
     return Answer(question, *said)
