@@ -96,6 +96,7 @@ class Engine:
         self.volumes = self.parts.volumes
         self.networks = self.parts.networks
         self.files = ContainerFiles(self.parts)
+        self.userns_remap = userns_remap
 
     @classmethod
     def open(cls, paths: Paths, userns_remap: str = "") -> "Engine":

@@ -32,8 +32,8 @@ class SecurityOptions(NamedTuple):
 def check(host: HostConfig) -> list[str]:
     """InvalidParameterError for what has no meaning; the warnings for what has no effect."""
     for field, names in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
-        for name in _bare(names):
-            if name not in (ALL, *capabilities.NAMES):
+        for word, name in zip(names or (), _bare(names), strict=True):
+            if name not in capabilities.NAMES and word.upper() != ALL:
                 raise InvalidParameterError(f'invalid {field}: unknown capability: "CAP_{name}"')
     profile = _options(host).seccomp
     if profile not in ("", BUILTIN, UNCONFINED):

@@ -104,7 +104,11 @@ def info(engine: Engine) -> JsonObject:
         "LiveRestoreEnabled": True,
         "Isolation": "",
         "InitBinary": "tini-static",
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+        "SecurityOptions": [
+            "name=seccomp,profile=builtin",
+            *(["name=userns"] if engine.userns_remap else []),
+            "name=cgroupns",
+        ],
         "Warnings": list(engine.warnings),
     }
 
