@@ -172,14 +172,15 @@ class Lab:
         """The process id of labkitd, from its pid file."""
         return int(Path(self.run, "labkitd.pid").read_text().split()[0])
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, *options: str) -> None:
         """Start labkitd and wait until it answers; a running one is left as it is."""
         if self.answers():
             return
         log = Path(self.folder, "labkitd.log")
         with log.open("ab") as output:
+            folders = ["--root", self.root, "--run", self.run]
             self._daemon = subprocess.Popen(
-                [sys.executable, "-m", "labkit.daemon", "--root", self.root, "--run", self.run],
+                [sys.executable, "-m", "labkit.daemon", *folders, *options],
                 env=self.env,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from functools import partial
 import labkit
 from labkit.build import workroom
 from labkit.containers import Engine
-from labkit.daemon import listener, log
+from labkit.daemon import daemon_json, listener, log
 from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.errors import LabkitError
@@ -44,7 +44,7 @@ def _run(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
     pid_path = listener.pid_path(paths)
     locks = [listener.lock(pid_path), listener.lock(f"{paths.root}/labkitd.lock")]
     end = EndSignals()
-    engine = Engine.open(paths, userns_remap)
+    engine = Engine.open(paths, daemon_json.userns_remap(paths.root, userns_remap))
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:

@@ -8,12 +8,9 @@ with the certificates of authorities that are trusted for one registry: `certs.d
 
 import os
 
-import msgspec
-
-from labkit.errors import InvalidParameterError
+from labkit.daemon import daemon_json
 from labkit.registry.client.endpoints import Settings
 
-FILE = "daemon.json"
 CERTIFICATES = "certs.d"
 
 
@@ -22,13 +19,6 @@ def read(root: str) -> Settings:
 
     Raises `InvalidParameterError` when it cannot be understood.
     """
-    path = os.path.join(root, FILE)
-    try:
-        with open(path, "rb") as file:
-            settings = msgspec.json.decode(file.read(), type=Settings)
-    except FileNotFoundError:
-        settings = Settings()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidParameterError(f"{path} cannot be read: {error}; correct it") from None
+    settings = daemon_json.read(root, Settings)
     settings.certificates = os.path.join(root, CERTIFICATES)
     return settings

@@ -6,8 +6,10 @@ import tarfile
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from labkit.containers.model import DeviceMapping
 from labkit.errors import InvalidParameterError
 from tests.containers import create, execute, shell
 
@@ -158,6 +160,18 @@ def test_without_it_root_is_the_host_s(engine):
     container_id, pid = started(engine, "sleep", "100", without=["namespace.user"])
     assert os.stat(f"/proc/{pid}").st_uid == 0
     assert execute(engine, container_id, "id", "-u") == ("0\n", 0)
+
+
+def test_power_goes_with_the_user(engine):
+    """The start keeps its power across setfsuid(2); the container must not have that left."""
+    script = "su -s /bin/sh nobody -c 'grep -E Cap.*[1-9a-f]$ /proc/self/status'; id -u"
+    output, _ = private(engine, script)
+    assert "CapEff" not in output
+    assert "CapPrm" not in output
+    device = {"PathOnHost": "/dev/zero", "PathInContainer": "/dev/z", "CgroupPermissions": "r"}
+    fields = msgspec.convert([device], list[DeviceMapping])
+    output, _ = private(engine, "stat -c %u /dev/z; head -c 4 /dev/z | wc -c", devices=fields)
+    assert output == "0\n4\n"
 
 
 def test_explained(engine):

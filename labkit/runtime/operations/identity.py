@@ -130,7 +130,7 @@ class SwitchUser(NamedTuple):
         """Groups first: once the user is not root they cannot be changed."""
         for fd in (0, 1, 2):
             # So that the user may open /dev/stdout again, as many log to it; never a real file.
-            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
                 os.fchown(fd, context.uid, -1)
         os.setgroups(context.groups)
         os.setresgid(context.gid, context.gid, context.gid)

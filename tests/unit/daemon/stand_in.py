@@ -112,6 +112,7 @@ class StandIn:
         self.paths = SimpleNamespace(root=self.folder, container_root=lambda key: f"/root/{key}")
         self.layout = SimpleNamespace(version="hybrid", controllers=("cpu", "memory", "pids"))
         self.warnings = ["a warning"]
+        self.userns_remap = ""
         self.events = Events()
         self.log_path = lambda key: f"{self.folder}/{key[:4]}.log"
         self.changed = threading.Condition()
