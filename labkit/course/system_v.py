@@ -13,7 +13,9 @@ from typing import NamedTuple, TypeVar
 
 from labkit.kernel import namespaces
 
-IPC_CREAT, MODE, IPC_RMID = 0o1000, 0o600, 0
+NEW = 0o3600
+"""IPC_CREAT, IPC_EXCL, and read and write for the owner."""
+IPC_RMID = 0
 GETVAL, SETVAL = 12, 16
 SIZE_BYTES = 4096
 
@@ -53,10 +55,10 @@ def in_ipc_of(pid: int, action: Callable[[], ResultT]) -> ResultT:
 
 
 def make(key: int, value: int, text: str) -> None:
-    """Make both: the semaphore at `value`, the memory with `text` in it; OSError."""
-    semaphore = _call("semget", key, 1, IPC_CREAT | MODE)
+    """Make the semaphore at `value`, and the memory with `text` in it; OSError if there is one."""
+    semaphore = _call("semget", key, 1, NEW)
     _call("semctl", semaphore, 0, SETVAL, value)
-    memory = _call("shmget", key, SIZE_BYTES, IPC_CREAT | MODE)
+    memory = _call("shmget", key, SIZE_BYTES, NEW)
     place = _attach(memory)
     ctypes.memmove(place, f"{text}\0".encode(), len(text.encode()) + 1)
     _call("shmdt", place)

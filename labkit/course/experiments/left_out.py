@@ -8,7 +8,9 @@ the step that goes to the new root, `pivot_root`.
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,12 +18,13 @@ from typing import NamedTuple
 from labkit.client import Client
 from labkit.course import system_v
 from labkit.course.crew import Crew
-from labkit.course.experiments.inter_process import KEY, TEXT, VALUE
+from labkit.course.experiments.inter_process import TEXT, VALUE
 from labkit.course.lab import connect
 from labkit.course.table import Table
 
-HOSTS_KEY = KEY + 1
-"""The host's own, for the time of the experiment."""
+FIRST_MARK = 0x1AB00000
+"""The process number is added: two of these may run at once on one host."""
+THERE = "echo there || echo not there"
 
 
 class Question(NamedTuple):
@@ -43,41 +46,47 @@ class Answer(NamedTuple):
     without_it: str
 
 
-def _root() -> str:
+def questions(mark: int) -> tuple[Question, ...]:
+    """What is asked; `mark` is the key of a semaphore and part of a socket's name on the host."""
+    return (
+        Question("pivot_root", "device and inode of /", "stat -c %d:%i /", _is_root),
+        Question("namespace.uts", "hostname", "hostname", lambda it: it == platform.node()),
+        Question(
+            "namespace.ipc",
+            "a semaphore of the host's",
+            f"grep -qw {mark} /proc/sysvipc/sem && {THERE}",
+            lambda it: it == "there",
+        ),
+        Question("namespace.pid", "my own number", "echo $$", lambda it: it != "1"),
+        Question(
+            "namespace.network",
+            "a socket of the host's",
+            f"grep -q {_socket_name(mark)} /proc/net/unix && {THERE}",
+            lambda it: it == "there",
+        ),
+        Question(
+            "namespace.cgroup",
+            "my group",
+            "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
+            lambda it: it != "/",
+        ),
+        Question(
+            "namespace.user",
+            "who root is on the host",
+            "awk '{ print $2 }' /proc/self/uid_map",
+            lambda it: it == "0",
+            {"userns_mode": "private"},
+        ),
+    )
+
+
+def _is_root(answer: str) -> bool:
     found = os.stat("/")
-    return f"{found.st_dev}:{found.st_ino}"
+    return answer == f"{found.st_dev}:{found.st_ino}"
 
 
-QUESTIONS = (
-    Question("pivot_root", "device and inode of /", "stat -c %d:%i /", lambda it: it == _root()),
-    Question("namespace.uts", "hostname", "hostname", lambda it: it == platform.node()),
-    Question(
-        "namespace.ipc",
-        "how many semaphores has the host's key?",
-        f"grep -cw {HOSTS_KEY} /proc/sysvipc/sem",
-        lambda it: it == "1",
-    ),
-    Question("namespace.pid", "my own number", "echo $$", lambda it: it != "1"),
-    Question(
-        "namespace.network",
-        "how many interfaces are there?",
-        "ls /sys/class/net | wc -l",
-        lambda it: int(it) == len(os.listdir("/sys/class/net")),
-    ),
-    Question(
-        "namespace.cgroup",
-        "my group",
-        "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
-        lambda it: it != "/",
-    ),
-    Question(
-        "namespace.user",
-        "who root is on the host",
-        "awk '{ print $2 }' /proc/self/uid_map",
-        lambda it: it == "0",
-        {"userns_mode": "private"},
-    ),
-)
+def _socket_name(mark: int) -> str:
+    return f"labkit-left-out-{mark}"
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,22 @@ class LeftOut:
 def left_out(*, client: Client | None = None) -> LeftOut:
     """Ask a whole container all of it, and then one container each without the step."""
     client = client or connect()
-    system_v.make(HOSTS_KEY, VALUE, TEXT)
-    try:
-        with Crew(client, "left-out", lifetime_s=60) as crew:
-            return LeftOut(tuple(_answer(crew, one) for one in QUESTIONS))
-    finally:
-        system_v.remove(HOSTS_KEY)
+    mark = FIRST_MARK + os.getpid()
+    with _on_the_host(mark), Crew(client, "left-out", lifetime_s=60) as crew:
+        return LeftOut(tuple(_answer(crew, one) for one in questions(mark)))
+
+
+@contextmanager
+def _on_the_host(mark: int) -> Iterator[None]:
+    """A semaphore with that key, and a socket of that name: of no file, and so in the network
+    namespace (unix(7), abstract names)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mine:
+        mine.bind(f"\0{_socket_name(mark)}")
+        system_v.make(mark, VALUE, TEXT)
+        try:
+            yield
+        finally:
+            system_v.remove(mark)
 
 
 def _answer(crew: Crew, question: Question) -> Answer:
