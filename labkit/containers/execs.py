@@ -13,7 +13,15 @@ from typing import Any
 
 import msgspec
 
-from labkit.containers import namespaces, security, specification, starting, states, ulimits
+from labkit.containers import (
+    id_ranges,
+    namespaces,
+    security,
+    specification,
+    starting,
+    states,
+    ulimits,
+)
 from labkit.containers.entry import Entry
 from labkit.containers.model import docker_name
 from labkit.containers.parts import Parts
@@ -223,7 +231,7 @@ class Execs:
     def _spec(self, found: Exec, size: tuple[int, int]) -> ExecSpec:
         config, container = found.config, found.entry.container
         placement = starting.place(self._parts, container)
-        users = namespaces.users(self._parts, container)
+        users = namespaces.users(self._parts, id_ranges.in_use(container))
         ablated = "cgroup" in container.without
         # With --privileged as if the container were; it has what the container has at least.
         host = msgspec.structs.replace(
@@ -245,7 +253,7 @@ class Execs:
             last_capability=capabilities.last_capability(),
             oom_score_adj=host.oom_score_adj,
             resource_limits=ulimits.resource_limits(host),
-            user_namespace=None if "namespace.user" in container.without else users,
+            user_namespace=users,
         )
 
     def _environment(self, found: Exec) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from labkit.containers import mounting
+from labkit.containers import id_ranges, mounting
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
@@ -149,8 +149,7 @@ class ContainerFiles:
         if not entry.is_running or _NO_OWN_ROOT & set(entry.container.without):
             return None
         pidfd = processes.open_pidfd(entry.container.state.pid, entry.start_time)
-        own_users = bool(entry.container.id_ranges)
-        own_users = own_users and "namespace.user" not in entry.container.without
+        own_users = id_ranges.in_use(entry.container) is not None
         return None if pidfd is None else (Running(only_root, attributes, own_users), pidfd)
 
     def _at_rest(self, entry: Entry, *, only_root: bool) -> Layers:

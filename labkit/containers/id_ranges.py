@@ -7,13 +7,15 @@ The administrator says in /etc/subuid and /etc/subgid which ids belong to whom (
 import grp
 import pwd
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from labkit.errors import InvalidParameterError
 from labkit.runtime.spec import IdRange
 
+STEP = "namespace.user"
+"""The step that can be left out, to see what it does."""
 DEFAULT = "default"
 DEFAULT_USER = "dockremap"
 """Whose ranges `default` are, if the files have any; Docker's name."""
@@ -27,6 +29,24 @@ class IdRanges(msgspec.Struct, frozen=True, rename="pascal"):
 
     uids: tuple[IdRange, ...]
     gids: tuple[IdRange, ...]
+
+
+class _Users(Protocol):
+    """What is known of a container's users."""
+
+    id_ranges: IdRanges | None
+    without: list[str]
+
+
+def in_use(container: _Users) -> IdRanges | None:
+    """The ranges that a container runs with; None if its users are the host's."""
+    return None if STEP in container.without else container.id_ranges
+
+
+def root_of(container: _Users) -> tuple[int, int]:
+    """Which user and group of the host the container's root is."""
+    ranges = in_use(container)
+    return (ranges.uids[0][1], ranges.gids[0][1]) if ranges else (0, 0)
 
 
 class _Line(NamedTuple):

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 
+from labkit.containers import id_ranges
 from labkit.containers.model import Container
 from labkit.containers.mount_model import MountPoint
 from labkit.containers.mounts import depth
@@ -70,7 +71,10 @@ def _volume_names(container: Container) -> list[str]:
 
 
 def make_sources(container: Container) -> None:
-    """Before a start: make the folders that `-v` shows if they are missing, as Docker does."""
+    """Before a start: make the folders that `-v` shows if they are missing, as Docker does.
+
+    They belong to the container's root.
+    """
     for point in container.mount_points:
         if point.type != "bind" or os.path.lexists(point.source):
             continue
@@ -81,12 +85,20 @@ def make_sources(container: Container) -> None:
                 step="mount.bind",
             )
         try:
-            os.makedirs(point.source, 0o755)
+            _make_folders(point.source, *id_ranges.root_of(container))
         except OSError as error:
             raise StartError(
                 f"error while creating mount source path '{point.source}': {error.strerror}",
                 step="mount.bind",
             ) from error
+
+
+def _make_folders(path: str, uid: int, gid: int) -> None:
+    above = os.path.dirname(path)
+    if not os.path.lexists(above):
+        _make_folders(above, uid, gid)
+    os.mkdir(path, 0o755)
+    os.chown(path, uid, gid)
 
 
 def in_order(

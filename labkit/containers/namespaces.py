@@ -87,9 +87,8 @@ def gather_id_ranges(parts: Parts, host: HostConfig) -> id_ranges.IdRanges | Non
     return id_ranges.find(remap) if remap else None
 
 
-def users(parts: Parts, container: Container) -> UserNamespace | None:
+def users(parts: Parts, ranges: id_ranges.IdRanges | None) -> UserNamespace | None:
     """What the plan needs to know of the container's users."""
-    ranges = container.id_ranges
     if ranges is None:
         return None
     return UserNamespace(ranges.uids, ranges.gids, parts.paths.root)

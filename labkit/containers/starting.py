@@ -68,7 +68,7 @@ def make_plan(
         ipc=namespaces.sharing(parts, host.ipc_mode),
         uts=namespaces.sharing(parts, host.uts_mode),
         cgroup=namespaces.sharing(parts, host.cgroupns_mode),
-        user_namespace=namespaces.users(parts, container),
+        user_namespace=namespaces.users(parts, container.id_ranges),
     )
     return planning.compute(spec, container.without)
 
@@ -114,11 +114,11 @@ class PortTakenError(Exception):
 
 def _start(parts: Parts, entry: Entry) -> None:
     container = entry.container
-    mounting.make_sources(container)
     try:
         container.devices = devices.gather(container.host_config)
         container.disks = disks.gather(container.host_config)
         container.id_ranges = namespaces.gather_id_ranges(parts, container.host_config)
+        mounting.make_sources(container)
         plan, request = _make_request(parts, entry)
     except (InvalidParameterError, NotFoundError) as error:
         # What was there when it was created is gone: its image, a device.

@@ -37,6 +37,7 @@ _CAUSES = (
     ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
     ("oom_score", errno.EACCES, "a lower score than labkitd's own needs CAP_SYS_RESOURCE"),
     ("seccomp", errno.EINVAL, "this kernel was built without seccomp filters"),
+    ("user", errno.EINVAL, "the container's user namespace has no such user or group"),
     ("device", errno.EEXIST, "the folder is not the fresh /dev that mount.dev makes"),
 )
 

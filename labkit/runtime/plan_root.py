@@ -81,7 +81,8 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
         if isinstance(mount, BindMount):
             yield Step(mount.name, mount.why, op.AttachTree(mount.target))
         else:
-            tmpfs = op.MountTmpfs(mount.target, mount.flags, mount.data)
+            data = plan_users.tmpfs_options(spec.user_namespace, mount.data)
+            tmpfs = op.MountTmpfs(mount.target, mount.flags, data)
             yield Step(mount.name, mount.why, tmpfs)
     yield from _protection(spec)
 

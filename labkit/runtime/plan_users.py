@@ -44,6 +44,19 @@ def map_layers(users: UserNamespace | None) -> Iterator[Step]:
         yield Step("mount.idmap", why, op.MapIds(users.data_root))
 
 
+def tmpfs_options(users: UserNamespace | None, data: str) -> str:
+    """tmpfs's own options, with the ids in them as the host has them (tmpfs(5): uid, gid)."""
+    if users is None:
+        return data
+    on_host = {"uid": users.host_uid, "gid": users.host_gid}
+    words = []
+    for word in data.split(","):
+        name, _, number = word.partition("=")
+        mapped = name in on_host and number.isdecimal()
+        words.append(f"{name}={on_host[name](int(number))}" if mapped else word)
+    return ",".join(words)
+
+
 def enter(users: UserNamespace | None) -> Iterator[Step]:
     """After the last thing that needs power over the host."""
     if users is not None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from labkit.containers.model import DeviceMapping
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, StartError
 from tests.containers import create, execute, shell
 
 pytestmark = pytest.mark.root
@@ -131,6 +131,28 @@ def test_a_folder_of_the_host_is_not_its_root_s(engine, tmp_path):
     assert "Permission denied" in output
     assert code == 1
     assert os.stat(tmp_path / "open/f").st_uid >= FIRST
+
+
+def test_a_folder_made_for_it_is_its_root_s(engine, tmp_path):
+    output, code = private(engine, "stat -c %u /b; echo > /b/x", binds=[f"{tmp_path}/new/b:/b"])
+    assert (output, code) == ("0\n", 0)
+    assert os.stat(tmp_path / "new").st_uid >= FIRST
+    output, code = shell(
+        engine,
+        "stat -c %u /c",
+        binds=[f"{tmp_path}/c:/c"],
+        userns_mode="private",
+        without=["namespace.user"],
+    )
+    assert (output, os.stat(tmp_path / "c").st_uid) == ("0\n", 0)
+
+
+def test_owners_that_are_asked_for(engine):
+    output, _ = private(engine, "stat -c %u:%g /t", tmpfs={"/t": "uid=5,gid=6"})
+    assert output == "5:6\n"
+    container_id = create(engine, "true", userns_mode="private", user="70000")
+    with pytest.raises(StartError, match="has no such user or group"):
+        engine.start(container_id)
 
 
 def test_shares_network_and_ipc_with_another(engine):

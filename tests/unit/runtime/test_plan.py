@@ -9,6 +9,7 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel import namespaces
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning
+from labkit.runtime import plan_users
 from labkit.runtime.spec import (
     BindMount,
     CgroupPart,
@@ -244,6 +245,16 @@ def test_users_of_its_own():
     assert last_mount < entered < steps.index("seccomp")
     terminals = next(s.operation for s in plan.child if s.name == "mount.devpts")
     assert "gid=100005" in terminals.call()
+
+
+def test_a_tmpfs_s_owner_is_one_of_the_container_s():
+    ids = ((0, 100000, 1000),)
+    users = UserNamespace(ids, ids, "/data")
+    options = "size=1m,uid=5,mode=700,gid=4000,uid=x"
+    mapped = "size=1m,uid=100005,mode=700,gid=4000,uid=x"
+    assert plan_users.tmpfs_options(users, options) == mapped
+    assert plan_users.tmpfs_options(users, "") == ""
+    assert plan_users.tmpfs_options(None, options) == options
 
 
 def test_users_of_its_own_left_out_is_a_container_without():
