@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from labkit.containers import id_ranges, mounting
+from labkit.containers import id_ranges, mounting, security
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
@@ -150,6 +150,9 @@ class ContainerFiles:
             return None
         pidfd = processes.open_pidfd(entry.container.state.pid, entry.start_time)
         own_users = id_ranges.in_use(entry.container) is not None
+        if own_users and only_root and security.may_mount(entry.container.host_config):
+            # What is mounted on its root is locked there: the layers are looked at instead.
+            return None
         return None if pidfd is None else (Running(only_root, attributes, own_users), pidfd)
 
     def _at_rest(self, entry: Entry, *, only_root: bool) -> Layers:

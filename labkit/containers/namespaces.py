@@ -87,11 +87,13 @@ def gather_id_ranges(parts: Parts, host: HostConfig) -> id_ranges.IdRanges | Non
     return id_ranges.find(remap) if remap else None
 
 
-def users(parts: Parts, ranges: id_ranges.IdRanges | None) -> UserNamespace | None:
-    """What the plan needs to know of the container's users."""
+def users(
+    parts: Parts, ranges: id_ranges.IdRanges | None, *, mounts: bool = False
+) -> UserNamespace | None:
+    """What the plan needs to know of the container's users, and whether their root may mount."""
     if ranges is None:
         return None
-    return UserNamespace(ranges.uids, ranges.gids, parts.paths.root)
+    return UserNamespace(ranges.uids, ranges.gids, parts.paths.root, mounts)
 
 
 def check_shared(parts: Parts, container: Container) -> None:

@@ -69,6 +69,11 @@ def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(name for name in usual if name not in dropped), *added]))
 
 
+def may_mount(host: HostConfig) -> bool:
+    """Whether the container's root keeps the piece of root's power that mount(2) asks for."""
+    return "SYS_ADMIN" in kept_capabilities(host)
+
+
 def seccomp_program(host: HostConfig) -> bytes:
     """The filter of the container's system calls; empty for none."""
     chosen, kept = _options(host).seccomp, kept_capabilities(host)

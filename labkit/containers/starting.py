@@ -18,6 +18,7 @@ from labkit.containers import (
     mounting,
     namespaces,
     networking,
+    security,
     specification,
     states,
 )
@@ -68,7 +69,9 @@ def make_plan(
         ipc=namespaces.sharing(parts, host.ipc_mode),
         uts=namespaces.sharing(parts, host.uts_mode),
         cgroup=namespaces.sharing(parts, host.cgroupns_mode),
-        user_namespace=namespaces.users(parts, container.id_ranges),
+        user_namespace=namespaces.users(
+            parts, container.id_ranges, mounts=security.may_mount(host)
+        ),
     )
     return planning.compute(spec, container.without)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labkit.kernel.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS
+from labkit.kernel.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS
 from labkit.runtime import operations as op
 from labkit.runtime.spec import ContainerSpec, Sharing, UserNamespace
 from labkit.runtime.step import Step
@@ -63,3 +63,6 @@ def enter(users: UserNamespace | None) -> Iterator[Step]:
         why = "from here on this process is root inside and nobody in particular on the host"
         enter = op.EnterUserNamespace(users.host_uid(0), users.host_gid(0))
         yield Step("namespace.user", why, enter)
+        if users.mounts:
+            why = "its root may mount what it likes; what is mounted by now is locked"
+            yield Step("namespace.user.mount", why, op.Unshare(CLONE_NEWNS))

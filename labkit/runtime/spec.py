@@ -162,6 +162,8 @@ class UserNamespace:
     gids: tuple[IdRange, ...]
     data_root: str
     """The folder whose files are shown with their owners mapped: labkit's own."""
+    mounts: bool = False
+    """Whether its root may mount: it keeps CAP_SYS_ADMIN."""
 
     def host_uid(self, inside: int) -> int:
         """A user of the container's on the host; one that is not mapped is the host's own."""

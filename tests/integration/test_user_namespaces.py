@@ -81,8 +81,7 @@ def test_its_files_from_outside_have_its_own_numbers(engine, running):
         assert os.stat(f"/proc/{pid}/root/theirs").st_uid == outside + 33
     else:
         engine.wait(container_id, timeout_s=30)
-    changed = {path for path, _ in engine.files.changes(container_id)}
-    assert {"/mine", "/theirs", "/bin/sh"} <= changed
+    assert {"/mine", "/theirs", "/bin/sh"} <= changed(engine, container_id)
     members = archive_of(engine.files.export(container_id))
     assert (members["mine"].uid, members["theirs"].uid, members["theirs"].gid) == (0, 33, 44)
     assert "bin/sh" not in members
@@ -97,7 +96,7 @@ def test_its_files_from_outside_have_its_own_numbers(engine, running):
 
 def archive_of(chunks):
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-        return {member.name.removeprefix("./"): member for member in tar.getmembers()}
+        return {member.name.removeprefix("./").lstrip("/"): member for member in tar.getmembers()}
 
 
 def tar_of(name, uid):
@@ -194,6 +193,37 @@ def test_power_goes_with_the_user(engine):
     fields = msgspec.convert([device], list[DeviceMapping])
     output, _ = private(engine, "stat -c %u /dev/z; head -c 4 /dev/z | wc -c", devices=fields)
     assert output == "0\n4\n"
+
+
+def test_its_root_may_mount_with_the_capability_for_it(engine):
+    script = """
+        mkdir /m && mount -t tmpfs x /m && touch /m/x && ls /m
+        umount /proc/kcore || umount /proc; mount -o remount,rw /proc/sys; echo 3 > /v/x
+        echo made > /made; sleep 100
+    """
+    container_id, _ = started(
+        engine, "sh", "-c", script, cap_add=["SYS_ADMIN"], binds=["vol:/v:ro"]
+    )
+    while not list(engine.logs(container_id)) or "/made" not in changed(engine, container_id):
+        time.sleep(0.01)
+    said = b"".join(line.text for line in engine.logs(container_id)).decode()
+    assert said.startswith("x\n")
+    assert said.count("umount") == 2
+    assert "Read-only file system" in said
+    members = archive_of(engine.files.export(container_id))
+    assert "made" in members
+    assert not {"m/x", "proc/1", "dev/null"} & members.keys()
+    _, chunks = engine.files.pack(container_id, "/")
+    members = archive_of(chunks)
+    assert {"made", "m/x"} <= members.keys()
+    assert not [name for name in members if name.startswith(("proc/", "sys/", "dev/"))]
+    engine.files.place(container_id, "/m", [tar_of("placed", 12)])
+    assert execute(engine, container_id, "stat", "-c", "%u", "/m/placed") == ("12\n", 0)
+    assert "mounting" in private(engine, "mkdir /m; mount -t tmpfs x /m 2>&1 || echo mounting")[0]
+
+
+def changed(engine, container_id):
+    return {path for path, _ in engine.files.changes(container_id)}
 
 
 def test_explained(engine):

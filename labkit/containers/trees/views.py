@@ -10,6 +10,7 @@ No view has device files that open, set-user-id bits that count, or /proc, whose
 places rather than names.  The worker has root's power, and a container can make any file.
 """
 
+import errno
 import os
 from contextlib import suppress
 from typing import NamedTuple
@@ -136,8 +137,12 @@ def _prune(own: int, *, only_root: bool) -> None:
     for point in reversed(points):
         is_kernels = point.kind in _KERNEL_KINDS or point.target == "/dev"
         if point.target != "/" and (only_root or is_kernels):
-            with suppress(OSError):  # it went with one that it was below of
+            try:
                 mounts.unmount(point.target, mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+            except OSError as error:
+                # It went with one that it was below of; or it is locked, in a user namespace.
+                if error.errno == errno.EINVAL and os.path.ismount(point.target):
+                    mounts.mount("tmpfs", point.target, "tmpfs", MS_RDONLY, "nr_inodes=1")
 
 
 def _restrict(attributes: int) -> None:

@@ -13,9 +13,10 @@ The order is what makes it work, found by trying (Linux 6.18; overlay over ext4)
 - overlayfs writes as who mounted it, and the host's root has no number in an id-mapped upper layer:
   the union comes out read-only.  So the mounting is done with the file system ids of the
   container's root (setfsuid(2)); what is made on the way, /dev and its terminals, is then its own.
-- The PID and the mount namespace stay the host's to own.  /proc must be mounted with the power over
-  the PID namespace, and a mount namespace that changes its owner locks each mount in it (EINVAL
-  from umount), which `labkit cp` and `export` take apart.
+- The PID namespace stays the host's to own: /proc must be mounted with the power over it.
+- So does the mount namespace, but for a root that keeps CAP_SYS_ADMIN and shall be able to mount:
+  it gets one of its own at the very end, a copy in which each mount made before is locked (EINVAL
+  from umount, whoever asks).
 """
 
 import os
