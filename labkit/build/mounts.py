@@ -168,7 +168,8 @@ def _secret(stage: StageBuild, settings: Settings) -> Iterator[Mount | None]:
     try:
         with open(fd, "wb") as file:
             file.write(data)
-            os.fchown(fd, _number(settings, "uid", 0), _number(settings, "gid", 0))
+            ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
+            os.fchown(fd, *stage.build.engine.owner_on_host(*ids))
             os.fchmod(fd, _number(settings, "mode", 0o400, 8))
         target = _target(stage, settings, f"/run/secrets/{name}")
         yield Mount(type="bind", source=path, target=target, read_only=True)

@@ -111,6 +111,12 @@ class Engine:
         recovery.start_by_policy(engine.parts)
         return engine
 
+    def owner_on_host(self, uid: int, gid: int) -> tuple[int, int]:
+        """Who a user and a group are on the host, in containers that ask for no others."""
+        ranges = namespaces.gather_id_ranges(self.parts, HostConfig())
+        users = namespaces.users(self.parts, ranges)
+        return (users.host_uid(uid), users.host_gid(gid)) if users else (uid, gid)
+
     def close(self) -> None:
         """Let go of everything; running containers go on in the care of their shims."""
         self.health.stop()

@@ -68,6 +68,13 @@ def test_what_is_made_in_one_is_anybody_s(remapped):
     assert said(remapped, "run", "--rm", "--userns", "host", "committed", *show) == "9:9\n"
 
 
+def test_a_secret_of_a_build_can_be_read(remapped, tmp_path):
+    (tmp_path / "secret").write_text("hidden")
+    dockerfile = "FROM busybox\nRUN --mount=type=secret,id=s,uid=7 stat -c %u /run/secrets/s\n"
+    secret = ("--secret", f"id=s,src={tmp_path}/secret")
+    assert "\n7\n" in said(remapped, "build", *secret, "-", input=dockerfile)
+
+
 def test_a_later_daemon_maps_none_and_finds_what_runs(remapped, tmp_path):
     said(remapped, "run", "-d", "--name", "mapped", "busybox", "sleep", "100")
     remapped.stop_daemon()
