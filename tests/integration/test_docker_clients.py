@@ -86,7 +86,8 @@ class TestDockerCommand:
             (("busybox", "/etc"), 126),
             (("nosuch", "true"), 125),
             (("-m", "1", "busybox", "true"), 125),
-            (("--cap-add", "SYS_ADMIN", "busybox", "true"), 125),
+            (("--cap-add", "SYS_ADMIN", "busybox", "true"), 0),
+            (("--cap-add", "NOSUCH", "busybox", "true"), 125),
             (("--privileged", "busybox", "mount", "-t", "tmpfs", "none", "/dev/shm"), 0),
         ],
     )

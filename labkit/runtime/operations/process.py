@@ -64,6 +64,17 @@ class Unshare(NamedTuple):
         namespaces.unshare(self.flag)
 
 
+def heed_all_signals() -> None:
+    """Ignore no signal any more: what is ignored stays ignored across an exec (signal(7)).
+
+    The interpreter ignores SIGPIPE and SIGXFSZ; who started the daemon may have ignored others, as
+    nohup does SIGHUP and a shell's `&` SIGINT.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 class ConnectStdio(NamedTuple):
     """Start a session, and make the shim's pipes this process's stdin, stdout and stderr."""
 
@@ -75,9 +86,7 @@ class ConnectStdio(NamedTuple):
         """The pipes are above 2, so that none is overwritten before it is used."""
         os.setsid()
         os.umask(0)
-        # The interpreter ignores these two, and what is ignored stays ignored across an exec.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        heed_all_signals()
         for number, fd in enumerate(context.stdio):
             os.dup2(fd, number, inheritable=True)
 
