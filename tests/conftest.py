@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -15,8 +16,14 @@ IS_ROOT = os.geteuid() == 0
 
 
 def pytest_configure() -> None:
-    """Every process the tests start is marked, so that it is found again as an orphan."""
+    """Every process the tests start is marked, and hears ctrl-C.
+
+    The mark is how an orphan is found again. A shell that starts a command with `&` leaves
+    SIGINT and SIGQUIT ignored in it, and everything the tests start would inherit that.
+    """
     os.environ[leaks.MARKER] = leaks.RUN_NAME
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

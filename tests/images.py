@@ -1,11 +1,13 @@
 """Archives and trees for the tests of images."""
 
+import fcntl
 import io
 import os
 import stat
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from labkit.images.models import RuntimeConfig
 from labkit.images.store import new_document
 from tests.leaks import RUN_NAME
 
+HELPERS_TIMEOUT_S = 20.0
 DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
 
 
@@ -93,6 +96,30 @@ def survey(root: Path) -> dict[str, tuple[object, ...]]:
     return seen
 
 
+def wait_for_helpers(root: Path) -> None:
+    """Until the helpers of a killed process have ended: they hold its folder of unfinished work."""
+    deadline = time.monotonic() + HELPERS_TIMEOUT_S
+    for path in (root / "staging").iterdir():
+        while is_held(path):
+            assert time.monotonic() < deadline, f"{path} is still held"
+            time.sleep(0.02)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has the folder locked; no longer there is not held."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def assert_consistent(root: Path) -> ImageStore:
     """What is on the disk is what the images in the index are made of, and whole."""
     store = ImageStore(str(root))
@@ -101,9 +128,12 @@ def assert_consistent(root: Path) -> ImageStore:
     for image in images:
         blobs |= store.blobs_of([store.entry(image)])
         trees |= {os.path.basename(tree) for tree in image.layer_directories()}
-    assert {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")} == blobs
-    assert set(os.listdir(root / "layers")) == trees | {f"{name}.json" for name in trees}
-    assert os.listdir(root / "staging") == []
+    found = {f"sha256:{name}" for name in os.listdir(root / "images/blobs/sha256")}
+    assert found == blobs, f"too much or too little: {found ^ blobs}"
+    found, notes = set(os.listdir(root / "layers")), {f"{name}.json" for name in trees}
+    assert found == trees | notes, f"too much or too little: {found ^ (trees | notes)}"
+    assert not (left := os.listdir(root / "staging")), f"unfinished: {left}"
+    assert sorted(os.listdir(root / "images")) == ["blobs", "index.json", "oci-layout"]
     for digest in blobs:
         with store.open_blob(digest) as blob:
             assert blob.read()

@@ -17,6 +17,7 @@ from labkit.images.layers import Layers
 from labkit.images.layout import DamagedStoreError, Layout
 from labkit.images.models import Descriptor, ImageConfig, Manifest
 from labkit.images.staging import Claim, Folder, Staging
+from labkit.kernel.files import remove_unfinished
 
 NO_LAYERS = "empty"
 """Overlayfs wants a folder below, also for an image without layers."""
@@ -31,6 +32,12 @@ class Holdings:
         self.layers = Layers(os.path.join(root, "layers"))
         self.staging = Staging(os.path.join(root, "staging"), self.layout)
         self.documents = Documents(self.layout)
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what killed operations have left."""
+        with self.layout.locked():  # so nobody is writing a note
+            remove_unfinished(self.layers.path)
         self.staging.sweep(self.discard)
 
     def groups(self) -> dict[str, list[Descriptor]]:

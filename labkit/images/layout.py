@@ -22,7 +22,7 @@ import msgspec
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import models
 from labkit.images.models import Descriptor, Index
-from labkit.kernel.files import sync_folder, write_atomically
+from labkit.kernel.files import remove_unfinished, sync_folder, write_atomically
 
 LAYOUT_MARKER = "oci-layout"
 
@@ -46,6 +46,8 @@ class Layout:
         self._cached: tuple[tuple[int, int, int], Index] | None = None
         os.makedirs(self.blobs, mode=0o755, exist_ok=True)
         with self.locked():
+            remove_unfinished(self.folder)
+            remove_unfinished(self.blobs)
             self._make_missing_files()
 
     def _make_missing_files(self) -> None:

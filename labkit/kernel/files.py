@@ -2,10 +2,15 @@
 
 import os
 
+_UNFINISHED = ".tmp"
+
 
 def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Write `data` to `path` by way of a temporary file; on return it has reached the disk."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    """Write `data` to `path` by way of a temporary file; on return it has reached the disk.
+
+    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.
+    """
+    temporary = f"{path}.{os.getpid()}{_UNFINISHED}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         write_all(fd, data)
@@ -14,6 +19,13 @@ def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
         os.close(fd)
     os.rename(temporary, path)
     sync_folder(os.path.dirname(path))
+
+
+def remove_unfinished(folder: str) -> None:
+    """Remove what writers that were killed have left; call it while nobody writes there."""
+    for name in os.listdir(folder):
+        if name.endswith(_UNFINISHED):
+            os.unlink(os.path.join(folder, name))
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit.images import ImageStore
-from tests.images import archive, assert_consistent, entry
+from tests.images import archive, assert_consistent, entry, wait_for_helpers
 from tests.lab import Lab, running_lab
 
 pytestmark = pytest.mark.root
@@ -62,6 +62,7 @@ def settled(lab: Lab) -> ImageStore:
     ]:
         assert time.monotonic() < deadline, mounts
         time.sleep(0.05)
+    wait_for_helpers(Path(lab.root))
     return assert_consistent(Path(lab.root))
 
 

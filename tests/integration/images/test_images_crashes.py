@@ -14,7 +14,7 @@ import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.images import ImageStore
-from tests.images import archive, assert_nothing_left, entry, tree_of
+from tests.images import archive, assert_consistent, assert_nothing_left, entry, tree_of
 
 pytestmark = pytest.mark.root
 
@@ -139,6 +139,17 @@ def wait_for(condition: object, timeout_s: float = 10.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+
+
+def test_what_a_killed_writer_left_goes_when_the_store_is_opened(
+    store: ImageStore, root: Path
+) -> None:
+    """A note, a blob or the index half written when it was killed; what is whole stays."""
+    store.import_tar(archive(entry("file", content=b"text")), "kept")
+    folders = [root / "layers", root / "images", root / "images/blobs/sha256"]
+    for folder in folders:
+        (folder / "0123abcd.json.4242.tmp").write_bytes(b"{")
+    assert_consistent(root)
 
 
 def test_threads_and_processes_write_at_once(store: ImageStore, root: Path) -> None:

@@ -8,12 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from labkit.images import ImageStore, loading, saving
 from labkit.images.image import Image
-from tests.images import DOCUMENT, archive, assert_consistent, entry
+from tests.images import DOCUMENT, archive, assert_consistent, entry, wait_for_helpers
 
 pytestmark = pytest.mark.root
 
@@ -58,6 +57,17 @@ def stack(store: ImageStore) -> Image:
         return draft.commit(DOCUMENT, names=["top"], parent=base.id)
 
 
+def whole_time_s(root: Path, what: str, path: Path) -> float:
+    """How long the work takes on this machine when nobody kills it."""
+    command = [sys.executable, "-c", WORK, root, what, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        started = time.monotonic()
+        assert process.stdout.read() == "done\n"
+        return time.monotonic() - started
+
+
 def killed_after(root: Path, what: str, path: Path, delay_s: float) -> bool:
     """Whether it was killed, and not done before."""
     with subprocess.Popen(
@@ -66,12 +76,20 @@ def killed_after(root: Path, what: str, path: Path, delay_s: float) -> bool:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         time.sleep(delay_s)
-        helpers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         done = process.stdout.read()
-    # A helper that still unpacks holds the folder of work in progress until it has ended.
-    psutil.wait_procs(helpers, timeout=10)
+    wait_for_helpers(root)
     return not done
+
+
+def prepared(root: Path, what: str, archive_path: Path) -> Path:
+    """Make `root` a store in which there is something to do."""
+    store = ImageStore(str(root))
+    if what == "rmi":
+        list(loading.load(store, io.BytesIO(archive_path.read_bytes())))
+    elif what == "commit" and not store.list():
+        store.import_tar(files(20, "base"), "base")
+    return root
 
 
 @pytest.mark.parametrize("what", ["load", "commit", "rmi"])
@@ -85,16 +103,17 @@ def test_killed_at_a_random_moment(folder: Path, what: str) -> None:
     for number in range(200):
         (upper / str(number)).write_bytes(os.urandom(10_000))
     root = folder / "root"
+    path = archive_path if what == "load" else upper
+    rehearsal = prepared(folder / "rehearsal", what, archive_path)
+    longest_s = whole_time_s(rehearsal, what, path)
     rnd, killed = random.Random(SEED), 0
-    longest_s = {"load": 0.6, "commit": 0.3, "rmi": 0.05}[what]
     for _ in range(ROUNDS):
-        store = ImageStore(str(root))
-        if what == "rmi":
-            list(loading.load(store, io.BytesIO(archive_path.read_bytes())))
-        elif what == "commit" and not store.list():
-            store.import_tar(files(20, "base"), "base")
-        path = archive_path if what == "load" else upper
-        killed += killed_after(root, what, path, rnd.uniform(0, longest_s))
+        prepared(root, what, archive_path)
+        delay_s = rnd.uniform(0, longest_s)
+        if killed_after(root, what, path, delay_s):
+            killed += 1
+        else:
+            longest_s = delay_s  # Done by then: a later round need not wait as long.
         after = assert_consistent(root)
         names = {tag for image in after.list() for tag in image.tags}
         assert names <= {"top:latest", "base:latest", "made:latest"}
