@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from labkit.images import Image, ImageStore
 from labkit.images.models import RuntimeConfig
 from labkit.images.store import new_document
-from tests.leaks import RUN_NAME
+from tests import leaks
 
 HELPERS_TIMEOUT_S = 20.0
 DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
@@ -24,7 +23,7 @@ DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder of the test's own; trees with devices and odd names do not stay in pytest's."""
-    path = tempfile.mkdtemp(prefix=f"{RUN_NAME}-images-")
+    path = leaks.new_folder("images-")
     try:
         yield Path(path)
     finally:

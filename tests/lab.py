@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +47,7 @@ def _take_link_prefix() -> str:
 @cache
 def template_root() -> str:
     """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
-    folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+    folder = leaks.new_folder()
     subprocess.run(
         [sys.executable, "-m", "labkit.images.base", "busybox", "--root", folder],
         check=True,
@@ -107,7 +106,7 @@ class Lab:
     def __init__(self) -> None:
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
-        self.folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+        self.folder = leaks.new_folder()
         self.root = f"{self.folder}/root"
         self.run = f"{self.folder}/run"
         self.socket = f"{self.run}/labkit.sock"

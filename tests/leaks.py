@@ -9,7 +9,9 @@ test that forgot to use its own lab is found out.
 
 import os
 import re
+import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +20,18 @@ RUN_NAME = f"lk{os.getpid()}"
 """Stands in the name of every folder, cgroup and link this run makes."""
 MARKER = "LABKIT_TEST_RUN"
 """The environment variable by which a process started by this run is known, also as an orphan."""
+
+
+def new_folder(what: str = "") -> str:
+    """A new temporary folder that carries the name of this run.
+
+    Its name is of letters, digits and hyphens alone: programs make image names of folders', and
+    there an underscore may not stand at the end, where mkdtemp(3) would put one now and then.
+    """
+    path = os.path.join(tempfile.gettempdir(), f"{RUN_NAME}-{what}{secrets.token_hex(4)}")
+    os.mkdir(path, 0o700)
+    return path
+
 
 _ANY_RUN = re.compile(r"\blk\d+")
 _LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")

@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -38,7 +37,7 @@ class Oracle:
     """A running dockerd: `docker_host` is its DOCKER_HOST, `env` the environment for a client."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix=f"{leaks.RUN_NAME}-")
+        self.folder = leaks.new_folder()
         self._parent = "labkit-" + os.path.basename(self.folder)
         self._dockerd = Dockerd(self.folder, f"/{self._parent}")
         self.docker_host = self._dockerd.host
