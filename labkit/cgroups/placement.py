@@ -6,6 +6,7 @@ from typing import NamedTuple
 from labkit.cgroups import devices, v1, v2
 from labkit.cgroups.limits import Limits
 from labkit.cgroups.rules import Machine
+from labkit.cgroups.shares import shares_range
 
 
 class Hierarchy(NamedTuple):
@@ -167,6 +168,8 @@ def _warnings(
         for controller, is_asked, sentence in _DISCARDED
         if controller not in hierarchies and is_asked(limits)
     ]
+    if "cpu" in hierarchies and limits.cpu_shares:
+        warnings += _shares_warnings(hierarchies["cpu"].version, limits.cpu_shares)
     if (limits.blkio_weight or "weight" in kinds) and not machine.weight_file:
         warnings.append(NO_DISK_WEIGHT)
     if kinds - {"weight"} and not {"blkio", "io"} & hierarchies.keys():
@@ -178,3 +181,12 @@ def _warnings(
     elif limits.oom_kill_disable and not limits.memory_bytes:
         warnings.append(UNLIMITED_WITHOUT_KILLS)
     return tuple(warnings)
+
+
+def _shares_warnings(version: int, shares: int) -> list[str]:
+    """Where the scale of the kernel ends before the number asked for."""
+    low, high = shares_range(version)
+    if low <= shares <= high:
+        return []
+    kept = min(max(shares, low), high)
+    return [f"Your kernel keeps CPU shares from {low} to {high}: {shares} is taken as {kept}."]

@@ -29,6 +29,14 @@ def weight_from_shares(shares: int) -> int:
     return min(max(weight, MINIMUM_WEIGHT), MAXIMUM_WEIGHT)
 
 
+def shares_range(version: int) -> tuple[int, int]:
+    """The least and the most shares that a cgroup version can tell from fewer and more."""
+    if version == 1:
+        return MINIMUM_SHARES, MAXIMUM_SHARES
+    shares = DEFAULT_SHARES / DEFAULT_WEIGHT
+    return round(MINIMUM_WEIGHT * shares), int(MAXIMUM_WEIGHT * shares)
+
+
 def linear_weight(shares: int) -> int:
     """The straight line from (2, 1) to (262144, 10000) that runc and crun used for years.
 

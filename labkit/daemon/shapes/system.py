@@ -56,8 +56,8 @@ def info(engine: Engine) -> JsonObject:
         "Driver": STORAGE_DRIVER,
         "DriverStatus": [["Backing Filesystem", _file_system(engine.paths.root)]],
         "Plugins": {
-            "Volume": [],
-            "Network": ["host", "null"],
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
             "Authorization": None,
             "Log": ["json-file"],
         },

@@ -230,3 +230,13 @@ def test_weights_on_disks() -> None:
     assert place(V1, "labkit/id", limits, MACHINE).warnings == (NO_DISK_WEIGHT,)
     limits = Limits(disks=(DiskLimit("7:0", "rbps", 300),))
     assert place({}, "labkit/id", limits, MACHINE).warnings == (NO_DISK_LIMIT,)
+
+
+def test_shares_beyond_the_kernels_scale_are_a_warning() -> None:
+    assert place(V1, "labkit/id", Limits(cpu_shares=2), MACHINE).warnings == ()
+    assert place(V2, "labkit/id", Limits(cpu_shares=10), MACHINE).warnings == ()
+    assert place(V2, "labkit/id", Limits(cpu_shares=102_400), MACHINE).warnings == ()
+    (warning,) = place(V1, "labkit/id", Limits(cpu_shares=1), MACHINE).warnings
+    assert warning.endswith("from 2 to 262144: 1 is taken as 2.")
+    (warning,) = place(V2, "labkit/id", Limits(cpu_shares=262_144), MACHINE).warnings
+    assert warning.endswith("from 10 to 102400: 262144 is taken as 102400.")
