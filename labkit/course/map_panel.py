@@ -8,7 +8,7 @@ import atexit
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.client import Client
 from labkit.client.api import network_path
@@ -16,10 +16,12 @@ from labkit.client.networks import network_body
 from labkit.course.crew import Crew
 from labkit.course.lab import connect
 from labkit.course.network_map import NetworkMap, network_map
+from labkit.course.panel import Panel
 from labkit.errors import LabkitError, NotFoundError
 
 if TYPE_CHECKING:
     from labkit.course.figure import Figure
+    from labkit.course.map_view import MapView
 
 LIFETIME_S = 600.0
 DEFAULT = "bridge"
@@ -27,7 +29,7 @@ DEFAULT = "bridge"
 _open: list["MapPanel"] = []
 
 
-class MapPanel:
+class MapPanel(Panel):
     """Containers and two networks, the default one and one of its own, with a button for each pair.
 
     Show it by making it the last line of a cell.
@@ -42,7 +44,6 @@ class MapPanel:
         self.own = f"map-{secrets.token_hex(2)}"
         self.networks = (DEFAULT, self.own)
         self.status = "running"
-        self._view: Any = None
         self._crew = Crew(self.client, "network-map", LIFETIME_S)
         _open.append(self)
         atexit.register(self.close)
@@ -108,12 +109,7 @@ class MapPanel:
             "a live map, when this cell is run in JupyterLab.</i></p>"
         )
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        try:
-            from labkit.course.map_view import MapView  # noqa: PLC0415 there may be no widgets
-        except ImportError:
-            return bundle
-        if self._view is None:
-            self._view = MapView(self)
-        return {**bundle, **self._view.bundle()}
+    def _make_view(self) -> "MapView":
+        from labkit.course.map_view import MapView  # noqa: PLC0415 there may be no widgets
+
+        return MapView(self)

@@ -17,11 +17,13 @@ from labkit.course.crew import Crew, remove
 from labkit.course.experiments.inter_process import KEY, TEXT, VALUE
 from labkit.course.lab import connect
 from labkit.course.namespace_map import NamespaceMap, map_of, said_inside
+from labkit.course.panel import Panel
 from labkit.course.table import Table
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
     from labkit.course.figure import Figure
+    from labkit.course.namespace_view import NamespaceView
 
 LIFETIME_S = 300.0
 OWN, HOST, ONE = "its own", "the host's", "that of one"
@@ -62,7 +64,7 @@ ASKED = {
 _open: list["NamespacePanel"] = []
 
 
-class NamespacePanel:
+class NamespacePanel(Panel):
     """*one*, an ordinary container, and *two*, whose namespaces are chosen.
 
     Show it by making it the last line of a cell.
@@ -74,7 +76,6 @@ class NamespacePanel:
         self.modes = {kind: next(iter(switch.words)) for kind, switch in SWITCHES.items()}
         self.status = "running"
         self._crew = Crew(client or connect(), "namespace-panel", lifetime_s)
-        self._view: Any = None
         _open.append(self)
         try:
             self._one = self._hire("one", ipc_mode="shareable", network_mode="bridge")
@@ -152,12 +153,7 @@ class NamespacePanel:
             "a live map of them, when this cell is run in JupyterLab.</i></p>"
         )
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        try:
-            from labkit.course.namespace_view import NamespaceView  # noqa: PLC0415 as above
-        except ImportError:
-            return bundle
-        if self._view is None:
-            self._view = NamespaceView(self)
-        return {**bundle, **self._view.bundle()}
+    def _make_view(self) -> "NamespaceView":
+        from labkit.course.namespace_view import NamespaceView  # noqa: PLC0415 there may be no widgets
+
+        return NamespaceView(self)

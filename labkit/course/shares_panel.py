@@ -11,7 +11,7 @@ for those who just close the tab.
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.client import Client
 from labkit.course.cpu_files import NS_PER_S, CpuFiles, CpuMeter
@@ -21,10 +21,12 @@ from labkit.course.experiments.cpu_run import hire_busy, pin, quietest_cpu
 from labkit.course.experiments.sampling import read_together, wait_until_busy
 from labkit.course.lab import connect
 from labkit.course.live_chart import Moment
+from labkit.course.panel import Panel
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
     from labkit.course.figure import Figure
+    from labkit.course.shares_view import SharesView
 
 INTERVAL_S = 0.25
 LIFETIME_S = 300.0
@@ -32,7 +34,7 @@ LIFETIME_S = 300.0
 _open: list["SharesPanel"] = []
 
 
-class SharesPanel:
+class SharesPanel(Panel):
     """Always-busy containers on one CPU, their shares on sliders, and a chart of who gets what.
 
     Show it by making it the last line of a cell.  `lifetime_s` is how long it runs by itself.
@@ -56,7 +58,6 @@ class SharesPanel:
         self._thread = threading.Thread(target=self._watch, name="shares-panel", daemon=True)
         self._closing = threading.Lock()
         self._ended, self._gone = threading.Event(), threading.Event()
-        self._view: Any = None
         _open.append(self)
         try:
             self.files = [
@@ -161,12 +162,7 @@ class SharesPanel:
             "chart of who gets the CPU, when this cell is run in JupyterLab.</i></p>"
         )
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        try:
-            from labkit.course.shares_view import SharesView  # noqa: PLC0415 there may be no widgets
-        except ImportError:
-            return bundle
-        if self._view is None:
-            self._view = SharesView(self)
-        return {**bundle, **self._view.bundle()}
+    def _make_view(self) -> "SharesView":
+        from labkit.course.shares_view import SharesView  # noqa: PLC0415 there may be no widgets
+
+        return SharesView(self)
