@@ -71,7 +71,8 @@ class Crew:
     ) -> Container:
         """Start `command` as the container's own first process, for who watches how that ends.
 
-        None stands for what the image says.  No lifetime and no `--rm`: of the four nets these have the first three.
+        A command that is None is what the image says.  No lifetime and no `--rm`: of the four nets
+        these have the first three.
         """
         return self.client.containers.run(
             image,

@@ -111,7 +111,7 @@ def first_listener(grace_s: int = 2, *, client: Client | None = None) -> Listene
             for box in boxes:
                 await_words(box, b"ready")
             with ThreadPoolExecutor(len(boxes)) as pool:
-                rows = tuple(pool.map(lambda pair: _stop(*pair, grace_s), zip(FORMS, boxes)))
+                rows = tuple(pool.map(lambda form, box: _stop(form, box, grace_s), FORMS, boxes))
     finally:
         for tag in tags:
             client.images.remove(tag, force=True)

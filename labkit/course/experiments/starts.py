@@ -64,7 +64,7 @@ def argv_of(case: Case) -> tuple[Word, ...]:
     """The rule: ENTRYPOINT's words, then those of `run` or else CMD's."""
     return (
         *_form(case.entrypoint, ENTRY),
-        *(_exec(WORDS) if case.has_words else _form(case.cmd, CMD)),
+        *(_form(EXEC, WORDS) if case.has_words else _form(case.cmd, CMD)),
     )
 
 
@@ -77,28 +77,24 @@ def printed_by(argv: tuple[Word, ...]) -> str:
 
 
 def _form(form: str, origin: str) -> tuple[Word, ...]:
-    return {NONE: tuple, EXEC: lambda: _exec(origin), SHELL: lambda: _shell(origin)}[form]()
-
-
-def _exec(origin: str) -> tuple[Word, ...]:
-    return Word("echo", origin), Word(origin, origin)
-
-
-def _shell(origin: str) -> tuple[Word, ...]:
-    return Word("/bin/sh", ADDED), Word("-c", ADDED), Word(f"echo {origin}", origin)
+    """What a form makes of an instruction that echoes the name of its origin."""
+    words = {
+        NONE: (),
+        EXEC: (("echo", origin), (origin, origin)),
+        SHELL: (("/bin/sh", ADDED), ("-c", ADDED), (f"echo {origin}", origin)),
+    }
+    return tuple(Word(*word) for word in words[form])
 
 
 def dockerfile_of(entrypoint: str, cmd: str) -> str:
     """The image's Dockerfile.  `CMD []` takes away the one that busybox has."""
-    lines = {
-        NONE: lambda name: None,
-        EXEC: lambda name: f'["echo", "{name}"]',
-        SHELL: lambda name: f"echo {name}",
+    entry = {
+        NONE: "",
+        EXEC: f'ENTRYPOINT ["echo", "{ENTRY}"]\n',
+        SHELL: f"ENTRYPOINT echo {ENTRY}\n",
     }
-    entry, command = lines[entrypoint](ENTRY), lines[cmd](CMD)
-    return "\n".join(
-        ["FROM busybox", *([f"ENTRYPOINT {entry}"] if entry else []), f"CMD {command or '[]'}", ""]
-    )
+    command = {NONE: "[]", EXEC: f'["echo", "{CMD}"]', SHELL: f"echo {CMD}"}
+    return f"FROM busybox\n{entry[entrypoint]}CMD {command[cmd]}\n"
 
 
 @dataclass(frozen=True)
@@ -152,9 +148,12 @@ def _quoted(argv: tuple[str, ...]) -> str:
 def starts(*, client: Client | None = None) -> Starts:
     """Build the nine images, run each without and with words, and remove them again."""
     client = client or connect()
-    with _images(client), Crew(client, "starts", lifetime_s=60) as crew:
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            rows = tuple(pool.map(lambda case: _run(crew, case), CASES))
+    with (
+        _images(client),
+        Crew(client, "starts", lifetime_s=60) as crew,
+        ThreadPoolExecutor(SIDE_BY_SIDE) as pool,
+    ):
+        rows = tuple(pool.map(lambda case: _run(crew, case), CASES))
     return Starts(rows)
 
 
@@ -188,7 +187,7 @@ def _images(client: Client) -> Iterator[None]:
 
 
 def _run(crew: Crew, case: Case) -> Start:
-    words = [word.text for word in _exec(WORDS)] if case.has_words else None
+    words = [word.text for word in _form(EXEC, WORDS)] if case.has_words else None
     try:
         container = crew.hire_plain("start", words, _tag(case.entrypoint, case.cmd))
     except InvalidParameterError:

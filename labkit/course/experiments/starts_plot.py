@@ -55,10 +55,10 @@ def plot_starts(result: Starts) -> Figure:
         axes.set_axis_off()
         for column, form in enumerate(FORMS):
             x = LEFT_IN + COLUMN_IN * (column + 0.5) - 0.05
-            _mono(axes, x, HEAD_IN - 0.14, TITLES[CMD][form], INKS[CMD], ha="center")
+            _mono(axes, x, HEAD_IN - 0.14, Word(TITLES[CMD][form], CMD), ha="center")
         for row, form in enumerate(FORMS):
             y = HEAD_IN + 2 * row * ROW_IN
-            _mono(axes, 0.1, y + ROW_IN - 0.04, TITLES[ENTRY][form], INKS[ENTRY], ha="left")
+            _mono(axes, 0.1, y + ROW_IN - 0.04, Word(TITLES[ENTRY][form], ENTRY))
             for column, cmd in enumerate(FORMS):
                 corner = (LEFT_IN + column * COLUMN_IN, y)
                 pair = [result.of(form, cmd, has_words=given) for given in (False, True)]
@@ -100,7 +100,7 @@ def _start(axes: Any, corner: tuple[float, float], start: Start) -> None:
     for number, line in enumerate(lines):
         at = 0
         for word in line:
-            _mono(axes, x + at * LETTER_IN, y + number * LINE_IN, word.text, INKS[word.origin])
+            _mono(axes, x + at * LETTER_IN, y + number * LINE_IN, word)
             at += len(word.text) + 1
     _plain(axes, x, y + len(lines) * LINE_IN, f"prints: {start.printed}", style.INK)
 
@@ -140,18 +140,10 @@ def _legend(axes: Any, y: float) -> None:
     axes.text(LEFT_IN, HEAD_IN - 0.36, note, color=style.QUIET, fontsize=8.5, va="center")
 
 
-def _mono(axes: Any, x: float, y: float, text: str, ink: str, ha: str = "left") -> None:
-    axes.text(
-        x,
-        y,
-        text,
-        color=ink,
-        fontsize=7.8,
-        family="DejaVu Sans Mono",
-        ha=ha,
-        va="center",
-        fontweight="bold",
-    )
+def _mono(axes: Any, x: float, y: float, word: Word, ha: str = "left") -> None:
+    """Letters of one width, in the colour of the word's origin."""
+    look: Any = {"fontsize": 7.8, "family": "DejaVu Sans Mono", "fontweight": "bold"}
+    axes.text(x, y, word.text, color=INKS[word.origin], ha=ha, va="center", **look)
 
 
 def _plain(axes: Any, x: float, y: float, text: str, ink: str) -> None:
