@@ -5,21 +5,14 @@ deb-control(5) for the index's fields).  What `publish` brings is real: `dpkg-de
 """
 
 import atexit
-import functools
 import hashlib
-import http.server
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
-from typing import Any
+
+from labkit.course.web_folder import WebFolder
 
 INDEX = "Packages"
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """The page's output is not for the server's log."""
 
 
 class AptRepository:
@@ -33,11 +26,8 @@ class AptRepository:
         self._files = Path(self._folder.name, "served")
         self._files.mkdir()
         self._paragraphs: dict[str, str] = {}
-        handler = functools.partial(_Quiet, directory=str(self._files))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        self.source = f"deb [trusted=yes] http://127.0.0.1:{self._server.server_port} ./"
+        self._server = WebFolder(str(self._files))
+        self.source = f"deb [trusted=yes] {self._server.url} ./"
         self._write_index()
         atexit.register(self.close)
 
@@ -84,7 +74,5 @@ class AptRepository:
     def close(self) -> None:
         """End it and remove what it has; again is no error."""
         atexit.unregister(self.close)
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         self._folder.cleanup()

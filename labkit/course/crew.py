@@ -63,11 +63,16 @@ class Crew:
         )
 
     def hire_plain(
-        self, name: str, command: "str | Sequence[str]", image: str = IMAGE, **options: Any
+        self,
+        name: str,
+        command: "str | Sequence[str] | None",
+        image: str = IMAGE,
+        **options: Any,
     ) -> Container:
         """Start `command` as the container's own first process, for who watches how that ends.
 
-        No lifetime and no `--rm`: of the four nets these have the first three.
+        A command that is None is what the image says.  No lifetime and no `--rm`: of the four nets
+        these have the first three.
         """
         return self.client.containers.run(
             image,
