@@ -6,27 +6,28 @@ RegistryTalk(("the first push", pushed)).plot()
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+from labkit.course.blob_tree import SHORT_DIGITS, BlobTree
 from labkit.course.figure import Figure
 from labkit.course.table import Table
 from labkit.course.trace import Trace
 from labkit.course.wire import Exchange
 
-SHORT_DIGITS = 12
 LANE = "daemon"
 """Who asks the registry."""
 _BLOB = re.compile(r"/v2/(.+)/blobs/sha256:([0-9a-f]{12})[0-9a-f]*")
 _UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/(.*)")
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/(.+)")
 MEANINGS = {
-    ("HEAD", "blob", True): "is it there? yes: not sent",
-    ("HEAD", "blob", False): "is it there? no",
-    ("GET", "blob", True): "the blob comes",
-    ("POST", "mount", True): "taken over from another repository",
+    ("HEAD", "blob", True): "the {blob}: is it there? yes",
+    ("HEAD", "blob", False): "the {blob}: is it there? no",
+    ("GET", "blob", True): "the {blob} comes",
+    ("POST", "mount", True): "the {blob} is taken over from there",
     ("POST", "upload", True): "where may it go?",
-    ("PUT", "upload", True): "the blob goes",
+    ("PUT", "upload", True): "the {blob} goes",
     ("GET", "manifest", True): "the manifest comes",
     ("PUT", "manifest", True): "the manifest goes, under its tag",
     ("GET", "registry", True): "is there a registry?",
@@ -46,12 +47,15 @@ class Request(NamedTuple):
     status: int
     went_bytes: int
     came_bytes: int
+    blob: str = "blob"
+    """What kind of blob it was about, where that is known: `config`, `layer`."""
 
     @property
     def meaning(self) -> str:
         """What it was for, and how it went, in a few words."""
         key = (self.method, self.kind, self.status < 400)
-        return MEANINGS.get(key, REFUSED if self.status >= 400 else "")
+        words = MEANINGS.get(key, REFUSED if self.status >= 400 else "")
+        return words.format(blob=self.blob)
 
 
 class Talk(NamedTuple):
@@ -77,11 +81,18 @@ class Talk(NamedTuple):
 
 
 class RegistryTalk:
-    """What commands said to a registry, one below the other: each a name and what was recorded."""
+    """What commands said to a registry, one below the other: each a name and what was recorded.
 
-    def __init__(self, *recorded: tuple[str, Trace]) -> None:
+    `blobs` says of what kind those blobs are that one knows.
+    """
+
+    def __init__(self, *recorded: tuple[str, Trace], blobs: BlobTree | None = None) -> None:
+        kinds = {blob.short: blob.kind for blob in blobs.leaves()} if blobs else {}
         self.talks = tuple(
-            Talk(name, tuple(_request(one) for one in trace.exchanges if one.lanes[0] == LANE))
+            Talk(
+                name,
+                tuple(_request(one, kinds) for one in trace.exchanges if one.lanes[0] == LANE),
+            )
             for name, trace in recorded
         )
 
@@ -114,7 +125,7 @@ class RegistryTalk:
         return str(self.table())
 
 
-def _request(exchange: Exchange) -> Request:
+def _request(exchange: Exchange, kinds: Mapping[str, str]) -> Request:
     kind, what = about(exchange.target)
     return Request(
         exchange.method,
@@ -123,6 +134,7 @@ def _request(exchange: Exchange) -> Request:
         exchange.status,
         exchange.sent_bytes,
         exchange.received_bytes,
+        kinds.get(what[:SHORT_DIGITS], "blob"),
     )
 
 

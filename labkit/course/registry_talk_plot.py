@@ -30,7 +30,7 @@ def draw(talk: RegistryTalk) -> Figure:
             for number, request in enumerate(one.requests, row + 1):
                 _row(axes, number, request)
             row += len(one.requests) + 2
-        style.headline(drawing, _finding(talk), "bars: bytes, each ×10 as long again")
+        style.headline(drawing, _finding(talk), "↑ sent, ↓ received; the bars are logarithmic")
     return Figure(drawing, alt=_alt(talk), table=talk.table())
 
 
@@ -50,14 +50,14 @@ def _row(axes: Any, row: int, request: Request) -> None:
     axes.text(PLACES["about"], row, about, parse_math=False, **small, **mono)
     axes.text(PLACES["status"], row, str(request.status), ha="right", **small, **mono)
     axes.text(PLACES["meaning"], row, request.meaning, **small)
-    for carried, tone in ((request.went_bytes, 1), (request.came_bytes, 2)):
+    for carried, sign, tone in ((request.went_bytes, "↑", 1), (request.came_bytes, "↓", 2)):
         if carried:
             length = _length(carried)
             axes.barh(row, length, left=BAR_LEFT, height=0.62, color=style.colour(tone))
             axes.text(
                 BAR_LEFT + length + 0.006,
                 row,
-                human_size(carried),
+                f"{sign} {human_size(carried)}",
                 va="center",
                 fontsize=7.5,
                 color=style.readable(tone),
@@ -77,11 +77,8 @@ def _sum(talk: Talk) -> str:
 
 
 def _finding(talk: RegistryTalk) -> str:
-    first, *others = talk.talks
-    carried = [human_size(one.went_bytes + one.came_bytes) for one in (first, *others)]
-    return f"{first.name}: {carried[0]}" + "".join(
-        f"; {one.name}: {size}" for one, size in zip(others, carried[1:], strict=True)
-    )
+    carried = [human_size(one.went_bytes + one.came_bytes) for one in talk.talks]
+    return f"Carried: {', then '.join(carried)}"
 
 
 def _alt(talk: RegistryTalk) -> str:
