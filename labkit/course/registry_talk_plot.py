@@ -12,9 +12,9 @@ ROW_IN = 0.215
 PLACES = {"method": 0.012, "about": 0.085, "status": 0.455, "meaning": 0.475}
 """Where each column begins (the status: where it ends); the figure is 1 wide."""
 BAR_LEFT, BAR_RIGHT = 0.75, 0.925
-SMALLEST, LARGEST = 1, 8
-"""The bars' scale is logarithmic, since a manifest and a layer are a thousandfold apart: from ten
-bytes to a hundred million."""
+LARGEST = 8
+"""The bars' scale is logarithmic, since a manifest and a layer are a thousandfold apart: from one
+byte to a hundred million, as a power of ten."""
 
 
 def draw(talk: RegistryTalk) -> Figure:
@@ -65,7 +65,7 @@ def _row(axes: Any, row: int, request: Request) -> None:
 
 
 def _length(carried: int) -> float:
-    part = (math.log10(max(carried, 1)) - SMALLEST) / (LARGEST - SMALLEST)
+    part = math.log10(carried) / LARGEST
     return (BAR_RIGHT - BAR_LEFT) * min(max(part, 0.02), 1.0)
 
 
