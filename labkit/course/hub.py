@@ -12,19 +12,23 @@ STOP_TIMEOUT_S = 10.0
 
 
 class Hub:
-    """A running registry.  `address` is its `127.0.0.1:PORT`, `log` the file of its requests.
+    """A running registry.
 
-    It ends, and its images with it, with `close`, or with this process.
+    `address` is its `127.0.0.1:PORT`, `log` the file of its requests, `root` the folder of its
+    images; `options` are further words of `labkit registry serve`.  It ends, and its images with
+    it, with `close`, or with this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-hub-")
+        self.root = f"{self._folder.name}/images"
         self.log = f"{self._folder.name}/requests.jsonl"
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "labkit.cli", "registry", "serve"),
-                *("--listen", "127.0.0.1:0", "--root", f"{self._folder.name}/images"),
+                *("--listen", "127.0.0.1:0", "--root", self.root),
                 *("--log", self.log),
+                *options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
