@@ -243,7 +243,7 @@ class Lab:
             self.remove_containers()
             self.stop_daemon()
             left = self._left()
-            deadline = time.monotonic() + 2
+            deadline = time.monotonic() + 10
             while left and time.monotonic() < deadline:
                 time.sleep(0.05)
                 left = self._left()
