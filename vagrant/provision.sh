@@ -105,7 +105,7 @@ step_machine_kernel() {
         './lib/modules/*/kernel/drivers/'{block,char,net,virtio}'/*'
     release=$(ls "$fetched/lib/modules")
     depmod -b "$fetched" "$release"
-    rm -rf "$place" && mkdir -p "$place" && chmod 0755 "$fetched"
+    rm -rf "$place" && mkdir -p "$place"
     cp -r "$fetched"/boot "$fetched"/lib/modules "$place"
     rm -rf "$fetched"
 }
