@@ -125,7 +125,7 @@ class Lab:
     # Talking to it
 
     def cli(
-        self, *args: str, check: bool = False, timeout: float = 30, **kw: object
+        self, *args: str, check: bool = False, timeout: float = 60, **kw: object
     ) -> subprocess.CompletedProcess[str]:
         """Run `labkit ARGS` as a user would; text output is captured unless `kw` says otherwise."""
         options: dict[str, object] = {
