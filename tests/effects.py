@@ -319,7 +319,8 @@ def row(lab: Lab, effect: Effect) -> tuple[str, ...]:
     else:
         try:
             number = effect.measure(lab, effect)
-            found = number_text(number) + ("" if effect.holds(number) else " (OFF)")
+            verdict = "" if effect.holds(number) else ", OFF"
+            found = f"{number_text(number)} ({number / effect.wanted - 1:+.1%}{verdict})"
         except (LabkitError, OSError, IndexError, ValueError, subprocess.SubprocessError) as error:
             found = f"{type(error).__name__}: {error}"
     within = f"± {effect.tolerance:.0%}" if effect.tolerance else "exactly"
