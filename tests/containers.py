@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.containers.execs import ExecConfig
@@ -73,3 +74,11 @@ def read_all(connection):
 
 def read_text(connection):
     return b"".join(text for _, text in read_frames(connection))
+
+
+def wait_until(condition, timeout_s=20):
+    """Until it holds; an error when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

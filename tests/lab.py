@@ -125,7 +125,7 @@ class Lab:
     # Talking to it
 
     def cli(
-        self, *args: str, check: bool = False, timeout: float = 30, **kw: object
+        self, *args: str, check: bool = False, timeout: float = 60, **kw: object
     ) -> subprocess.CompletedProcess[str]:
         """Run `labkit ARGS` as a user would; text output is captured unless `kw` says otherwise."""
         options: dict[str, object] = {
@@ -243,7 +243,7 @@ class Lab:
             self.remove_containers()
             self.stop_daemon()
             left = self._left()
-            deadline = time.monotonic() + 2
+            deadline = time.monotonic() + 10
             while left and time.monotonic() < deadline:
                 time.sleep(0.05)
                 left = self._left()

@@ -4,6 +4,7 @@
 #
 #   provision.sh lab|test|vm     the steps of one purpose
 #   provision.sh STEP...         check packages python kernel command images group labkitd jupyter
+#                                test_packages machine_kernel
 #
 # Debian 12 or Ubuntu 24.04, as root.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -28,13 +29,14 @@ TEST_PACKAGES=(
     skopeo umoci zstd             # other programs that read and write images
     buildah                       # another builder
     podman docker-registry openssl # the registry's peers, and certificates
+    kmod                          # modules for the machine with cgroup v2
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
 
 declare -A STEPS_FOR=(
     [lab]="check packages python kernel command images group labkitd jupyter"
-    [test]="check packages test_packages python kernel"
+    [test]="check packages test_packages python kernel machine_kernel"
     [vm]="check packages python kernel command images group labkitd jupyter_at_boot"
 )
 
@@ -80,19 +82,53 @@ install_packages() {
 # container, say) its image is taken out of Debian's package, which is not installed: that would
 # make the system one that boots.
 step_kernel() {
-    local folder package kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$(dpkg --print-architecture)
+    local kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$(dpkg --print-architecture)
     ! compgen -G "/boot/vmlinuz-*" > /dev/null || return 0
     ! compgen -G "$kernels/vmlinuz-*" > /dev/null || return 0
     grep -q '^ID=debian' /etc/os-release || meta=linux-image-virtual
     say "kernel: fetching one for the virtual machine of chapter 1"
-    folder=$(mktemp -d)
+    fetch_kernel "$meta" './boot/vmlinuz-*'
+    install -D -m 0644 -t "$kernels" "$fetched"/boot/vmlinuz-*
+    rm -rf "$fetched"
+}
+
+# The machine of the tests (tests/machine) wants more of a kernel than the cloud's has: 9p, and
+# modules for all that containers need.  Of the others it has no use.
+step_machine_kernel() {
+    local place=$VENV/share/labkit/machine meta=linux-image-$(dpkg --print-architecture) release
+    ! (cd "$PROJECT" && "$PYTHON" -m tests.machine.kernels) 2> /dev/null || return 0
+    grep -q '^ID=debian' /etc/os-release || meta=linux-image-generic
+    need_space "$(dirname "$VENV")" 700 "a kernel and its modules"
+    say "kernel: fetching one for the machine of the tests"
+    fetch_kernel "$meta" './boot/vmlinuz-*' './lib/modules/*/modules.*' \
+        './lib/modules/*/kernel/'{arch,block,crypto,fs,lib,net}'/*' \
+        './lib/modules/*/kernel/drivers/'{block,char,net,virtio}'/*'
+    release=$(ls "$fetched/lib/modules")
+    depmod -b "$fetched" "$release"
+    rm -rf "$place" && mkdir -p "$place"
+    cp -r "$fetched"/boot "$fetched"/lib/modules "$place"
+    rm -rf "$fetched"
+}
+
+# fetch_kernel PACKAGE PATTERN...: unpack what matches, of the image that PACKAGE names and of the
+# modules that Ubuntu keeps in a package beside it, into the new folder $fetched
+fetch_kernel() {
+    local image package
+    fetched=$(mktemp -d)
     apt-get update > "$STATE/kernel.log" 2>&1 || true # what is missing then, the download will say
-    package=$(apt-cache depends "$meta" | awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
-    (cd "$folder" && apt-get -o APT::Sandbox::User=root download "${package:-$meta}" &&
-        dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './boot/vmlinuz-*') >> "$STATE/kernel.log" 2>&1 ||
-        { rm -rf "$folder" && fail "apt-get could not fetch a kernel: $(reason kernel.log "E: ")"; }
-    install -D -m 0644 -t "$kernels" "$folder"/boot/vmlinuz-*
-    rm -rf "$folder"
+    image=$(apt-cache depends "$1" | awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
+    shift
+    for package in "$image" "${image/image/modules}"; do
+        apt-cache show "$package" > /dev/null 2>&1 || [ "$package" = "$image" ] || continue
+        (cd "$fetched" && apt-get -o APT::Sandbox::User=root download "$package" &&
+            dpkg-deb --fsys-tarfile "$package"_*.deb > tar && rm "$package"_*.deb) >> "$STATE/kernel.log" 2>&1 ||
+            { rm -rf "$fetched" && fail "apt-get could not fetch a kernel: $(reason kernel.log "E: ")"; }
+        # One of the two need not hold all that is wanted.
+        tar -x -C "$fetched" --wildcards -f "$fetched/tar" "$@" >> "$STATE/kernel.log" 2>&1 || true
+        rm "$fetched/tar"
+    done
+    compgen -G "$fetched/boot/vmlinuz-*" > /dev/null ||
+        { rm -rf "$fetched" && fail "there is no kernel in the package $image (log: kernel.log)"; }
 }
 
 # Programs are wanted, not the services that Debian starts with some of them (the tests need the

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.api import (
+    TIMEOUT_S,
     Raw,
     attach,
     create,
@@ -67,8 +68,11 @@ class TestLifecycle:
         assert lab.api("POST", "/containers/busy/stop")[0] == 304
 
     def test_stop_is_a_signal_and_then_the_end(self, lab):
-        run(lab, "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done", name="polite")
-        time.sleep(0.1)
+        script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+        run(lab, "sh", "-c", script, name="polite")
+        with Raw(lab, b"GET /containers/polite/logs?stdout=1&follow=1 HTTP/1.1\r\n\r\n") as log:
+            log.head()
+            assert log.socket.recv(1)  # the trap is set
         assert lab.api("POST", "/containers/polite/stop?t=10")[0] == 204
         assert lab.api("GET", "/containers/polite/json")[1]["State"]["ExitCode"] == 3
         run(lab, "sleep", "100", name="deaf")
@@ -155,7 +159,7 @@ class TestWait:
             for _ in range(5):
                 with Raw(lab, f"{method} /containers/{path} HTTP/1.1\r\n\r\n".encode()) as client:
                     client.head()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + TIMEOUT_S
         while threads() > before and time.monotonic() < deadline:
             time.sleep(0.05)
         assert threads() <= before

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -104,12 +105,17 @@ def test_cpu_time_moves(layout: Layout) -> None:
     create(placement)
     with start_when_told("while :; do :; done") as loop:
         join(placement, loop.pid)
-        before = layout.usage("one").cpu_ns
-        with pytest.raises(subprocess.TimeoutExpired):
-            loop.communicate(b"go\n", timeout=0.2)
-        spent = layout.usage("one").cpu_ns - before
+        began_ns, before = time.monotonic_ns(), layout.usage("one").cpu_ns
+        assert loop.stdin
+        loop.stdin.write(b"go\n")
+        loop.stdin.flush()
+        spent = 0
+        while spent < 20_000_000:
+            assert time.monotonic_ns() - began_ns < 20_000_000_000
+            time.sleep(0.05)
+            spent = layout.usage("one").cpu_ns - before
         loop.kill()
-    assert 20_000_000 < spent < 1_000_000_000
+    assert spent <= time.monotonic_ns() - began_ns  # one process has one CPU at most
 
 
 def test_remove_kills_what_is_left_and_leaves_nothing(
@@ -119,7 +125,7 @@ def test_remove_kills_what_is_left_and_leaves_nothing(
     create(placement)
     join(placement, sleeper.pid)
     layout.remove("one")
-    assert sleeper.wait(timeout=5) == -9
+    assert sleeper.wait(timeout=30) == -9
     assert layout.leftovers() == []
     assert not any(os.path.exists(group.directory) for group in placement.groups)
     layout.remove("one")
@@ -137,7 +143,7 @@ def test_remove_reaches_frozen_and_nested_groups(
     state = "freezer.state" if layout.hierarchies["freezer"].version == 1 else "cgroup.freeze"
     groups.write(f"{freezer}/{state}", "FROZEN" if state == "freezer.state" else "1")
     layout.remove("one")
-    assert sleeper.wait(timeout=5) == -9
+    assert sleeper.wait(timeout=30) == -9
     assert layout.leftovers() == []
 
 
@@ -164,7 +170,7 @@ def test_the_out_of_memory_killer_is_counted(layout: Layout) -> None:
     create(placement)
     with start_when_told("head -c 50m /dev/zero | tail -c 50m | wc -c") as eater:
         join(placement, eater.pid)
-        eater.communicate(b"go\n", timeout=20)
+        eater.communicate(b"go\n", timeout=60)
     path, key = placement.oom_counter
     counts = dict(line.split() for line in groups.read(path).splitlines())
     assert int(counts[key]) >= 1

@@ -138,17 +138,21 @@ def test_keys_reach_the_container_as_they_are(lab: Lab, terminal: Open) -> None:
     assert term.end()[0] == 130
 
 
+def expect_size(term: Terminal, size: bytes) -> None:
+    """Ask until that is the size: it follows, but nobody says when."""
+    deadline = time.monotonic() + TIMEOUT_S
+    shown = b""
+    while size not in shown:
+        assert time.monotonic() < deadline, f"the size did not follow: {shown!r}"
+        term.type(b"stty size\r")
+        shown = term.expect(PROMPT)
+
+
 def test_the_size_follows(lab: Lab, terminal: Open) -> None:
     term = terminal("run", "-it", "--rm", "busybox", "sh")
     term.expect(PROMPT)
     term.set_size(40, 100)
-    for _ in range(20):
-        term.type(b"stty size\r")
-        if b"40 100" in term.expect(PROMPT):
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail(f"the size did not follow: {term.seen!r}")
+    expect_size(term, b"40 100")
     term.type(b"exit\r")
     assert term.end()[0] == 0
 
@@ -183,12 +187,11 @@ def test_exec_it_is_another_process(shell: Lab, terminal: Open) -> None:
     term.type(b"echo $$ $A $(pwd) $(tty)\r")
     shown = term.expect(b"/dev/pts/1")
     assert b"b /tmp" in shown
+    term.expect(PROMPT)
     term.set_size(30, 90)
-    time.sleep(0.3)
-    term.type(b"stty size; exit 3\r")
-    code, shown = term.end()
-    assert b"30 90" in shown
-    assert (code, term.is_restored) == (3, True)
+    expect_size(term, b"30 90")
+    term.type(b"exit 3\r")
+    assert (term.end()[0], term.is_restored) == (3, True)
     assert status(shell, "shell") == "running"
 
 

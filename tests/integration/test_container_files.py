@@ -11,7 +11,7 @@ import pytest
 
 from labkit.containers.trees.changes import ADDED, DELETED, MODIFIED
 from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
-from tests.containers import create, shell
+from tests.containers import create, shell, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -292,13 +292,12 @@ class TestExport:
     def test_of_a_paused_container_it_is_one_moment(self, engine):
         script = "n=0; while :; do n=$((n+1)); echo $n > /a; echo $n > /b; done"
         container_id = start(engine, script)
-        time.sleep(0.2)
+        wait_until(lambda: os.path.exists(f"{engine.paths.container_root(container_id)}/upper/b"))
         engine.pause(container_id)
         first = b"".join(engine.files.export(container_id))
         assert b"".join(engine.files.export(container_id)) == first
         engine.unpause(container_id)
-        time.sleep(0.2)
-        assert b"".join(engine.files.export(container_id)) != first
+        wait_until(lambda: b"".join(engine.files.export(container_id)) != first)
 
     def test_it_can_be_imported_again(self, engine):
         container_id = ended(engine, "echo mine > /etc/mine; rm /bin/vi; chmod 4755 /bin/busybox")

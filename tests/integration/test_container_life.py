@@ -90,9 +90,9 @@ def test_wait_conditions(engine):
         target=lambda: codes.append(engine.wait(container_id, "next-exit", 60).exit_code)
     )
     waiter.start()
-    time.sleep(0.1)
-    engine.start(container_id)
-    waiter.join()
+    while waiter.is_alive():  # it may not wait yet when the container ends: then for the next end
+        engine.start(container_id)
+        engine.wait(container_id, timeout_s=60)
     assert codes == [4]
     with pytest.raises(InvalidParameterError, match="condition"):
         engine.wait(container_id, "nosuch")

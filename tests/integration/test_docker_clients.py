@@ -110,7 +110,7 @@ class TestDockerCommand:
         assert docker_cli("ps", "-q", "--filter", "name=nobody")[1] == ""
         shares = "{{.HostConfig.CpuShares}} {{.HostConfig.Memory}} {{.State.Running}}"
         assert docker_cli("inspect", "-f", shares, "bg")[1] == f"512 {64 << 20} true\n"
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while docker_cli("logs", "bg")[1:] != ("out\n", "err\n"):
             assert time.monotonic() < deadline
             time.sleep(0.05)

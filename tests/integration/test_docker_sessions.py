@@ -19,6 +19,16 @@ def docker(request, lab, tmp_path):
     return DockerCommand(request.param, lab, str(tmp_path))
 
 
+def see_size(screen, size: bytes) -> None:
+    """Ask until that is the size: docker sends it when it likes."""
+    deadline = time.monotonic() + 20
+    shown = b""
+    while size not in shown:
+        assert time.monotonic() < deadline, shown
+        screen.type(b"stty size; echo $((40 + 2))\n")
+        shown = screen.see(b"42\r\n")
+
+
 def test_run_it(docker):
     with docker.terminal("run", "-it", "--rm", *NETWORK, "busybox", "sh", size=(31, 77)) as screen:
         screen.see(b"# ")
@@ -28,9 +38,7 @@ def test_run_it(docker):
         assert b"/dev/pts/0" in shown
         screen.resize(20, 50)
         screen.window_changes()
-        time.sleep(0.3)
-        screen.type(b"stty size\n")
-        screen.see(b"20 50")
+        see_size(screen, b"20 50")
         screen.type(b"sleep 50\n")
         screen.see(b"sleep 50\r\n")
         time.sleep(0.3)
@@ -75,9 +83,7 @@ def test_exec_it(docker):
     docker.run("--name", "ex", "busybox", "sleep", "100")
     with docker.terminal("exec", "-it", "ex", "sh", size=(33, 99)) as screen:
         screen.see(b"# ")
-        time.sleep(0.3)
-        screen.type(b"stty size; echo $((40 + 2))\n")
-        assert b"33 99" in screen.see(b"42\r\n")
+        see_size(screen, b"33 99")
         screen.type(b"exit 9\n")
         assert screen.end() == 9
     with docker.terminal("exec", "-it", "ex", "sh") as screen:
@@ -100,7 +106,7 @@ def test_exec(docker):
     assert code in (126, 127)
     assert "nosuch" in out + err
     assert docker("exec", "-d", "ex", "sh", "-c", "echo 1 > /tmp/done")[0] == 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while docker("exec", "ex", "cat", "/tmp/done")[1] != "1\n":
         assert time.monotonic() < deadline
     for _ in range(20):
@@ -201,18 +207,20 @@ def test_events(docker):
 
 
 def test_events_as_they_come(docker):
-    listening = docker.popen("events", "--filter", "type=container")
+    since = ("--since", str(time.time()))  # nobody says when it begins to listen
+    listening = docker.popen("events", *since, "--filter", "type=container")
+
+    def hear(count: int) -> list[str]:
+        return [listening.stdout.readline().split()[2] for _ in range(count)]
+
     try:
-        time.sleep(0.5)
         docker.run("--name", "live", "busybox", "sleep", "100")
-        docker.out("pause", "live")
-        docker.out("unpause", "live")
+        assert hear(2) == ["create", "start"]
+        for verb in ("pause", "unpause"):
+            docker.out(verb, "live")
+            assert hear(1) == [verb]
         docker.out("rm", "-f", "live")
-        heard = []
-        while not heard or "destroy" not in heard[-1]:
-            heard.append(listening.stdout.readline())
-        words = [line.split()[2] for line in heard]
-        assert words == ["create", "start", "pause", "unpause", "kill", "die", "destroy"]
+        assert hear(3) == ["kill", "die", "destroy"]
     finally:
         listening.terminate()
         listening.wait()

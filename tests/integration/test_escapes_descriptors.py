@@ -163,7 +163,10 @@ def looked_into(lines: list[str]) -> list[str]:
 
 
 def test_cve_2016_9962_looking_into_who_enters(engine):
-    """Between entering and its own exec a process holds what is the engine's: nobody may look."""
+    """Between entering and its own exec a process holds what is the engine's: nobody may look.
+
+    What is asked here is what ptrace(2) asks too: who may not look may not attach either.
+    """
     lines = seen_by_a_spy(engine, lambda lines: len(lines) > 20)
     assert lines  # it was there to be seen
     assert looked_into(lines) == []

@@ -1,6 +1,7 @@
 """Known ways out through the kernel's own files: each is tried, and by a control seen to be one.
 
-A control is the same attempt with the step left out, or with `--privileged`.
+A control is the same attempt with the step left out, or with `--privileged`.  Device files that a
+container makes itself are with the devices it is given: test_devices.py.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ import pytest
 
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.errors import InvalidParameterError, StartError
-from tests.containers import run, shell
+from tests.containers import create, execute, run, shell, wait_until
 from tests.integration.test_volumes import import_image, link
 
 pytestmark = pytest.mark.root
@@ -101,7 +102,7 @@ def test_cve_2025_31133_covered_by_nothing(engine):
 @pytest.mark.parametrize("points_to", ["/", "tmp/fake", "/dev/shm"])
 @pytest.mark.parametrize("name", ["proc", "sys", "dev"])
 def test_cve_2019_19921_proc_behind_a_link_of_the_images(engine, name, points_to):
-    """And CVE-2023-27561: what lies behind a link can be exchanged, and the covers with it."""
+    """And CVE-2023-27561, CVE-2023-28642: what lies there can be exchanged, covers too."""
     import_image(engine, "liar", link(name, points_to))
     import_image(engine, "honest", link("other", points_to))
     config = ContainerConfig(image="liar", cmd=["/bin/busybox", "true"])
@@ -160,13 +161,59 @@ def test_cve_2021_30465_a_place_exchanged_for_a_link(engine, folder):
     assert os.listdir(f"{folder}/host") == []
 
 
+CAPABILITIES = "grep -E 'Cap(Inh|Amb|Bnd)' /proc/self/status"
+
+
+def masks(status: str, *names: str) -> set[int]:
+    """The capabilities in these lines of /proc/PID/status."""
+    found = re.findall(rf"^({'|'.join(names)}):\s*([0-9a-f]{{16}})$", status, re.MULTILINE)
+    assert len(found) == len(names), status
+    return {int(mask, 16) for _, mask in found}
+
+
 @pytest.mark.parametrize("user", ["", "1000", "1000:1000"])
 def test_cve_2022_24769_nothing_to_inherit(engine, user):
-    """And CVE-2022-29162 (exec): inheritable capabilities would come back with a file's."""
-    output, _ = shell(engine, "grep -E 'Cap(Inh|Amb)' /proc/self/status", user=user)
-    assert set(re.findall(r"[0-9a-f]{16}", output)) == {"0" * 16}
-    shown, _ = shell(engine, "grep CapBnd /proc/self/status", user=user)
-    assert re.findall(r"[0-9a-f]{16}", shown) != ["0" * 16]  # these lines do show capabilities
+    """Inheritable capabilities would come back with a file's."""
+    output, _ = shell(engine, CAPABILITIES, user=user)
+    assert masks(output, "CapInh", "CapAmb") == {0}
+    assert masks(output, "CapBnd") != {0}  # these lines do show capabilities
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+@pytest.mark.parametrize("user", ["", "1000:1000"])
+def test_cve_2022_29162_nothing_to_inherit_in_an_exec(engine, user, privileged):
+    container_id = create(engine, "sleep", "60", cap_add=["NET_ADMIN"])
+    engine.start(container_id)
+    command = ("sh", "-c", CAPABILITIES)
+    output, _ = execute(engine, container_id, *command, user=user, privileged=privileged)
+    assert masks(output, "CapInh", "CapAmb") == {0}
+    assert masks(output, "CapBnd") != {0}
+    engine.kill(container_id)
+
+
+FALSE_PROC = """
+mkdir /true && mount -t proc none /true && mount -t tmpfs none /proc || exit
+for name in self thread-self 1; do
+    mkdir -p /proc/$name/attr
+    for file in oom_score_adj uid_map gid_map setgroups attr/exec attr/keycreate; do
+        echo mine > /proc/$name/$file
+    done
+done
+exec sleep 60
+"""
+
+
+def test_cve_2025_52881_what_the_engine_writes_goes_to_the_kernel(engine):
+    """Who may mount lays files of his own over /proc: an exec's settings would end up there."""
+    container_id = create(engine, "sh", "-c", FALSE_PROC, privileged=True, oom_score_adj=321)
+    engine.start(container_id)
+    look = ("sh", "-c", "sort -u /proc/*/oom_score_adj /proc/*/*_map /proc/*/attr/*")
+    wait_until(lambda: execute(engine, container_id, *look) == ("mine\n", 0))
+    score = ("sh", "-c", "cat /true/self/oom_score_adj; echo lost > /proc/self/oom_score_adj")
+    assert execute(engine, container_id, *score) == ("321\n", 0)
+    # The files were as they had been, though anybody could have written to them.
+    assert execute(engine, container_id, *look) == ("lost\nmine\n", 0)
+    engine.kill(container_id)
 
 
 @pytest.mark.parametrize(("user", "groups"), [("1000:1000", "1000"), ("1000", "0"), ("", "0")])

@@ -10,7 +10,7 @@ import pytest
 from labkit.containers.execs import ExecConfig
 from labkit.containers.model import RestartPolicy
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
-from tests.containers import create, execute, read_all
+from tests.containers import create, execute, read_all, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -202,8 +202,7 @@ def test_pause_takes_the_cpu_away_and_unpause_gives_it_back(engine):
     with pytest.raises(ConflictError, match="paused"):
         engine.execs.create(container_id, ExecConfig(cmd=["true"]))
     engine.unpause(container_id)
-    time.sleep(0.3)
-    assert engine.layout.usage(container_id).cpu_ns > before
+    wait_until(lambda: engine.layout.usage(container_id).cpu_ns > before)
     with pytest.raises(ConflictError, match="is not paused"):
         engine.unpause(container_id)
 
@@ -239,13 +238,6 @@ def test_a_paused_container_is_paused_after_the_daemon(open_engine):
 
 
 # Restart policies
-
-
-def wait_until(condition, timeout_s=20):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def policy(name, most=0):

@@ -183,7 +183,7 @@ def test_two_requests_at_one_upload(server):
     host, _, port = server.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=15) as client:
         client.sendall(f"PATCH {location} HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc".encode())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while server.ask("GET", location).headers["Range"] != "0-2":
             assert time.monotonic() < deadline
         answer = server.ask("PATCH", location, b"def")
@@ -222,7 +222,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server):
 
 def test_the_log_on_the_terminal_is_plain_text(server):
     server.ask("GET", "/v2/", User_Agent="\x9b31mred\xff")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     # A request is logged when it has been answered, so perhaps not yet.
     while b"?31mred?" not in (text := Path(server.output).read_bytes()):
         assert time.monotonic() < deadline, text

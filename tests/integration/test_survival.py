@@ -4,13 +4,12 @@ import os
 import signal
 import socket
 import threading
-import time
 from contextlib import suppress
 
 import pytest
 
 from labkit.kernel import processes
-from tests.containers import create, read_frames, run, shell
+from tests.containers import create, read_frames, run, shell, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -40,7 +39,8 @@ def test_it_ends_while_no_daemon_is_there(open_engine):
     engine.start(container_id)
     engine.start(gone)
     engine.close()
-    time.sleep(0.8)
+    ends = [f"{engine.paths.container_root(one)}/exit.json" for one in (container_id, gone)]
+    wait_until(lambda: all(os.path.exists(path) for path in ends))
     engine = open_engine()
     state = engine.get(container_id).state
     assert (state.status, state.exit_code) == ("exited", 8)
@@ -80,13 +80,11 @@ def test_a_client_that_leaves_while_something_is_printed_harms_nobody(engine, tt
     engine.start(container_id)
     shim = find_shim(engine, container_id)
     os.kill(shim, signal.SIGSTOP)
-    time.sleep(1)
+    wait_until(lambda: "sleep 60" in [row[-1] for row in engine.top(container_id).rows])
     ours.close()
     os.kill(shim, signal.SIGCONT)
-    time.sleep(0.3)
+    wait_until(lambda: b"late" in [line.text.strip() for line in engine.logs(container_id)])
     assert engine.get(container_id).state.status == "running"
-    with open(engine.log_path(container_id)) as file:
-        assert "late" in file.read()
     engine.kill(container_id)
 
 

@@ -27,6 +27,7 @@ def build(path: str, kernel: Kernel, command: str, environment: Mapping[str, str
     archive.file("job/command", command.encode() + b"\n")
     archive.file("job/environment", _exports(environment).encode())
     archive.file("job/folder", os.getcwd().encode() + b"\n")
+    archive.file("job/modules", f"{kernel.modules}\n".encode())
     modules = modules_in_order(kernel)
     for number, module in enumerate(modules):
         archive.file(f"modules/{number:02}-{module.name}", read_module(module))

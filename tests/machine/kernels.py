@@ -4,6 +4,8 @@ import lzma
 import os
 import re
 import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,13 @@ PACKAGES = {"x86_64": "linux-image-amd64", "aarch64": "linux-image-arm64"}
 WITHOUT_9P = re.compile(r"cloud|kvm|azure|aws|gcp")
 
 
+# Where kernels lie: the system's own, and the one fetched for these tests (vagrant/provision.sh).
+PLACES = (
+    ("/boot", "/lib/modules"),
+    (f"{sys.prefix}/share/labkit/machine/boot", f"{sys.prefix}/share/labkit/machine/modules"),
+)
+
+
 class Kernel(NamedTuple):
     """An installed kernel: its release (`uname -r`), its image, the folder of its modules."""
 
@@ -29,21 +38,31 @@ class Kernel(NamedTuple):
     modules: Path
 
 
-def find(boot: str = "/boot", modules: str = "/lib/modules") -> Kernel:
+def find(places: Iterable[tuple[str, str]] = PLACES) -> Kernel:
     """The newest installed kernel that has both an image and the modules the guest needs.
 
-    Raises `MachineError`, naming the package to install, when there is none.
+    A place is the folder of the images and that of the modules.  Raises `MachineError`, naming the
+    package to install, when there is none.
     """
-    releases = [name.removeprefix("vmlinuz-") for name in os.listdir(boot) if "vmlinuz-" in name]
-    for release in sorted(releases, key=_version, reverse=True):
-        kernel = Kernel(release, f"{boot}/vmlinuz-{release}", Path(modules, release))
-        if not WITHOUT_9P.search(release) and (kernel.modules / "modules.dep").exists():
-            return kernel
+    found = [
+        Kernel(release, f"{boot}/vmlinuz-{release}", Path(modules, release))
+        for boot, modules in places
+        for release in _releases(boot)
+        if not WITHOUT_9P.search(release) and Path(modules, release, "modules.dep").exists()
+    ]
+    if found:
+        return max(found, key=lambda kernel: _version(kernel.release))
     package = PACKAGES.get(os.uname().machine, "a kernel image with its modules")
+    looked = " or ".join(" and ".join(place) for place in places)
     raise MachineError(
-        f"There is no kernel to boot: no {boot}/vmlinuz-* with modules in {modules}. "
-        f"Install one: apt-get install {package}"
+        f"There is no kernel to boot: no vmlinuz-* with modules in {looked}. Fetch one: "
+        f"`sudo bash vagrant/provision.sh machine_kernel`, or `apt-get install {package}`"
     )
+
+
+def _releases(boot: str) -> list[str]:
+    names = os.listdir(boot) if os.path.isdir(boot) else []
+    return [name.removeprefix("vmlinuz-") for name in names if name.startswith("vmlinuz-")]
 
 
 def _version(release: str) -> list[int]:
@@ -87,3 +106,10 @@ def read_module(path: Path) -> bytes:
     if path.suffix == ".zst":
         return subprocess.run(["zstd", "-dc"], input=data, stdout=-1, check=True).stdout
     return data
+
+
+if __name__ == "__main__":  # the step of vagrant/provision.sh asks whether there is one
+    try:
+        find()
+    except MachineError as error:
+        sys.exit(str(error))

@@ -103,11 +103,11 @@ def _calm(readings: Sequence[Reading]) -> list[Reading]:
         [now - then for now, then in zip(after.cpu_ns, before.cpu_ns, strict=True)]
         for before, after in pairwise(readings)
     ]
-    running = [expected_parts(one) for one in used if sum(one)]
+    running = [one for one in used if sum(one)]
     if not running:
         return []
-    usual_parts = [median(parts) for parts in zip(*running, strict=True)]
-    usual_sum = median(map(sum, used))
+    usual_parts = [median(parts) for parts in zip(*map(expected_parts, running), strict=True)]
+    usual_sum = median(map(sum, running))
     is_usual = [_is_usual(one, usual_parts, usual_sum) for one in used]
     return [
         reading

@@ -63,6 +63,8 @@ def test_there_is_no_window_before_its_time() -> None:
     assert not calm_window(readings(*START, *LEAD_IN, *[USUAL] * 21), 6.0)
     assert not calm_window(readings((0.0, 0.0)), 6.0)
     assert not calm_window(readings(*[(0.0, 0.0)] * 40), 6.0)
+    # A machine that stands still most of the time: nothing is charged, then all at once.
+    assert not calm_window(readings(*[(0.0, 0.0)] * 30, (2.0, 40.0), (0.0, 0.0)), 6.0)
 
 
 def test_a_window_does_not_end_in_a_pause_nor_before_it_is_paid_back() -> None:

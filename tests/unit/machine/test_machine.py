@@ -42,12 +42,12 @@ def test_the_newest_suitable_kernel_is_found(tmp_path):
         if release != "7.0-amd64":  # an image whose modules are gone
             (tmp_path / release).mkdir()
             (tmp_path / release / "modules.dep").touch()
-    assert kernels.find(str(tmp_path), str(tmp_path)).release == "6.1.0-56-amd64"
+    assert kernels.find([(str(tmp_path), str(tmp_path))]).release == "6.1.0-56-amd64"
 
 
 def test_no_kernel_says_what_to_install(tmp_path):
     with pytest.raises(MachineError, match="apt-get install"):
-        kernels.find(str(tmp_path), str(tmp_path))
+        kernels.find([(str(tmp_path), str(tmp_path))])
 
 
 def test_the_environment_survives_a_shell():
