@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import bridges, creation, firewall, ports, subnets
+from labkit.networks import bridges, creation, firewall, flows, ports, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
@@ -87,6 +87,8 @@ class Networks:
         self._sandboxes: dict[str, Sandbox] = {}
         self._firewall = threading.Lock()
         self._rules = ""
+        self._forwarded: list[Forward] = []
+        """The published ports that the rules have, none when the daemon starts."""
         self._rules_are_stale = False
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
@@ -352,6 +354,8 @@ class Networks:
             if rules != self._rules:
                 firewall.apply(rules)
                 self._rules = rules
+                flows.forget_stale(self._forwarded, forwards)
+                self._forwarded = forwards
             self._rules_are_stale = False
 
     def _forwards(self) -> Iterator[Forward]:
