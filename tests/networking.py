@@ -167,7 +167,7 @@ def outside_host() -> Iterator[Outside]:
     link = f"{leaks.RUN_NAME}T{number}"
     # Of the addresses for measuring networks (RFC 2544), four that no other run takes.
     third, fourth = divmod((os.getpid() * 4 + number * 4) % 65536, 256)
-    net, net_6 = f"198.18.{third}", f"fd98:{os.getpid() % 65536:x}:{number:x}:"
+    net, net_6 = f"198.18.{third}", f"fd98:{os.getpid() & 0xFFFF | 1:x}:{number + 1:x}:"
     ours, theirs = f"{net}.{fourth + 1}", f"{net}.{fourth + 2}"
     with subprocess.Popen(
         ["unshare", "-n", "sh", "-c", "echo; exec cat"],
