@@ -28,6 +28,7 @@ TEST_PACKAGES=(
     skopeo umoci zstd             # other programs that read and write images
     buildah                       # another builder
     podman docker-registry openssl # the registry's peers, and certificates
+    iperf3                        # how fast networks are, for `make bench`
 )
 # Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
