@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from labkit.networks import bridges
 from tests import leaks, networking
 from tests.lab import Lab
-from tests.networking import HOST, PATIENCE_S, Answering, ask, socket_of
+from tests.networking import HOST, PATIENCE_S, SILENCE_S, Answering, ask, in_network_of, socket_of
 
 pytestmark = pytest.mark.root
 
@@ -85,6 +86,13 @@ def test_a_published_port_of_both_versions_of_ip(networks, outside, answering, p
         answer = ask(pid, protocol, address, port, patience_s=PATIENCE_S)
         assert answer is not None, (pid, address, port)
         assert answer.who == "web"
+    networks.cli("network", "create", "--ipv6", "apart", check=True)
+    stranger = sleeper(networks, "stranger", "--network", "apart")
+    for pid in (pid_of(stranger), outside.pid):
+        address = end["GlobalIPv6Address"]
+        assert ask(pid, protocol, address, 1080, patience_s=SILENCE_S) is None
+        answer = ask(pid, protocol, outside.host_address_6, host_port)
+        assert answer is not None
     # The kernel knows no way from IPv6's loopback: who tries is refused, and need not wait.
     with socket_of(HOST, protocol, "::1") as client:
         client.settimeout(PATIENCE_S)
@@ -96,6 +104,12 @@ def test_a_published_port_of_both_versions_of_ip(networks, outside, answering, p
     answer = ask(pid_of(shown), protocol, outside.address_6, 1099)
     assert answer is not None
     assert answer.seen == outside.host_address_6
+
+
+def test_the_largest_packet_is_that_of_the_way_out(outside):
+    words = ("ip", "link", "set", "eth0", "mtu", "1400")
+    subprocess.run(["nsenter", "-t", str(outside.pid), "-n", *words], check=True)
+    assert in_network_of(outside.pid, bridges.uplink_mtu) == 1400
 
 
 def test_the_largest_packet(networks):
