@@ -70,6 +70,10 @@ def test_a_hundred_containers_reach_each_other_and_leave_nothing(make_lab):
             answer = ask(pid, "tcp", end["IPAddress"], PORT)
             assert answer is not None, name
             assert answer.who == name
+        script = f"for name in {' '.join(names)}; do ping -c 1 -w 20 $name || echo lost $name; done"
+        said = lab.cli("exec", FIRST, "sh", "-c", script, check=True, timeout=PATIENCE_S * 4).stdout
+        assert "lost" not in said
+        assert said.count(" 0% packet loss") == CONTAINERS
         list(clients.map(lambda name: remove(lab, name), names))
     assert lab.api("GET", "/networks/crowd")[1]["Containers"] == {}
     assert rules(lab) == without

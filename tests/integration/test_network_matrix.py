@@ -4,6 +4,7 @@ The table says what is to be so; each of its cells is tried with packets.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ TABLE = """
                      none  host  bridge  blue  green  vault  container:
     loopback          yes   yes    yes    yes   yes    yes      yes
     neighbour         no    yes    yes    yes   yes    yes      yes
+    by name           no    no     no     yes   yes    yes      yes
     stranger          no    yes    no     no    no     no       no
     stranger's port   no    yes    yes    yes   yes    no       yes
     from the host     no    yes    yes    yes   yes    yes      yes
@@ -36,6 +38,7 @@ TABLE = """
 |-----------------|-----------------|-------------------------------------------------------------|
 | loopback        | the container   | itself, at 127.0.0.1                                        |
 | neighbour       | the container   | another of the same network, at its address                 |
+| by name         | the container   | the neighbour, by the address its name has in the container |
 | stranger        | the container   | one of another network, at its address                      |
 | stranger's port | the container   | one of another network, at the host's port it has published |
 | from the host   | the host        | the container, at its address                               |
@@ -81,6 +84,8 @@ class Field(NamedTuple):
 
     containers: dict[str, Place]
     neighbours: dict[str, Place]
+    resolved: dict[str, str]
+    """What the neighbour's name means in each container: an address, or nothing."""
     stranger: Place
     outside: Outside
     host_port: int
@@ -135,10 +140,23 @@ def start_all(lab: Lab, outside: Outside, answering: Answering) -> Field:
         "host": containers["blue"],
         "none": stranger,  # nobody is on it: any will do
     }
-    outside_port = answering.add("outside", outside.pid, 0)
     return Field(
-        containers, neighbours, stranger, outside, answering.add("host", HOST, 0), outside_port
+        containers,
+        neighbours,
+        {name: resolve(lab, containers[name], near) for name, near in neighbours.items()},
+        stranger,
+        outside,
+        host_port=answering.add("host", HOST, 0),
+        outside_port=answering.add("outside", outside.pid, 0),
     )
+
+
+def resolve(lab: Lab, place: Place, near: Place) -> str:
+    """The address that a container's C library gives for another's name; empty if it has none."""
+    # ping says whom it is about to ask; whether it is answered does not matter.
+    done = lab.cli("exec", place.name, "timeout", "10", "ping", "-c", "1", "-W", "1", near.name)
+    found = re.match(r"PING \S+ \(([0-9.]+)\)", done.stdout)
+    return found[1] if found else ""
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +193,7 @@ def ways(field: Field, network: str, protocol: str) -> dict[str, Way]:
     return {
         "loopback": Way(pid, "127.0.0.1", place.port, place.name, "127.0.0.1"),
         "neighbour": Way(pid, near.address, near.port, near.name),
+        "by name": Way(pid, field.resolved[network], near.port, near.name),
         "stranger": Way(pid, far.address, far.port, far.name),
         "stranger's port": Way(pid, host, far_port, far.name),
         "from the host": Way(HOST, place.address, place.port, place.name),
