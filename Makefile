@@ -38,8 +38,8 @@ lock: ## resolve requirements.lock again, for both Pythons and both architecture
 	@bash vagrant/lock.sh
 
 KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py container_life.py \
-    devices.py doctor.py exec_and_terminals.py limit_effects.py limits.py namespaces.py shim.py \
-    survival.py user_namespaces.py without.py)
+    devices.py doctor.py exec_and_terminals.py limit_effects.py limits.py namespaces.py \
+    network_matrix.py shim.py survival.py user_namespaces.py without.py)
 
 test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU machine
 	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \

@@ -8,6 +8,7 @@
 - **another process in a running container** (`exec`), through the API and by command;
 - **many at once**: fifty containers started through the API by fifty clients;
 - **images**: builds, cached and run; push, pull, load and commit of 100 MB;
+- **networks**: `run --rm` on the default bridge, and how fast data goes there (iperf3);
 - **memory**: what an idle container's shim takes, and the daemons;
 - **the start's steps**: where the time goes, from `labkit run --explain=json`.
 
@@ -29,6 +30,7 @@ Everything lives in a temporary folder; nothing is left behind, also after ctrl-
 | `building` | builds, cached and run |
 | `exchange` | push, pull, load, commit |
 | `registry` | the registry that is pushed to |
+| `networking` | bridges: starts, and throughput |
 | `timing` | the interleaved rounds |
 | `statistics` | median, quartiles, ratio and its interval |
 | `memory` | proportional set sizes from /proc |

@@ -1,4 +1,8 @@
-"""A dockerd of one's own: everything it keeps lies in one folder, and it sets up no network."""
+"""A dockerd of one's own: everything it keeps lies in one folder.
+
+It sets up no network, unless it is told to: then it makes a bridge and rules of the firewall, in
+the network namespace it is started in, and never undoes them.
+"""
 
 import shutil
 import subprocess
@@ -17,9 +21,10 @@ class Dockerd:
     `host` is what DOCKER_HOST is to be; its containers' cgroups lie below `cgroup_parent`.
     """
 
-    def __init__(self, folder: str, cgroup_parent: str) -> None:
+    def __init__(self, folder: str, cgroup_parent: str, *, has_networks: bool = False) -> None:
         self.folder = folder
         self.cgroup_parent = cgroup_parent
+        self.has_networks = has_networks
         self.host = f"unix://{folder}/docker.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +61,8 @@ class Dockerd:
             file.write("{}\n")
         argv = [program, "--host", self.host, "--pidfile", f"{folder}/docker.pid"]
         argv += ["--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"]
-        argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        if not self.has_networks:
+            argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
         argv += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
         argv += ["--cgroup-parent", self.cgroup_parent, "--config-file", configuration]
         return argv

@@ -16,7 +16,7 @@ from labkit.client.daemon import daemon_command
 from labkit.paths import Paths
 
 IMAGE = "labkit-bench:latest"
-CGROUP_PARENT = "/labkit-bench"
+CGROUP_PARENT = "labkit-bench"
 # Without CAP_SYS_RESOURCE the default limits cannot be set; there need be no systemd to ask.
 PODMAN_CONF = """\
 [containers]
@@ -37,9 +37,10 @@ class Engine:
     builds = True
     """Whether its builds are measured."""
 
-    def __init__(self, tar: str) -> None:
+    def __init__(self, tar: str, cgroup_parent: str = CGROUP_PARENT) -> None:
         self.name = f"{self.program} run"
         self._tar = tar
+        self._cgroup_parent = cgroup_parent
         self._prefix: list[str] = []
         self._environment = dict(os.environ)
         self._run: list[str] = []
@@ -125,18 +126,22 @@ class Engine:
 
 
 class Docker(Engine):
-    """The docker command and a dockerd of its own, without network set-up."""
+    """The docker command and a dockerd of its own, without network set-up unless asked for."""
 
     program = "docker"
     daemon_name = "dockerd"
     helper_names = ("containerd",)
 
-    def __init__(self, tar: str) -> None:
-        super().__init__(tar)
+    def __init__(
+        self, tar: str, cgroup_parent: str = CGROUP_PARENT, *, has_networks: bool = False
+    ) -> None:
+        super().__init__(tar, cgroup_parent)
+        self._has_networks = has_networks
         self._dockerd: Dockerd | None = None
 
     def _start(self, folder: str) -> None:
-        self._dockerd = Dockerd(folder, CGROUP_PARENT)
+        parent = f"/{self._cgroup_parent}"
+        self._dockerd = Dockerd(folder, parent, has_networks=self._has_networks)
         self.socket = self._dockerd.host.removeprefix("unix://")
         self._environment["DOCKER_BUILDKIT"] = "0"
         self._prefix += ["--host", self._dockerd.host, "--config", f"{folder}/client"]
@@ -170,8 +175,8 @@ class Labkit(Engine):
     daemon_name = "labkitd"
     helper_names = ("labkit-spawner",)
 
-    def __init__(self, tar: str) -> None:
-        super().__init__(tar)
+    def __init__(self, tar: str, cgroup_parent: str = CGROUP_PARENT) -> None:
+        super().__init__(tar, cgroup_parent)
         self.paths = Paths("", "")
 
     def _find(self) -> str:
@@ -184,7 +189,7 @@ class Labkit(Engine):
         self.socket = self.paths.socket
         self._environment["LABKIT_ROOT"] = self.paths.root
         self._environment["LABKIT_RUN"] = self.paths.run
-        self._environment["LABKIT_CGROUP_PARENT"] = CGROUP_PARENT.strip("/")
+        self._environment["LABKIT_CGROUP_PARENT"] = self._cgroup_parent
         ready, daemon_end = os.pipe()
         with open(f"{folder}/labkitd.log", "wb") as log:
             self._daemon = subprocess.Popen(

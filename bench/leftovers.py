@@ -13,7 +13,7 @@ from labkit.kernel import mounts, processes
 
 CGROUPS = "/sys/fs/cgroup"
 # The groups that peers make at the top of a hierarchy and leave there.
-GROUP_NAMES = ("labkit-bench", "libpod_parent")
+GROUP_NAMES = ("labkit-bench", "labkit-bench-net", "libpod_parent")
 # Folders that podman and crun make whatever they are told.
 TRACES = ("/run/containers", "/run/crun", "/run/libpod", "/var/lib/containers")
 GRACE_S = 5.0

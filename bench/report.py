@@ -19,10 +19,9 @@ class Aim(NamedTuple):
     at_most: float
 
 
-class AtOnce(NamedTuple):
-    """How many are started at once, and by whom how many times as fast as by whom."""
+class RateAim(NamedTuple):
+    """Who is to be how many times as fast as whom, at the least."""
 
-    count: int
     ours: str
     theirs: str
     at_least: float
@@ -77,29 +76,32 @@ def ratios(measured: Mapping[str, Sequence[float]], aims: Sequence[Aim]) -> str:
     return table(["", "ratio", "95 % interval", "aim", ""], rows)
 
 
-def rates(measured: Mapping[str, Sequence[float]], count: int) -> str:
-    """Every peer's containers a second, when it starts so many at once."""
+def rates(measured: Mapping[str, Sequence[float]], count: int, unit: str) -> str:
+    """How much every peer does in a second; what is measured are the times of `count` of it."""
     rows = []
     for name, sample in measured.items():
         # The quartiles change places: the quickest start is the highest rate.
         median, slow, fast = (count / value for value in statistics.summary(sample))
         rows.append([name, f"{median:.1f}", f"{fast:.1f}", f"{slow:.1f}", str(len(sample))])
-    return table(["", "containers/s", "lower quartile", "upper quartile", "runs"], rows)
+    return table(["", unit, "lower quartile", "upper quartile", "runs"], rows)
 
 
-def rate_ratio(measured: Mapping[str, Sequence[float]], aim: AtOnce) -> str:
+def rate_ratios(measured: Mapping[str, Sequence[float]], aims: Sequence[RateAim]) -> str:
     """How many times as fast, and whether that is the aim."""
-    name, wanted = f"{aim.ours} / {aim.theirs}", f"at least {aim.at_least:g}"
-    header = ["", "ratio", "95 % interval", "aim", ""]
-    if not {aim.ours, aim.theirs} <= measured.keys():
-        return table(header, [[name, "", "", wanted, "not measured"]])
-    # Of the times of a fixed number, the other way round, is the ratio of the rates.
-    found = statistics.ratio(measured[aim.theirs], measured[aim.ours])
-    verdict = "met" if found.value >= aim.at_least else "missed"
-    if found.low < aim.at_least <= found.high:
-        verdict = f"{verdict}, barely"
-    interval = f"{found.low:.1f} to {found.high:.1f}"
-    return table(header, [[name, f"{found.value:.1f}", interval, wanted, verdict]])
+    rows = []
+    for aim in aims:
+        name, wanted = f"{aim.ours} / {aim.theirs}", f"at least {aim.at_least:g}"
+        if not {aim.ours, aim.theirs} <= measured.keys():
+            rows.append([name, "", "", wanted, "not measured"])
+            continue
+        # Of the times of a fixed number, the other way round, is the ratio of the rates.
+        found = statistics.ratio(measured[aim.theirs], measured[aim.ours])
+        verdict = "met" if found.value >= aim.at_least else "missed"
+        if found.low < aim.at_least <= found.high:
+            verdict = f"{verdict}, barely"
+        interval = f"{found.low:.2f} to {found.high:.2f}"
+        rows.append([name, f"{found.value:.2f}", interval, wanted, verdict])
+    return table(["", "ratio", "95 % interval", "aim", ""], rows)
 
 
 def _aim(aim: Aim) -> str:

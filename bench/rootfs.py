@@ -2,17 +2,19 @@
 
 import io
 import os
+import re
 import tarfile
+from collections.abc import Sequence
 
-from bench.peer import MissingPeerError
+from bench.peer import MissingPeerError, command
 
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh", "sleep", "true")
 FOLDERS = ("bin", "dev", "etc", "proc", "sys", "tmp")
 
 
-def write_tar(path: str) -> str:
-    """Write the root as a tar archive; returns the path."""
+def write_tar(path: str, programs: Sequence[str] = ()) -> str:
+    """Write the root as a tar archive, with further programs of this machine's; the path."""
     if not os.path.exists(BUSYBOX):
         raise MissingPeerError("busybox is not installed: apt-get install busybox-static")
     with tarfile.open(path, "w") as archive:
@@ -29,7 +31,14 @@ def write_tar(path: str) -> str:
         file = tarfile.TarInfo("etc/passwd")
         file.size = len(passwd)
         archive.addfile(file, io.BytesIO(passwd))
+        for name in sorted({each for program in programs for each in _with_libraries(program)}):
+            archive.add(os.path.realpath(name), name.lstrip("/"), filter=_as_root)
     return path
+
+
+def _with_libraries(program: str) -> list[str]:
+    """A program's file and those of the libraries it is linked with (ldd(1))."""
+    return [program, *re.findall(r"(/\S+) \(0x", command(["ldd", program]))]
 
 
 def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from bench import machine, memory, report, rootfs, steps, timing
+from bench import machine, memory, networking, report, rootfs, steps, timing
 from bench.api import LabkitApi
 from bench.building import CACHED_STEPS, RUN_STEPS, CachedBuild, RunBuild
 from bench.engines import Docker, Engine, Labkit, Podman
@@ -15,7 +15,7 @@ from bench.leftovers import clean_folder
 from bench.memory import Memory
 from bench.peer import MissingPeerError, Peer
 from bench.registry import Registry
-from bench.report import Aim, AtOnce, Usage
+from bench.report import Aim, RateAim, Usage
 from bench.running import PARALLEL, ExecApi, ExecCommand, ParallelStarts
 from bench.runtimes import Runtime, accepted_cgroups
 
@@ -29,7 +29,7 @@ EXCHANGE_AIMS = tuple(
     Aim(f"labkit {what}", f"docker {what}", at_most)
     for what, at_most in (("push", 1.0), ("pull", 1.0), ("load", 1.0), ("commit", 0.7))
 )
-PARALLEL_AIM = AtOnce(PARALLEL, "labkit API starts", "docker API starts", 4)
+PARALLEL_AIMS = (RateAim("labkit API starts", "docker API starts", 4),)
 SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
 # The longest of all: docker needs five seconds to start them, and as many to remove them.
 PARALLEL_ROUNDS = 5
@@ -167,6 +167,7 @@ def measure(rounds: int, progress: Progress) -> str:
         moved = _exchange(
             [engine for engine in engines if engine.builds], folder, stack, missing, progress
         )
+        networked = networking.measure(ready, folder, rounds, progress)
         usages = [row for engine in commands for row in _memory(engine)]
         parts = [
             INTRODUCTION.format(rounds=rounds),
@@ -187,8 +188,8 @@ def measure(rounds: int, progress: Progress) -> str:
             report.times(exec_command),
             report.ratios(exec_command, EXEC_AIMS),
             PARALLEL_STARTS.format(count=PARALLEL),
-            report.rates(at_once, PARALLEL),
-            report.rate_ratio(at_once, PARALLEL_AIM),
+            report.rates(at_once, PARALLEL, "containers/s"),
+            report.rate_ratios(at_once, PARALLEL_AIMS),
             CACHED_BUILD.format(steps=CACHED_STEPS),
             report.times(cached_build),
             report.ratios(cached_build, CACHED_BUILD_AIMS),
@@ -196,6 +197,7 @@ def measure(rounds: int, progress: Progress) -> str:
             report.times(run_build),
             report.ratios(run_build, RUN_BUILD_AIMS),
             *moved,
+            *networked,
             MEMORY.format(containers=IDLE_CONTAINERS),
             report.memory(usages),
             report.ratios({row.kind: row.sample for row in usages if row.sample}, SHIM_AIMS),

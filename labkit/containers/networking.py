@@ -5,6 +5,7 @@ with them; at its end they are given back.  The links are made by the container'
 """
 
 import errno
+import re
 from collections.abc import Mapping
 
 from labkit.containers import etc_files
@@ -45,6 +46,7 @@ def settle(
     InvalidParameterError.
     """
     ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
+    check_mac(config.mac_address)
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host)
         return {}
@@ -76,6 +78,7 @@ def _settle_shared(parts: Parts, config: ContainerConfig, host: HostConfig) -> N
 def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
     """InvalidParameterError if a network cannot give what a container wants of it."""
     wish = wanted.ipam_config or EndpointIpam()
+    check_mac(wanted.mac_address)
     if wanted.aliases and network.is_default:
         raise InvalidParameterError(
             "network-scoped alias is supported only for containers in user defined networks"
@@ -90,6 +93,16 @@ def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
         raise InvalidParameterError(
             "user specified IP address is supported only when connecting to networks with user "
             "configured subnets"
+        )
+
+
+def check_mac(text: str) -> None:
+    """InvalidParameterError if a hardware address is none that an interface may have."""
+    is_address = re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text)
+    if text and not (is_address and int(text[:2], 16) % 2 == 0 and int(text.replace(":", ""), 16)):
+        raise InvalidParameterError(
+            f"invalid MAC address {text}: it is six pairs of hexadecimal digits with : between "
+            "them, the first of them even, such as 02:42:ac:11:00:02"
         )
 
 

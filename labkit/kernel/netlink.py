@@ -1,4 +1,4 @@
-"""rtnetlink(7): the kernel's own messages about links, addresses and routes.
+"""netlink(7): the kernel's own messages about links, addresses and routes, and about flows.
 
 A message is a header, a fixed part, and attributes (netlink(7)).  A `RouteSocket` speaks about the
 network namespace it was opened in, also when its process is in another one by now; so a process
@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Iterator
 from struct import calcsize, pack, pack_into, unpack_from
+from typing import Self
 
 RTM_NEWLINK = 16
 RTM_DELLINK = 17
@@ -28,6 +29,7 @@ NLM_F_CREATE = 0x400
 _NLMSG_ERROR = 2
 _NLMSG_DONE = 3
 _NLMSGERR_ATTR_MSG = 1
+_NETLINK_NETFILTER = 12
 _SOL_NETLINK = 270
 _NETLINK_EXT_ACK = 11
 _HEADER = "=IHHII"
@@ -62,16 +64,16 @@ def attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
-class RouteSocket:
+class _NetlinkSocket:
     """A conversation with the kernel about the network namespace it was opened in."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._socket.bind((0, 0))
         self._sequence = 0
 
-    def __enter__(self) -> "RouteSocket":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -139,3 +141,17 @@ def _raise_error(data: bytes, what: str | None) -> None:
     said = words.rstrip(b"\0").decode(errors="replace")
     reason = os.strerror(-negative)
     raise OSError(-negative, f"{reason}: {said}" if said else reason, what)
+
+
+class RouteSocket(_NetlinkSocket):
+    """About links, addresses and routes: rtnetlink(7)."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.NETLINK_ROUTE)
+
+
+class NetfilterSocket(_NetlinkSocket):
+    """About what the firewall remembers: linux/netfilter/nfnetlink.h."""
+
+    def __init__(self) -> None:
+        super().__init__(_NETLINK_NETFILTER)

@@ -35,11 +35,13 @@ def ruleset(table: str, networks: Sequence[Network], forwards: Iterable[Forward]
     replace = f"table inet {table}\ndelete table inet {table}\n"
     if not networks:
         return replace
+    forwards = list(forwards)
     chains = [
         _chain("guard", "type filter hook prerouting priority raw", _guard(networks)),
         _chain("arrive", "type nat hook prerouting priority dstnat", [_TO_PUBLISHED]),
         _chain("send", "type nat hook output priority -100", [_TO_PUBLISHED]),
         _chain("published", "", [_publish(forward) for forward in forwards]),
+        _chain("refuse", "type filter hook output priority filter", _refuse(forwards)),
         _chain("leave", "type nat hook postrouting priority srcnat", _leave(networks)),
         _chain("forward", "type filter hook forward priority filter", _forward(networks)),
     ]
@@ -70,9 +72,22 @@ def _publish(forward: Forward) -> str:
     family = forward.family
     address = f"[{forward.address}]" if family == "ip6" else forward.address
     where = "" if forward.host_ip in ANYWHERE else f"{family} daddr {forward.host_ip} "
-    proto = f"meta nfproto {'ipv6' if family == 'ip6' else 'ipv4'} "
-    match = f"{where or proto}{forward.protocol} dport {forward.host_port}"
+    every = f"{family} daddr != ::1 " if family == "ip6" else "meta nfproto ipv4 "
+    match = f"{where or every}{forward.protocol} dport {forward.host_port}"
     return f"{match} dnat {family} to {address}:{forward.port}"
+
+
+def _refuse(forwards: Iterable[Forward]) -> list[str]:
+    """IPv6 has no way from the loopback to a container: no answer would find the way back.
+
+    Who asks at ::1 is told at once, and goes on to 127.0.0.1.
+    """
+    how = {"tcp": "reject with tcp reset", "udp": "reject"}
+    return [
+        f"ip6 daddr ::1 {forward.protocol} dport {forward.host_port} {how[forward.protocol]}"
+        for forward in forwards
+        if forward.family == "ip6" and forward.host_ip in ANYWHERE
+    ]
 
 
 def _leave(networks: Iterable[Network]) -> list[str]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import bridges, creation, firewall, ports, subnets
+from labkit.networks import bridges, creation, firewall, flows, ports, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
@@ -87,6 +87,8 @@ class Networks:
         self._sandboxes: dict[str, Sandbox] = {}
         self._firewall = threading.Lock()
         self._rules = ""
+        self._forwarded: list[Forward] = []
+        """The published ports that the rules have, none when the daemon starts."""
         self._rules_are_stale = False
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
@@ -300,12 +302,15 @@ class Networks:
     def publish(self, sandbox: Sandbox, wishes: Iterable[PortWish]) -> None:
         """Give a container that starts the host's ports it wants, and know it from here on.
 
+        On internal networks alone it gets none: nothing leads there from outside.
         ConflictError, naming the container that has one.  The rules are not set yet: `refresh`.
         """
         with self._lock:
             holders = list(self._sandboxes.values())
-            is_6 = any(endpoint.ipv6_address for endpoint in sandbox.endpoints[:1])
-            sandbox.ports = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
+            if (way_in := _way_in(sandbox)) is not None:
+                is_6 = bool(way_in.ipv6_address)
+                given = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
+                sandbox.ports = given
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
@@ -349,22 +354,22 @@ class Networks:
             if rules != self._rules:
                 firewall.apply(rules)
                 self._rules = rules
+                flows.forget_stale(self._forwarded, forwards)
+                self._forwarded = forwards
             self._rules_are_stale = False
 
     def _forwards(self) -> Iterator[Forward]:
         for sandbox in self._sandboxes.values():
+            way_in = _way_in(sandbox)
+            if way_in is None:
+                continue
             for port in sandbox.ports:
-                for endpoint in sandbox.endpoints[:1]:
-                    is_6 = ":" in port.host_ip
-                    address = endpoint.ipv6_address if is_6 else endpoint.ipv4_address
-                    if address:
-                        yield Forward(
-                            port.protocol,
-                            port.host_ip,
-                            port.host_port,
-                            address,
-                            port.container_port,
-                        )
+                is_6 = ":" in port.host_ip
+                address = way_in.ipv6_address if is_6 else way_in.ipv4_address
+                if address:
+                    yield Forward(
+                        port.protocol, port.host_ip, port.host_port, address, port.container_port
+                    )
 
     def reconcile(self) -> None:
         """At the daemon's start, when every running container is known: links and rules as they
@@ -416,6 +421,11 @@ class Networks:
         bridges.unplug(linked)
         if linked:
             self.refresh()
+
+
+def _way_in(sandbox: Sandbox) -> Endpoint | None:
+    """Where the packets of published ports enter a container: not by an internal network."""
+    return next((endpoint for endpoint in sandbox.endpoints if endpoint.gateway), None)
 
 
 def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:

@@ -79,8 +79,7 @@ def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> 
         port, protocol = parse_port(text)
         for place in places or [PortBinding()]:
             first, last = _range(place.host_port, text)
-            if place.host_ip:
-                parse_address(place.host_ip)
+            _check_host_ip(place.host_ip)
             found.append(PortWish(protocol, port, place.host_ip, first, last))
     if publish_all:
         bound = {(wish.container_port, wish.protocol) for wish in found}
@@ -92,6 +91,14 @@ def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> 
             if (port, protocol) not in bound
         ]
     return found
+
+
+def _check_host_ip(text: str) -> None:
+    if text and parse_address(text).is_loopback and ":" in text:
+        raise InvalidParameterError(
+            f"labkit cannot publish a port at {text}: the kernel knows no way from IPv6's loopback "
+            "to a container: publish it at 127.0.0.1"
+        )
 
 
 def _range(text: str, port: str) -> tuple[int, int]:
@@ -111,11 +118,17 @@ def allocate(
     """A port of the host for each wish; ConflictError, naming the container that has it.
 
     Other programs' ports are not looked at here, but for those that are chosen: who holds a port is
-    found out by binding it, when the container starts.
+    found out by binding it, when the container starts.  InvalidParameterError for a place of IPv6
+    where the container has none.
     """
     given: list[PublishedPort] = []
     held = [(port, sandbox.container_id) for sandbox in others for port in sandbox.ports]
     for wish in wanted:
+        if ":" in wish.host_ip and not with_ipv6:
+            raise InvalidParameterError(
+                f"cannot publish port {wish.container_port}/{wish.protocol} at {wish.host_ip}: the "
+                "container's network has no IPv6: make one with `network create --ipv6`"
+            )
         addresses = [wish.host_ip or EVERY_IPV4]
         if not wish.host_ip and with_ipv6:
             addresses.append(EVERY_IPV6)

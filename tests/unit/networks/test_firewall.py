@@ -53,7 +53,8 @@ def test_published_ports():
     )
     assert "meta nfproto ipv4 tcp dport 8080 dnat ip to 10.208.16.2:80" in found
     assert "ip daddr 192.0.2.1 udp dport 53 dnat ip to 10.208.16.3:53" in found
-    assert "meta nfproto ipv6 tcp dport 8080 dnat ip6 to [fd00::2]:80" in found
+    assert "ip6 daddr != ::1 tcp dport 8080 dnat ip6 to [fd00::2]:80" in found
+    assert "ip6 daddr ::1 tcp dport 8080 reject with tcp reset" in found
 
 
 def test_into_a_network_comes_only_what_was_asked_for_or_published():

@@ -57,6 +57,15 @@ def test_a_range_gives_the_first_that_is_free():
     assert port.host_port == 9001
 
 
+def test_a_place_of_ipv6_that_leads_nowhere_is_refused():
+    with pytest.raises(InvalidParameterError, match="no IPv6: make one with `network create --ip"):
+        allocate("me", [wish(8080, "::")], [], with_ipv6=False)
+    assert allocate("me", [wish(8080, "::")], [], with_ipv6=True)
+    places = {"80/tcp": [PortBinding("::1", "8080")]}
+    with pytest.raises(InvalidParameterError, match="publish it at 127"):
+        wishes(places, (), publish_all=False)
+
+
 def test_both_versions_of_ip_get_the_same_port():
     ports = allocate("me", [PortWish("tcp", 80, "", 0, 0)], [], with_ipv6=True)
     assert [port.host_ip for port in ports] == ["0.0.0.0", "::"]
@@ -78,7 +87,7 @@ def test_what_is_given_never_collides(asked):
     for number, port in enumerate(asked):
         wanted = [PortWish(port.protocol, 80, port.host_ip, port.host_port, port.host_port)]
         try:
-            ports = allocate(str(number), wanted, held, with_ipv6=False)
+            ports = allocate(str(number), wanted, held, with_ipv6=True)
         except ConflictError:
             continue
         held.append(Sandbox(str(number), ports=ports))
