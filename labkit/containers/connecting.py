@@ -14,12 +14,13 @@ from labkit.containers.entry import Entry
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
 from labkit.errors import ConflictError, ForbiddenError, LabkitError
-from labkit.kernel import namespaces
+from labkit.kernel import messages, namespaces
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
 from labkit.networks.bridges import unplug
+from labkit.networks.etc_files import EMBEDDED_DNS
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
 from labkit.runtime.operations import Context
-from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks
+from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks, ListenForNames
 from labkit.runtime.plan_network import cable, routes
 from labkit.runtime.step import Step
 
@@ -74,7 +75,23 @@ def _plug_in(
             f"cannot connect {entry.container.name} to {network.name}: {error}"
         ) from error
     networking.write_hosts(parts, entry.container, sandbox)
+    if not network.is_default and not sandbox.asks_labkit:
+        _ask_labkit(parts, entry, sandbox)
     parts.networks.refresh()
+
+
+def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
+    """Its first network that has names: from now on labkit is asked for them, by the sockets that
+    a start on such a network would have bound.
+    """
+    assert entry.shim is not None  # noqa: S101 it runs
+    with _in_network_of(entry.container.state.pid):
+        fds = [bound.detach() for bound in ListenForNames(EMBEDDED_DNS).listen()]
+    messages.send(entry.shim, ("names",), fds)
+    parts.name_server.serve(entry.container.id, fds)
+    networking.set_up_names(entry.container, sandbox)
+    parts.records.write_sandbox(sandbox)
+    networking.write_resolver(parts, entry.container, sandbox)
 
 
 def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> None:

@@ -1,11 +1,13 @@
 """The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
 
+from collections.abc import Iterator
+
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
 from labkit.errors import StartError
-from labkit.networks import Sandbox, etc_files
+from labkit.networks import Endpoint, Sandbox, etc_files
 from labkit.networks.etc_files import HOST_GATEWAY
-from labkit.networks.model import CONTAINER_MODE
+from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
 
 NAMES = {
     "hostname": "the host name, for programs that read it from a file",
@@ -48,6 +50,16 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
     return etc_files.hosts(own, extra, _linked(parts, container) if own else ())
 
 
+def check_links(parts: Parts, container: Container) -> None:
+    """StartError if a container of `--link` does not run."""
+    for alias, other, endpoint in _links(parts, container):
+        if endpoint is None:
+            raise StartError(
+                f"Cannot link to a non running container: /{other.name} AS "
+                f"/{container.name}/{alias}: start {other.name} on the default network first"
+            )
+
+
 def _resolved(parts: Parts, text: str) -> str:
     """`--add-host name:host-gateway` with the host's address on the default network."""
     name, address = etc_files.split_extra_host(text)
@@ -58,20 +70,25 @@ def _resolved(parts: Parts, text: str) -> str:
 
 def _linked(parts: Parts, container: Container) -> list[str]:
     """Lines for the containers of `--link`: address, alias, host name, name."""
-    lines = []
+    return [
+        f"{endpoint.ipv4_address}\t"
+        + " ".join(dict.fromkeys([alias, other.config.hostname, other.name]))
+        for alias, other, endpoint in _links(parts, container)
+        if endpoint is not None
+    ]
+
+
+def _links(parts: Parts, container: Container) -> Iterator[tuple[str, Container, Endpoint | None]]:
+    """Each `--link` on the default network, where no names are answered: alias, whose it is, and
+    its place there; None if it has none now.
+    """
+    if container.host_config.network_mode != DEFAULT_NETWORK:
+        return
+    members = parts.networks.members(parts.networks.default())
     for text in container.host_config.links or []:
         ref, alias = split_link(text)
-        other = parts.registry.find(ref)
-        found = parts.networks.sandbox(other.container.id)
-        if found is None or not found.endpoints:
-            raise StartError(
-                f"Cannot link to a non running container: /{other.container.name} "
-                f"AS /{container.name}/{alias}"
-            )
-        known = [alias, other.container.config.hostname, other.container.name]
-        names = " ".join(dict.fromkeys(known))
-        lines.append(f"{found.endpoints[0].ipv4_address}\t{names}")
-    return lines
+        other = parts.registry.find(ref).container
+        yield alias, other, members.get(other.id)
 
 
 def split_link(text: str) -> tuple[str, str]:
@@ -99,6 +116,8 @@ def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
         search=host.dns_search or (),
         options=host.dns_options or (),
     )
+    if sandbox.asks_labkit:
+        resolver = etc_files.asks_labkit(resolver)
     return etc_files.resolv_conf(resolver)
 
 

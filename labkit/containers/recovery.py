@@ -54,9 +54,11 @@ def _adopt(parts: Parts, entry: Entry) -> bool:
         if not is_held or time.monotonic() > deadline:
             return False
         time.sleep(0.005)
-    connection, started = found
+    connection, started, names_fds = found
     if entry.sandbox is not None:
         parts.networks.take_note(entry.sandbox)
+    if names_fds:
+        parts.name_server.serve(container_id, names_fds)
     with entry.lock:
         entry.started(connection, started)
         starting.watch(parts, entry)

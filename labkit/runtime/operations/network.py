@@ -4,11 +4,14 @@ import os
 import socket
 from typing import NamedTuple
 
-from labkit.kernel import links
+from labkit.kernel import links, messages
 from labkit.kernel.netlink import RouteSocket
 from labkit.runtime.operations.context import Context
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
+NAMES_PORT = 53
+"""Where servers of names listen (RFC 1035)."""
+_BACKLOG = 16
 KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -134,3 +137,40 @@ class AddDefaultRoute(NamedTuple):
         """Add it."""
         with RouteSocket() as route:
             links.add_default_route(route, self.name, self.gateway)
+
+
+class ListenForNames(NamedTuple):
+    """Bind the sockets at which this namespace's processes ask for names, and hand them out.
+
+    The container's own processes never have them.  What is asked before anybody answers waits.
+    """
+
+    address: str
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        where = f'"{self.address}", {NAMES_PORT}'
+        return f"bind(socket(udp), {where}); bind(socket(tcp), {where}); listen(…, {_BACKLOG})"
+
+    def listen(self) -> list[socket.socket]:
+        """The sockets, UDP and TCP, of the namespace that the caller is in."""
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            for bound in (udp, tcp):
+                bound.bind((self.address, NAMES_PORT))
+            tcp.listen(_BACKLOG)
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            where = f"{self.address}:{NAMES_PORT}"
+            raise OSError(error.errno, os.strerror(error.errno or 0), where) from None
+        return [udp, tcp]
+
+    def execute(self, context: Context) -> None:
+        """Bind them; the shim gets them."""
+        sockets = self.listen()
+        with socket.socket(fileno=context.names_socket) as shim:
+            messages.send(shim, "names", [bound.fileno() for bound in sockets])
+        for bound in sockets:
+            bound.close()
