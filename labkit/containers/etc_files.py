@@ -1,10 +1,11 @@
 """The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
-from labkit.errors import StartError
+from labkit.errors import NotFoundError, StartError
 from labkit.networks import Endpoint, Sandbox, etc_files
 from labkit.networks.etc_files import HOST_GATEWAY
 from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
@@ -50,16 +51,6 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
     return etc_files.hosts(own, extra, _linked(parts, container) if own else ())
 
 
-def check_links(parts: Parts, container: Container) -> None:
-    """StartError if a container of `--link` does not run."""
-    for alias, other, endpoint in _links(parts, container):
-        if endpoint is None:
-            raise StartError(
-                f"Cannot link to a non running container: /{other.name} AS "
-                f"/{container.name}/{alias}: start {other.name} on the default network first"
-            )
-
-
 def _resolved(parts: Parts, text: str) -> str:
     """`--add-host name:host-gateway` with the host's address on the default network."""
     name, address = etc_files.split_extra_host(text)
@@ -68,27 +59,49 @@ def _resolved(parts: Parts, text: str) -> str:
     return f"{name}={address}"
 
 
+def check_links(parts: Parts, container: Container) -> None:
+    """StartError if a container of `--link` does not run."""
+    for link in _links(parts, container):
+        if link.endpoint is None:
+            raise StartError(
+                f"Cannot link to a non running container: /{link.ref} AS "
+                f"/{container.name}/{link.alias}: start {link.ref} on the default network first"
+            )
+
+
 def _linked(parts: Parts, container: Container) -> list[str]:
     """Lines for the containers of `--link`: address, alias, host name, name."""
     return [
-        f"{endpoint.ipv4_address}\t"
-        + " ".join(dict.fromkeys([alias, other.config.hostname, other.name]))
-        for alias, other, endpoint in _links(parts, container)
-        if endpoint is not None
+        f"{link.endpoint.ipv4_address}\t{' '.join(dict.fromkeys([link.alias, *link.names]))}"
+        for link in _links(parts, container)
+        if link.endpoint is not None
     ]
 
 
-def _links(parts: Parts, container: Container) -> Iterator[tuple[str, Container, Endpoint | None]]:
-    """Each `--link` on the default network, where no names are answered: alias, whose it is, and
-    its place there; None if it has none now.
-    """
-    if container.host_config.network_mode != DEFAULT_NETWORK:
+class _Link(NamedTuple):
+    """One `--link` on the default network."""
+
+    ref: str
+    alias: str
+    names: tuple[str, ...] = ()
+    """The other's host name, and its name."""
+    endpoint: Endpoint | None = None
+    """The other's place on the network; None if it has none at this moment."""
+
+
+def _links(parts: Parts, container: Container) -> Iterator[_Link]:
+    """A container's links where no names are answered, and so files have to say them."""
+    if container.host_config.network_mode != DEFAULT_NETWORK or not container.host_config.links:
         return
     members = parts.networks.members(parts.networks.default())
-    for text in container.host_config.links or []:
-        ref, alias = split_link(text)
-        other = parts.registry.find(ref).container
-        yield alias, other, members.get(other.id)
+    for ref, alias in map(split_link, container.host_config.links):
+        try:
+            other = parts.registry.find(ref).container
+        except NotFoundError:
+            yield _Link(ref, alias)
+            continue
+        known = (other.config.hostname, other.name)
+        yield _Link(ref, alias, known, members.get(other.id))
 
 
 def split_link(text: str) -> tuple[str, str]:

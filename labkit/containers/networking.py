@@ -4,7 +4,6 @@ At a start its addresses and ports are taken, and written to its folder, before 
 with them; at its end they are given back.  The links are made by the container's own plan.
 """
 
-import contextlib
 import errno
 from collections.abc import Mapping
 
@@ -17,7 +16,6 @@ from labkit.errors import (
     ConflictError,
     InvalidParameterError,
     LabkitError,
-    NotFoundError,
     StartError,
 )
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
@@ -58,6 +56,9 @@ def settle(
         _settle_shared(parts, config, host)
         return {}
     mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
+    if mode.is_default:
+        for ref, _ in map(split_link, host.links or ()):
+            parts.registry.find(ref)
     wanted = {mode.name: EndpointConfig()}
     for ref, endpoint in asked.items():
         network = parts.networks.find(ref)
@@ -193,8 +194,7 @@ def tell_linked(parts: Parts, entry: Entry) -> None:
     """A container runs, with another address maybe: those linked to it (`--link`) know it."""
     for other in parts.registry.all():
         if other.container.host_config.links and other.is_running and other.sandbox is not None:
-            with contextlib.suppress(NotFoundError):  # whom it was linked to is removed
-                write_hosts(parts, other.container, other.sandbox)
+            write_hosts(parts, other.container, other.sandbox)
 
 
 def dns_names(container: Container, network: Network, wanted: EndpointConfig) -> list[str]:
