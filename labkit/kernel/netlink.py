@@ -86,7 +86,7 @@ class RouteSocket:
         self._send(kind, body, flags | NLM_F_ACK)
         for answer, data in self._answers():
             if answer == _NLMSG_ERROR:
-                _raise_error(data, what)
+                raise_error(data, what)
                 return
 
     def get(self, kind: int, body: bytes, what: str | None = None) -> bytes:
@@ -94,7 +94,7 @@ class RouteSocket:
         self._send(kind, body, 0)
         answer, data = next(self._answers())
         if answer == _NLMSG_ERROR:
-            _raise_error(data, what)
+            raise_error(data, what)
         return data
 
     def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
@@ -104,7 +104,7 @@ class RouteSocket:
             if answer == _NLMSG_DONE:
                 return
             if answer == _NLMSG_ERROR:
-                _raise_error(data, None)
+                raise_error(data, None)
                 return
             yield data
 
@@ -128,7 +128,7 @@ class RouteSocket:
                     yield kind, body
 
 
-def _raise_error(data: bytes, what: str | None) -> None:
+def raise_error(data: bytes, what: str | None) -> None:
     """OSError unless the answer says that all went well."""
     (negative,) = unpack_from("=i", data)
     if negative == 0:

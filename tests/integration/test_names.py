@@ -296,8 +296,22 @@ def test_the_sockets_are_a_step_of_the_plan_and_never_the_containers(names, opti
     assert shown.stdout.split()[:2] == ["4", "0"], shown
     assert "Name:\tme" in shown.stdout
     explained = lab.cli("run", "--rm", "--explain", "--network", "blue", "busybox", "true")
-    assert 'bind(socket(udp), "127.0.0.11", 53)' in explained.stdout + explained.stderr
+    assert 'bind(socket(udp), "127.0.0.11", 0)' in explained.stdout + explained.stderr
     without = lab.cli(*run, "--without", "network.names", "busybox", "nslookup", "me")
     assert without.returncode != 0
     on_default = lab.cli("run", "--rm", "--explain", "busybox", "true")
     assert "network.names" not in on_default.stdout + on_default.stderr
+
+
+def test_a_server_of_names_in_a_container_listens_everywhere(names):
+    lab = names
+    network(lab, "blue")
+    server = ("busybox", "nc", "-ll", "-p", "53", "-e", "echo", "mine")
+    for name, options in (("server", ("--network", "blue")), ("late", ())):
+        pid = start(lab, name, *options, command=server)
+        inside(lab, name, "sh", "-c", "until nc -w 1 127.0.0.1 53 < /dev/null; do :; done")
+        if name == "late":
+            lab.cli("network", "connect", "blue", name, check=True)
+        assert dns.data(dns.ask(pid, "server")) == [address_of(lab, "server", "blue")]
+        assert dns.data(dns.ask(pid, name, tcp=True)) == [address_of(lab, name, "blue")]
+        assert inside(lab, name, "nc", "-w", "1", "127.0.0.1", "53") == "mine\n"
