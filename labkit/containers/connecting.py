@@ -69,26 +69,31 @@ def _plug_in(
     parts.records.write_sandbox(sandbox)
     try:
         _inside(entry, [*cable(interface), *routes(interface)])
+        if not network.is_default and not sandbox.asks_labkit:
+            _ask_labkit(parts, entry, sandbox)
     except OSError as error:
         _unplug(parts, sandbox, endpoint)
         raise LabkitError(
             f"cannot connect {entry.container.name} to {network.name}: {error}"
         ) from error
     networking.write_hosts(parts, entry.container, sandbox)
-    if not network.is_default and not sandbox.asks_labkit:
-        _ask_labkit(parts, entry, sandbox)
     parts.networks.refresh()
 
 
 def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
     """Its first network that has names: from now on labkit is asked for them, by the sockets that
-    a start on such a network would have bound.
+    a start on such a network would have bound.  OSError.
     """
     assert entry.shim is not None  # noqa: S101 it runs
     with _in_network_of(entry.container.state.pid):
-        fds = [bound.detach() for bound in ListenForNames(EMBEDDED_DNS).listen()]
-    messages.send(entry.shim, ("names",), fds)
-    parts.name_server.serve(entry.container.id, fds)
+        sockets = ListenForNames(EMBEDDED_DNS).listen()
+    try:
+        messages.send(entry.shim, ("names",), [bound.fileno() for bound in sockets])
+    except OSError:
+        for bound in sockets:
+            bound.close()
+        raise
+    parts.name_server.serve(entry.container.id, [bound.detach() for bound in sockets])
     networking.set_up_names(entry.container, sandbox)
     parts.records.write_sandbox(sandbox)
     networking.write_resolver(parts, entry.container, sandbox)

@@ -182,9 +182,10 @@ def rename(parts: Parts, entry: Entry) -> None:
     sandbox, container = entry.sandbox, entry.container
     if sandbox is None or not entry.is_running:
         return
-    wanted = {parts.networks.find(name).id: name for name in container.networks}
+    names = {parts.networks.find(name).id: name for name in container.networks}
     for endpoint in sandbox.endpoints:
-        name = wanted[endpoint.network_id]
+        if (name := names.get(endpoint.network_id)) is None:
+            continue  # the daemon was killed while it was being connected
         endpoint.names = dns_names(container, parts.networks.find(name), container.networks[name])
     parts.networks.take_note(sandbox)
     parts.records.write_sandbox(sandbox)

@@ -26,7 +26,7 @@ from labkit.kernel.netlink import (
 _NETLINK_NETFILTER = 12
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _SUBSYSTEM = 10
-_NEW_TABLE, _NEW_CHAIN, _NEW_RULE = (_SUBSYSTEM << 8 | kind for kind in (0, 3, 6))
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = (_SUBSYSTEM << 8 | n for n in (0, 2, 3, 6))
 _NESTED = 0x8000
 _HEADER = "=IHHII"
 _ERROR = 2
@@ -45,7 +45,8 @@ def redirect(name: str, address: str, port: int, ports: Mapping[int, int]) -> No
     table = text(1, name)
     hook = _nested(4, _number(1, _LOCAL_OUT), _number(2, _NAT_PRIORITY))
     messages = [
-        (_NEW_TABLE, table),
+        # What a daemon that was killed has left goes, whether there is something or not.
+        *((_NEW_TABLE, table), (_DELETE_TABLE, table), (_NEW_TABLE, table)),
         (_NEW_CHAIN, table + text(3, _CHAIN) + hook + text(7, "nat")),
     ]
     for protocol, other in ports.items():
