@@ -25,6 +25,7 @@ from labkit.runtime import operations
 from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
+from labkit.runtime.held_names import HeldNames
 from labkit.runtime.log import timestamp
 from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
@@ -107,8 +108,7 @@ class Shim:
         )
         self.held_ports: list[socket.socket] = []
         """Open as long as the container runs, so that nobody else takes its published ports."""
-        self.names_fds: list[int] = []
-        """The sockets at which the container asks for names; whoever is the daemon gets copies."""
+        self.names = HeldNames()
         self.owned: dict[int, int] = {}
         """Namespaces made for the container, until it is in them."""
         self.execs: dict[socket.socket, ExecProcess] = {}
@@ -123,7 +123,7 @@ class Shim:
             self._tell("failed", *failure.args)
             self._stop_listening()
             return
-        self._tell("started", *self.started, fds=self.names_fds)
+        self._tell("started", *self.started, fds=self.names.fds)
         self._serve()
         code = exit_code_of(self.pidfd)
         self.pidfd = -1
@@ -144,7 +144,7 @@ class Shim:
         pairs = (word.split("=", 1) for word in request.environment)
         context = operations.Context(self.pipes.child, dict(pairs), self.pipes.terminal)
         context.owned = self.owned
-        receiver = self._receive_names_from(context, child)
+        self.names.expect(context, child)
         try:
             born = give_birth(clone.clone, child, context, self._prepare_to_serve)
         except StepFailedError as failure:
@@ -157,27 +157,10 @@ class Shim:
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
-        if receiver is not None:
-            self._take_names(receiver, context)
+        self.names.take(context)
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
         return Started(born.pid, processes.start_time(born.pid), started_at, durations)
-
-    def _receive_names_from(
-        self, context: "operations.Context", child: "list[operations.Operation]"
-    ) -> socket.socket | None:
-        """A way on which the child hands out its sockets for names, if it will have some."""
-        if not any(isinstance(operation, operations.ListenForNames) for operation in child):
-            return None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        context.names_socket = theirs.detach()
-        return ours
-
-    def _take_names(self, receiver: socket.socket, context: "operations.Context") -> None:
-        os.close(context.names_socket)
-        with receiver:
-            if (message := messages.receive(receiver)) is not None:
-                self.names_fds = message[1]
 
     def _prepare_to_serve(self) -> None:
         request = self.request
@@ -212,12 +195,7 @@ class Shim:
     def _release_sockets(self) -> None:
         for held in self.held_ports:
             held.close()
-        self._hold_names([])
-
-    def _hold_names(self, fds: list[int]) -> None:
-        for fd in self.names_fds:
-            os.close(fd)
-        self.names_fds = fds
+        self.names.hold([])
 
     def _stop_listening(self) -> None:
         if self.listener is None:
@@ -279,7 +257,7 @@ class Shim:
         self.daemons.append(connection)
         self._listen_to(connection)
         with suppress(OSError):
-            messages.send(connection, ("started", *self.started), self.names_fds)
+            messages.send(connection, ("started", *self.started), self.names.fds)
 
     def _take_message(self, connection: socket.socket) -> None:
         try:
@@ -295,7 +273,7 @@ class Shim:
             "attach": self._attach,
             "resize": self._resize,
             "exec": self._exec,
-            "names": lambda connection, fds: self._hold_names(fds),
+            "names": lambda connection, fds: self.names.hold(fds),
         }
         try:
             handlers[kind](connection, fds, *options)
