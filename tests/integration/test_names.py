@@ -1,10 +1,12 @@
 """Containers call each other by name."""
 
 import contextlib
+import os
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
@@ -315,3 +317,31 @@ def test_a_server_of_names_in_a_container_listens_everywhere(names):
         assert dns.data(dns.ask(pid, "server")) == [address_of(lab, "server", "blue")]
         assert dns.data(dns.ask(pid, name, tcp=True)) == [address_of(lab, name, "blue")]
         assert inside(lab, name, "nc", "-w", "1", "127.0.0.1", "53") == "mine\n"
+
+
+def test_no_socket_stays_open_in_the_daemon(names):
+    lab = names
+    network(lab, "blue")
+    start(lab, "web", "--network", "blue")
+    assert inside(lab, "web", "nslookup", "web")
+
+    def sockets() -> int:
+        folder = Path(f"/proc/{lab.daemon_pid()}/fd")
+        links = (os.readlink(fd) for fd in folder.iterdir() if fd.is_symlink())
+        return sum(link.startswith("socket:") for link in links)
+
+    def settled() -> int:
+        """How many there are when no request is being answered any more."""
+        seen = [sockets()]
+        while len(seen) < 10 or len(set(seen[-10:])) > 1:
+            time.sleep(0.02)
+            seen.append(sockets())
+        return seen[-1]
+
+    before = settled()
+    for _ in range(3):
+        inside(lab, "web", "true")
+        lab.cli("run", "--rm", "--network", "blue", "busybox", "nslookup", "web", check=True)
+    assert settled() == before
+    lab.cli("rm", "-f", "web", check=True)
+    assert settled() == before - 3  # two for names, and the way to its shim
