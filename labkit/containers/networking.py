@@ -19,6 +19,7 @@ from labkit.errors import (
     StartError,
 )
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
+from labkit.networks.addresses import parse_address
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
 from labkit.runtime.launch import StepFailure
@@ -52,6 +53,8 @@ def settle(
     InvalidParameterError.
     """
     ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
+    for server in host.dns or ():
+        parse_address(server)
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host)
         return {}

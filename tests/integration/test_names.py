@@ -251,6 +251,9 @@ def test_links(names):
     asks = start(lab, "asks", "--network", "blue")
     assert dns.data(dns.ask(web, "store")) == [address_of(lab, "db", "blue")]
     assert dns.data(dns.ask(asks, "store")) == []
+    lab.cli("network", "disconnect", "blue", "asks", check=True)
+    lab.cli("network", "connect", "--link", "db:shelf", "blue", "asks", check=True)
+    assert dns.data(dns.ask(asks, "shelf")) == [address_of(lab, "db", "blue")]
     refused = lab.cli("run", "--rm", "--link", "old:store", *SLEEP)
     assert refused.returncode == 125
     assert "No such container: old" in refused.stderr
@@ -284,6 +287,9 @@ def test_what_is_said_of_names_is_in_the_files(names):
     shown = lab.cli("run", "--rm", "--network", "blue", *options, *more, *command).stdout
     assert shown.startswith("nameserver 127.0.0.11\nsearch a.test b.test\noptions ndots:3\n")
     assert f"\n{default}\tme\n192.0.2.1\tx\n" in shown
+    refused = lab.cli("run", "--rm", "--dns", "dns.test", *command)
+    assert refused.returncode == 125
+    assert "invalid IP address: dns.test" in refused.stderr
     shown = lab.cli("run", "--rm", "--dns", "192.0.2.53", *options, *command).stdout
     assert shown.startswith("nameserver 192.0.2.53\nsearch a.test b.test\noptions ndots:3\n")
 

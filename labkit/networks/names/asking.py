@@ -54,8 +54,8 @@ class Asking:
         while self._servers:
             try:
                 self._ask(self._servers.pop(0))
-            except OSError:
-                # No address, no way to it, or no descriptor is free.
+            except (OSError, ValueError):
+                # No address (ValueError: nothing like one), no way to it, or no descriptor is free.
                 self._hang_up()
                 continue
             return
