@@ -303,11 +303,12 @@ def test_the_sockets_are_a_step_of_the_plan_and_never_the_containers(names, opti
     shown = lab.cli(*run, "busybox", "sh", "-c", script)
     assert shown.stdout.split()[:2] == ["4", "0"], shown
     assert "Name:\tme" in shown.stdout
-    explained = lab.cli("run", "--rm", "--explain", "--network", "blue", "busybox", "true")
+    explained = lab.cli("run", "--explain", "--network", "blue", "busybox", "true")
     assert 'bind(socket(udp), "127.0.0.11", 0)' in explained.stdout + explained.stderr
     without = lab.cli(*run, "--without", "network.names", "busybox", "nslookup", "me")
     assert without.returncode != 0
-    on_default = lab.cli("run", "--rm", "--explain", "busybox", "true")
+    on_default = lab.cli("run", "--explain", "busybox", "true")
+    assert "network.route" in on_default.stdout + on_default.stderr
     assert "network.names" not in on_default.stdout + on_default.stderr
 
 
