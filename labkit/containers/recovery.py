@@ -6,6 +6,7 @@ whatever belongs to no container is cleaned up: cgroups, and folders of the run 
 """
 
 import contextlib
+import errno
 import os
 import time
 
@@ -92,7 +93,14 @@ def _has_run_since(parts: Parts, entry: Entry) -> bool:
 
 
 def _find_paused(parts: Parts, entry: Entry) -> None:
-    if freezer.is_frozen(parts.layout, entry.container.id):
+    try:
+        is_frozen = freezer.is_frozen(parts.layout, entry.container.id)
+    except OSError as error:
+        # Its groups went meanwhile (ENOENT, ENODEV while they are read): it has just ended.
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return
+    if is_frozen:
         state = entry.container.state
         state.status = states.after(state.status, "pause")
 
