@@ -14,12 +14,13 @@ from labkit.containers.entry import Entry
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
 from labkit.errors import ConflictError, ForbiddenError, LabkitError
-from labkit.kernel import namespaces
+from labkit.kernel import messages, namespaces
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
 from labkit.networks.bridges import unplug
+from labkit.networks.etc_files import EMBEDDED_DNS
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
 from labkit.runtime.operations import Context
-from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks
+from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks, ListenForNames
 from labkit.runtime.plan_network import cable, routes
 from labkit.runtime.step import Step
 
@@ -68,6 +69,8 @@ def _plug_in(
     parts.records.write_sandbox(sandbox)
     try:
         _inside(entry, [*cable(interface), *routes(interface)])
+        if not network.is_default and not sandbox.asks_labkit:
+            _ask_labkit(parts, entry, sandbox)
     except OSError as error:
         _unplug(parts, sandbox, endpoint)
         raise LabkitError(
@@ -75,6 +78,25 @@ def _plug_in(
         ) from error
     networking.write_hosts(parts, entry.container, sandbox)
     parts.networks.refresh()
+
+
+def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
+    """Its first network that has names: from now on labkit is asked for them, by the sockets that
+    a start on such a network would have bound.  OSError.
+    """
+    assert entry.shim is not None  # noqa: S101 it runs
+    with _in_network_of(entry.container.state.pid):
+        sockets = ListenForNames(EMBEDDED_DNS).listen()
+    try:
+        messages.send(entry.shim, ("names",), [bound.fileno() for bound in sockets])
+    except OSError:
+        for bound in sockets:
+            bound.close()
+        raise
+    parts.name_server.serve(entry.container.id, [bound.detach() for bound in sockets])
+    networking.set_up_names(entry.container, sandbox)
+    parts.records.write_sandbox(sandbox)
+    networking.write_resolver(parts, entry.container, sandbox)
 
 
 def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> None:

@@ -122,6 +122,7 @@ class Engine:
         self.health.stop()
         self.parts.spawner.stop()
         self.parts.monitor.stop()
+        self.parts.name_server.close()
         for entry in self.parts.registry.all():
             with entry.lock:
                 entry.cancel_restart()
@@ -349,6 +350,7 @@ class Engine:
             entry.container.name = name
             self.parts.records.save(entry.container)
             self.parts.registry.release_name(old, entry.container.id)
+            networking.rename(self.parts, entry)
             self.parts.publish("rename", entry, oldName=f"/{old}")
 
     def update(self, ref: str, asked: UpdateConfig) -> Sequence[str]:

@@ -1,11 +1,14 @@
 """The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
-from labkit.errors import StartError
-from labkit.networks import Sandbox, etc_files
+from labkit.errors import NotFoundError, StartError
+from labkit.networks import Endpoint, Sandbox, etc_files
 from labkit.networks.etc_files import HOST_GATEWAY
-from labkit.networks.model import CONTAINER_MODE
+from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
 
 NAMES = {
     "hostname": "the host name, for programs that read it from a file",
@@ -56,22 +59,49 @@ def _resolved(parts: Parts, text: str) -> str:
     return f"{name}={address}"
 
 
+def check_links(parts: Parts, container: Container) -> None:
+    """StartError if a container of `--link` does not run."""
+    for link in _links(parts, container):
+        if link.endpoint is None:
+            raise StartError(
+                f"Cannot link to a non running container: /{link.ref} AS "
+                f"/{container.name}/{link.alias}: start {link.ref} on the default network first"
+            )
+
+
 def _linked(parts: Parts, container: Container) -> list[str]:
     """Lines for the containers of `--link`: address, alias, host name, name."""
-    lines = []
-    for text in container.host_config.links or []:
-        ref, alias = split_link(text)
-        other = parts.registry.find(ref)
-        found = parts.networks.sandbox(other.container.id)
-        if found is None or not found.endpoints:
-            raise StartError(
-                f"Cannot link to a non running container: /{other.container.name} "
-                f"AS /{container.name}/{alias}"
-            )
-        known = [alias, other.container.config.hostname, other.container.name]
-        names = " ".join(dict.fromkeys(known))
-        lines.append(f"{found.endpoints[0].ipv4_address}\t{names}")
-    return lines
+    return [
+        f"{link.endpoint.ipv4_address}\t{' '.join(dict.fromkeys([link.alias, *link.names]))}"
+        for link in _links(parts, container)
+        if link.endpoint is not None
+    ]
+
+
+class _Link(NamedTuple):
+    """One `--link` on the default network."""
+
+    ref: str
+    alias: str
+    names: tuple[str, ...] = ()
+    """The other's host name, and its name."""
+    endpoint: Endpoint | None = None
+    """The other's place on the network; None if it has none at this moment."""
+
+
+def _links(parts: Parts, container: Container) -> Iterator[_Link]:
+    """A container's links where no names are answered, and so files have to say them."""
+    if container.host_config.network_mode != DEFAULT_NETWORK or not container.host_config.links:
+        return
+    members = parts.networks.members(parts.networks.default())
+    for ref, alias in map(split_link, container.host_config.links):
+        try:
+            other = parts.registry.find(ref).container
+        except NotFoundError:
+            yield _Link(ref, alias)
+            continue
+        known = (other.config.hostname, other.name)
+        yield _Link(ref, alias, known, members.get(other.id))
 
 
 def split_link(text: str) -> tuple[str, str]:
@@ -99,6 +129,8 @@ def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
         search=host.dns_search or (),
         options=host.dns_options or (),
     )
+    if sandbox.asks_labkit:
+        resolver = etc_files.asks_labkit(resolver)
     return etc_files.resolv_conf(resolver)
 
 

@@ -5,6 +5,7 @@ anything runs.  It is known as long as its container is; nothing of it is on dis
 """
 
 import contextlib
+import os
 import secrets
 import socket
 import threading
@@ -226,7 +227,10 @@ class Execs:
         connected = connect(self._parts.paths.container_run(entry.container.id))
         if connected is None:
             raise _not_running(entry)
-        return connected[0]
+        connection, _, names_fds = connected
+        for fd in names_fds:
+            os.close(fd)
+        return connection
 
     def _spec(self, found: Exec, size: tuple[int, int]) -> ExecSpec:
         config, container = found.config, found.entry.container

@@ -10,10 +10,18 @@ from collections.abc import Mapping
 
 from labkit.containers import etc_files
 from labkit.containers.entry import Entry
+from labkit.containers.etc_files import split_link
 from labkit.containers.model import Container, ContainerConfig, HostConfig
 from labkit.containers.parts import Parts
-from labkit.errors import ConflictError, InvalidParameterError, LabkitError, StartError
+from labkit.errors import (
+    ConflictError,
+    InvalidParameterError,
+    LabkitError,
+    StartError,
+)
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
+from labkit.networks.addresses import parse_address
+from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.operations import HoldPort
@@ -47,10 +55,15 @@ def settle(
     """
     ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
     check_mac(config.mac_address)
+    for server in host.dns or ():
+        parse_address(server)
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host)
         return {}
     mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
+    if mode.is_default:
+        for ref, _ in map(split_link, host.links or ()):
+            parts.registry.find(ref)
     wanted = {mode.name: EndpointConfig()}
     for ref, endpoint in asked.items():
         network = parts.networks.find(ref)
@@ -130,6 +143,7 @@ def prepare(parts: Parts, entry: Entry) -> None:
     """
     container = entry.container
     check_shared(parts, container)
+    etc_files.check_links(parts, container)
     sandbox = Sandbox(container.id)
     try:
         for index, (name, wanted) in enumerate(container.networks.items()):
@@ -151,6 +165,7 @@ def prepare(parts: Parts, entry: Entry) -> None:
         for endpoint in sandbox.endpoints:
             parts.networks.leave(endpoint)
         raise
+    set_up_names(container, sandbox)
     entry.sandbox = sandbox
     parts.records.write_sandbox(sandbox)
     parts.records.write_etc(container.id, etc_files.texts(parts, container, sandbox))
@@ -160,13 +175,43 @@ def join(
     parts: Parts, container: Container, network: Network, wanted: EndpointConfig, index: int
 ) -> Endpoint:
     """A place for a container on a network, with its `index`-th interface."""
-    return parts.networks.join(
+    endpoint = parts.networks.join(
         network,
         wanted,
         interface=f"eth{index}",
         names=dns_names(container, network, wanted),
         mac=container.config.mac_address if index == 0 else "",
     )
+    endpoint.links = {alias: other for other, alias in map(split_link, wanted.links or ())}
+    return endpoint
+
+
+def set_up_names(container: Container, sandbox: Sandbox) -> None:
+    """Have a run ask labkit for names, if it is on a network that has some."""
+    sandbox.asks_labkit = any(endpoint.names for endpoint in sandbox.endpoints)
+    servers = container.host_config.dns or ()
+    sandbox.dns = servers_asked_by_labkit(etc_files.host_resolver(), servers)
+
+
+def rename(parts: Parts, entry: Entry) -> None:
+    """Let others call a running container by its new name; its lock is held."""
+    sandbox, container = entry.sandbox, entry.container
+    if sandbox is None or not entry.is_running:
+        return
+    names = {parts.networks.find(name).id: name for name in container.networks}
+    for endpoint in sandbox.endpoints:
+        if (name := names.get(endpoint.network_id)) is None:
+            continue  # the daemon was killed while it was being connected
+        endpoint.names = dns_names(container, parts.networks.find(name), container.networks[name])
+    parts.networks.take_note(sandbox)
+    parts.records.write_sandbox(sandbox)
+
+
+def tell_linked(parts: Parts, entry: Entry) -> None:
+    """A container runs, with another address maybe: those linked to it (`--link`) know it."""
+    for other in parts.registry.all():
+        if other.container.host_config.links and other.is_running and other.sandbox is not None:
+            write_hosts(parts, other.container, other.sandbox)
 
 
 def dns_names(container: Container, network: Network, wanted: EndpointConfig) -> list[str]:
@@ -185,12 +230,22 @@ def open_ports(parts: Parts, entry: Entry) -> None:
 
 def write_hosts(parts: Parts, container: Container, sandbox: Sandbox) -> None:
     """Bring a running container's /etc/hosts up to date."""
-    text = etc_files.texts(parts, container, sandbox)["hosts"]
-    parts.records.write_etc(container.id, {"hosts": text})
+    _write_etc(parts, container, sandbox, "hosts")
+
+
+def write_resolver(parts: Parts, container: Container, sandbox: Sandbox) -> None:
+    """Have a running container ask for names where it is to ask now."""
+    _write_etc(parts, container, sandbox, "resolv.conf")
+
+
+def _write_etc(parts: Parts, container: Container, sandbox: Sandbox, file: str) -> None:
+    text = etc_files.texts(parts, container, sandbox)[file]
+    parts.records.write_etc(container.id, {file: text})
 
 
 def release(parts: Parts, container_id: str) -> None:
     """A container has ended, or did not start: what it had of the networks is free."""
+    parts.name_server.forget(container_id)
     parts.networks.forget(container_id)
 
 
@@ -237,7 +292,8 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
         interfaces.append(interface(endpoint, with_route=not has_route))
         has_route = has_route or bool(endpoint.gateway)
     held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
-    return NetworkSpec(interfaces=tuple(interfaces), ports=held)
+    server = EMBEDDED_DNS if sandbox.asks_labkit else ""
+    return NetworkSpec(interfaces=tuple(interfaces), ports=held, name_server=server)
 
 
 def _shared(parts: Parts, container_id: str) -> tuple[int, int]:
@@ -280,11 +336,13 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
 def draft(parts: Parts, container: Container) -> Sandbox:
     """A sandbox as the container's would be, with nothing taken: to see which steps it has."""
     sandbox = Sandbox(container.id)
-    for index, name in enumerate(container.networks):
+    for index, (name, wanted) in enumerate(container.networks.items()):
         network = parts.networks.find(name)
         if network.driver == BRIDGE:
             gateway = "" if network.internal else "?"
-            endpoint = Endpoint(network.bridge, network.id, f"eth{index}", "", "", "?", 0, [])
+            names = dns_names(container, network, wanted)
+            endpoint = Endpoint(network.bridge, network.id, f"eth{index}", "", "", "?", 0, names)
             endpoint.gateway = gateway
             sandbox.endpoints.append(endpoint)
+    set_up_names(container, sandbox)
     return sandbox

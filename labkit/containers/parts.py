@@ -15,6 +15,7 @@ from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
 from labkit.images import ImageStore
 from labkit.networks import Network, Networks, link_prefix
+from labkit.networks.names.server import NameServer
 from labkit.paths import DEFAULT_RUN, Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.launch import Spawner
@@ -51,6 +52,7 @@ class Parts:
             lambda: timestamp(time.time_ns()),
             self.publish_network,
         )
+        self.name_server = NameServer(self.networks.names)
         self.registry = Registry()
         self.spawner = Spawner()
         self.monitor = Monitor()

@@ -6,6 +6,7 @@ whatever belongs to no container is cleaned up: cgroups, and folders of the run 
 """
 
 import contextlib
+import errno
 import os
 import time
 
@@ -19,6 +20,7 @@ from labkit.runtime.launch import START_TIMEOUT_S, connect
 
 def recover(parts: Parts) -> None:
     """Bring what is known up to what is true."""
+    asking: list[tuple[Entry, list[int]]] = []
     for container in parts.records.load_all():
         entry = Entry(container)
         if container.state.status == "restarting":
@@ -26,11 +28,13 @@ def recover(parts: Parts) -> None:
         parts.registry.add(entry)
         mounting.take_note(parts.volumes, container)
         entry.sandbox = parts.records.read_sandbox(container.id)
-        if _adopt(parts, entry):
+        if _adopt(parts, entry, asking):
             _find_paused(parts, entry)
         elif entry.is_running or _has_run_since(parts, entry):
             parts.on_end(entry, None)
     parts.networks.reconcile()
+    for entry, names_fds in asking:
+        _serve_names(parts, entry, names_fds)
     known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
         parts.layout.remove(container_id)
@@ -38,9 +42,22 @@ def recover(parts: Parts) -> None:
         starting.remove_run_folder(parts, container_id)
 
 
-def _adopt(parts: Parts, entry: Entry) -> bool:
+def _serve_names(parts: Parts, entry: Entry, names_fds: list[int]) -> None:
+    """Answer a container that was adopted, now that every other is known: who asks for one that is
+    found later would be told that there is none.
+    """
+    with entry.lock:
+        if entry.is_running:
+            parts.name_server.serve(entry.container.id, names_fds)
+            return
+    for fd in names_fds:
+        os.close(fd)
+
+
+def _adopt(parts: Parts, entry: Entry, asking: list[tuple[Entry, list[int]]]) -> bool:
     """Take over a running container from its shim; False if it has none.
 
+    `asking` gets the sockets at which it asks for names.
     A shim that has only just been asked for does not answer yet, but holds the container.
     """
     container_id = entry.container.id
@@ -54,9 +71,11 @@ def _adopt(parts: Parts, entry: Entry) -> bool:
         if not is_held or time.monotonic() > deadline:
             return False
         time.sleep(0.005)
-    connection, started = found
+    connection, started, names_fds = found
     if entry.sandbox is not None:
         parts.networks.take_note(entry.sandbox)
+    if names_fds:
+        asking.append((entry, names_fds))
     with entry.lock:
         entry.started(connection, started)
         starting.watch(parts, entry)
@@ -74,7 +93,14 @@ def _has_run_since(parts: Parts, entry: Entry) -> bool:
 
 
 def _find_paused(parts: Parts, entry: Entry) -> None:
-    if freezer.is_frozen(parts.layout, entry.container.id):
+    try:
+        is_frozen = freezer.is_frozen(parts.layout, entry.container.id)
+    except OSError as error:
+        # Its groups went meanwhile (ENOENT, ENODEV while they are read): it has just ended.
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return
+    if is_frozen:
         state = entry.container.state
         state.status = states.after(state.status, "pause")
 

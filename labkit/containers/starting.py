@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
-from labkit.runtime.launch import LaunchError, ShimGoneError, StepFailure
+from labkit.runtime.launch import Launch, LaunchError, ShimGoneError, StepFailure
 from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
 from labkit.runtime.shim import Request, Started
@@ -107,6 +106,7 @@ def start(parts: Parts, entry: Entry) -> None:
             raise
         else:
             networking.open_ports(parts, entry)
+            networking.tell_linked(parts, entry)
             return
     raise StartError("no port of the host could be had: each that was chosen was taken meanwhile")
 
@@ -129,11 +129,11 @@ def _start(parts: Parts, entry: Entry) -> None:
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
     try:
-        connection, started = _launch(parts, entry, request)
+        launch, started = _launch(parts, entry, request)
     except ShimGoneError:
         # Somebody has killed it, or the spawner with the request in its queue: once more.
         _clear(parts, entry)
-        connection, started = _launch(parts, entry, request)
+        launch, started = _launch(parts, entry, request)
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
         parts.records.write_steps(container.id, rows)
@@ -142,18 +142,20 @@ def _start(parts: Parts, entry: Entry) -> None:
             raise PortTakenError from None
         raise start_error(steps, error.failure, rows) from None
     entry.drop_pending_clients()
-    entry.started(connection, started)
+    entry.started(launch.connection, started)
+    if launch.names_fds:
+        parts.name_server.serve(container.id, launch.names_fds)
     watch(parts, entry)
 
 
-def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[socket.socket, Started]:
+def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[Launch, Started]:
     """Have a shim started, and hear how it went: LaunchError, ShimGoneError, StartError."""
     clients = [client for client, _ in entry.pending_clients]
     with parts.records.held(entry.container.id) as hold_fd:
         launch = parts.spawner.launch(request, hold_fd, clients)
     # While the shim works: should the machine crash now, the container has been running.
     parts.records.save(entry.container)
-    return launch.connection, Started(*launch.finish())
+    return launch, Started(*launch.finish())
 
 
 def _clear(parts: Parts, entry: Entry) -> None:

@@ -88,7 +88,7 @@ class _NetlinkSocket:
         self._send(kind, body, flags | NLM_F_ACK)
         for answer, data in self._answers():
             if answer == _NLMSG_ERROR:
-                _raise_error(data, what)
+                raise_error(data, what)
                 return
 
     def get(self, kind: int, body: bytes, what: str | None = None) -> bytes:
@@ -96,7 +96,7 @@ class _NetlinkSocket:
         self._send(kind, body, 0)
         answer, data = next(self._answers())
         if answer == _NLMSG_ERROR:
-            _raise_error(data, what)
+            raise_error(data, what)
         return data
 
     def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
@@ -106,7 +106,7 @@ class _NetlinkSocket:
             if answer == _NLMSG_DONE:
                 return
             if answer == _NLMSG_ERROR:
-                _raise_error(data, None)
+                raise_error(data, None)
                 return
             yield data
 
@@ -130,7 +130,7 @@ class _NetlinkSocket:
                     yield kind, body
 
 
-def _raise_error(data: bytes, what: str | None) -> None:
+def raise_error(data: bytes, what: str | None) -> None:
     """OSError unless the answer says that all went well."""
     (negative,) = unpack_from("=i", data)
     if negative == 0:

@@ -14,6 +14,7 @@ LOCALHOST = (
 HOST_GATEWAY = "host-gateway"
 """Stands for the host's address on the default network, in `--add-host`."""
 EMBEDDED_DNS = "127.0.0.11"
+"""Where a container on a network of its own asks for names: at labkit (labkit.networks.names)."""
 USUAL_SERVERS = ("8.8.8.8", "8.8.4.4")
 """Where names are asked for when the host's own servers cannot be reached from a container."""
 
@@ -85,6 +86,19 @@ def resolver_for(
     found = tuple(servers) or tuple(s for s in host.servers if not is_loopback(s))
     domains = () if list(search) == ["."] else tuple(search) or host.search
     return Resolver(found or USUAL_SERVERS, domains, tuple(options) or host.options)
+
+
+def servers_asked_by_labkit(host: Resolver, servers: Sequence[str]) -> list[str]:
+    """Where labkit asks on behalf of a container: from the host, whose loopback is its own."""
+    return [*(servers or host.servers or USUAL_SERVERS)]
+
+
+def asks_labkit(resolver: Resolver) -> Resolver:
+    """The same, with labkit's own server: also a name without a dot is asked for as it is."""
+    options = resolver.options
+    if not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")
+    return Resolver((EMBEDDED_DNS,), resolver.search, options)
 
 
 def is_loopback(server: str) -> bool:

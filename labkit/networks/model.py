@@ -107,6 +107,8 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     ipv4_prefix: int
     names: list[str]
     """What others on the network may call it."""
+    links: dict[str, str] = msgspec.field(default_factory=dict)
+    """What only this container calls others here (`--link`), and their names."""
     bridge: str = ""
     """What the cable is plugged into."""
     gateway: str = ""
@@ -133,7 +135,7 @@ class Sandbox(msgspec.Struct, rename=docker_name):
     endpoints: list[Endpoint] = msgspec.field(default_factory=list)
     """The first is the network that the container was made for."""
     ports: list[PublishedPort] = msgspec.field(default_factory=list)
-    links: dict[str, str] = msgspec.field(default_factory=dict)
-    """Names that only this container has for others (`--link`), and the ids of those."""
+    asks_labkit: bool = False
+    """Whether names are asked for at labkit's own server, inside."""
     dns: list[str] = msgspec.field(default_factory=list)
-    """The servers that its names are asked for which no network knows."""
+    """The servers that are asked for names which no network knows."""

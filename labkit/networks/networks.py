@@ -31,6 +31,7 @@ from labkit.networks.model import (
     Network,
     Sandbox,
 )
+from labkit.networks.names.table import Table
 from labkit.networks.ports import PortWish
 from labkit.networks.records import NetworkRecords
 
@@ -85,6 +86,8 @@ class Networks:
         """The links that are there, by the ids of their networks, and their largest packets."""
         self._spaces: dict[str, list[AddressSpace]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._names: Table | None = None
+        """None when something has changed since it was last made."""
         self._firewall = threading.Lock()
         self._rules = ""
         self._forwarded: list[Forward] = []
@@ -232,6 +235,13 @@ class Networks:
         """What a running container has."""
         return self._sandboxes.get(container_id)
 
+    def names(self) -> Table:
+        """Who is called what at this moment."""
+        with self._lock:
+            if self._names is None:
+                self._names = Table(self._by_id.values(), self._sandboxes.values())
+            return self._names
+
     def join(
         self,
         network: Network,
@@ -294,6 +304,7 @@ class Networks:
     def leave(self, endpoint: Endpoint) -> None:
         """Give the addresses of an endpoint back."""
         with self._lock:
+            self._names = None
             for space in self._spaces.get(endpoint.network_id, ()):
                 own = endpoint.ipv4_address if space.subnet.version == 4 else endpoint.ipv6_address
                 if own:
@@ -314,8 +325,9 @@ class Networks:
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
-        """A container starts, or was found running, with this."""
+        """A container starts, or was found running, with this; or what it has has changed."""
         with self._lock:
+            self._names = None
             self._sandboxes[sandbox.container_id] = sandbox
             for endpoint in sandbox.endpoints:
                 for space in self._spaces.get(endpoint.network_id, ()):
@@ -325,6 +337,7 @@ class Networks:
     def forget(self, container_id: str) -> None:
         """A container has ended: what it had is free."""
         with self._lock:
+            self._names = None
             sandbox = self._sandboxes.pop(container_id, None)
             for endpoint in sandbox.endpoints if sandbox else ():
                 self.leave(endpoint)

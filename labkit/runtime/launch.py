@@ -98,6 +98,8 @@ class Launch:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        self.names_fds: list[int] = []
+        """Afterwards: where the container asks for names.  Whoever takes none closes them."""
 
     def finish(self) -> list[Any]:
         """Wait until the process runs and return what the shim tells of it.
@@ -116,22 +118,28 @@ class Launch:
             self.connection.close()
             raise ShimGoneError("the container's shim ended before the container was started")
         kind, *values = cast("list[Any]", answer[0])
+        self.names_fds = answer[1]
         if kind == "failed":
             self.connection.close()
             raise LaunchError(StepFailure(*values))
         return values
 
 
-def connect(run_folder: str) -> tuple[socket.socket, Started] | None:
-    """Connect to the shim of a running container; None if there is none, or it is just ending."""
+def connect(run_folder: str) -> tuple[socket.socket, Started, list[int]] | None:
+    """Connect to the shim of a running container; None if there is none, or it is just ending.
+
+    With the connection come what the shim tells, and copies of the sockets for names.
+    """
     try:
         connection = messages.connect(f"{run_folder}/{SOCKET_NAME}")
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     try:
-        return connection, Started(*Launch(connection).finish())
+        launch = Launch(connection)
+        started = Started(*launch.finish())
     except (StartError, LaunchError):
         return None
+    return connection, started, launch.names_fds
 
 
 def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:

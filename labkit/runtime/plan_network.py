@@ -57,6 +57,14 @@ def interfaces(network: Network) -> Iterator[Step]:
         yield from cable(interface)
     for interface in network.interfaces:
         yield from routes(interface)
+    if network.name_server:
+        yield names(network.name_server)
+
+
+def names(address: str) -> Step:
+    """Where the container asks for names."""
+    why = "queries for names come in here; the daemon gets the sockets, and answers"
+    return Step("network.names", why, op.ListenForNames(address))
 
 
 def cable(interface: Interface) -> Iterator[Step]:

@@ -6,9 +6,9 @@ writes the exit status to the container's folder.  The daemon may come and go; a
 the shim's socket and hears the rest.
 
 The messages (`labkit.kernel.messages`) are tuples that begin with a word.  To the shim: `attach`
-(with the client's connection), `resize`, `exec`.  From the shim: `failed` (the start did not
-succeed), `started`, `detached` (a client, by its keys), and `exited`; of the container, or on the
-connection of an exec, of that.
+(with the client's connection), `names` (with sockets to hold), `resize`, `exec`.  From the shim:
+`failed` (the start did not succeed), `started` (with the sockets for names), `detached` (a client,
+by its keys), and `exited`; of the container, or on the connection of an exec, of that.
 """
 
 import os
@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +25,7 @@ from labkit.runtime import operations
 from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
+from labkit.runtime.held_names import HeldNames
 from labkit.runtime.log import timestamp
 from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
@@ -107,6 +108,7 @@ class Shim:
         )
         self.held_ports: list[socket.socket] = []
         """Open as long as the container runs, so that nobody else takes its published ports."""
+        self.names = HeldNames()
         self.owned: dict[int, int] = {}
         """Namespaces made for the container, until it is in them."""
         self.execs: dict[socket.socket, ExecProcess] = {}
@@ -121,12 +123,12 @@ class Shim:
             self._tell("failed", *failure.args)
             self._stop_listening()
             return
-        self._tell("started", *self.started)
+        self._tell("started", *self.started, fds=self.names.fds)
         self._serve()
         code = exit_code_of(self.pidfd)
         self.pidfd = -1
         self._end_the_rest()
-        self._release_ports()
+        self._release_sockets()
         self._drain()
         # Before anyone hears of the end, for who does may read the log at once.
         self.streams.close_log()
@@ -142,6 +144,7 @@ class Shim:
         pairs = (word.split("=", 1) for word in request.environment)
         context = operations.Context(self.pipes.child, dict(pairs), self.pipes.terminal)
         context.owned = self.owned
+        self.names.expect(context, child)
         try:
             born = give_birth(clone.clone, child, context, self._prepare_to_serve)
         except StepFailedError as failure:
@@ -154,6 +157,7 @@ class Shim:
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
+        self.names.take(context)
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
         return Started(born.pid, processes.start_time(born.pid), started_at, durations)
@@ -188,9 +192,10 @@ class Shim:
             for directory in self.request.cgroup_directories:
                 _empty_group(directory)
 
-    def _release_ports(self) -> None:
+    def _release_sockets(self) -> None:
         for held in self.held_ports:
             held.close()
+        self.names.hold([])
 
     def _stop_listening(self) -> None:
         if self.listener is None:
@@ -252,7 +257,7 @@ class Shim:
         self.daemons.append(connection)
         self._listen_to(connection)
         with suppress(OSError):
-            messages.send(connection, ("started", *self.started))
+            messages.send(connection, ("started", *self.started), self.names.fds)
 
     def _take_message(self, connection: socket.socket) -> None:
         try:
@@ -268,6 +273,7 @@ class Shim:
             "attach": self._attach,
             "resize": self._resize,
             "exec": self._exec,
+            "names": lambda connection, fds: self.names.hold(fds),
         }
         try:
             handlers[kind](connection, fds, *options)
@@ -310,10 +316,10 @@ class Shim:
         if process.start(ExecRequest(*request), self.pidfd, fds):
             self.execs[connection] = process
 
-    def _tell(self, kind: str, *values: object) -> None:
+    def _tell(self, kind: str, *values: object, fds: Sequence[int] = ()) -> None:
         for connection in list(self.daemons):
             try:
-                messages.send(connection, (kind, *values))
+                messages.send(connection, (kind, *values), fds)
             except OSError:
                 # A daemon that died; its successor will find the exit status in the file.
                 self.daemons.remove(connection)

@@ -139,6 +139,8 @@ class Network:
     interfaces: tuple[Interface, ...] = ()
     ports: tuple[tuple[str, str, int], ...] = ()
     """The published ports: protocol, address and port of the host."""
+    name_server: str = ""
+    """Where inside it asks labkit for names; empty if it does not."""
 
 
 @dataclass(frozen=True, slots=True)

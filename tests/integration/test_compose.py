@@ -29,6 +29,22 @@ volumes:
   data:
 """
 
+SERVICES = """
+version: "2.4"
+services:
+  web:
+    image: busybox
+    networks: {back: {aliases: [site]}}
+    command: sleep 1000
+  asks:
+    image: busybox
+    networks: [back]
+    links: ["web:shop"]
+    command: sleep 1000
+networks:
+  back:
+"""
+
 
 @pytest.fixture
 def compose(lab, tmp_path):
@@ -75,3 +91,21 @@ def test_two_services(compose, lab):
     compose("down", "-v", "-t", "2")
     assert states(lab) == {}
     assert not lab.api("GET", "/volumes")[1]["Volumes"]
+
+
+def test_services_call_each_other_by_name(compose, lab, tmp_path):
+    (tmp_path / "docker-compose.yml").write_text(SERVICES)
+    compose("up", "-d", "-t", "0", "--scale", "web=2")
+    asked = {
+        name: compose("exec", "-T", "asks", "nslookup", name).split("answer:\n")[1]
+        for name in ("web", "site", "shop", "pair_web_1")
+    }
+    assert asked["web"].count("Address: ") == asked["site"].count("Address: ") == 2
+    assert asked["shop"].count("Address: ") == asked["pair_web_1"].count("Address: ") == 1
+    # In turn: one asks twice, and is answered with each of the two first.
+    first, second = (
+        compose("exec", "-T", "asks", "ping", "-c", "1", "web").split(")")[0] for _ in range(2)
+    )
+    assert first != second
+    compose("down", "-t", "0")
+    assert states(lab) == {}

@@ -46,6 +46,7 @@ from labkit.runtime.operations.network import (
     HoldPort,
     KeepHostLinks,
     LayCable,
+    ListenForNames,
     SwitchOn,
 )
 from labkit.runtime.operations.process import (
@@ -106,6 +107,7 @@ __all__ = [
     "KeepHostLinks",
     "LayCable",
     "LimitCapabilities",
+    "ListenForNames",
     "LoadSeccomp",
     "LookUpUser",
     "MakeCgroup",
@@ -172,6 +174,7 @@ KINDS: dict[str, type] = {
         SwitchOn,
         AddAddress,
         AddDefaultRoute,
+        ListenForNames,
         JoinNamespace,
         BorrowSharedMemory,
         MakeUserNamespace,

@@ -9,8 +9,8 @@ class Context:
     """The state of one execution: what the shim gives, and who the process will be.
 
     `stdio` are the three descriptors that become 0, 1 and 2; `terminal_socket` is where a terminal
-    is handed out, `report_fd` where the executor reports, `first_pidfd` the container's first
-    process for one that joins it; -1 for none.
+    is handed out, `names_socket` where the sockets for names are, `report_fd` where the executor
+    reports, `first_pidfd` the container's first process for one that joins it; -1 for none.
     `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
     in the container's own files; `trees` are the mounts taken from the host, by where they will be.
     `owned` are namespaces made beforehand, by their flags: the user namespace, and what is its own.
@@ -25,6 +25,7 @@ class Context:
         "groups",
         "held",
         "host_links",
+        "names_socket",
         "null_fd",
         "owned",
         "report_fd",
@@ -45,6 +46,7 @@ class Context:
         self.environment = environment
         self.terminal_socket = terminal_socket
         self.first_pidfd = first_pidfd
+        self.names_socket = -1
         self.report_fd = -1
         self.null_fd = -1
         self.uid = 0

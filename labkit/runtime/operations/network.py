@@ -4,11 +4,15 @@ import os
 import socket
 from typing import NamedTuple
 
-from labkit.kernel import links
+from labkit.kernel import links, messages, nat
 from labkit.kernel.netlink import RouteSocket
 from labkit.runtime.operations.context import Context
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
+NAMES_PORT = 53
+"""Where servers of names listen (RFC 1035)."""
+_NAMES_TABLE = "labkit-names"
+_BACKLOG = 16
 KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -134,3 +138,50 @@ class AddDefaultRoute(NamedTuple):
         """Add it."""
         with RouteSocket() as route:
             links.add_default_route(route, self.name, self.gateway)
+
+
+class ListenForNames(NamedTuple):
+    """Bind the sockets at which this namespace's processes ask for names, and hand them out.
+
+    The container's own processes never have them.  What is asked before anybody answers waits.
+    The sockets have ports that nobody wants, and a rule leads to them from the one that all ask:
+    bound there, they would keep a server of names in the container from listening everywhere.
+    """
+
+    address: str
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        where = f'"{self.address}", 0'
+        return (
+            f"bind(socket(udp), {where}); bind(socket(tcp), {where}); listen(…, {_BACKLOG}); "
+            f"NFT_MSG_NEWRULE ip daddr {self.address} dport {NAMES_PORT} dnat to these"
+        )
+
+    def listen(self) -> list[socket.socket]:
+        """The sockets, UDP and TCP, of the namespace that the caller is in."""
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            for bound in (udp, tcp):
+                bound.bind((self.address, 0))
+            tcp.listen(_BACKLOG)
+            ports = {
+                socket.IPPROTO_UDP: udp.getsockname()[1],
+                socket.IPPROTO_TCP: tcp.getsockname()[1],
+            }
+            nat.redirect(_NAMES_TABLE, self.address, NAMES_PORT, ports)
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            where = f"{self.address}:{NAMES_PORT}"
+            raise OSError(error.errno, error.strerror, where) from None
+        return [udp, tcp]
+
+    def execute(self, context: Context) -> None:
+        """Bind them; the shim gets them."""
+        sockets = self.listen()
+        with socket.socket(fileno=context.names_socket) as shim:
+            messages.send(shim, "names", [bound.fileno() for bound in sockets])
+        for bound in sockets:
+            bound.close()

@@ -289,8 +289,9 @@ class CloseDescriptors(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """All but those that the operations to come still need, and the executor's report."""
-        needed = {0, 1, 2, context.report_fd, context.terminal_socket, context.first_pidfd}
-        processes.close_all_but({*needed, *context.owned.values()} - {-1})
+        needed = {context.report_fd, context.terminal_socket, context.names_socket}
+        needed |= {0, 1, 2, context.first_pidfd, *context.owned.values()}
+        processes.close_all_but(needed - {-1})
 
 
 class CloseDescriptorsOnExec(NamedTuple):

@@ -3,10 +3,12 @@
 from labkit.networks.etc_files import (
     LOCALHOST,
     Resolver,
+    asks_labkit,
     hosts,
     parse_resolver,
     resolv_conf,
     resolver_for,
+    servers_asked_by_labkit,
 )
 
 
@@ -45,3 +47,18 @@ def test_a_search_domain_of_a_dot_is_none():
     host = Resolver(("9.9.9.9",), ("example.org",))
     assert resolver_for(host, servers=[], search=[], options=[]).search == ("example.org",)
     assert resolver_for(host, servers=[], search=["."], options=[]).search == ()
+
+
+def test_who_asks_labkit_keeps_the_hosts_domains_and_options():
+    host = Resolver(("9.9.9.9",), ("example.org",), ("timeout:1",))
+    assert asks_labkit(host) == Resolver(
+        ("127.0.0.11",), ("example.org",), ("timeout:1", "ndots:0")
+    )
+    assert asks_labkit(Resolver(options=("ndots:2",))).options == ("ndots:2",)
+
+
+def test_labkit_may_ask_the_hosts_own_loopback():
+    host = Resolver(("127.0.0.53",))
+    assert servers_asked_by_labkit(host, []) == ["127.0.0.53"]
+    assert servers_asked_by_labkit(host, ["1.1.1.1"]) == ["1.1.1.1"]
+    assert servers_asked_by_labkit(Resolver(), []) == ["8.8.8.8", "8.8.4.4"]

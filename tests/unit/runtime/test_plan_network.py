@@ -61,3 +61,9 @@ def test_without_the_namespace_nothing_is_done_to_the_hosts_network():
     steps = [step.name for _, step in plan.compute(spec, ["namespace.network"]).steps()]
     assert not [name for name in steps if name.startswith(("network", "namespace.network"))]
     assert "network.route" in [step.name for _, step in plan.compute(spec).steps()]
+
+
+def test_who_asks_labkit_for_names_has_sockets_for_it_after_the_cables():
+    operations = every(Network(interfaces=(ETH0,), name_server="127.0.0.11"))
+    assert operations[-1] == op.ListenForNames("127.0.0.11")
+    assert op.decode(op.encode(operations)) == operations

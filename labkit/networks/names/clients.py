@@ -1,0 +1,243 @@
+"""One container's sockets: its queries come in, and the answers go out.
+
+What a container sends can be hostile.  What it may use is therefore bounded, for each: queries a
+second, questions under way to other servers, connections, the time a connection may take.  What is
+above that waits in its own socket until the kernel drops it, and touches no other container.
+"""
+
+import contextlib
+import functools
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from labkit.networks.names import queries
+from labkit.networks.names.answering import Answers
+from labkit.networks.names.asking import Asking
+from labkit.networks.names.budget import Budget
+from labkit.networks.names.loop import READ, WRITE, Loop
+from labkit.networks.names.table import Table
+
+QUERIES_PER_S = 1000.0
+QUERIES_AT_ONCE = 1000.0
+PAUSE_S = 0.05
+"""How long who has used up its budget is not listened to."""
+TURN = 16
+"""How many queries one container may put before the others have theirs."""
+MOST_ASKED = 64
+"""Questions under way to other servers."""
+MOST_ASKED_BY_ALL = 256
+"""Of all containers together: each takes a descriptor of the daemon's."""
+MOST_CONNECTIONS = 16
+CONNECTION_TIMEOUT_S = 10.0
+"""How long a connection may take for one question and its answer."""
+
+Reply = Callable[[bytes | None], None]
+"""Sends an answer; None for none."""
+
+
+class Client:
+    """A container that asks.  Everything happens in the loop's thread."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        container_id: str,
+        fds: Sequence[int],
+        table: Callable[[], Table],
+        under_way: set[Asking],
+    ) -> None:
+        """`fds`: the UDP socket, and the TCP socket that listens; they are closed with this.
+
+        `under_way` are the questions of all containers to other servers.
+        """
+        self._loop = loop
+        self._container_id = container_id
+        self._table = table
+        self._answers = Answers(container_id)
+        self._udp, self._tcp = (socket.socket(fileno=fd) for fd in fds)
+        self._budget = Budget(QUERIES_PER_S, QUERIES_AT_ONCE, time.monotonic())
+        self._under_way = under_way
+        self._asked: set[Asking] = set()
+        self._connections: set[_Connection] = set()
+        self._is_closed = False
+
+    def begin(self) -> None:
+        """Listen; what came before is still there."""
+        for listening in (self._udp, self._tcp):
+            listening.setblocking(False)
+        self._listen_to_udp()
+        self._listen_to_tcp()
+
+    def close(self) -> None:
+        """The container is gone."""
+        self._is_closed = True
+        for asking in self._asked:
+            asking.cancel()
+        self._under_way -= self._asked
+        for connection in list(self._connections):
+            connection.close()
+        for listening in (self._udp, self._tcp):
+            self._loop.forget(listening)
+            listening.close()
+
+    def may_ask(self) -> bool:
+        """Whether one more query is within what this container may ask; it is counted."""
+        return self._budget.take(time.monotonic())
+
+    def resolve(self, wire: bytes, reply: Reply, *, is_tcp: bool) -> None:
+        """Answer a query, now or when another server has."""
+        try:
+            query = queries.read(wire, is_tcp=is_tcp)
+        except queries.BadQueryError as error:
+            reply(error.reply)
+            return
+        table = self._table()
+        if (own := self._answers.to(query, table)) is not None:
+            reply(own)
+            return
+        if len(self._asked) >= MOST_ASKED or len(self._under_way) >= MOST_ASKED_BY_ALL:
+            reply(queries.failure(query))
+            return
+
+        def answered(answer: bytes | None) -> None:
+            self._asked.discard(asking)
+            self._under_way.discard(asking)
+            reply(queries.fitted(query, answer) if answer else queries.failure(query))
+
+        asking = Asking(self._loop, query, table.servers(self._container_id), answered)
+        self._asked.add(asking)
+        self._under_way.add(asking)
+        asking.begin()
+
+    def _listen_to_udp(self) -> None:
+        if not self._is_closed:
+            self._loop.watch(self._udp, READ, self._take_datagrams)
+
+    def _take_datagrams(self) -> None:
+        for _ in range(TURN):
+            if not self.may_ask():
+                self._loop.forget(self._udp)
+                self._loop.after(PAUSE_S, self._listen_to_udp)
+                return
+            try:
+                wire, sender = self._udp.recvfrom(queries.LARGEST_QUERY + 1)
+            except OSError:
+                return
+            self.resolve(wire, functools.partial(self._send_datagram, sender), is_tcp=False)
+
+    def _send_datagram(self, sender: tuple[str, int], answer: bytes | None) -> None:
+        # Who does not take its answers loses them: UDP promises nothing.
+        with contextlib.suppress(OSError):
+            if answer:
+                self._udp.sendto(answer, sender)
+
+    def _listen_to_tcp(self) -> None:
+        if not self._is_closed:
+            self._loop.watch(self._tcp, READ, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._tcp.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # No descriptor is free (EMFILE): until one is.
+            self._loop.forget(self._tcp)
+            self._loop.after(PAUSE_S, self._listen_to_tcp)
+            return
+        self._connections.add(_Connection(self._loop, accepted, self, self._closed))
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._loop.forget(self._tcp)
+
+    def _closed(self, connection: "_Connection") -> None:
+        self._connections.discard(connection)
+        self._listen_to_tcp()
+
+
+class _Connection:
+    """One TCP connection: a question at a time, each with its length before it."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        client: Client,
+        on_close: Callable[["_Connection"], None],
+    ) -> None:
+        self._loop = loop
+        self._socket = connection
+        self._client = client
+        self._on_close = on_close
+        self._received = b""
+        self._unsent = b""
+        self._is_closed = False
+        self._timer = loop.after(CONNECTION_TIMEOUT_S, self.close)
+        connection.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._timer.cancel()
+        self._loop.forget(self._socket)
+        self._socket.close()
+        self._on_close(self)
+
+    def _listen(self) -> None:
+        if not self._is_closed:
+            self._loop.watch(self._socket, READ, self._read)
+
+    def _read(self) -> None:
+        try:
+            part = self._socket.recv(queries.LARGEST_QUERY)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        if not part:
+            self.close()
+            return
+        self._received += part
+        self._take_question()
+
+    def _take_question(self) -> None:
+        if self._is_closed:
+            return
+        size = int.from_bytes(self._received[:2])
+        if size > queries.LARGEST_QUERY:
+            self.close()
+            return
+        if len(self._received) < 2 + size or len(self._received) < 2:
+            self._listen()
+            return
+        self._loop.forget(self._socket)
+        if not self._client.may_ask():
+            self._loop.after(PAUSE_S, self._take_question)
+            return
+        wire, self._received = self._received[2 : 2 + size], self._received[2 + size :]
+        self._client.resolve(wire, self._reply, is_tcp=True)
+
+    def _reply(self, answer: bytes | None) -> None:
+        if self._is_closed:
+            return
+        if answer is None:
+            self.close()
+            return
+        self._unsent = len(answer).to_bytes(2) + answer
+        self._loop.watch(self._socket, WRITE, self._send_rest)
+
+    def _send_rest(self) -> None:
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        if not self._unsent:
+            self._timer.cancel()
+            self._timer = self._loop.after(CONNECTION_TIMEOUT_S, self.close)
+            self._take_question()

@@ -1,0 +1,123 @@
+"""One thread that waits for many sockets and deadlines, and calls whoever asked to be told.
+
+What is called must not block: everything in here, and everyone, would wait.  Only `post` and `stop`
+may be called from other threads.
+"""
+
+import collections
+import heapq
+import itertools
+import os
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+Callback = Callable[[], None]
+
+
+class Timer:
+    """A call that will be made at a time, unless it is cancelled."""
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Do not make it."""
+        self.callback = None
+
+
+class Loop:
+    """The thread.  It starts with the first `post`."""
+
+    def __init__(self, name: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._posted: collections.deque[Callback] = collections.deque()
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector.register(self._wake_fd, READ, self._take_posted)
+        self._is_stopped = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def post(self, callback: Callback) -> None:
+        """Have something done in the thread, soon."""
+        with self._lock:
+            if self._is_stopped:
+                return
+            if not self._thread.is_alive():
+                self._thread.start()
+            self._posted.append(callback)
+            os.eventfd_write(self._wake_fd, 1)
+
+    def stop(self, last: Callback) -> None:
+        """Do one more thing in the thread, and end it."""
+        if not self._thread.is_alive():
+            return
+        self.post(last)
+        self.post(self._stop)
+        self._thread.join()
+        self._selector.close()
+        os.close(self._wake_fd)
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._is_stopped = True
+
+    # From here on: in the thread alone
+
+    def watch(self, file: socket.socket, events: int, callback: Callback) -> None:
+        """Call `callback` whenever this can be done, instead of what was watched before."""
+        if file in self._selector.get_map():
+            self._selector.modify(file, events, callback)
+        else:
+            self._selector.register(file, events, callback)
+
+    def forget(self, file: socket.socket) -> None:
+        """Watch it no more; to be called before it is closed."""
+        if file in self._selector.get_map():
+            self._selector.unregister(file)
+
+    def after(self, delay_s: float, callback: Callback) -> Timer:
+        """Make a call in a while."""
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._numbers), timer))
+        return timer
+
+    def _run(self) -> None:
+        while not self._is_stopped:
+            ready = self._selector.select(self._time_left())
+            for key, _ in ready:
+                # An earlier call of this round may have closed it: what is not watched is not told.
+                if self._selector.get_map().get(key.fd) == key:
+                    _call(key.data)
+            self._call_timers()
+
+    def _time_left(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _call_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                _call(timer.callback)
+
+    def _take_posted(self) -> None:
+        os.eventfd_read(self._wake_fd)
+        while self._posted:
+            _call(self._posted.popleft())
+
+
+def _call(callback: Callback) -> None:
+    try:
+        callback()
+    except Exception:
+        # A defect of ours with one client must not end the service of the others.
+        sys.excepthook(*sys.exc_info())

@@ -1,0 +1,56 @@
+"""The server of names, as the daemon uses it: containers come and go, the one thread answers.
+
+>>> server = NameServer(networks.names)
+>>> server.serve(container_id, fds)     # from here on the container is answered
+>>> server.forget(container_id)
+"""
+
+from collections.abc import Callable, Sequence
+
+from labkit.networks.names.loop import Loop
+from labkit.networks.names.table import Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from labkit.networks.names.asking import Asking
+    from labkit.networks.names.clients import Client
+
+
+class NameServer:
+    """Answers the queries of containers.  Thread-safe; nothing here waits for anything."""
+
+    def __init__(self, table: Callable[[], Table]) -> None:
+        """`table` gives the names as they are now."""
+        self._table = table
+        self._loop = Loop("names")
+        self._clients: dict[str, Client] = {}
+        self._under_way: set[Asking] = set()
+
+    def serve(self, container_id: str, fds: Sequence[int]) -> None:
+        """Answer what comes in on a container's sockets: UDP, and TCP; they are ours from now."""
+        self._loop.post(lambda: self._begin(container_id, fds))
+
+    def forget(self, container_id: str) -> None:
+        """A container is gone: close its sockets."""
+        self._loop.post(lambda: self._close(container_id))
+
+    def close(self) -> None:
+        """Close every socket; the shims have theirs."""
+        self._loop.stop(self._close_all)
+
+    def _begin(self, container_id: str, fds: Sequence[int]) -> None:
+        # Here, and in this thread: no start of a daemon or a container waits for these imports.
+        from labkit.networks.names.clients import Client  # noqa: PLC0415
+
+        self._close(container_id)
+        client = Client(self._loop, container_id, fds, self._table, self._under_way)
+        self._clients[container_id] = client
+        client.begin()
+
+    def _close(self, container_id: str) -> None:
+        if client := self._clients.pop(container_id, None):
+            client.close()
+
+    def _close_all(self) -> None:
+        for container_id in list(self._clients):
+            self._close(container_id)
