@@ -14,7 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, TypeVar
 
 import msgspec
@@ -88,9 +88,16 @@ class Layout:
         return index.manifests
 
     def write_index(self, manifests: list[Descriptor]) -> None:
-        """Replace `index.json`; call it with the lock held."""
+        """Replace `index.json`, unless it says that already; call it with the lock held.
+
+        A build that was cached gives its image the name that it has: nothing need reach the disk.
+        """
         index = Index(schema_version=2, media_type=models.INDEX, manifests=manifests)
-        write_atomically(self._index_path, msgspec.json.encode(index), 0o644)
+        data = msgspec.json.encode(index)
+        with suppress(FileNotFoundError), open(self._index_path, "rb") as file:
+            if file.read() == data:
+                return
+        write_atomically(self._index_path, data, 0o644)
 
     def blob_path(self, digest: str) -> str:
         """Where the blob of this digest (`sha256:…`) lies or would lie."""
