@@ -150,16 +150,15 @@ def measure(rounds: int, progress: Progress) -> str:
             warm_up_rounds=1,
         )
         builders = [engine for engine in engines if engine.builds]
-        build_rounds = min(rounds, BUILD_ROUNDS)
         cached_build = timing.measure(
             ready([CachedBuild(engine) for engine in builders]),
-            build_rounds,
+            rounds,
             COMMAND_PAUSE_S,
             progress,
         )
         run_build = timing.measure(
             ready([RunBuild(engine) for engine in builders]),
-            build_rounds,
+            min(rounds, BUILD_ROUNDS),
             COMMAND_PAUSE_S,
             progress,
             warm_up_rounds=1,
