@@ -4,7 +4,6 @@ Only the module of the verb at hand is imported, for every millisecond of a comm
 """
 
 import gc
-import importlib
 import os
 import sys
 
@@ -222,7 +221,9 @@ def find(verb: str) -> "Verb":
     """The module of a verb; UsageError with the nearest verb if there is none."""
     for verbs in VERBS.values():
         if verb in verbs:
-            return importlib.import_module(f"labkit.cli.{verbs[verb][0]}")  # type: ignore[return-value]
+            name = f"labkit.cli.{verbs[verb][0]}"
+            __import__(name)  # importlib would bring `warnings` along, half a millisecond
+            return sys.modules[name]  # type: ignore[return-value]
     import difflib  # noqa: PLC0415 only for who mistyped
 
     close = difflib.get_close_matches(verb, [name for verbs in VERBS.values() for name in verbs], 1)
