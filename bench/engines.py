@@ -52,7 +52,7 @@ class Engine:
 
     def setup(self, folder: str) -> None:
         """Start the engine, import the root as an image, run it once to see that it works."""
-        self._prefix = [self._find()]
+        self._prefix = [self._find(folder)]
         self._start(folder)
         self.cli("import", self._tar, IMAGE)
         self._run = [*self._prefix, "run", "--rm", "--network", "none", IMAGE, "true"]
@@ -115,7 +115,7 @@ class Engine:
         known = {name: pid for name, pid in helpers.items() if name in self.helper_names}
         return {self.daemon_name: self._daemon.pid, **known}
 
-    def _find(self) -> str:
+    def _find(self, folder: str) -> str:
         found = shutil.which(self.program)
         if found is None:
             raise MissingPeerError(f"{self.program} is not installed")
@@ -179,10 +179,13 @@ class Labkit(Engine):
         super().__init__(tar, cgroup_parent)
         self.paths = Paths("", "")
 
-    def _find(self) -> str:
-        # The one beside this Python: what is measured is this source tree.
-        beside = os.path.join(os.path.dirname(sys.executable), self.program)
-        return beside if os.path.exists(beside) else super()._find()
+    def _find(self, folder: str) -> str:
+        # The one that `make lab` puts into every shell, but with this Python and source tree.
+        script = f". {os.path.dirname(os.path.dirname(__file__))}/vagrant/common.sh && command_text"
+        text = command(["bash", "-c", script], self._environment | {"LABKIT_VENV": sys.prefix})
+        path = _write(f"{folder}/{self.program}", text)
+        os.chmod(path, 0o755)
+        return path
 
     def _start(self, folder: str) -> None:
         self.paths = Paths(f"{folder}/root", f"{folder}/run")

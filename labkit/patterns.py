@@ -6,9 +6,12 @@ the command, which packs a build's context, and the daemon, which builds, have t
 
 import posixpath
 import re
-from collections.abc import Sequence
 
 from labkit.errors import InvalidParameterError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WILDCARDS = "*?["
 _SIMPLE = {"*": "[^/]*", "?": "[^/]"}
@@ -23,7 +26,7 @@ def read_ignore(text: str) -> list[str]:
 class Patterns:
     """A list of patterns in their order: `!` takes back what one before it has matched."""
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: "Sequence[str]") -> None:
         """InvalidParameterError for a pattern that cannot be read."""
         self._rules: list[tuple[bool, str, re.Pattern[str]]] = []
         for written in patterns:

@@ -24,6 +24,13 @@ fail() {
     exit 1
 }
 
+# command_text: the command `labkit`.  Not the script that pip makes: that one looks for the user's
+# settings of Python and compiles a pattern, 1 of the 20 ms that a command takes.
+command_text() {
+    printf '%s\n' "#!$PYTHON -I" "# labkit's command, made by \`make lab\`" "import sys" \
+        "from labkit.cli.main import main" "sys.exit(main())"
+}
+
 require_root() {
     [ "$(uname -s)" = Linux ] ||
         fail "containers are made of Linux: on $(uname -s), run \`vagrant up\` and use the lab in its VM"

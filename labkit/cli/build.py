@@ -94,8 +94,6 @@ def _follow(response: "Response", view: build_progress.Plain) -> str:
     image_id, unfinished, failed = "", b"", True
     try:
         for piece in _ticking(response):
-            if not piece:
-                view.tick()
             *lines, unfinished = (unfinished + piece).split(b"\n")
             for line in filter(bytes.strip, lines):
                 event = json.loads(line)
@@ -104,6 +102,7 @@ def _follow(response: "Response", view: build_progress.Plain) -> str:
                     raise BuildFailedError(str(detail["message"]), int(detail.get("code") or 1))
                 image_id = event.get("aux", {}).get("ID", image_id)
                 view.text(_shown(event))
+            view.tick()
         failed = False
     finally:
         view.close(failed=failed)

@@ -10,13 +10,14 @@ class Plain:
     def text(self, text: str) -> None:
         """A piece of the stream."""
         sys.stdout.write(text)
-        sys.stdout.flush()
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Time has passed, or what has come so far was given: show it."""
+        sys.stdout.flush()
 
     def close(self, *, failed: bool) -> None:
         """The build has ended."""
+        sys.stdout.flush()
 
 
 class Quiet(Plain):

@@ -40,10 +40,9 @@ class Steps(Plain):
         *lines, self._unfinished = (self._unfinished + text).split("\n")
         for line in lines:
             self._line(line.rsplit("\r", 1)[-1])
-        self.tick()
 
     def tick(self) -> None:
-        """Draw the running step again: time has passed, or it has printed something."""
+        """Draw the running step again."""
         if self._step is None:
             return
         self._erase()

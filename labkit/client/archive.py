@@ -1,6 +1,6 @@
 """Files of a container as tar archives (`/containers/{id}/archive`)."""
 
-import base64
+import binascii
 import json
 
 from labkit.client.api import Api, container_path
@@ -58,4 +58,4 @@ def put_archive(
 
 
 def _stat(headers: "dict[str, str]") -> PathStat:
-    return PathStat(json.loads(base64.b64decode(headers[STAT_HEADER])))
+    return PathStat(json.loads(binascii.a2b_base64(headers[STAT_HEADER])))

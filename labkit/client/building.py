@@ -1,6 +1,6 @@
 """`POST /build`: what a build is asked for, as the classic builder's parameters."""
 
-import base64
+import binascii
 import json
 
 from labkit.client.api import Api
@@ -55,6 +55,10 @@ def start(api: Api, request: BuildRequest, pieces: "Iterable[bytes]") -> "Respon
     """Send the context; the answer is the build's stream, one JSON object a line."""
     headers = {"X-Registry-Config": CredentialFile().header_for_all()}
     if request.secrets:
-        encoded = {name: base64.b64encode(data).decode() for name, data in request.secrets.items()}
-        headers[SECRETS_HEADER] = base64.b64encode(json.dumps(encoded).encode()).decode()
+        encoded = {name: _base64(data) for name, data in request.secrets.items()}
+        headers[SECRETS_HEADER] = _base64(json.dumps(encoded).encode())
     return api.upload("/build", pieces, "POST", headers, **request.query())
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
