@@ -13,37 +13,24 @@ that two containers never wait for each other.
 
 import contextlib
 import errno
-import os
-import secrets
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labkit.containers import (
     attaching,
     committing,
     connecting,
-    devices,
-    disks,
+    creating,
     ending,
-    etc_files,
-    health,
-    log_options,
     logs,
-    mounting,
-    mounts,
     names,
     namespaces,
     networking,
     recovery,
-    restarts,
-    security,
-    specification,
     starting,
     states,
     stats,
     top,
-    ulimits,
     updating,
 )
 from labkit.containers.committing import Commit
@@ -53,7 +40,6 @@ from labkit.containers.files import ContainerFiles
 from labkit.containers.health import HealthChecks
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
-from labkit.containers.mount_model import MountPoint
 from labkit.containers.parts import Parts
 from labkit.containers.top import Processes
 from labkit.containers.updating import UpdateConfig
@@ -68,13 +54,10 @@ from labkit.errors import (
 from labkit.images import Image
 from labkit.images.removal import ImageUser
 from labkit.kernel import messages
-from labkit.networks import EndpointConfig, Sandbox
+from labkit.networks import EndpointConfig
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
-from labkit.runtime.log import timestamp
-
-SHORT_ID_LENGTH = 12
 
 
 class Engine:
@@ -145,81 +128,15 @@ class Engine:
 
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
-        image = self.images.resolve(config.image)
-        nodes = devices.gather(host_config)
-        limited = disks.gather(host_config)
-        specification.check_limits(host_config, nodes, limited)
-        warnings = [*security.check(host_config), *ulimits.check(host_config)]
-        warnings += disks.check(host_config, limited)
-        specification.fill_in(host_config)
-        specification.check(config, host_config)
-        log_options.limits(host_config.log_config)
-        host_config.log_config.type = log_options.JSON_FILE
-        restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
-        try:
-            namespaces.settle(self.parts, config, host_config)
-            wanted = networking.settle(self.parts, config, host_config, endpoints or {})
-        except NotFoundError as error:
-            # As "not found" a client would take it for the image, and pull that.
-            raise InvalidParameterError(str(error)) from None
-        container_id = secrets.token_hex(32)
-        if name:
-            names.check(name := name.removeprefix("/"))
-        else:
-            name = names.choose(self.parts.registry.names())
-        if not config.hostname:
-            is_host = "host" in (host_config.network_mode, host_config.uts_mode)
-            config.hostname = os.uname().nodename if is_host else container_id[:SHORT_ID_LENGTH]
-        command = specification.merge_command(config, image)
-        specification.merge_config(config, image)
-        health.check(config.healthcheck)
-        config.healthcheck = health.merge(config.healthcheck, image.config.healthcheck)
-        container = Container(
-            id=container_id,
+        return creating.create(
+            self.parts,
+            self.files,
+            config,
+            host_config,
             name=name,
-            created=timestamp(time.time_ns()),
-            image_id=image.id,
-            config=config,
-            host_config=host_config,
-            state=State(status=states.after(states.NONE, "create")),
-            command=command,
-            networks=wanted,
-            mount_points=mounts.mount_points(config, host_config, self._mounts_of),
-            devices=nodes,
-            disks=limited,
-            id_ranges=namespaces.gather_id_ranges(self.parts, host_config),
-            without=list(without),
+            without=without,
+            endpoints=endpoints or {},
         )
-        mounting.check_without(container)
-        placement = starting.place(self.parts, container)
-        if without:
-            draft = networking.draft(self.parts, container)
-            # Refuses unknown steps.
-            starting.make_plan(self.parts, container, image, placement, draft)
-        self.parts.registry.reserve_name(name, container_id)
-        try:
-            self.files.claim_volumes(container, image)
-            nothing = Sandbox(container.id)
-            self.parts.records.create(container, etc_files.texts(self.parts, container, nothing))
-        except BaseException:
-            mounting.release(self.parts.volumes, container, remove_anonymous=True)
-            self.parts.registry.release(name, container_id)
-            raise
-        self.parts.registry.add(entry := Entry(container))
-        self.parts.publish("create", entry)
-        return container, [
-            *warnings,
-            *placement.warnings,
-            *networking.warnings(container),
-            *specification.without_warnings(without),
-        ]
-
-    def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
-        try:
-            return self.get(ref).mount_points
-        except NotFoundError as error:
-            # As "not found" a client would take it for the image, and pull that.
-            raise InvalidParameterError(str(error)) from None
 
     def get(self, ref: str) -> Container:
         """The container's record; NotFoundError."""

@@ -4,6 +4,7 @@
 (labkit.runtime.plan_network), with what `Networks.join` has found for it.
 """
 
+from labkit.networks.bridges import link_prefix
 from labkit.networks.model import (
     Endpoint,
     EndpointConfig,
@@ -11,7 +12,7 @@ from labkit.networks.model import (
     PublishedPort,
     Sandbox,
 )
-from labkit.networks.networks import Networks, link_prefix, new_id
+from labkit.networks.networks import Networks, new_id
 from labkit.networks.ports import PortBinding
 
 __all__ = [

@@ -2,11 +2,14 @@
 
 import contextlib
 import errno
+import hashlib
+import os
 import secrets
 from collections.abc import Iterable
 
-from labkit.errors import ConflictError
+from labkit.errors import ConflictError, InvalidParameterError
 from labkit.kernel import links
+from labkit.kernel.links import LONGEST_NAME
 from labkit.kernel.netlink import RouteSocket
 from labkit.networks.addresses import parse_address, parse_subnet
 from labkit.networks.model import Network
@@ -14,7 +17,24 @@ from labkit.networks.model import Network
 MTU_OPTION = "com.docker.network.driver.mtu"
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
 USUAL_MTU = 1500
+LONGEST_PREFIX = 10
 _SYSCTL = "/proc/sys/net"
+
+
+def link_prefix(run: str, usual_run: str) -> str:
+    """How the names of an engine's links begin, and what its table of rules is called.
+
+    `labkit`, unless LABKIT_LINK_PREFIX says otherwise, or the engine has another run folder than
+    the usual one: several engines on one machine must not take each other's links for their own.
+    """
+    given = os.environ.get("LABKIT_LINK_PREFIX", "")
+    if len(given) > LONGEST_PREFIX:
+        raise InvalidParameterError(
+            f"LABKIT_LINK_PREFIX={given}: at most {LONGEST_PREFIX} characters, for the kernel "
+            f"allows a link's name {LONGEST_NAME} in all"
+        )
+    digest = hashlib.sha256(run.encode()).hexdigest()[:6]
+    return given or ("labkit" if run == usual_run else f"lk{digest}")
 
 
 def random_mac() -> str:

@@ -11,14 +11,13 @@ The rules of the firewall are derived from what is here, and set anew when it ch
 """
 
 import hashlib
-import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import bridges, creation, firewall, flows, ports, subnets
+from labkit.networks import bridges, creation, ports, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
@@ -34,30 +33,14 @@ from labkit.networks.model import (
 from labkit.networks.names.table import Table
 from labkit.networks.ports import PortWish
 from labkit.networks.records import NetworkRecords
+from labkit.networks.rules import Rules, forwards_to, way_in
 
-LONGEST_PREFIX = 10
 NEVER = "0001-01-01T00:00:00Z"
 PREDEFINED = {"host": HOST, "none": NONE}
 """Networks that need nothing made."""
 
 OnChange = Callable[[str, Network], None]
 """Told what happens (`create`, `destroy`) to a network."""
-
-
-def link_prefix(run: str, usual_run: str) -> str:
-    """How the names of an engine's links begin, and what its table of rules is called.
-
-    `labkit`, unless LABKIT_LINK_PREFIX says otherwise, or the engine has another run folder than
-    the usual one: several engines on one machine must not take each other's links for their own.
-    """
-    given = os.environ.get("LABKIT_LINK_PREFIX", "")
-    if len(given) > LONGEST_PREFIX:
-        raise InvalidParameterError(
-            f"LABKIT_LINK_PREFIX={given}: at most {LONGEST_PREFIX} characters, for the kernel "
-            f"allows a link's name {LONGEST_NAME} in all"
-        )
-    digest = hashlib.sha256(run.encode()).hexdigest()[:6]
-    return given or ("labkit" if run == usual_run else f"lk{digest}")
 
 
 def new_id() -> str:
@@ -88,11 +71,7 @@ class Networks:
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: Table | None = None
         """None when something has changed since it was last made."""
-        self._firewall = threading.Lock()
-        self._rules = ""
-        self._forwarded: list[Forward] = []
-        """The published ports that the rules have, none when the daemon starts."""
-        self._rules_are_stale = False
+        self._rules = Rules(prefix, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
             self._add(network)
@@ -286,7 +265,7 @@ class Networks:
             gateway = "" if network.internal else config.gateway
             _set_address(endpoint, space, address, gateway)
         try:
-            if self._rules_are_stale:
+            if self._rules.are_stale:
                 self.refresh()
         except BaseException:
             self.leave(endpoint)
@@ -318,8 +297,8 @@ class Networks:
         """
         with self._lock:
             holders = list(self._sandboxes.values())
-            if (way_in := _way_in(sandbox)) is not None:
-                is_6 = bool(way_in.ipv6_address)
+            if (endpoint := way_in(sandbox)) is not None:
+                is_6 = bool(endpoint.ipv6_address)
                 given = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
                 sandbox.ports = given
             self.take_note(sandbox)
@@ -354,35 +333,17 @@ class Networks:
         mtu = bridges.mtu_of(network)
         bridges.ensure(network, mtu)
         self._mtus[network.id] = mtu
-        self._rules_are_stale = True
+        self._rules.are_stale = True
         return mtu
 
     def refresh(self) -> None:
         """Make the rules say what is so; `self._lock` is not held, for it waits for nft."""
-        with self._firewall:
-            with self._lock:
-                linked = [n for n in self._by_id.values() if n.id in self._mtus]
-                forwards = list(self._forwards())
-            rules = firewall.ruleset(self.prefix, linked, forwards)
-            if rules != self._rules:
-                firewall.apply(rules)
-                self._rules = rules
-                flows.forget_stale(self._forwarded, forwards)
-                self._forwarded = forwards
-            self._rules_are_stale = False
+        self._rules.refresh()
 
-    def _forwards(self) -> Iterator[Forward]:
-        for sandbox in self._sandboxes.values():
-            way_in = _way_in(sandbox)
-            if way_in is None:
-                continue
-            for port in sandbox.ports:
-                is_6 = ":" in port.host_ip
-                address = way_in.ipv6_address if is_6 else way_in.ipv4_address
-                if address:
-                    yield Forward(
-                        port.protocol, port.host_ip, port.host_port, address, port.container_port
-                    )
+    def _present(self) -> tuple[list[Network], list[Forward]]:
+        with self._lock:
+            linked = [n for n in self._by_id.values() if n.id in self._mtus]
+            return linked, list(forwards_to(self._sandboxes.values()))
 
     def reconcile(self) -> None:
         """At the daemon's start, when every running container is known: links and rules as they
@@ -401,7 +362,7 @@ class Networks:
             belongs |= {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
             found = {link.name for link in bridges.with_prefix(self.prefix)}
         bridges.unplug(found - belongs)
-        self._rules = "unknown"
+        self._rules.distrust()
         self.refresh()
 
     def _claim_again(self, network: Network) -> None:
@@ -434,11 +395,6 @@ class Networks:
         bridges.unplug(linked)
         if linked:
             self.refresh()
-
-
-def _way_in(sandbox: Sandbox) -> Endpoint | None:
-    """Where the packets of published ports enter a container: not by an internal network."""
-    return next((endpoint for endpoint in sandbox.endpoints if endpoint.gateway), None)
 
 
 def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:

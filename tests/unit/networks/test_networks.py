@@ -5,7 +5,7 @@ import os
 import pytest
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
-from labkit.networks import Network, Networks, link_prefix, networks
+from labkit.networks import Network, Networks, bridges, link_prefix
 from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import Ipam, IpamConfig
 from labkit.networks.subnets import Claims, overlaps
@@ -85,6 +85,6 @@ def test_the_prefix_of_link_names(monkeypatch):
     assert other != link_prefix("/tmp/y/run", "/run/labkit")
     monkeypatch.setenv("LABKIT_LINK_PREFIX", "mine")
     assert link_prefix("/run/labkit", "/run/labkit") == "mine"
-    monkeypatch.setenv("LABKIT_LINK_PREFIX", "x" * (networks.LONGEST_PREFIX + 1))
+    monkeypatch.setenv("LABKIT_LINK_PREFIX", "x" * (bridges.LONGEST_PREFIX + 1))
     with pytest.raises(InvalidParameterError, match="at most"):
         link_prefix("/run/labkit", "/run/labkit")
