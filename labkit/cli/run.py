@@ -105,7 +105,7 @@ def _start(api: "Api", container_id: str, explain: str) -> None:
         try:
             _explain(api.get(f"{path}/steps"), explain)
         except NotFoundError:
-            return  # it has ended and is removed already (--rm), and its steps with it
+            return  # it has ended, and so many others with --rm since that it is forgotten
 
 
 def _explain(steps: "list[dict[str, Any]]", form: str) -> None:

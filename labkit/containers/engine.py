@@ -381,5 +381,8 @@ class Engine:
         return self.parts.records.log_path(self.get(ref).id)
 
     def steps(self, ref: str) -> Rows:
-        """The steps of the last start, in order (`labkit.runtime.explain`)."""
-        return starting.steps(self.parts, self.parts.registry.find(ref))
+        """The steps of the last start, in order (`labkit.runtime.explain`).
+
+        By its full id also of a container that has just been removed, as `run --rm` needs it.
+        """
+        return starting.steps(self.parts, self.parts.registry.find_or_gone(ref))

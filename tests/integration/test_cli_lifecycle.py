@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from labkit.client import Client
+from labkit.client.api import Api
 from tests.lab import PROJECT, Lab
 
 pytestmark = pytest.mark.root
@@ -326,6 +327,18 @@ def test_a_failed_start_that_is_removed_still_explains(lab: Lab) -> None:
     assert done.returncode == 127
     assert "✗ ENOENT" in done.stderr
     assert lab.cli("ps", "-aq").stdout == ""
+
+
+def test_a_start_still_explains_when_the_container_is_removed(lab: Lab) -> None:
+    name = lab.cli("create", "--rm", "-v", "/data", "-p", "80", "busybox", "true").stdout.strip()
+    api = Api(lab.socket)
+    api.post(f"/containers/{name}/start")
+    while lab.cli("ps", "-aq").stdout:
+        time.sleep(0.02)
+    steps = api.get(f"/containers/{name}/steps")
+    assert {"network.cable", "pivot_root", "exec"} <= {step["Step"] for step in steps}
+    assert all(step["DurationNs"] > 0 for step in steps)
+
 
 
 # The Python client
