@@ -34,7 +34,7 @@ SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
 # The longest of all: docker needs five seconds to start them, and as many to remove them.
 PARALLEL_ROUNDS = 5
 BUILD_ROUNDS = 10
-EXCHANGE_ROUNDS = 4
+EXCHANGE_ROUNDS = 8
 IN_PROCESS_PAUSE_S = 0.02
 COMMAND_PAUSE_S = 0.15
 IDLE_CONTAINERS = 5
