@@ -44,12 +44,11 @@ def serve(folder):
 def labkit(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [sys.executable, "-m", "labkit.cli", "registry", *words],
-        cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
-        **options,
+        **{"cwd": PROJECT} | options,
     )
 
 
@@ -172,6 +171,13 @@ def test_passwd_writes_what_apache_reads(passwords):
     assert [line.partition(":")[0] for line in Path(passwords).read_text().splitlines()] == [
         *("bob", "alice"),
     ]
+
+
+def test_passwd_takes_a_name_in_this_folder(folder, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    done = labkit("passwd", "--password-stdin", "here", "alice", input="secret\n", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(folder, "here").read_text().startswith("alice:")
 
 
 @pytest.mark.parametrize(
