@@ -111,7 +111,7 @@ def test_a_container_that_changed_nothing_adds_no_layer(lab: Lab) -> None:
 
 
 def test_an_archive_behind_a_url_is_fetched_by_the_daemon(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "root.tar").write_bytes(archive(entry("hello", b"there")).getvalue())
+    (tmp_path / "root.tar").write_bytes(archive(entry("hello", content=b"there")).getvalue())
     serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         threading.Thread(target=server.serve_forever).start()
