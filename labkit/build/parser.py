@@ -14,13 +14,9 @@ from labkit.build.lines import Heredoc, Line, Source, read
 from labkit.build.rules import RULES, Rule
 from labkit.errors import InvalidParameterError
 from labkit.images import words
+from labkit.images.changes import NO_TRIGGERS
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
-_NO_TRIGGERS = {
-    "ONBUILD": "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
-    "FROM": "FROM isn't allowed as an ONBUILD trigger",
-    "MAINTAINER": "MAINTAINER isn't allowed as an ONBUILD trigger",
-}
 
 
 class Instruction(NamedTuple):
@@ -125,8 +121,8 @@ def _instruction(text: str, line: Line, escape: str) -> Instruction:
 
 def _with_trigger(instruction: Instruction, line: Line) -> Instruction:
     kept = instruction.text.split(None, 1)[0].upper()
-    if kept in _NO_TRIGGERS:
-        raise InvalidParameterError(_NO_TRIGGERS[kept])
+    if kept in NO_TRIGGERS:
+        raise InvalidParameterError(NO_TRIGGERS[kept])
     trigger = _instruction(instruction.text, line, instruction.escape)
     return instruction._replace(trigger=trigger)
 

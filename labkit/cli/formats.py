@@ -15,12 +15,15 @@ TABLE = "table"
 
 
 class Row(dict[str, object]):
-    """The fields of one line; `methods` are those that take arguments (`{{.Label "name"}}`)."""
+    """The fields of one line; `methods` are fields of templates alone, not of `json`.
+
+    They may take arguments (`{{.Label "name"}}`).
+    """
 
     def __init__(
         self,
         fields: "Mapping[str, object]",
-        methods: "Mapping[str, Callable[..., object]] | None" = None,
+        methods: "Mapping[str, Callable[..., object] | object] | None" = None,
     ) -> None:
         super().__init__(fields)
         self.methods = methods or {}

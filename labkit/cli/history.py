@@ -7,7 +7,7 @@ from labkit.cli.command import Command, Context
 from labkit.cli.flags import Flag
 from labkit.cli.formats import FORMAT, Row, render
 from labkit.cli.table import short_id, shortened
-from labkit.cli.times import ago
+from labkit.cli.times import ago, rfc3339
 from labkit.client.api import image_path
 from labkit.client.sizes import human_size
 
@@ -54,12 +54,12 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 def _row(line: "dict[str, Any]", options: "dict[str, Any]", now_s: float) -> Row:
     created_by = line["CreatedBy"].replace("\t", " ")
     full = options["no_trunc"]
-    created_at = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(line["Created"]))
+    created_at = rfc3339(line["Created"])
     return Row(
         {
             "ID": short_id(line["Id"], full),
             "CreatedSince": ago(now_s - line["Created"]) if options["human"] else created_at,
-            "CreatedAt": f"{created_at[:-2]}:{created_at[-2:]}",
+            "CreatedAt": created_at,
             "CreatedBy": created_by if full else shortened(created_by, CREATED_BY_COLUMNS),
             "Size": human_size(line["Size"]) if options["human"] else str(line["Size"]),
             "Comment": line["Comment"],

@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import time
+from functools import partial
 
 from labkit.cli.command import Command, Context
 from labkit.cli.flags import Flag
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 COMMAND = Command(
-    "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
+    "[OPTIONS] FILE|URL|- [REPOSITORY[:TAG]]",
     (
         Flag("change", "c", "list", "Set what the image says with a Dockerfile instruction"),
         Flag("message", "m", "string", "Note in the image's history"),
@@ -26,25 +27,36 @@ COMMAND = Command(
     at_most=2,
 )
 REDRAW_S = 0.1
+URL = ("http://", "https://")
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the id of the new image; progress goes to stderr, if that is a terminal."""
     source, reference = arguments[0], arguments[1] if len(arguments) > 1 else ""
     repository, tag = split_tag(reference)
-    image_id = ""
+    send = partial(
+        import_events,
+        context.api(),
+        repository=repository,
+        tag=tag,
+        changes=options["change"],
+        message=options["message"],
+    )
+    if source.startswith(URL):
+        print(_last_status(send((), source=source)))
+        return 0
     with _open(source) as file, Progress(file) as progress:
-        for event in import_events(
-            context.api(),
-            progress.watch(pieces_of(file)),
-            repository,
-            tag,
-            changes=options["change"],
-            message=options["message"],
-        ):
-            image_id = event.get("status", image_id)
+        image_id = _last_status(send(progress.watch(pieces_of(file))))
     print(image_id)
     return 0
+
+
+def _last_status(events: "Iterator[dict[str, Any]]") -> str:
+    """The new image's id."""
+    status = ""
+    for event in events:
+        status = event.get("status", status)
+    return status
 
 
 def _open(source: str) -> "BinaryIO":
@@ -54,10 +66,6 @@ def _open(source: str) -> "BinaryIO":
                 "import - reads an archive from a pipe: tar -C FOLDER -c . | labkit import - NAME"
             )
         return sys.stdin.buffer
-    if source.startswith(("http://", "https://")):
-        raise InvalidParameterError(
-            f"import takes a file, or - for a pipe: curl -sSL {source} | labkit import - NAME"
-        )
     try:
         return open(source, "rb")
     except OSError as error:

@@ -6,6 +6,7 @@ import sys
 from labkit.cli.command import Command, Context
 from labkit.cli.errors import BAD_FLAG, UsageError, say
 from labkit.cli.flags import Flag
+from labkit.cli.formats import Row
 from labkit.client.api import Api, container_path, image_path, network_path, volume_path
 from labkit.errors import NotFoundError
 
@@ -30,6 +31,15 @@ PATHS = {
     "network": network_path,
 }
 """Where the API shows each kind, in the order in which a name is looked for."""
+LEFT_OUT: "dict[str, dict[str, object]]" = {
+    "Config": {
+        **{"StopSignal": "", "StopTimeout": None, "Healthcheck": None, "Shell": []},
+        **{"ExposedPorts": {}, "MacAddress": "", "NetworkDisabled": False, "ArgsEscaped": False},
+    },
+    "HostConfig": {"Init": None, "Mounts": [], "StorageOpt": {}, "Sysctls": {}, "Tmpfs": {}},
+    "State": {"Health": None},
+}
+"""Fields that the API leaves out while they are empty, as Docker's does; templates have them."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
@@ -57,11 +67,22 @@ def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool 
             say(str(error))
             exit_code = 1
     if template:
-        sys.stdout.writelines(f"{template.fill(each)}\n" for each in found)
+        sys.stdout.writelines(f"{template.fill(_completed(each))}\n" for each in found)
     else:
         indent = None if form else 4
         sys.stdout.write(json.dumps(found, indent=indent, ensure_ascii=False) + "\n")
     return exit_code
+
+
+def _completed(found: object) -> object:
+    """What was found with the fields that are left out; `json` in a template does not show them."""
+    parts = found if isinstance(found, dict) else {}
+    rows = {
+        name: Row(part, {key: LEFT_OUT[name][key] for key in LEFT_OUT[name].keys() - part})
+        for name, part in parts.items()
+        if name in LEFT_OUT and isinstance(part, dict)
+    }
+    return {**parts, **rows} if rows else found
 
 
 def _inspect(api: Api, name: str, kinds: list[str], size: bool) -> object:

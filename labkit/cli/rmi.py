@@ -19,11 +19,11 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print which names and which layers are gone."""
+    """Print which names and which layers are gone; with `--force` a missing one is no failure."""
     api = context.api()
 
     def remove(name: str) -> str:
         report = api.delete(image_path(name), force=options["force"], noprune=options["no_prune"])
         return "\n".join(f"{what}: {which}" for line in report for what, which in line.items())
 
-    return for_each(arguments, remove)
+    return for_each(arguments, remove, forgive_missing=options["force"])

@@ -1,5 +1,7 @@
 """Times as Docker's command words and reads them."""
 
+import time
+
 from labkit.errors import InvalidParameterError
 
 MINUTE_S = 60
@@ -30,6 +32,13 @@ def duration(seconds: float) -> str:
         (days < 730, f"{days // 30} months"),
     )
     return next((words for holds, words in steps if holds), f"{days // 365} years")
+
+
+def rfc3339(seconds: float) -> str:
+    """A moment in this machine's zone: `2026-01-31T12:00:00Z`, `2026-01-31T13:00:00+01:00`."""
+    local = time.localtime(seconds)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S%z", local)
+    return f"{text[:-2]}:{text[-2:]}" if local.tm_gmtoff else f"{text[:-5]}Z"
 
 
 def parse_time(text: str, now_s: float) -> float:

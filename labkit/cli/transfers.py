@@ -70,17 +70,27 @@ class _Lines:
         if "status" not in event:
             return
         identifier = event.get("id", "")
-        text = _text(event)[: width(self._output.fileno()) - 1]
         if "progressDetail" not in event or not identifier:
             self._rows.clear()
-            self._output.write(f"{text}\n")
-        elif identifier not in self._rows:
+            self._output.write(f"{_text(event)}\n")
+            self._output.flush()
+            return
+        text = _row(event, width(self._output.fileno()) - 1)
+        if identifier not in self._rows:
             self._rows[identifier] = len(self._rows)
             self._output.write(f"{text}\n")
         else:
             up = len(self._rows) - self._rows[identifier]
             self._output.write(f"{UP.format(up)}{CLEAR_LINE}{text}\r{DOWN.format(up)}")
         self._output.flush()
+
+
+def _row(event: "dict[str, Any]", columns: int) -> str:
+    """The same in one row of the screen: without the bar where there is no room for it."""
+    text = _text(event)
+    if len(text) > columns and "] " in text:
+        text = _text({**event, "progress": text.rpartition("] ")[2].strip()})
+    return text[:columns]
 
 
 def _text(event: "dict[str, Any]") -> str:

@@ -75,8 +75,12 @@ def _start(paths: "Paths", timeout_s: float) -> None:
 
 
 def daemon_command(paths: "Paths") -> list[str]:
-    """The argument vector of a labkitd for these folders."""
-    return [sys.executable, "-m", "labkit.daemon", "--root", paths.root, "--run", paths.run]
+    """The argument vector of a labkitd for these folders.
+
+    `-P`: it loads no code from the folder in which somebody happens to be.
+    """
+    program = [sys.executable, "-P", "-m", "labkit.daemon"]
+    return [*program, "--root", paths.root, "--run", paths.run]
 
 
 def _await_ready(

@@ -125,15 +125,18 @@ def import_events(
     *,
     changes: Sequence[str] = (),
     message: str = "",
+    source: str = "-",
 ) -> Iterator[dict[str, Any]]:
     """Send an archive to be imported; the daemon's messages while it works.
+
+    With a URL as the `source` the daemon fetches it from there.
 
     The last one's `status` is the new image's id.  An error in the stream is raised as LabkitError.
     """
     response = api.upload(
         "/images/create",
         pieces,
-        fromSrc="-",
+        fromSrc=source,
         repo=repository or None,
         tag=tag or None,
         changes=list(changes) or None,

@@ -78,7 +78,8 @@ def _findings(check: Check, situation: Situation) -> list[Finding]:
 
 def _trials(paths: Paths) -> tuple[dict[str, str], str]:
     """Results of the trials, which a program of its own makes; or none, and why."""
-    command = [sys.executable, "-m", "labkit.doctor.trials", paths.root]
+    # -P: they load no code from the folder in which somebody happens to be
+    command = [sys.executable, "-P", "-m", "labkit.doctor.trials", paths.root]
     try:
         made = subprocess.run(
             command, capture_output=True, text=True, timeout=TRIALS_TIMEOUT_S, check=True

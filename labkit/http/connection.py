@@ -11,6 +11,7 @@ import array
 import contextlib
 import fcntl
 import io
+import re
 import select
 import socket
 import termios
@@ -28,6 +29,9 @@ HEAD_TIME_S = 10.0
 """How long a request's head may take from its first byte to its last."""
 PEEK_BYTES = 8 * 1024
 CHUNK_LINE_LIMIT_BYTES = 256
+CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?")
+"""Strictly, without a lone CR or LF in it: a proxy before us may end its line there."""
+TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 TRAILER_LIMIT_LINES = 32
 SEND_TIME_S = 30.0
 """How long a client may take to read a whole answer; streams are not timed."""
@@ -268,10 +272,10 @@ class Body(io.RawIOBase):
 
     def _start_chunk(self) -> None:
         line = self._connection.read_line(CHUNK_LINE_LIMIT_BYTES)
-        size = line.partition(b";")[0].strip()
-        if not size or len(size) > 15 or size.strip(b"0123456789abcdefABCDEF"):
+        match = CHUNK_LINE.fullmatch(line)
+        if match is None:
             raise ProtocolError(400, "Malformed chunked body: a chunk's size is not a number")
-        self._left = int(size, 16)
+        self._left = int(match[1], 16)
         if self._left == 0:
             self._skip_trailers()
             self._more_chunks = False
@@ -282,6 +286,9 @@ class Body(io.RawIOBase):
 
     def _skip_trailers(self) -> None:
         for _ in range(TRAILER_LIMIT_LINES):
-            if not self._connection.read_line(CHUNK_LINE_LIMIT_BYTES):
+            line = self._connection.read_line(CHUNK_LINE_LIMIT_BYTES)
+            if not line:
                 return
+            if not TRAILER.fullmatch(line):
+                raise ProtocolError(400, "Malformed chunked body: a trailer is Name: value")
         raise ProtocolError(431, "Malformed chunked body: too many trailers")

@@ -195,6 +195,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
         if not colon or not TOKEN.fullmatch(name) or not VALUE.fullmatch(value):
             raise ProtocolError(400, "Malformed header line: Name: value was expected")
         key, value = name.lower(), value.strip(" \t")
+        if key == "host" and key in headers:
+            raise ProtocolError(400, "A request is for one Host, and this names two")
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 

@@ -17,6 +17,12 @@ Change = Callable[[RuntimeConfig, str, Expander], None]
 
 SHELL = ["/bin/sh", "-c"]
 PORT_MAX = 65535
+NO_TRIGGERS = {
+    "ONBUILD": "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
+    "FROM": "FROM isn't allowed as an ONBUILD trigger",
+    "MAINTAINER": "MAINTAINER isn't allowed as an ONBUILD trigger",
+}
+"""What cannot come after ONBUILD, and how that is said."""
 
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
 
@@ -106,6 +112,13 @@ def _healthcheck(config: RuntimeConfig, arguments: str, expander: Expander) -> N
     config.healthcheck = healthchecks.read(arguments)
 
 
+def _on_build(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
+    trigger = arguments.split(maxsplit=1)[0].upper()
+    if trigger in NO_TRIGGERS:
+        raise InvalidParameterError(NO_TRIGGERS[trigger])
+    config.on_build = [*(config.on_build or []), arguments]
+
+
 INSTRUCTIONS: dict[str, Change] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
@@ -113,6 +126,7 @@ INSTRUCTIONS: dict[str, Change] = {
     "EXPOSE": _expose,
     "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
+    "ONBUILD": _on_build,
     "STOPSIGNAL": _stop_signal,
     "USER": _user,
     "VOLUME": _volume,

@@ -23,7 +23,9 @@ from labkit.kernel.files import sync_folder, write_all, write_atomically
 
 BLOB, TREE = "layer.tar.gz", "tree"
 LAYER_MAX_BYTES = 256 << 30
+LAYER_MAX_ENTRIES = 10_000_000
 RESERVE_BYTES = 64 << 20
+RESERVE_INODES = 16_384
 
 
 class LayerNote(msgspec.Struct, rename="pascal"):
@@ -106,7 +108,8 @@ class UnpackingProcess:
         self.tree = os.path.join(folder.path, TREE)
         os.mkdir(self.tree, 0o755)
         _dress_alike(below, self.tree)
-        options = [str(limit_bytes(folder.path)), "" if below else unpacker.LOWEST]
+        limits = [str(limit_bytes(folder.path)), str(limit_entries(folder.path))]
+        options = [*limits, "" if below else unpacker.LOWEST]
         self._process = subprocess.Popen(
             programs.command(unpacker.__name__, self.tree, *options),
             stdin=subprocess.PIPE,
@@ -158,6 +161,13 @@ def limit_bytes(folder: str) -> int:
     """How much a layer may unpack to: not the disk's last bytes, and never without end."""
     disk = os.statvfs(folder)
     return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES))
+
+
+def limit_entries(folder: str) -> int:
+    """How many files a layer may have: not the disk's last inodes, if it counts them."""
+    disk = os.statvfs(folder)
+    free = disk.f_favail - RESERVE_INODES if disk.f_files else LAYER_MAX_ENTRIES
+    return min(LAYER_MAX_ENTRIES, max(0, free))
 
 
 def unpack(

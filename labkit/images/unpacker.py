@@ -1,4 +1,4 @@
-"""The program that unpacks one layer: `unpacker.main()`, `FOLDER LIMIT_BYTES [lowest] < TAR`.
+"""The program that unpacks one layer: `FOLDER LIMIT_BYTES LIMIT_ENTRIES [lowest] < TAR`.
 
 An archive is a stranger's list of file operations, executed as root.  So it is executed by a
 process of its own, which makes the new folder its root (chroot(2)) before it reads the first byte:
@@ -34,6 +34,8 @@ OVERLAY_XATTR = "trusted.overlay."
 LOWEST = "lowest"
 BLOCK_BYTES = 4096
 ZEROS = bytes(CHUNK_BYTES)
+OWNER_MAX = (1 << 32) - 2
+"""The number after it means "leave it as it is" (chown(2))."""
 HEADER_MAX_BYTES = 1 << 20
 """Long names and extended attributes; they are read whole."""
 
@@ -72,14 +74,24 @@ class StrictTarInfo(tarfile.TarInfo):
 class Unpacker:
     """Executes an archive's members in the current root."""
 
-    def __init__(self, *, lowest: bool, top: str = "", limit_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        lowest: bool,
+        top: str = "",
+        limit_bytes: int | None = None,
+        limit_entries: int | None = None,
+    ) -> None:
         self.lowest = lowest
         self.top = top
         """The folder below which the members lie, without a slash at its end."""
         self.limit_bytes = limit_bytes
         """What it may unpack to, if there is a limit; holes do not count, each file a block."""
+        self.limit_entries = limit_entries
+        """How many members it may have, if there is a limit: each takes an inode."""
         self.size_bytes = 0
         self._taken_bytes = 0
+        self._entries = 0
         self._folder_times: dict[str, int] = {}
         self._whiteouts: list[str] = []
         self._makers = {
@@ -117,16 +129,25 @@ class Unpacker:
         with naming(member.name):
             path = self.top + inside(member.name)
             folder, name = os.path.split(path)
+            self._take_entry()
             if self.is_whiteout(name):
                 self._note_whiteout(path, name)
                 return
-            self._take(BLOCK_BYTES)
             maker = self._makers.get(member.type)
             if maker is None:
                 raise BadArchiveError(f"members of type {member.type!r} are not known")
             make_parents(folder)
             self.prepare(member, path)
             maker(archive, member, path)
+
+    def _take_entry(self) -> None:
+        self._entries += 1
+        if self.limit_entries is not None and self._entries > self.limit_entries:
+            raise BadArchiveError(
+                f"it has more than {self.limit_entries} entries, which is all there may be "
+                "(the free inodes of the disk, less a reserve)"
+            )
+        self._take(BLOCK_BYTES)
 
     def _take(self, size_bytes: int) -> None:
         self._taken_bytes += size_bytes
@@ -173,7 +194,7 @@ class Unpacker:
 
     def _hard_link(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         target = self.top + inside(member.linkname)
-        if target == path:
+        if target == path and os.path.lexists(path):
             return
         make_room(path)
         try:
@@ -296,6 +317,10 @@ def dress(path: str, member: tarfile.TarInfo) -> None:
     """Owner, mode, extended attributes, time, in this order: chown(2) clears set-uid bits and
     capabilities, and everything but utimensat(2) touches the time.
     """
+    if not (0 <= member.uid <= OWNER_MAX and 0 <= member.gid <= OWNER_MAX):
+        raise BadArchiveError(
+            f"the owner {member.uid}:{member.gid}: there is none over {OWNER_MAX}"
+        )
     os.lchown(path, member.uid, member.gid)
     if not member.issym():
         os.chmod(path, stat.S_IMODE(member.mode))
@@ -351,8 +376,10 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Unpack standard input into the folder that is named."""
-    folder, limit_bytes, *options = sys.argv[1:]
-    unpacker = Unpacker(lowest=LOWEST in options, limit_bytes=int(limit_bytes))
+    folder, limit_bytes, limit_entries, *options = sys.argv[1:]
+    unpacker = Unpacker(
+        lowest=LOWEST in options, limit_bytes=int(limit_bytes), limit_entries=int(limit_entries)
+    )
     confine(folder)
     try:
         unpacker.unpack(sys.stdin.buffer)

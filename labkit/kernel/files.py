@@ -18,7 +18,7 @@ def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
     finally:
         os.close(fd)
     os.rename(temporary, path)
-    sync_folder(os.path.dirname(path))
+    sync_folder(os.path.dirname(path) or ".")
 
 
 def remove_unfinished(folder: str) -> None:

@@ -40,6 +40,15 @@ def try_out(root: str, before: str = "", **environment: str) -> dict[str, str]:
     return results
 
 
+def test_the_trials_load_no_code_from_where_they_are_started(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tempfile.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    doctor.run(paths)
+    assert not (tmp_path / "loaded").exists()
+
+
 def test_every_finding_is_complete_and_named_once(paths: Paths) -> None:
     findings = doctor.run(paths)
     assert len(by_name(findings)) == len(findings) > 30

@@ -1,8 +1,11 @@
 """commit, history, tag, rmi, images, save, load, prune, df: typed by a user, really done."""
 
+import functools
+import http.server
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +108,20 @@ def test_a_container_that_changed_nothing_adds_no_layer(lab: Lab) -> None:
     assert lab.cli("commit", container, "NotAName").returncode == 1
     assert lab.cli("commit", "nosuch", "x").returncode == 1
     assert lab.cli("commit", "-c", "RUN x", container).returncode == 1
+
+
+def test_an_archive_behind_a_url_is_fetched_by_the_daemon(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "root.tar").write_bytes(archive(entry("hello", content=b"there")).getvalue())
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        made = out(lab, "import", "-c", "CMD x", f"{url}/root.tar", "fetched:1").strip()
+        missing = lab.cli("import", f"{url}/none.tar", "missing:1")
+        server.shutdown()
+    assert image(lab, "fetched:1")["Id"] == made
+    assert image(lab, "fetched:1")["Config"]["Cmd"] == ["/bin/sh", "-c", "x"]
+    assert missing.stderr == f"labkit: cannot fetch {url}/none.tar: 404 File not found\n"
 
 
 def test_an_entrypoint_drops_the_old_command(lab: Lab) -> None:

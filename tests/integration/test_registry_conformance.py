@@ -295,6 +295,22 @@ def test_indexes_of_both_kinds(registry, repository, media_type):
     assert answer.headers["Docker-Content-Digest"] == digest
 
 
+def test_an_index_of_blobs(registry, repository):
+    image = registry.image_of(repository)
+    listed = [image["layers"][0], image["config"]]
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}
+    registry.push_manifest(repository, "cache", document, INDEX)
+
+
+def test_an_index_of_blobs_that_are_not_there(registry, repository):
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(LAYER, b"x")]}
+    answer = registry.ask(
+        "PUT", f"/v2/{repository}/manifests/v1", as_bytes(document), Content_Type=INDEX
+    )
+    assert answer.status in (400, 404)
+    assert answer.codes == ["MANIFEST_BLOB_UNKNOWN"]
+
+
 def test_a_manifest_is_kept_byte_for_byte(registry, repository):
     data = json.dumps(registry.image_of(repository), indent=7).encode() + b"\n\n"
     registry.push_manifest(repository, "odd", data, MANIFEST)

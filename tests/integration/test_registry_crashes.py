@@ -19,6 +19,7 @@ from tests import leaks
 from tests.lab import PROJECT
 from tests.registries import (
     CONFIG,
+    INDEX,
     LAYER,
     MANIFEST,
     LabkitRegistry,
@@ -184,6 +185,14 @@ def test_gc_frees_what_was_deleted(server):
     assert gc(server, "--older-than", "0s") == "Total reclaimed space: 0B\n"
     server.push_image("lab/other", "v2", b"other" * 1000)
     assert everything_is_whole(server) == 2
+
+
+def test_gc_spares_the_blobs_of_an_index(server):
+    layer = server.image_of("lab/tool", b"cached")["layers"][0]
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [layer]}
+    server.push_manifest("lab/tool", "cache", document, INDEX)
+    gc(server, "--older-than", "0s", "--delete-untagged")
+    assert server.ask("GET", f"/v2/lab/tool/blobs/{layer['digest']}").body == b"layer of cached"
 
 
 def test_gc_of_untagged_manifests(server):

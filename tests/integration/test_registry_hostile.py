@@ -134,6 +134,17 @@ def test_a_bad_manifest(server, make):
     assert server.ask("HEAD", "/v2/lab/good/manifests/bad").status == 404
 
 
+@pytest.mark.parametrize("digest", ["sha512:" + "0" * 128, "sha256:../../etc/passwd", ""])
+def test_a_bad_digest_in_a_manifest_is_pointed_to(server, digest):
+    document = server.image_of("lab/good")
+    document["layers"][0]["digest"] = digest
+    answer = server.ask(
+        "PUT", "/v2/lab/good/manifests/bad", as_bytes(document), Content_Type=MANIFEST
+    )
+    (error,) = answer.json["errors"]
+    assert "`$.layers[0].digest` is no digest that this registry keeps" in error["message"]
+
+
 def test_a_manifest_that_is_too_large(server):
     data = as_bytes(server.image_of("lab/good") | {"annotations": {"a": "x" * 4_200_000}})
     answer = server.ask("PUT", "/v2/lab/good/manifests/big", data, Content_Type=MANIFEST)

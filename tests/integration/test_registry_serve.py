@@ -44,12 +44,11 @@ def serve(folder):
 def labkit(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [sys.executable, "-m", "labkit.cli", "registry", *words],
-        cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
-        **options,
+        **{"cwd": PROJECT} | options,
     )
 
 
@@ -174,6 +173,13 @@ def test_passwd_writes_what_apache_reads(passwords):
     ]
 
 
+def test_passwd_takes_a_name_in_this_folder(folder, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    done = labkit("passwd", "--password-stdin", "here", "alice", input="secret\n", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(folder, "here").read_text().startswith("alice:")
+
+
 @pytest.mark.parametrize(
     ("user", "password"), [("a:b", "x"), ("", "x"), ("a", ""), ("a", "x" * 73)]
 )
@@ -253,6 +259,7 @@ def test_forged_and_old_tokens_are_refused(serve, passwords):
         jwt.encode(claims, "another key, and this one is long enough", "HS256"),
         jwt.encode(claims, "", "none"),
         jwt.encode(claims | {"exp": time.time() - 60}, key, "HS256"),
+        jwt.encode({name: claims[name] for name in claims if name != "exp"}, key, "HS256"),
         jwt.encode(claims | {"aud": "another"}, key, "HS256"),
         good[:-3] + "abc",
         "nothing",

@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import msgspec
 
@@ -68,27 +70,41 @@ def _is_referred_to(image: Image, asked: filters.Filters) -> bool:
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /images/create?fromSrc=-&repo=&tag=&changes=&message=`: the body is a root file system.
 
-    With `fromImage=` an image is pulled instead.
+    It may lie behind a URL, `fromSrc=https://…`.  With `fromImage=` an image is pulled instead.
     The answer is a stream of JSON objects, the last with the new image's id as its status.
     """
     query = request.query
     if query.text("fromImage"):
         return registries.pull(engine, request)
-    if query.text("fromSrc") != FROM_BODY:
-        raise UnsupportedError(
-            "labkit does not fetch archives: import it from the standard input, with fromSrc=-"
-        )
     if query.text("platform"):
         raise UnsupportedError("labkit does not support platform yet")
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
         raise InvalidParameterError(f"tag={tag} has no repo to be the tag of")
     reference = f"{repository}:{tag}" if tag else repository
-    image = engine.images.import_tar(
-        request.body_file(), reference, query.texts("changes"), query.text("message")
-    )
+    with _source(engine, request) as archive:
+        image = engine.images.import_tar(
+            archive, reference, query.texts("changes"), query.text("message")
+        )
     _publish(engine, "import", image.id, reference or image.id)
     return Stream(_progress(image.id))
+
+
+@contextmanager
+def _source(engine: Engine, request: Request) -> Iterator[BinaryIO]:
+    """The archive to import: the body, or what the URL gives; InvalidParameterError."""
+    url = request.query.text("fromSrc")
+    if url == FROM_BODY:
+        yield request.body_file()
+        return
+    from labkit.build import fetch  # noqa: PLC0415 only for who gives a URL
+
+    fetched = fetch.fetch(url, engine.paths.root)
+    try:
+        fetched.file.seek(0)
+        yield fetched.file
+    finally:
+        fetched.file.close()
 
 
 def _progress(image_id: str) -> Iterator[bytes]:

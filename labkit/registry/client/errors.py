@@ -6,6 +6,7 @@ length, and control characters are taken out.
 
 import socket
 import ssl
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -100,21 +101,25 @@ def unreachable(url: str, error: Exception) -> UnreachableError:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, (OSError, ssl.SSLError)):
         cause = cause.__cause__ or cause.__context__
-    return UnreachableError(f"cannot reach the registry at {url}: {_reason(error, cause)}")
+    reason = _reason(error, cause, urlsplit(url).netloc)
+    return UnreachableError(f"cannot reach the registry at {url}: {reason}")
 
 
-def _reason(error: Exception, cause: BaseException | None) -> str:
+def _reason(error: Exception, cause: BaseException | None, host: str) -> str:
     for kind, words in _REASONS:
         if isinstance(cause, kind) or isinstance(error, kind):
             return words
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted ({cause.verify_message}). Put that of the authority "
-            "that signed it into certs.d/HOST:PORT/ca.crt beside daemon.json, or name the registry "
+            f"that signed it into certs.d/{host}/ca.crt beside daemon.json, or name {host} "
             'among the "insecure-registries" there'
         )
     if isinstance(cause, ssl.SSLError):
-        return f"it does not speak HTTPS ({cause.reason or cause})"
+        return (
+            f"it does not speak HTTPS ({cause.reason or cause}). If it is to be spoken to without, "
+            f'name {host} among the "insecure-registries" in daemon.json'
+        )
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror.lower()}. Check this machine's network"
     return printable(str(error)) or type(error).__name__

@@ -81,7 +81,13 @@ class Bearer:
         if scheme.lower() != "bearer":
             raise self._challenge(request, name, action, "")
         try:
-            claims = jwt.decode(token.strip(), self._key, ["HS256"], audience=SERVICE)
+            claims = jwt.decode(
+                token.strip(),
+                self._key,
+                ["HS256"],
+                audience=SERVICE,
+                options={"require": ["exp"]},
+            )
         except jwt.InvalidTokenError:
             raise self._challenge(request, name, action, "invalid_token") from None
         may = _granted(claims.get("access"))

@@ -110,7 +110,7 @@ def _missing(
                 f"the manifest says {blob.size} bytes, the blob has {size}",
                 {"digest": blob.digest},
             )
-    for manifest in received.document.manifests or []:
+    for manifest in received.document.images:
         if manifest.digest not in contents.manifests:
             yield RegistryError(
                 "MANIFEST_BLOB_UNKNOWN", "manifest unknown to registry", {"digest": manifest.digest}

@@ -32,7 +32,7 @@ def catalog(visit: Visit) -> Answer:
 
 def tags(visit: Visit, name: str) -> Answer:
     """`GET /v2/<name>/tags/list`: the tags, in order, by pages if `n` is given."""
-    there = sorted(visit.with_content(name).contents().tags)
+    there = sorted(visit.with_content(name).contents().tags, key=_place)
     page, headers = _page(there, visit.request, len(there))
     return json_response({"name": name, "tags": page}, headers=headers)
 
@@ -101,12 +101,17 @@ def _page(
     """The names after `last`, `n` at most, and the header that links to the next ones."""
     last = request.query.text("last")
     count = _number(request, "n", default)
-    after = [name for name in names if name > last] if last else names
+    after = [name for name in names if _place(name) > _place(last)] if last else names
     page = after[:count]
     if not page or len(after) == len(page):
         return page, ()
     link = f"<{request.path}?n={count}&last={quote(page[-1], safe='')}>"
     return page, (("Link", f'{link}; rel="next"'),)
+
+
+def _place(name: str) -> tuple[str, str]:
+    """By which names are put in order: as if all letters were small ("lexical" in the spec)."""
+    return name.lower(), name
 
 
 def _number(request: Request, key: str, default: int) -> int:

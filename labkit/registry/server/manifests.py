@@ -39,11 +39,20 @@ class Document(msgspec.Struct, rename="camel"):
 
     @property
     def blobs(self) -> list[Descriptor]:
-        """The blobs without which it cannot be pulled."""
+        """The blobs without which it cannot be pulled: also what an index lists beside manifests.
+
+        image-spec "image-index.md" allows that; BuildKit exports its cache so.
+        """
+        listed = [one for one in self.manifests or [] if one.media_type not in MEDIA_TYPES]
         layers = [
             one for one in self.layers or [] if not one.media_type.startswith(NOT_DISTRIBUTED)
         ]
-        return [*([self.config] if self.config else []), *layers]
+        return [*([self.config] if self.config else []), *layers, *listed]
+
+    @property
+    def images(self) -> list[Descriptor]:
+        """The manifests that an index lists."""
+        return [one for one in self.manifests or [] if one.media_type in MEDIA_TYPES]
 
     @property
     def kind(self) -> str:
@@ -64,7 +73,7 @@ def read(data: bytes) -> Document:
     try:
         return msgspec.json.decode(data, type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _invalid(f"the manifest cannot be read: {error}") from None
+        raise _invalid(f"the manifest cannot be read: {_reason(str(error))}") from None
 
 
 def receive(data: bytes, content_type: str) -> Received:
@@ -84,6 +93,15 @@ def receive(data: bytes, content_type: str) -> Received:
     elif document.config is None or document.layers is None or document.manifests is not None:
         raise _invalid("a manifest has config and layers, and no manifests")
     return Received(media_type, data, document)
+
+
+def _reason(said: str) -> str:
+    """What msgspec says, but of a digest in words: a digest's is the only pattern there is."""
+    _, has_pattern, where = said.partition(" matching regex ")
+    if not has_pattern:
+        return said
+    _, _, field = where.rpartition(" - at ")
+    return f"{field} is no digest that this registry keeps: sha256: and 64 digits of 0-9a-f"
 
 
 def _invalid(message: str) -> RegistryError:

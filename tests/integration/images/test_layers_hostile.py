@@ -43,6 +43,11 @@ REFUSED = {
         [entry("new", tarfile.LNKTYPE, linkname="file")],
         "a hard link to 'file': not there",
     ),
+    "hard link to itself": (
+        [entry("new", tarfile.LNKTYPE, linkname="new")],
+        "a hard link to 'new': not there",
+    ),
+    "an owner out of range": ([entry("new", uid=1 << 40)], "there is none over 4294967294"),
     "hard link out": ([entry("new", tarfile.LNKTYPE, linkname="../../x")], "leads out"),
     "hard link through a link": (
         [entry("l", tarfile.SYMTYPE, linkname="/"), entry("h", tarfile.LNKTYPE, linkname="l/x")],
@@ -117,6 +122,15 @@ def test_bombs(store: ImageStore, root: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(InvalidParameterError, match="unpacks to more than 10000000 bytes"):
             stacked(store, bomb)
     assert_nothing_left(store, root)
+
+
+def test_a_bomb_of_entries(store: ImageStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LAYER_MAX_ENTRIES", 1000)
+    for name in ("f", ".wh.f"):
+        with pytest.raises(InvalidParameterError, match="it has more than 1000 entries"):
+            stacked(store, archive(*(entry(f"{name}{number}") for number in range(1001))))
+    assert_nothing_left(store, root)
+    stacked(store, archive(*(entry(f"f{number}") for number in range(1000))))
 
 
 def test_zeros_take_no_room(store: ImageStore) -> None:

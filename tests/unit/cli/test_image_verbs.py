@@ -26,6 +26,15 @@ def test_history(labkit, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = labkit("history", "-H=false", "busybox").out.splitlines()[1]
     assert "   4262000   " in plain
     assert "2023-11-1" in plain
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    form = ("history", "--format", "{{.CreatedAt}}", "busybox")
+    assert labkit(*form).out == "2023-11-14T22:13:20Z\n"
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    assert labkit(*form).out == "2023-11-14T17:13:20-05:00\n"
+    monkeypatch.delenv("TZ")
+    time.tzset()
 
 
 def test_tag_commit_and_rmi_ask(labkit) -> None:
@@ -40,8 +49,9 @@ def test_tag_commit_and_rmi_ask(labkit) -> None:
     labkit.routes["DELETE /images/a"] = [{"Untagged": "a:latest"}, {"Deleted": ID}]
     done = labkit("rmi", "-f", "--no-prune", "a", "b")
     assert done.out == f"Untagged: a:latest\nDeleted: {ID}\n"
-    assert done.code == 1
+    assert (done.code, done.err.count("\n")) == (0, 1)
     assert query(labkit, 2) == "force=1&noprune=1"
+    assert labkit("rmi", "a", "b").code == 1
 
 
 def test_load_prints_what_is_there(labkit, tmp_path: Path) -> None:

@@ -86,3 +86,21 @@ def test_lines_fit_the_terminal(monkeypatch) -> None:
     screen.fileno = lambda: 1
     transfers.show([{"status": "x" * 50, "progressDetail": {}, "id": "a"}], screen)
     assert screen.getvalue() == "a: xxxxxxx\n"
+
+
+def test_a_narrow_terminal_has_the_numbers_and_no_bar(monkeypatch) -> None:
+    monkeypatch.setattr(transfers, "width", lambda fd: 40)
+    screen = Screen()
+    screen.fileno = lambda: 1
+    event = EVENTS[3] | {"progress": f"[{'=' * 20}>{' ' * 29}]    1.2MB/3MB"}
+    transfers.show([EVENTS[1], event], screen)
+    assert rows(screen.getvalue()) == ["aa: Downloading 1.2MB/3MB", ""]
+
+
+def test_what_stays_is_shown_whole(monkeypatch) -> None:
+    monkeypatch.setattr(transfers, "width", lambda fd: 40)
+    screen = Screen()
+    screen.fileno = lambda: 1
+    digest = f"Digest: sha256:{'0' * 64}"
+    transfers.show([EVENTS[1], {"status": digest}], screen)
+    assert rows(screen.getvalue()) == ["aa: Pulling fs layer", digest, ""]

@@ -211,6 +211,17 @@ def test_inspect_finds_containers_and_images(labkit) -> None:
     )
 
 
+def test_fields_that_docker_leaves_out_are_in_templates_and_not_in_json(labkit) -> None:
+    config = {"Cmd": ["sh"]}
+    labkit.routes["GET /containers/web/json"] = {"Config": config, "State": {}, "HostConfig": {}}
+    form = "{{.Config.StopSignal}}|{{.Config.Shell}}|{{.State.Health}}|{{.HostConfig.Tmpfs}}"
+    assert labkit("inspect", "-f", form, "web").out == "|[]|<nil>|map[]\n"
+    assert labkit("inspect", "-f", "{{json .Config}}", "web").out == '{"Cmd":["sh"]}\n'
+    labkit.routes["GET /containers/web/json"] = {"Config": config | {"StopSignal": "SIGINT"}}
+    assert labkit("inspect", "-f", "{{.Config.StopSignal}}", "web").out == "SIGINT\n"
+    assert "no field Nosuch" in labkit("inspect", "-f", "{{.Config.Nosuch}}", "web").err
+
+
 def test_version_with_and_without_a_daemon(labkit, tmp_path) -> None:
     labkit.routes["GET /version"] = {
         "Version": "9.9",
@@ -250,10 +261,17 @@ def test_import_from_a_file_and_from_a_pipe(labkit, tmp_path, monkeypatch) -> No
     assert labkit.daemon.requests[1].body == b"tar" * 100_000
 
 
-def test_import_from_a_terminal_or_an_address_says_what_to_do(labkit, monkeypatch) -> None:
+def test_import_from_a_terminal_says_what_to_do(labkit, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(), isatty=lambda: True))
     assert "labkit import - NAME" in labkit("import", "-").err
-    assert "curl -sSL https://x/y | labkit import - NAME" in labkit("import", "https://x/y").err
+
+
+def test_import_of_a_url_is_the_daemons_to_fetch(labkit) -> None:
+    labkit.routes["POST /images/create"] = {"status": IMAGE_ID}
+    assert labkit("import", "-m", "mine", "https://x/y.tar", "a:1") == (0, f"{IMAGE_ID}\n", "")
+    (request,) = labkit.daemon.requests
+    assert request.target.endswith("?fromSrc=https%3A%2F%2Fx%2Fy.tar&repo=a&tag=1&message=mine")
+    assert request.body == b""
 
 
 def test_import_shows_progress_on_a_terminal_only(labkit, tmp_path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import textwrap
 import threading
@@ -123,3 +124,10 @@ def test_only_root_starts_one(impostors, monkeypatch) -> None:
     with pytest.raises(DaemonUnavailableError, match="sudo labkit daemon"):
         daemon.ensure(impostors.paths)
     assert impostors.started() == []
+
+
+def test_labkitd_loads_no_code_from_where_it_is_started(tmp_path) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('loaded from here')\n")
+    command = [*daemon.daemon_command(Paths.from_environment()), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -102,6 +102,7 @@ def test_a_connection_is_kept_as_the_client_asked(serve, request_head, keeps):
         (b"GET / HTTP/1.1\r\nA: b\x00\r\n\r\n", 400, b"header line"),
         (b"GET / HTTP/1.1\r\nA: b\nB: c\r\n\r\n", 400, b"header line"),
         (b"GET / HTTP/1.1\nHost: x\n\n", 400, b"CR LF"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, b"one Host"),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431, b"100 header lines"),
         (b"GET /" + b"x" * 70_000, 431, b"65536"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, b"Content-Length"),

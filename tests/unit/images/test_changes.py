@@ -40,6 +40,8 @@ def test_the_rest() -> None:
         "VOLUME /more",
         'LABEL a=1 "b c"="d"',
         "STOPSIGNAL SIGINT",
+        "ONBUILD RUN  a",
+        "ONBUILD COPY . /",
     )
     assert config.working_dir == "/a/c"
     assert config.user == "1000:1000"
@@ -49,6 +51,7 @@ def test_the_rest() -> None:
     assert list(config.volumes or {}) == ["/data", "/log s", "/more"]
     assert config.labels == {"a": "1", "b c": "d"}
     assert config.stop_signal == "SIGINT"
+    assert config.on_build == ["RUN  a", "COPY . /"]
 
 
 def test_healthchecks() -> None:
@@ -68,6 +71,7 @@ def test_healthchecks() -> None:
         ("RUN true", "RUN is not a valid change command"),
         ("", "is not a valid change command"),
         ("CMD", "CMD requires at least one argument"),
+        ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),
         ("ENV A", "ENV A: A must have a value"),
         ("ENV A=b c", "can't find = in 'c'"),
         ("ENV =x", "can't find = in '=x'"),

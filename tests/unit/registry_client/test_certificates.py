@@ -11,6 +11,7 @@ import pytest
 
 from labkit.errors import InvalidParameterError
 from labkit.registry.client.endpoints import Endpoint, Settings, candidates
+from labkit.registry.client.errors import UnreachableError
 from labkit.registry.client.transport import Transport
 from labkit.registry.server import certificates
 
@@ -54,6 +55,28 @@ def test_an_authority_beside_the_machines_own(server: tuple[str, str]) -> None:
     assert ask(Endpoint(url, authorities=(certificate,))) == 200
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         ask(Endpoint(url))
+
+
+def reason(url: str) -> str:
+    """What somebody is told who cannot reach this registry."""
+    with pytest.raises(UnreachableError) as caught:
+        Transport(Endpoint(url)).fetch("GET", httpx.URL(f"{url}/v2/"), {})
+    return str(caught.value)
+
+
+def test_where_to_put_an_authority_that_is_missing(server: tuple[str, str]) -> None:
+    url, _ = server
+    host = url.removeprefix("https://")
+    assert f"into certs.d/{host}/ca.crt beside daemon.json, or name {host} among" in reason(url)
+
+
+def test_what_to_do_where_nobody_speaks_tls() -> None:
+    with Server(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.handle_request)
+        thread.start()
+        host = f"127.0.0.1:{running.server_port}"
+        assert f'name {host} among the "insecure-registries"' in reason(f"https://{host}")
+        thread.join()
 
 
 def test_they_are_found_by_host_and_port(tmp_path: Path) -> None:
