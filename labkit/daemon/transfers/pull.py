@@ -112,7 +112,7 @@ class Puller:
             return ""
 
     def _is_own(self) -> bool:
-        return platforms.matches(self._platform, platforms.own_platform())
+        return platforms.same(self._platform, platforms.own_platform())
 
     def _chosen(self, repository: Repository, received: Received) -> Received:
         """The image for the platform, of an index; the image itself otherwise."""
@@ -184,7 +184,7 @@ class Puller:
                 f"this is no image that can be run: its config cannot be read ({error})"
             ) from None
         actual = Platform(config.architecture, config.os, config.variant)
-        if self._is_platform_given and not platforms.matches(actual, self._platform):
+        if self._is_platform_given and not platforms.runs_on(actual, self._platform):
             raise NotFoundError(
                 "the image was found but does not match the specified platform: wanted "
                 f"{platforms.words(self._platform)}, actual: {platforms.words(actual)}"

@@ -12,6 +12,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686":
 OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}
 VARIANTS = {"arm": "v7", "arm64": "v8"}
 """What an architecture without a variant means."""
+ARM = ("v8", "v7", "v6", "v5")
+"""Each runs what is made for those after it."""
 
 
 def parse(text: str) -> Platform:
@@ -48,22 +50,35 @@ def words(platform: Platform) -> str:
     return "/".join(part for part in parts if part)
 
 
-def matches(found: Platform, wanted: Platform) -> bool:
-    """Whether what is found runs where `wanted` does."""
-    return _key(found) == _key(wanted)
+def same(one: Platform, other: Platform) -> bool:
+    """Whether both names mean the same."""
+    return _key(one) == _key(other)
+
+
+def runs_on(found: Platform, wanted: Platform) -> bool:
+    """Whether what is made for `found` runs where `wanted` is: an arm/v6 image does on arm/v7."""
+    return _key(found) in _suitable(wanted)
 
 
 def choose(entries: Sequence[Descriptor], wanted: Platform) -> Descriptor:
-    """The image of an index for a platform; NotFoundError in Docker's words."""
-    for entry in entries:
-        if entry.platform and matches(entry.platform, wanted):
-            return entry
+    """The image of an index that suits a platform best; NotFoundError in Docker's words."""
+    for key in _suitable(wanted):
+        for entry in entries:
+            if entry.platform and _key(entry.platform) == key:
+                return entry
     known = sorted({words(entry.platform) for entry in entries if entry.platform})
     offered = [name for name in known if not name.startswith("unknown")]
     raise NotFoundError(
         f"no matching manifest for {words(wanted)} in the manifest list entries"
         + (f": it has {', '.join(offered)}" if offered else "")
     )
+
+
+def _suitable(wanted: Platform) -> list[tuple[str, str, str]]:
+    """What runs there, the best first."""
+    os_name, architecture, variant = _key(wanted)
+    lower = ARM[ARM.index(variant) :] if architecture == "arm" and variant in ARM else (variant,)
+    return [(os_name, architecture, each) for each in lower]
 
 
 def _key(platform: Platform) -> tuple[str, str, str]:

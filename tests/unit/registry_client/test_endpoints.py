@@ -87,6 +87,11 @@ def test_the_image_for_a_platform() -> None:
     assert platforms.choose(entries, platforms.parse("linux/arm")) == entries[3]
     assert platforms.choose(entries, platforms.parse("linux/arm/v6")) == entries[2]
     assert platforms.choose(entries, platforms.parse("arm64")) == entries[4]
+    assert platforms.choose(entries[:3], platforms.parse("linux/arm/v7")) == entries[2]
+    assert platforms.runs_on(Platform("arm", "linux", "v6"), platforms.parse("linux/arm"))
+    assert not platforms.runs_on(Platform("arm", "linux"), platforms.parse("linux/arm/v6"))
+    with pytest.raises(NotFoundError, match=r"for linux/arm/v6 in"):
+        platforms.choose(entries[3:], platforms.parse("linux/arm/v6"))
     with pytest.raises(NotFoundError, match=r"for linux/s390x in .*linux/arm64/v8$"):
         platforms.choose(entries, platforms.parse("s390x"))
 
