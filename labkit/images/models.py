@@ -44,6 +44,17 @@ LAYOUT_VERSION = "1.0.0"
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 
+"""Nothing else here has a pattern: `reason` relies on it."""
+
+
+def reason(error: Exception) -> str:
+    """Why a document cannot be read, as msgspec says it, but of a digest in words."""
+    _, has_pattern, where = str(error).partition(" matching regex ")
+    if not has_pattern:
+        return str(error)
+    field = where.rpartition(" - at ")[2]
+    return f"{field} is no digest of the kind that is used here: sha256: and 64 digits of 0-9a-f"
+
 
 class Platform(msgspec.Struct, omit_defaults=True):
     """What machine an image runs on, in Go's words: `linux`, `amd64`."""

@@ -340,7 +340,6 @@ def test_a_start_still_explains_when_the_container_is_removed(lab: Lab) -> None:
     assert all(step["DurationNs"] > 0 for step in steps)
 
 
-
 # The Python client
 
 

@@ -4,7 +4,8 @@ As Docker has it: `docker.io` is served by another host than its name says, and 
 mirrors; a registry is spoken to by HTTPS with a certificate that is checked, unless it is insecure.
 Insecure are the registries of this machine itself and those the settings name: there any
 certificate will do, and plain HTTP where nothing speaks HTTPS.  An authority that this machine does
-not know is trusted for one registry when its certificate lies in `certs.d/HOST:PORT/NAME.crt`.
+not know is trusted for one registry when its certificate lies in `certs.d/HOST:PORT/NAME.crt`;
+one's own, for a registry that asks for it, is `NAME.cert` there, with its `NAME.key`.
 """
 
 import ipaddress
@@ -23,7 +24,9 @@ DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
 """Where one logs in to the default registry, and searches it."""
 AUTHORITY = ".crt"
-"""How the file of an authority's certificate ends; a client's own ends otherwise."""
+"""How the file of an authority's certificate ends."""
+OWN, OWN_KEY = ".cert", ".key"
+"""How those of one's own certificate and of its key do."""
 
 
 class Settings(msgspec.Struct, rename="kebab"):
@@ -47,6 +50,8 @@ class Endpoint(NamedTuple):
     is_mirror: bool = False
     authorities: tuple[str, ...] = ()
     """Files with certificates that are trusted here beside the machine's own."""
+    own: tuple[tuple[str, str], ...] = ()
+    """Files with one's own certificates, and with their keys."""
 
     @property
     def host(self) -> str:
@@ -66,7 +71,8 @@ def candidates(domain: str, settings: Settings, *, mirrors: bool = False) -> lis
         return [*before, Endpoint(f"https://{DEFAULT_HOST}")]
     if is_insecure(domain, settings.insecure_registries):
         return [Endpoint(f"https://{domain}", verifies=False), Endpoint(f"http://{domain}", False)]
-    return [Endpoint(f"https://{domain}", authorities=_authorities(domain, settings))]
+    authorities, own = _certificates(domain, settings)
+    return [Endpoint(f"https://{domain}", authorities=authorities, own=own)]
 
 
 def is_insecure(domain: str, insecure: Sequence[str]) -> bool:
@@ -90,17 +96,29 @@ def _mirror(url: str, settings: Settings) -> Endpoint:
             f'"{url}" is no registry mirror: its address is needed, such as https://mirror.example'
         )
     verifies = not is_insecure(parts.netloc, settings.insecure_registries)
-    trusted = _authorities(parts.netloc, settings)
-    return Endpoint(url.rstrip("/"), verifies, is_mirror=True, authorities=trusted)
+    authorities, own = _certificates(parts.netloc, settings)
+    return Endpoint(url.rstrip("/"), verifies, is_mirror=True, authorities=authorities, own=own)
 
 
-def _authorities(domain: str, settings: Settings) -> tuple[str, ...]:
+def _certificates(
+    domain: str, settings: Settings
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The authorities of `certs.d` for a registry, and one's own with their keys."""
     folder = os.path.join(settings.certificates, domain)
     try:
         names = sorted(os.listdir(folder)) if settings.certificates else []
     except OSError:
-        return ()  # there are none for it
-    return tuple(os.path.join(folder, name) for name in names if name.endswith(AUTHORITY))
+        return (), ()  # there are none for it
+    paths = [os.path.join(folder, name) for name in names]
+    authorities = tuple(path for path in paths if path.endswith(AUTHORITY))
+    own = [path.removesuffix(OWN) for path in paths if path.endswith(OWN)]
+    for path in own:
+        if f"{path}{OWN_KEY}" not in paths:
+            raise InvalidParameterError(
+                f"{path}{OWN} has no key: put {path}{OWN_KEY} beside it. If it is an authority's "
+                f"certificate, its name has to end in {AUTHORITY}"
+            )
+    return authorities, tuple((f"{path}{OWN}", f"{path}{OWN_KEY}") for path in own)
 
 
 def _is_loopback(host: str) -> bool:

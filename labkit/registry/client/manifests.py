@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from labkit.images.models import INDEXES, MANIFESTS, Descriptor, Index, Manifest
+from labkit.images.models import INDEXES, MANIFESTS, Descriptor, Index, Manifest, reason
 from labkit.registry.client.errors import RegistryError, printable
 
 _T = TypeVar("_T")
@@ -78,4 +78,4 @@ def _decoded(data: bytes, kind: type[_T], name: str) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _invalid(name, printable(str(error))) from None
+        raise _invalid(name, printable(reason(error))) from None

@@ -35,16 +35,26 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def _checking(authorities: Iterable[str]) -> ssl.SSLContext:
-    """The system's authorities, not those httpx brings along, and these; InvalidParameterError."""
+def _checking(endpoint: Endpoint) -> ssl.SSLContext:
+    """The system's authorities, not those httpx brings along, and the endpoint's own; with them
+    the certificates that this side shows if it is asked for one.  InvalidParameterError.
+    """
     context = ssl.create_default_context()
-    for path in authorities:
+    for path in endpoint.authorities:
         try:
             context.load_verify_locations(path)
         except OSError as error:
             raise InvalidParameterError(
                 f"{path} is no certificate that can be used ({error.strerror or error}): "
                 "put an authority's there, in PEM, or remove the file"
+            ) from None
+    for path, key in endpoint.own:
+        try:
+            context.load_cert_chain(path, key)
+        except OSError as error:
+            raise InvalidParameterError(
+                f"{path} and {key} are no certificate and key that can be used "
+                f"({error.strerror or error}): put them there, in PEM, or remove both"
             ) from None
     return context
 
@@ -56,7 +66,7 @@ class Transport:
         self.endpoint = endpoint
         self._origin = origin(httpx.URL(endpoint.url))
         self._client = httpx.Client(
-            verify=_checking(endpoint.authorities) if endpoint.verifies else _trusting(),
+            verify=_checking(endpoint) if endpoint.verifies else _trusting(),
             timeout=httpx.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
             headers={"User-Agent": AGENT, "Accept-Encoding": "identity"},
             trust_env=not endpoint.is_local,  # proxies are for what is elsewhere

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from labkit.images import models
 from labkit.images.models import INDEX, MANIFEST, Descriptor
 from labkit.registry.server.errors import RegistryError
 
@@ -73,7 +74,7 @@ def read(data: bytes) -> Document:
     try:
         return msgspec.json.decode(data, type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _invalid(f"the manifest cannot be read: {_reason(str(error))}") from None
+        raise _invalid(f"the manifest cannot be read: {models.reason(error)}") from None
 
 
 def receive(data: bytes, content_type: str) -> Received:
@@ -93,15 +94,6 @@ def receive(data: bytes, content_type: str) -> Received:
     elif document.config is None or document.layers is None or document.manifests is not None:
         raise _invalid("a manifest has config and layers, and no manifests")
     return Received(media_type, data, document)
-
-
-def _reason(said: str) -> str:
-    """What msgspec says, but of a digest in words: a digest's is the only pattern there is."""
-    _, has_pattern, where = said.partition(" matching regex ")
-    if not has_pattern:
-        return said
-    _, _, field = where.rpartition(" - at ")
-    return f"{field} is no digest that this registry keeps: sha256: and 64 digits of 0-9a-f"
 
 
 def _invalid(message: str) -> RegistryError:

@@ -57,6 +57,24 @@ def test_an_authority_beside_the_machines_own(server: tuple[str, str]) -> None:
         ask(Endpoint(url))
 
 
+def test_ones_own_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
+    certificate, key = certificates.self_signed(str(tmp_path), "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    with Server(("127.0.0.1", 0), Handler) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        url, authorities = f"https://127.0.0.1:{running.server_port}", (certificate,)
+        assert ask(Endpoint(url, authorities=authorities, own=((certificate, key),))) == 200
+        with pytest.raises(httpx.TransportError):
+            ask(Endpoint(url, authorities=authorities))
+        running.shutdown()
+        thread.join()
+
+
 def reason(url: str) -> str:
     """What somebody is told who cannot reach this registry."""
     with pytest.raises(UnreachableError) as caught:
@@ -85,10 +103,20 @@ def test_they_are_found_by_host_and_port(tmp_path: Path) -> None:
     for name in ("b.crt", "a.crt", "client.cert", "client.key"):
         (folder / name).touch()
     settings = Settings(certificates=str(tmp_path))
+    assert candidates("registry.example:5000", settings)[0].own == (
+        (f"{folder}/client.cert", f"{folder}/client.key"),
+    )
     (found,) = candidates("registry.example:5000", settings)
     assert found.authorities == (f"{folder}/a.crt", f"{folder}/b.crt")
     assert candidates("registry.example", settings)[0].authorities == ()
     assert candidates("registry.example:5000", Settings())[0].authorities == ()
+
+
+def test_a_certificate_without_its_key(tmp_path: Path) -> None:
+    (tmp_path / "registry.example").mkdir()
+    (tmp_path / "registry.example/mine.cert").touch()
+    with pytest.raises(InvalidParameterError, match=r"mine\.cert has no key: put .*/mine\.key"):
+        candidates("registry.example", Settings(certificates=str(tmp_path)))
 
 
 def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:

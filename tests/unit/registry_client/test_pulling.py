@@ -194,6 +194,12 @@ def test_manifests_that_make_no_sense(
         connect().manifest("1").as_manifest()
 
 
+def test_a_bad_digest_is_told_in_words(fake: FakeRegistry, connect: Connect) -> None:
+    fake.manifest({"schemaVersion": 2, "config": CONFIG | {"digest": "md5:1"}, "layers": []})
+    with pytest.raises(RegistryError, match=r"`\$\.config\.digest` is no digest of the kind"):
+        connect().manifest("1").as_manifest()
+
+
 def test_a_manifest_asked_for_by_its_digest_is_that_one(
     fake: FakeRegistry, connect: Connect
 ) -> None:
