@@ -4,10 +4,10 @@ It is the simplest kind, one folder with an index (sources.list(5), "flat" repos
 deb-control(5) for the index's fields).  What `publish` brings is real: `dpkg-deb` makes it.
 """
 
-import atexit
 import hashlib
 import subprocess
 import tempfile
+import weakref
 from pathlib import Path
 
 from labkit.course.web_folder import WebFolder
@@ -18,7 +18,8 @@ INDEX = "Packages"
 class AptRepository:
     """A running server on a free port of 127.0.0.1, and the packages that it has.
 
-    `source` is its line for `sources.list`.  It ends with `close`, or with this process.
+    `source` is its line for `sources.list`.  It ends with `close`, when nobody has it any more, or
+    with this process.
     """
 
     def __init__(self) -> None:
@@ -26,10 +27,10 @@ class AptRepository:
         self._files = Path(self._folder.name, "served")
         self._files.mkdir()
         self._paragraphs: dict[str, str] = {}
-        self._server = WebFolder(str(self._files))
-        self.source = f"deb [trusted=yes] {self._server.url} ./"
+        server = WebFolder(str(self._files))
+        self.source = f"deb [trusted=yes] {server.url} ./"
         self._write_index()
-        atexit.register(self.close)
+        self._end = weakref.finalize(self, _end, server, self._folder)
 
     def publish(self, name: str, version: str) -> None:
         """Bring a version of a package, a program that tells it; the index names only the newest.
@@ -73,6 +74,9 @@ class AptRepository:
 
     def close(self) -> None:
         """End it and remove what it has; again is no error."""
-        atexit.unregister(self.close)
-        self._server.close()
-        self._folder.cleanup()
+        self._end()
+
+
+def _end(server: WebFolder, folder: "tempfile.TemporaryDirectory[str]") -> None:
+    server.close()
+    folder.cleanup()

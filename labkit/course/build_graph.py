@@ -139,8 +139,13 @@ def effects(steps: Sequence[BuildStep], images: Sequence[dict[str, Any]]) -> Tab
     for step, before, after in zip(steps[1:], images, images[1:], strict=False):
         layers = len(after["RootFS"]["Layers"]) - len(before["RootFS"]["Layers"])
         files = human_size(after["Size"] - before["Size"]) if layers else "–"
-        rows.append((step.words, files, changes(before["Config"], after["Config"]) or "–"))
+        rows.append((step.words, files, changes(_fields(before), _fields(after)) or "–"))
     return Table(("instruction", "layer of files", "in the configuration"), tuple(rows))
+
+
+def _fields(image: dict[str, Any]) -> dict[str, Any]:
+    """An image's author, and what it says of its containers."""
+    return {"Author": image.get("Author", ""), **image["Config"]}
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from labkit.course.figure import Figure
 GAP = 0.06
 LETTERS_A_FIGURE = 108
 """How many letters would fit beside each other in the whole picture."""
+NARROWER = 1.35
+"""So many letters of a sentence take the room of one letter of code."""
 WORDS = {HIT: "from the cache", MISS: "made", GIVEN: "there already"}
 FACES = {HIT: "#DDEFED", MISS: "#F7E0E7", GIVEN: "#F3F5F7"}
 EDGES = {HIT: style.colour(2), MISS: style.colour(1), GIVEN: style.QUIET}
@@ -20,9 +22,9 @@ def plot_builds(result: Builds) -> Figure:
     """A column a build; a thick edge is a step that was made."""
     builds = result.builds
     rows = max(len(one.steps) for one in builds)
-    with style.picture(height_in=0.95 + 0.95 * rows) as drawing:
+    with style.picture(height_in=0.75 + 1.08 * rows) as drawing:
         axes = drawing.subplots()
-        axes.set(xlim=(0, len(builds)), ylim=(rows + 0.02, -0.42))
+        axes.set(xlim=(0, len(builds)), ylim=(rows - 0.16, -0.36))
         axes.set_axis_off()
         letters = LETTERS_A_FIGURE // len(builds) - 7
         for column, one in enumerate(builds):
@@ -69,14 +71,14 @@ def _draw(
     )
     middle: Any = {"ha": "center", "va": "center", "parse_math": False}
     words = _wrapped(step.words, letters)
-    axes.text(x + 0.5, y + 0.21, words, fontsize=7.5, family="monospace", **middle)
+    axes.text(x + 0.5, y + 0.2, words, fontsize=7.5, family="monospace", **middle)
     state = "failed" if is_failed else WORDS[step.cache]
     took = f", {step.took_s:.1f} s" if step.cache == MISS else ""
     bold: Any = {"fontweight": "bold", "color": INKS[step.cache]}
     axes.text(x + 0.5, y + 0.46, state + took, fontsize=8.5, **bold, **middle)
     if step.cache == MISS:
-        why = _wrapped(step.why.partition(";")[0], letters + 3)
-        axes.text(x + 0.5, y + 0.65, why, fontsize=7.5, color=style.INK, **middle)
+        why = _wrapped(step.why.partition(";")[0], round(letters * NARROWER))
+        axes.text(x + 0.5, y + 0.66, why, fontsize=7.5, color=style.INK, **middle)
     if not is_last:
         axes.annotate(
             "",

@@ -1,10 +1,10 @@
 """A registry of a page's own: `labkit registry serve` on a free port, in a temporary folder."""
 
-import atexit
 import contextlib
 import subprocess
 import sys
 import tempfile
+import weakref
 
 from labkit.errors import LabkitError
 
@@ -16,14 +16,14 @@ class Hub:
 
     `address` is its `127.0.0.1:PORT`, `log` the file of its requests, `root` the folder of its
     images; `options` are further words of `labkit registry serve`.  It ends, and its images with
-    it, with `close`, or with this process.
+    it, with `close`, when nobody has it any more, or with this process.
     """
 
     def __init__(self, *options: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="labkit-hub-")
-        self.root = f"{self._folder.name}/images"
-        self.log = f"{self._folder.name}/requests.jsonl"
-        self._process = subprocess.Popen(
+        folder = tempfile.TemporaryDirectory(prefix="labkit-hub-")
+        self.root = f"{folder.name}/images"
+        self.log = f"{folder.name}/requests.jsonl"
+        process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "labkit.cli", "registry", "serve"),
                 *("--listen", "127.0.0.1:0", "--root", self.root),
@@ -37,8 +37,8 @@ class Hub:
             # The notebook's stop button is for what a cell runs, not for this.
             process_group=0,
         )
-        atexit.register(self.close)
-        said = self._process.stdout.readline() if self._process.stdout else ""
+        self._end = weakref.finalize(self, _end, process, folder)
+        said = process.stdout.readline() if process.stdout else ""
         self.address = said.partition("://")[2].partition(",")[0]
         if not self.address:
             self.close()
@@ -46,14 +46,17 @@ class Hub:
 
     def close(self) -> None:
         """End it and remove what it holds; again is no error."""
-        atexit.unregister(self.close)
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        with contextlib.suppress(FileNotFoundError):
-            self._folder.cleanup()
+        self._end()
+
+
+def _end(process: "subprocess.Popen[str]", folder: "tempfile.TemporaryDirectory[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    with contextlib.suppress(FileNotFoundError):
+        folder.cleanup()

@@ -97,6 +97,9 @@ class LayerStacks:
                     yield Block(height, first, count, stack.layers[height])
                 first += count
 
+    def __repr__(self) -> str:
+        return str(self.table())
+
     def table(self) -> Table:
         """A row a layer of each stack, the topmost first, with whose it is besides."""
         return Table(

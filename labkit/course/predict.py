@@ -101,12 +101,13 @@ class Guess(_Question[float]):
 
     def _widget(self, widgets: Any) -> Any:
         middle = (self.low + self.high) / 2
+        step = (self.high - self.low) / 100
         slider = widgets.FloatSlider(
             value=middle if self.answer is None else self.answer,
             min=self.low,
             max=self.high,
-            step=(self.high - self.low) / 100,
-            readout_format=".0f",
+            step=step,
+            readout_format=".0f" if step >= 1 else ".1f",
             layout=widgets.Layout(width="24em"),
         )
         button = widgets.Button(description="Keep my guess", button_style="primary")

@@ -35,6 +35,7 @@ MEANINGS = {
     ("GET", "token", True): "a password for a token",
 }
 REFUSED = "refused"
+UNAUTHORIZED = 401
 
 
 class Request(NamedTuple):
@@ -53,6 +54,8 @@ class Request(NamedTuple):
     @property
     def meaning(self) -> str:
         """What it was for, and how it went, in a few words."""
+        if self.status == UNAUTHORIZED:
+            return MEANINGS["GET", "registry", False]
         key = (self.method, self.kind, self.status < 400)
         words = MEANINGS.get(key, REFUSED if self.status >= 400 else "")
         return words.format(blob=self.blob)

@@ -25,6 +25,8 @@ GUESS = "#7A3FA0"
 WIDTH_IN = 7.6
 """Every figure is as wide as a notebook's column, in inches."""
 DOTS_PER_INCH = 150
+NOTE_TOP_IN = 0.06
+"""How far the note of a headline is from the picture's upper edge, in inches."""
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -84,7 +86,8 @@ def expected_line(axes: Any, value: float, start: float, end: float) -> None:
 def headline(drawing: Any, finding: str, note: str = "") -> None:
     """What the picture shows, as a sentence over it; a quiet note at the right about its marks."""
     drawing.suptitle(finding, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
-    drawing.text(0.988, 0.985, note, ha="right", va="top", fontsize=8.5, color=QUIET)
+    top = 1 - NOTE_TOP_IN / drawing.get_figheight()
+    drawing.text(0.988, top, note, ha="right", va="top", fontsize=8.5, color=QUIET)
 
 
 def name_at_end(axes: Any, x: float, y: float, text: str, curve: int | str) -> None:

@@ -48,6 +48,9 @@ class Union:
     def __getitem__(self, path: str) -> PathView:
         return next(view for view in self.views if view.path == path)
 
+    def __repr__(self) -> str:
+        return str(self.table())
+
     def table(self) -> Table:
         """A row a path."""
         return Table(

@@ -1,9 +1,9 @@
 """A folder served over HTTP, for who fetches something on a page: apt-get, or ADD."""
 
-import atexit
 import functools
 import http.server
 import threading
+import weakref
 from typing import Any
 
 
@@ -15,20 +15,23 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class WebFolder:
     """A running server on a free port of 127.0.0.1; `url` is its address, without a slash.
 
-    It ends with `close`, or with this process; the folder stays.
+    It ends with `close`, when nobody has it any more, or with this process; the folder stays.
     """
 
     def __init__(self, folder: str) -> None:
         handler = functools.partial(_Quiet, directory=folder)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        atexit.register(self.close)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        self._end = weakref.finalize(self, _end, server, thread)
 
     def close(self) -> None:
         """End it; again is no error."""
-        atexit.unregister(self.close)
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._end()
+
+
+def _end(server: http.server.ThreadingHTTPServer, thread: threading.Thread) -> None:
+    server.shutdown()
+    server.server_close()
+    thread.join()

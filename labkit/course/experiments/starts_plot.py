@@ -37,7 +37,7 @@ TITLES = {
     },
     CMD: {NONE: "no CMD", EXEC: 'CMD ["echo", "cmd"]', SHELL: "CMD echo cmd"},
 }
-LEFT_IN, COLUMN_IN, HEAD_IN, ROW_IN = 1.45, 2.03, 0.84, 0.56
+LEFT_IN, COLUMN_IN, HEAD_IN, ROW_IN = 1.45, 2.03, 0.84, 0.62
 LETTER_IN = 7.8 * 0.602 / 72
 """How wide a letter of DejaVu Sans Mono is: 0.602 of the size, 7.8 points."""
 LETTERS = 27

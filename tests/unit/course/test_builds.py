@@ -74,8 +74,9 @@ def image(layers: int, size: int, **config: Any) -> dict[str, Any]:
 def test_what_each_instruction_has_added() -> None:
     steps = list(steps_of(LINES + MADE, 4.0))
     images = [image(1, 100), image(2, 112, User=""), image(2, 112, User="nobody", Image="sha256:1")]
+    images[1]["Author"] = images[2]["Author"] = "ann"
     assert effects(steps, images).rows == (
-        ("COPY page /srv/", "12B", "–"),
+        ("COPY page /srv/", "12B", "Author=ann"),
         ("RUN make", "–", "User=nobody"),
     )
 

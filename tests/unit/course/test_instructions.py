@@ -1,5 +1,6 @@
 """Chapter 5's results and pictures, from made-up runs; its compiler, its server, its far build."""
 
+import gc
 import socket
 import subprocess
 import urllib.request
@@ -146,6 +147,13 @@ def test_a_folder_is_served_until_it_is_closed(tmp_path: Path) -> None:
     server.close()
     with pytest.raises(OSError):
         urllib.request.urlopen(f"{server.url}/page")
+
+
+def test_a_server_that_nobody_has_any_more_is_ended(tmp_path: Path) -> None:
+    url = WebFolder(str(tmp_path)).url
+    gc.collect()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url)
 
 
 def test_whether_somebody_answers() -> None:

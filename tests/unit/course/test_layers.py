@@ -50,6 +50,7 @@ def test_the_table_says_with_whom(stacks: LayerStacks) -> None:
 
 
 def test_the_picture_says_what_is_on_disk(stacks: LayerStacks) -> None:
+    assert repr(stacks) == str(stacks.table())
     figure = stacks.plot()
     assert "462B if each had its own, 161B on disk" in figure.alt
     assert figure.png.startswith(b"\x89PNG")
@@ -93,6 +94,7 @@ def test_a_union_in_words_and_as_a_picture() -> None:
         ("/gone", "3B", WHITEOUT, "–", "D: deleted"),
         ("/kept", "4B", "–", "4B", "–"),
     )
+    assert repr(found) == str(found.table())
     figure = found.plot()
     assert "/gone: in the image 3B, in the writable layer whiteout" in figure.alt
     assert figure.png.startswith(b"\x89PNG")

@@ -57,6 +57,14 @@ def test_a_guess_is_kept_by_its_button() -> None:
     assert "Kept" in kept.value
 
 
+@pytest.mark.parametrize(("high", "shown"), [(100, ".0f"), (6, ".1f")])
+def test_a_slider_shows_what_it_keeps(high: float, shown: str) -> None:
+    """Steps below one are seen: who keeps 3.4 has not read 3."""
+    guess = Guess("t-part", "How much?", low=0, high=high)
+    slider, *_ = guess._widget(ipywidgets).children[1].children
+    assert slider.readout_format == shown
+
+
 @pytest.mark.parametrize(
     ("guess", "words"),
     [

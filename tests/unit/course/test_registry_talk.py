@@ -99,6 +99,7 @@ def test_a_push_in_words_and_as_a_picture() -> None:
         exchange("HEAD", f"/v2/a/blobs/{CONFIG.digest}", 200),
         exchange("POST", f"/v2/a/blobs/uploads/?mount=sha256%3A{'f' * 64}&from=b", 201),
         exchange("PUT", "/v2/a/manifests/1", 403, sent=5),
+        exchange("HEAD", f"/v2/a/blobs/{DIGEST}", 401),
     ]
     talk = RegistryTalk(("push", trace), blobs=BlobTree([ONE]))
     assert talk.table().column("meaning") == (
@@ -108,12 +109,13 @@ def test_a_push_in_words_and_as_a_picture() -> None:
         "the config: is it there? yes",
         "the blob is taken over from there",
         "refused",
+        "who are you?",
     )
     (push,) = talk.talks
     assert (push.went_bytes, push.came_bytes) == (1005, 9)
     assert push.of("HEAD", "blob", 404) == ["a" * 12]
     figure = talk.plot()
     texts = [text.get_text() for text in figure.drawing.axes[0].texts]
-    assert {"↑ 1kB", "↓ 9B", "6 requests, 1kB sent, 9B received"} <= set(texts)
+    assert {"↑ 1kB", "↓ 9B", "7 requests, 1kB sent, 9B received"} <= set(texts)
     assert "HEAD blob aaaaaaaaaaaa → 404" in figure.alt
     assert figure.png.startswith(b"\x89PNG")
