@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from labkit.images import references
 from labkit.images.models import Descriptor, History, ImageConfig, Manifest, RuntimeConfig
 
 
 class Image(NamedTuple):
     """An image of the store.
 
-    `id` is the digest of its config, `digest` that of its manifest; `tags` are names as people
-    write them (`busybox:latest`), none for a dangling image.  `size_bytes` is the sum of the sizes
+    `id` is the digest of its config, `digest` that of its manifest; `names` are names as people
+    write them: `busybox:latest`, and `busybox@sha256:…` when it was pulled or pushed under that
+    digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes
     of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
     for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the
     image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
@@ -19,12 +21,22 @@ class Image(NamedTuple):
 
     id: str
     digest: str
-    tags: list[str]
+    names: list[str]
     size_bytes: int
     document: ImageConfig
     manifest: Manifest
     layer_directories: Callable[[], list[str]]
     parent: str = ""
+
+    @property
+    def tags(self) -> list[str]:
+        """Its names with a tag; an image that has none is *dangling*."""
+        return [name for name in self.names if not references.is_digest(name)]
+
+    @property
+    def repo_digests(self) -> list[str]:
+        """Its names with a digest: by what it is known to registries."""
+        return [name for name in self.names if references.is_digest(name)]
 
     @property
     def created(self) -> str:

@@ -56,9 +56,10 @@ class ImageStore:
         groups = self._holdings.groups()
         if not references.is_whole_id(reference):
             name = references.parse(reference)
-            for group in groups.values():
-                if any(_bears(entry, name) for entry in group):
-                    return self._holdings.image(group)
+            for means in (_is_called, _has_digest):
+                for group in groups.values():
+                    if any(means(entry, name) for entry in group):
+                        return self._holdings.image(group)
             self._complain_if_damaged(name)
         prefix = references.id_prefix(reference)
         found = [found for found in groups if prefix and found.startswith(f"sha256:{prefix}")]
@@ -120,7 +121,8 @@ class ImageStore:
 
     def _complain_if_damaged(self, name: Reference) -> None:
         for entry in self._layout.manifests():
-            if entry.media_type in models.MANIFESTS | models.INDEXES and _bears(entry, name):
+            is_image = entry.media_type in models.MANIFESTS | models.INDEXES
+            if is_image and (_is_called(entry, name) or _has_digest(entry, name)):
                 self._holdings.documents.read(entry.digest)
 
     # Making
@@ -175,6 +177,15 @@ class ImageStore:
             entry = next(entry for entry in entries if entry.digest == digest)
             self._layout.write_index(enter(entries, entry, name.familiar))
 
+    def note_digest(self, image: Image, reference: str) -> None:
+        """Write down a digest by which a registry knows an image, unless the image is gone."""
+        name = references.parse(reference)
+        with self._layout.locked():
+            entries = self._layout.manifests()
+            entry = next((entry for entry in entries if entry.digest == image.digest), None)
+            if entry:
+                self._layout.write_index(enter(entries, entry, name.familiar))
+
     # Removing
 
     def remove(
@@ -214,7 +225,7 @@ class ImageStore:
         found: Images = []
         while parent := by_id.get(image.parent):
             siblings = [each for each in by_id.values() if each.parent == parent.id]
-            if parent.tags or parent.id in users or len(siblings) > 1:
+            if parent.names or parent.id in users or len(siblings) > 1:
                 break
             found.append(parent)
             image = parent
@@ -240,9 +251,15 @@ class ImageStore:
         return report
 
 
-def _bears(entry: Descriptor, name: Reference) -> bool:
-    """Whether an entry is what the name means."""
-    return entry.digest == name.digest if name.digest else name_of(entry) == name.familiar
+def _is_called(entry: Descriptor, name: Reference) -> bool:
+    """Whether an entry has this very name."""
+    return name_of(entry) == name.familiar
+
+
+def _has_digest(entry: Descriptor, name: Reference) -> bool:
+    """Whether a name with a digest means an entry that has another name of the same repository."""
+    known_as = name_of(entry)
+    return entry.digest == name.digest and references.repository_of(known_as) == name.repository
 
 
 def _now() -> str:

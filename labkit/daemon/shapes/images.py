@@ -9,6 +9,7 @@ from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
 from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 from labkit.images.models import SCRATCH
+from labkit.images.references import repository_of
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
@@ -16,9 +17,13 @@ NOT_COUNTED = -1
 
 
 def repository_digests(image: Image) -> list[str]:
-    """`name@sha256:…` for each name, as the API lists them."""
-    names = dict.fromkeys(tag.rpartition(":")[0] for tag in image.tags)
-    return [f"{name}@{image.digest}" for name in names]
+    """`name@sha256:…` for each repository, as the API lists them.
+
+    Where it has been at no registry yet the digest is that of the manifest here.
+    """
+    known = {repository_of(name) for name in image.repo_digests}
+    others = dict.fromkeys(map(repository_of, image.tags))
+    return image.repo_digests + [f"{name}@{image.digest}" for name in others if name not in known]
 
 
 def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:

@@ -15,7 +15,7 @@ def image(*tags: str) -> Image:
     return Image(
         id=ID,
         digest="sha256:" + "2" * 64,
-        tags=list(tags),
+        names=list(tags),
         size_bytes=0,
         document=ImageConfig("amd64", "linux", RootFs("layers", [])),
         manifest=Manifest(2, Descriptor("", ID, 1), []),
