@@ -10,13 +10,13 @@ from labkit.images.models import Descriptor, History, ImageConfig, Manifest, Run
 class Image(NamedTuple):
     """An image of the store.
 
-    `id` is the digest of its config, `digest` that of its manifest; `names` are names as people
-    write them: `busybox:latest`, and `busybox@sha256:…` when it was pulled or pushed under that
-    digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes
-    of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
-    for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the
-    image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
-    from nothing, "" if it was made elsewhere.
+    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are those that
+    people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed under this
+    digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes of its
+    layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready for
+    overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the image
+    that this one was made from by a build or a commit, `models.SCRATCH` if a build made it from
+    nothing, "" if it was made elsewhere.
     """
 
     id: str

@@ -102,5 +102,5 @@ def _name_among(names: list[str], reference: str) -> str:
     if name.familiar in names:
         return name.familiar
     if name.digest:
-        raise NotFoundError(f"No such image: {name.familiar}")
+        raise NotFoundError(f"No such image: {reference}")
     return ""

@@ -68,7 +68,8 @@ class ImageStore:
                 f"multiple IDs found with provided prefix: {prefix}; give more of its digits"
             )
         if not found:
-            shown = reference if references.is_whole_id(reference) else name.familiar
+            is_written_whole = references.is_whole_id(reference) or name.digest
+            shown = reference if is_written_whole else name.familiar
             raise NotFoundError(f"No such image: {shown}")
         return self._holdings.image(groups[found[0]])
 

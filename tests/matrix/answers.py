@@ -9,7 +9,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 USTAR = slice(257, 262)
@@ -46,8 +46,11 @@ HELP = re.compile(r"^(See 'docker|Run 'docker|Usage:)")
 NUMBERS = re.compile(r"\.(Pid|StartedAt|FinishedAt|Created)$")
 
 
-def lines(answer: Answer, tag: str, folder: str) -> list[str]:
-    """The answer in lines that can be compared."""
+def lines(answer: Answer, signs: Mapping[str, str]) -> list[str]:
+    """The answer in lines that can be compared, with the signs for what they stand for.
+
+    A digest has its sign with the `@` before it and without.
+    """
 
     def told(text: str) -> str:
         for pattern, word in WORDS:
@@ -55,7 +58,10 @@ def lines(answer: Answer, tag: str, folder: str) -> list[str]:
         return text.rstrip()
 
     def plain(data: bytes) -> str:
-        return data.decode(errors="backslashreplace").replace(folder, "%").replace(tag, "@")
+        text = data.decode(errors="backslashreplace")
+        for sign, stands_for in sorted(signs.items(), key=lambda item: -len(item[1])):
+            text = text.replace(stands_for, sign).replace(stands_for.removeprefix("@"), sign)
+        return text
 
     found = [f"exit {answer.code}"]
     if answer.out[USTAR] == b"ustar":

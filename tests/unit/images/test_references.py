@@ -37,7 +37,7 @@ def test_a_name_is_taken_apart(text: str, domain: str, path: str, tag: str) -> N
         ("docker.io/someone/tool:1", "someone/tool:1"),
         ("localhost:5000/library/x", "localhost:5000/library/x:latest"),
         (f"busybox@{DIGEST}", f"busybox@{DIGEST}"),
-        (f"busybox:1@{DIGEST}", f"busybox:1@{DIGEST}"),
+        (f"busybox:1@{DIGEST}", f"busybox@{DIGEST}"),
     ],
 )
 def test_a_name_is_shown_as_people_write_it(text: str, familiar: str) -> None:
