@@ -10,8 +10,8 @@ from labkit.images.models import Descriptor, History, ImageConfig, Manifest, Run
 class Image(NamedTuple):
     """An image of the store.
 
-    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are those that
-    people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed under this
+    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are those
+    that people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed by this
     digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes of its
     layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready for
     overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the image
