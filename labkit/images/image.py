@@ -35,8 +35,14 @@ class Image(NamedTuple):
 
     @property
     def repo_digests(self) -> list[str]:
-        """Its names with a digest: by what it is known to registries."""
-        return [name for name in self.names if references.is_digest(name)]
+        """`busybox@sha256:…` for each of its repositories.
+
+        Where no registry has given one the digest is that of the manifest here.
+        """
+        given = [name for name in self.names if references.is_digest(name)]
+        known = set(map(references.repository_of, given))
+        others = dict.fromkeys(map(references.repository_of, self.tags))
+        return given + [f"{name}@{self.digest}" for name in others if name not in known]
 
     @property
     def created(self) -> str:

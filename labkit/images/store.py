@@ -56,10 +56,12 @@ class ImageStore:
         groups = self._holdings.groups()
         if not references.is_whole_id(reference):
             name = references.parse(reference)
-            for means in (_is_called, _has_digest):
-                for group in groups.values():
-                    if any(means(entry, name) for entry in group):
-                        return self._holdings.image(group)
+            for group in groups.values():
+                if any(name_of(entry) == name.familiar for entry in group):
+                    return self._holdings.image(group)
+            for image in map(self._holdings.image, groups.values() if name.digest else ()):
+                if name.familiar in image.repo_digests:
+                    return image
             self._complain_if_damaged(name)
         prefix = references.id_prefix(reference)
         found = [found for found in groups if prefix and found.startswith(f"sha256:{prefix}")]
@@ -123,7 +125,7 @@ class ImageStore:
     def _complain_if_damaged(self, name: Reference) -> None:
         for entry in self._layout.manifests():
             is_image = entry.media_type in models.MANIFESTS | models.INDEXES
-            if is_image and (_is_called(entry, name) or _has_digest(entry, name)):
+            if is_image and name_of(entry) == name.familiar:
                 self._holdings.documents.read(entry.digest)
 
     # Making
@@ -250,17 +252,6 @@ class ImageStore:
                     gone.remove(chain_id)
                     report.append({"Deleted": chain_id})
         return report
-
-
-def _is_called(entry: Descriptor, name: Reference) -> bool:
-    """Whether an entry has this very name."""
-    return name_of(entry) == name.familiar
-
-
-def _has_digest(entry: Descriptor, name: Reference) -> bool:
-    """Whether a name with a digest means an entry that has another name of the same repository."""
-    known_as = name_of(entry)
-    return entry.digest == name.digest and references.repository_of(known_as) == name.repository
 
 
 def _now() -> str:

@@ -9,21 +9,10 @@ from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
 from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 from labkit.images.models import SCRATCH
-from labkit.images.references import repository_of
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
 """What the API says for a figure that was not worked out."""
-
-
-def repository_digests(image: Image) -> list[str]:
-    """`name@sha256:…` for each repository, as the API lists them.
-
-    Where it has been at no registry yet the digest is that of the manifest here.
-    """
-    known = {repository_of(name) for name in image.repo_digests}
-    others = dict.fromkeys(map(repository_of, image.tags))
-    return image.repo_digests + [f"{name}@{image.digest}" for name in others if name not in known]
 
 
 def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
@@ -32,7 +21,7 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
         "Id": image.id,
         "ParentId": _parent_id(image),
         "RepoTags": image.tags,
-        "RepoDigests": repository_digests(image),
+        "RepoDigests": image.repo_digests,
         "Created": int(unix_s(image.created)),
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
@@ -48,7 +37,7 @@ def image_inspection(image: Image) -> JsonObject:
     return {
         "Id": image.id,
         "RepoTags": image.tags,
-        "RepoDigests": repository_digests(image),
+        "RepoDigests": image.repo_digests,
         "Parent": _parent_id(image),
         "Comment": history[-1].comment if history else "",
         "Created": image.created,
