@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from labkit.errors import ConflictError, NotFoundError
+from labkit.errors import ConflictError
 from labkit.images import references
 from labkit.images.image import Image
 
@@ -32,10 +32,9 @@ def decide(
     """What removing `image` by this name or id means; `user` is a container that needs it.
 
     A name takes itself away, the last one the image as well; the last tag of a repository takes
-    that repository's digests along.  An id takes the image with all its names.  Raises
-    `ConflictError` in Docker's words, `NotFoundError` for a digest that is no name of its own but
-    follows from a tag.  An image that a container stands on stays, nameless, even when `force`
-    takes its names.
+    that repository's digests along.  An id takes the image with all its names, and so does a digest
+    that no registry gave.  Raises `ConflictError` in Docker's words.  An image that a container
+    stands on stays, nameless, even when `force` takes its names.
     """
     name = _name_among(image.names, reference)
     if name:
@@ -95,12 +94,8 @@ def _follow(name: str, image: Image) -> list[str]:
 
 
 def _name_among(names: list[str], reference: str) -> str:
-    """The one of an image's names that `reference` is, "" when it is an id."""
+    """The one of an image's names that `reference` is, "" when it means the image itself."""
     if references.is_whole_id(reference):
         return ""
-    name = references.parse(reference)
-    if name.familiar in names:
-        return name.familiar
-    if name.digest:
-        raise NotFoundError(f"No such image: {reference}")
-    return ""
+    familiar = references.parse(reference).familiar
+    return familiar if familiar in names else ""

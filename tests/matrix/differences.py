@@ -139,8 +139,9 @@ _DIGESTS = _same(
     ("*", "a digest in two repositories: rmi ~/other:1", "+Untagged: ~/other#one"),
 )
 _MANIFESTS = _same(
-    "labkit has each image's manifest, and shows its digest also where no registry gave it",
+    "labkit has each image's manifest: its digest is shown, and means it, without a registry too",
     ("*", "remove the digest, and the tag stays: images*digests", "?~   one   *"),
+    ("*", "remove a digest that no registry gave: rmi ~#one (2)", "*"),
 )
 _MISSED = "dockerd misses it, sometimes: the end of a killed first process, how many processes"
 _TRUTH = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.errors import ConflictError, NotFoundError
+from labkit.errors import ConflictError
 from labkit.images import Image
 from labkit.images.models import Descriptor, ImageConfig, Manifest, RootFs
 from labkit.images.removal import ImageUser, Removal, decide
@@ -48,6 +48,7 @@ def image(*names: str) -> Image:
         ([A, B], A, STOPPED, False, False, Removal([A], False)),
         ([A, B], ID, None, True, False, Removal([A, B], True)),
         (["a:1", A], ID, None, False, False, Removal(["a:1", A], True)),
+        (["a:1"], A, None, False, False, Removal(["a:1"], True)),
     ],
 )
 def test_what_goes(
@@ -93,8 +94,3 @@ def test_what_does_not(
 ) -> None:
     with pytest.raises(ConflictError, match=message):
         decide(image(*names), reference, user, force=force, has_children=has_children)
-
-
-def test_a_digest_that_follows_from_a_tag_cannot_be_taken_away() -> None:
-    with pytest.raises(NotFoundError, match="No such image: a@sha256:"):
-        decide(image("a:1"), A, None, force=True, has_children=False)
