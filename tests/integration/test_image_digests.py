@@ -104,8 +104,9 @@ def test_the_digest_of_an_index_is_kept_whatever_was_taken_of_it(
     shown = out(lab, "image", "inspect", "-f", "{{.Architecture}}", f"{name}@{digest}")
     assert shown == architecture
     assert lab.cli("image", "inspect", f"{name}@{of[architecture]}").returncode == 1
-    row = out(lab, "images", "--digests", "--format", "{{.Tag}} {{.Digest}}", name)
-    assert row == f"{'multi' if by_tag else '<none>'} {digest}"
+    row = f"{'multi' if by_tag else '<none>'} {digest}"
+    for pattern in (name, asked):
+        assert out(lab, "images", "--format", "{{.Tag}} {{.Digest}}", pattern) == row
 
 
 def test_an_index_and_an_image_of_it(lab: Lab, index: tuple[str, str, dict[str, str]]) -> None:

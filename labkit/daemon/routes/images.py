@@ -16,6 +16,7 @@ from labkit.daemon.shapes.images import image_history, image_inspection, image_s
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
+from labkit.images.references import is_digest, repository_of
 
 FILTERS = ("before", "dangling", "label", "reference", "since", "until")
 FROM_BODY = "-"
@@ -60,19 +61,26 @@ def _made_s(engine: Engine, reference: str) -> float:
 
 
 def _referred_to(images: Sequence[Image], asked: filters.Filters) -> Iterator[Image]:
-    """The images with the names that the filter `reference` wants; all of both if it is not set."""
+    """The images with the names that the filter `reference` wants; all of both if it is not set.
+
+    With a tag the digests of its repository stay: the image would show another one without.
+    """
     patterns = asked.get("reference")
     if not patterns:
         yield from images
         return
     for image in images:
-        names = [
+        fitting = [
             name
             for name in image.names
             if any(filters.reference_matches(pattern, name) for pattern in patterns)
         ]
-        if names:
-            yield image._replace(names=names)
+        tagged = {repository_of(name) for name in fitting if not is_digest(name)}
+        digests = [
+            name for name in image.names if is_digest(name) and repository_of(name) in tagged
+        ]
+        if fitting:
+            yield image._replace(names=sorted({*fitting, *digests}))
 
 
 def create(engine: Engine, request: Request) -> Answer:

@@ -88,8 +88,8 @@ class Puller:
 
     def _pull(self, repository: Repository, reference: Reference, received: Received) -> None:
         say = self._progress.say
-        whole_name = f"{reference.domain}/{reference.path}@{reference.digest}"
-        say(f"Pulling from {reference.path}", reference.tag or whole_name)
+        path, digest = reference.path, reference.digest
+        say(f"Pulling from {path}", reference.tag or f"{reference.domain}/{path}@{digest}")
         before = self._current(reference)
         by_digest = reference._replace(tag="", digest=received.descriptor.digest)
         names = list(dict.fromkeys((reference.familiar, by_digest.familiar)))
