@@ -98,12 +98,12 @@ class ImageStore:
             for image in images
         }
 
-    def layers_size(self) -> int:
-        """The bytes of all images' layers, each counted once."""
+    def chain_sizes(self) -> dict[str, int]:
+        """The bytes of all images' layers, each counted once, by its chain id."""
         sizes: dict[str, int] = {}
         for image in self.list():
             sizes |= zip(chain_ids(image.diff_ids), self.layer_sizes(image), strict=True)
-        return sum(sizes.values())
+        return sizes
 
     def entry(self, image: Image) -> Descriptor:
         """The descriptor of an image's manifest, or of its index."""
