@@ -43,7 +43,7 @@ def details(usage: "dict[str, Any]") -> str:
 
 def _images(image: "dict[str, Any]", now_s: float) -> "Iterator[Row]":
     shared = max(image["SharedSize"], 0)
-    for row in images.rows(image, False, now_s):
+    for row in images.rows(image, False, now_s, digests=False):
         yield Row(
             row
             | {

@@ -55,23 +55,22 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         sys.stdout.writelines(f"{identifier}\n" for identifier in ids)
         return 0
     now = time.time()
-    found = [row for image in images for row in rows(image, full, now)]
+    digests = options["digests"] or ".Digest" in options["format"]
+    found = [row for image in images for row in rows(image, full, now, digests=digests)]
     columns = WITH_DIGEST if options["digests"] else COLUMNS
     sys.stdout.write(render(options["format"], HEADINGS, columns, found))
     return 0
 
 
-def rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
+def rows(image: "dict[str, Any]", full: bool, now_s: float, *, digests: bool) -> "Iterator[Row]":
     """A line's fields for each of an image's names."""
-    digests = dict(text.split("@", 1) for text in image.get("RepoDigests") or [])
-    for name in image["RepoTags"] or [f"{NONE}:{NONE}"]:
-        repository, _, tag = name.rpartition(":")
+    for repository, tag, digest in _names(image, digests=digests):
         yield Row(
             {
                 "Repository": repository,
                 "Tag": tag,
                 "ID": short_id(image["Id"], full),
-                "Digest": digests.get(repository, NONE),
+                "Digest": digest,
                 "CreatedSince": ago(now_s - image["Created"]),
                 "CreatedAt": time.strftime(
                     "%Y-%m-%d %H:%M:%S %z %Z", time.localtime(image["Created"])
@@ -79,3 +78,25 @@ def rows(image: "dict[str, Any]", full: bool, now_s: float) -> "Iterator[Row]":
                 "Size": human_size(image["Size"]),
             }
         )
+
+
+def _names(image: "dict[str, Any]", *, digests: bool) -> "Iterator[tuple[str, str, str]]":
+    """Repository, tag and digest of each line, as Docker's command arranges them.
+
+    A tag is a line; with `digests` it is one for each digest of its repository.  A repository of
+    which only digests are known is a line without a tag.
+    """
+    known: dict[str, list[str]] = {}
+    for name in image.get("RepoDigests") or []:
+        repository, _, digest = name.partition("@")
+        known.setdefault(repository, []).append(digest)
+    tags = [name.rpartition(":") for name in image["RepoTags"] or []]
+    for repository, _, tag in tags:
+        for digest in known.get(repository, [NONE]) if digests else [NONE]:
+            yield repository, tag, digest
+    tagged = {repository for repository, _, _ in tags}
+    for repository in [name for name in known if name not in tagged]:
+        for digest in known[repository] if digests else [NONE]:
+            yield repository, NONE, digest
+    if not tags and not known:
+        yield NONE, NONE, NONE

@@ -77,7 +77,7 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
     mounts = [each.get("Name") or each["Source"] for each in container.get("Mounts") or []]
     fields = {
         "ID": short_id(container["Id"], full),
-        "Image": container["Image"],
+        "Image": container["Image"] if full else container["Image"].partition("@")[0],
         "Command": json.dumps(
             command if full else shortened(command, COMMAND_WIDTH), ensure_ascii=False
         ),

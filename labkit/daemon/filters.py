@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from labkit.errors import InvalidParameterError
+from labkit.images.references import repository_of
 
 Filters = Mapping[str, list[str]]
 Test = Callable[[str], bool]
@@ -89,7 +90,13 @@ def text_matches(pattern: str, text: str) -> bool:
 
 
 def reference_matches(pattern: str, name: str) -> bool:
-    """Whether an image's name such as `busybox:latest` fits `busybox`, `busy*` or `busybox:1.*`."""
-    if ":" in pattern.rpartition("/")[2]:
-        return fnmatchcase(name, pattern)
-    return fnmatchcase(name.rpartition(":")[0], pattern)
+    """Whether an image's name such as `busybox:latest` fits `busybox`, `busy*` or `busybox:1.*`.
+
+    As in Docker a `*` stands for no slash, and a pattern fits the whole name or its repository.
+    """
+    return any(_path_matches(pattern, text) for text in (name, repository_of(name)))
+
+
+def _path_matches(pattern: str, text: str) -> bool:
+    parts, wanted = text.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))

@@ -203,10 +203,11 @@ class Draft:
         """Make an image visible that was made elsewhere: its manifest is kept byte for byte.
 
         `data` is an OCI or a Docker schema 2 manifest, or an index of such.  Its config and layers
-        (of an index: those for this machine) are in the store by now.  NotFoundError when one is
-        not, DamagedStoreError or InvalidParameterError when one is not what it should be.
+        (of an index: those for this machine) are in the store by now.  `names` may have digests:
+        those by which the registry knows it.  NotFoundError when a blob is not there,
+        DamagedStoreError or InvalidParameterError when one is not what it should be.
         """
-        familiar = [references.parse_tag(name).familiar for name in names]
+        familiar = [references.parse(name).familiar for name in names]
         if (digest_of(data), len(data)) != (descriptor.digest, descriptor.size):
             raise InvalidParameterError(
                 f"the manifest is not the one that was asked for: its digest is "

@@ -1,7 +1,11 @@
 """The entries of `index.json` and their names, as plain data: each function gives a new list.
 
 A name stands in one entry only.  An image has an entry for each of its names; one that has lost its
-last name keeps an entry without: it is *dangling* (`<none>` in `labkit images`).
+last name keeps an entry without: it is `<none>` in `labkit images`.
+
+A name has a tag (`tool:1`) or the digest under which the image was pulled or pushed
+(`tool@sha256:…`).  That is mostly the entry's own.  It is another one when the image was taken out
+of an index for several machines, or when its layers were compressed on their way to the registry.
 """
 
 from collections.abc import Sequence

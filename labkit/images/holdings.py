@@ -54,7 +54,7 @@ class Holdings:
         return Image(
             id=manifest.config.digest,
             digest=digest,
-            tags=[name for entry in group if (name := name_of(entry))],
+            names=sorted(name for entry in group if (name := name_of(entry))),
             size_bytes=sum(self.layer_sizes(manifest, document)),
             document=document,
             manifest=manifest,

@@ -3,28 +3,46 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from labkit.images import references
 from labkit.images.models import Descriptor, History, ImageConfig, Manifest, RuntimeConfig
 
 
 class Image(NamedTuple):
     """An image of the store.
 
-    `id` is the digest of its config, `digest` that of its manifest; `tags` are names as people
-    write them (`busybox:latest`), none for a dangling image.  `size_bytes` is the sum of the sizes
-    of its layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready
-    for overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the
-    image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
-    from nothing, "" if it was made elsewhere.
+    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are those
+    that people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed by this
+    digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes of its
+    layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready for
+    overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the image
+    that this one was made from by a build or a commit, `models.SCRATCH` if a build made it from
+    nothing, "" if it was made elsewhere.
     """
 
     id: str
     digest: str
-    tags: list[str]
+    names: list[str]
     size_bytes: int
     document: ImageConfig
     manifest: Manifest
     layer_directories: Callable[[], list[str]]
     parent: str = ""
+
+    @property
+    def tags(self) -> list[str]:
+        """Its names with a tag; an image that has none is *dangling*."""
+        return [name for name in self.names if not references.is_digest(name)]
+
+    @property
+    def repo_digests(self) -> list[str]:
+        """`busybox@sha256:…` for each of its repositories.
+
+        Where no registry has given one the digest is that of the manifest here.
+        """
+        given = [name for name in self.names if references.is_digest(name)]
+        known = set(map(references.repository_of, given))
+        others = dict.fromkeys(map(references.repository_of, self.tags))
+        return given + [f"{name}@{self.digest}" for name in others if name not in known]
 
     @property
     def created(self) -> str:

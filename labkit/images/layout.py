@@ -2,7 +2,7 @@
 
 Other programs read and write the same folder: `skopeo inspect oci:FOLDER:busybox:latest`.  What
 follows the folder there is compared letter for letter with the annotation
-`org.opencontainers.image.ref.name`, so labkit keeps the name as people write it, with the tag.
+`org.opencontainers.image.ref.name`, so labkit keeps the name as people write it, whole.
 
 Several processes may have the folder open.  A writer holds flock(2) on it, and `index.json` is
 replaced in one step; readers need no lock, they read again when the file is another one.

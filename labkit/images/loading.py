@@ -197,7 +197,7 @@ def _load_layout(store: ImageStore, archive: _Archive) -> Iterator[Event]:
 
 
 def _names(index: Index, archive: _Archive) -> dict[str, list[str]]:
-    """The names of each manifest by its digest."""
+    """The names of each manifest by its digest; a name with a digest is for registries to give."""
     tags = {}
     if "manifest.json" in archive.files:
         tags = {image.config: image.repo_tags or [] for image in _docker_images(archive)}
@@ -207,7 +207,8 @@ def _names(index: Index, archive: _Archive) -> dict[str, list[str]]:
         annotations = entry.annotations or {}
         name = annotations.get(IMAGE_NAME) or annotations.get(models.REF_NAME, "")
         if name and (IMAGE_NAME in annotations or ":" in name or "/" in name):
-            known.append(references.parse_tag(name).familiar)
+            reference = references.parse(name)
+            known += [] if reference.digest else [reference.familiar]
         if entry.media_type in models.MANIFESTS:
             manifest = decode(archive.document(_blob(entry)), Manifest, _blob(entry))
             known += map(_familiar, tags.get(_blob(manifest.config), []))

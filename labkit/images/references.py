@@ -27,7 +27,7 @@ _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 class Reference(NamedTuple):
-    """One name of an image, taken apart; `tag` or `digest` may be empty, not both after parsing."""
+    """One name of an image, taken apart; after parsing it has a tag or a digest, never both."""
 
     domain: str
     path: str
@@ -43,14 +43,14 @@ class Reference(NamedTuple):
 
     @property
     def familiar(self) -> str:
-        """The whole name as people write it: `busybox:latest`."""
+        """The whole name as people write it: `busybox:latest`, `busybox@sha256:…`."""
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.repository}{tag}{digest}"
 
 
 def parse(text: str) -> Reference:
-    """Read a name; without tag and digest it means the tag `latest`.
+    """Read a name; without tag and digest it means the tag `latest`, with both the digest counts.
 
     Raises `InvalidParameterError` in Docker's words when it is not a name.
     """
@@ -64,7 +64,7 @@ def parse(text: str) -> Reference:
     name, tag = _split_tag(name)
     domain, path = _split_domain(name)
     _check_name(domain, path, text)
-    return Reference(domain, path, tag or ("" if digest else DEFAULT_TAG), digest)
+    return Reference(domain, path, "" if digest else tag or DEFAULT_TAG, digest)
 
 
 def parse_tag(text: str) -> Reference:
@@ -73,6 +73,16 @@ def parse_tag(text: str) -> Reference:
     if name.digest:
         raise InvalidParameterError("refusing to create a tag with a digest reference")
     return name
+
+
+def repository_of(familiar: str) -> str:
+    """The repository of a whole name: `busybox` of `busybox:latest` and of `busybox@sha256:…`."""
+    return familiar.partition("@")[0] if is_digest(familiar) else familiar.rpartition(":")[0]
+
+
+def is_digest(familiar: str) -> bool:
+    """Whether a whole name ends with a digest rather than with a tag."""
+    return "@" in familiar
 
 
 def id_prefix(text: str) -> str:

@@ -31,22 +31,23 @@ def decide(
 ) -> Removal:
     """What removing `image` by this name or id means; `user` is a container that needs it.
 
-    A name takes itself away, the last one the image as well.  An id takes the image with all its
-    names.  Raises `ConflictError` in Docker's words.  An image that a container stands on stays,
-    nameless, even when `force` takes its names.
+    A name takes itself away, the last one the image as well; the last tag of a repository takes
+    that repository's digests along.  An id takes the image with all its names, and so does a digest
+    that no registry gave.  Raises `ConflictError` in Docker's words.  An image that a container
+    stands on stays, nameless, even when `force` takes its names.
     """
-    name = _name_among(image.tags, reference)
+    name = _name_among(image.names, reference)
     if name:
         _check_name(image, reference, user, force=force)
     else:
         _check_id(image, user, force=force, has_children=has_children)
-    names = [name] if name else image.tags
-    is_last = len(names) == len(image.tags)
+    names = [name, *_follow(name, image)] if name else image.names
+    is_last = len(names) == len(image.names)
     return Removal(names, deletes=is_last and user is None and not has_children)
 
 
 def _check_name(image: Image, reference: str, user: ImageUser | None, *, force: bool) -> None:
-    if user and len(image.tags) == 1 and not force:
+    if user and _is_of_one_repository(image) and not force:
         raise ConflictError(
             f'conflict: unable to remove repository reference "{reference}" (must force) - '
             f"{user} is using its referenced image {short_id(image)}"
@@ -61,7 +62,7 @@ def _check_id(image: Image, user: ImageUser | None, *, force: bool, has_children
         raise ConflictError(
             f"{conflict} (cannot be forced) - image is being used by running {user}"
         )
-    if len(image.tags) > 1 and not force:
+    if image.names and not _is_of_one_repository(image) and not force:
         raise ConflictError(
             f"{conflict} (must be forced) - image is referenced in multiple repositories"
         )
@@ -74,9 +75,27 @@ def short_id(image: Image) -> str:
     return image.id.removeprefix("sha256:")[:SHORT_ID_DIGITS]
 
 
-def _name_among(tags: list[str], reference: str) -> str:
-    """The one of an image's names that `reference` is, "" when it is an id."""
+def _is_of_one_repository(image: Image) -> bool:
+    """Whether its names are of one repository, and at most one of them is a tag."""
+    repositories = {references.repository_of(name) for name in image.names}
+    return len(repositories) == 1 and len(image.tags) <= 1
+
+
+def _follow(name: str, image: Image) -> list[str]:
+    """The digests that go with a name: those of its repository, if it is the last tag there."""
+    repository = references.repository_of(name)
+    others = [
+        other
+        for other in image.names
+        if other != name and references.repository_of(other) == repository
+    ]
+    is_last_tag = not references.is_digest(name) and all(map(references.is_digest, others))
+    return others if is_last_tag else []
+
+
+def _name_among(names: list[str], reference: str) -> str:
+    """The one of an image's names that `reference` is, "" when it means the image itself."""
     if references.is_whole_id(reference):
         return ""
     familiar = references.parse(reference).familiar
-    return familiar if familiar in tags else ""
+    return familiar if familiar in names else ""

@@ -44,8 +44,8 @@ class DockerImage(msgspec.Struct, rename="pascal"):
 def save(store: ImageStore, asked: Sequence[str]) -> Iterator[bytes]:
     """The archive, in pieces; NotFoundError, InvalidParameterError.
 
-    A name without tag stands for all of its tags.  What is saved stays while it is read, whoever
-    removes images meanwhile.
+    A name without tag stands for all images of its repository.  What is saved stays while it is
+    read, whoever removes images meanwhile.
     """
     if not asked:
         raise InvalidParameterError("say which images to save")
@@ -66,21 +66,24 @@ def choose(store: ImageStore, asked: Sequence[str]) -> list[Saved]:
 
 
 def _meant(store: ImageStore, reference: str) -> list[tuple[Image, str]]:
-    if not references.is_whole_id(reference):
-        repository = references.parse(reference).repository
-        tagged = [
-            (image, tag)
-            for image in store.list()
-            for tag in image.tags
-            if references.parse(tag).repository == repository == reference
-        ]
-        if tagged:
-            return tagged
-    image = store.resolve(reference)
+    """The images that a reference stands for, each with its tag; "": without a name.
+
+    A digest is no name in an archive.
+    """
     if references.is_whole_id(reference):
-        return [(image, "")]
-    name = references.parse(reference).familiar
-    return [(image, name if name in image.tags else "")]
+        return [(store.resolve(reference), "")]
+    name = references.parse(reference)
+    if name.repository == reference:
+        found = [
+            (image, "" if references.is_digest(each) else each)
+            for image in store.list()
+            for each in image.names
+            if references.repository_of(each) == reference
+        ]
+        if found:
+            return found
+    image = store.resolve(reference)
+    return [(image, name.familiar if name.familiar in image.tags else "")]
 
 
 def _archive(store: ImageStore, draft: Draft, chosen: Sequence[Saved]) -> Iterator[bytes]:

@@ -57,8 +57,11 @@ class ImageStore:
         if not references.is_whole_id(reference):
             name = references.parse(reference)
             for group in groups.values():
-                if any(_bears(entry, name) for entry in group):
+                if any(name_of(entry) == name.familiar for entry in group):
                     return self._holdings.image(group)
+            for image in map(self._holdings.image, groups.values() if name.digest else ()):
+                if name.familiar in image.repo_digests:
+                    return image
             self._complain_if_damaged(name)
         prefix = references.id_prefix(reference)
         found = [found for found in groups if prefix and found.startswith(f"sha256:{prefix}")]
@@ -67,7 +70,8 @@ class ImageStore:
                 f"multiple IDs found with provided prefix: {prefix}; give more of its digits"
             )
         if not found:
-            shown = reference if references.is_whole_id(reference) else name.familiar
+            is_written_whole = references.is_whole_id(reference) or name.digest
+            shown = reference if is_written_whole else name.familiar
             raise NotFoundError(f"No such image: {shown}")
         return self._holdings.image(groups[found[0]])
 
@@ -94,12 +98,12 @@ class ImageStore:
             for image in images
         }
 
-    def layers_size(self) -> int:
-        """The bytes of all images' layers, each counted once."""
+    def chain_sizes(self) -> dict[str, int]:
+        """The bytes of all images' layers, each counted once, by its chain id."""
         sizes: dict[str, int] = {}
         for image in self.list():
             sizes |= zip(chain_ids(image.diff_ids), self.layer_sizes(image), strict=True)
-        return sum(sizes.values())
+        return sizes
 
     def entry(self, image: Image) -> Descriptor:
         """The descriptor of an image's manifest, or of its index."""
@@ -120,7 +124,8 @@ class ImageStore:
 
     def _complain_if_damaged(self, name: Reference) -> None:
         for entry in self._layout.manifests():
-            if entry.media_type in models.MANIFESTS | models.INDEXES and _bears(entry, name):
+            is_image = entry.media_type in models.MANIFESTS | models.INDEXES
+            if is_image and name_of(entry) == name.familiar:
                 self._holdings.documents.read(entry.digest)
 
     # Making
@@ -175,6 +180,15 @@ class ImageStore:
             entry = next(entry for entry in entries if entry.digest == digest)
             self._layout.write_index(enter(entries, entry, name.familiar))
 
+    def note_digest(self, image: Image, reference: str) -> None:
+        """Write down a digest by which a registry knows an image, unless the image is gone."""
+        name = references.parse(reference)
+        with self._layout.locked():
+            entries = self._layout.manifests()
+            entry = next((entry for entry in entries if entry.digest == image.digest), None)
+            if entry:
+                self._layout.write_index(enter(entries, entry, name.familiar))
+
     # Removing
 
     def remove(
@@ -214,7 +228,7 @@ class ImageStore:
         found: Images = []
         while parent := by_id.get(image.parent):
             siblings = [each for each in by_id.values() if each.parent == parent.id]
-            if parent.tags or parent.id in users or len(siblings) > 1:
+            if parent.names or parent.id in users or len(siblings) > 1:
                 break
             found.append(parent)
             image = parent
@@ -238,11 +252,6 @@ class ImageStore:
                     gone.remove(chain_id)
                     report.append({"Deleted": chain_id})
         return report
-
-
-def _bears(entry: Descriptor, name: Reference) -> bool:
-    """Whether an entry is what the name means."""
-    return entry.digest == name.digest if name.digest else name_of(entry) == name.familiar
 
 
 def _now() -> str:

@@ -261,6 +261,10 @@ def test_a_plain_layer_travels_compressed(lab: Lab, registry: DebianRegistry, in
     out(lab, "push", other)
     answer = registry.ask("GET", "/v2/lab/packed/manifests/1", Accept=MANIFEST)
     assert [layer["mediaType"] for layer in answer.json["layers"]] == [f"{LAYER}+gzip"]
+    (found,) = json.loads(out(lab, "image", "inspect", other))
+    given = f"{other.removesuffix(':1')}@{digest_of(answer.body)}"
+    assert given in found["RepoDigests"], "the registry knows it by another digest"
+    assert image_id(lab, given) == before
     remove_images(lab, index, other)
     out(lab, "pull", other)
     assert image_id(lab, other) == before

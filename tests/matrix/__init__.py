@@ -4,6 +4,7 @@
 |---|---|
 | `cases.txt` | the commands, as data |
 | `cases` | reading them |
+| `images` | a registry with the images that some of them want |
 | `speakers` | who says them: docker, labkit, docker-py; and to whom |
 | `docker_py` | a command line said through docker-py |
 | `conversation` | saying all cases, several at a time |

@@ -9,7 +9,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 USTAR = slice(257, 262)
@@ -28,7 +28,8 @@ WORDS = (
     (re.compile(r"\b[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w+"), "<time>"),
-    (re.compile(r"\b(Less than a second|\d+ seconds?|About a minute|\d+ minutes?)\b"), "<while>"),
+    (re.compile(r"\b(Less than a second|\d+ (second|minute|year)s?|About a minute)\b"), "<while>"),
+    (re.compile(r"\b\d+(\.\d+)?MB$"), "<size>"),
     (re.compile(r"  +"), "   "),
     (re.compile(r"^\d+(?=   sleep 100$)"), "<pid>"),
     (re.compile(r"/tmp/lk\w+-\w+/"), "<engine>/"),
@@ -46,8 +47,11 @@ HELP = re.compile(r"^(See 'docker|Run 'docker|Usage:)")
 NUMBERS = re.compile(r"\.(Pid|StartedAt|FinishedAt|Created)$")
 
 
-def lines(answer: Answer, tag: str, folder: str) -> list[str]:
-    """The answer in lines that can be compared."""
+def lines(answer: Answer, signs: Mapping[str, str]) -> list[str]:
+    """The answer in lines that can be compared, with the signs for what they stand for.
+
+    A digest has its sign with the `@` before it and without.
+    """
 
     def told(text: str) -> str:
         for pattern, word in WORDS:
@@ -55,7 +59,10 @@ def lines(answer: Answer, tag: str, folder: str) -> list[str]:
         return text.rstrip()
 
     def plain(data: bytes) -> str:
-        return data.decode(errors="backslashreplace").replace(folder, "%").replace(tag, "@")
+        text = data.decode(errors="backslashreplace")
+        for sign, stands_for in sorted(signs.items(), key=lambda item: -len(item[1])):
+            text = text.replace(stands_for, sign).replace(stands_for.removeprefix("@"), sign)
+        return text
 
     found = [f"exit {answer.code}"]
     if answer.out[USTAR] == b"ustar":

@@ -1,6 +1,8 @@
 """Reading `cases.txt`, whose head says how it is written."""
 
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ WITH_NETWORK = ("run", "create")
 
 
 class Step(NamedTuple):
-    """One command: its words, with `@` and `%` as they are written."""
+    """One command: its words, with the signs (`@`, `%`, …) as they are written."""
 
     key: str
     """The case and the line; what is said again in a case is counted."""
@@ -20,9 +22,10 @@ class Step(NamedTuple):
     until: str | None
     """What it must print before the case goes on; None: it is said once."""
 
-    def spoken(self, tag: str, folder: str) -> list[str]:
-        """The words as they are said in one case."""
-        words = [word.replace("@", tag).replace("%", folder) for word in self.words]
+    def spoken(self, signs: Mapping[str, str]) -> list[str]:
+        """The words as they are said in one case, where the signs stand for these."""
+        pattern = re.compile("|".join(map(re.escape, signs)))
+        words = [pattern.sub(lambda sign: signs[sign[0]], word) for word in self.words]
         if words[0] in WITH_NETWORK and "--network" not in words:
             words[1:1] = ["--network", "none"]
         return words

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ from tests import leaks
 from tests.lab import ask
 from tests.matrix.answers import lines
 from tests.matrix.cases import Case, Step
+from tests.matrix.images import REPOSITORY, Images, running_images
 from tests.matrix.speakers import Speaker
 
 AT_A_TIME = 3
@@ -27,34 +28,37 @@ Answers = dict[str, list[str] | None]
 def hold(speaker: Speaker, cases: Iterable[Case]) -> Answers:
     """Say every case; the answers, in the cases' order."""
     answers: Answers = {}
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        for each in pool.map(lambda case: _one(speaker, case), cases):
+    with running_images() as images, ThreadPoolExecutor(AT_A_TIME) as pool:
+        for each in pool.map(lambda case: _one(speaker, images, case), cases):
             answers |= each
     return answers
 
 
-def _one(speaker: Speaker, case: Case) -> Answers:
+def _one(speaker: Speaker, images: Images, case: Case) -> Answers:
     with tempfile.TemporaryDirectory(prefix=f"{leaks.RUN_NAME}-") as folder:
         os.mkdir(f"{folder}/folder")
         for name in ("file", "folder/inner"):
             with open(f"{folder}/{name}", "w") as file:
                 file.write("text\n")
+        signs: Mapping[str, str] = {"@": case.tag, "%": folder}
+        if any(REPOSITORY in step.line for step in case.steps):
+            signs = {**images.signs(case.tag), **signs}
         try:
-            return _steps(speaker, case, folder)
+            return _steps(speaker, case, signs)
         finally:
             _clear(speaker.socket, case.tag)
 
 
-def _steps(speaker: Speaker, case: Case, folder: str) -> Answers:
+def _steps(speaker: Speaker, case: Case, signs: Mapping[str, str]) -> Answers:
     answers: Answers = {}
     later: dict[str, Future[list[str] | None]] = {}
     with ThreadPoolExecutor() as background:
 
         def answer(step: Step) -> list[str] | None:
-            came = speaker.say(step.spoken(case.tag, folder), step.text_in)
+            came = speaker.say(step.spoken(signs), step.text_in)
             if came is None:
                 return None
-            found = lines(came, case.tag, folder)
+            found = lines(came, signs)
             return sorted(found) if step.words[0] in UNORDERED else found
 
         for step in case.steps:
@@ -62,7 +66,7 @@ def _steps(speaker: Speaker, case: Case, folder: str) -> Answers:
                 later[step.key] = background.submit(answer, step)
                 time.sleep(HEAD_START_S)
             elif step.until is not None:
-                _repeat(speaker, step, case.tag, folder)
+                _repeat(speaker, step, signs)
             else:
                 answers[step.key] = answer(step)
                 if answers[step.key] is None:
@@ -70,9 +74,9 @@ def _steps(speaker: Speaker, case: Case, folder: str) -> Answers:
         return answers | {name: future.result() for name, future in later.items()}
 
 
-def _repeat(speaker: Speaker, step: Step, tag: str, folder: str) -> None:
+def _repeat(speaker: Speaker, step: Step, signs: Mapping[str, str]) -> None:
     deadline = time.monotonic() + UNTIL_S
-    while came := speaker.say(step.spoken(tag, folder), step.text_in):
+    while came := speaker.say(step.spoken(signs), step.text_in):
         if came.out.decode().strip() == step.until:
             return
         assert time.monotonic() < deadline, (step.line, came)

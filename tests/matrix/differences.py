@@ -55,6 +55,8 @@ _VERSIONS = _same(
     ("*8", "run with --rm and a restart policy*", "*! conflicting options: *"),
     ("*8", "inspect by type*", "-! no such image: @a"),
     ("*8", "inspect by type*", "+! no such image: @a:latest"),
+    ("*", "*digest*: * ~", "-! no such image: ~"),
+    ("*", "*digest*: * ~", "+! no such image: ~:latest"),
     ("*", "* *: *", "*'docker *' requires *2 arguments"),
     ("*", "too few words: logs", "*'docker logs' requires *1 argument"),
     ("*", "an unknown command*", "*nosuch*"),
@@ -81,6 +83,15 @@ _TELLS_MORE = _same(
     ("labkit", "cp of what is not there: cp %/file @a:*", "+* must be a directory"),
     ("labkit", "cp of what is not there: cp %/file %*", "*! must specify at least one container*"),
     ("labkit", "export: *", "*%/no/such*"),
+    ("labkit", "what was pulled by its digest is listed: *{{.Digest}}*", "-"),
+    ("labkit", "what was pulled by its digest is listed: *{{.Digest}}*", "+#one"),
+    ("labkit", "push what has a digest alone: push ~#one", "*! cannot push a digest reference*"),
+    ("*", "push what has a digest alone: push ~", "-! tag does not exist: ~:latest"),
+    ("*", "push what has a digest alone: push ~", "+! * locally with the tag: ~:latest. give*"),
+    ("*", "push what has a digest alone: push -a ~", "-! no tags to push for ~"),
+    ("*", "push what has a digest alone: push -a ~", "+! * locally with the tag: ~"),
+    ("*", "save and load *: save -o %/tag.tar*", "-! reference does not exist"),
+    ("*", "save and load *: save -o %/tag.tar*", "+! no such image: ~:one"),
 )
 _COMMAND = _same(
     "a matter of the command: labkit's says each thing once, and ends with 1",
@@ -89,6 +100,7 @@ _COMMAND = _same(
     ("*[!08]", "*: rename *", "-! failed to rename container named *"),
     ("labkit", "inspect by type and form*", "-"),
     ("labkit", "inspect by type and form*", "?exit *"),
+    ("labkit", "*digest*: image inspect*", "-"),
     ("docker-py", "no such container: kill*", "*no such container: @nobody"),
     ("docker-py", "remove by force what is not there*", "?exit *"),
 )
@@ -121,6 +133,16 @@ _ISOLATION = _same(
     ("*", "inspect has the fields: *", "*.HostConfig.CgroupnsMode = *"),
     ("*", "inspect has the fields: *", "*.HostConfig.MaskedPaths = *"),
 )
+_DIGESTS = _same(
+    "labkit keeps the layers as they came, and pushes those; Docker compresses them anew",
+    ("*", "a digest in two repositories: rmi ~/other:1", "-Untagged: ~/other@<id>"),
+    ("*", "a digest in two repositories: rmi ~/other:1", "+Untagged: ~/other#one"),
+)
+_MANIFESTS = _same(
+    "labkit has each image's manifest: its digest is shown, and means it, without a registry too",
+    ("*", "remove the digest, and the tag stays: images*digests", "?~   one   *"),
+    ("*", "remove a digest that no registry gave: rmi ~#one (2)", "*"),
+)
 _MISSED = "dockerd misses it, sometimes: the end of a killed first process, how many processes"
 _TRUTH = (
     Difference("*", "out of memory: inspect*", "?* 137", _MISSED, always=False),
@@ -141,6 +163,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     *_SHOWN,
     *_MADE_EARLIER,
     *_ISOLATION,
+    *_DIGESTS,
+    *_MANIFESTS,
     *_TRUTH,
     *_NETWORKS,
 )

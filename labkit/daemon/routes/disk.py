@@ -23,7 +23,8 @@ PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 def usage(engine: Engine, request: Request) -> Answer:
     """`GET /system/df?type=`: images, containers and volumes, with their sizes in bytes."""
     kinds = request.query.texts("type") or list(KINDS)
-    answer: JsonObject = {"LayersSize": engine.images.layers_size(), "BuildCache": None}
+    layers_bytes = sum(engine.images.chain_sizes().values())
+    answer: JsonObject = {"LayersSize": layers_bytes, "BuildCache": None}
     for kind in kinds:
         if kind in KINDS:
             name, list_them = KINDS[kind]
@@ -76,14 +77,14 @@ def prune_images(engine: Engine, request: Request) -> Answer:
     only_dangling = filters.truth(asked, "dangling") is not False
     before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
     report: list[dict[str, str]] = []
-    size_before = engine.images.layers_size()
+    sizes = engine.images.chain_sizes()
     for image in engine.images.list():
         users = engine.image_users()
         if image.id in users or (only_dangling and image.tags):
             continue
         if _may_go(image, asked, before_s):
             report += _remove(engine, image)
-    reclaimed_bytes = size_before - engine.images.layers_size()
+    reclaimed_bytes = sum(sizes.get(line.get("Deleted", ""), 0) for line in report)
     return json_response({"ImagesDeleted": report or None, "SpaceReclaimed": reclaimed_bytes})
 
 

@@ -16,6 +16,7 @@ from labkit.daemon.responses import Answer, Stream
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.errors import InvalidParameterError
 from labkit.http.connection import Connection
+from labkit.images import references
 
 FILTERS = ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
            "scope", "secret", "service", "type", "volume")  # fmt: skip
@@ -86,8 +87,18 @@ def _of(kind: str) -> Callable[[Event, str], bool]:
 
 
 def _is_image(event: Event, word: str) -> bool:
-    name = event.id if event.kind == "image" else event.attributes.get("image", "")
-    return word in (name, name.partition(":")[0])
+    """A test for an image by its id or a name, with its tag or digest or without."""
+    is_image = event.kind == "image"
+    names = [event.attributes.get("name" if is_image else "image", "")]
+    names += [event.id] if is_image else []
+    return any(word in (name, _without_tag(name)) for name in names)
+
+
+def _without_tag(name: str) -> str:
+    try:
+        return references.parse(name).repository
+    except InvalidParameterError:
+        return name
 
 
 _TESTS: Mapping[str, Callable[[Event, str], bool]] = {

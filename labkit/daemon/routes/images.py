@@ -18,6 +18,7 @@ from labkit.daemon.shapes.images import image_history, image_inspection, image_s
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
+from labkit.images.references import is_digest, repository_of
 
 FILTERS = ("before", "dangling", "label", "reference", "since", "until")
 FROM_BODY = "-"
@@ -26,7 +27,9 @@ FROM_BODY = "-"
 def list_images(engine: Engine, request: Request) -> Answer:
     """`GET /images/json?all=&filters=&shared-size=`: the newest first.
 
-    Without `all` the nameless images that others were made from are left out.
+    Without `all` the nameless images that others were made from are left out.  One with a digest
+    and no tag is dangling, and yet it has a name: it is there with `dangling` true and false.
+    With `reference` an image has those of its names that fit.
     """
     query = request.query
     asked = filters.parse(query.text("filters"), FILTERS)
@@ -36,12 +39,12 @@ def list_images(engine: Engine, request: Request) -> Answer:
     parents = {image.parent for image in every}
     found = [
         image
-        for image in every
-        if (query.flag("all") or image.tags or image.id not in parents)
-        and (dangling is None or dangling == (not image.tags and image.id not in parents))
+        for image in _referred_to(every, asked)
+        if (query.flag("all") or image.names or image.id not in parents)
+        and (dangling is not True or (not image.tags and image.id not in parents))
+        and (dangling is not False or image.names)
         and since_s < unix_s(image.created) < before_s
         and filters.has_labels(asked, image.config.labels)
-        and _is_referred_to(image, asked)
     ]
     shared = engine.images.shared_sizes() if query.flag("shared-size") else {}
     return json_response([image_summary(image, shared.get(image.id)) for image in found])
@@ -59,12 +62,27 @@ def _made_s(engine: Engine, reference: str) -> float:
     return unix_s(engine.images.resolve(reference).created)
 
 
-def _is_referred_to(image: Image, asked: filters.Filters) -> bool:
-    return filters.matches_any(
-        asked,
-        "reference",
-        lambda pattern: any(filters.reference_matches(pattern, tag) for tag in image.tags),
-    )
+def _referred_to(images: Sequence[Image], asked: filters.Filters) -> Iterator[Image]:
+    """The images with the names that the filter `reference` wants; all of both if it is not set.
+
+    With a tag the digests of its repository stay: the image would show another one without.
+    """
+    patterns = asked.get("reference")
+    if not patterns:
+        yield from images
+        return
+    for image in images:
+        fitting = [
+            name
+            for name in image.names
+            if any(filters.reference_matches(pattern, name) for pattern in patterns)
+        ]
+        tagged = {repository_of(name) for name in fitting if not is_digest(name)}
+        digests = [
+            name for name in image.names if is_digest(name) and repository_of(name) in tagged
+        ]
+        if fitting:
+            yield image._replace(names=sorted({*fitting, *digests}))
 
 
 def create(engine: Engine, request: Request) -> Answer:

@@ -196,7 +196,8 @@ def _settings(engine: Engine) -> Settings:
 
 
 def _publish(engine: Engine, action: str, name: str) -> None:
-    engine.events.publish("image", action, name, {"name": name})
+    """Tell who listens; Docker has the whole name as the id here, and the repository's as name."""
+    engine.events.publish("image", action, name, {"name": references.repository_of(name)})
 
 
 def _stars(text: str) -> int:

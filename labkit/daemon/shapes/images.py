@@ -15,19 +15,13 @@ NOT_COUNTED = -1
 """What the API says for a figure that was not worked out."""
 
 
-def repository_digests(image: Image) -> list[str]:
-    """`name@sha256:…` for each name, as the API lists them."""
-    names = dict.fromkeys(tag.rpartition(":")[0] for tag in image.tags)
-    return [f"{name}@{image.digest}" for name in names]
-
-
 def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
     """One element of `GET /images/json`; `shared_bytes`: what it has in common with others."""
     return {
         "Id": image.id,
         "ParentId": _parent_id(image),
         "RepoTags": image.tags,
-        "RepoDigests": repository_digests(image),
+        "RepoDigests": image.repo_digests,
         "Created": int(unix_s(image.created)),
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
@@ -43,7 +37,7 @@ def image_inspection(image: Image) -> JsonObject:
     return {
         "Id": image.id,
         "RepoTags": image.tags,
-        "RepoDigests": repository_digests(image),
+        "RepoDigests": image.repo_digests,
         "Parent": _parent_id(image),
         "Comment": history[-1].comment if history else "",
         "Created": image.created,

@@ -88,11 +88,13 @@ class Puller:
 
     def _pull(self, repository: Repository, reference: Reference, received: Received) -> None:
         say = self._progress.say
-        say(f"Pulling from {reference.path}", reference.tag or reference.digest)
+        path, digest = reference.path, reference.digest
+        say(f"Pulling from {path}", reference.tag or f"{reference.domain}/{path}@{digest}")
         before = self._current(reference)
+        by_digest = reference._replace(tag="", digest=received.descriptor.digest)
+        names = list(dict.fromkeys((reference.familiar, by_digest.familiar)))
         with self._store.draft() as draft:
             chosen = self._chosen(repository, received)
-            names = [reference.familiar] if reference.tag and not reference.digest else []
             self._fill(draft, repository, chosen.as_manifest())
             whole = received
             if received.is_index and not self._is_own():

@@ -96,6 +96,7 @@ class Pusher:
             manifest = replace(image.manifest, layers=[layer.descriptor for layer in in_order])
             descriptor, data = self._manifest(image, manifest)
             repository.put_manifest(name.tag, descriptor, data)
+            self._store.note_digest(image, f"{name.repository}@{descriptor.digest}")
         self._progress.say(f"{name.tag}: digest: {descriptor.digest} size: {descriptor.size}")
         self._progress.result(
             {"Tag": name.tag, "Digest": descriptor.digest, "Size": descriptor.size}
@@ -165,10 +166,10 @@ class Pusher:
     def _sources(self, repository: Repository, digest: str) -> list[str]:
         """Other repositories of the same registry whose images here have this layer."""
         names = [
-            references.parse(tag)
+            references.parse(name)
             for image in self._store.list()
             if any(layer.digest == digest for layer in image.manifest.layers)
-            for tag in image.tags
+            for name in image.names
         ]
         paths = dict.fromkeys(name.path for name in names if name.domain == self._domain)
         return [path for path in paths if path != repository.path][:SOURCES_TRIED]

@@ -99,6 +99,34 @@ def test_images(labkit) -> None:
     assert labkit("images", "-q", "--no-trunc").out.startswith(f"{IMAGE_ID}\n")
 
 
+def test_images_by_their_digests(labkit) -> None:
+    """As Docker's command: a line for each tag, one for a repository with digests alone."""
+    one, two = ("sha256:" + digit * 64 for digit in "12")
+    labkit.routes["GET /images/json"] = [
+        IMAGES[0] | {"RepoDigests": [f"busybox@{one}", f"busybox@{two}", f"c@{one}", f"c@{two}"]},
+        IMAGES[1] | {"RepoDigests": []},
+    ]
+    assert labkit("images", "--format", "{{.Repository}} {{.Tag}}").out.splitlines() == [
+        "busybox latest",
+        "host:5000/b 1",
+        "c <none>",
+        "<none> <none>",
+    ]
+    shown = labkit("images", "--digests").out.splitlines()
+    assert [line.split()[:3] for line in shown[1:]] == [
+        ["busybox", "latest", one],
+        ["busybox", "latest", two],
+        ["host:5000/b", "1", "<none>"],
+        ["c", "<none>", one],
+        ["c", "<none>", two],
+        ["<none>", "<none>", "<none>"],
+    ]
+    assert (
+        f"c <none> {two}"
+        in labkit("images", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}").out
+    )
+
+
 def test_images_of_one_name(labkit) -> None:
     labkit.routes["GET /images/json"] = []
     labkit("images", "-a", "busybox")

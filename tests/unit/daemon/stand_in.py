@@ -28,7 +28,7 @@ def image(*tags: str, labels: dict[str, str] | None = None) -> Image:
     return Image(
         id=IMAGE_ID,
         digest="sha256:" + "2" * 64,
-        tags=list(tags),
+        names=list(tags),
         size_bytes=1234,
         document=ImageConfig(
             architecture="amd64",

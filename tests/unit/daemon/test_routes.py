@@ -241,6 +241,8 @@ def test_unknown_filters_are_refused(api, asked):
         ({}, 2),
         ({"reference": ["busybox"]}, 1),
         ({"reference": ["busy*"]}, 1),
+        ({"reference": ["*"]}, 1),
+        ({"reference": ["some*/*"]}, 1),
         ({"reference": ["busybox:lat*"]}, 1),
         ({"reference": ["busybox:1"]}, 0),
         ({"reference": ["someone/tool"]}, 1),

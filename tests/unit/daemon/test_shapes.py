@@ -117,6 +117,17 @@ def test_image():
     assert images.image_summary(image())["RepoTags"] == []
 
 
+def test_the_digests_of_an_image():
+    """Those that registries gave, and the manifest's where none did."""
+    given = f"localhost:5000/x@sha256:{'7' * 64}"
+    known = image("busybox:latest", "localhost:5000/x:1", given)
+    shown = images.image_inspection(known)
+    assert shown["RepoTags"] == ["busybox:latest", "localhost:5000/x:1"]
+    assert shown["RepoDigests"] == [given, f"busybox@{known.digest}"]
+    assert images.image_summary(image(given))["RepoTags"] == []
+    assert images.image_summary(image(given))["RepoDigests"] == [given]
+
+
 def test_info_counts_and_tells_the_machine(engine):
     shown = system.info(engine)
     assert (shown["Containers"], shown["ContainersRunning"], shown["ContainersStopped"]) == (

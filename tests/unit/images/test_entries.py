@@ -45,4 +45,5 @@ def test_names_of_other_programs_mean_what_docker_would_mean() -> None:
 
     assert name_of(named("latest")) == "latest:latest"
     assert name_of(named("docker.io/library/x")) == "x:latest"
+    assert name_of(named(f"x:1@{ONE.digest}")) == f"x@{ONE.digest}"
     assert name_of(named("No Name!")) == ""

@@ -37,7 +37,7 @@ def test_a_name_is_taken_apart(text: str, domain: str, path: str, tag: str) -> N
         ("docker.io/someone/tool:1", "someone/tool:1"),
         ("localhost:5000/library/x", "localhost:5000/library/x:latest"),
         (f"busybox@{DIGEST}", f"busybox@{DIGEST}"),
-        (f"busybox:1@{DIGEST}", f"busybox:1@{DIGEST}"),
+        (f"busybox:1@{DIGEST}", f"busybox@{DIGEST}"),
     ],
 )
 def test_a_name_is_shown_as_people_write_it(text: str, familiar: str) -> None:
@@ -77,3 +77,18 @@ def test_ids_are_told_from_names() -> None:
     assert references.id_prefix("busybox") == ""
     assert references.id_prefix("BEEF") == ""
     assert references.id_prefix("0" * 65) == ""
+
+
+@pytest.mark.parametrize(
+    ("familiar", "repository", "is_digest"),
+    [
+        ("busybox:latest", "busybox", False),
+        ("localhost:5000/x:1", "localhost:5000/x", False),
+        (f"localhost:5000/x@{DIGEST}", "localhost:5000/x", True),
+    ],
+)
+def test_a_repository_and_what_stands_behind_it(
+    familiar: str, repository: str, is_digest: bool
+) -> None:
+    assert references.repository_of(familiar) == repository
+    assert references.is_digest(familiar) == is_digest

@@ -11,11 +11,14 @@ ID = "sha256:" + "1" * 64
 RUNNING, STOPPED = ImageUser("ab" * 32, True), ImageUser("cd" * 32, False)
 
 
-def image(*tags: str) -> Image:
+A, B = (f"{name}@sha256:{'3' * 64}" for name in "ab")
+
+
+def image(*names: str) -> Image:
     return Image(
         id=ID,
         digest="sha256:" + "2" * 64,
-        tags=list(tags),
+        names=list(names),
         size_bytes=0,
         document=ImageConfig("amd64", "linux", RootFs("layers", [])),
         manifest=Manifest(2, Descriptor("", ID, 1), []),
@@ -24,7 +27,7 @@ def image(*tags: str) -> Image:
 
 
 @pytest.mark.parametrize(
-    ("tags", "reference", "user", "force", "has_children", "expected"),
+    ("names", "reference", "user", "force", "has_children", "expected"),
     [
         (["a:1"], "a:1", None, False, False, Removal(["a:1"], True)),
         (["a:1", "b:1"], "a:1", None, False, False, Removal(["a:1"], False)),
@@ -36,22 +39,32 @@ def image(*tags: str) -> Image:
         (["a:1", "b:1"], ID, None, True, False, Removal(["a:1", "b:1"], True)),
         ([], ID, None, False, False, Removal([], True)),
         (["a:1"], ID, STOPPED, True, False, Removal(["a:1"], False)),
+        (["a:1", A], "a:1", None, False, False, Removal(["a:1", A], True)),
+        (["a:1", "a:2", A], "a:1", None, False, False, Removal(["a:1"], False)),
+        (["a:1", B], "a:1", None, False, False, Removal(["a:1"], False)),
+        (["a:1", A], A, None, False, False, Removal([A], False)),
+        ([A], A, None, False, False, Removal([A], True)),
+        ([A], A.replace("@", ":any@"), None, False, False, Removal([A], True)),
+        ([A, B], A, STOPPED, False, False, Removal([A], False)),
+        ([A, B], ID, None, True, False, Removal([A, B], True)),
+        (["a:1", A], ID, None, False, False, Removal(["a:1", A], True)),
+        (["a:1"], A, None, False, False, Removal(["a:1"], True)),
     ],
 )
 def test_what_goes(
-    tags: list[str],
+    names: list[str],
     reference: str,
     user: ImageUser | None,
     force: bool,
     has_children: bool,
     expected: Removal,
 ) -> None:
-    found = decide(image(*tags), reference, user, force=force, has_children=has_children)
+    found = decide(image(*names), reference, user, force=force, has_children=has_children)
     assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("tags", "reference", "user", "force", "has_children", "message"),
+    ("names", "reference", "user", "force", "has_children", "message"),
     [
         (
             ["a:1"],
@@ -65,10 +78,14 @@ def test_what_goes(
         (["a:1"], ID, None, True, True, r"\(cannot be forced\).*dependent child images"),
         (["a:1"], ID, RUNNING, True, False, r"\(cannot be forced\).*by running container abab"),
         (["a:1"], ID, STOPPED, False, False, r"\(must be forced\).*by stopped container cdcd"),
+        (["a:1", A], "a:1", STOPPED, False, False, r"\(must force\) - container cdcd"),
+        ([A], A, RUNNING, False, False, r"\(must force\) - container abab"),
+        (["a:1", B], ID, None, False, False, r"\(must be forced\).*multiple repositories"),
+        ([A, B], ID, None, False, False, r"\(must be forced\).*multiple repositories"),
     ],
 )
 def test_what_does_not(
-    tags: list[str],
+    names: list[str],
     reference: str,
     user: ImageUser | None,
     force: bool,
@@ -76,4 +93,4 @@ def test_what_does_not(
     message: str,
 ) -> None:
     with pytest.raises(ConflictError, match=message):
-        decide(image(*tags), reference, user, force=force, has_children=has_children)
+        decide(image(*names), reference, user, force=force, has_children=has_children)
