@@ -7,6 +7,7 @@ alone, so that nothing in it can lead anywhere else.  The files of an image or a
 """
 
 import hashlib
+import os
 import posixpath
 import tarfile
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images.compression import plain_chunks
 from labkit.images.unpacker import XATTR, BadArchiveError, StrictTarInfo, inside
 
 CHUNK_BYTES = 1 << 18
@@ -62,6 +64,7 @@ class Archive:
         """
         self._file = file
         self._devices = devices
+        self._size_bytes = _fill_last_block(file)
         self.root = _folder("")
         try:
             self._tar = tarfile.open(
@@ -82,6 +85,10 @@ class Archive:
         parts = inside(member.name).strip("/").split("/")
         if member.type not in _KINDS and not member.islnk():
             raise BadArchiveError(f"{member.name!r}: members of type {member.type!r} are not known")
+        if member.isreg() and not member.issparse():
+            missing = member.offset_data + member.size - self._size_bytes
+            if missing > 0:
+                raise BadArchiveError(f"{member.name!r} ends {missing} bytes too early")
         if parts == [""]:
             return
         folder = self.root
@@ -141,9 +148,11 @@ class Archive:
 
     def read(self, node: Node, limit_bytes: int) -> bytes:
         """A small file's content; InvalidParameterError if it is larger than the limit."""
-        if node.kind != "file" or node.member.size > limit_bytes:
+        if node.kind != "file":
+            raise InvalidParameterError(f"{node.member.name} is a {node.kind}, and no file")
+        if node.member.size > limit_bytes:
             raise InvalidParameterError(
-                f"{node.member.name} is no file of at most {limit_bytes} bytes"
+                f"{node.member.name} has {node.member.size} bytes, and may have {limit_bytes}"
             )
         return b"".join(self.chunks(node))
 
@@ -201,11 +210,22 @@ def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> A
     file = tempfile.TemporaryFile(dir=folder)
     try:
         file.writelines(chunks)
-        file.seek(0)
         return Archive(file, devices=devices)
     except BaseException:
         file.close()
         raise
+
+
+def _fill_last_block(file: BinaryIO) -> int:
+    """How long the archive is as it came; what its last block lacks is then filled in.
+
+    Docker's command ends the archive right after the last file when the Dockerfile comes from
+    elsewhere than the context (`docker build -f - .`).
+    """
+    size_bytes = file.seek(0, os.SEEK_END)
+    file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
+    file.seek(0)
+    return size_bytes
 
 
 def of_file(name: str, data: bytes) -> Archive:
@@ -215,8 +235,21 @@ def of_file(name: str, data: bytes) -> Archive:
     member.size = len(data)
     file.write(member.tobuf(tarfile.PAX_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0"))
     file.write(bytes(2 * tarfile.BLOCKSIZE))
-    file.seek(0)
     return Archive(file)  # type: ignore[arg-type]  # it reads and seeks
+
+
+def is_archive(stream: BinaryIO) -> bool:
+    """Whether it is a tar archive, compressed or not: what its first header says."""
+    start = b""
+    try:
+        for piece in plain_chunks(stream):
+            start += piece
+            if len(start) >= tarfile.BLOCKSIZE:
+                break
+        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except (tarfile.TarError, InvalidParameterError, OSError):
+        return False
+    return True
 
 
 def attributes(member: tarfile.TarInfo) -> dict[str, str]:

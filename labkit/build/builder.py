@@ -76,7 +76,9 @@ class Build:
             raise InvalidParameterError(
                 f"Cannot locate specified Dockerfile: {self.options.dockerfile}"
             ) from None
-        dockerfile = parse(data, file)
+        if self.options.dockerfile_path:
+            self.context.remove(file)
+        dockerfile = parse(data, self.options.dockerfile_path or file)
         with contextlib.suppress(NotFoundError):
             ignore = self.context.read(self.context.find(IGNORE_FILE), DOCKERFILE_LIMIT_BYTES)
             patterns = Patterns(read_ignore(ignore.decode("utf-8", "replace")))
@@ -217,16 +219,21 @@ class Build:
         if not name:
             yield self.context
             return
-        number = solver.named(self.dockerfile, name, stage.number)
-        image = self._stages[number].image if number is not None else self._image(stage, name)
-        if image is None:
-            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+        image = self.origin_image(stage, name)
         chunks = self._files(image, [_packable(path) for path in paths])
         archive = receive(chunks, self.workroom.path, devices=True)
         try:
             yield archive
         finally:
             archive.close()
+
+    def origin_image(self, stage: StageBuild, name: str) -> Image:
+        """The image that `--from` names: what an earlier stage has become, or any other."""
+        number = solver.named(self.dockerfile, name, stage.number)
+        image = self._stages[number].image if number is not None else self._image(stage, name)
+        if image is None:
+            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+        return image
 
     def _files(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
         """What an image has at some paths, as an archive in which it has those paths."""

@@ -16,6 +16,8 @@ class Options(NamedTuple):
     """The parameters of `POST /build`."""
 
     dockerfile: str = "Dockerfile"
+    dockerfile_path: str = ""
+    """What errors call it, if it came along with the context and is no part of it."""
     tags: Sequence[str] = ()
     build_args: Mapping[str, str | None] = {}
     labels: Mapping[str, str] = {}

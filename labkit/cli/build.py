@@ -68,7 +68,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         pieces: Iterator[bytes] = iter(())
     else:
         sent = _context(source, options["file"])
-        request.dockerfile, pieces = sent.dockerfile, sent.pieces
+        request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
+        pieces = sent.pieces
     is_quiet = options["quiet"] or options["progress"] == "quiet"
     view = build_progress.chosen("quiet" if is_quiet else options["progress"])
     image_id = _follow(building.start(context.api(), request, pieces), view)

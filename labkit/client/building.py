@@ -21,6 +21,8 @@ class BuildRequest:
 
     def __init__(self) -> None:
         self.dockerfile = "Dockerfile"
+        self.dockerfile_path = ""
+        """What the user calls it, if it lies elsewhere and is no part of the context."""
         self.remote = ""
         self.tags: list[str] = []
         self.build_args: dict[str, str | None] = {}
@@ -38,6 +40,7 @@ class BuildRequest:
         """The query's parameters; those that say nothing are None."""
         return {
             "dockerfile": self.dockerfile,
+            "dockerfilepath": self.dockerfile_path or None,
             "remote": self.remote or None,
             "t": self.tags or None,
             "buildargs": json.dumps(self.build_args) if self.build_args else None,

@@ -128,6 +128,7 @@ def _options(request: Request) -> Options:
         raise UnsupportedError("labkit does not support squash")
     return Options(
         dockerfile=query.text("dockerfile") or "Dockerfile",
+        dockerfile_path=query.text("dockerfilepath"),
         tags=[tag for tag in query.texts("t") if tag],
         build_args=_json(query, "buildargs", dict[str, str | None]) or {},
         labels=_json(query, "labels", dict[str, str]) or {},
