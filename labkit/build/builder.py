@@ -58,7 +58,7 @@ class Build:
         """The image that was built, once it has been."""
         self.dockerfile = self._parse()
         self.global_arguments = self._global_arguments()
-        self._nodes = solver.graph(self.dockerfile, self.global_arguments)
+        self._nodes = solver.graph(self.dockerfile, self.global_arguments, self._kept_triggers)
         self._target = solver.target(self.dockerfile, options.target)
         self._order = solver.needed(self._nodes, self._target)
         self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
@@ -99,6 +99,16 @@ class Build:
                     found[name] = words.expand(default, found, instruction.escape)
         return found
 
+    def _kept_triggers(self, name: str) -> list[Instruction]:
+        """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
+        if len(self.dockerfile.stages) == 1 or name == SCRATCH:
+            return []
+        try:
+            kept = self.engine.images.resolve(name).config.on_build or []
+            return [parse_trigger(text) for text in kept]
+        except (NotFoundError, InvalidParameterError):
+            return []  # FROM says what is wrong with it
+
     def given_argument(self, name: str) -> str | None:
         """The value of a `--build-arg`, noted as used; None if it was not given."""
         self._used_arguments.add(name)
@@ -129,7 +139,7 @@ class Build:
         events: list[Event] = []
         unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
         if unused:
-            events.append(_said(f"[Warning] One or more build-args {unused} were not consumed\n"))
+            events.append(_said(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n"))
         short = image.id.removeprefix("sha256:")[:SHORT]
         yield [*events, {"aux": {"ID": image.id}}, _said(f"Successfully built {short}\n")]
         for tag in self.options.tags:
@@ -230,6 +240,11 @@ class Build:
     def origin_image(self, stage: StageBuild, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
         number = solver.named(self.dockerfile, name, stage.number)
+        if number is not None and number not in self._nodes[stage.number].needs:
+            raise InvalidParameterError(
+                f"stage {name} is not built, as nobody knew that it is needed: the image that says "
+                "so in its ONBUILD has just been pulled. Build again"
+            )
         image = self._stages[number].image if number is not None else self._image(stage, name)
         if image is None:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")

@@ -161,7 +161,11 @@ def _json_list(text: str) -> tuple[str, ...] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return tuple(value) if all(isinstance(word, str) for word in value) else None
+    if not all(isinstance(word, str) for word in value):
+        raise InvalidParameterError(
+            "when using JSON array syntax, arrays must be comprised of strings only"
+        )
+    return tuple(value)
 
 
 def _stage(instruction: Instruction, index: int, before: Sequence[Stage]) -> Stage:

@@ -124,6 +124,12 @@ def _check_healthcheck(instruction: "Instruction") -> None:
     healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
 
 
+def _check_volume(instruction: "Instruction") -> None:
+    _at_least_one(instruction)
+    if instruction.words == ():
+        raise InvalidParameterError("VOLUME requires at least one argument")
+
+
 def _anything(_: "Instruction") -> None:
     """CMD and ENTRYPOINT may be empty, and take away what the base has."""
 
@@ -149,7 +155,7 @@ RULES: Mapping[str, Rule] = {
     "SHELL": Rule(_check_shell, takes_json=True),
     "STOPSIGNAL": Rule(_one_word),
     "USER": Rule(_exactly_one),
-    "VOLUME": Rule(_at_least_one, takes_json=True),
+    "VOLUME": Rule(_check_volume, takes_json=True),
     "WORKDIR": Rule(_exactly_one),
 }
 """Every instruction there is."""

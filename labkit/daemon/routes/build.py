@@ -21,6 +21,7 @@ from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.images import references
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
@@ -126,12 +127,20 @@ def _options(request: Request) -> Options:
         )
     if query.flag("squash"):
         raise UnsupportedError("labkit does not support squash")
+    if _json(query, "securityopt", list[str]):
+        raise UnsupportedError("labkit does not support security options of a build")
+    tags = [tag for tag in query.texts("t") if tag]
+    for tag in tags:
+        references.parse_tag(tag)  # what cannot be tagged at the end need not be built
+    labels = _json(query, "labels", dict[str, str]) or {}
+    if "" in labels:
+        raise InvalidParameterError(f"invalid label '={labels['']}': empty name")
     return Options(
         dockerfile=query.text("dockerfile") or "Dockerfile",
         dockerfile_path=query.text("dockerfilepath"),
-        tags=[tag for tag in query.texts("t") if tag],
+        tags=tags,
         build_args=_json(query, "buildargs", dict[str, str | None]) or {},
-        labels=_json(query, "labels", dict[str, str]) or {},
+        labels=labels,
         target=query.text("target"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
