@@ -18,26 +18,21 @@ from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Event, Options, Pull
 from labkit.build.parser import Dockerfile, Instruction, parse, parse_trigger
 from labkit.build.solver import Node
-from labkit.build.stage import MACHINE, PREDEFINED, Cancellation, StageBuild, naming
+from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import READ_ONLY, Layers
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references, words
 from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.images.models import Platform
 from labkit.patterns import Patterns, has_wildcard, read_ignore
+from labkit.registry.client import platforms
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20
 IGNORE_FILE = ".dockerignore"
 SCRATCH = "scratch"
-PLATFORM = f"linux/{MACHINE}"
-PLATFORM_ARGUMENTS = {
-    f"{prefix}{name}": value
-    for prefix in ("TARGET", "BUILD")
-    for name, value in (("PLATFORM", PLATFORM), ("OS", "linux"), ("ARCH", MACHINE), ("VARIANT", ""))
-}
-"""What BuildKit knows without being told, for the FROM lines and for ARGs without a default."""
 
 
 class Build:
@@ -56,6 +51,7 @@ class Build:
         self._used_arguments: set[str] = set()
         self.image_id = ""
         """The image that was built, once it has been."""
+        self.platform = platforms.parse(options.platform)
         self.dockerfile = self._parse()
         self.global_arguments = self._global_arguments()
         self._nodes = solver.graph(self.dockerfile, self.global_arguments, self._kept_triggers)
@@ -88,7 +84,8 @@ class Build:
         return dockerfile
 
     def _global_arguments(self) -> dict[str, str]:
-        found = dict(PLATFORM_ARGUMENTS)
+        found = _platform_arguments("TARGET", self.platform)
+        found |= _platform_arguments("BUILD", platforms.own_platform())
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
                 name, equals, default = word.partition("=")
@@ -139,7 +136,9 @@ class Build:
         events: list[Event] = []
         unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
         if unused:
-            events.append(_said(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n"))
+            events.append(
+                _said(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
+            )
         short = image.id.removeprefix("sha256:")[:SHORT]
         yield [*events, {"aux": {"ID": image.id}}, _said(f"Successfully built {short}\n")]
         for tag in self.options.tags:
@@ -190,24 +189,34 @@ class Build:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        image = self._image(stage, node.base)
         platform = words.expand(node.stage.platform, self.global_arguments)
-        if platform and platform.split("/")[1:2] != [image.architecture]:
-            raise InvalidParameterError(
-                f"{node.base} is for {image.os}/{image.architecture}, and {platform} was asked for"
-            )
-        return image
+        return self._image(stage, node.base, platform or self.options.platform)
 
-    def _image(self, stage: StageBuild, name: str) -> Image:
-        """An image by its name, pulled if it is not here."""
+    def _image(self, stage: StageBuild, name: str, platform: str) -> Image:
+        """An image by its name, pulled if it is not here for the platform (empty: for any)."""
         if self.options.pull:
-            self._pull(name, stage.tell)
+            self._pull(name, platform, stage.tell)
+        wanted = platforms.parse(platform)
         try:
-            return self.engine.images.resolve(name)
+            image = self.engine.images.resolve(name)
         except NotFoundError:
             if self.options.pull:
                 raise
-        self._pull(name, stage.tell)
+        else:
+            found = Platform(image.architecture, image.os, image.document.variant)
+            if not platform or platforms.matches(found, wanted):
+                return image
+            has = f"{name} is for {platforms.words(found)}, and {platform} was asked for"
+            return self._other(stage, name, platform, has)
+        self._pull(name, platform, stage.tell)
+        return self.engine.images.resolve(name)
+
+    def _other(self, stage: StageBuild, name: str, platform: str, has: str) -> Image:
+        """The image for another platform than the one that is here."""
+        try:
+            self._pull(name, platform, stage.tell)
+        except LabkitError as error:
+            raise InvalidParameterError(f"{has}: {error}") from None
         return self.engine.images.resolve(name)
 
     def _run_triggers(self, stage: StageBuild) -> None:
@@ -245,7 +254,9 @@ class Build:
                 f"stage {name} is not built, as nobody knew that it is needed: the image that says "
                 "so in its ONBUILD has just been pulled. Build again"
             )
-        image = self._stages[number].image if number is not None else self._image(stage, name)
+        image = self._stages[number].image if number is not None else None
+        if number is None:
+            return self._image(stage, name, self.options.platform)
         if image is None:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         return image
@@ -271,6 +282,16 @@ class Build:
             return False
         draft.add_upper(upper)
         return True
+
+
+def _platform_arguments(prefix: str, platform: Platform) -> dict[str, str]:
+    """What BuildKit knows without being told, for the FROM lines and for ARGs without a default."""
+    return {
+        f"{prefix}PLATFORM": platforms.words(platform),
+        f"{prefix}OS": platform.os,
+        f"{prefix}ARCH": platform.architecture,
+        f"{prefix}VARIANT": platform.variant,
+    }
 
 
 def _packable(path: str) -> str:

@@ -1,7 +1,7 @@
 """`RUN --mount`: what is mounted while one command runs, and is no part of the image.
 
-cache: a folder kept from build to build, at first what `from` has or empty; bind: files of the context, of a stage or of an image;
-tmpfs: memory; secret: a file that only the command sees.
+cache: a folder kept from build to build, at first empty or what `from` has; bind: files of the
+context, of a stage or of an image; tmpfs: memory; secret: a file that only the command sees.
 """
 
 import contextlib

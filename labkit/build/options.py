@@ -8,8 +8,9 @@ from labkit.containers import HostConfig
 Event = dict[str, object]
 """One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
 
-Pull = Callable[[str, Callable[[Event], None]], None]
-"""Brings an image into the store, and says how it goes; NotFoundError, LabkitError."""
+Pull = Callable[[str, str, Callable[[Event], None]], None]
+"""Brings an image into the store, for a platform or, if that is empty, for this machine, and says
+how it goes; NotFoundError, LabkitError."""
 
 
 class Options(NamedTuple):
@@ -22,6 +23,8 @@ class Options(NamedTuple):
     build_args: Mapping[str, str | None] = {}
     labels: Mapping[str, str] = {}
     target: str = ""
+    platform: str = ""
+    """What machine the image is for, such as `linux/arm64`; empty for this one."""
     no_cache: bool = False
     pull: bool = False
     cache_from: Sequence[str] = ()

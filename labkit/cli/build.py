@@ -40,6 +40,7 @@ COMMAND = Command(
         Flag("memory-swap", "", "bytes", "Limit of memory plus swap, for RUN"),
         Flag("network", "", "string", "Network of RUN", initial="default"),
         Flag("no-cache", "", "bool", "Build every step anew"),
+        Flag("platform", "", "string", "Build for another machine (linux/arm64)"),
         Flag("progress", "", "string", "auto, plain, tty or quiet", initial="auto"),
         Flag("pull", "", "bool", "Get newer versions of the images it begins with"),
         Flag("quiet", "q", "bool", "Print the image's ID, and nothing else"),
@@ -139,7 +140,7 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
     request.tags = options["tag"]
     request.build_args = dict(map(_argument, options["build_arg"]))
     request.labels = dict(text.partition("=")[::2] for text in options["label"])
-    request.target = options["target"]
+    request.target, request.platform = options["target"], options["platform"]
     request.no_cache, request.pull = options["no_cache"], options["pull"]
     request.explain_cache = options["explain_cache"]
     request.cache_from = options["cache_from"]
@@ -160,6 +161,10 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
 
 def _argument(text: str) -> "tuple[str, str | None]":
     name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(
+            f'invalid argument "{text}" for "--build-arg" flag: it is NAME[=value]', BAD_FLAG
+        )
     return name, value if equals else os.environ.get(name)
 
 
@@ -174,8 +179,11 @@ def _secret(text: str) -> tuple[str, bytes]:
             BAD_FLAG,
         )
     path = given.get("src") or given.get("source")
-    if path is None and (variable := given.get("env", name)) in os.environ:
+    variable = given.get("env", name)
+    if path is None and variable in os.environ:
         return name, os.environ[variable].encode("utf-8", "surrogateescape")
+    if path is None and "env" in given:
+        raise InvalidParameterError(f"secret {name}: there is no variable {variable}")
     try:
         with open(path or name, "rb") as file:
             return name, file.read()

@@ -28,6 +28,7 @@ class BuildRequest:
         self.build_args: dict[str, str | None] = {}
         self.labels: dict[str, str] = {}
         self.target = ""
+        self.platform = ""
         self.no_cache = False
         self.pull = False
         self.explain_cache = False
@@ -47,6 +48,7 @@ class BuildRequest:
             "labels": json.dumps(self.labels) if self.labels else None,
             "cachefrom": json.dumps(self.cache_from) if self.cache_from else None,
             "target": self.target or None,
+            "platform": self.platform or None,
             "nocache": self.no_cache,
             "pull": self.pull,
             "explaincache": self.explain_cache,

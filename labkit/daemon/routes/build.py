@@ -78,8 +78,11 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-def _pull(engine: Engine, request: Request, name: str, say: Callable[[Event], None]) -> None:
-    registries.pull_for_build(engine, request, name, cast("Callable[[object], None]", say))
+def _pull(
+    engine: Engine, request: Request, name: str, platform: str, say: Callable[[Event], None]
+) -> None:
+    told = cast("Callable[[object], None]", say)
+    registries.pull_for_build(engine, request, name, platform, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
@@ -127,7 +130,7 @@ def _options(request: Request) -> Options:
         )
     if query.flag("squash"):
         raise UnsupportedError("labkit does not support squash")
-    if _json(query, "securityopt", list[str]):
+    if query.text("securityopt"):
         raise UnsupportedError("labkit does not support security options of a build")
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
@@ -142,6 +145,7 @@ def _options(request: Request) -> Options:
         build_args=_json(query, "buildargs", dict[str, str | None]) or {},
         labels=labels,
         target=query.text("target"),
+        platform=query.text("platform"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
         cache_from=_json(query, "cachefrom", list[str]) or [],
