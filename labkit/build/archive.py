@@ -6,6 +6,7 @@ alone, so that nothing in it can lead anywhere else.  The files of an image or a
 --from reads come as such an archive too.
 """
 
+import errno
 import hashlib
 import os
 import posixpath
@@ -14,9 +15,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images.compression import plain_chunks
 from labkit.images.unpacker import XATTR, BadArchiveError, StrictTarInfo, inside
+from labkit.patterns import Patterns
 
 CHUNK_BYTES = 1 << 18
 LINKS_MAX = 40
@@ -199,6 +201,10 @@ class Archive:
         except NotFoundError:
             return
 
+    def exclude(self, ignored: Patterns) -> None:
+        """Forget the files that patterns match, and folders that have nothing else in them."""
+        _exclude(self.root, "", ignored)
+
     def close(self) -> None:
         """Close the archive's file."""
         self._tar.close()
@@ -211,9 +217,21 @@ def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> A
     try:
         file.writelines(chunks)
         return Archive(file, devices=devices)
-    except BaseException:
+    except BaseException as error:
         file.close()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LabkitError(
+                f"the files to copy from do not fit in {folder}: {error.strerror}. Make room "
+                "there, or send less (.dockerignore)"
+            ) from None
         raise
+
+
+def _exclude(folder: Node, above: str, ignored: Patterns) -> None:
+    for name, node in list(folder.children.items()):
+        _exclude(node, f"{above}{name}/", ignored)
+        if not node.children and ignored.match(f"{above}{name}"):
+            del folder.children[name]
 
 
 def _fill_last_block(file: BinaryIO) -> int:

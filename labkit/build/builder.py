@@ -16,7 +16,7 @@ from labkit.build.cache import SHORT, Cache
 from labkit.build.errors import BuildError
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Event, Options, Pull
-from labkit.build.parser import Dockerfile, Instruction, parse, parse_trigger
+from labkit.build.parser import Dockerfile, Instruction, parse, parse_line, parse_trigger
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
 from labkit.build.workroom import Workroom
@@ -78,6 +78,8 @@ class Build:
         with contextlib.suppress(NotFoundError):
             ignore = self.context.read(self.context.find(IGNORE_FILE), DOCKERFILE_LIMIT_BYTES)
             patterns = Patterns(read_ignore(ignore.decode("utf-8", "replace")))
+            if self.options.is_context_whole:
+                self.context.exclude(patterns)
             for path in (file, IGNORE_FILE):
                 if patterns.match(path):
                     self.context.remove(path)
@@ -166,7 +168,7 @@ class Build:
             f"{_quoted(name)}={_quoted(value)}"
             for name, value in sorted(self.options.labels.items())
         )
-        return [*instructions, parse_trigger(f"LABEL {labels}")]
+        return [*instructions, parse_line(f"LABEL {labels}")]
 
     def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
         number = node.stage.number

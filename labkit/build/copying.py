@@ -206,8 +206,7 @@ def _fetched(
     workroom = stage.build.workroom
     try:
         for url in urls:
-            stage.build.cancellation.check()
-            fetched = fetch.fetch(url, workroom.path, checksum)
+            fetched = fetch.fetch(url, workroom.path, checksum, stage.build.cancellation.check)
             if not fetched.name and place.endswith("/"):
                 fetched.file.close()
                 raise InvalidParameterError(f"cannot determine filename from url: {url}")

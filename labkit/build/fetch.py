@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -56,14 +56,19 @@ class Fetched:
             yield bytes(-member.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
 
 
-def fetch(url: str, folder: str, checksum: str = "") -> Fetched:
-    """Fetch a URL; InvalidParameterError says what went wrong with it."""
+def fetch(
+    url: str, folder: str, checksum: str = "", check: Callable[[], None] = lambda: None
+) -> Fetched:
+    """Fetch a URL; InvalidParameterError says what went wrong with it.
+
+    `check` is called now and then, and raises if nobody wants the file any more.
+    """
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise InvalidParameterError(f"--checksum={checksum}: it is sha256: and 64 digits")
     file = tempfile.TemporaryFile(dir=folder)
     try:
         with _opener().open(url, timeout=SILENCE_TIMEOUT_S) as answer:
-            found = _receive(url, answer, file)
+            found = _receive(url, answer, file, check)
             size, digest = found
             changed = _changed(answer.headers.get("Last-Modified", ""))
             name = _name(url, answer.headers.get_filename(""))
@@ -103,11 +108,14 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _receive(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> tuple[int, str]:
+def _receive(
+    url: str, answer: http.client.HTTPResponse, file: BinaryIO, check: Callable[[], None]
+) -> tuple[int, str]:
     """Size and digest of the body, which is written to the file."""
     deadline = time.monotonic() + WHOLE_TIMEOUT_S
     size, digest = 0, hashlib.sha256()
-    while piece := answer.read(CHUNK_BYTES):
+    while piece := answer.read1(CHUNK_BYTES):
+        check()
         size += len(piece)
         if size > SIZE_LIMIT_BYTES:
             raise InvalidParameterError(f"{url} is larger than {SIZE_LIMIT_BYTES >> 30} GiB")

@@ -19,6 +19,8 @@ class Options(NamedTuple):
     dockerfile: str = "Dockerfile"
     dockerfile_path: str = ""
     """What errors call it, if it came along with the context and is no part of it."""
+    is_context_whole: bool = False
+    """Whether what `.dockerignore` names is still in the context: its sender leaves it out."""
     tags: Sequence[str] = ()
     build_args: Mapping[str, str | None] = {}
     labels: Mapping[str, str] = {}

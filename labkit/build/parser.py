@@ -101,7 +101,15 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
 
 
 def parse_trigger(text: str) -> Instruction:
-    """One instruction that an image's ONBUILD kept; InvalidParameterError."""
+    """One instruction that an image's ONBUILD kept, with its heredocs; InvalidParameterError."""
+    source = read(text.encode(), "ONBUILD")
+    if len(source.lines) != 1:
+        raise InvalidParameterError(f"a trigger is one instruction, and not {text!r}")
+    return _instruction(source.lines[0].text, source.lines[0], source.escape)
+
+
+def parse_line(text: str) -> Instruction:
+    """One instruction that no Dockerfile has, all of it as it stands; InvalidParameterError."""
     return _instruction(text, Line(0, text, text), words.BACKSLASH)
 
 

@@ -225,8 +225,8 @@ def naming(instruction: Instruction, file: str) -> Iterator[None]:
         raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
     except CancelledError:
         raise
-    except LabkitError as error:
+    except (LabkitError, OSError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or error
         raise BuildError(
-            f"{instruction.name} failed: {error}\n{file}:{instruction.number}: "
-            f"{instruction.original}"
+            f"{instruction.name} failed: {why}\n{file}:{instruction.number}: {instruction.original}"
         ) from None

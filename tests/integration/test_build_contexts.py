@@ -133,9 +133,13 @@ def repository(tmp_path_factory):
         (outer / "only-other").write_text("x")
         git(outer, "add", ".")
         git(outer, "commit", "-qm", "2")
+        git(outer, "checkout", "-q", "-b", "ignoring")
+        (outer / ".dockerignore").write_text("*\n!sub/f1\n")
+        git(outer, "add", ".")
+        git(outer, "commit", "-qm", "3")
         git(outer, "checkout", "-q", "main")
         git(outer, "submodule", "--quiet", "add", f"{base}/inner", "module")
-        git(outer, "commit", "-qm", "3")
+        git(outer, "commit", "-qm", "4")
         yield f"{base}/outer"
 
 
@@ -146,6 +150,7 @@ def repository(tmp_path_factory):
         ("#v1", "Dockerfile f0 sub"),
         ("#other", "Dockerfile f0 only-other sub"),
         ("#refs/heads/other", "Dockerfile f0 only-other sub"),
+        ("#ignoring", "sub"),
         ("#:sub", "Dockerfile f1"),
         ("#other:sub", "Dockerfile f1"),
     ],

@@ -155,3 +155,16 @@ def test_a_trigger_of_an_image_copies_from_a_stage(lab):
     text = "FROM busybox AS made\nRUN sleep 0.5; echo x > /f\nFROM triggering\n"
     build(lab, text, "-t", "triggered")
     assert lab.cli("run", "--rm", "--network", "none", "triggered", "cat", "/g").stdout == "x\n"
+
+
+def test_a_trigger_keeps_its_heredocs(lab):
+    text = (
+        "FROM busybox\nONBUILD RUN <<A\necho $HOME > /r\nA\n"
+        "ONBUILD COPY <<'A' <<B /c/\n$HOME\nA\nb\nB\nENV LAST=1\n"
+    )
+    build(lab, text, "-t", "keeping")
+    assert inspected(lab, "keeping")["Config"]["Env"][-1] == "LAST=1"
+    build(lab, "FROM keeping\n", "-t", "kept")
+    files = ("cat", "/r", "/c/A", "/c/B")
+    shown = lab.cli("run", "--rm", "--network", "none", "kept", *files, check=True).stdout
+    assert shown == "/root\n$HOME\nb\n"

@@ -141,6 +141,7 @@ def _options(request: Request) -> Options:
     return Options(
         dockerfile=query.text("dockerfile") or "Dockerfile",
         dockerfile_path=query.text("dockerfilepath"),
+        is_context_whole=bool(query.text("remote")),
         tags=tags,
         build_args=_json(query, "buildargs", dict[str, str | None]) or {},
         labels=labels,
