@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from labkit.build import explain, fetch
+from labkit.build import explain, fetch, modes
 from labkit.build.archive import Archive, is_archive, of_file, receive
 from labkit.build.parser import Instruction
 from labkit.build.sources import Source, content_key, packed, select
@@ -93,12 +93,13 @@ def _copy(
             f"When using {instruction.name} with more than one source file, the destination must "
             "be a directory and end with a /"
         )
-    owner, mode = _owner(stage, instruction), _mode(stage, instruction)
+    owner, written = _owner(stage, instruction), _chmod(stage, instruction)
+    mode = modes.change(written) if written else None
     flags = "".join(
         f"--{name}={value} "
         for name, value in (
             ("chown", owner),
-            ("chmod", "" if mode is None else f"{mode:04o}"),
+            ("chmod", written.zfill(4) if written.isdecimal() else written),
             ("link", instruction.flag("link")),
         )
         if value
@@ -128,7 +129,7 @@ def _tasks(
     archives: Sequence[Source],
     place: str,
     owner: str,
-    mode: int | None,
+    mode: modes.Change | None,
 ) -> Iterator[Task]:
     unpacked = [
         source
@@ -138,7 +139,7 @@ def _tasks(
     plain = [source for source in sources if source not in unpacked]
     if plain:
         kinds = [FOLDER if source.node.is_folder else FILE for source in plain]
-        yield "copy", (place, kinds, owner, mode), packed(plain)
+        yield "copy", (place, kinds, owner), packed(plain, mode)
     for source in unpacked:
         stream = source.archive.open(source.node)
         yield "extract", (place, owner), plain_chunks(stream)
@@ -165,17 +166,8 @@ def _owner(stage: StageBuild, instruction: Instruction) -> str:
     return stage.expander(instruction).expand(instruction.flag("chown"))
 
 
-def _mode(stage: StageBuild, instruction: Instruction) -> int | None:
-    text = stage.expander(instruction).expand(instruction.flag("chmod"))
-    if not text:
-        return None
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
-        raise InvalidParameterError(f"invalid chmod parameter: '{text}': it is octal, such as 0644")
-    return mode
+def _chmod(stage: StageBuild, instruction: Instruction) -> str:
+    return stage.expander(instruction).expand(instruction.flag("chmod"))
 
 
 @contextmanager

@@ -89,8 +89,8 @@ def _shell(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
-    heredocs = "".join(f"\n{heredoc.source}" for heredoc in instruction.heredocs)
-    kept = f"{instruction.text}{heredocs}".rstrip("\n")
+    heredocs = "".join(heredoc.source for heredoc in instruction.heredocs)
+    kept = f"{instruction.text}\n{heredocs}".rstrip("\n")
     stage.config.on_build = [*(stage.config.on_build or []), kept]
     stage.finish(_said(instruction, instruction.text))
 

@@ -129,7 +129,7 @@ def _fill(stage: StageBuild, settings: Settings, folder: str) -> str:
         kind = FOLDER if found.node.is_folder else FILE
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            worker = Worker("copy", ("/", [kind], "", None), Folder(), [root], takes_input=True)
+            worker = Worker("copy", ("/", [kind], ""), Folder(), [root], takes_input=True)
         finally:
             os.close(root)
         with worker:

@@ -70,7 +70,7 @@ def of_folder(folder: str, file: str) -> Context:
         elif not os.path.exists(path):
             raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
         name = inside
-    ignore = _ignored(folder, path if file not in ("", "-") else "")
+    ignore = _ignored(folder, path if file != "-" else "")
     packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
     outside = file if name == OUTSIDE else ""
     return Context(_gathered(packed), name, "Dockerfile" if outside == "-" else outside)

@@ -75,6 +75,18 @@ def test_errors_name_a_dockerfile_elsewhere_as_the_user_does(lab, context):
     assert f"{elsewhere}:2: RUNN x" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "sub/Mine"])
+def test_an_ignore_file_of_the_dockerfiles_own_goes_before_the_contexts(lab, context, name):
+    (context / "sub").mkdir()
+    (context / name).write_text("FROM busybox\nCOPY a* /c/\n")
+    (context / "ab").write_text("y")
+    (context / ".dockerignore").write_text("a\n")
+    (context / f"{name}.dockerignore").write_text("ab\n")
+    flags = [] if name == "Dockerfile" else ["-f", str(context / name)]
+    lab.cli("build", "-t", "ignoring", *flags, str(context), check=True)
+    assert files_in(lab, "ignoring") == "a\n"
+
+
 # git
 
 

@@ -168,3 +168,19 @@ def test_a_trigger_keeps_its_heredocs(lab):
     files = ("cat", "/r", "/c/A", "/c/B")
     shown = lab.cli("run", "--rm", "--network", "none", "kept", *files, check=True).stdout
     assert shown == "/root\n$HOME\nb\n"
+
+
+# COPY --chmod
+
+
+def test_a_mode_in_letters(lab, tmp_path):
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox\nARG MODE=u=rwX,go=rX\nCOPY --chmod=$MODE d /d\nCOPY --chmod=+x d/f /f\n"
+    )
+    (tmp_path / "d").mkdir(0o700)
+    (tmp_path / "d/f").write_text("")
+    (tmp_path / "d/f").chmod(0o600)
+    lab.cli("build", "-t", "letters", str(tmp_path), check=True)
+    words = ("stat", "-c", "%a", "/d", "/d/f", "/f")
+    shown = lab.cli("run", "--rm", "--network", "none", "letters", *words, check=True).stdout
+    assert shown.split() == ["755", "644", "711"]
