@@ -15,7 +15,7 @@ from labkit.build.archive import Archive, receive
 from labkit.build.cache import SHORT, Cache
 from labkit.build.errors import BuildError
 from labkit.build.instructions import INSTRUCTIONS
-from labkit.build.options import Event, Options, Pull
+from labkit.build.options import Event, Options, Registries
 from labkit.build.parser import Dockerfile, Instruction, parse, parse_line, parse_trigger
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
@@ -28,7 +28,6 @@ from labkit.images import Draft, Image, references, words
 from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Platform
 from labkit.patterns import Patterns, has_wildcard, read_ignore
-from labkit.registry.client import platforms
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20
 IGNORE_FILE = ".dockerignore"
@@ -39,19 +38,24 @@ class Build:
     """A build that is about to run; everything that is wrong with its Dockerfile is raised here."""
 
     def __init__(
-        self, engine: Engine, options: Options, context: Archive, workroom: Workroom, pull: Pull
+        self,
+        engine: Engine,
+        options: Options,
+        context: Archive,
+        workroom: Workroom,
+        registries: Registries,
     ) -> None:
         self.engine = engine
         self.options = options
         self.context = context
         self.workroom = workroom
         self.cancellation = Cancellation()
-        self._pull = pull
+        self._registries = registries
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
         self.image_id = ""
         """The image that was built, once it has been."""
-        self.platform = platforms.parse(options.platform)
+        self.platform = registries.platform(options.platform)
         self.dockerfile = self._parse()
         self.global_arguments = self._global_arguments()
         self._nodes = solver.graph(self.dockerfile, self.global_arguments, self._kept_triggers)
@@ -86,8 +90,8 @@ class Build:
         return dockerfile
 
     def _global_arguments(self) -> dict[str, str]:
-        found = _platform_arguments("TARGET", self.platform)
-        found |= _platform_arguments("BUILD", platforms.own_platform())
+        found = self._platform_arguments("TARGET", self.platform)
+        found |= self._platform_arguments("BUILD", self._registries.platform(""))
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
                 name, equals, default = word.partition("=")
@@ -97,6 +101,15 @@ class Build:
                 elif equals:
                     found[name] = words.expand(default, found, instruction.escape)
         return found
+
+    def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
+        """What BuildKit knows without being told, for FROM and for ARGs without a default."""
+        return {
+            f"{prefix}PLATFORM": self._registries.shown(platform),
+            f"{prefix}OS": platform.os,
+            f"{prefix}ARCH": platform.architecture,
+            f"{prefix}VARIANT": platform.variant,
+        }
 
     def _kept_triggers(self, name: str) -> list[Instruction]:
         """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
@@ -197,8 +210,8 @@ class Build:
     def _image(self, stage: StageBuild, name: str, platform: str) -> Image:
         """An image by its name, pulled if it is not here for the platform (empty: for any)."""
         if self.options.pull:
-            self._pull(name, platform, stage.tell)
-        wanted = platforms.parse(platform)
+            self._registries.pull(name, platform, stage.tell)
+        wanted = self._registries.platform(platform)
         try:
             image = self.engine.images.resolve(name)
         except NotFoundError:
@@ -206,17 +219,17 @@ class Build:
                 raise
         else:
             found = Platform(image.architecture, image.os, image.document.variant)
-            if not platform or platforms.matches(found, wanted):
+            if not platform or self._registries.suits(found, wanted):
                 return image
-            has = f"{name} is for {platforms.words(found)}, and {platform} was asked for"
+            has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
             return self._other(stage, name, platform, has)
-        self._pull(name, platform, stage.tell)
+        self._registries.pull(name, platform, stage.tell)
         return self.engine.images.resolve(name)
 
     def _other(self, stage: StageBuild, name: str, platform: str, has: str) -> Image:
         """The image for another platform than the one that is here."""
         try:
-            self._pull(name, platform, stage.tell)
+            self._registries.pull(name, platform, stage.tell)
         except LabkitError as error:
             raise InvalidParameterError(f"{has}: {error}") from None
         return self.engine.images.resolve(name)
@@ -284,16 +297,6 @@ class Build:
             return False
         draft.add_upper(upper)
         return True
-
-
-def _platform_arguments(prefix: str, platform: Platform) -> dict[str, str]:
-    """What BuildKit knows without being told, for the FROM lines and for ARGs without a default."""
-    return {
-        f"{prefix}PLATFORM": platforms.words(platform),
-        f"{prefix}OS": platform.os,
-        f"{prefix}ARCH": platform.architecture,
-        f"{prefix}VARIANT": platform.variant,
-    }
 
 
 def _packable(path: str) -> str:

@@ -1,16 +1,29 @@
 """What a build is asked for, beside its context."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from labkit.containers import HostConfig
+from labkit.images.models import Platform
 
 Event = dict[str, object]
 """One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
 
-Pull = Callable[[str, str, Callable[[Event], None]], None]
-"""Brings an image into the store, for a platform or, if that is empty, for this machine, and says
-how it goes; NotFoundError, LabkitError."""
+
+class Registries(Protocol):
+    """What a build asks of registries."""
+
+    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+        """Bring an image into the store, and say how it goes; NotFoundError, LabkitError."""
+
+    def platform(self, text: str) -> Platform:
+        """`linux/arm/v7` as it is meant; this machine's if empty.  InvalidParameterError."""
+
+    def suits(self, found: Platform, wanted: Platform) -> bool:
+        """Whether an image for one platform is what another asks for."""
+
+    def shown(self, platform: Platform) -> str:
+        """`linux/arm/v7`."""
 
 
 class Options(NamedTuple):

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TypeVar, cast
 
 import msgspec
@@ -22,6 +21,7 @@ from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.images import references
+from labkit.registry.client import platforms
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
@@ -61,7 +61,7 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        made = Build(engine, options, context, workroom, partial(_pull, engine, request))
+        made = Build(engine, options, context, workroom, _Registries(engine, request))
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -78,11 +78,21 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-def _pull(
-    engine: Engine, request: Request, name: str, platform: str, say: Callable[[Event], None]
-) -> None:
-    told = cast("Callable[[object], None]", say)
-    registries.pull_for_build(engine, request, name, platform, told)
+class _Registries:
+    """What a build asks of registries, with the credentials of its request."""
+
+    platform = staticmethod(platforms.parse)
+    suits = staticmethod(platforms.matches)
+    shown = staticmethod(platforms.words)
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        self._engine = engine
+        self._request = request
+
+    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+        """Bring an image into the store."""
+        told = cast("Callable[[object], None]", say)
+        registries.pull_for_build(self._engine, self._request, name, platform, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
