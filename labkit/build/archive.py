@@ -12,6 +12,7 @@ import os
 import posixpath
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -250,7 +251,7 @@ def of_file(name: str, data: bytes) -> Archive:
     """An archive with one file: a Dockerfile that came alone, say."""
     file = tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES)
     member = tarfile.TarInfo(name)
-    member.size = len(data)
+    member.size, member.mtime = len(data), int(time.time())
     file.write(member.tobuf(tarfile.PAX_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0"))
     file.write(bytes(2 * tarfile.BLOCKSIZE))
     return Archive(file)  # type: ignore[arg-type]  # it reads and seeks

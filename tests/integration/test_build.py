@@ -168,6 +168,11 @@ def test_a_required_secret_is_asked_for(built):
     assert "secret s is required: give it with --secret id=s" in build(built, text, code=1)
 
 
+def test_a_heredocs_file_is_as_old_as_its_layer(built):
+    build(built, "FROM busybox\nRUN touch /before\nCOPY <<a /f\nx\na\n", "-t", "old")
+    assert run(built, "old", "find", "/f", "-newer", "/etc/passwd") == "/f\n"
+
+
 def test_heredocs(built):
     text = (
         "FROM busybox\nENV A=1\n"

@@ -90,6 +90,13 @@ def test_an_argument_that_no_arg_names_is_said(lab):
     assert "[Warning] One or more build-args [A B] were not consumed" in shown
 
 
+@pytest.mark.parametrize("program", ["labkit", "docker"])
+def test_a_quiet_build_that_fails_says_what_it_has_to_say(lab, program):
+    text = "FROM busybox\nRUN echo what is wr''ong; exit {}\n"
+    assert "what is wrong\n" in build(lab, text.format(5), "-q", code=5, program=program)
+    assert "what is wrong" not in build(lab, text.format(0), "-q", program=program)
+
+
 # RUN --mount
 
 

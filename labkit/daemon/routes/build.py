@@ -105,13 +105,18 @@ def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
 def _messages(
     made: Build, request: Request, kept: contextlib.ExitStack, *, quiet: bool
 ) -> Iterator[bytes]:
-    """The build's stream; a client that goes away ends the build."""
+    """The build's stream; a client that goes away ends the build.
+
+    `quiet`: of what is built only the image's id, unless the build fails.
+    """
+    untold: list[Event] = []
     with kept:
         try:
             for events in made.run():
                 if not events and request.connection.client_is_gone():
                     return
                 told = [event for event in events if not quiet or "stream" not in event]
+                untold += [event for event in events if quiet and "stream" in event]
                 if told:
                     yield b"".join(map(_encoded, told))
             if quiet:
@@ -119,9 +124,9 @@ def _messages(
         except CancelledError:
             return
         except BuildError as error:
-            yield _encoded(_failure(str(error), error.code))
+            yield b"".join(map(_encoded, [*untold, _failure(str(error), error.code)]))
         except (LabkitError, OSError) as error:
-            yield _encoded(_failure(str(error), 1))
+            yield b"".join(map(_encoded, [*untold, _failure(str(error), 1)]))
 
 
 def _encoded(event: Event) -> bytes:
