@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
 from labkit.build.parser import Instruction
-from labkit.build.rules import pairs
+from labkit.build.rules import healthcheck_of, pairs
 from labkit.build.stage import StageBuild
+from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import changes, healthchecks, words
 
@@ -29,13 +30,20 @@ def _changed(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _expanding(stage: StageBuild, instruction: Instruction) -> None:
-    """EXPOSE, STOPSIGNAL, USER: noted as they are written, with the values put in."""
+    """EXPOSE, USER: noted as they are written, with the values put in."""
     expander = stage.expander(instruction)
     _changed(stage, instruction)
     noted = " ".join(
         expander.expand(word) for word in words.fields(instruction.text, instruction.escape)
     )
     stage.finish(_said(instruction, noted))
+
+
+def _stop_signal(stage: StageBuild, instruction: Instruction) -> None:
+    name = stage.expander(instruction).expand(instruction.text)
+    parse_signal(name)
+    stage.config.stop_signal = name
+    stage.finish(_said(instruction, name))
 
 
 def _volume(stage: StageBuild, instruction: Instruction) -> None:
@@ -96,7 +104,7 @@ def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
-    made = healthchecks.made(dict(instruction.flags), instruction.text)
+    made = healthchecks.made(dict(instruction.flags), healthcheck_of(instruction))
     stage.config.healthcheck = made
     flags = "".join(f"--{name}={value} " for name, value in instruction.flags)
     stage.finish(_said(instruction, f"{flags}{_listed(made.test)}"))
@@ -142,7 +150,7 @@ INSTRUCTIONS: Mapping[str, Handler] = {
     "ONBUILD": _onbuild,
     "RUN": running.run,
     "SHELL": _shell,
-    "STOPSIGNAL": _expanding,
+    "STOPSIGNAL": _stop_signal,
     "USER": _expanding,
     "VOLUME": _volume,
     "WORKDIR": copying.work_dir,

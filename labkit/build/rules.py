@@ -119,9 +119,14 @@ def _check_shell(instruction: "Instruction") -> None:
         raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
 
 
+def healthcheck_of(instruction: "Instruction") -> str:
+    """HEALTHCHECK's type and command, one blank between them: `CMD true`."""
+    return " ".join(instruction.text.split(None, 1))
+
+
 def _check_healthcheck(instruction: "Instruction") -> None:
     _at_least_one(instruction)
-    healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
+    healthchecks.check(healthcheck_of(instruction), has_flags=bool(instruction.flags))
 
 
 def _check_volume(instruction: "Instruction") -> None:
