@@ -32,6 +32,7 @@ COMMAND = Command(
         Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
         Flag("cpu-shares", "c", "int", "CPU shares, for RUN"),
         Flag("cpuset-cpus", "", "string", "The CPUs RUN may use (0-3, 0,1)"),
+        Flag("cpuset-mems", "", "string", "The memory nodes RUN may use (0-3, 0,1)"),
         Flag("explain-cache", "", "bool", "Say for each step why the cache was hit or missed"),
         Flag("file", "f", "string", "The Dockerfile (default PATH/Dockerfile)", word="path"),
         Flag("iidfile", "", "string", "Write the image's ID to this file", word="path"),
@@ -48,6 +49,7 @@ COMMAND = Command(
         Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
         Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
         Flag("target", "", "string", "The stage to build (default the last)"),
+        Flag("ulimit", "", "list", "Limit each of RUN's processes (nofile=1024:2048)"),
     ),
     at_least=1,
     at_most=1,
@@ -152,11 +154,22 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
         "cpuperiod": options["cpu_period"],
         "cpuquota": options["cpu_quota"],
         "cpusetcpus": options["cpuset_cpus"],
+        "cpusetmems": options["cpuset_mems"],
         "shmsize": options["shm_size"],
         "networkmode": options["network"],
         "extrahosts": options["add_host"],
+        "ulimits": _ulimits(options["ulimit"]),
     }
     return request
+
+
+def _ulimits(given: list[str]) -> str:
+    """The API's list, as JSON; empty if there is none."""
+    if not given:
+        return ""
+    from labkit.cli import option_values  # noqa: PLC0415 seldom needed
+
+    return json.dumps([option_values.ulimit(text) for text in given])
 
 
 def _argument(text: str) -> "tuple[str, str | None]":

@@ -97,6 +97,13 @@ def test_a_quiet_build_that_fails_says_what_it_has_to_say(lab, program):
     assert "what is wrong" not in build(lab, text.format(0), "-q", program=program)
 
 
+def test_limits_of_processes_and_memory_nodes(lab):
+    text = "FROM busybox\nRUN ulimit -n; grep Mems_allowed_list /proc/self/status\n"
+    shown = build(lab, text, "--ulimit", "nofile=99:100", "--cpuset-mems", "0")
+    assert "\n99\nMems_allowed_list:\t0\n" in shown
+    assert "NAME=SOFT" in build(lab, text, "--ulimit", "nofile", code=125)
+
+
 # RUN --mount
 
 
