@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 
 import pytest
 
@@ -20,14 +21,17 @@ def lab():
 def build(lab, text, *flags, code=0, program="labkit"):
     """Build a Dockerfile that comes on stdin; what was printed."""
     if program == "docker":
-        done = subprocess.run(
-            ["docker", "build", *flags, "-"],
-            env=os.environ | {"DOCKER_HOST": f"unix://{lab.socket}", "DOCKER_BUILDKIT": "0"},
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        server = {"DOCKER_HOST": f"unix://{lab.socket}", "DOCKER_BUILDKIT": "0"}
+        # The command now and then leaves the Dockerfile that it was given on stdin there.
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                ["docker", "build", *flags, "-"],
+                env=os.environ | server | {"TMPDIR": folder},
+                input=text,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
     else:
         done = lab.cli("build", *flags, "-", input=text)
     assert done.returncode == code, done.stdout + done.stderr
