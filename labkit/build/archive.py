@@ -6,15 +6,20 @@ alone, so that nothing in it can lead anywhere else.  The files of an image or a
 --from reads come as such an archive too.
 """
 
+import errno
 import hashlib
+import os
 import posixpath
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+from labkit.images.compression import plain_chunks
 from labkit.images.unpacker import XATTR, BadArchiveError, StrictTarInfo, inside
+from labkit.patterns import Patterns
 
 CHUNK_BYTES = 1 << 18
 LINKS_MAX = 40
@@ -62,6 +67,7 @@ class Archive:
         """
         self._file = file
         self._devices = devices
+        self._size_bytes = _fill_last_block(file)
         self.root = _folder("")
         try:
             self._tar = tarfile.open(
@@ -82,6 +88,10 @@ class Archive:
         parts = inside(member.name).strip("/").split("/")
         if member.type not in _KINDS and not member.islnk():
             raise BadArchiveError(f"{member.name!r}: members of type {member.type!r} are not known")
+        if member.isreg() and not member.issparse():
+            missing = member.offset_data + member.size - self._size_bytes
+            if missing > 0:
+                raise BadArchiveError(f"{member.name!r} ends {missing} bytes too early")
         if parts == [""]:
             return
         folder = self.root
@@ -141,9 +151,11 @@ class Archive:
 
     def read(self, node: Node, limit_bytes: int) -> bytes:
         """A small file's content; InvalidParameterError if it is larger than the limit."""
-        if node.kind != "file" or node.member.size > limit_bytes:
+        if node.kind != "file":
+            raise InvalidParameterError(f"{node.member.name} is a {node.kind}, and no file")
+        if node.member.size > limit_bytes:
             raise InvalidParameterError(
-                f"{node.member.name} is no file of at most {limit_bytes} bytes"
+                f"{node.member.name} has {node.member.size} bytes, and may have {limit_bytes}"
             )
         return b"".join(self.chunks(node))
 
@@ -190,6 +202,10 @@ class Archive:
         except NotFoundError:
             return
 
+    def exclude(self, ignored: Patterns) -> None:
+        """Forget the files that patterns match, and folders that have nothing else in them."""
+        _exclude(self.root, "", ignored)
+
     def close(self) -> None:
         """Close the archive's file."""
         self._tar.close()
@@ -201,22 +217,58 @@ def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> A
     file = tempfile.TemporaryFile(dir=folder)
     try:
         file.writelines(chunks)
-        file.seek(0)
         return Archive(file, devices=devices)
-    except BaseException:
+    except BaseException as error:
         file.close()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LabkitError(
+                f"the files to copy from do not fit in {folder}: {error.strerror}. Make room "
+                "there, or send less (.dockerignore)"
+            ) from None
         raise
+
+
+def _exclude(folder: Node, above: str, ignored: Patterns) -> None:
+    for name, node in list(folder.children.items()):
+        _exclude(node, f"{above}{name}/", ignored)
+        if not node.children and ignored.match(f"{above}{name}"):
+            del folder.children[name]
+
+
+def _fill_last_block(file: BinaryIO) -> int:
+    """How long the archive is as it came; what its last block lacks is then filled in.
+
+    Docker's command ends the archive right after the last file when the Dockerfile comes from
+    elsewhere than the context (`docker build -f - .`).
+    """
+    size_bytes = file.seek(0, os.SEEK_END)
+    file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
+    file.seek(0)
+    return size_bytes
 
 
 def of_file(name: str, data: bytes) -> Archive:
     """An archive with one file: a Dockerfile that came alone, say."""
     file = tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES)
     member = tarfile.TarInfo(name)
-    member.size = len(data)
+    member.size, member.mtime = len(data), int(time.time())
     file.write(member.tobuf(tarfile.PAX_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0"))
     file.write(bytes(2 * tarfile.BLOCKSIZE))
-    file.seek(0)
     return Archive(file)  # type: ignore[arg-type]  # it reads and seeks
+
+
+def is_archive(stream: BinaryIO) -> bool:
+    """Whether it is a tar archive, compressed or not: what its first header says."""
+    start = b""
+    try:
+        for piece in plain_chunks(stream):
+            start += piece
+            if len(start) >= tarfile.BLOCKSIZE:
+                break
+        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except (tarfile.TarError, InvalidParameterError, OSError):
+        return False
+    return True
 
 
 def attributes(member: tarfile.TarInfo) -> dict[str, str]:

@@ -15,50 +15,50 @@ from labkit.build.archive import Archive, receive
 from labkit.build.cache import SHORT, Cache
 from labkit.build.errors import BuildError
 from labkit.build.instructions import INSTRUCTIONS
-from labkit.build.options import Event, Options, Pull
-from labkit.build.parser import Dockerfile, Instruction, parse, parse_trigger
+from labkit.build.options import Event, Options, Registries
+from labkit.build.parser import Dockerfile, Instruction, parse, parse_line, parse_trigger
 from labkit.build.solver import Node
-from labkit.build.stage import MACHINE, PREDEFINED, Cancellation, StageBuild, naming
+from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import READ_ONLY, Layers
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references, words
 from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.images.models import Platform
 from labkit.patterns import Patterns, has_wildcard, read_ignore
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20
 IGNORE_FILE = ".dockerignore"
 SCRATCH = "scratch"
-PLATFORM = f"linux/{MACHINE}"
-PLATFORM_ARGUMENTS = {
-    f"{prefix}{name}": value
-    for prefix in ("TARGET", "BUILD")
-    for name, value in (("PLATFORM", PLATFORM), ("OS", "linux"), ("ARCH", MACHINE), ("VARIANT", ""))
-}
-"""What BuildKit knows without being told, for the FROM lines and for ARGs without a default."""
 
 
 class Build:
     """A build that is about to run; everything that is wrong with its Dockerfile is raised here."""
 
     def __init__(
-        self, engine: Engine, options: Options, context: Archive, workroom: Workroom, pull: Pull
+        self,
+        engine: Engine,
+        options: Options,
+        context: Archive,
+        workroom: Workroom,
+        registries: Registries,
     ) -> None:
         self.engine = engine
         self.options = options
         self.context = context
         self.workroom = workroom
         self.cancellation = Cancellation()
-        self._pull = pull
+        self._registries = registries
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
         self.image_id = ""
         """The image that was built, once it has been."""
+        self.platform = registries.platform(options.platform)
         self.dockerfile = self._parse()
         self.global_arguments = self._global_arguments()
-        self._nodes = solver.graph(self.dockerfile, self.global_arguments)
+        self._nodes = solver.graph(self.dockerfile, self.global_arguments, self._kept_triggers)
         self._target = solver.target(self.dockerfile, options.target)
         self._order = solver.needed(self._nodes, self._target)
         self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
@@ -76,17 +76,22 @@ class Build:
             raise InvalidParameterError(
                 f"Cannot locate specified Dockerfile: {self.options.dockerfile}"
             ) from None
-        dockerfile = parse(data, file)
+        if self.options.dockerfile_path:
+            self.context.remove(file)
+        dockerfile = parse(data, self.options.dockerfile_path or file)
         with contextlib.suppress(NotFoundError):
             ignore = self.context.read(self.context.find(IGNORE_FILE), DOCKERFILE_LIMIT_BYTES)
             patterns = Patterns(read_ignore(ignore.decode("utf-8", "replace")))
+            if self.options.is_context_whole:
+                self.context.exclude(patterns)
             for path in (file, IGNORE_FILE):
                 if patterns.match(path):
                     self.context.remove(path)
         return dockerfile
 
     def _global_arguments(self) -> dict[str, str]:
-        found = dict(PLATFORM_ARGUMENTS)
+        found = self._platform_arguments("TARGET", self.platform)
+        found |= self._platform_arguments("BUILD", self._registries.platform(""))
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
                 name, equals, default = word.partition("=")
@@ -96,6 +101,25 @@ class Build:
                 elif equals:
                     found[name] = words.expand(default, found, instruction.escape)
         return found
+
+    def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
+        """What BuildKit knows without being told, for FROM and for ARGs without a default."""
+        return {
+            f"{prefix}PLATFORM": self._registries.shown(platform),
+            f"{prefix}OS": platform.os,
+            f"{prefix}ARCH": platform.architecture,
+            f"{prefix}VARIANT": platform.variant,
+        }
+
+    def _kept_triggers(self, name: str) -> list[Instruction]:
+        """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
+        if len(self.dockerfile.stages) == 1 or name == SCRATCH:
+            return []
+        try:
+            kept = self.engine.images.resolve(name).config.on_build or []
+            return [parse_trigger(text) for text in kept]
+        except (NotFoundError, InvalidParameterError):
+            return []  # FROM says what is wrong with it
 
     def given_argument(self, name: str) -> str | None:
         """The value of a `--build-arg`, noted as used; None if it was not given."""
@@ -127,7 +151,9 @@ class Build:
         events: list[Event] = []
         unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
         if unused:
-            events.append(_said(f"[Warning] One or more build-args {unused} were not consumed\n"))
+            events.append(
+                _said(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
+            )
         short = image.id.removeprefix("sha256:")[:SHORT]
         yield [*events, {"aux": {"ID": image.id}}, _said(f"Successfully built {short}\n")]
         for tag in self.options.tags:
@@ -155,7 +181,7 @@ class Build:
             f"{_quoted(name)}={_quoted(value)}"
             for name, value in sorted(self.options.labels.items())
         )
-        return [*instructions, parse_trigger(f"LABEL {labels}")]
+        return [*instructions, parse_line(f"LABEL {labels}")]
 
     def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
         number = node.stage.number
@@ -178,24 +204,34 @@ class Build:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        image = self._image(stage, node.base)
         platform = words.expand(node.stage.platform, self.global_arguments)
-        if platform and platform.split("/")[1:2] != [image.architecture]:
-            raise InvalidParameterError(
-                f"{node.base} is for {image.os}/{image.architecture}, and {platform} was asked for"
-            )
-        return image
+        return self._image(stage, node.base, platform or self.options.platform)
 
-    def _image(self, stage: StageBuild, name: str) -> Image:
-        """An image by its name, pulled if it is not here."""
+    def _image(self, stage: StageBuild, name: str, platform: str) -> Image:
+        """An image by its name, pulled if it is not here for the platform (empty: for any)."""
         if self.options.pull:
-            self._pull(name, stage.tell)
+            self._registries.pull(name, platform, stage.tell)
+        wanted = self._registries.platform(platform)
         try:
-            return self.engine.images.resolve(name)
+            image = self.engine.images.resolve(name)
         except NotFoundError:
             if self.options.pull:
                 raise
-        self._pull(name, stage.tell)
+        else:
+            found = Platform(image.architecture, image.os, image.document.variant)
+            if not platform or self._registries.suits(found, wanted):
+                return image
+            has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
+            return self._other(stage, name, platform, has)
+        self._registries.pull(name, platform, stage.tell)
+        return self.engine.images.resolve(name)
+
+    def _other(self, stage: StageBuild, name: str, platform: str, has: str) -> Image:
+        """The image for another platform than the one that is here."""
+        try:
+            self._registries.pull(name, platform, stage.tell)
+        except LabkitError as error:
+            raise InvalidParameterError(f"{has}: {error}") from None
         return self.engine.images.resolve(name)
 
     def _run_triggers(self, stage: StageBuild) -> None:
@@ -217,16 +253,28 @@ class Build:
         if not name:
             yield self.context
             return
-        number = solver.named(self.dockerfile, name, stage.number)
-        image = self._stages[number].image if number is not None else self._image(stage, name)
-        if image is None:
-            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+        image = self.origin_image(stage, name)
         chunks = self._files(image, [_packable(path) for path in paths])
         archive = receive(chunks, self.workroom.path, devices=True)
         try:
             yield archive
         finally:
             archive.close()
+
+    def origin_image(self, stage: StageBuild, name: str) -> Image:
+        """The image that `--from` names: what an earlier stage has become, or any other."""
+        number = solver.named(self.dockerfile, name, stage.number)
+        if number is not None and number not in self._nodes[stage.number].needs:
+            raise InvalidParameterError(
+                f"stage {name} is not built, as nobody knew that it is needed: the image that says "
+                "so in its ONBUILD has just been pulled. Build again"
+            )
+        image = self._stages[number].image if number is not None else None
+        if number is None:
+            return self._image(stage, name, self.options.platform)
+        if image is None:
+            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+        return image
 
     def _files(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
         """What an image has at some paths, as an archive in which it has those paths."""

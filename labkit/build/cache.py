@@ -25,6 +25,8 @@ class Step(NamedTuple):
     created_by: str
     config: RuntimeConfig
     """What the image of this step would have."""
+    machine: tuple[str, str]
+    """Architecture and variant that the image would be for."""
     compare: Callable[[Image], list[str]] | None = None
     """For COPY and ADD: what differs from what another image's step has copied."""
 
@@ -85,7 +87,12 @@ class Cache:
         # may have written (CVE-2024-24557).
         found = self._children.get(step.parent.id if step.parent else SCRATCH, [])
         height = len(step.parent.history) if step.parent else 0
-        return [image for image in found if len(image.history) == height + 1]
+        return [
+            image
+            for image in found
+            if len(image.history) == height + 1
+            and (image.architecture, image.document.variant) == step.machine
+        ]
 
     def why_missed(self, step: Step) -> str:
         """Why `find` found nothing: what the nearest step of an earlier build has that differs."""

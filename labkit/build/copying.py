@@ -5,12 +5,11 @@ them in (`labkit.containers.trees.copying`), so no link leads anywhere else.
 """
 
 import posixpath
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from labkit.build import explain, fetch
-from labkit.build.archive import Archive, of_file, receive
+from labkit.build import explain, fetch, modes
+from labkit.build.archive import Archive, is_archive, of_file, receive
 from labkit.build.parser import Instruction
 from labkit.build.sources import Source, content_key, packed, select
 from labkit.build.stage import StageBuild
@@ -24,6 +23,8 @@ from labkit.images.compression import plain_chunks
 from labkit.images.words import expand_document
 
 URLS = ("http://", "https://")
+UNNAMED = "unnamed"
+"""A file that was fetched, where its name does not matter."""
 
 
 def copy(stage: StageBuild, instruction: Instruction) -> None:
@@ -42,9 +43,10 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
     paths, place = _words(stage, instruction)
     urls = [path for path in paths if path.startswith(URLS)]
     named = [path for path in paths if not path.startswith((*URLS, "<<"))]
-    if instruction.flag("checksum") and len(urls) != 1:
+    checksum = instruction.flag("checksum")
+    if checksum and len(urls) != 1:
         raise InvalidParameterError("--checksum goes with one URL")
-    with _heredocs(stage, instruction) as inline, _fetched(stage, instruction, urls) as fetched:
+    with _heredocs(stage, instruction) as inline, _fetched(stage, urls, place, checksum) as fetched:
         excluded = instruction.flag_values("exclude")
         found = select(stage.build.context, named, excluded) if named else []
         _copy(stage, instruction, [*inline, *fetched, *found], place, archives=found)
@@ -91,12 +93,13 @@ def _copy(
             f"When using {instruction.name} with more than one source file, the destination must "
             "be a directory and end with a /"
         )
-    owner, mode = _owner(stage, instruction), _mode(stage, instruction)
+    owner, written = _owner(stage, instruction), _chmod(stage, instruction)
+    mode = modes.change(written) if written else None
     flags = "".join(
         f"--{name}={value} "
         for name, value in (
             ("chown", owner),
-            ("chmod", "" if mode is None else f"{mode:04o}"),
+            ("chmod", written.zfill(4) if written.isdecimal() else written),
             ("link", instruction.flag("link")),
         )
         if value
@@ -126,13 +129,17 @@ def _tasks(
     archives: Sequence[Source],
     place: str,
     owner: str,
-    mode: int | None,
+    mode: modes.Change | None,
 ) -> Iterator[Task]:
-    unpacked = [source for source in archives if _is_archive(source)]
+    unpacked = [
+        source
+        for source in archives
+        if source.node.kind == "file" and is_archive(source.archive.open(source.node))
+    ]
     plain = [source for source in sources if source not in unpacked]
     if plain:
         kinds = [FOLDER if source.node.is_folder else FILE for source in plain]
-        yield "copy", (place, kinds, owner, mode), packed(plain)
+        yield "copy", (place, kinds, owner), packed(plain, mode)
     for source in unpacked:
         stream = source.archive.open(source.node)
         yield "extract", (place, owner), plain_chunks(stream)
@@ -159,33 +166,8 @@ def _owner(stage: StageBuild, instruction: Instruction) -> str:
     return stage.expander(instruction).expand(instruction.flag("chown"))
 
 
-def _mode(stage: StageBuild, instruction: Instruction) -> int | None:
-    text = stage.expander(instruction).expand(instruction.flag("chmod"))
-    if not text:
-        return None
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
-        raise InvalidParameterError(f"invalid chmod parameter: '{text}': it is octal, such as 0644")
-    return mode
-
-
-def _is_archive(source: Source) -> bool:
-    """Whether a file is a tar archive, compressed or not: what its first header says."""
-    if source.node.kind != "file" or source.node.member.size == 0:
-        return False
-    try:
-        start = b""
-        for piece in plain_chunks(source.archive.open(source.node)):
-            start += piece
-            if len(start) >= tarfile.BLOCKSIZE:
-                break
-        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
-    except (tarfile.TarError, InvalidParameterError, OSError):
-        return False
-    return True
+def _chmod(stage: StageBuild, instruction: Instruction) -> str:
+    return stage.expander(instruction).expand(instruction.flag("chmod"))
 
 
 @contextmanager
@@ -208,17 +190,21 @@ def _heredocs(stage: StageBuild, instruction: Instruction) -> Iterator[list[Sour
 
 @contextmanager
 def _fetched(
-    stage: StageBuild, instruction: Instruction, urls: Sequence[str]
+    stage: StageBuild, urls: Sequence[str], place: str, checksum: str
 ) -> Iterator[list[Source]]:
     """What the URLs give, as files."""
     archives: list[Archive] = []
     found: list[Source] = []
+    workroom = stage.build.workroom
     try:
         for url in urls:
-            stage.build.cancellation.check()
-            chunks = fetch.as_archive(url, instruction.flag("checksum"), stage.build.workroom.path)
-            archives.append(receive(chunks, stage.build.workroom.path))
-            found += select(archives[-1], [fetch.file_name(url)], ())
+            fetched = fetch.fetch(url, workroom.path, checksum, stage.build.cancellation.check)
+            if not fetched.name and place.endswith("/"):
+                fetched.file.close()
+                raise InvalidParameterError(f"cannot determine filename from url: {url}")
+            name = fetched.name or UNNAMED
+            archives.append(receive(fetched.as_archive(name), workroom.path))
+            found += select(archives[-1], [name], ())
         yield found
     finally:
         for archive in archives:

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -32,12 +32,13 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
 class Fetched:
     """What a URL gave, in a file without a name; to be closed."""
 
-    def __init__(self, file: BinaryIO, size_bytes: int, mtime_s: int, content_type: str) -> None:
+    def __init__(self, file: BinaryIO, size_bytes: int, mtime_s: int, name: str) -> None:
         self.file = file
         self.size_bytes = size_bytes
         self.mtime_s = mtime_s
         """When it was last changed, as its server says; 0 if it does not."""
-        self.content_type = content_type
+        self.name = name
+        """What a file of it is called; empty if neither its path nor the server says."""
 
     def chunks(self) -> Iterator[bytes]:
         """Its content, from the beginning."""
@@ -45,29 +46,35 @@ class Fetched:
         while piece := self.file.read(CHUNK_BYTES):
             yield piece
 
+    def as_archive(self, name: str) -> Iterator[bytes]:
+        """It as an archive with one file, which is then closed."""
+        member = tarfile.TarInfo(name)
+        member.size, member.mtime, member.mode = self.size_bytes, self.mtime_s, MODE
+        with self.file:
+            yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+            yield from self.chunks()
+            yield bytes(-member.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
 
-def file_name(url: str) -> str:
-    """The name of the file a URL stands for: the last part of its path."""
-    name = posixpath.basename(unquote(urlsplit(url).path))
-    if name in ("", ".", ".."):
-        raise InvalidParameterError(f"cannot determine filename from url: {url}")
-    return name
 
+def fetch(
+    url: str, folder: str, checksum: str = "", check: Callable[[], None] = lambda: None
+) -> Fetched:
+    """Fetch a URL; InvalidParameterError says what went wrong with it.
 
-def fetch(url: str, folder: str, checksum: str = "") -> Fetched:
-    """Fetch a URL; InvalidParameterError says what went wrong with it."""
+    `check` is called now and then, and raises if nobody wants the file any more.
+    """
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise InvalidParameterError(f"--checksum={checksum}: it is sha256: and 64 digits")
     file = tempfile.TemporaryFile(dir=folder)
     try:
         with _opener().open(url, timeout=SILENCE_TIMEOUT_S) as answer:
-            found = _receive(url, answer, file)
+            found = _receive(url, answer, file, check)
             size, digest = found
             changed = _changed(answer.headers.get("Last-Modified", ""))
-            content_type = answer.headers.get_content_type()
+            name = _name(url, answer.headers.get_filename(""))
     except (OSError, http.client.HTTPException, ValueError) as error:
         file.close()
-        reason = getattr(error, "reason", "") or error
+        reason = str(getattr(error, "reason", "") or error).partition("\n")[0]
         status = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         raise InvalidParameterError(f"cannot fetch {url}: {status}{reason}") from None
     except BaseException:
@@ -76,20 +83,13 @@ def fetch(url: str, folder: str, checksum: str = "") -> Fetched:
     if checksum and digest != checksum:
         file.close()
         raise InvalidParameterError(f"digest mismatch of {url}: it is {digest}, not {checksum}")
-    return Fetched(file, size, changed, content_type)
+    return Fetched(file, size, changed, name)
 
 
-def as_archive(url: str, checksum: str, folder: str) -> Iterator[bytes]:
-    """What a URL gives as an archive with one file."""
-    member = tarfile.TarInfo(file_name(url))
-    fetched = fetch(url, folder, checksum)
-    try:
-        member.size, member.mtime, member.mode = fetched.size_bytes, fetched.mtime_s, MODE
-        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-        yield from fetched.chunks()
-        yield bytes(-member.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
-    finally:
-        fetched.file.close()
+def _name(url: str, disposition: str) -> str:
+    """The last part of the URL's path, else what the Content-Disposition says."""
+    names = (posixpath.basename(path) for path in (unquote(urlsplit(url).path), disposition))
+    return next((name for name in names if name not in ("", ".", "..")), "")
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -108,11 +108,14 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _receive(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> tuple[int, str]:
+def _receive(
+    url: str, answer: http.client.HTTPResponse, file: BinaryIO, check: Callable[[], None]
+) -> tuple[int, str]:
     """Size and digest of the body, which is written to the file."""
     deadline = time.monotonic() + WHOLE_TIMEOUT_S
     size, digest = 0, hashlib.sha256()
-    while piece := answer.read(CHUNK_BYTES):
+    while piece := answer.read1(CHUNK_BYTES):
+        check()
         size += len(piece)
         if size > SIZE_LIMIT_BYTES:
             raise InvalidParameterError(f"{url} is larger than {SIZE_LIMIT_BYTES >> 30} GiB")

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
 from labkit.build.parser import Instruction
+from labkit.build.rules import healthcheck_of, pairs
 from labkit.build.stage import StageBuild
+from labkit.containers.signals import parse_signal
+from labkit.errors import InvalidParameterError
 from labkit.images import changes, healthchecks, words
 
 Handler = Callable[[StageBuild, Instruction], None]
@@ -27,13 +30,20 @@ def _changed(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _expanding(stage: StageBuild, instruction: Instruction) -> None:
-    """EXPOSE, LABEL, STOPSIGNAL, USER: noted as they are written, with the values put in."""
+    """EXPOSE, USER: noted as they are written, with the values put in."""
     expander = stage.expander(instruction)
     _changed(stage, instruction)
     noted = " ".join(
         expander.expand(word) for word in words.fields(instruction.text, instruction.escape)
     )
     stage.finish(_said(instruction, noted))
+
+
+def _stop_signal(stage: StageBuild, instruction: Instruction) -> None:
+    name = stage.expander(instruction).expand(instruction.text)
+    parse_signal(name)
+    stage.config.stop_signal = name
+    stage.finish(_said(instruction, name))
 
 
 def _volume(stage: StageBuild, instruction: Instruction) -> None:
@@ -68,15 +78,17 @@ def _maintainer(stage: StageBuild, instruction: Instruction) -> None:
 
 def _arg(stage: StageBuild, instruction: Instruction) -> None:
     expander = stage.expander(instruction)
+    noted: list[str] = []
     for word in words.fields(instruction.text, instruction.escape):
         name, equals, default = word.partition("=")
         value = expander.expand(default) if equals else stage.build.global_arguments.get(name)
+        noted.append(f"{name}={value}" if equals else name)
         given = stage.build.given_argument(name)
         value = value if given is None else given
         stage.arguments.pop(name, None)
         if value is not None:
             stage.arguments[name] = value
-    stage.finish(_said(instruction, instruction.text))
+    stage.finish(_said(instruction, " ".join(noted)))
 
 
 def _shell(stage: StageBuild, instruction: Instruction) -> None:
@@ -85,29 +97,43 @@ def _shell(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
-    stage.config.on_build = [*(stage.config.on_build or []), instruction.text]
+    heredocs = "".join(heredoc.source for heredoc in instruction.heredocs)
+    kept = f"{instruction.text}\n{heredocs}".rstrip("\n")
+    stage.config.on_build = [*(stage.config.on_build or []), kept]
     stage.finish(_said(instruction, instruction.text))
 
 
 def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
-    made = healthchecks.made(dict(instruction.flags), instruction.text)
+    made = healthchecks.made(dict(instruction.flags), healthcheck_of(instruction))
     stage.config.healthcheck = made
     flags = "".join(f"--{name}={value} " for name, value in instruction.flags)
     stage.finish(_said(instruction, f"{flags}{_listed(made.test)}"))
 
 
-def _env(stage: StageBuild, instruction: Instruction) -> None:
-    before = changes.environment_of(stage.config)
+def _pairs(stage: StageBuild, instruction: Instruction) -> dict[str, str]:
+    """The names and values of ENV and LABEL, variables put in."""
     expander = stage.expander(instruction)
-    _changed(stage, instruction)
-    after = changes.environment_of(stage.config)
-    named = {word.partition("=")[0] for word in words.fields(instruction.text, instruction.escape)}
-    noted = [
-        f"{name}={value}"
-        for name, value in after.items()
-        if before.get(name) != value or expander.expand(name) in named
-    ]
-    stage.finish(_said(instruction, " ".join(noted)))
+    found = {expander.expand(name): expander.expand(value) for name, value in pairs(instruction)}
+    if "" in found:
+        raise InvalidParameterError(f"{instruction.name} names can not be blank")
+    return found
+
+
+def _env(stage: StageBuild, instruction: Instruction) -> None:
+    found = _pairs(stage, instruction)
+    environment = changes.environment_of(stage.config) | found
+    stage.config.env = [f"{name}={value}" for name, value in environment.items()]
+    stage.finish(_said(instruction, _listed_pairs(found)))
+
+
+def _label(stage: StageBuild, instruction: Instruction) -> None:
+    found = _pairs(stage, instruction)
+    stage.config.labels = (stage.config.labels or {}) | found
+    stage.finish(_said(instruction, _listed_pairs(found)))
+
+
+def _listed_pairs(found: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in found.items())
 
 
 INSTRUCTIONS: Mapping[str, Handler] = {
@@ -119,12 +145,12 @@ INSTRUCTIONS: Mapping[str, Handler] = {
     "ENV": _env,
     "EXPOSE": _expanding,
     "HEALTHCHECK": _healthcheck,
-    "LABEL": _expanding,
+    "LABEL": _label,
     "MAINTAINER": _maintainer,
     "ONBUILD": _onbuild,
     "RUN": running.run,
     "SHELL": _shell,
-    "STOPSIGNAL": _expanding,
+    "STOPSIGNAL": _stop_signal,
     "USER": _expanding,
     "VOLUME": _volume,
     "WORKDIR": copying.work_dir,

@@ -1,7 +1,7 @@
 """`RUN --mount`: what is mounted while one command runs, and is no part of the image.
 
-cache: a folder kept from build to build; bind: files of the context, of a stage or of an image;
-tmpfs: memory; secret: a file that only the command sees.
+cache: a folder kept from build to build, at first empty or what `from` has; bind: files of the
+context, of a stage or of an image; tmpfs: memory; secret: a file that only the command sees.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 from labkit.build.parser import Instruction
-from labkit.build.sources import packed, select
+from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.workroom import CACHE_MOUNTS
 from labkit.containers.mount_model import Mount, TmpfsOptions
@@ -25,10 +25,11 @@ Settings = dict[str, str]
 _ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly"}
 _ALIASES |= {"rw": "readwrite"}
 _SWITCHES = frozenset({"readonly", "readwrite", "required"})
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _COMMON = frozenset({"type", "target"})
 _KEYS: Mapping[str, frozenset[str]] = {
     "bind": _COMMON | {"source", "from", "readonly", "readwrite"},
-    "cache": _COMMON | {"id", "sharing", "mode", "uid", "gid", "readonly"},
+    "cache": _COMMON | {"id", "from", "source", "sharing", "mode", "uid", "gid", "readonly"},
     "tmpfs": _COMMON | {"size"},
     "secret": _COMMON | {"id", "required", "mode", "uid", "gid", "env"},
 }
@@ -44,6 +45,14 @@ class Mounts:
         self._stage = stage
         expand = stage.expander(instruction).expand
         self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
+
+    def content_keys(self) -> list[str]:
+        """What a cache knows the mounted files by: those of the context, or the image's id."""
+        return [
+            _content_key(self._stage, settings)
+            for settings in self._settings
+            if settings["type"] == "bind"
+        ]
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[list[Mount]]:
@@ -67,6 +76,11 @@ def _read(text: str) -> Settings:
         settings[key] = value if equals else "true"
     kind = settings.setdefault("type", "bind")
     keys = _KEYS.get(kind)
+    if kind == "ssh":
+        raise InvalidParameterError(
+            f"--mount={text}: labkit hands no SSH agent to a build; give a key as a secret, "
+            "--mount=type=secret"
+        )
     if keys is None:
         known = ", ".join(_KEYS)
         raise InvalidParameterError(f"--mount={text}: type {kind} is not known here ({known} are)")
@@ -84,7 +98,10 @@ def _target(stage: StageBuild, settings: Settings, default: str = "") -> str:
 
 
 def _is_true(settings: Settings, key: str) -> bool:
-    return settings.get(key, "false").lower() in ("true", "1")
+    text = settings.get(key, "false").lower()
+    if text not in _BOOLEANS:
+        raise InvalidParameterError(f"--mount: invalid value for {key}: {text}: true or false")
+    return _BOOLEANS[text]
 
 
 def _number(settings: Settings, key: str, default: int, base: int = 10) -> int:
@@ -95,6 +112,30 @@ def _number(settings: Settings, key: str, default: int, base: int = 10) -> int:
         return int(text, base)
     except ValueError:
         raise InvalidParameterError(f"--mount: invalid value for {key}: {text}") from None
+
+
+def _content_key(stage: StageBuild, settings: Settings) -> str:
+    build, origin = stage.build, settings.get("from", "")
+    if origin:
+        return f"dir:{build.origin_image(stage, origin).id.removeprefix('sha256:')}"
+    return content_key(select(build.context, [settings.get("source", "")], ()))
+
+
+def _fill(stage: StageBuild, settings: Settings, folder: str) -> str:
+    """Copy what `from` and `source` name to a folder; where it is: there, or a file in there."""
+    source = settings.get("source", "")
+    with stage.build.origin(stage, settings.get("from", ""), [source]) as archive:
+        (found,) = select(archive, [source], ())
+        kind = FOLDER if found.node.is_folder else FILE
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            worker = Worker("copy", ("/", [kind], ""), Folder(), [root], takes_input=True)
+        finally:
+            os.close(root)
+        with worker:
+            worker.ready()
+            worker.feed(packed([found]))
+    return folder if kind == FOLDER else f"{folder}/{found.name}"
 
 
 @contextlib.contextmanager
@@ -110,6 +151,8 @@ def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
     ):
         if not os.path.isdir(path):
             os.mkdir(path)
+            if "from" in settings:
+                _fill(stage, settings, path)
             os.chown(path, _number(settings, "uid", 0), _number(settings, "gid", 0))
             os.chmod(path, _number(settings, "mode", 0o755, 8))
         read_only = _is_true(settings, "readonly")
@@ -119,23 +162,9 @@ def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
 @contextlib.contextmanager
 def _bind(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
     """A copy of the files, so that nothing that the command writes there stays."""
-    source = settings.get("source", "")
-    with (
-        stage.build.origin(stage, settings.get("from", ""), [source]) as archive,
-        stage.build.workroom.folder() as folder,
-    ):
-        (found,) = select(archive, [source], ())
-        kind = FOLDER if found.node.is_folder else FILE
+    with stage.build.workroom.folder() as folder:
         os.chmod(folder, 0o755)
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            worker = Worker("copy", ("/", [kind], "", None), Folder(), [root], takes_input=True)
-        finally:
-            os.close(root)
-        with worker:
-            worker.ready()
-            worker.feed(packed([found]))
-        path = folder if kind == FOLDER else f"{folder}/{found.name}"
+        path = _fill(stage, settings, folder)
         read_only = not _is_true(settings, "readwrite")
         yield Mount(type="bind", source=path, target=_target(stage, settings), read_only=read_only)
 

@@ -1,25 +1,45 @@
 """What a build is asked for, beside its context."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from labkit.containers import HostConfig
+from labkit.images.models import Platform
 
 Event = dict[str, object]
 """One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
 
-Pull = Callable[[str, Callable[[Event], None]], None]
-"""Brings an image into the store, and says how it goes; NotFoundError, LabkitError."""
+
+class Registries(Protocol):
+    """What a build asks of registries."""
+
+    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+        """Bring an image into the store, and say how it goes; NotFoundError, LabkitError."""
+
+    def platform(self, text: str) -> Platform:
+        """`linux/arm/v7` as it is meant; this machine's if empty.  InvalidParameterError."""
+
+    def suits(self, found: Platform, wanted: Platform) -> bool:
+        """Whether an image for one platform is what another asks for."""
+
+    def shown(self, platform: Platform) -> str:
+        """`linux/arm/v7`."""
 
 
 class Options(NamedTuple):
     """The parameters of `POST /build`."""
 
     dockerfile: str = "Dockerfile"
+    dockerfile_path: str = ""
+    """What errors call it, if it came along with the context and is no part of it."""
+    is_context_whole: bool = False
+    """Whether what `.dockerignore` names is still in the context: its sender leaves it out."""
     tags: Sequence[str] = ()
     build_args: Mapping[str, str | None] = {}
     labels: Mapping[str, str] = {}
     target: str = ""
+    platform: str = ""
+    """What machine the image is for, such as `linux/arm64`; empty for this one."""
     no_cache: bool = False
     pull: bool = False
     cache_from: Sequence[str] = ()

@@ -97,7 +97,15 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
 
 
 def parse_trigger(text: str) -> Instruction:
-    """One instruction that an image's ONBUILD kept; InvalidParameterError."""
+    """One instruction that an image's ONBUILD kept, with its heredocs; InvalidParameterError."""
+    source = read(text.encode(), "ONBUILD")
+    if len(source.lines) != 1:
+        raise InvalidParameterError(f"a trigger is one instruction, and not {text!r}")
+    return _instruction(source.lines[0].text, source.lines[0], source.escape)
+
+
+def parse_line(text: str) -> Instruction:
+    """One instruction that no Dockerfile has, all of it as it stands; InvalidParameterError."""
     return _instruction(text, Line(0, text, text), words.BACKSLASH)
 
 
@@ -157,7 +165,11 @@ def _json_list(text: str) -> tuple[str, ...] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return tuple(value) if all(isinstance(word, str) for word in value) else None
+    if not all(isinstance(word, str) for word in value):
+        raise InvalidParameterError(
+            "when using JSON array syntax, arrays must be comprised of strings only"
+        )
+    return tuple(value)
 
 
 def _stage(instruction: Instruction, index: int, before: Sequence[Stage]) -> Stage:

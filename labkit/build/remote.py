@@ -8,16 +8,17 @@ import subprocess
 from typing import BinaryIO
 
 from labkit.build import fetch
-from labkit.build.archive import Archive, of_file, receive
+from labkit.build.archive import Archive, is_archive, of_file, receive
+from labkit.build.lines import SIZE_LIMIT_BYTES
 from labkit.build.workroom import Workroom
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import Folder
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images.compression import plain_chunks
 
 GIT_TIMEOUT_S = 600.0
 _GIT = re.compile(r"(?:git://|git@|github\.com/).+|https?://.+\.git(?:#.*)?")
-_DOCKERFILE_TYPES = ("text/plain",)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def sent(stream: BinaryIO, workroom: Workroom) -> Archive:
@@ -35,17 +36,19 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
         )
     found = fetch.fetch(url, workroom.path)
     try:
-        if found.content_type in _DOCKERFILE_TYPES:
-            data = b"".join(found.chunks())
-            return of_file(posixpath.normpath(dockerfile), data)
         found.file.seek(0)
-        return receive(plain_chunks(found.file), workroom.path)
+        if is_archive(found.file):
+            found.file.seek(0)
+            return receive(plain_chunks(found.file), workroom.path)
+        if found.size_bytes > SIZE_LIMIT_BYTES:
+            raise InvalidParameterError(f"{url} is no archive, and too large for a Dockerfile")
+        return of_file(posixpath.normpath(dockerfile), b"".join(found.chunks()))
     finally:
         found.file.close()
 
 
 def _cloned(url: str, workroom: Workroom) -> Archive:
-    """A git repository's files: `URL#REF:FOLDER`."""
+    """A git repository's files: `URL#REF:FOLDER`, with those of its submodules."""
     if shutil.which("git") is None:
         raise InvalidParameterError(f"the context {url} needs git, which is not installed")
     repository, _, fragment = url.partition("#")
@@ -54,7 +57,8 @@ def _cloned(url: str, workroom: Workroom) -> Archive:
         repository = f"https://{repository}"
     with workroom.folder() as place:
         _git("clone", "--quiet", "--no-checkout", "--", repository, place)
-        _git("-C", place, "checkout", "--quiet", "--detach", reference or "HEAD", "--")
+        _git("checkout", "--quiet", "--detach", _commit(place, reference), "--", place=place)
+        _git("submodule", "--quiet", "update", "--init", "--recursive", place=place)
         shutil.rmtree(os.path.join(place, ".git"))
         root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -63,15 +67,32 @@ def _cloned(url: str, workroom: Workroom) -> Archive:
         finally:
             os.close(root)
         with worker:
-            worker.ready()
+            try:
+                worker.ready()
+            except NotFoundError:
+                raise InvalidParameterError(f"{repository} has no folder {folder}") from None
             return receive(worker.output(), workroom.path)
 
 
-def _git(*words: str) -> None:
+def _commit(place: str, reference: str) -> str:
+    """What to check out: a branch, a tag or any other reference is asked for, a commit is here."""
+    if not reference:
+        return "HEAD"
+    try:
+        _git("fetch", "--quiet", "origin", "--", reference, place=place)
+    except InvalidParameterError:
+        if _COMMIT.fullmatch(reference):
+            return reference  # many servers give no commit by its id, and the clone has it
+        raise
+    return "FETCH_HEAD"
+
+
+def _git(*words: str, place: str = "/") -> None:
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+    safe = ("-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=never")
     try:
         done = subprocess.run(
-            ["git", "-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=never", *words],
+            ["git", "-C", place, *safe, *words],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -82,5 +103,6 @@ def _git(*words: str) -> None:
     except subprocess.TimeoutExpired:
         raise InvalidParameterError(f"git took longer than {GIT_TIMEOUT_S:g} s") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["git failed"]
-        raise InvalidParameterError(f"git {words[0]}: {said[-1]}")
+        said = done.stderr.strip().splitlines() or ["it failed, and did not say why"]
+        why = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise InvalidParameterError(f"git {words[0]}: {why}")

@@ -119,9 +119,20 @@ def _check_shell(instruction: "Instruction") -> None:
         raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
 
 
+def healthcheck_of(instruction: "Instruction") -> str:
+    """HEALTHCHECK's type and command, one blank between them: `CMD true`."""
+    return " ".join(instruction.text.split(None, 1))
+
+
 def _check_healthcheck(instruction: "Instruction") -> None:
     _at_least_one(instruction)
-    healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
+    healthchecks.check(healthcheck_of(instruction), has_flags=bool(instruction.flags))
+
+
+def _check_volume(instruction: "Instruction") -> None:
+    _at_least_one(instruction)
+    if instruction.words == ():
+        raise InvalidParameterError("VOLUME requires at least one argument")
 
 
 def _anything(_: "Instruction") -> None:
@@ -149,7 +160,7 @@ RULES: Mapping[str, Rule] = {
     "SHELL": Rule(_check_shell, takes_json=True),
     "STOPSIGNAL": Rule(_one_word),
     "USER": Rule(_exactly_one),
-    "VOLUME": Rule(_at_least_one, takes_json=True),
+    "VOLUME": Rule(_check_volume, takes_json=True),
     "WORKDIR": Rule(_exactly_one),
 }
 """Every instruction there is."""

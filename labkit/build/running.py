@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build.errors import BuildError
@@ -20,7 +20,7 @@ from labkit.build.stage import PREDEFINED, StageBuild
 from labkit.build.workroom import CONTAINER_LABEL
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.errors import InvalidParameterError, LabkitError, StartError
-from labkit.images import Draft
+from labkit.images import Draft, Image
 from labkit.images.changes import environment_of
 from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Healthcheck
@@ -52,8 +52,12 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
                 return stage.build.take_upper(draft, upper, stubs)
 
+    def compare(_: Image) -> list[str]:
+        return ["what is mounted differs"]
+
     noted = {name: value for name, value in arguments.items() if name in stage.arguments}
-    stage.finish("", make, created_by=_noted(command, noted, instruction))
+    words = _noted(command, noted, instruction, mounts.content_keys())
+    stage.finish("", make, created_by=words, compare=compare)
 
 
 def _command(stage: StageBuild, instruction: Instruction) -> list[str]:
@@ -88,12 +92,18 @@ def _arguments(stage: StageBuild) -> dict[str, str]:
     return {name: value for name, value in everything.items() if name not in fixed}
 
 
-def _noted(command: list[str], arguments: Mapping[str, str], instruction: Instruction) -> str:
+def _noted(
+    command: list[str],
+    arguments: Mapping[str, str],
+    instruction: Instruction,
+    mounted: Sequence[str],
+) -> str:
     """How the history shows it; also what the cache compares."""
     words = [f"{name}={value}" for name, value in sorted(arguments.items())]
     is_plain = instruction.words is None or not any(" " in word for word in command)
     shown = " ".join(command) if is_plain else json.dumps(command, ensure_ascii=False)
     flags = "".join(f" --{name}={value}" for name, value in instruction.flags)
+    flags += "".join(f" {key}" for key in mounted)
     counted = [f"|{len(words)}", *words] if words else []
     return " ".join([*counted, shown]) + (f" #{flags}" if flags else "")
 

@@ -7,7 +7,7 @@ made from; output comes in the stages' order, whoever was quicker.
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -31,7 +31,13 @@ class Node(NamedTuple):
     """The stages it cannot begin or go on without."""
 
 
-def graph(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> list[Node]:
+Triggers = Callable[[str], Sequence[Instruction]]
+"""What an image keeps to be done in the stages that begin with it (ONBUILD), by its name."""
+
+
+def graph(
+    dockerfile: Dockerfile, arguments: Mapping[str, str], kept: Triggers = lambda _: ()
+) -> list[Node]:
     """Every stage with what it needs; `arguments` are the ARGs before the first FROM."""
     nodes: list[Node] = []
     for stage in dockerfile.stages:
@@ -42,16 +48,26 @@ def graph(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> list[Node]:
                 f"{dockerfile.file}:{stage.start.number}: {stage.start.original}"
             )
         base_stage = named(dockerfile, base, stage.number, by_number=False)
-        needs = {base_stage} - {None}
-        for instruction in stage.instructions:
-            needs |= {
-                found
-                for name in _origins(instruction)
-                if (found := named(dockerfile, name, stage.number)) is not None
-            }
+        triggers = kept(base) if base_stage is None else _kept(dockerfile.stages[base_stage])
+        needs = {base_stage}
+        for instruction in (*triggers, *stage.instructions):
+            needs |= _needed_for(dockerfile, instruction, stage.number)
         needed = frozenset(number for number in needs if number is not None)
         nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, needed))
     return nodes
+
+
+def _kept(stage: Stage) -> Iterator[Instruction]:
+    """The triggers of a stage."""
+    return (found.trigger for found in stage.instructions if found.trigger is not None)
+
+
+def _needed_for(dockerfile: Dockerfile, instruction: Instruction, before: int) -> set[int | None]:
+    try:
+        return {named(dockerfile, name, before) for name in _origins(instruction)}
+    except InvalidParameterError as error:
+        place = f"{dockerfile.file}:{instruction.number}: {instruction.original}"
+        raise InvalidParameterError(f"{error}\n{place}") from None
 
 
 def named(dockerfile: Dockerfile, name: str, before: int, *, by_number: bool = True) -> int | None:
@@ -63,9 +79,16 @@ def named(dockerfile: Dockerfile, name: str, before: int, *, by_number: bool = T
                 f"invalid from flag value {name}: there is no stage {name} before this one"
             )
         return number
-    for stage in dockerfile.stages[:before]:
-        if stage.name and stage.name == name.lower():
+    for stage in dockerfile.stages:
+        if not stage.name or stage.name != name.lower():
+            continue
+        if stage.number < before:
             return stage.number
+        if by_number:
+            raise InvalidParameterError(
+                f"invalid from flag value {name}: that stage is this one or a later one, and only "
+                "earlier ones can be copied from"
+            )
     return None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from labkit.build.archive import Archive, Node, attributes, below
+from labkit.build.modes import Change
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.patterns import Patterns, has_wildcard, wildcard
 
@@ -96,22 +97,24 @@ def _key(source: Source) -> str:
     return f"{kind}:{found.hexdigest()}"
 
 
-def packed(sources: Sequence[Source]) -> Iterator[bytes]:
-    """A tar archive of it all: each name begins with the source's number."""
+def packed(sources: Sequence[Source], mode: Change | None = None) -> Iterator[bytes]:
+    """A tar archive of it all: each name begins with the source's number; `mode` changes modes."""
     for number, source in enumerate(sources):
         first_names: dict[int, str] = {}
         for name, node in source.parts:
-            yield from _member(source.archive, node, f"{number}/{name}", first_names)
+            yield from _member(source.archive, node, f"{number}/{name}", first_names, mode)
     yield END
 
 
 def _member(
-    archive: Archive, node: Node, name: str, first_names: dict[int, str]
+    archive: Archive, node: Node, name: str, first_names: dict[int, str], mode: Change | None
 ) -> Iterator[bytes]:
     member = copy.copy(node.member)
     member.name = name
     kept = {"mtime"} & node.member.pax_headers.keys()
     member.pax_headers = attributes(member) | {key: node.member.pax_headers[key] for key in kept}
+    if mode is not None and node.kind != "link":
+        member.mode = mode(member.mode & 0o7777, node.is_folder)
     first = first_names.setdefault(id(node), name)
     if node.kind == "file" and first != name:
         member.type, member.linkname, member.size = tarfile.LNKTYPE, first, 0

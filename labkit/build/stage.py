@@ -1,6 +1,5 @@
 """A stage while it is built: the image so far, the config to come, how a step becomes an image."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 MakeLayer = Callable[[Draft], bool]
 """Adds a step's layer to the draft of its image; False if there is none."""
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-MACHINE = ARCHITECTURES.get(os.uname().machine, os.uname().machine)
 
 PREDEFINED = frozenset(
     name
@@ -108,7 +104,7 @@ class StageBuild:
         """
         self.build.cancellation.check()
         words = created_by or " ".join([*self.shell, "#(nop)", comment])
-        step = Step(self.image, words, self.config, compare)
+        step = Step(self.image, words, self.config, self._machine, compare)
         hit = self._from_cache(step)
         if hit is not None:
             self.image = hit
@@ -116,6 +112,14 @@ class StageBuild:
         else:
             self.image = self._made(step, make)
         self.say_image()
+
+    @property
+    def _machine(self) -> tuple[str, str]:
+        """Architecture and variant: the image's below, of nothing those that are asked for."""
+        below, wanted = self.image, self.build.platform
+        if below is None:
+            return wanted.architecture, wanted.variant
+        return below.architecture, below.document.variant
 
     def _from_cache(self, step: Step) -> Image | None:
         cache, why = self.build.cache, ""
@@ -165,16 +169,16 @@ class StageBuild:
     def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         entry = History(now, step.created_by, self.author, empty_layer=not has_layer)
-        below = step.parent.document if step.parent else None
+        architecture, variant = step.machine
         return ImageConfig(
-            architecture=below.architecture if below else MACHINE,
+            architecture=architecture,
             os="linux",
             rootfs=RootFs("layers", []),
             created=now,
             author=self.author,
             config=deepcopy(self.config),
             history=[*(step.parent.history if step.parent else []), entry],
-            variant=below.variant if below else "",
+            variant=variant,
         )
 
 
@@ -221,8 +225,8 @@ def naming(instruction: Instruction, file: str) -> Iterator[None]:
         raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
     except CancelledError:
         raise
-    except LabkitError as error:
+    except (LabkitError, OSError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or error
         raise BuildError(
-            f"{instruction.name} failed: {error}\n{file}:{instruction.number}: "
-            f"{instruction.original}"
+            f"{instruction.name} failed: {why}\n{file}:{instruction.number}: {instruction.original}"
         ) from None

@@ -32,6 +32,7 @@ COMMAND = Command(
         Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
         Flag("cpu-shares", "c", "int", "CPU shares, for RUN"),
         Flag("cpuset-cpus", "", "string", "The CPUs RUN may use (0-3, 0,1)"),
+        Flag("cpuset-mems", "", "string", "The memory nodes RUN may use (0-3, 0,1)"),
         Flag("explain-cache", "", "bool", "Say for each step why the cache was hit or missed"),
         Flag("file", "f", "string", "The Dockerfile (default PATH/Dockerfile)", word="path"),
         Flag("iidfile", "", "string", "Write the image's ID to this file", word="path"),
@@ -40,6 +41,7 @@ COMMAND = Command(
         Flag("memory-swap", "", "bytes", "Limit of memory plus swap, for RUN"),
         Flag("network", "", "string", "Network of RUN", initial="default"),
         Flag("no-cache", "", "bool", "Build every step anew"),
+        Flag("platform", "", "string", "Build for another machine (linux/arm64)"),
         Flag("progress", "", "string", "auto, plain, tty or quiet", initial="auto"),
         Flag("pull", "", "bool", "Get newer versions of the images it begins with"),
         Flag("quiet", "q", "bool", "Print the image's ID, and nothing else"),
@@ -47,6 +49,7 @@ COMMAND = Command(
         Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
         Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
         Flag("target", "", "string", "The stage to build (default the last)"),
+        Flag("ulimit", "", "list", "Limit each of RUN's processes (nofile=1024:2048)"),
     ),
     at_least=1,
     at_most=1,
@@ -68,7 +71,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         pieces: Iterator[bytes] = iter(())
     else:
         sent = _context(source, options["file"])
-        request.dockerfile, pieces = sent.dockerfile, sent.pieces
+        request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
+        pieces = sent.pieces
     is_quiet = options["quiet"] or options["progress"] == "quiet"
     view = build_progress.chosen("quiet" if is_quiet else options["progress"])
     image_id = _follow(building.start(context.api(), request, pieces), view)
@@ -137,7 +141,7 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
     request.tags = options["tag"]
     request.build_args = dict(map(_argument, options["build_arg"]))
     request.labels = dict(text.partition("=")[::2] for text in options["label"])
-    request.target = options["target"]
+    request.target, request.platform = options["target"], options["platform"]
     request.no_cache, request.pull = options["no_cache"], options["pull"]
     request.explain_cache = options["explain_cache"]
     request.cache_from = options["cache_from"]
@@ -149,15 +153,30 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
         "cpuperiod": options["cpu_period"],
         "cpuquota": options["cpu_quota"],
         "cpusetcpus": options["cpuset_cpus"],
+        "cpusetmems": options["cpuset_mems"],
         "shmsize": options["shm_size"],
         "networkmode": options["network"],
         "extrahosts": options["add_host"],
+        "ulimits": _ulimits(options["ulimit"]),
     }
     return request
 
 
+def _ulimits(given: list[str]) -> str:
+    """The API's list, as JSON; empty if there is none."""
+    if not given:
+        return ""
+    from labkit.cli import option_values  # noqa: PLC0415 seldom needed
+
+    return json.dumps([option_values.ulimit(text) for text in given])
+
+
 def _argument(text: str) -> "tuple[str, str | None]":
     name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(
+            f'invalid argument "{text}" for "--build-arg" flag: it is NAME[=value]', BAD_FLAG
+        )
     return name, value if equals else os.environ.get(name)
 
 
@@ -172,8 +191,11 @@ def _secret(text: str) -> tuple[str, bytes]:
             BAD_FLAG,
         )
     path = given.get("src") or given.get("source")
-    if path is None and (variable := given.get("env", name)) in os.environ:
+    variable = given.get("env", name)
+    if path is None and variable in os.environ:
         return name, os.environ[variable].encode("utf-8", "surrogateescape")
+    if path is None and "env" in given:
+        raise InvalidParameterError(f"secret {name}: there is no variable {variable}")
     try:
         with open(path or name, "rb") as file:
             return name, file.read()

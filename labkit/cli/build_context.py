@@ -37,11 +37,15 @@ def is_remote(source: str) -> bool:
 
 
 class Context:
-    """What is sent: its pieces, and what the Dockerfile is called among them."""
+    """What is sent: its pieces, and what the Dockerfile is called among them.
 
-    def __init__(self, pieces: "Iterator[bytes]", dockerfile: str) -> None:
+    `path`: what the user calls it, if it lies elsewhere.
+    """
+
+    def __init__(self, pieces: "Iterator[bytes]", dockerfile: str, path: str = "") -> None:
         self.pieces = pieces
         self.dockerfile = dockerfile
+        self.path = path
 
 
 def of_folder(folder: str, file: str) -> Context:
@@ -66,9 +70,10 @@ def of_folder(folder: str, file: str) -> Context:
         elif not os.path.exists(path):
             raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
         name = inside
-    ignore = _ignored(folder, path if file not in ("", "-") else "")
+    ignore = _ignored(folder, path if file != "-" else "")
     packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
-    return Context(_gathered(packed), name)
+    outside = file if name == OUTSIDE else ""
+    return Context(_gathered(packed), name, "Dockerfile" if outside == "-" else outside)
 
 
 def of_stdin(file: str) -> Context:

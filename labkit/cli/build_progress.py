@@ -21,10 +21,19 @@ class Plain:
 
 
 class Quiet(Plain):
-    """Nothing of the stream."""
+    """Nothing of the stream, unless the build fails: then all of it, as an error."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
 
     def text(self, text: str) -> None:
         """A piece of the stream."""
+        self._said.append(text)
+
+    def close(self, *, failed: bool) -> None:
+        """The build has ended."""
+        if failed:
+            sys.stderr.write("".join(self._said))
 
 
 def chosen(name: str) -> Plain:

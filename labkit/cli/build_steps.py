@@ -81,7 +81,7 @@ class Steps(Plain):
             return
         self._erase()
         lines = [self._headline(done=not failed, failed=failed)]
-        lines += [self._dim(f"      cache {note}", cut=False) for note in self._notes]
+        lines += [self._dim(f"      cache {note}", is_cut=False) for note in self._notes]
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         self._step, self._is_cached, self._notes, self._output = None, False, [], []
 
@@ -92,12 +92,13 @@ class Steps(Plain):
         mark = "x" if failed else "+" if done else ">"
         left = f"{mark} [{number:>{len(str(total))}}/{total}] "
         room = max(self._width - len(left) - len(label) - 2, 10)
-        text = what if len(what) <= room else f"{what[: room - 1]}…"
+        text = what if columns(what) <= room else f"{cut(what, room - 1)}…"
+        text += " " * (room - columns(text))
         colour = "31" if failed else "36" if self._is_cached else "32" if done else "1"
-        return f"{self._coloured(left, colour)}{text:<{room}} {self._coloured(label, '2')}"
+        return f"{self._coloured(left, colour)}{text} {self._coloured(label, '2')}"
 
-    def _dim(self, text: str, *, cut: bool = True) -> str:
-        return self._coloured(text[: self._width - 1] if cut else text, "2")
+    def _dim(self, text: str, *, is_cut: bool = True) -> str:
+        return self._coloured(cut(text, self._width - 1) if is_cut else text, "2")
 
     def _coloured(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
@@ -106,3 +107,24 @@ class Steps(Plain):
         if self._drawn:
             sys.stdout.write(f"\x1b[{self._drawn}A\x1b[J")
             self._drawn = 0
+
+
+def columns(text: str) -> int:
+    """How wide a terminal shows a text: East Asian characters take two columns, accents none."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 seldom needed
+
+    taken = {"W": 2, "F": 2}
+    return sum(
+        0 if unicodedata.combining(char) else taken.get(unicodedata.east_asian_width(char), 1)
+        for char in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of a text that a terminal shows in at most so many columns."""
+    end = min(len(text), width)
+    while columns(text[:end]) > width:
+        end -= 1
+    return text[:end]

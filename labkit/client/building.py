@@ -21,11 +21,14 @@ class BuildRequest:
 
     def __init__(self) -> None:
         self.dockerfile = "Dockerfile"
+        self.dockerfile_path = ""
+        """What the user calls it, if it lies elsewhere and is no part of the context."""
         self.remote = ""
         self.tags: list[str] = []
         self.build_args: dict[str, str | None] = {}
         self.labels: dict[str, str] = {}
         self.target = ""
+        self.platform = ""
         self.no_cache = False
         self.pull = False
         self.explain_cache = False
@@ -38,12 +41,14 @@ class BuildRequest:
         """The query's parameters; those that say nothing are None."""
         return {
             "dockerfile": self.dockerfile,
+            "dockerfilepath": self.dockerfile_path or None,
             "remote": self.remote or None,
             "t": self.tags or None,
             "buildargs": json.dumps(self.build_args) if self.build_args else None,
             "labels": json.dumps(self.labels) if self.labels else None,
             "cachefrom": json.dumps(self.cache_from) if self.cache_from else None,
             "target": self.target or None,
+            "platform": self.platform or None,
             "nocache": self.no_cache,
             "pull": self.pull,
             "explaincache": self.explain_cache,

@@ -1,8 +1,11 @@
 """A build that is cut off, by its client or with its daemon, leaves nothing behind."""
 
+import contextlib
+import http.server
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -62,6 +65,41 @@ def test_ctrl_c_ends_the_build_and_its_container(lab):
     until(lambda: os.listdir(f"{lab.root}/build/rooms") == [])
     assert len(images(lab)) == 2, "the base, and the step that was finished"
     assert lab.api("GET", "/images/never:1/json")[0] == 404
+
+
+class Drip(http.server.BaseHTTPRequestHandler):
+    """Gives a byte now and then, without end."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+
+    def log_message(self, *_):
+        self.server.asked.set()
+
+
+def test_ctrl_c_ends_a_download(lab):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads, server.asked = True, threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        build = subprocess.Popen(
+            lab.argv("build", "-"),
+            env=lab.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        build.stdin.write(f"FROM busybox\nADD http://127.0.0.1:{server.server_port}/x /x\n")
+        build.stdin.close()
+        assert server.asked.wait(10)
+        build.send_signal(signal.SIGINT)
+        assert build.wait(10) == 130
+        until(lambda: os.listdir(f"{lab.root}/build/rooms") == [])
+        server.shutdown()
 
 
 def test_a_stage_that_fails_ends_the_others(lab):

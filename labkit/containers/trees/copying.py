@@ -17,10 +17,9 @@ Owner = tuple[int, int] | None
 class Copier(Placer):
     """Unpacks the archive of a build's sources, whose names begin with the source's number."""
 
-    def __init__(self, place: str, kinds: Sequence[str], *, owner: Owner, mode: int | None) -> None:
+    def __init__(self, place: str, kinds: Sequence[str], *, owner: Owner) -> None:
         """`place`: where to, from the root on; a slash at its end makes it a folder."""
         super().__init__("", keep_kinds=False, owner=owner)
-        self._mode = mode
         self._kinds = kinds
         real = os.path.realpath(place)
         was_there = os.path.isdir(real)
@@ -40,8 +39,6 @@ class Copier(Placer):
         else:
             self.top, member.name = self._real, name
         member.linkname = member.linkname.partition("/")[2] if member.islnk() else member.linkname
-        if self._mode is not None and not member.issym():
-            member.mode = self._mode
         super()._unpack_member(archive, member)
 
 

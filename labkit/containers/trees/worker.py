@@ -166,12 +166,10 @@ def _place(conversation: Conversation, path: str, keep_kinds: bool, user: str | 
     _take_in(Placer(top, keep_kinds=keep_kinds, owner=owner))
 
 
-def _copy(
-    conversation: Conversation, place: str, kinds: list[str], owner: str, mode: int | None
-) -> None:
+def _copy(conversation: Conversation, place: str, kinds: list[str], owner: str) -> None:
     """Copy a build's sources, an archive on standard input, to a place (`copying.Copier`)."""
     conversation.tell("ready")
-    _take_in(copying.Copier(place, kinds, owner=copying.owner_of(owner), mode=mode))
+    _take_in(copying.Copier(place, kinds, owner=copying.owner_of(owner)))
 
 
 def _extract(conversation: Conversation, place: str, owner: str) -> None:

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TypeVar, cast
 
 import msgspec
@@ -21,6 +20,8 @@ from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.images import references
+from labkit.registry.client import platforms
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
@@ -60,7 +61,7 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        made = Build(engine, options, context, workroom, partial(_pull, engine, request))
+        made = Build(engine, options, context, workroom, _Registries(engine, request))
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -77,8 +78,21 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-def _pull(engine: Engine, request: Request, name: str, say: Callable[[Event], None]) -> None:
-    registries.pull_for_build(engine, request, name, cast("Callable[[object], None]", say))
+class _Registries:
+    """What a build asks of registries, with the credentials of its request."""
+
+    platform = staticmethod(platforms.parse)
+    suits = staticmethod(platforms.matches)
+    shown = staticmethod(platforms.words)
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        self._engine = engine
+        self._request = request
+
+    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+        """Bring an image into the store."""
+        told = cast("Callable[[object], None]", say)
+        registries.pull_for_build(self._engine, self._request, name, platform, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
@@ -91,13 +105,18 @@ def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
 def _messages(
     made: Build, request: Request, kept: contextlib.ExitStack, *, quiet: bool
 ) -> Iterator[bytes]:
-    """The build's stream; a client that goes away ends the build."""
+    """The build's stream; a client that goes away ends the build.
+
+    `quiet`: of what is built only the image's id, unless the build fails.
+    """
+    untold: list[Event] = []
     with kept:
         try:
             for events in made.run():
                 if not events and request.connection.client_is_gone():
                     return
                 told = [event for event in events if not quiet or "stream" not in event]
+                untold += [event for event in events if quiet and "stream" in event]
                 if told:
                     yield b"".join(map(_encoded, told))
             if quiet:
@@ -105,9 +124,9 @@ def _messages(
         except CancelledError:
             return
         except BuildError as error:
-            yield _encoded(_failure(str(error), error.code))
+            yield b"".join(map(_encoded, [*untold, _failure(str(error), error.code)]))
         except (LabkitError, OSError) as error:
-            yield _encoded(_failure(str(error), 1))
+            yield b"".join(map(_encoded, [*untold, _failure(str(error), 1)]))
 
 
 def _encoded(event: Event) -> bytes:
@@ -126,12 +145,23 @@ def _options(request: Request) -> Options:
         )
     if query.flag("squash"):
         raise UnsupportedError("labkit does not support squash")
+    if query.text("securityopt"):
+        raise UnsupportedError("labkit does not support security options of a build")
+    tags = [tag for tag in query.texts("t") if tag]
+    for tag in tags:
+        references.parse_tag(tag)  # what cannot be tagged at the end need not be built
+    labels = _json(query, "labels", dict[str, str]) or {}
+    if "" in labels:
+        raise InvalidParameterError(f"invalid label '={labels['']}': empty name")
     return Options(
         dockerfile=query.text("dockerfile") or "Dockerfile",
-        tags=[tag for tag in query.texts("t") if tag],
+        dockerfile_path=query.text("dockerfilepath"),
+        is_context_whole=bool(query.text("remote")),
+        tags=tags,
         build_args=_json(query, "buildargs", dict[str, str | None]) or {},
-        labels=_json(query, "labels", dict[str, str]) or {},
+        labels=labels,
         target=query.text("target"),
+        platform=query.text("platform"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
         cache_from=_json(query, "cachefrom", list[str]) or [],

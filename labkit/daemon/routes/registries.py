@@ -55,7 +55,7 @@ def pull(engine: Engine, request: Request) -> Answer:
 
 
 def pull_for_build(
-    engine: Engine, request: Request, name: str, say: Callable[[object], None]
+    engine: Engine, request: Request, name: str, platform: str, say: Callable[[object], None]
 ) -> None:
     """Pull an image that a build begins with; `say` gets the messages.
 
@@ -73,7 +73,7 @@ def pull_for_build(
     given = next((kept[key] for key in kept if domain_of(key) == reference.domain), None)
     access = remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
     pulled = partial(_publish, engine, "pull")
-    Puller(engine.images, Told(), access, pulled=pulled).pull(reference)
+    Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:

@@ -71,6 +71,19 @@ def test_hostile_archives_are_refused(members: list[tuple[str, str]], why: str) 
         archive(*members)
 
 
+def test_an_archive_may_end_with_its_last_file_but_not_within_it() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("f")
+        member.size = 600
+        tar.addfile(member, io.BytesIO(b"x" * 600))
+    whole = buffer.getvalue()[: tarfile.BLOCKSIZE + 600]
+    found = Archive(io.BytesIO(whole))
+    assert found.read(found.find("f"), 600) == b"x" * 600
+    with pytest.raises(InvalidParameterError, match="'f' ends 1 bytes too early"):
+        Archive(io.BytesIO(whole[:-1]))
+
+
 def test_a_device_is_none_of_a_context() -> None:
     with pytest.raises(InvalidParameterError, match="is a device"):
         archive(("d", ""), type=tarfile.CHRTYPE)
