@@ -20,7 +20,7 @@ class Registries(Protocol):
         """`linux/arm/v7` as it is meant; this machine's if empty.  InvalidParameterError."""
 
     def suits(self, found: Platform, wanted: Platform) -> bool:
-        """Whether an image for one platform is what another asks for."""
+        """Whether an image for the first runs where the second is."""
 
     def shown(self, platform: Platform) -> str:
         """`linux/arm/v7`."""

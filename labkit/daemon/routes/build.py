@@ -82,7 +82,7 @@ class _Registries:
     """What a build asks of registries, with the credentials of its request."""
 
     platform = staticmethod(platforms.parse)
-    suits = staticmethod(platforms.matches)
+    suits = staticmethod(platforms.runs_on)
     shown = staticmethod(platforms.words)
 
     def __init__(self, engine: Engine, request: Request) -> None:
