@@ -261,7 +261,7 @@ def is_archive(stream: BinaryIO) -> bool:
     """Whether it is a tar archive, compressed or not: what its first header says."""
     start = b""
     try:
-        for piece in plain_chunks(stream):
+        for piece in plain_chunks(stream, tarfile.BLOCKSIZE):
             start += piece
             if len(start) >= tarfile.BLOCKSIZE:
                 break

@@ -9,10 +9,7 @@ from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
 from labkit.build.parser import Instruction
-from labkit.build.rules import healthcheck_of, pairs
 from labkit.build.stage import StageBuild
-from labkit.containers.signals import parse_signal
-from labkit.errors import InvalidParameterError
 from labkit.images import changes, healthchecks, words
 
 Handler = Callable[[StageBuild, Instruction], None]
@@ -30,20 +27,13 @@ def _changed(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _expanding(stage: StageBuild, instruction: Instruction) -> None:
-    """EXPOSE, USER: noted as they are written, with the values put in."""
+    """EXPOSE, STOPSIGNAL, USER: noted as they are written, with the values put in."""
     expander = stage.expander(instruction)
     _changed(stage, instruction)
     noted = " ".join(
         expander.expand(word) for word in words.fields(instruction.text, instruction.escape)
     )
     stage.finish(_said(instruction, noted))
-
-
-def _stop_signal(stage: StageBuild, instruction: Instruction) -> None:
-    name = stage.expander(instruction).expand(instruction.text)
-    parse_signal(name)
-    stage.config.stop_signal = name
-    stage.finish(_said(instruction, name))
 
 
 def _volume(stage: StageBuild, instruction: Instruction) -> None:
@@ -104,30 +94,21 @@ def _onbuild(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
-    made = healthchecks.made(dict(instruction.flags), healthcheck_of(instruction))
+    made = healthchecks.made(dict(instruction.flags), instruction.text)
     stage.config.healthcheck = made
     flags = "".join(f"--{name}={value} " for name, value in instruction.flags)
     stage.finish(_said(instruction, f"{flags}{_listed(made.test)}"))
 
 
-def _pairs(stage: StageBuild, instruction: Instruction) -> dict[str, str]:
-    """The names and values of ENV and LABEL, variables put in."""
-    expander = stage.expander(instruction)
-    found = {expander.expand(name): expander.expand(value) for name, value in pairs(instruction)}
-    if "" in found:
-        raise InvalidParameterError(f"{instruction.name} names can not be blank")
-    return found
-
-
 def _env(stage: StageBuild, instruction: Instruction) -> None:
-    found = _pairs(stage, instruction)
+    found = changes.pairs(instruction.name, instruction.text, stage.expander(instruction))
     environment = changes.environment_of(stage.config) | found
     stage.config.env = [f"{name}={value}" for name, value in environment.items()]
     stage.finish(_said(instruction, _listed_pairs(found)))
 
 
 def _label(stage: StageBuild, instruction: Instruction) -> None:
-    found = _pairs(stage, instruction)
+    found = changes.pairs(instruction.name, instruction.text, stage.expander(instruction))
     stage.config.labels = (stage.config.labels or {}) | found
     stage.finish(_said(instruction, _listed_pairs(found)))
 
@@ -150,7 +131,7 @@ INSTRUCTIONS: Mapping[str, Handler] = {
     "ONBUILD": _onbuild,
     "RUN": running.run,
     "SHELL": _shell,
-    "STOPSIGNAL": _stop_signal,
+    "STOPSIGNAL": _expanding,
     "USER": _expanding,
     "VOLUME": _volume,
     "WORKDIR": copying.work_dir,

@@ -66,33 +66,9 @@ def _check_from(instruction: "Instruction") -> None:
         )
 
 
-def pairs(instruction: "Instruction") -> list[tuple[str, str]]:
-    """The `name=value` words of ENV and LABEL, or the old form `name the whole rest`; not expanded.
-
-    InvalidParameterError in BuildKit's words.
-    """
-    _at_least_one(instruction)
-    written = words.fields(instruction.text, instruction.escape)
-    if "=" not in written[0]:
-        if len(written) < 2:
-            raise InvalidParameterError(f"{instruction.name} must have two arguments")
-        name, value = instruction.text.split(None, 1)
-        return [(name, value)]
-    found = []
-    for word in written:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise InvalidParameterError(
-                f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value'
-            )
-        if not name:
-            raise InvalidParameterError(f"{instruction.name} names can not be blank")
-        found.append((name, value))
-    return found
-
-
 def _check_pairs(instruction: "Instruction") -> None:
-    pairs(instruction)
+    _at_least_one(instruction)
+    words.pairs(instruction.name, instruction.text, instruction.escape)
 
 
 def _check_arg(instruction: "Instruction") -> None:
@@ -119,14 +95,9 @@ def _check_shell(instruction: "Instruction") -> None:
         raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
 
 
-def healthcheck_of(instruction: "Instruction") -> str:
-    """HEALTHCHECK's type and command, one blank between them: `CMD true`."""
-    return " ".join(instruction.text.split(None, 1))
-
-
 def _check_healthcheck(instruction: "Instruction") -> None:
     _at_least_one(instruction)
-    healthchecks.check(healthcheck_of(instruction), has_flags=bool(instruction.flags))
+    healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
 
 
 def _check_volume(instruction: "Instruction") -> None:

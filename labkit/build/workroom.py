@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from labkit.containers import Engine
+from labkit.containers.volumes import size_bytes
 from labkit.errors import LabkitError
 from labkit.images.staging import remove_tree
 from labkit.paths import Paths
@@ -75,6 +76,15 @@ class Workroom:
             remove_tree(self.path)
 
 
+class KeptCache(NamedTuple):
+    """A folder of `RUN --mount=type=cache`; `changed_s`: when something at its top last did."""
+
+    name: str
+    size_bytes: int
+    changed_s: float
+    is_in_use: bool
+
+
 class CacheMounts:
     """The folders of `RUN --mount=type=cache`, by id, and which of them are in use."""
 
@@ -102,15 +112,22 @@ class CacheMounts:
                 self._users[path] -= 1
                 self._lock.notify_all()
 
-    def prune(self, paths: Paths) -> list[tuple[str, int]]:
-        """Remove the caches that nobody uses; what they were called on disk, and their bytes."""
-        removed = []
+    def all(self, paths: Paths) -> list[KeptCache]:
+        """Every cache there is."""
+        found = []
+        for name in sorted(os.listdir(_base(paths))):
+            path = f"{_base(paths)}/{name}"
+            with contextlib.suppress(FileNotFoundError):  # it has just been removed
+                used_s = os.stat(path).st_mtime
+                found.append(KeptCache(name, size_bytes(path), used_s, bool(self._users.get(path))))
+        return found
+
+    def prune(self, paths: Paths) -> list[KeptCache]:
+        """Remove the caches that nobody uses; those that are gone."""
         with self._lock:
-            for name in sorted(os.listdir(_base(paths))):
-                path = f"{_base(paths)}/{name}"
-                if not self._users.get(path):
-                    removed.append((name, _size_bytes(path)))
-                    remove_tree(path)
+            removed = [cache for cache in self.all(paths) if not cache.is_in_use]
+            for cache in removed:
+                remove_tree(f"{_base(paths)}/{cache.name}")
         return removed
 
 
@@ -121,14 +138,6 @@ def _base(paths: Paths) -> str:
     base = f"{paths.root}/build/cache"
     os.makedirs(base, 0o700, exist_ok=True)
     return base
-
-
-def _size_bytes(folder: str) -> int:
-    return sum(
-        os.lstat(os.path.join(above, name)).st_size
-        for above, _, files in os.walk(folder)
-        for name in files
-    )
 
 
 def sweep(engine: Engine) -> None:

@@ -4,6 +4,7 @@ import time
 
 from labkit.cli import images, ps
 from labkit.cli.formats import Row, render
+from labkit.cli.times import ago, parse_time
 from labkit.client.sizes import human_size
 
 TYPE_CHECKING = False
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+SHORT_DIGITS = 12
 IMAGES = {
     **{name: images.HEADINGS[name] for name in images.COLUMNS},
     "SharedSize": "SHARED SIZE",
@@ -22,6 +24,7 @@ CONTAINERS = {
     for name in ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
 }
 VOLUMES = {"Name": "VOLUME NAME", "Links": "LINKS", "Size": "SIZE"}
+CACHES = {"ID": "CACHE ID", "CacheType": "CACHE TYPE", "Size": "SIZE", "LastUsedSince": "LAST USED"}
 
 
 def details(usage: "dict[str, Any]") -> str:
@@ -33,12 +36,16 @@ def details(usage: "dict[str, Any]") -> str:
         ("Containers", CONTAINERS, of_containers),
         ("Local Volumes", VOLUMES, [_volume(each) for each in usage["Volumes"]]),
     )
+    caches = usage["BuildCache"]
     tables = (
         f"{title} space usage:\n\n{render('', headings, tuple(headings), rows)}"
         for title, headings, rows in parts
     )
-    # The images are the build cache: it takes up nothing of its own.
-    return "\n".join([*tables, f"Build cache usage: {human_size(0)}\n"])
+    # What a build may use again are images; beside them there are the caches that RUN mounts.
+    cached = f"Build cache usage: {human_size(sum(each['Size'] for each in caches))}\n"
+    rows = [_cache(each, now) for each in caches]
+    listed = [f"\n{render('', CACHES, tuple(CACHES), rows)}"] if rows else []
+    return "\n".join([*tables, cached]) + "".join(listed)
 
 
 def _images(image: "dict[str, Any]", now_s: float) -> "Iterator[Row]":
@@ -63,4 +70,15 @@ def _volume(volume: "dict[str, Any]") -> Row:
     used = volume["UsageData"]
     return Row(
         {"Name": volume["Name"], "Links": str(used["RefCount"]), "Size": human_size(used["Size"])}
+    )
+
+
+def _cache(cache: "dict[str, Any]", now_s: float) -> Row:
+    return Row(
+        {
+            "ID": cache["ID"][:SHORT_DIGITS],
+            "CacheType": cache["Type"],
+            "Size": human_size(cache["Size"]),
+            "LastUsedSince": ago(now_s - parse_time(cache["LastUsedAt"], now_s)),
+        }
     )

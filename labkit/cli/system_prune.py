@@ -26,14 +26,16 @@ COMMAND = Command(
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print what is gone, and the space it took."""
     every, volumes = options["all"], options["volumes"]
-    if not options["force"] and not agreed(_warning(every, volumes)):
-        return 0
     filters = filters_from(options["filter"])
+    if not options["force"] and not agreed(_warning(every, volumes, caches=not filters)):
+        return 0
     of_images = {**filters, "dangling": ["false" if every else "true"]}
     rounds = [("ContainersDeleted", "/containers/prune", filters)]
     rounds += [("NetworksDeleted", "/networks/prune", filters)]
     rounds += [("VolumesDeleted", "/volumes/prune", filters)] if volumes else []
     rounds += [("ImagesDeleted", "/images/prune", of_images)]
+    # A cache has no labels; when it was used last is not what `until` asks.
+    rounds += [("CachesDeleted", "/build/prune", filters)] if not filters else []
     api, reclaimed_bytes = context.api(), 0
     for deleted, path, asked in rounds:
         answer = api.post(path, filters=filters_json(asked))
@@ -43,10 +45,12 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     return 0
 
 
-def _warning(every: bool, volumes: bool) -> str:
+def _warning(every: bool, volumes: bool, *, caches: bool) -> str:
     images = "images without at least one container" if every else "dangling images"
     parts = ["all stopped containers", "all networks not used by at least one container"]
     if volumes:
         parts.append("all anonymous volumes not used by at least one container")
     parts.append(f"all {images}")
+    if caches:
+        parts.append("all build cache")
     return "This will remove:\n" + "".join(f"  - {part}\n" for part in parts)

@@ -3,8 +3,8 @@
 from labkit.containers.engine import Engine
 from labkit.containers.logs import LogLine
 from labkit.containers.model import Container, ContainerConfig, HostConfig, State
-from labkit.containers.signals import parse_signal
 from labkit.containers.watch import Watch
+from labkit.signals import parse_signal
 
 __all__ = [
     "Container",

@@ -10,11 +10,11 @@ from labkit.containers import mounting, networking, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import State
 from labkit.containers.parts import Parts
-from labkit.containers.signals import parse_signal
 from labkit.errors import ConflictError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
 from labkit.runtime.log import timestamp
+from labkit.signals import parse_signal
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
 KILL_TIMEOUT_S = 10.0

@@ -13,7 +13,6 @@ from labkit.containers.model import (
     DiskNode,
     HostConfig,
 )
-from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.kernel import capabilities
@@ -28,6 +27,7 @@ from labkit.runtime.spec import (
     Network,
     TmpfsMount,
 )
+from labkit.signals import parse_signal
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PROGRAM = "/usr/bin/tini-static"

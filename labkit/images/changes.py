@@ -2,15 +2,15 @@
 
 import posixpath
 import re
-import signal
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from labkit.errors import InvalidParameterError
-from labkit.images import healthchecks
+from labkit.images import healthchecks, words
 from labkit.images.models import RuntimeConfig
 from labkit.images.words import Expander
+from labkit.signals import parse_signal
 
 Change = Callable[[RuntimeConfig, str, Expander], None]
 """Changes a config as the arguments of an instruction say; InvalidParameterError."""
@@ -24,7 +24,12 @@ NO_TRIGGERS = {
 }
 """What cannot come after ONBUILD, and how that is said."""
 
-_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
+_PORT = re.compile(
+    r"(?:(?:[0-9.]*:|\[[0-9a-f:.]*\]:)?[0-9-]*:)?"
+    r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?",
+    re.ASCII,
+)
+"""A port or a range; what `-p` would have before it (`127.0.0.1:80:8080`) says nothing here."""
 
 
 def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
@@ -34,7 +39,7 @@ def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
     makes no sense.
     """
     for change in changes:
-        name, _, arguments = change.strip().partition(" ")
+        name, arguments = [*change.split(None, 1), "", ""][:2]
         instruction = INSTRUCTIONS.get(name.upper())
         if instruction is None:
             raise InvalidParameterError(
@@ -63,19 +68,19 @@ def _entrypoint(config: RuntimeConfig, arguments: str, expander: Expander) -> No
 
 def _env(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
     environment = environment_of(config)
-    environment.update(_pairs(arguments, expander))
+    environment.update(pairs("ENV", arguments, expander))
     config.env = [f"{name}={value}" for name, value in environment.items()]
 
 
 def _label(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
-    config.labels = (config.labels or {}) | _pairs(arguments, expander)
+    config.labels = (config.labels or {}) | pairs("LABEL", arguments, expander)
 
 
 def _expose(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
     for word in expander.split(arguments):
         match = _PORT.fullmatch(word.lower())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not match or not 1 <= first <= last <= PORT_MAX:
+        if not match or not first <= last <= PORT_MAX:
             raise InvalidParameterError(f"invalid containerPort: {word}")
         ports: dict[str, dict[str, str]] = {
             f"{port}/{match[3] or 'tcp'}": {} for port in range(first, last + 1)
@@ -102,9 +107,7 @@ def _user(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
 
 def _stop_signal(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
     name = expander.expand(arguments)
-    known = {entry.name for entry in signal.Signals} | {str(n) for n in signal.valid_signals()}
-    if name not in known and f"SIG{name.upper().removeprefix('SIG')}" not in known:
-        raise InvalidParameterError(f"Invalid signal: {name}")
+    parse_signal(name)
     config.stop_signal = name
 
 
@@ -137,7 +140,9 @@ INSTRUCTIONS: dict[str, Change] = {
 def _command(config: RuntimeConfig, arguments: str) -> list[str]:
     """The exec form (a JSON list) as it is, the shell form by way of the shell."""
     listed = _json_list(arguments)
-    return [*(config.shell or SHELL), arguments] if listed is None else listed
+    if listed is not None:
+        return listed
+    return [*(config.shell or SHELL), *([arguments] if arguments else [])]
 
 
 def _json_list(arguments: str) -> list[str] | None:
@@ -149,17 +154,10 @@ def _json_list(arguments: str) -> list[str] | None:
         return None
 
 
-def _pairs(arguments: str, expander: Expander) -> dict[str, str]:
-    """`NAME=value …`, or the old form `NAME the whole rest`."""
-    name, _, rest = arguments.partition(" ")
-    if "=" not in name:
-        if not rest.strip():
-            raise InvalidParameterError(f"{name} must have a value: {name}=…")
-        return {name: expander.expand(rest)}
-    pairs: dict[str, str] = {}
-    for word in expander.split(arguments):
-        name, equals, value = word.partition("=")
-        if not name or not equals:
-            raise InvalidParameterError(f"can't find = in {word!r}: give name=value")
-        pairs[name] = value
-    return pairs
+def pairs(instruction: str, arguments: str, expander: Expander) -> dict[str, str]:
+    """The names and values of ENV and LABEL, variables put in."""
+    written = words.pairs(instruction, arguments, expander.escape)
+    found = {expander.expand(name): expander.expand(value) for name, value in written}
+    if "" in found:
+        raise InvalidParameterError(f"{instruction} names can not be blank")
+    return found

@@ -90,9 +90,10 @@ _READERS: dict[bytes, Callable[[Any], Any]] = {
 }
 
 
-def plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
+def plain_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     """The stream's bytes, decompressed if they are gzip, zstd, bzip2 or xz.
 
+    A chunk is read whole: where the data is cut short, those before it have come.
     Raises `InvalidParameterError` when the compressed data is damaged or cut short; errors of the
     stream itself pass through.
     """
@@ -103,7 +104,7 @@ def plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
             reader = decompressed(reader)
             break
     try:
-        while chunk := reader.read(CHUNK_BYTES):
+        while chunk := reader.read(chunk_bytes):
             yield chunk
     except BROKEN_STREAM_ERRORS as error:
         raise _damaged(error) from None

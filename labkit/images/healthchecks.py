@@ -36,27 +36,32 @@ def read(arguments: str) -> Healthcheck:
 
 def check(text: str, *, has_flags: bool) -> None:
     """Whether what follows the flags can be: InvalidParameterError if not."""
-    kind, _, rest = text.partition(" ")
+    kind, rest = _type_and_rest(text)
     if kind.upper() == "NONE":
-        if rest.strip() or has_flags:
+        if rest or has_flags:
             raise InvalidParameterError("HEALTHCHECK NONE takes no arguments")
     elif kind.upper() != "CMD":
         raise InvalidParameterError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)")
-    elif not rest.strip():
+    elif not rest:
         raise InvalidParameterError("Missing command after HEALTHCHECK CMD")
 
 
 def made(flags: Mapping[str, str], text: str) -> Healthcheck:
     """The healthcheck of flags and what follows them, which `check` has passed."""
-    kind, _, command = text.partition(" ")
+    kind, command = _type_and_rest(text)
     return Healthcheck(
-        test=["NONE"] if kind.upper() == "NONE" else _test(command.strip()),
+        test=["NONE"] if kind.upper() == "NONE" else _test(command),
         interval=_nanos(flags, "interval"),
         timeout=_nanos(flags, "timeout"),
         start_period=_nanos(flags, "start-period"),
         start_interval=_nanos(flags, "start-interval"),
         retries=_retries(flags.get("retries", "")),
     )
+
+
+def _type_and_rest(text: str) -> tuple[str, str]:
+    kind, rest = [*text.split(None, 1), "", ""][:2]
+    return kind, rest.strip()
 
 
 def _test(command: str) -> list[str]:

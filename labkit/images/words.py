@@ -64,6 +64,30 @@ def fields(text: str, escape: str = BACKSLASH) -> list[str]:
     return [word for word in [*found, word] if word]
 
 
+def pairs(instruction: str, text: str, escape: str = BACKSLASH) -> list[tuple[str, str]]:
+    """The `name=value` words of ENV and LABEL, or the old form `name the whole rest`.
+
+    Nothing is taken off or put in.  InvalidParameterError, in BuildKit's words.
+    """
+    written = fields(text, escape)
+    if written and "=" not in written[0]:
+        if len(written) < 2:
+            raise InvalidParameterError(f"{instruction} must have two arguments")
+        name, value = text.split(None, 1)
+        return [(name, value)]
+    found = []
+    for word in written:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidParameterError(
+                f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value'
+            )
+        if not name:
+            raise InvalidParameterError(f"{instruction} names can not be blank")
+        found.append((name, value))
+    return found
+
+
 class Expander(NamedTuple):
     """What an instruction's arguments are read with: the variables, and the escape character."""
 

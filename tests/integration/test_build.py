@@ -322,10 +322,21 @@ def test_a_failure_has_the_commands_exit_code_and_place(built):
 
 
 def test_prune(built):
-    build(built, "FROM busybox\nRUN --mount=type=cache,target=/p head -c 1000 /dev/zero >/p/f\n")
+    text = "FROM busybox\nRUN --mount=type=cache,target=/p head -c 1000 /dev/zero >/p/f\n"
+    build(built, text)
     status, answer = built.api("POST", "/build/prune")
     assert status == 200
-    assert answer["SpaceReclaimed"] >= 1000
+    assert answer["SpaceReclaimed"] == 1000
+    build(built, text, "--no-cache")
+    summary = built.cli("system", "df", check=True).stdout.splitlines()[-1]
+    assert summary.split() == ["Build", "Cache", "1", "0", "1kB", "1kB", "(100%)"]
+    shown = built.cli("system", "df", "-v", check=True).stdout
+    heading, row = shown.partition("Build cache usage: 1kB\n\n")[2].splitlines()
+    assert heading.split() == ["CACHE", "ID", "CACHE", "TYPE", "SIZE", "LAST", "USED"]
+    assert row.split()[1:3] == ["exec.cachemount", "1kB"]
+    pruned = built.cli("system", "prune", "-f", check=True).stdout
+    assert pruned.splitlines()[-1] == "Total reclaimed space: 1kB"
+    assert built.api("GET", "/system/df")[1]["BuildCache"] == []
 
 
 # Docker's own clients

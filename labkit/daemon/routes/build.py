@@ -72,8 +72,8 @@ def prune(engine: Engine, request: Request) -> Answer:
     removed = CACHE_MOUNTS.prune(engine.paths)
     return json_response(
         {
-            "CachesDeleted": [name for name, _ in removed],
-            "SpaceReclaimed": sum(size_bytes for _, size_bytes in removed),
+            "CachesDeleted": [cache.name for cache in removed],
+            "SpaceReclaimed": sum(cache.size_bytes for cache in removed),
         }
     )
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 
+from labkit.build.workroom import CACHE_MOUNTS
 from labkit.containers import Container, Engine
 from labkit.containers.volumes import Volume, size_bytes
 from labkit.daemon import filters
@@ -16,15 +17,16 @@ from labkit.daemon.shapes.images import image_summary
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
 from labkit.images import Image
+from labkit.runtime.log import timestamp
 
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 
 
 def usage(engine: Engine, request: Request) -> Answer:
-    """`GET /system/df?type=`: images, containers and volumes, with their sizes in bytes."""
+    """`GET /system/df?type=`: images, containers, volumes, caches, with their sizes in bytes."""
     kinds = request.query.texts("type") or list(KINDS)
     layers_bytes = sum(engine.images.chain_sizes().values())
-    answer: JsonObject = {"LayersSize": layers_bytes, "BuildCache": None}
+    answer: JsonObject = {"LayersSize": layers_bytes}
     for kind in kinds:
         if kind in KINDS:
             name, list_them = KINDS[kind]
@@ -61,10 +63,29 @@ def _volume(volume: Volume) -> JsonObject:
     return mount_shapes.volume(volume) | {"UsageData": used}
 
 
+def _caches(engine: Engine) -> list[JsonObject]:
+    """Those of `RUN --mount=type=cache`.  What else a build may use again are images."""
+    return [
+        {
+            "ID": cache.name,
+            "Type": "exec.cachemount",
+            "Description": "cached mount of a RUN",
+            "InUse": cache.is_in_use,
+            "Shared": False,
+            "Size": cache.size_bytes,
+            "CreatedAt": timestamp(int(cache.changed_s * 1e9)),
+            "LastUsedAt": timestamp(int(cache.changed_s * 1e9)),
+            "UsageCount": 0,
+        }
+        for cache in CACHE_MOUNTS.all(engine.paths)
+    ]
+
+
 KINDS = {
     "image": ("Images", _images),
     "container": ("Containers", _containers),
     "volume": ("Volumes", _volumes),
+    "build-cache": ("BuildCache", _caches),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from labkit.build.errors import DockerfileError
 from labkit.build.lines import read
 from labkit.build.parser import Instruction, parse
-from labkit.build.rules import RULES, pairs
+from labkit.build.rules import RULES
 
 
 def one(text: str) -> Instruction:
@@ -77,16 +77,6 @@ def test_flags() -> None:
     assert instruction.text == "--odd /b"
     assert one("COPY --link a b").flag("link") == "true"
     assert one("CMD --not-a-flag").text == "--not-a-flag"
-
-
-def test_pairs() -> None:
-    assert pairs(one("ENV a=1 b='2 3' c=\"4 5\" d=6\\ 7")) == [
-        ("a", "1"),
-        ("b", "'2 3'"),
-        ("c", '"4 5"'),
-        ("d", "6\\ 7"),
-    ]
-    assert pairs(one("ENV a the rest = all")) == [("a", "the rest = all")]
 
 
 def test_stages() -> None:

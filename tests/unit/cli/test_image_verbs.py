@@ -73,6 +73,7 @@ def test_df_of_everything(labkit) -> None:
         "Images": [{**image, "Size": 4_000_000, "SharedSize": 1_000_000}],
         "Containers": [container],
         "Volumes": [{"Name": "v", "UsageData": {"RefCount": 2, "Size": 5000}}],
+        "BuildCache": [],
     }
     said = labkit("system", "df", "-v")
     parts = [line.split() for line in said.out.splitlines() if line]

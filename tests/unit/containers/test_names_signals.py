@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from labkit.containers import names
-from labkit.containers.signals import parse_signal
 from labkit.errors import InvalidParameterError
+from labkit.signals import parse_signal
 
 
 def test_a_chosen_name_is_valid_and_free():

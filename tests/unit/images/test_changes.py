@@ -72,10 +72,10 @@ def test_healthchecks() -> None:
         ("", "is not a valid change command"),
         ("CMD", "CMD requires at least one argument"),
         ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),
-        ("ENV A", "ENV A: A must have a value"),
-        ("ENV A=b c", "can't find = in 'c'"),
-        ("ENV =x", "can't find = in '=x'"),
-        ("EXPOSE 0", "invalid containerPort: 0"),
+        ("ENV A", "ENV A: ENV must have two arguments"),
+        ("ENV A=b c", 'can\'t find = in "c"'),
+        ("ENV =x", "ENV names can not be blank"),
+        ("EXPOSE here:80:80", "invalid containerPort: here:80:80"),
         ("EXPOSE 70000", "invalid containerPort: 70000"),
         ("EXPOSE 80/icmp", "invalid containerPort"),
         ("EXPOSE 9-8", "invalid containerPort"),
@@ -93,6 +93,25 @@ def test_healthchecks() -> None:
 def test_a_bad_instruction_is_named(instruction: str, message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         after(instruction)
+
+
+def test_words_as_a_dockerfile_has_them() -> None:
+    assert after("ENV\tA=1\tB='2 3'").env == ["A=1", "B=2 3"]
+    assert after('LABEL "a b"=c').labels == {"a b": "c"}
+    assert after("STOPSIGNAL SIGRTMIN+3").stop_signal == "SIGRTMIN+3"
+    assert after("HEALTHCHECK CMD\ttrue").healthcheck == Healthcheck(test=["CMD-SHELL", "true"])
+    exposed = after("EXPOSE 0 100:81 127.0.0.1:80:8080/udp [::1]:1:7").exposed_ports
+    assert list(exposed or {}) == ["0/tcp", "81/tcp", "8080/udp", "7/tcp"]
+
+
+def test_pairs() -> None:
+    assert words.pairs("ENV", "a=1 b='2 3' c=\"4 5\" d=6\\ 7") == [
+        ("a", "1"),
+        ("b", "'2 3'"),
+        ("c", '"4 5"'),
+        ("d", "6\\ 7"),
+    ]
+    assert words.pairs("ENV", "a the rest = all") == [("a", "the rest = all")]
 
 
 def test_words() -> None:
