@@ -144,17 +144,20 @@ def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
     sharing = settings.get("sharing", "shared")
     if sharing not in SHARING:
         raise InvalidParameterError(f"--mount: sharing is one of {', '.join(SHARING)}")
+    if "source" in settings and "from" not in settings:
+        raise InvalidParameterError("--mount=type=cache: source says where in from: give from too")
     name = settings.get("id", target)
     with (
         stage.build.workroom.folder() as spare,
         CACHE_MOUNTS.folder(stage.build.engine.paths, name, sharing, spare) as path,
     ):
-        if not os.path.isdir(path):
-            os.mkdir(path)
+        if path == spare or not os.path.isdir(path):
             if "from" in settings:
-                _fill(stage, settings, path)
-            os.chown(path, _number(settings, "uid", 0), _number(settings, "gid", 0))
-            os.chmod(path, _number(settings, "mode", 0o755, 8))
+                _fill(stage, settings, spare)
+            os.chown(spare, _number(settings, "uid", 0), _number(settings, "gid", 0))
+            os.chmod(spare, _number(settings, "mode", 0o755, 8))
+            with contextlib.suppress(OSError):  # another build has been quicker
+                os.rename(spare, path)
         read_only = _is_true(settings, "readonly")
         yield Mount(type="bind", source=path, target=target, read_only=read_only)
 

@@ -96,7 +96,7 @@ class CacheMounts:
     def folder(self, paths: Paths, name: str, sharing: str, spare: str) -> Iterator[str]:
         """The cache's folder; with `locked` alone, with `private` the folder `spare` if it is used.
 
-        It is made if it is missing: whoever makes it also says whose it is.
+        Whoever finds that it is missing makes it, and says whose it is.
         """
         path = f"{_base(paths)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
         with self._lock:

@@ -145,9 +145,33 @@ def test_a_cache_that_begins_with_files(lab):
     assert shown.index("first") < shown.index("second")
 
 
+def test_a_cache_that_could_not_be_filled_is_none(lab):
+    text = "FROM busybox AS made\nRUN mkdir /d && echo first > /d/f\nFROM busybox\nRUN {}\n"
+    mount = "--mount=type=cache,id=tried,target=/c,from=made,source={}"
+    build(lab, text.format(f"{mount.format('/nosuch')} true"), code=1)
+    assert "first" in build(lab, text.format(f"{mount.format('/d')} cat /c/f"))
+
+
+def test_a_private_cache_that_is_in_use_has_a_like(lab):
+    """Each of two stages waits for the other, so one of them has the cache, and one its like."""
+    wait = "for i in $(seq 100); do [ -e /meet/{} ] && break; sleep 0.1; done"
+    mounts = (
+        "--mount=type=cache,target=/meet "
+        "--mount=type=cache,target=/p,sharing=private,mode=0710,uid=5"
+    )
+    stage = "FROM busybox AS {0}\nRUN {1} touch /meet/{0}; {2}; stat -c %a:%u /p > /seen\n"
+    text = (
+        stage.format("a", mounts, wait.format("b"))
+        + stage.format("b", mounts, wait.format("a"))
+        + "FROM busybox\nCOPY --from=a /seen /a\nCOPY --from=b /seen /b\nRUN cat /a /b\n"
+    )
+    assert build(lab, text).splitlines().count("710:5") == 2
+
+
 @pytest.mark.parametrize(
     ("mount", "why"),
     [
+        ("type=cache,target=/c,source=d", "source says where in from"),
         ("type=ssh", "labkit hands no SSH agent to a build"),
         ("type=bind,target=/x,rw=maybe", "invalid value for readwrite: maybe"),
     ],
