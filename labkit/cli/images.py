@@ -41,6 +41,8 @@ HEADINGS = {
 COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 WITH_DIGEST = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 NONE = "<none>"
+NOT_COUNTED = "N/A"
+"""What `system df` alone works out."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
@@ -76,6 +78,8 @@ def rows(image: "dict[str, Any]", full: bool, now_s: float, *, digests: bool) ->
                     "%Y-%m-%d %H:%M:%S %z %Z", time.localtime(image["Created"])
                 ),
                 "Size": human_size(image["Size"]),
+                "VirtualSize": human_size(image["Size"]),
+                **dict.fromkeys(("Containers", "SharedSize", "UniqueSize"), NOT_COUNTED),
             }
         )
 

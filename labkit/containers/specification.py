@@ -1,6 +1,7 @@
 """From what was asked to what will be done: a record and an image become a specification."""
 
 import os
+import posixpath
 from collections.abc import Sequence
 
 from labkit import cgroups
@@ -17,6 +18,7 @@ from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.kernel import capabilities
 from labkit.networks import ports
+from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
     DEFAULT_SHM_BYTES,
     BindMount,
@@ -119,7 +121,10 @@ def merge_config(config: ContainerConfig, image: Image) -> None:
     asked = ports.parse_exposed(config.exposed_ports or ())
     numbered: dict[str, dict[str, str]] = {f"{port}/{protocol}": {} for port, protocol in asked}
     config.exposed_ports = {**(of_image.exposed_ports or {}), **numbered} or None
-    config.volumes = {**(of_image.volumes or {}), **(config.volumes or {})} or None
+    of_root: dict[str, dict[str, str]] = {
+        posixpath.join("/", path): {} for path in of_image.volumes or {}
+    }
+    config.volumes = {**of_root, **(config.volumes or {})} or None
 
 
 def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[str]:
@@ -236,6 +241,8 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         )
     if config.stop_signal:
         parse_signal(config.stop_signal)
+    for text in host.extra_hosts or []:
+        check_extra_host(text)
     if host.pids_limit is not None and host.pids_limit <= 0:
         host.pids_limit = None
     if host.memory > 0 and not host.memory_swap:

@@ -1,7 +1,10 @@
 """What the container's /etc/hosts and /etc/resolv.conf say, as Docker makes them.  Pure."""
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from labkit.errors import InvalidParameterError
 
 LOCALHOST = (
     "127.0.0.1\tlocalhost\n"
@@ -43,6 +46,20 @@ def split_extra_host(text: str) -> tuple[str, str]:
     if not equals:
         name, _, address = text.partition(":")
     return name, address.removeprefix("[").removesuffix("]")
+
+
+def check_extra_host(text: str) -> None:
+    """InvalidParameterError, in Docker's words, for what would be no line of /etc/hosts."""
+    name, address = split_extra_host(text)
+    if not name or not address:
+        raise InvalidParameterError(
+            f'bad format for add-host: "{text}": it is name:address, or name:{HOST_GATEWAY}'
+        )
+    if address != HOST_GATEWAY:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise InvalidParameterError(f'invalid IP address in add-host: "{address}"') from None
 
 
 class Resolver(NamedTuple):

@@ -180,6 +180,12 @@ def test_mounts_that_are_refused(lab, mount, why):
     assert why in build(lab, f"FROM busybox\nRUN --mount={mount} true\n", code=1)
 
 
+def test_a_volume_without_a_slash_is_below_the_root(lab):
+    build(lab, "FROM busybox\nVOLUME rel\n", "-t", "relative")
+    words = ("run", "--rm", "--network", "none", "relative", "grep", "-c", " /rel ", "/proc/mounts")
+    assert lab.cli(*words, check=True).stdout == "1\n"
+
+
 # Stages
 
 

@@ -1,5 +1,6 @@
 """The verbs for images: what they ask of the engine, and what they print."""
 
+import json
 import time
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_df_of_everything(labkit) -> None:
     both = labkit("system", "df", "-v", "--format", "json")
     assert both.code != 0
     assert "do not go together" in both.err
+
+
+def test_an_image_as_json(labkit) -> None:
+    image = {"Id": ID, "RepoTags": ["a:1"], "RepoDigests": [], "Created": 0, "Size": 4_000_000}
+    labkit.routes["GET /images/json"] = [image]
+    fields = json.loads(labkit("images", "--format", "{{json .}}").out)
+    assert (fields["Repository"], fields["Size"], fields["VirtualSize"]) == ("a", "4MB", "4MB")
+    assert {fields[name] for name in ("Containers", "SharedSize", "UniqueSize")} == {"N/A"}
 
 
 def test_prune_and_df(labkit) -> None:

@@ -1,9 +1,13 @@
 """What /etc/hosts and /etc/resolv.conf say."""
 
+import pytest
+
+from labkit.errors import InvalidParameterError
 from labkit.networks.etc_files import (
     LOCALHOST,
     Resolver,
     asks_labkit,
+    check_extra_host,
     hosts,
     parse_resolver,
     resolv_conf,
@@ -62,3 +66,13 @@ def test_labkit_may_ask_the_hosts_own_loopback():
     assert servers_asked_by_labkit(host, []) == ["127.0.0.53"]
     assert servers_asked_by_labkit(host, ["1.1.1.1"]) == ["1.1.1.1"]
     assert servers_asked_by_labkit(Resolver(), []) == ["8.8.8.8", "8.8.4.4"]
+
+
+def test_lines_that_are_none():
+    for good in ("db:10.9.9.9", "v6=[fd00::1]", "w:fd00::2", "me:host-gateway"):
+        check_extra_host(good)
+    for bad in ("db", "db:", ":10.9.9.9", ""):
+        with pytest.raises(InvalidParameterError, match="bad format for add-host"):
+            check_extra_host(bad)
+    with pytest.raises(InvalidParameterError, match='invalid IP address in add-host: "here"'):
+        check_extra_host("db:here")
