@@ -74,9 +74,7 @@ def fetch(
             name = _name(url, answer.headers.get_filename(""))
     except (OSError, http.client.HTTPException, ValueError) as error:
         file.close()
-        reason = str(getattr(error, "reason", "") or error).partition("\n")[0]
-        status = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
-        raise InvalidParameterError(f"cannot fetch {url}: {status}{reason}") from None
+        raise InvalidParameterError(f"cannot fetch {url}: {_reason(error)}") from None
     except BaseException:
         file.close()
         raise
@@ -84,6 +82,13 @@ def fetch(
         file.close()
         raise InvalidParameterError(f"digest mismatch of {url}: it is {digest}, not {checksum}")
     return Fetched(file, size, changed, name)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line and without the number of an errno."""
+    why = getattr(error, "reason", "") or error
+    words = str(getattr(why, "strerror", "") or why).partition("\n")[0]
+    return f"{error.code} {words}" if isinstance(error, urllib.error.HTTPError) else words
 
 
 def _name(url: str, disposition: str) -> str:

@@ -255,7 +255,7 @@ def test_add_of_a_url_without_a_files_name(built, site):
         ("ADD {}/nothing /", "404"),
         ("ADD {}/ /", "cannot determine filename"),
         ("ADD {}/loop /", "cannot fetch"),
-        ("ADD http://127.0.0.1:1/x /", "Connection refused"),
+        ("ADD http://127.0.0.1:1/x /", "http://127.0.0.1:1/x: Connection refused"),
     ],
 )
 def test_add_of_a_url_that_goes_wrong(built, site, line, why):
