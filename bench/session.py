@@ -45,6 +45,7 @@ INTRODUCTION = """\
 
 Written by `make bench`. One run on one machine, a new one overwrites it. Times are medians of
 {rounds} runs, interleaved; a ratio is of two medians, its interval from bootstrapping the rounds.
+The command `labkit` is the one that `make lab` puts into the shell.
 """
 BUSY = """\
 **The machine was busy with something else: the times are too long, and the ratios uncertain.**
