@@ -5,7 +5,8 @@ import os
 import select
 import sys
 
-from labkit.cli import build_context, build_progress
+from labkit.cli import build_context
+from labkit.cli.build_progress import Plain, Quiet
 from labkit.cli.command import Command, Context
 from labkit.cli.errors import BAD_FLAG, BuildFailedError, UsageError
 from labkit.cli.flags import Flag
@@ -74,7 +75,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
         pieces = sent.pieces
     is_quiet = options["quiet"] or options["progress"] == "quiet"
-    view = build_progress.chosen("quiet" if is_quiet else options["progress"])
+    view = _view("quiet" if is_quiet else options["progress"])
     image_id = _follow(building.start(context.api(), request, pieces), view)
     if options["iidfile"]:
         _write(options["iidfile"], image_id)
@@ -93,7 +94,19 @@ def _context(source: str, file: str) -> build_context.Context:
     return build_context.of_stdin("" if file == "-" else file)
 
 
-def _follow(response: "Response", view: build_progress.Plain) -> str:
+def _view(progress: str) -> Plain:
+    """How to show a build; `auto` is steps on a terminal, and plain text elsewhere."""
+    if progress == "auto":
+        is_dumb = os.environ.get("TERM") == "dumb"
+        progress = "tty" if sys.stdout.isatty() and not is_dumb else "plain"
+    if progress == "tty":
+        from labkit.cli.build_steps import Steps  # noqa: PLC0415 it compiles patterns
+
+        return Steps()
+    return Quiet() if progress == "quiet" else Plain()
+
+
+def _follow(response: "Response", view: Plain) -> str:
     """Show what the daemon says; the image's id; BuildFailedError."""
     image_id, unfinished, failed = "", b"", True
     try:

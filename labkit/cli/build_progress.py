@@ -1,6 +1,8 @@
-"""What a build shows while it goes on: its stream as it comes, or a line for each step."""
+"""What a build shows while it goes on: its stream as it comes, or nothing unless it fails.
 
-import os
+On a terminal it is a line for each step: `labkit.cli.build_steps`.
+"""
+
 import sys
 
 
@@ -34,20 +36,3 @@ class Quiet(Plain):
         """The build has ended."""
         if failed:
             sys.stderr.write("".join(self._said))
-
-
-def chosen(name: str) -> Plain:
-    """How to show a build; `auto` is steps on a terminal, and plain text elsewhere."""
-    if name == "auto":
-        is_dumb = os.environ.get("TERM") == "dumb"
-        name = "tty" if sys.stdout.isatty() and not is_dumb else "plain"
-    return _SHOWN[name]()
-
-
-def _steps() -> Plain:
-    from labkit.cli.build_steps import Steps  # noqa: PLC0415 it compiles patterns, for terminals
-
-    return Steps()
-
-
-_SHOWN = {"plain": Plain, "tty": _steps, "quiet": Quiet}
