@@ -209,28 +209,20 @@ class Build:
 
     def _image(self, stage: StageBuild, name: str, platform: str) -> Image:
         """An image by its name, pulled if it is not here for the platform (empty: for any)."""
-        if self.options.pull:
-            self._registries.pull(name, platform, stage.tell)
-        wanted = self._registries.platform(platform)
-        try:
-            image = self.engine.images.resolve(name)
-        except NotFoundError:
-            if self.options.pull:
-                raise
-        else:
-            found = Platform(image.architecture, image.os, image.document.variant)
-            if not platform or self._registries.suits(found, wanted):
-                return image
-            has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
-            return self._other(stage, name, platform, has)
-        self._registries.pull(name, platform, stage.tell)
-        return self.engine.images.resolve(name)
-
-    def _other(self, stage: StageBuild, name: str, platform: str, has: str) -> Image:
-        """The image for another platform than the one that is here."""
+        has = ""
+        if not self.options.pull:
+            with contextlib.suppress(NotFoundError):
+                image = self.engine.images.resolve(name)
+                found = Platform(image.architecture, image.os, image.document.variant)
+                wanted = self._registries.platform(platform)
+                if not platform or self._registries.suits(found, wanted):
+                    return image
+                has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
         try:
             self._registries.pull(name, platform, stage.tell)
         except LabkitError as error:
+            if not has:
+                raise
             raise InvalidParameterError(f"{has}: {error}") from None
         return self.engine.images.resolve(name)
 
@@ -264,14 +256,14 @@ class Build:
     def origin_image(self, stage: StageBuild, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
         number = solver.named(self.dockerfile, name, stage.number)
-        if number is not None and number not in self._nodes[stage.number].needs:
+        if number is None:
+            return self._image(stage, name, self.options.platform)
+        if number not in self._nodes[stage.number].needs:
             raise InvalidParameterError(
                 f"stage {name} is not built, as nobody knew that it is needed: the image that says "
                 "so in its ONBUILD has just been pulled. Build again"
             )
-        image = self._stages[number].image if number is not None else None
-        if number is None:
-            return self._image(stage, name, self.options.platform)
+        image = self._stages[number].image
         if image is None:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         return image

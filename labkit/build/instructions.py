@@ -100,21 +100,12 @@ def _healthcheck(stage: StageBuild, instruction: Instruction) -> None:
     stage.finish(_said(instruction, f"{flags}{_listed(made.test)}"))
 
 
-def _env(stage: StageBuild, instruction: Instruction) -> None:
+def _pairs(stage: StageBuild, instruction: Instruction) -> None:
+    """ENV, LABEL: noted pair by pair, with the values put in."""
     found = changes.pairs(instruction.name, instruction.text, stage.expander(instruction))
-    environment = changes.environment_of(stage.config) | found
-    stage.config.env = [f"{name}={value}" for name, value in environment.items()]
-    stage.finish(_said(instruction, _listed_pairs(found)))
-
-
-def _label(stage: StageBuild, instruction: Instruction) -> None:
-    found = changes.pairs(instruction.name, instruction.text, stage.expander(instruction))
-    stage.config.labels = (stage.config.labels or {}) | found
-    stage.finish(_said(instruction, _listed_pairs(found)))
-
-
-def _listed_pairs(found: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in found.items())
+    _changed(stage, instruction)
+    noted = " ".join(f"{name}={value}" for name, value in found.items())
+    stage.finish(_said(instruction, noted))
 
 
 INSTRUCTIONS: Mapping[str, Handler] = {
@@ -123,10 +114,10 @@ INSTRUCTIONS: Mapping[str, Handler] = {
     "CMD": _cmd,
     "COPY": copying.copy,
     "ENTRYPOINT": _entrypoint,
-    "ENV": _env,
+    "ENV": _pairs,
     "EXPOSE": _expanding,
     "HEALTHCHECK": _healthcheck,
-    "LABEL": _label,
+    "LABEL": _pairs,
     "MAINTAINER": _maintainer,
     "ONBUILD": _onbuild,
     "RUN": running.run,

@@ -23,24 +23,23 @@ def change(text: str) -> Change:
     """What a mode as it is written does; InvalidParameterError."""
     if _OCTAL.fullmatch(text) and int(text, 8) <= _ALL:
         return lambda _, is_folder: int(text, 8)
-    clauses = text.split(",")
-    if not all(_CLAUSE.fullmatch(clause) for clause in clauses):
+    written = text.split(",")
+    clauses = [found.groups() for found in map(_CLAUSE.fullmatch, written) if found]
+    if len(clauses) < len(written):
         raise InvalidParameterError(
             f"invalid chmod parameter: '{text}': it is octal, such as 0644, or as chmod(1) has it, "
             "such as u=rwX,go=rX"
         )
 
     def changed(mode: int, is_folder: bool) -> int:
-        for clause in clauses:
-            mode = _changed(clause, mode, is_folder=is_folder)
+        for who, operations in clauses:
+            mode = _changed(who, operations, mode, is_folder=is_folder)
         return mode
 
     return changed
 
 
-def _changed(clause: str, mode: int, *, is_folder: bool) -> int:
-    found = _CLAUSE.fullmatch(clause)
-    who, operations = (found[1], found[2]) if found else ("", "")
+def _changed(who: str, operations: str, mode: int, *, is_folder: bool) -> int:
     everybody = "ugo" if "a" in who or not who else who
     spared = 0 if who else UMASK
     for sign, letters in _OPERATION.findall(operations):

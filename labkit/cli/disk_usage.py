@@ -4,6 +4,7 @@ import time
 
 from labkit.cli import images, ps
 from labkit.cli.formats import Row, render
+from labkit.cli.table import short_id
 from labkit.cli.times import ago, parse_time
 from labkit.client.sizes import human_size
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-SHORT_DIGITS = 12
 IMAGES = {
     **{name: images.HEADINGS[name] for name in images.COLUMNS},
     "SharedSize": "SHARED SIZE",
@@ -76,7 +76,7 @@ def _volume(volume: "dict[str, Any]") -> Row:
 def _cache(cache: "dict[str, Any]", now_s: float) -> Row:
     return Row(
         {
-            "ID": cache["ID"][:SHORT_DIGITS],
+            "ID": short_id(cache["ID"]),
             "CacheType": cache["Type"],
             "Size": human_size(cache["Size"]),
             "LastUsedSince": ago(now_s - parse_time(cache["LastUsedAt"], now_s)),

@@ -223,7 +223,7 @@ def find(verb: str) -> "Verb":
         if verb in verbs:
             name = f"labkit.cli.{verbs[verb][0]}"
             __import__(name)  # importlib would bring `warnings` along, half a millisecond
-            return sys.modules[name]  # type: ignore[return-value]
+            return sys.modules[name]  # type: ignore[return-value]  # a verb's module is a Verb
     import difflib  # noqa: PLC0415 only for who mistyped
 
     close = difflib.get_close_matches(verb, [name for verbs in VERBS.values() for name in verbs], 1)

@@ -43,7 +43,6 @@ DOCUMENT_MAX_BYTES = 8 << 20
 LAYOUT_VERSION = "1.0.0"
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
-
 """Nothing else here has a pattern: `reason` relies on it."""
 
 

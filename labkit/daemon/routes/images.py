@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from labkit.build import fetch
 from labkit.containers import Engine
 from labkit.daemon import filters
 from labkit.daemon.errors import UnsupportedError
@@ -115,14 +116,9 @@ def _source(engine: Engine, request: Request) -> Iterator[BinaryIO]:
     if url == FROM_BODY:
         yield request.body_file()
         return
-    from labkit.build import fetch  # noqa: PLC0415 only for who gives a URL
-
-    fetched = fetch.fetch(url, engine.paths.root)
-    try:
-        fetched.file.seek(0)
-        yield fetched.file
-    finally:
-        fetched.file.close()
+    with fetch.fetch(url, engine.paths.root).file as archive:
+        archive.seek(0)
+        yield archive
 
 
 def _progress(image_id: str) -> Iterator[bytes]:
