@@ -36,27 +36,28 @@ def files_in(lab, image):
 # A Dockerfile that is no part of the context
 
 
-@pytest.mark.parametrize("from_stdin", [True, False])
-def test_a_dockerfile_elsewhere_is_no_part_of_the_context(lab, context, from_stdin):
-    text = "FROM busybox\nCOPY . /c\n"
-    elsewhere = context.parent / "Elsewhere"
-    elsewhere.write_text(text)
-    file = "-" if from_stdin else str(elsewhere)
-    lab.cli("build", "-t", "elsewhere", "-f", file, str(context), input=text, check=True)
+COPIES_ALL = "FROM busybox\nCOPY . /c\n"
+
+
+@pytest.fixture(params=["stdin", "file"])
+def elsewhere(request, tmp_path):
+    """What `-f` is given for a Dockerfile that copies everything, and does not lie there."""
+    (tmp_path / "Elsewhere").write_text(COPIES_ALL)
+    return "-" if request.param == "stdin" else str(tmp_path / "Elsewhere")
+
+
+def test_a_dockerfile_elsewhere_is_no_part_of_the_context(lab, context, elsewhere):
+    words = ("build", "-t", "elsewhere", "-f", elsewhere, str(context))
+    lab.cli(*words, input=COPIES_ALL, check=True)
     assert files_in(lab, "elsewhere") == "a\n"
 
 
-@pytest.mark.parametrize("from_stdin", [True, False])
-def test_dockers_command_with_a_dockerfile_elsewhere(lab, context, from_stdin):
+def test_dockers_command_with_a_dockerfile_elsewhere(lab, context, elsewhere):
     """It ends the archive right after the last file, in the middle of a block."""
-    text = "FROM busybox\nCOPY . /c\n"
-    elsewhere = context.parent / "Elsewhere"
-    elsewhere.write_text(text)
-    file = "-" if from_stdin else str(elsewhere)
     done = subprocess.run(
-        ["docker", "build", "-t", "dockers", "-f", file, str(context)],
+        ["docker", "build", "-t", "dockers", "-f", elsewhere, str(context)],
         env=os.environ | {"DOCKER_HOST": f"unix://{lab.socket}", "DOCKER_BUILDKIT": "0"},
-        input=text,
+        input=COPIES_ALL,
         capture_output=True,
         text=True,
         check=False,

@@ -22,16 +22,7 @@ from labkit.errors import LabkitError
 from tests.lab import PROJECT, Lab
 from tests.notebooks.browser import wait_for
 
-pytestmark = pytest.mark.root
-
-
-@pytest.fixture(autouse=True)
-def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """The experiments find the engine by the environment, as in a notebook."""
-    for name in ("LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT"):
-        monkeypatch.setenv(name, lab.env[name])
-    with Client() as client:
-        yield client
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("client")]
 
 
 def left(client: Client) -> list[Any]:

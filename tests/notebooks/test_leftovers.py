@@ -13,16 +13,7 @@ from labkit.course.hub import Hub
 from labkit.course.leftovers import clear
 from tests.lab import Lab
 
-pytestmark = pytest.mark.root
-
-
-@pytest.fixture(autouse=True)
-def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """What is tested finds the engine by the environment, as in a notebook."""
-    for name in ("LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT"):
-        monkeypatch.setenv(name, lab.env[name])
-    with Client() as client:
-        yield client
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("client")]
 
 
 def test_containers_volumes_images_and_those_that_lost_their_name(

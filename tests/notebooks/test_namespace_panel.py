@@ -14,14 +14,6 @@ from tests.lab import Lab
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture
-def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    for name in ("LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT"):
-        monkeypatch.setenv(name, lab.env[name])
-    with Client() as client:
-        yield client
-
-
 def shared(panel: NamespacePanel, whose: str) -> set[str]:
     found = panel.map()
     return {kind for kind in KINDS if whose in found.shared_with("two", kind)}
