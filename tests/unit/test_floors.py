@@ -12,13 +12,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "paths", "patterns", "signals", "__init__"}
+GROUND = {"errors", "paths", "patterns", "signals", "dialect", "__init__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "paths": set(),
     "patterns": {"errors"},
     "signals": {"errors"},
+    "dialect": {"errors"},
     "kernel": set(),
     "cgroups": {"kernel", *GROUND},
     "images": {"kernel", *GROUND},

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.errors import InvalidParameterError
-from labkit.images.references import DEFAULT_DOMAIN
 
 DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
