@@ -68,7 +68,7 @@ class StageBuild:
 
     def expander(self, instruction: Instruction) -> Expander:
         """What an instruction's arguments are read with."""
-        return Expander(self.environment, instruction.escape)
+        return self.build.expander(self.environment, instruction.escape)
 
     @property
     def shell(self) -> list[str]:
