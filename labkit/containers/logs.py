@@ -9,6 +9,7 @@ import msgspec
 
 from labkit.containers.log_changes import POLL_S, WATCHES
 from labkit.containers.times import unix_time
+from labkit.dialect.unreadable import UNREADABLE
 
 LOOK_AFTER_S = 1.0
 """How often a follower of a silent log asks whether its container still runs."""
@@ -245,6 +246,6 @@ def _parse(lines: Iterator[bytes]) -> Iterator[LogLine]:
     for line in lines:
         try:
             entry = _decoder.decode(line)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue  # a crash of the machine has left it half written
         yield LogLine(entry.stream, entry.time, entry.log.encode())

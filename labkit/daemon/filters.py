@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images.references import repository_of
 
@@ -27,7 +28,7 @@ def parse(text: str, known: Collection[str]) -> Filters:
         return {}
     try:
         value = msgspec.json.decode(text.encode(), type=dict[str, list[str] | dict[str, bool]])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(f"The filters cannot be read: {error}") from None
     for name in value:
         if name not in known:

@@ -7,6 +7,7 @@ because the command line chooses by it the password that it sends.
 
 import re
 
+from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
 
 DEFAULT_DOMAIN = "docker.io"
@@ -15,6 +16,8 @@ DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}/v1/"
 DEFAULT_NAMES = ("", DEFAULT_DOMAIN, f"index.{DEFAULT_DOMAIN}", f"registry-1.{DEFAULT_DOMAIN}")
 DEFAULT_TAG = "latest"
 NAME_MAX_CHARACTERS = 255
+LABEL_MAX_CHARACTERS = 63
+"""Of one part of a host's name (RFC 1035, section 2.3.4)."""
 
 # The patterns stay text: `re` compiles each at its first use, so that a command which reads no
 # name does not pay for them.
@@ -44,6 +47,20 @@ def split(text: str) -> tuple[str, str, str, str]:
     domain, path = _split_domain(name)
     _check_name(domain, path, text)
     return domain, path, tag, digest
+
+
+def check_domain(domain: str) -> None:
+    """Raise `InvalidParameterError` unless this is a registry's host, with a port or without."""
+    host, colon, port = domain.partition(":") if domain[:1] != "[" else domain.rpartition(":")
+    has_port = bool(colon) and "]" not in port
+    if (
+        not _matches(_DOMAIN, domain)
+        or (has_port and whole(port, 1, 65535) is None)
+        or (domain[0] != "[" and max(map(len, host.split("."))) > LABEL_MAX_CHARACTERS)
+    ):
+        raise InvalidParameterError(
+            f'"{domain[:60]}" is not a registry: a host is needed, such as registry.example:5000'
+        )
 
 
 def domain_of(name: str) -> str:

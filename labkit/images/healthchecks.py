@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images.models import Healthcheck
 
@@ -71,7 +72,7 @@ def _test(command: str) -> list[str]:
     if command.startswith("["):
         try:
             return ["CMD", *msgspec.json.decode(command.encode(), type=list[str])]
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             pass  # a line for the shell may begin so, too
     return ["CMD-SHELL", command]
 

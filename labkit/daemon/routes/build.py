@@ -19,6 +19,7 @@ from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.images import references
 from labkit.registry.client import platforms
@@ -189,7 +190,7 @@ def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
         return None
     try:
         return msgspec.json.decode(text.encode(), type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(f"{name} cannot be read: {error}") from None
 
 
@@ -199,5 +200,5 @@ def _secrets(request: Request) -> dict[str, bytes]:
         return {}
     try:
         return msgspec.json.decode(base64.b64decode(text), type=dict[str, bytes])
-    except (ValueError, msgspec.DecodeError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise InvalidParameterError(f"the secrets cannot be read: {error}") from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from labkit.containers import Engine
 from labkit.daemon import filters, registry_settings
 from labkit.daemon.requests import Request
+from labkit.dialect.numbers import whole
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.errors import InvalidParameterError, UnauthorizedError
 from labkit.http.responses import Answer, json_response
@@ -202,6 +203,7 @@ def _publish(engine: Engine, action: str, name: str) -> None:
 
 
 def _stars(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise InvalidParameterError(f"invalid filter 'stars={text}'")
-    return int(text)
+    stars = whole(text, least=0)
+    if stars is None:
+        raise InvalidParameterError(f"invalid filter 'stars={text[:60]}'")
+    return stars
