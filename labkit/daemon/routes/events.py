@@ -31,7 +31,7 @@ def events(engine: Engine, request: Request) -> Answer:
     query = request.query
     since_ns, until_ns = _time_ns(query.text("since")), _time_ns(query.text("until"))
     asked = filters.parse(query.text("filters"), FILTERS)
-    listener = engine.events.listen(since_ns)
+    listener = engine.events.listen(since_ns, cut=request.connection.abort)
     return Stream(_Lines(listener, asked, until_ns, request.connection))
 
 
