@@ -11,6 +11,7 @@ import msgspec
 
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
+from labkit.http.requests import decode_json
 from labkit.images.references import repository_of
 
 Filters = Mapping[str, list[str]]
@@ -27,7 +28,8 @@ def parse(text: str, known: Collection[str]) -> Filters:
     if not text:
         return {}
     try:
-        value = msgspec.json.decode(text.encode(), type=dict[str, list[str] | dict[str, bool]])
+        decoded = decode_json(text.encode(), "The filters")
+        value = msgspec.convert(decoded, type=dict[str, list[str] | dict[str, bool]])
     except UNREADABLE as error:
         raise InvalidParameterError(f"The filters cannot be read: {error}") from None
     for name in value:

@@ -136,11 +136,7 @@ class Request:
             raise InvalidParameterError(
                 f"Content-Type specified ({content_type}) must be 'application/json'"
             )
-        try:
-            value = msgspec.json.decode(content)
-        except UNREADABLE as error:
-            raise InvalidParameterError(f"The request's body is not JSON: {error}") from None
-        _check_json(value, content)
+        value = decode_json(content, "The request's body")
         if value is None:  # what Go's clients send for nothing
             return {}
         if not isinstance(value, dict):
@@ -164,11 +160,16 @@ class Request:
         return io.BufferedReader(self.body, 64 * 1024)
 
 
-def _check_json(value: object, content: bytes) -> None:
-    """Refuse what nothing that is asked for can hold: deep nesting, NUL characters.
+def decode_json(content: bytes, name: str) -> object:
+    """JSON from a client; `name` says in messages what it is.
 
-    The first ends in Python's recursion limit, the second in the C library's strings.
+    Raises `InvalidParameterError`, also for what no field can hold: deep nesting, which would end
+    in Python's recursion limit, and NUL characters, which end the C library's strings.
     """
+    try:
+        value = msgspec.json.decode(content)
+    except UNREADABLE as error:
+        raise InvalidParameterError(f"{name} is not JSON: {error}") from None
     has_nul = b"\\u0000" in content
     level = [value]
     for _ in range(JSON_LIMIT_DEPTH):
@@ -180,13 +181,11 @@ def _check_json(value: object, content: bytes) -> None:
             elif isinstance(each, list):
                 inner += each
             elif has_nul and isinstance(each, str) and "\0" in each:
-                raise InvalidParameterError("The request's body holds a NUL character")
+                raise InvalidParameterError(f"{name} holds a NUL character")
         if not inner:
-            return
+            return value
         level = inner
-    raise InvalidParameterError(
-        f"The request's body is nested more than {JSON_LIMIT_DEPTH} levels deep"
-    )
+    raise InvalidParameterError(f"{name} is nested more than {JSON_LIMIT_DEPTH} levels deep")
 
 
 def parse(head: bytes, connection: Connection) -> Request:

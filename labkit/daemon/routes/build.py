@@ -21,6 +21,7 @@ from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.http.requests import decode_json
 from labkit.images import references
 from labkit.registry.client import platforms
 
@@ -189,7 +190,7 @@ def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
     if text in ("", "null"):
         return None
     try:
-        return msgspec.json.decode(text.encode(), type=kind)
+        return msgspec.convert(decode_json(text.encode(), name), type=kind)
     except UNREADABLE as error:
         raise InvalidParameterError(f"{name} cannot be read: {error}") from None
 
