@@ -25,7 +25,7 @@ check: ## every test: format, lint, types, unit, integration (as root), notebook
 	$(PYTHON) -m ruff format --check $(SOURCES)
 	$(PYTHON) -m ruff check $(SOURCES)
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=25
 
 fmt: ## format the sources and mend what ruff can mend
 	$(PYTHON) -m ruff format $(SOURCES)
