@@ -188,6 +188,7 @@ def build_spec(
         root_mount=f"{folder}/merged",
         user=config.user,
         working_directory=config.working_dir or "/",
+        open_stdin=config.open_stdin,
         tty=config.tty,
         console_size=host.console_size or (0, 0),
         network=network,

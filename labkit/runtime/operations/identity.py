@@ -6,7 +6,7 @@ import stat
 from typing import NamedTuple
 
 from labkit.dialect.numbers import whole
-from labkit.kernel import capabilities, keyrings, processes, seccomp
+from labkit.kernel import capabilities, processes, seccomp
 from labkit.runtime.operations.context import Context
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -25,7 +25,7 @@ class JoinSessionKeyring(NamedTuple):
     def execute(self, context: Context) -> None:
         """Join the keyring; a kernel without keys has none to share, a full quota shares none."""
         try:
-            keyrings.join_session_keyring(self.name)
+            processes.join_session_keyring(self.name)
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EDQUOT):
                 raise
