@@ -17,13 +17,14 @@ On success: exit 0, and the sum of the files' sizes in bytes on standard output.
 import ctypes
 import errno
 import os
-import shutil
 import stat
 import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn
+
+from labkit.kernel.trails import remove_tree
 
 CHUNK_BYTES = 1 << 18
 WHITEOUT = ".wh."
@@ -33,6 +34,7 @@ XATTR = "SCHILY.xattr."
 OVERLAY_XATTR = "trusted.overlay."
 LOWEST = "lowest"
 BLOCK_BYTES = 4096
+PATH_MAX_BYTES = 4095
 ZEROS = bytes(CHUNK_BYTES)
 OWNER_MAX = (1 << 32) - 2
 """The number after it means "leave it as it is" (chown(2))."""
@@ -281,7 +283,7 @@ def make_room(path: str) -> None:
         raise BadArchiveError("the root of an image is a folder")
     found = kind_of(path)
     if stat.S_ISDIR(found):
-        shutil.rmtree(path)
+        remove_tree(path)
     elif found:
         os.unlink(path)
 

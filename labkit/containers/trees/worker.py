@@ -5,6 +5,7 @@ there, answers `ready` with what it found, does the work over its standard input
 answers `done`.  A failure at any point is answered by `failed`, in the words of `ProblemError`.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -23,6 +24,9 @@ from labkit.runtime import operations as op
 
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
 """What a failure was: each is another status of the API."""
+
+THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
+"""A folder was moved during a walk through it, or a path is too long."""
 
 
 class ProblemError(Exception):
@@ -89,7 +93,8 @@ def main() -> None:
     except (BadArchiveError, tarfile.TarError) as error:
         conversation.tell("failed", INVALID, str(error), 0)
     except OSError as error:
-        conversation.tell("failed", SYSTEM, _words(error), error.errno or 0)
+        kind = INVALID if error.errno in THEIR_FAULTS else SYSTEM
+        conversation.tell("failed", kind, _words(error), error.errno or 0)
     except (MemoryError, RecursionError) as error:
         conversation.tell("failed", INVALID, f"asks for too much: {type(error).__name__}", 0)
     except Exception:  # a defect of ours: standard error is the daemon's
@@ -202,7 +207,15 @@ def _take_in(unpacker: Unpacker) -> None:
 def _changes(conversation: Conversation) -> None:
     """What a writable layer, open as the first descriptor, changes of the image, the root."""
     lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    conversation.tell("ready", changes.changes(conversation.fds[0], lower))
+    try:
+        found = changes.changes(conversation.fds[0], lower)
+    except changes.TooManyError:
+        raise ProblemError(
+            INVALID,
+            f"the changes cannot be listed: their paths have more than "
+            f"{changes.PATHS_MAX_BYTES >> 20} MiB together",
+        ) from None
+    conversation.tell("ready", found)
 
 
 TASKS: dict[str, Callable[..., None]] = {
