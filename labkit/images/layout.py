@@ -169,5 +169,5 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
     """Decode one of the JSON documents of `labkit.images.models`."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise DamagedStoreError(f"{where} is not a valid {kind.__name__}: {error}") from None

@@ -11,13 +11,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from labkit.images.unpacker import (
-    CHUNK_BYTES,
-    OVERLAY_XATTR,
-    PATH_MAX_BYTES,
-    XATTR,
-    BadArchiveError,
-)
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
+from labkit.images.unpacker import OVERLAY_XATTR
 
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -91,7 +87,8 @@ class Packer:
                 )
                 self.write(member)
                 return
-            self._first_names[key] = name
+            if found.st_nlink > 1:
+                self._first_names[key] = name
             self.size_bytes += member.size
             self.write(member, _Exactly(file))
 

@@ -25,3 +25,21 @@ def lasting(run: Callable[..., None], name: str, *arguments: object) -> threadin
                 time.sleep(PAUSE_S)
 
     return threading.Thread(target=keep_running, name=name, daemon=True)
+
+
+class _Caller(threading.local):
+    is_gone: Callable[[], bool] | None = None
+
+
+_CALLER = _Caller()
+
+
+def work_for(is_gone: Callable[[], bool]) -> None:
+    """Note on whose behalf this thread works from now on: `is_gone` says if that one has left."""
+    _CALLER.is_gone = is_gone
+
+
+def check_caller() -> None:
+    """ConnectionAbortedError if the caller that this thread works for has left."""
+    if _CALLER.is_gone is not None and _CALLER.is_gone():
+        raise ConnectionAbortedError("the client has gone: what it asked for is not finished")

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from labkit.images.archive_reader import PATH_MAX_BYTES
 from labkit.images.layer_packer import MADE_BY_LABKIT
-from labkit.images.unpacker import OVERLAY_XATTR, PATH_MAX_BYTES
+from labkit.images.unpacker import OVERLAY_XATTR
 from labkit.kernel.trails import Trail
 
 MODIFIED, ADDED, DELETED = 0, 1, 2

@@ -11,14 +11,14 @@ import signal
 import socket
 import stat
 import sys
-import tarfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from labkit.containers.trees import changes, copying, views
 from labkit.containers.trees.unpacking import Placer
+from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.packer import Packer, children, warm_up
-from labkit.images.unpacker import BadArchiveError, Unpacker, confine, sync
+from labkit.images.unpacker import Unpacker, confine, sync
 from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 
@@ -90,7 +90,7 @@ def main() -> None:
         pass  # nobody listens any more
     except ProblemError as problem:
         conversation.tell("failed", *problem.args)
-    except (BadArchiveError, tarfile.TarError) as error:
+    except BadArchiveError as error:
         conversation.tell("failed", INVALID, str(error), 0)
     except OSError as error:
         kind = INVALID if error.errno in THEIR_FAULTS else SYSTEM
@@ -199,7 +199,7 @@ def _fill(conversation: Conversation) -> None:
 
 
 def _take_in(unpacker: Unpacker) -> None:
-    unpacker.unpack(sys.stdin.buffer)
+    unpacker.unpack(open(0, "rb", buffering=0, closefd=False))
     while os.read(0, 65536):  # what follows the archive's end is padding
         pass
 
