@@ -28,6 +28,7 @@ from labkit.images import Draft, Image, references, words
 from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Platform
 from labkit.images.words import Expander
+from labkit.kernel import threads
 from labkit.patterns import Patterns, has_wildcard, read_ignore
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20
@@ -192,6 +193,7 @@ class Build:
         return [*instructions, parse_line(f"LABEL {labels}")]
 
     def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
+        threads.work_for(self.cancellation.is_set)
         number = node.stage.number
         stage = StageBuild(self, number, report)
         self._stages[number] = stage

@@ -133,7 +133,9 @@ def _tasks(
     unpacked = [
         source
         for source in archives
-        if source.node.kind == "file" and is_archive(source.archive.open(source.node))
+        if source.node.kind == "file"
+        and not source.node.member.issparse()
+        and is_archive(source.archive.open(source.node))
     ]
     plain = [source for source in sources if source not in unpacked]
     if plain:

@@ -190,6 +190,10 @@ class Cancellation:
         self._is_set = False
         self._actions: list[Callable[[], None]] = []
 
+    def is_set(self) -> bool:
+        """Whether the build has been ended."""
+        return self._is_set
+
     def check(self) -> None:
         """CancelledError if the build has been ended."""
         if self._is_set:

@@ -388,7 +388,7 @@ class Shim:
 
 def _empty_group(directory: str) -> None:
     """Kill what is in a group and below it, and remove the groups below that are empty."""
-    for folder, _, _ in os.walk(directory, topdown=False):
+    for folder in reversed(files.folders_from(directory)):
         _kill_all(folder)
         if folder != directory:
             with suppress(OSError):
