@@ -10,6 +10,7 @@ away before it serves anyone.
 import contextlib
 import hashlib
 import os
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -149,4 +150,7 @@ def sweep(engine: Engine) -> None:
     base = f"{engine.paths.root}/build/rooms"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(base):
-            remove_tree(f"{base}/{name}")
+            try:
+                remove_tree(f"{base}/{name}")
+            except subprocess.CalledProcessError as error:  # it stays for the next daemon
+                engine.warnings.append(f"{base}/{name} could not be removed: {error}")

@@ -98,7 +98,10 @@ def pause(parts: Parts, entry: Entry) -> None:
             raise ConflictError(f"Container {container.id} is already paused")
         if not entry.is_running:
             raise ConflictError(f"Container {container.id} is not running")
-        freezer.freeze(parts.layout, container.id)
+        try:
+            freezer.freeze(parts.layout, container.id)
+        except FileNotFoundError:
+            raise ConflictError(f"Container {container.id} is not running: it has ended") from None
         container.state.status = states.after(container.state.status, "pause")
         parts.publish("pause", entry)
 
@@ -183,7 +186,7 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     state = entry.container.state
     state.status = states.after(state.status, "remove")
     try:
-        parts.records.remove(entry.container.id)
+        moved = parts.records.move_away(entry.container.id, volumes=volumes)
     except OSError:
         state.status = states.after(state.status, "get stuck")
         raise
@@ -192,6 +195,7 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     entry.exits += 1
     entry.drop_pending_clients()
     mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
+    parts.records.delete(moved)
     parts.registry.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

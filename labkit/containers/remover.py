@@ -12,6 +12,8 @@ import sys
 import threading
 
 CLOSE_TIMEOUT_S = 10.0
+HALF_REMOVED = ".half"
+"""At the end of a name: more than the files is to be removed, and that first."""
 
 
 class Remover:
@@ -21,16 +23,27 @@ class Remover:
         self._base = f"{root}/removed"
         os.makedirs(self._base, 0o700, exist_ok=True)
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        for name in os.listdir(self._base):
-            self._queue.put(f"{self._base}/{name}")
+        paths = [f"{self._base}/{name}" for name in os.listdir(self._base)]
+        self.held_back = [path for path in paths if path.endswith(HALF_REMOVED)]
+        """What a daemon that was killed has moved, and not yet given to `delete`."""
+        for path in set(paths) - set(self.held_back):
+            self._queue.put(path)
         self._thread = threading.Thread(target=self._run, name="remover", daemon=True)
         self._thread.start()
 
     def take(self, folder: str) -> None:
         """Move a folder out of sight, and have it deleted; OSError if it cannot be moved."""
-        aside = f"{self._base}/{secrets.token_hex(16)}"
+        self.delete(self.move(folder))
+
+    def move(self, folder: str, ending: str = "") -> str:
+        """Move a folder out of sight, not yet to be deleted; its path now.  OSError."""
+        aside = f"{self._base}/{secrets.token_hex(16)}{ending}"
         os.rename(folder, aside)
-        self._queue.put(aside)
+        return aside
+
+    def delete(self, moved: str) -> None:
+        """Have a folder deleted that has been moved."""
+        self._queue.put(moved)
 
     def close(self) -> None:
         """End the thread, as soon as it has deleted what it was given: not after long, though."""

@@ -64,7 +64,7 @@ class Layers:
         try:
             with open(self._note_path(chain_id), "rb") as file:
                 note = msgspec.json.decode(file.read(), type=LayerNote)
-        except FileNotFoundError:
+        except (OSError, msgspec.DecodeError):
             return None
         self._notes[chain_id] = note
         return note

@@ -47,7 +47,7 @@ class Folder(NamedTuple):
         try:
             with open(os.path.join(self.path, CLAIM), "rb") as file:
                 return msgspec.json.decode(file.read(), type=Claim)
-        except FileNotFoundError:
+        except (OSError, msgspec.DecodeError):  # a damaged one names nothing that must stay
             return Claim([], [])
 
 
@@ -84,7 +84,7 @@ class Staging:
                 path = os.path.join(self.path, name)
                 try:
                     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                except FileNotFoundError:  # its operation has just ended
+                except OSError:  # its operation has just ended, or it is no folder of labkit's
                     continue
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

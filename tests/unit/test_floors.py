@@ -12,12 +12,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "paths", "patterns", "signals", "__init__"}
+GROUND = {"errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "ownership": {"errors", "kernel", "paths"},
     "paths": set(),
     "patterns": {"errors"},
+    "set_aside": set(),
     "signals": {"errors"},
     "kernel": set(),
     "cgroups": {"kernel", *GROUND},
