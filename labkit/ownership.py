@@ -11,7 +11,7 @@ import os
 
 from labkit.errors import InvalidParameterError
 from labkit.kernel.links import LONGEST_NAME
-from labkit.kernel.mounts import parse_mountinfo
+from labkit.kernel.mounts import mount_of
 from labkit.paths import DEFAULT_ROOT
 
 USUAL_NAME = "labkit"
@@ -56,11 +56,8 @@ def _hash(root: str) -> str:
 def _place(path: str) -> str:
     """The file system that a path is on, and its path in there."""
     path = os.path.realpath(path)
-    with open("/proc/self/mountinfo") as file:
-        mounts = parse_mountinfo(file.read())
-    above = [m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/")]
-    if not above:  # in a chroot(2) whose root is no mount point
+    mount = mount_of(path)
+    if mount is None:
         return path
-    mount = max(reversed(above), key=lambda mount: len(mount.target))
     inside = os.path.relpath(path, mount.target)
     return f"{os.stat(mount.target).st_dev}:{os.path.normpath(os.path.join(mount.root, inside))}"

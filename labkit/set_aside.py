@@ -6,7 +6,11 @@ is what was `containers/<id>`.
 
 import os
 
+import msgspec
+
 FOLDER = "set-aside"
+UNREADABLE = (OSError, ValueError, RecursionError, msgspec.DecodeError)
+"""What reading and decoding a damaged record raises: JSON may be cut, not UTF-8, or too deep."""
 
 
 def set_aside(root: str, path: str, why: object) -> str:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from labkit.build import secrets
 from labkit.containers import Engine
 from labkit.containers.volumes import size_bytes
 from labkit.errors import LabkitError
@@ -147,6 +148,7 @@ def sweep(engine: Engine) -> None:
         if CONTAINER_LABEL in (container.config.labels or {}):
             with contextlib.suppress(LabkitError):  # it has gone by itself meanwhile
                 engine.remove(container.id, force=True, volumes=True)
+    secrets.sweep(engine)
     base = f"{engine.paths.root}/build/rooms"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(base):

@@ -30,7 +30,7 @@ from labkit.kernel import files
 from labkit.networks import Sandbox
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
-from labkit.set_aside import ignored, set_aside
+from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 LEAVE_TIMEOUT_S = 10.0
 _RECORD = "container.json"
@@ -103,7 +103,7 @@ class Records:
         try:
             with open(f"{self.folder(container_id)}/{_SANDBOX}", "rb") as file:
                 return msgspec.json.decode(file.read(), type=Sandbox)
-        except (OSError, msgspec.DecodeError):  # the machine crashed while it was written
+        except UNREADABLE:  # the machine crashed while it was written
             return None
 
     def save(self, container: Container) -> None:
@@ -140,7 +140,7 @@ class Records:
         try:
             with open(f"{self.folder(container_id)}/{_VOLUMES}", "rb") as file:
                 return msgspec.json.decode(file.read(), type=list[str])
-        except (OSError, msgspec.DecodeError):
+        except UNREADABLE:
             return []
 
     def set_aside(self, path: str, why: object) -> None:
@@ -165,7 +165,7 @@ class Records:
             try:
                 with open(f"{moved}/{_RECORD}", "rb") as file:
                     yield moved, msgspec.json.decode(file.read(), type=Container)
-            except (OSError, msgspec.DecodeError):
+            except UNREADABLE:
                 yield moved, None
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ class Records:
                 found = msgspec.json.decode(file.read(), type=_ExitFile)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
             self.set_aside(self.exit_path(container_id), error)
             return None
         return ExitStatus(*msgspec.structs.astuple(found))
@@ -234,7 +234,7 @@ class Records:
         try:
             with open(f"{self.folder(container_id)}/steps.json", "rb") as file:
                 return msgspec.json.decode(file.read(), type=list[dict[str, object]])
-        except (OSError, msgspec.DecodeError):
+        except UNREADABLE:
             return []
 
 

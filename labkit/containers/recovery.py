@@ -14,14 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 
-import msgspec
-
 from labkit.cgroups import freezer
 from labkit.containers import folders, mounting, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.parts import Parts
 from labkit.errors import LabkitError
 from labkit.runtime.launch import START_TIMEOUT_S, connect
+from labkit.set_aside import UNREADABLE
 
 
 def recover(parts: Parts) -> None:
@@ -56,7 +55,7 @@ def _load(parts: Parts) -> list[str]:
     for container_id in parts.records.ids():
         try:
             container = parts.records.load(container_id)
-        except (OSError, ValueError, RecursionError, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
             if isinstance(error, FileNotFoundError) and parts.records.is_unfinished(container_id):
                 unfinished.append(container_id)
                 continue

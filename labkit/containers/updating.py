@@ -1,5 +1,7 @@
 """Changing the limits of a container that is there, also while it runs, and its restart policy."""
 
+import contextlib
+
 import msgspec
 
 from labkit.cgroups import Group, groups
@@ -74,7 +76,9 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
             before = parts.layout.place(
                 container.id, specification.limits_of(container.host_config)
             )
-            _write(_changes(before.groups, placement.groups))
+            # One that has just ended has the limits when it starts again.
+            with contextlib.suppress(FileNotFoundError):
+                _write(_changes(before.groups, placement.groups))
         container.host_config = wanted
         parts.records.save(container)
         parts.publish("update", entry)

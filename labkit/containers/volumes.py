@@ -20,7 +20,7 @@ from labkit.containers.remover import Remover
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 from labkit.kernel import files
 from labkit.runtime.log import timestamp
-from labkit.set_aside import ignored, set_aside
+from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 """Marks a volume that nobody named, which `volume prune` takes without being told to."""
@@ -107,7 +107,7 @@ class Volumes:
         try:
             with open(f"{folder}/{_RECORD}", "rb") as file:
                 record = msgspec.json.decode(file.read(), type=VolumeRecord)
-        except (OSError, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
             self.warnings.append(set_aside(self._root, folder, error))
             return
         record.name = name  # a copy of another volume is one of its own

@@ -23,6 +23,7 @@ from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import models
 from labkit.images.models import Descriptor, Index
 from labkit.kernel.files import remove_unfinished, sync_folder, write_atomically
+from labkit.set_aside import UNREADABLE
 
 LAYOUT_MARKER = "oci-layout"
 
@@ -169,5 +170,5 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
     """Decode one of the JSON documents of `labkit.images.models`."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise DamagedStoreError(f"{where} is not a valid {kind.__name__}: {error}") from None

@@ -8,7 +8,7 @@ import msgspec
 
 from labkit.kernel import files
 from labkit.networks.model import Network
-from labkit.set_aside import ignored, set_aside
+from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 _ENDING = ".json"
 _UNFINISHED = ".tmp"
@@ -37,7 +37,7 @@ class NetworkRecords:
             try:
                 with open(path, "rb") as file:
                     network = msgspec.json.decode(file.read(), type=Network)
-            except (OSError, msgspec.DecodeError) as error:
+            except UNREADABLE as error:
                 self.warnings.append(set_aside(self._root, path, error))
                 continue
             if f"{network.id}{_ENDING}" == name:
