@@ -63,7 +63,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
             entry.cancel_restart()
             container.stopped_by_user = True
             container.state.status = states.after(container.state.status, "stop")
-            parts.records.save(container)
+            parts.records.save_if_possible(container)
             entry.changed.notify_all()
             return
         if not entry.is_running:
@@ -136,7 +136,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
             remove(parts, entry, volumes=True)
             return
         if restarts.has_policy(container):
-            parts.records.save(container)
+            parts.records.save_if_possible(container)
         entry.exits += 1
         entry.changed.notify_all()
 
@@ -163,7 +163,9 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         error="the container's shim was killed, and the container with it" if lost else "",
     )
     if lost:
-        parts.records.save(container)  # the exit status has no place for what went wrong
+        parts.records.save_if_possible(
+            container
+        )  # the exit status has no place for what went wrong
     entry.end = copy(container.state)
 
 

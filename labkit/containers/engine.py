@@ -268,7 +268,12 @@ class Engine:
             except ConflictError as error:
                 raise ConflictError(f"Error when allocating new name: {error}") from None
             entry.container.name = name
-            self.parts.records.save(entry.container)
+            try:
+                self.parts.records.save(entry.container)
+            except OSError:
+                entry.container.name = old
+                self.parts.registry.release_name(name, entry.container.id)
+                raise
             self.parts.registry.release_name(old, entry.container.id)
             networking.rename(self.parts, entry)
             self.parts.publish("rename", entry, oldName=f"/{old}")

@@ -59,4 +59,5 @@ def _point(link: str, target: str) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(link)
-    os.symlink(target, link)
+    with contextlib.suppress(OSError):  # no room for it: it is looked at when it is there
+        os.symlink(target, link)

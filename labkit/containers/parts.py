@@ -13,7 +13,9 @@ from labkit.containers.records import Records
 from labkit.containers.registry import Registry
 from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
+from labkit.errors import NO_SPACE
 from labkit.images import ImageStore
+from labkit.kernel import reserve
 from labkit.networks import Network, Networks
 from labkit.networks.names.server import NameServer
 from labkit.paths import Paths
@@ -40,9 +42,11 @@ class Parts:
             id_ranges.find(userns_remap)  # says now what is wrong
         self.on_running: Callable[[Entry], None] = lambda entry: None
         """Called when a container has been started, or found running; its lock is held."""
+        reserve.use(self.paths.root)
+        full = [] if reserve.fill() else [f"{self.paths.root}: {NO_SPACE}"]
         self.images = ImageStore(self.paths.root)
         self.layout = cgroups.detect(ownership.cgroup_parent(self.paths.root))
-        self.warnings = self.layout.prepare()
+        self.warnings = [*full, *self.layout.prepare()]
         self.remover = Remover(self.paths.root)
         self.records = Records(self.paths, self.remover)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)

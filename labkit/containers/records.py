@@ -17,6 +17,7 @@ import contextlib
 import fcntl
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 
@@ -83,10 +84,18 @@ class Records:
             os.unlink(f"{folder}/{_VOLUMES}")
 
     def write_etc(self, container_id: str, etc_files: dict[str, str]) -> None:
-        """Write files that are bound into /etc; in place, for a running container has them."""
+        """Write files that are bound into /etc; in place, for a running container has them.
+
+        Nothing is cut off before it is written: on a full disk the old text stays.
+        """
         for name, text in etc_files.items():
-            with open(f"{self.folder(container_id)}/{name}", "w", encoding="utf-8") as file:
-                file.write(text)
+            path, data = f"{self.folder(container_id)}/{name}", text.encode()
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                files.write_all(fd, data)
+                os.ftruncate(fd, len(data))
+            finally:
+                os.close(fd)
 
     def write_sandbox(self, sandbox: Sandbox) -> None:
         """Keep what a run has of the network, before it has it.
@@ -110,6 +119,13 @@ class Records:
         """Write the record."""
         data = msgspec.json.format(msgspec.json.encode(container), indent=2)
         files.write_atomically(f"{self.folder(container.id)}/{_RECORD}", data)
+
+    def save_if_possible(self, container: Container) -> None:
+        """Write the record of what has happened already; on a full disk that is said only."""
+        try:
+            self.save(container)
+        except OSError as error:
+            sys.stderr.write(f"labkitd: the record of {container.id} was not written: {error}\n")
 
     def ids(self) -> list[str]:
         """Every container that has a folder; a folder of another name is not labkit's."""
@@ -221,8 +237,9 @@ class Records:
             os.unlink(self.exit_path(container_id))
 
     def write_exit(self, container_id: str, status: ExitStatus) -> None:
-        """Write an exit status in place of a shim that could not."""
-        files.write_atomically(self.exit_path(container_id), status.to_bytes())
+        """Write an exit status in place of a shim that could not; on a full disk nothing is."""
+        with contextlib.suppress(OSError):
+            files.write_atomically(self.exit_path(container_id), status.to_bytes())
 
     def write_steps(self, container_id: str, rows: list[dict[str, object]]) -> None:
         """Keep the steps of a start that failed.  They are for readers only: no fsync."""

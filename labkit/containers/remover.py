@@ -11,6 +11,8 @@ import secrets
 import sys
 import threading
 
+from labkit.kernel import reserve
+
 CLOSE_TIMEOUT_S = 10.0
 HALF_REMOVED = ".half"
 """At the end of a name: more than the files is to be removed, and that first."""
@@ -38,8 +40,12 @@ class Remover:
     def move(self, folder: str, ending: str = "") -> str:
         """Move a folder out of sight, not yet to be deleted; its path now.  OSError."""
         aside = f"{self._base}/{secrets.token_hex(16)}{ending}"
-        os.rename(folder, aside)
-        return aside
+
+        def rename() -> str:
+            os.rename(folder, aside)
+            return aside
+
+        return reserve.retrying(rename)
 
     def delete(self, moved: str) -> None:
         """Have a folder deleted that has been moved."""
@@ -54,6 +60,7 @@ class Remover:
         while (folder := self._queue.get()) is not None:
             try:
                 _remove_tree(folder)
+                reserve.fill()
             except OSError:
                 # It stays for the next daemon; the others go all the same.
                 sys.excepthook(*sys.exc_info())

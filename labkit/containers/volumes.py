@@ -155,10 +155,14 @@ class Volumes:
             f"{self._base}/{name}",
         )
         os.mkdir(unfinished, 0o700)
-        os.mkdir(f"{unfinished}/{_DATA}")
-        os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
-        files.write_atomically(f"{unfinished}/{_RECORD}", msgspec.json.encode(record))
-        os.rename(unfinished, folder)
+        try:
+            os.mkdir(f"{unfinished}/{_DATA}")
+            os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
+            files.write_atomically(f"{unfinished}/{_RECORD}", msgspec.json.encode(record))
+            os.rename(unfinished, folder)
+        except OSError:
+            self._remover.take(unfinished)
+            raise
         files.sync_folder(self._base)
         self._volumes[name] = volume = Volume(record, folder)
         self._on_change("create", name)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from labkit.images.layout import Layout
+from labkit.kernel import reserve
 from labkit.kernel.files import write_atomically
 from labkit.set_aside import UNREADABLE
 
@@ -65,7 +66,7 @@ class Staging:
     def folder(self) -> Iterator[Folder]:
         """A new folder for the time of the `with` block."""
         with self._layout.locked():  # or another process's sweep takes it before it is held
-            path = tempfile.mkdtemp(prefix=_PREFIX, dir=self.path)
+            path = reserve.retrying(lambda: tempfile.mkdtemp(prefix=_PREFIX, dir=self.path))
             lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock_fd, fcntl.LOCK_EX)
         try:

@@ -152,6 +152,7 @@ class Networks:
             raise ConflictError(f"the link {link} belongs to another network")
         try:
             creation.complete(network, self._taken_subnets(), self._claims)
+            self._records.save(network)
         except BaseException:
             # Those of other networks are not released: they were found to overlap, not claimed.
             taken = {c.subnet for known in self._by_id.values() for c in known.ipam.config}
@@ -159,7 +160,6 @@ class Networks:
                 if config.subnet not in taken:
                     self._claims.release(config.subnet)
             raise
-        self._records.save(network)
         self._add(network)
         return network
 
