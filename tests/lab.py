@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from labkit import ownership
 from labkit.kernel.trails import remove_tree
 from tests import leaks
 from tests.sweep import sweep
@@ -103,7 +104,8 @@ class Lab:
     `LABKIT_LINK_PREFIX`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, named_by_root: bool = False) -> None:
+        """`named_by_root`: its cgroups and links have the names that follow from its data root."""
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
@@ -113,12 +115,17 @@ class Lab:
         self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
         # The kernel allows a link's name fifteen characters: this one is shorter than the folder's.
         self.link_prefix = _take_link_prefix()
-        self.env = os.environ | {
-            "LABKIT_ROOT": self.root,
-            "LABKIT_RUN": self.run,
+        names = {
             "LABKIT_CGROUP_PARENT": self.cgroup_parent,
             "LABKIT_LINK_PREFIX": self.link_prefix,
         }
+        self.env = os.environ | {"LABKIT_ROOT": self.root, "LABKIT_RUN": self.run} | names
+        if named_by_root:
+            for name in names:
+                del self.env[name]
+            self.cgroup_parent = ownership.cgroup_parent(self.root)
+            self.link_prefix = ownership.link_prefix(self.root)
+            leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self._daemon: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "-al", template_root(), self.root], check=True)
 
@@ -254,10 +261,10 @@ class Lab:
 
     def _left(self) -> list[str]:
         name = os.path.basename(self.folder)
-        parents = {path for path in leaks.cgroups() if path.endswith("/" + self.cgroup_parent)}
         looks = (leaks.mounts(), leaks.processes(), leaks.cgroups(), leaks.network())
-        lines = {k: v for look in looks for k, v in look.items() if k not in parents}
-        return [line for line in lines.values() if name in line or self.link_prefix in line]
+        marks = (name, self.cgroup_parent, self.link_prefix)
+        lines = [line for look in looks for line in look.values()]
+        return [line for line in lines if any(mark in line for mark in marks)]
 
 
 @contextmanager

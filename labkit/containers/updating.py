@@ -76,6 +76,8 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
             )
             try:
                 _write(_changes(before.groups, placement.groups))
+            except FileNotFoundError:
+                pass  # it has just ended, and has the limits when it starts again
             except OSError as error:
                 raise LabkitError(
                     f"Cannot update container {container.id}: the kernel refuses the value "

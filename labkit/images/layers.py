@@ -22,6 +22,7 @@ from labkit.images.staging import Folder
 from labkit.images.uppers import PackingProcess, pieces
 from labkit.kernel import waiting
 from labkit.kernel.files import sync_folder, write_atomically
+from labkit.set_aside import UNREADABLE
 
 BLOB, TREE = "layer.tar.gz", "tree"
 LAYER_MAX_BYTES = 256 << 30
@@ -66,7 +67,7 @@ class Layers:
         try:
             with open(self._note_path(chain_id), "rb") as file:
                 note = msgspec.json.decode(file.read(), type=LayerNote)
-        except FileNotFoundError:
+        except UNREADABLE:
             return None
         self._notes[chain_id] = note
         return note

@@ -1,6 +1,9 @@
 """Writing a file so that a crash leaves the old one or the new one, never a piece (rename(2))."""
 
 import os
+from contextlib import suppress
+
+from labkit.kernel import reserve
 
 _UNFINISHED = ".tmp"
 
@@ -8,17 +11,36 @@ _UNFINISHED = ".tmp"
 def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
     """Write `data` to `path` by way of a temporary file; on return it has reached the disk.
 
-    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.
+    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.  On a full disk it is
+    one of the files of `labkit.kernel.reserve`; OSError (ENOSPC) if there is none, and then no
+    temporary file either.
     """
     temporary = f"{path}.{os.getpid()}{_UNFINISHED}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            _write(temporary, data, os.O_CREAT | os.O_TRUNC, mode)
+        except OSError as error:
+            if error.errno not in reserve.FULL or not reserve.take(temporary):
+                raise
+            _write(temporary, data, 0, mode)
+            os.chmod(temporary, mode)
+        os.rename(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(os.path.dirname(path) or ".")
+
+
+def _write(path: str, data: bytes, flags: int, mode: int) -> None:
+    """Write over what the file has, so that its blocks serve, and cut off the rest."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, mode)
     try:
         write_all(fd, data)
+        os.ftruncate(fd, len(data))
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.rename(temporary, path)
-    sync_folder(os.path.dirname(path) or ".")
 
 
 def remove_unfinished(folder: str) -> None:

@@ -116,6 +116,18 @@ def parse_mountinfo(text: str) -> list[MountPoint]:
     return [_parse_line(line) for line in text.splitlines() if line]
 
 
+def mount_of(path: str) -> MountPoint | None:
+    """The mount that a real path is on; None where no mount is listed that is above it.
+
+    So it is in a chroot(2) whose root is no mount point.
+    """
+    with open("/proc/self/mountinfo") as file:
+        mounts = parse_mountinfo(file.read())
+    above = [m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/")]
+    # Of several at one place the last is seen.
+    return max(reversed(above), key=lambda mount: len(mount.target), default=None)
+
+
 def _parse_line(line: str) -> MountPoint:
     # Optional fields stand between the sixth field and a lone hyphen.
     own, _, common = line.partition(" - ")

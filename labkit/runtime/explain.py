@@ -7,6 +7,8 @@ reached has a `DurationNs` of null.
 import errno
 from collections.abc import Sequence
 
+from labkit.errors import NO_SPACE
+from labkit.kernel import reserve
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.plan import Plan
 
@@ -47,7 +49,7 @@ def usual_cause(step_name: str, number: int) -> str:
     for prefix, known, cause in _CAUSES:
         if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):
             return cause
-    return ""
+    return NO_SPACE if number in reserve.FULL else ""
 
 
 def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> Rows:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
-from labkit.kernel import files, messages, namespaces, processes
+from labkit.kernel import files, messages, namespaces, processes, reserve
 from labkit.runtime import operations
 from labkit.runtime.birth import Birth, StepFailedError, exit_code_of
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
@@ -369,6 +369,7 @@ class Shim:
         status = ExitStatus(code, killed_for_memory, now, self.started.durations_ns)
         # The folder is missing if the container was removed by force; and when the disk is full
         # the daemon, if one is there, shall hear the truth all the same.
+        reserve.use(self.request.exit_path.rsplit("/", 3)[0])  # of the data root
         with suppress(OSError):
             files.write_atomically(self.request.exit_path, status.to_bytes())
         # Only now: whoever finds nobody listening finds the exit status in its file.

@@ -12,12 +12,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "paths", "patterns", "signals", "dialect", "__init__"}
+GROUND = {
+    *("dialect", "errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "ownership": {"errors", "kernel", "paths"},
     "paths": set(),
     "patterns": {"errors"},
+    "set_aside": set(),
     "signals": {"errors", "dialect"},
     "dialect": {"errors"},
     "kernel": set(),
