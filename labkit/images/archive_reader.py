@@ -109,8 +109,8 @@ class ArchiveReader:
             head_bytes += 0 if kind == b"g" else BLOCK + size
             if max(size, head_bytes - BLOCK) > HEAD_MAX_BYTES:
                 raise BadArchiveError(
-                    f"a header of {max(size, head_bytes - BLOCK)} bytes; names and attributes of one file "
-                    f"have at most {HEAD_MAX_BYTES}"
+                    f"a header of {max(size, head_bytes - BLOCK)} bytes; names and attributes of "
+                    f"one file have at most {HEAD_MAX_BYTES}"
                 )
             if kind == b"g":  # as Docker: what a whole archive says of itself changes no file
                 self._skip(_padded(size))
