@@ -10,10 +10,10 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import zstandard
-from isal import igzip, isal_zlib
+from isal import igzip, igzip_lib, isal_zlib
 
 from labkit.errors import InvalidParameterError
 from labkit.kernel.files import write_all
@@ -27,7 +27,8 @@ XZ_MEMORY_MAX_BYTES = 1 << 27
 
 BROKEN_STREAM_ERRORS = (
     EOFError,
-    zlib.error,  # isal's own error is the same class
+    zlib.error,  # isal's own error is mostly the same class
+    cast("type[Exception]", igzip_lib.IsalError),
     igzip.BadGzipFile,
     lzma.LZMAError,
     zstandard.ZstdError,

@@ -21,7 +21,7 @@ from labkit.images.documents import check_times
 from labkit.images.drafts import Draft
 from labkit.images.image import Image
 from labkit.images.layers import limit_bytes
-from labkit.images.layout import LAYOUT_MARKER, decode
+from labkit.images.layout import LAYOUT_MARKER, DamagedStoreError, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 from labkit.images.saving import IMAGE_NAME, DockerImage
 from labkit.images.store import ImageStore
@@ -59,9 +59,16 @@ Event = Layer | Loaded
 def load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
     """Read the archive to its end, then bring in one image after the other.
 
-    The archive may be compressed.  InvalidParameterError, DamagedStoreError, NotFoundError: images
-    before the one that is broken stay.
+    The archive may be compressed.  InvalidParameterError, NotFoundError: images before the one that
+    is broken stay.
     """
+    try:
+        yield from _load(store, stream)
+    except DamagedStoreError as error:  # the archive's documents are read as the store's are
+        raise InvalidParameterError(str(error)) from None
+
+
+def _load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
     with store.place() as folder:
         archive = _Archive(stream, folder)
         if LAYOUT_MARKER in archive.files and "index.json" in archive.files:
