@@ -5,10 +5,13 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from tests.fuzz import archives, runner
+from tests.fuzz import archives, dockerfiles, ignored, requests, runner
 
 TARGETS: dict[str, Callable[[], AbstractContextManager[runner.Target]]] = {
     "archives": archives.opened,
+    "dockerfiles": dockerfiles.opened,
+    "ignored": ignored.opened,
+    "requests": requests.opened,
 }
 
 
