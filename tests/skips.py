@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from labkit.containers import security
+from labkit.kernel import capabilities
 from tests import oracle
 from tests.matrix import speakers
 
@@ -40,6 +42,10 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
     "needs docker 28": lambda: "docker-28" not in speakers.there(),
     "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
+    "needs AppArmor": lambda: not security.loaded_apparmor_profiles(),
+    "needs CAP_SYS_RESOURCE": lambda: (
+        not capabilities.permitted() & capabilities.mask(["SYS_RESOURCE"])
+    ),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""

@@ -138,6 +138,10 @@ clean() {
     find /sys/fs/cgroup -depth -type d -path "*/$CGROUP_PARENT" -exec rmdir {} +
     ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
     ! getent group labkit > /dev/null || groupdel labkit
+    if [ -e /etc/apparmor.d/labkit-default ]; then
+        apparmor_parser -R /etc/apparmor.d/labkit-default || true # this kernel may run without it
+        rm /etc/apparmor.d/labkit-default
+    fi
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 }

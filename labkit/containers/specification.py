@@ -171,7 +171,10 @@ def build_spec(
     config, host = container.config, container.host_config
     command = container.command
     own_mounts: list[BindMount | TmpfsMount] = [
-        BindMount(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}")
+        BindMount(
+            *(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}"),
+            read_only=host.readonly_rootfs,
+        )
         for name, why in etc_files.NAMES.items()
     ]
     if host.init:
@@ -197,7 +200,8 @@ def build_spec(
         capabilities=security.kept_capabilities(host),
         seccomp_program=security.seccomp_program(host),
         no_new_privileges=security.no_new_privileges(host),
-        oom_score_adj=host.oom_score_adj,
+        oom_score_adj=security.oom_score(host),
+        apparmor_profile=security.apparmor_profile(host),
         resource_limits=ulimits.resource_limits(host),
         privileged=host.privileged,
         masked_paths=tuple(host.masked_paths or ()),

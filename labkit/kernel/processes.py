@@ -152,6 +152,12 @@ def start_time(pid: int) -> int:
         return 0
 
 
+def oom_score() -> int:
+    """How soon the kernel ends this process for lack of memory: -1000 to 1000 (proc(5))."""
+    with open("/proc/self/oom_score_adj") as file:
+        return int(file.read())
+
+
 def open_pidfd(pid: int, started: int) -> int | None:
     """A pidfd for the process with this pid and start time, None when that one is gone."""
     try:

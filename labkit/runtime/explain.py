@@ -38,6 +38,11 @@ _CAUSES = (
     ("cgroup", errno.ENOENT, "the controller is not enabled for this group"),
     ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
     ("oom_score", errno.EACCES, "a lower score than labkitd's own needs CAP_SYS_RESOURCE"),
+    (
+        "apparmor",
+        errno.ENOENT,
+        "no profile of that name is loaded: `apparmor_parser -r FILE` loads one",
+    ),
     ("seccomp", errno.EINVAL, "this kernel was built without seccomp filters"),
     ("user", errno.EINVAL, "the container's user namespace has no such user or group"),
     ("device", errno.EEXIST, "the folder is not the fresh /dev that mount.dev makes"),

@@ -145,7 +145,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         "the paths to come are the image's and the user's: none may find a door to the host open",
         op.CloseDescriptors(),
     )
-    yield from oom_score(spec.oom_score_adj)
+    yield from of_kernels_files(spec.oom_score_adj, spec.apparmor_profile)
     yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)
     yield from plan_users.act_as_root(spec.user_namespace)
@@ -171,11 +171,14 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
 
 
-def oom_score(score: int) -> Iterator[Step]:
-    """The step that sets another score than labkitd's own, if one is asked for."""
-    if score:
+def of_kernels_files(oom_score: int | None, apparmor_profile: str) -> Iterator[Step]:
+    """What is set by files in /proc, as long as that is the host's and not the container's."""
+    if oom_score is not None:
         why = "how soon it is killed when the whole machine is out of memory"
-        yield Step("oom_score", why, op.SetOomScore(score))
+        yield Step("oom_score", why, op.SetOomScore(oom_score))
+    if apparmor_profile:
+        why = "from the exec on AppArmor confines it: a second wall behind the capabilities"
+        yield Step("apparmor", why, op.ConfineByAppArmor(apparmor_profile))
 
 
 def _enter_cgroups(spec: ContainerSpec) -> Iterator[Step]:

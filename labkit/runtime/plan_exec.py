@@ -19,7 +19,7 @@ from labkit.kernel.namespaces import (
 )
 from labkit.runtime import operations as op
 from labkit.runtime import plan_users
-from labkit.runtime.plan import give_up_power, oom_score
+from labkit.runtime.plan import give_up_power, of_kernels_files
 from labkit.runtime.spec import ResourceLimit, UserNamespace
 from labkit.runtime.step import Step
 
@@ -43,7 +43,8 @@ class ExecSpec:
     cgroup_join: tuple[str, ...]
     cgroup_clone_into: str
     last_capability: int
-    oom_score_adj: int = 0
+    apparmor_profile: str = ""
+    oom_score_adj: int | None = None
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
     user_namespace: UserNamespace | None = None
@@ -66,7 +67,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         "the paths to come are the image's and the user's: none may find a door to the host open",
         op.CloseDescriptors(),
     )
-    yield from oom_score(spec.oom_score_adj)
+    yield from of_kernels_files(spec.oom_score_adj, spec.apparmor_profile)
     yield Step("shield", "the container's processes must not reach into this one", op.Shield())
     for directory in spec.cgroup_join:
         yield Step(

@@ -68,8 +68,10 @@ class Started(NamedTuple):
     durations_ns: list[int]
 
 
-def main(request_fields: Any, fds: list[int]) -> None:
+def main(request_fields: Any, fds: list[int], keeper: socket.socket) -> None:
     """Run one container from its start to its exit; called in the process forked for it.
+
+    `keeper` leads to the process that ends the container should this one be killed.
 
     The first descriptor is the daemon's connection.  The second is only kept open: it holds the
     lock by which a later daemon sees that this process is there, also before it answers.
@@ -79,7 +81,7 @@ def main(request_fields: Any, fds: list[int]) -> None:
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     request = Request(*request_fields)
     daemon = socket.socket(fileno=fds[0])
-    Shim(request, daemon, fds[1], fds[2:]).run()
+    Shim(request, daemon, fds[1], fds[2:], keeper).run()
     os._exit(0)
 
 
@@ -87,9 +89,15 @@ class Shim:
     """The state of a shim: the container's process, its streams, and the daemon's connections."""
 
     def __init__(
-        self, request: Request, daemon: socket.socket, hold_fd: int, attached_fds: list[int]
+        self,
+        request: Request,
+        daemon: socket.socket,
+        hold_fd: int,
+        attached_fds: list[int],
+        keeper: socket.socket,
     ) -> None:
         self.request = request
+        self.keeper = keeper
         self.daemons = [daemon]
         self.hold_fd = hold_fd
         self.attached_fds = attached_fds
@@ -167,6 +175,8 @@ class Shim:
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
+        with suppress(OSError):  # a spawner that was killed: the daemon sees to the rest
+            messages.send(self.keeper, self.request.cgroup_directories, [born.pidfd])
         self.streams.take_terminal()
         self.names.take(context)
         started_at = timestamp(time.time_ns())
@@ -201,7 +211,7 @@ class Shim:
         clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
         if not clone.flags & namespaces.CLONE_NEWPID:
             for directory in self.request.cgroup_directories:
-                _empty_group(directory)
+                empty_group(directory)
 
     def _release_sockets(self) -> None:
         for held in self.held_ports:
@@ -359,7 +369,7 @@ class Shim:
                 except FileNotFoundError:
                     pass
                 except OSError:
-                    _empty_group(directory)
+                    empty_group(directory)
                     time.sleep(0.005)
                     continue
                 break
@@ -387,7 +397,7 @@ class Shim:
             self.streams.let_go(also_waiting=False)
 
 
-def _empty_group(directory: str) -> None:
+def empty_group(directory: str) -> None:
     """Kill what is in a group and below it, and remove the groups below that are empty."""
     for folder in reversed(files.folders_from(directory)):
         _kill_all(folder)

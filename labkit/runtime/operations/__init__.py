@@ -31,6 +31,7 @@ from labkit.runtime.operations.filesystem import (
     PivotRoot,
 )
 from labkit.runtime.operations.identity import (
+    ConfineByAppArmor,
     ForbidNewPrivileges,
     JoinSessionKeyring,
     LimitCapabilities,
@@ -102,6 +103,7 @@ __all__ = [
     "Clone",
     "CloseDescriptors",
     "CloseDescriptorsOnExec",
+    "ConfineByAppArmor",
     "ConnectStdio",
     "Context",
     "ControlTerminal",
@@ -220,6 +222,7 @@ KINDS: dict[str, type] = {
         PivotRoot,
         DetachOldRoot,
         EnterDirectory,
+        ConfineByAppArmor,
         JoinSessionKeyring,
         LookUpUser,
         ForbidNewPrivileges,

@@ -9,6 +9,7 @@ from labkit.dialect.numbers import whole
 from labkit.kernel import capabilities, processes, seccomp
 from labkit.runtime.operations.context import Context
 
+APPARMOR_ON_EXEC = ("/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec")
 MOST_BYTES = 16 * 1024 * 1024
 """More of a passwd or group file is not read: it is the container's, and may be anything."""
 
@@ -99,6 +100,25 @@ def _records(path: str, field_count: int) -> list[list[str]]:
         os.close(fd)
     lines = [line.split(":") for line in text.split("\n")]
     return [fields for fields in lines if len(fields) >= field_count and fields[2].isdecimal()]
+
+
+class ConfineByAppArmor(NamedTuple):
+    """Have AppArmor confine this process by a profile, from its next exec on (apparmor(7))."""
+
+    profile: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("{APPARMOR_ON_EXEC[0]}", "exec {self.profile}")'
+
+    def execute(self, context: Context) -> None:
+        """Ask for it; ENOENT if no such profile is loaded.  A process that is forked inherits it.
+
+        Kernels before Linux 5.8 have one folder for all security modules.
+        """
+        path = next(filter(os.path.exists, APPARMOR_ON_EXEC), APPARMOR_ON_EXEC[0])
+        with open(path, "w") as file:
+            file.write(f"exec {self.profile}")
 
 
 class ForbidNewPrivileges(NamedTuple):
