@@ -32,6 +32,7 @@ from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
 ACCEPT_PAUSE_S = 0.01
+MESSAGE_PAUSE_S = 2
 
 
 class Request(NamedTuple):
@@ -276,6 +277,8 @@ class Shim:
             # No descriptor is free (EMFILE): the others are served until one is.
             time.sleep(ACCEPT_PAUSE_S)
             return
+        # A daemon that is stopped in the middle of a message must not hold up the container's log.
+        messages.limit_pauses(connection, MESSAGE_PAUSE_S)
         self.daemons.append(connection)
         self._listen_to(connection)
         with suppress(OSError):
@@ -284,13 +287,12 @@ class Shim:
     def _take_message(self, connection: socket.socket) -> None:
         try:
             message = messages.receive(connection)
-        except ConnectionError:
-            message = None
-        if message is None:
+            value, fds = message or (None, [])
+            kind, *options = cast("list[Any]", value)
+        except (ConnectionError, EOFError, ValueError, TypeError):
+            # It has closed, or is not labkit: marshal says so in one of three ways.
             self._forget_connection(connection)
             return
-        value, fds = message
-        kind, *options = cast("list[Any]", value)
         handlers: dict[str, Callable[..., None]] = {
             "attach": self._attach,
             "resize": self._resize,

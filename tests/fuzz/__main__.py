@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from tests.fuzz import archives, dockerfiles, ignored, requests, runner
+from tests.fuzz import archives, dockerfiles, ignored, requests, runner, shims
 
 TARGETS: dict[str, Callable[[], AbstractContextManager[runner.Target]]] = {
     "archives": archives.opened,
     "dockerfiles": dockerfiles.opened,
     "ignored": ignored.opened,
     "requests": requests.opened,
+    "shims": shims.opened,
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz import dockerfiles, ignored, requests, runner
+from tests.fuzz import dockerfiles, ignored, requests, runner, shims
 
 SEED = 14
 
@@ -25,4 +25,11 @@ def test_no_pattern_crashes_or_holds_the_matcher_and_each_answer_is_right() -> N
 def test_no_request_crashes_or_grows_the_daemon() -> None:
     with requests.opened() as target:
         result = runner.run(target, SEED, cases=600)
+    assert result.findings == []
+
+
+@pytest.mark.root
+def test_no_message_takes_a_shim_along() -> None:
+    with shims.opened() as target:
+        result = runner.run(target, SEED, cases=40)
     assert result.findings == []
