@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from labkit import ownership
+from labkit.kernel.trails import remove_tree
 from tests import leaks
 from tests.sweep import sweep
 
@@ -61,7 +61,7 @@ def template_root() -> str:
 def remove_template() -> None:
     """Remove the shared image, if any test asked for it."""
     if template_root.cache_info().currsize:
-        shutil.rmtree(template_root())
+        remove_tree(template_root())
         template_root.cache_clear()
 
 

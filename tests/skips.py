@@ -7,11 +7,21 @@ skip that nobody noticed is a test that nobody runs.
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tests import oracle
 from tests.matrix import speakers
+
+
+def has_immutable_files(folder: str) -> bool:
+    """Whether `chattr +i` works in a folder: file systems such as tmpfs have no such attribute."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        made = subprocess.run(["chattr", "+i", file.name], check=False, capture_output=True)
+        subprocess.run(["chattr", "-i", file.name], check=False, capture_output=True)
+    return made.returncode == 0
+
 
 SCHEDULERS = [*Path("/sys/block").glob("*/queue/scheduler")]
 LACKS: dict[str, Callable[[], bool]] = {
@@ -29,6 +39,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
     "needs docker 28": lambda: "docker-28" not in speakers.there(),
+    "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""

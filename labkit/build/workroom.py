@@ -20,7 +20,7 @@ from labkit.build import secrets
 from labkit.containers import Engine
 from labkit.containers.volumes import size_bytes
 from labkit.errors import LabkitError
-from labkit.images.staging import remove_tree
+from labkit.kernel.trails import remove_tree
 from labkit.paths import Paths
 
 CONTAINER_LABEL = "io.labkit.build"

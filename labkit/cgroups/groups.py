@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from labkit.kernel.files import folders_from
+
 KILL_TIMEOUT_S = 5.0
 
 
@@ -131,7 +133,7 @@ def _rmdir(directory: str) -> bool:
 
 def _tree(directory: str) -> list[str]:
     """The group and those below it, the deepest first."""
-    return [folder for folder, _, _ in os.walk(directory, topdown=False)]
+    return folders_from(directory)[::-1]
 
 
 def _thaw(folders: Iterable[str]) -> None:

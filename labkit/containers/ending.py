@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from copy import copy
 
@@ -85,6 +86,8 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
 
 def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
     """Block until the container does not run; TimeoutError."""
+    if timeout_s is not None:
+        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)  # 292 years
     with entry.lock:
         if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
             raise TimeoutError(f"container {entry.container.name} still runs")

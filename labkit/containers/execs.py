@@ -247,6 +247,7 @@ class Execs:
             command=tuple(config.cmd or ()),
             user=config.user or container.config.user,
             working_directory=config.working_dir or container.config.working_dir or "/",
+            open_stdin=config.attach_stdin,
             tty=config.tty,
             console_size=size,
             capabilities=security.kept_capabilities(host),

@@ -9,9 +9,9 @@ import os
 import queue
 import secrets
 import sys
-import threading
 
-from labkit.kernel import reserve
+from labkit.kernel import reserve, threads
+from labkit.kernel.trails import remove_tree
 
 CLOSE_TIMEOUT_S = 10.0
 HALF_REMOVED = ".half"
@@ -30,7 +30,7 @@ class Remover:
         """What a daemon that was killed has moved, and not yet given to `delete`."""
         for path in set(paths) - set(self.held_back):
             self._queue.put(path)
-        self._thread = threading.Thread(target=self._run, name="remover", daemon=True)
+        self._thread = threads.lasting(self._run, "remover")
         self._thread.start()
 
     def take(self, folder: str) -> None:
@@ -59,23 +59,8 @@ class Remover:
     def _run(self) -> None:
         while (folder := self._queue.get()) is not None:
             try:
-                _remove_tree(folder)
+                remove_tree(folder)
                 reserve.fill()
-            except OSError:
-                # It stays for the next daemon; the others go all the same.
+            except OSError as error:
+                error.add_note(f"{folder} is left for the next daemon to delete")
                 sys.excepthook(*sys.exc_info())
-
-
-def _remove_tree(folder: str) -> None:
-    """As shutil.rmtree, which is careful for strangers' folders and takes four times as long.
-
-    Nothing here is followed: a link is unlinked, and only labkit's own processes and a container
-    that has ended could ever write below.
-    """
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(folder)

@@ -8,7 +8,6 @@ made whole under another name and renamed into place, and renamed away before it
 import contextlib
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ import msgspec
 from labkit.containers.mounts import check_driver, check_name
 from labkit.containers.remover import Remover
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
-from labkit.kernel import files
+from labkit.kernel import files, trails
 from labkit.runtime.log import timestamp
 from labkit.set_aside import UNREADABLE, ignored, set_aside
 
@@ -228,7 +227,7 @@ class Volumes:
 
 def _fill(volume: Volume, fill: Fill) -> None:
     new = f"{volume.folder}/.new"
-    shutil.rmtree(new, ignore_errors=True)
+    trails.remove_tree(new)
     os.mkdir(new)
     os.chmod(new, 0o755)  # whatever the umask says
     fill(new)
@@ -237,17 +236,13 @@ def _fill(volume: Volume, fill: Fill) -> None:
 
 
 def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once."""
-    seen: dict[int, int] = {}
-    waiting = [folder]
-    while waiting:
-        # What is removed while this looks is not there any more.
-        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    found = entry.stat(follow_symlinks=False)
-                    seen[found.st_ino] = found.st_size
-    return sum(seen.values())
+    """What the files below a folder take up, each counted once; 0 if there is no folder."""
+    total_bytes = 0
+    seen: set[int] = set()
+    with contextlib.suppress(FileNotFoundError):
+        for file in trails.files(folder):
+            if file.st_ino not in seen:
+                total_bytes += file.st_size
+            if file.st_nlink > 1:
+                seen.add(file.st_ino)
+    return total_bytes

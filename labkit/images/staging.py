@@ -7,7 +7,6 @@ open the store can tell what is left over from what is going on in another proce
 
 import fcntl
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import msgspec
 from labkit.images.layout import Layout
 from labkit.kernel import reserve
 from labkit.kernel.files import write_atomically
+from labkit.kernel.trails import remove_tree
 from labkit.set_aside import UNREADABLE
 
 CLAIM = "claim.json"
@@ -100,11 +100,3 @@ class Staging:
                     continue
                 finally:
                     os.close(fd)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder and all in it.
-
-    rm(1), because a layer may nest folders more deeply than Python's stack and PATH_MAX go.
-    """
-    subprocess.run(["rm", "-rf", "--one-file-system", "--", path], check=True)

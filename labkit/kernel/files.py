@@ -67,3 +67,19 @@ def sync_folder(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def folders_from(path: str) -> list[str]:
+    """A folder of the kernel's (a cgroup) and all below it, those above first.
+
+    What vanishes while this looks is left out.  A container may nest them more deeply than Python's
+    stack goes, as os.walk() would need it.
+    """
+    found = [path]
+    for folder in found:
+        try:
+            with os.scandir(folder) as entries:
+                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found

@@ -1,7 +1,8 @@
 """The plan of a further process in a running container: what `exec` does.
 
 It is the end of a container's own plan, with one step for all that the first process had to build:
-the namespaces are there, so it enters them.
+the namespaces are there, so it enters them.  The PID namespace comes last: what is in there can be
+seen, stopped and, with CAP_SYS_PTRACE, taken over by the container's processes.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from labkit.kernel.namespaces import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUTS,
 )
 from labkit.runtime import operations as op
@@ -21,7 +23,7 @@ from labkit.runtime.plan import give_up_power, oom_score
 from labkit.runtime.spec import ResourceLimit, UserNamespace
 from labkit.runtime.step import Step
 
-_JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS
+_JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class ExecSpec:
     command: tuple[str, ...]
     user: str
     working_directory: str
+    open_stdin: bool
     tty: bool
     console_size: tuple[int, int]
     """Height and width of the terminal; (0, 0) leaves the kernel's default."""
@@ -50,7 +53,7 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
     """The clone, and the steps of the new process."""
     clone = Step(
         "clone",
-        "the shim, which has entered the PID namespace for its children, makes another one",
+        "a process that enters the container; it is still in the host's PID namespace",
         op.Clone(0, spec.cgroup_clone_into),
     )
     return clone, tuple(_child(spec))
@@ -72,7 +75,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
     yield from plan_users.act_as_root(spec.user_namespace)
     yield Step(
         "namespace",
-        "from here on it sees what the container's first process sees",
+        "from here on it sees what the container's first process sees; its children are seen, too",
         op.JoinNamespaces(_JOINED),
     )
     yield Step(
@@ -82,6 +85,8 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
     )
     if spec.tty:
         yield Step("terminal", "a terminal of its own", op.OpenTerminal(*spec.console_size))
+    elif not spec.open_stdin:
+        yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
     keep = capabilities.mask(spec.capabilities)
     yield from give_up_power(
         user=spec.user,
@@ -92,5 +97,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         resource_limits=spec.resource_limits,
         no_new_privileges=spec.no_new_privileges,
         user_namespace=spec.user_namespace,
+        joins_processes=True,
+        tty=spec.tty,
     )
     yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

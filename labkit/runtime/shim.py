@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, cast
 
 from labkit.kernel import files, messages, namespaces, processes, reserve
 from labkit.runtime import operations
-from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
+from labkit.runtime.birth import Birth, StepFailedError, exit_code_of
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.held_names import HeldNames
@@ -111,6 +111,8 @@ class Shim:
         self.names = HeldNames()
         self.owned: dict[int, int] = {}
         """Namespaces made for the container, until it is in them."""
+        self.children: set[int] = set()
+        """The pids of all children that were not reaped."""
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 
@@ -146,7 +148,15 @@ class Shim:
         context.owned = self.owned
         self.names.expect(context, child)
         try:
-            born = give_birth(clone.clone, child, context, self._prepare_to_serve)
+            birth = Birth(clone.clone, child, context, self.children)
+            # While the child goes through its operations there is time for something else.
+            try:
+                self._prepare_to_serve()
+            except OSError as error:
+                birth.given_up(0, "")
+                os.close(birth.report_fd)
+                raise StepFailedError(0, error.errno or 0, str(error), []) from None
+            born = birth.wait()
         except StepFailedError as failure:
             index, number, text, durations = failure.args
             self.streams.close()
@@ -157,6 +167,7 @@ class Shim:
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
+        self.streams.take_terminal()
         self.names.take(context)
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
@@ -217,14 +228,15 @@ class Shim:
         while not ended:
             deadlines = [p.deadline for p in self.execs.values() if p.deadline is not None]
             self.watcher.serve(min(deadlines) - time.monotonic() if deadlines else None)
-            self._let_execs_go()
+            self._see_to_execs()
         self.watcher.forget(self.pidfd)
 
-    def _let_execs_go(self) -> None:
+    def _see_to_execs(self) -> None:
         for connection, process in list(self.execs.items()):
+            if process.deadline is not None:
+                process.act()
             if process.is_over:
                 del self.execs[connection]
-                process.leave()
 
     def _drain(self) -> None:
         """After the end: read what is left in the pipes, and give the clients time to take it.
@@ -236,7 +248,7 @@ class Shim:
             process.kill()
         deadline = time.monotonic() + DRAIN_S
         while (left_s := deadline - time.monotonic()) > 0:
-            self._let_execs_go()
+            self._see_to_execs()
             if self.streams.is_drained and not self.execs:
                 return
             self.watcher.serve(left_s)
@@ -299,22 +311,20 @@ class Shim:
 
     def _exec(self, connection: socket.socket, fds: list[int], request: list[Any]) -> None:
         """Start a further process: this connection will hear of it, not of the container."""
-        # From here on every child of the shim is born in the container's PID namespace, and the
-        # shim has no other children.
-        try:
-            namespaces.setns(self.pidfd, namespaces.CLONE_NEWPID)
-        except OSError:
-            # The first process has ended, and with it the namespace: the shim hears of that in the
-            # same round (ESRCH), or has heard of it (EBADF).
+        if self._container_has_ended():
+            # The shim hears of that in the same round, or has heard of it.
             for fd in fds:
                 os.close(fd)
             self._forget_connection(connection)
             return
         if connection in self.daemons:
             self.daemons.remove(connection)
-        process = ExecProcess(connection, self.watcher)
-        if process.start(ExecRequest(*request), self.pidfd, fds):
-            self.execs[connection] = process
+        process = ExecProcess(connection, self.watcher, self.children, fds)
+        process.start(ExecRequest(*request), self.pidfd, self._container_has_ended)
+        self.execs[connection] = process
+
+    def _container_has_ended(self) -> bool:
+        return self.pidfd < 0 or processes.has_ended(self.pidfd)
 
     def _tell(self, kind: str, *values: object, fds: Sequence[int] = ()) -> None:
         for connection in list(self.daemons):
@@ -379,7 +389,7 @@ class Shim:
 
 def _empty_group(directory: str) -> None:
     """Kill what is in a group and below it, and remove the groups below that are empty."""
-    for folder, _, _ in os.walk(directory, topdown=False):
+    for folder in reversed(files.folders_from(directory)):
         _kill_all(folder)
         if folder != directory:
             with suppress(OSError):

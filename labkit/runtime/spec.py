@@ -210,6 +210,8 @@ class ContainerSpec:
     has_shm: bool = True
     """Whether it has a /dev/shm: its own, or that of whose IPC namespace it shares."""
     read_only_root: bool = False
+    open_stdin: bool = False
+    """Whether clients can send it input; without, its stdin is its own /dev/null."""
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)
     """Height and width of the terminal in characters; (0, 0) leaves the kernel's default."""

@@ -12,7 +12,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"}
+GROUND = {
+    *("dialect", "errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
@@ -20,13 +22,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "paths": set(),
     "patterns": {"errors"},
     "set_aside": set(),
-    "signals": {"errors"},
+    "signals": {"errors", "dialect"},
+    "dialect": {"errors"},
     "kernel": set(),
     "cgroups": {"kernel", *GROUND},
     "images": {"kernel", *GROUND},
     "networks": {"kernel", *GROUND},
     "runtime": {"kernel", *GROUND},
-    "http": {"errors"},
+    "http": {"errors", "dialect"},
     "registry": {"images", "http", "kernel", *GROUND},
     "containers": {"runtime", "cgroups", "images", "networks", "kernel", *GROUND},
     "build": {"containers", "runtime", "cgroups", "images", "networks", "kernel", *GROUND},

@@ -5,7 +5,8 @@ import os
 import stat
 from typing import NamedTuple
 
-from labkit.kernel import capabilities, keyrings, processes, seccomp
+from labkit.dialect.numbers import whole
+from labkit.kernel import capabilities, processes, seccomp
 from labkit.runtime.operations.context import Context
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -24,7 +25,7 @@ class JoinSessionKeyring(NamedTuple):
     def execute(self, context: Context) -> None:
         """Join the keyring; a kernel without keys has none to share, a full quota shares none."""
         try:
-            keyrings.join_session_keyring(self.name)
+            processes.join_session_keyring(self.name)
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EDQUOT):
                 raise
@@ -51,7 +52,7 @@ class LookUpUser(NamedTuple):
             context.groups = [context.gid]
         else:
             others = [
-                int(fields[2])
+                _number(fields[2])
                 for fields in _records("/etc/group", 4)
                 if name and name in fields[3].split(",")
             ]
@@ -63,19 +64,27 @@ class LookUpUser(NamedTuple):
 def _find_user(wanted: str) -> tuple[str, int, int, str]:
     for fields in _records("/etc/passwd", 7):
         if wanted in (fields[0], fields[2]):
-            return fields[0], int(fields[2]), int(fields[3]), fields[5] or "/"
+            return fields[0], _number(fields[2]), _number(fields[3]), fields[5] or "/"
     if wanted.isdecimal():
-        return "", int(wanted), 0, "/"
+        return "", _number(wanted), 0, "/"
     raise OSError(errno.ENOENT, f"unable to find user {wanted}: no matching entries in passwd file")
 
 
 def _find_group(wanted: str) -> int:
     for fields in _records("/etc/group", 4):
         if wanted in (fields[0], fields[2]):
-            return int(fields[2])
+            return _number(fields[2])
     if wanted.isdecimal():
-        return int(wanted)
+        return _number(wanted)
     raise OSError(errno.ENOENT, f"unable to find group {wanted}: no matching entries in group file")
+
+
+def _number(text: str) -> int:
+    """A user's or group's number.  The last of 32 bits means "none" to the kernel (setuid(2))."""
+    number = whole(text, 0, 2**32 - 2)
+    if number is None:
+        raise OSError(errno.ERANGE, f"uids and gids must be in range 0-{2**32 - 2}: {text[:40]}")
+    return number
 
 
 def _records(path: str, field_count: int) -> list[list[str]]:
