@@ -230,7 +230,6 @@ def test_verbs_that_write_say_why_they_cannot_and_leave_nothing(lab, tmp_path):
         f"cp {tmp_path}/file one:/file",
         f"import {archive}",
         "volume create new",
-        "commit one",
         "exec one dd if=/dev/zero of=/big bs=1M count=1",
         "build --no-cache -",
     )

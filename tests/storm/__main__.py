@@ -16,7 +16,7 @@ from tests.storm.weather import Storm
 DISK_BYTES = 256 << 20
 
 
-def storm(operations: int, clients_count: int, seed: int) -> list[str]:
+def storm(operations: int, clients_count: int, seed: int, minutes: float = 0) -> list[str]:
     """Run it; what is wrong afterwards."""
     lab, beside = Lab(disk_bytes=DISK_BYTES), Lab(named_by_root=True)
     weather = Weather()
@@ -30,10 +30,16 @@ def storm(operations: int, clients_count: int, seed: int) -> list[str]:
     began = time.monotonic()
     for thread in (*threads, striking):
         thread.start()
+    told = 0
     while any(thread.is_alive() for thread in threads):
         time.sleep(5)
         took = time.monotonic() - began
         print(f"{weather.done} operations in {took:.0f} s, {striking.strikes}", flush=True)
+        for text in (*weather.defects, *striking.failed_starts)[told:]:
+            print(f"  {text}", flush=True)
+        told = len(weather.defects) + len(striking.failed_starts)
+        if minutes and took > 60 * minutes:
+            weather.is_over.set()
     weather.is_over.set()
     striking.join()
     wrong = [f"defect: {text}" for text in weather.defects]
@@ -59,11 +65,12 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=20_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=0, help="end earlier, after that time")
     arguments = parser.parse_args()
     os.environ[leaks.MARKER] = leaks.RUN_NAME
     before = leaks.measure()
     try:
-        wrong = storm(arguments.operations, arguments.clients, arguments.seed)
+        wrong = storm(arguments.operations, arguments.clients, arguments.seed, arguments.minutes)
     finally:
         remove_template()
     log = f"/tmp/{leaks.RUN_NAME}-storm.log"
