@@ -246,6 +246,7 @@ def test_verbs_that_write_say_why_they_cannot_and_leave_nothing(lab, tmp_path):
         assert lab.cli(*words.split()).returncode == 0, words
     lab.cli("rmi", "more", check=True)
     empty(lab)
+    lab.cli("rename", "other", "one", check=True)
     assert state(lab, ref)["Running"]
     assert before == (sorted(os.listdir(f"{lab.root}/containers")), lab.cli("images", "-aq").stdout)
     assert lab.cli("volume", "ls", "-q").stdout == ""
