@@ -104,8 +104,11 @@ class Lab:
     `LABKIT_LINK_PREFIX`).
     """
 
-    def __init__(self, *, named_by_root: bool = False) -> None:
-        """`named_by_root`: its cgroups and links have the names that follow from its data root."""
+    def __init__(self, *, named_by_root: bool = False, disk_bytes: int = 0) -> None:
+        """`named_by_root`: its cgroups and links have the names that follow from its data root.
+
+        `disk_bytes`: the data root is on a disk of its own, of this size.
+        """
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
@@ -127,7 +130,20 @@ class Lab:
             self.link_prefix = ownership.link_prefix(self.root)
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self._daemon: subprocess.Popen[bytes] | None = None
-        subprocess.run(["cp", "-al", template_root(), self.root], check=True)
+        self._has_disk = disk_bytes > 0
+        if self._has_disk:
+            self._mount_disk(disk_bytes)
+            subprocess.run(["cp", "-a", f"{template_root()}/.", self.root], check=True)
+        else:
+            subprocess.run(["cp", "-al", template_root(), self.root], check=True)
+
+    def _mount_disk(self, size: int) -> None:
+        image = f"{self.folder}/disk.img"
+        with open(image, "wb") as file:
+            file.truncate(size)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=True)
+        os.mkdir(self.root, 0o700)
+        subprocess.run(["mount", "-o", "loop", image, self.root], check=True)
 
     # Talking to it
 
@@ -249,6 +265,8 @@ class Lab:
             self.start_daemon()
             self.remove_containers()
             self.stop_daemon()
+            if self._has_disk:
+                subprocess.run(["umount", self.root], check=True)
             left = self._left()
             deadline = time.monotonic() + 10
             while left and time.monotonic() < deadline:

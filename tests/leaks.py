@@ -35,7 +35,7 @@ def new_folder(what: str = "") -> str:
 
 ENGINE_NAMES: set[str] = set()
 """Names that follow from data roots of this run (`labkit.ownership`)."""
-_ANY_ENGINE = re.compile(r"\b(?:labkit-|lk)[a-p]{6}(?![a-z])")
+_ANY_ENGINE = re.compile(r"\b(?:labkit-|lk)[a-p]{6}(?=v[0-9a-f]|[^a-z]|$)")
 _ANY_RUN = re.compile(r"\blk\d+")
 _LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")
 _LABKIT_LINK = re.compile(r"^(labkit|lk|br-lk|veth)")

@@ -103,7 +103,10 @@ class ContainerFiles:
         entry = self._parts.registry.find(ref)
         folder = self._parts.records.folder(entry.container.id)
         view = self._layers(self._layers_of(entry.container))
-        upper = os.open(f"{folder}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            upper = os.open(f"{folder}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # it has just been removed
+            raise NotFoundError(f"No such container: {ref}") from None
         try:
             with Worker("changes", (), view, [upper]) as worker:
                 found: list[Change] = worker.ready()[0]

@@ -68,7 +68,9 @@ class Records:
         folder = self.folder(container_id)
         os.mkdir(folder, 0o700)
         if volumes:
-            files.write_atomically(f"{folder}/{_VOLUMES}", msgspec.json.encode(volumes))
+            files.write_atomically(
+                f"{folder}/{_VOLUMES}", msgspec.json.encode(volumes), uses_reserve=False
+            )
             files.sync_folder(self._base)
 
     def finish(self, container: Container, etc_files: dict[str, str]) -> None:
@@ -78,7 +80,7 @@ class Records:
             # The mode of upper/ is the mode of the container's own "/".
             os.mkdir(f"{folder}/{name}", 0o755)
         self.write_etc(container.id, etc_files)
-        self.save(container)
+        self.save(container, uses_reserve=False)
         files.sync_folder(self._base)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folder}/{_VOLUMES}")
@@ -115,10 +117,11 @@ class Records:
         except UNREADABLE:  # the machine crashed while it was written
             return None
 
-    def save(self, container: Container) -> None:
+    def save(self, container: Container, *, uses_reserve: bool = True) -> None:
         """Write the record."""
         data = msgspec.json.format(msgspec.json.encode(container), indent=2)
-        files.write_atomically(f"{self.folder(container.id)}/{_RECORD}", data)
+        path = f"{self.folder(container.id)}/{_RECORD}"
+        files.write_atomically(path, data, uses_reserve=uses_reserve)
 
     def save_if_possible(self, container: Container) -> None:
         """Write the record of what has happened already; on a full disk that is said only."""

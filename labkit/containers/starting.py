@@ -181,8 +181,9 @@ def start_or_record(parts: Parts, entry: Entry) -> None:
     try:
         start(parts, entry)
     except OSError as error:
+        # Nothing was written or begun: what is on the disk is still right.
         failure = _full(error) if error.errno in reserve.FULL else StartError(str(error))
-        _record_failure(parts, entry, before, failure)
+        _record_failure(parts, entry, before, failure, saves=False)
         raise failure from error
     except LabkitError as error:
         failure = error if isinstance(error, StartError) else StartError(str(error))
@@ -199,7 +200,9 @@ def _full(error: OSError) -> StartError:
     return StartError(f"cannot start the container: {error.strerror}: {NO_SPACE}")
 
 
-def _record_failure(parts: Parts, entry: Entry, before: State, error: StartError) -> None:
+def _record_failure(
+    parts: Parts, entry: Entry, before: State, error: StartError, *, saves: bool = True
+) -> None:
     if entry.shim is not None:
         return  # it runs: what failed came after
     entry.drop_pending_clients()
@@ -215,7 +218,8 @@ def _record_failure(parts: Parts, entry: Entry, before: State, error: StartError
         started_at=before.started_at,
         finished_at=before.finished_at,
     )
-    parts.records.save_if_possible(container)
+    if saves:
+        parts.records.save_if_possible(container)
     entry.changed.notify_all()
 
 

@@ -157,7 +157,9 @@ class Volumes:
         try:
             os.mkdir(f"{unfinished}/{_DATA}")
             os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
-            files.write_atomically(f"{unfinished}/{_RECORD}", msgspec.json.encode(record))
+            files.write_atomically(
+                f"{unfinished}/{_RECORD}", msgspec.json.encode(record), uses_reserve=False
+            )
             os.rename(unfinished, folder)
         except OSError:
             self._remover.take(unfinished)

@@ -5,7 +5,6 @@ The body is Docker's, `{"message": …}`.  A `StartError` says more under `labki
 """
 
 from labkit.errors import (
-    NO_SPACE,
     ConflictError,
     ForbiddenError,
     InvalidParameterError,
@@ -17,7 +16,6 @@ from labkit.errors import (
 )
 from labkit.http.errors import ProtocolError
 from labkit.http.responses import Response, json_response
-from labkit.kernel import reserve
 
 COMMAND_CANNOT_RUN = (126, 127)
 """The exit codes of a command that cannot be invoked, or is not there: the client's mistake."""
@@ -55,8 +53,6 @@ def status_of(error: Exception) -> int:
 def error_message(error: Exception) -> str:
     """What a client is told."""
     message = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno in reserve.FULL:
-        return f"{message}: {NO_SPACE}"
     if isinstance(error, StartError):
         for words in GO_WORDS:
             message = message.replace(words, words.lower())

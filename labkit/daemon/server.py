@@ -7,8 +7,9 @@ from labkit.daemon.errors import error_response
 from labkit.daemon.log import LOG
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import STANDING_HEADERS, Answer
+from labkit.errors import NO_SPACE, LabkitError
 from labkit.http import requests, server
-from labkit.kernel import threads
+from labkit.kernel import reserve, threads
 
 
 class Server(server.Server):
@@ -18,7 +19,13 @@ class Server(server.Server):
 
         def answer(asked: requests.Request) -> Answer:
             threads.work_for(asked.connection.client_is_gone)
-            return handle(Request(asked))
+            try:
+                return handle(Request(asked))
+            except OSError as error:
+                if error.errno not in reserve.FULL:
+                    raise
+                # No defect of labkit's, whatever was being written.
+                raise LabkitError(f"{error.strerror}: {NO_SPACE}") from error
 
         service = server.Service(
             name="labkitd",

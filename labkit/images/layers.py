@@ -171,13 +171,16 @@ def _dress_alike(below: str, tree: str) -> None:
 def limit_bytes(folder: str) -> int:
     """How much a layer may unpack to: not the disk's last bytes, and never without end."""
     disk = os.statvfs(folder)
-    return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES))
+    # A small disk is not kept free as a whole.
+    kept = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 20)
+    return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - kept))
 
 
 def limit_entries(folder: str) -> int:
     """How many files a layer may have: not the disk's last inodes, if it counts them."""
     disk = os.statvfs(folder)
-    free = disk.f_favail - RESERVE_INODES if disk.f_files else LAYER_MAX_ENTRIES
+    kept = min(RESERVE_INODES, disk.f_files // 20)
+    free = disk.f_favail - kept if disk.f_files else LAYER_MAX_ENTRIES
     return min(LAYER_MAX_ENTRIES, max(0, free))
 
 

@@ -8,19 +8,22 @@ from labkit.kernel import reserve
 _UNFINISHED = ".tmp"
 
 
-def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
+def write_atomically(
+    path: str, data: bytes, mode: int = 0o600, *, uses_reserve: bool = True
+) -> None:
     """Write `data` to `path` by way of a temporary file; on return it has reached the disk.
 
     A kill -9 in the middle leaves the temporary file: `remove_unfinished`.  On a full disk it is
-    one of the files of `labkit.kernel.reserve`; OSError (ENOSPC) if there is none, and then no
-    temporary file either.
+    one of the files of `labkit.kernel.reserve`, if `uses_reserve`: what makes something new does
+    not.  OSError (ENOSPC), and then there is no temporary file either.
     """
     temporary = f"{path}.{os.getpid()}{_UNFINISHED}"
     try:
         try:
             _write(temporary, data, os.O_CREAT | os.O_TRUNC, mode)
         except OSError as error:
-            if error.errno not in reserve.FULL or not reserve.take(temporary):
+            is_full = error.errno in reserve.FULL and uses_reserve
+            if not is_full or not reserve.take(temporary, len(data)):
                 raise
             _write(temporary, data, 0, mode)
             os.chmod(temporary, mode)

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-FILES = 32
-FILE_BYTES = 64 * 1024
+FILES = {8 << 10: 48, 128 << 10: 4}
+"""How many files of so many bytes: for records, and for the index of images."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _folder = ""
@@ -26,12 +26,13 @@ def use(root: str) -> None:
 
 def fill() -> bool:
     """Make the files that are missing; False if the disk has no room for them."""
-    if len(_names()) >= FILES:
+    if len(_names()) >= sum(FILES.values()):
         return True
     try:
         os.makedirs(_folder, 0o700, exist_ok=True)
-        for number in range(FILES):
-            _allocate(f"{_folder}/{number}")
+        for size, count in FILES.items():
+            for number in range(count):
+                _allocate(f"{_folder}/{size}-{number}", size)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -39,13 +40,13 @@ def fill() -> bool:
     return True
 
 
-def _allocate(path: str) -> None:
+def _allocate(path: str, size: int) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return
     try:
-        os.write(fd, bytes(FILE_BYTES))
+        os.write(fd, bytes(size))
     except OSError:
         os.unlink(path)
         raise
@@ -53,9 +54,11 @@ def _allocate(path: str) -> None:
         os.close(fd)
 
 
-def take(path: str) -> bool:
-    """Move one of the files to `path`; False if there is none, or none on that disk."""
+def take(path: str, size: int) -> bool:
+    """Move a file with room for `size` bytes to `path`; False if there is none on that disk."""
     for name in _names():
+        if int(name.partition("-")[0]) < size:
+            continue
         with suppress(OSError):
             os.rename(f"{_folder}/{name}", path)
             return True
@@ -82,6 +85,7 @@ def _give_up() -> bool:
 
 def _names() -> list[str]:
     try:
-        return os.listdir(_folder) if _folder else []
+        names = os.listdir(_folder) if _folder else []
     except OSError:
         return []
+    return sorted(names, key=lambda name: int(name.partition("-")[0]))

@@ -1,6 +1,7 @@
 """Three engines on one machine, each with a data root: none takes another's for its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import leaks
 from tests.api import TIMEOUT_S, run
 from tests.lab import PROJECT, Lab
+from tests.sweep import sweep
 
 pytestmark = pytest.mark.root
 
@@ -147,3 +150,44 @@ def test_a_daemon_that_ends_with_nothing_running_leaves_no_group(lab):
     lab.api("DELETE", f"/containers/{container_id}?force=1")
     lab.stop_daemon()
     assert groups() == []
+
+
+def test_make_clean_after_a_crash_leaves_nothing(tmp_path):
+    lab = Lab(named_by_root=True)
+    try:
+        lab.start_daemon()
+        run(lab, "sleep", "1000", HostConfig={"NetworkMode": "bridge"})
+        lab.kill_daemon()
+        clean(lab, tmp_path)
+        assert not os.path.exists(lab.root)
+        assert not [name for name in os.listdir("/sys/class/net") if lab.link_prefix in name]
+        tables = subprocess.check_output(["nft", "list", "tables"], text=True)
+        assert lab.link_prefix not in tables
+        assert not list(Path("/sys/fs/cgroup").rglob(lab.cgroup_parent))
+        assert lab.folder not in "".join(leaks.processes().values())
+    finally:
+        sweep(lab.folder, lab.cgroup_parent, lab.link_prefix)
+
+
+def clean(lab: Lab, scratch: Path) -> None:
+    """`make clean` of a project, an environment and a command that are this test's own."""
+    shutil.copytree(f"{PROJECT}/vagrant", scratch / "project/vagrant")
+    python, command = scratch / "venv/bin/python", scratch / "bin/labkit"
+    for path, words in ((python, ""), (command, "-m labkit.cli")):
+        path.parent.mkdir(parents=True)
+        path.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} {words} "$@"\n')
+        path.chmod(0o755)
+    groups = Path("/etc/group").read_text().splitlines(keepends=True)
+    (scratch / "group").write_text("".join(g for g in groups if not g.startswith("labkit:")))
+    binds = (f"{scratch}/bin /usr/local/bin", f"{scratch}/group /etc/group")
+    script = "".join(f"mount --bind {pair} && " for pair in binds)
+    script += f"bash {scratch}/project/vagrant/lab.sh clean"
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+        env=lab.env | {"LABKIT_VENV": f"{scratch}/venv", "LABKIT_STATE": f"{scratch}/state"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
