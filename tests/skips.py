@@ -33,7 +33,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
-    "needs docker-compose": lambda: not shutil.which("docker-compose"),
+    "needs docker-compose": lambda: docker_compose() is None,
     "needs a dockerd": lambda: not oracle.works(),
     "needs a loop device": lambda: (
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
@@ -49,6 +49,18 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""
+
+
+def docker_compose() -> list[str] | None:
+    """The command of docker-compose: a program of its own, or a plugin of `docker`."""
+    for command in (["docker-compose"], ["docker", "compose"]):
+        asked = [*command, "version", "--short"]
+        if (
+            shutil.which(command[0])
+            and not subprocess.run(asked, capture_output=True, check=False).returncode
+        ):
+            return command
+    return None
 
 
 def is_justified(reason: str) -> bool:
