@@ -34,7 +34,7 @@ fmt: ## format the sources and mend what ruff can mend
 bench: ## measure against crun, docker and podman; writes bench/RESULTS.md
 	$(PYTHON) -m bench
 
-lock: ## resolve requirements.lock again, for both Pythons and both architectures
+lock: ## resolve requirements.lock again, for each Python and both architectures
 	@bash vagrant/lock.sh
 
 KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py container_life.py \
@@ -45,8 +45,8 @@ test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU mach
 	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
 	    -p pytest_timeout -p no:cacheprovider -q $(KERNEL_TESTS)'
 
-test-bare: ## the README's two commands in a bare Debian 12 root, with their times
-	@bash tests/bare/prove.sh
+test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
+	@bash tests/bare/prove.sh $(SUITES)
 
 test-vagrant: ## `vagrant up` with libvirt, without KVM, on a machine without systemd
 	@bash tests/vagrant/prove.sh

@@ -7,6 +7,8 @@ PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=${LABKIT_VENV:-$PROJECT/.venv}
 STATE=${LABKIT_STATE:-$PROJECT/.lab}
 PYTHON=$VENV/bin/python
+# requirements.lock names wheels for these (lock.sh checks that each is there).
+PYTHONS=(3.11 3.12 3.13 3.14)
 
 export LABKIT_ROOT=${LABKIT_ROOT:-/var/lib/labkit}
 export LABKIT_RUN=${LABKIT_RUN:-/run/labkit}
