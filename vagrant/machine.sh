@@ -32,8 +32,14 @@ swap() {
 
 file_mib() { [ ! -e "$SWAP_FILE" ] || echo $(($(stat -c %s "$SWAP_FILE") / 1048576)); }
 
-# others_mib: the swap that the box came with
-others_mib() { awk -v ours="$SWAP_FILE" 'NR > 1 && $1 != ours { kib += $3 } END { print int(kib / 1024) }' /proc/swaps; }
+# others_mib: the swap that the box came with (/proc/swaps, proc(5): sizes in KiB, after a heading)
+others_mib() {
+    local path kib total=0
+    while read -r path _ kib _; do
+        [ "$path" = "$SWAP_FILE" ] || total=$((total + kib))
+    done < <(tail -n +2 /proc/swaps)
+    echo $((total / 1024))
+}
 
 remove_swap() {
     ! grep -q "^$SWAP_FILE " /proc/swaps || swapoff "$SWAP_FILE"
