@@ -29,7 +29,7 @@ trap 'exit 130' INT TERM
 took() { awk "BEGIN { printf \"== %8.1f s  %s\\n\", $EPOCHREALTIME - $1, \"$2\" }"; }
 
 install_tools() {
-    local packages=(qemu-system-arm qemu-user-static arch-test mmdebstrap qemu-utils e2fsprogs)
+    local packages=(qemu-system-arm qemu-user-static arch-test mmdebstrap qemu-utils e2fsprogs kmod)
     dpkg-query --show "${packages[@]}" > /dev/null 2>&1 || {
         apt-get update
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
@@ -41,12 +41,12 @@ install_tools() {
 make_disk() {
     local root=$work/root unit=etc/systemd/system/labkit-proof.service
     bash "$project/tests/vagrant/foreign.sh" arm64 bash "$project/tests/vagrant/root.sh" arm64 "$root" \
-        linux-image-arm64 make "${LAB_PACKAGES[@]}" "${QEMU[arm64]}"
+        linux-image-arm64 make git "${LAB_PACKAGES[@]}" "${QEMU[arm64]}"
     cp "$here/labkit-proof.service" "$root/$unit"
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -s "/$unit" "$root/etc/systemd/system/multi-user.target.wants/"
     cp "$root"/boot/vmlinuz-* "$cache/vmlinuz"
-    cp "$root"/boot/initrd.img-* "$cache/initrd"
+    (cd "$project" && python3 -m tests.arm64.initramfs "$root" "$cache/initrd")
     truncate -s 12G "$work/disk.raw"
     mkfs.ext4 -q -L root -d "$root" "$work/disk.raw"
     qemu-img convert -O qcow2 "$work/disk.raw" "$cache/debian.qcow2"
@@ -64,7 +64,7 @@ run() {
     qemu-system-aarch64 -nodefaults -no-user-config -display none -no-reboot \
         -machine virt -cpu cortex-a72 -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 3G \
         -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
-        -append "root=LABEL=root rw console=ttyAMA0 quiet mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
+        -append "console=ttyAMA0 quiet mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
         -serial "file:$work/console" -device virtio-rng-pci \
         -drive "if=virtio,file=$1,format=qcow2,cache=unsafe" \
         -drive "if=none,id=project,file=$work/project.tar,format=raw,readonly=on" \
@@ -85,7 +85,7 @@ run() {
 install_tools
 mkdir -p "$cache"
 # What the disks are made of: when that changes, they are made again.
-key=$(cat "$project/tests/vagrant/root.sh" "$project/vagrant/systems.sh" "$here/labkit-proof.service" \
+key=$(cat "$project/tests/vagrant/root.sh" "$here/initramfs.py" "$project/vagrant/systems.sh" "$here/labkit-proof.service" \
     "$project/requirements.lock" "$project/pyproject.toml" | sha256sum)
 if [ "$key" != "$(cat "$cache/key" 2> /dev/null)" ]; then
     rm -f "$cache"/*

@@ -87,6 +87,7 @@ if [ "${LABKIT_FOREIGN:-}" != "$architecture" ] && [ "$(dpkg --print-architectur
 fi
 # shellcheck disable=SC2086
 bash "$here/root.sh" "$architecture" root "linux-image-cloud-$architecture" ${LOADER[$architecture]}
+compgen -G "root/boot/initrd.img-*" > /dev/null || chroot root update-initramfs -c -k all
 configure
 make_disk
 pack

@@ -21,13 +21,32 @@ mirrors() {
         awk '$3 == "main" { print "deb", $0 }' | sed -n "s/ $codename/ $SUITE/p" | sort -u
 }
 
+# Under emulation the longest takes what needs no foreign program: depmod is run here at the end,
+# and who boots by an initramfs of Debian's makes it.
+LATER=(/usr/sbin/depmod /usr/sbin/update-initramfs)
+divert() { printf "chroot \"\$1\" dpkg-divert --quiet --local --rename --add $1 && ln -s /bin/true \"\$1$1\""; }
+options=()
+if [ "$(dpkg --print-architecture)" != "$architecture" ]; then
+    options+=(--dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' --dpkgopt='path-exclude=/usr/share/man/*')
+    for program in "${LATER[@]}"; do
+        options+=(--essential-hook="$(divert "$program")")
+    done
+fi
+
 sources=$(mktemp)
 trap 'rm -f "$sources"' EXIT
 mirrors > "$sources"
 from=()
 [ ! -s "$sources" ] || from=("$sources")
 mmdebstrap --quiet --mode=root --variant=minbase --architectures="$architecture" \
-    --include="$(echo "${packages[*]}" | tr ' ' ,)" "$SUITE" "$root" "${from[@]}"
+    --include="$(echo "${packages[*]}" | tr ' ' ,)" "${options[@]}" "$SUITE" "$root" "${from[@]}"
+if [ -n "${options[*]}" ]; then
+    for program in "${LATER[@]}"; do
+        rm "$root$program"
+        chroot "$root" dpkg-divert --quiet --local --rename --remove "$program"
+    done
+    depmod -b "$root" "$(ls "$root/usr/lib/modules")"
+fi
 
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' > "$root/etc/pip.conf"
