@@ -6,6 +6,18 @@ DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
 
 
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def search_sbin() -> None:
+    """Have this process find the administrator's programs (nft, mkfs.ext4) whatever its PATH says.
+
+    A user who becomes root with Debian's plain `su` keeps a PATH without these folders.
+    """
+    found = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join([*found, *(folder for folder in SBIN if folder not in found)])
+
+
 class Paths:
     """The two folders everything lives in; tests give their own, so that they run side by side.
 

@@ -13,6 +13,7 @@ from labkit.kernel.netlink import (
     NLM_F_EXCL,
     NLM_F_REPLACE,
     RTM_DELLINK,
+    RTM_GETADDR,
     RTM_GETLINK,
     RTM_GETROUTE,
     RTM_NEWADDR,
@@ -206,6 +207,18 @@ def every_route(route: RouteSocket) -> list[Route]:
             packed = inside.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
             (link,) = unpack_from("=I", inside[_RTA_OIF])
             found.append(Route(socket.inet_ntop(family, packed), prefix, link))
+    return found
+
+
+def every_address(route: RouteSocket) -> list[Route]:
+    """The addresses of the namespace's links, each as the way to itself."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for body in route.dump(RTM_GETADDR, pack("=B7x", family)):
+            (link,) = unpack_from("=4xI", body)
+            inside = attributes(body[8:])
+            packed = inside.get(_IFA_LOCAL) or inside[_IFA_ADDRESS]
+            found.append(Route(socket.inet_ntop(family, packed), 8 * len(packed), link))
     return found
 
 

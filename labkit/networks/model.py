@@ -63,11 +63,23 @@ class Network(msgspec.Struct, rename=docker_name):
     """The name of its link on the host."""
     chosen: list[str] = msgspec.field(default_factory=list)
     """The subnets that nobody asked for: others are chosen when these are taken elsewhere."""
+    hides: str = ""
+    """The route of this machine, a VPN's say, that leads around what the chosen subnet covers."""
 
     @property
     def is_default(self) -> bool:
         """Whether containers are on it when they name no network."""
         return self.name == DEFAULT_NETWORK
+
+    @property
+    def warning(self) -> str:
+        """A sentence for the user when its subnet hides a part of what this machine reaches."""
+        if not self.hides:
+            return ""
+        return (
+            f"network {self.name}: every subnet is within a route of this machine; "
+            f"{', '.join(self.chosen)} hides the least of them, a part of {self.hides}"
+        )
 
     @property
     def masquerades(self) -> bool:

@@ -23,7 +23,9 @@ from labkit.errors import (
     NotFoundError,
 )
 from labkit.networks import bridges, creation, ports, subnets
-from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
+from labkit.networks.addresses import AddressSpace, parse_subnet
+from labkit.networks.claims import Claims
+from labkit.networks.defaults import USUAL, Defaults
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
     BRIDGE,
@@ -32,6 +34,8 @@ from labkit.networks.model import (
     NONE,
     Endpoint,
     EndpointConfig,
+    Ipam,
+    IpamConfig,
     Network,
     Sandbox,
 )
@@ -62,14 +66,16 @@ class Networks:
         prefix: str,
         clock: Callable[[], str],
         on_change: OnChange = lambda action, network: None,
+        defaults: Defaults = USUAL,
     ) -> None:
         """`clock` gives the present time as records have it."""
         self.prefix = prefix
         self._clock = clock
         self._on_change = on_change
+        self._defaults = defaults
         self._records = NetworkRecords(root)
         self._lock = threading.RLock()
-        self._claims = subnets.Claims()
+        self._claims = Claims()
         self._mtus: dict[str, int] = {}
         """The links that are there, by the ids of their networks, and their largest packets."""
         self._spaces: dict[str, list[AddressSpace]] = {}
@@ -91,6 +97,12 @@ class Networks:
     def warnings(self) -> list[str]:
         """Which records could not be read."""
         return self._records.warnings
+
+    @property
+    def hiding(self) -> list[str]:
+        """Which networks are in the way of something that this machine reaches."""
+        with self._lock:
+            return [network.warning for network in self._by_id.values() if network.hides]
 
     def all(self) -> list[Network]:
         """Every network, by name."""
@@ -120,9 +132,9 @@ class Networks:
             for network in self._by_id.values():
                 if network.is_default:
                     return network
-            return self._create(
-                Network(DEFAULT_NETWORK, new_id(), self._clock()), f"{self.prefix}0"
-            )
+            ipam = Ipam(config=self._defaults.bridge())
+            network = Network(DEFAULT_NETWORK, new_id(), self._clock(), ipam=ipam)
+            return self._create(network, f"{self.prefix}0")
 
     def create(self, network: Network) -> Network:
         """Make a network, and its link; what its record leaves open is decided here.
@@ -151,7 +163,7 @@ class Networks:
         if any(known.bridge == link for known in self._by_id.values()):
             raise ConflictError(f"the link {link} belongs to another network")
         try:
-            creation.complete(network, self._taken_subnets(), self._claims)
+            creation.complete(network, self._surroundings(), self._claims)
             self._records.save(network)
         except BaseException:
             # Those of other networks are not released: they were found to overlap, not claimed.
@@ -170,10 +182,11 @@ class Networks:
             for c in network.ipam.config
         ]
 
-    def _taken_subnets(self) -> list[Subnet]:
+    def _surroundings(self) -> creation.Surroundings:
         known = self._by_id.values()
         ours = [parse_subnet(c.subnet) for network in known for c in network.ipam.config]
-        return [*ours, *subnets.in_use(network.bridge for network in known)]
+        machine = subnets.in_use(network.bridge for network in known)
+        return creation.Surroundings(ours, machine, self._defaults.pools)
 
     def _free_link(self) -> str:
         taken = {network.bridge for network in self._by_id.values()}
@@ -380,7 +393,14 @@ class Networks:
         self.refresh()
 
     def _claim_again(self, network: Network) -> None:
-        """Claim its subnets; if a chosen one is used elsewhere by now, choose another."""
+        """Claim its subnets; if a chosen one is used elsewhere by now, choose another.
+
+        The default network moves to what `bip` says, too.
+        """
+        said = self._defaults.bridge() if network.is_default else []
+        if said and network.ipam.config[:1] != said and not self.members(network):
+            self._begin_again(network, said)
+            return
         elsewhere = subnets.in_use(known.bridge for known in self._by_id.values())
         for config in network.ipam.config:
             subnet = parse_subnet(config.subnet)
@@ -388,13 +408,14 @@ class Networks:
             if is_free and self._claims.claim(config.subnet):
                 continue
             if config.subnet in network.chosen and not self.members(network):
-                self._choose_again(network)
+                kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
+                self._begin_again(network, kept)
                 return
 
-    def _choose_again(self, network: Network) -> None:
+    def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
+        """Give a network without containers other subnets: these, and what is to be chosen."""
         creation.give_up(network, self._claims)
-        kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
-        network.ipam.config, network.chosen = kept, []
+        network.ipam.config, network.chosen, network.hides = configs, [], ""
         del self._by_id[network.id]
         bridges.unplug([network.bridge])
         self._create(network, network.bridge)
@@ -402,6 +423,7 @@ class Networks:
     def close(self) -> None:
         """The daemon ends: links and rules stay as long as containers use them."""
         with self._lock:
+            self._claims.close()  # what is used has a route
             if self._sandboxes:
                 return
             linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
