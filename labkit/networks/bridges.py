@@ -11,10 +11,10 @@ from labkit.errors import ConflictError, InvalidParameterError
 from labkit.kernel import links
 from labkit.kernel.links import LONGEST_NAME
 from labkit.kernel.netlink import RouteSocket
+from labkit.networks import options
 from labkit.networks.addresses import parse_address, parse_subnet
 from labkit.networks.model import Network
 
-MTU_OPTION = "com.docker.network.driver.mtu"
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
 USUAL_MTU = 1500
 LONGEST_PREFIX = 10
@@ -53,7 +53,7 @@ def uplink_mtu() -> int:
 
 def mtu_of(network: Network) -> int:
     """The largest packet on a network."""
-    return int(network.options.get(MTU_OPTION) or uplink_mtu())
+    return int(network.options.get(options.MTU) or uplink_mtu())
 
 
 def exists(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from labkit.errors import LabkitError
+from labkit.networks import options
 from labkit.networks.model import Network
 
 ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 what a user writes for every address
@@ -103,7 +104,9 @@ def _leave(networks: Iterable[Network]) -> list[str]:
             own = f"{family} saddr {subnet} {family} daddr {subnet}"
             rules.append(f'{own} oifname "{name}" ct status dnat masquerade')
             if network.masquerades and not network.internal:
-                rules.append(f'{family} saddr {subnet} oifname != "{name}" masquerade')
+                source = network.options.get(options.SOURCE[6 if family == "ip6" else 4])
+                how = f"snat {family} to {source}" if source else "masquerade"
+                rules.append(f'{family} saddr {subnet} oifname != "{name}" {how}')
     return rules
 
 

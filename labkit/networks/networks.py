@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import bridges, creation, ports, subnets
+from labkit.networks import bridges, creation, options, ports, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
@@ -121,7 +121,7 @@ class Networks:
         with self._lock:
             if any(known.name == network.name for known in self._by_id.values()):
                 raise ConflictError(f"network with name {network.name} already exists")
-            link = network.options.get(creation.NAME_OPTION) or self._free_link()
+            link = network.options.get(options.NAME) or self._free_link()
             self._create(network, link)
             try:
                 self._ensure_link(network)
@@ -299,8 +299,14 @@ class Networks:
             holders = list(self._sandboxes.values())
             if (endpoint := way_in(sandbox)) is not None:
                 is_6 = bool(endpoint.ipv6_address)
-                given = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
-                sandbox.ports = given
+                network = self._by_id[endpoint.network_id]
+                sandbox.ports = ports.allocate(
+                    sandbox.container_id,
+                    wishes,
+                    holders,
+                    with_ipv6=is_6,
+                    binding=network.binding,
+                )
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
