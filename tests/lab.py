@@ -119,6 +119,8 @@ class Lab:
             "LABKIT_CGROUP_PARENT": self.cgroup_parent,
             "LABKIT_LINK_PREFIX": self.link_prefix,
         }
+        self.enter: list[str] = []
+        """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
         self._daemon: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "-al", template_root(), self.root], check=True)
 
@@ -179,7 +181,7 @@ class Lab:
         with log.open("ab") as output:
             folders = ["--root", self.root, "--run", self.run]
             self._daemon = subprocess.Popen(
-                [sys.executable, "-m", "labkit.daemon", *folders, *options],
+                [*self.enter, sys.executable, "-m", "labkit.daemon", *folders, *options],
                 env=self.env,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,

@@ -48,6 +48,7 @@ class Parts:
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,
+            self.paths.run,
             link_prefix(self.paths.run, DEFAULT_RUN),
             lambda: timestamp(time.time_ns()),
             self.publish_network,

@@ -78,6 +78,11 @@ class Network(msgspec.Struct, rename=docker_name):
         return known_options.is_on(self.options, known_options.MASQUERADE, default=True)
 
     @property
+    def versions(self) -> set[int]:
+        """The versions of IP that its containers speak with others."""
+        return {6 if ":" in config.subnet else 4 for config in self.ipam.config}
+
+    @property
     def binding(self) -> list[str]:
         """The host's addresses at which ports are published that name none.
 

@@ -1,6 +1,6 @@
 """Every network of one engine: what there is, who is on it, which addresses they have.
 
-    >>> networks = Networks(root, "labkit", now)
+    >>> networks = Networks(root, run, "labkit", now)
     >>> web = networks.create(Network("web", new_id(), now()))
     >>> endpoint = networks.join(web, EndpointConfig(), interface="eth0", names=["a"])
     >>> endpoint.ipv4_address
@@ -54,6 +54,7 @@ class Networks:
     def __init__(
         self,
         root: str,
+        run: str,
         prefix: str,
         clock: Callable[[], str],
         on_change: OnChange = lambda action, network: None,
@@ -71,7 +72,7 @@ class Networks:
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: Table | None = None
         """None when something has changed since it was last made."""
-        self._rules = Rules(prefix, self._present)
+        self._rules = Rules(prefix, run, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
             self._add(network)
@@ -394,13 +395,14 @@ class Networks:
     def close(self) -> None:
         """The daemon ends: links and rules stay as long as containers use them."""
         with self._lock:
-            if self._sandboxes:
-                return
+            is_in_use = bool(self._sandboxes)
             linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
-            self._mtus.clear()
-        bridges.unplug(linked)
-        if linked:
+            if not is_in_use:
+                self._mtus.clear()
+        if linked and not is_in_use:
             self.refresh()
+            bridges.unplug(linked)
+        self._rules.close()
 
 
 def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:
