@@ -35,6 +35,9 @@ class Host:
         self.pid = self._namespace()
         self.env: dict[str, str] = {}
         """What programs need in their environment that are to act on this host."""
+        # A new network takes the values of this machine's own (ip-sysctl.rst).
+        for version in (4, 6):
+            self.set_sysctl(f"net/ipv{version}/conf/all/forwarding", "0")
         self.run("ip", "link", "set", "lo", "up")
         self.lans = [self._neighbour(number) for number in (1, 2)]
 

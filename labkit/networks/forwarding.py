@@ -130,24 +130,23 @@ def _forward_ipv6() -> None:
     The kernel drops the routes that routers have announced when a link begins to forward, unless it
     is told that it accepts them all the same (`accept_ra` 2).
     """
-    with _ipv6_links_kept("accept_ra"):
-        for name in os.listdir(_IPV6):
-            with contextlib.suppress(OSError):
-                if sysctls.read(f"{_IPV6}/{name}/accept_ra") == "1":
-                    sysctls.write(f"{_IPV6}/{name}/accept_ra", "2")
+    with _ipv6_links_kept("accept_ra") as before:
+        for path in (path for path, value in before.items() if value == "1"):
+            with contextlib.suppress(FileNotFoundError):
+                sysctls.write(path, "2")
         with _ipv6_links_kept("forwarding"):
             sysctls.write(f"{_IPV6}/all/forwarding", "1")
 
 
 @contextlib.contextmanager
-def _ipv6_links_kept(parameter: str) -> Iterator[None]:
+def _ipv6_links_kept(parameter: str) -> Iterator[dict[str, str]]:
     """Set a parameter of each link, and the default, back to what it was, after the block."""
-    before = {}
+    before: dict[str, str] = {}
     for name in os.listdir(_IPV6):
         if name != "all":
             with contextlib.suppress(OSError):
                 before[f"{_IPV6}/{name}/{parameter}"] = sysctls.read(f"{_IPV6}/{name}/{parameter}")
-    yield
+    yield before
     for path, value in before.items():
         with contextlib.suppress(FileNotFoundError):
             sysctls.write(path, value)
