@@ -7,6 +7,7 @@ nothing of this machine's own is touched.
 """
 
 import contextlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,12 +96,13 @@ class Host:
         self.run("sh", "-c", f"echo {value} > /proc/sys/{name}")
 
     def rules(self) -> str:
-        """Every rule of every table and kind."""
+        """Every rule of every table and kind, without counters."""
         shown = [self.run("nft", "list", "ruleset")]
         for version in ("", "6"):
             names = self.run("cat", f"/proc/net/ip{version}_tables_names").split()
             shown += [self.run(f"ip{version}tables-legacy-save", "-t", name) for name in names]
-        return "\n".join(line for text in shown for line in text.splitlines() if line[:1] != "#")
+        lines = (line for text in shown for line in text.splitlines() if line[:1] != "#")
+        return re.sub(r"\[\d+:\d+\]|packets \d+ bytes \d+", "", "\n".join(lines))
 
     def close(self) -> None:
         """Its network is gone with the processes in it."""

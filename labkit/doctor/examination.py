@@ -10,6 +10,7 @@ from labkit.doctor import (
     checks_cgroups,
     checks_engine,
     checks_kernel,
+    checks_networks,
     checks_programs,
     checks_storage,
 )
@@ -36,7 +37,7 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
         checks_storage.check_bfq,
     ),
     "Machine": (checks_storage.check_memory, checks_programs.check_virtual_machines),
-    "Network": (checks_programs.check_network,),
+    "Network": (checks_programs.check_network, checks_networks.check_forwarding),
     "Images": (checks_programs.check_image_tools,),
     "labkit": (checks_engine.check_group, checks_engine.check_daemon),
 }

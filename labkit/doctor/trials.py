@@ -17,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from struct import pack
 
+from labkit.doctor import outward
+from labkit.doctor.checks_networks import UNTRIED
 from labkit.doctor.checks_programs import find
 from labkit.kernel import mounts, namespaces, processes, seccomp, trees, user_namespaces
 
@@ -120,6 +122,14 @@ def _nat(_: str) -> None:
         raise OSError(run.stderr.partition("\n")[0])
 
 
+def _outward(_: str) -> None:
+    """A packet from a bridge of labkit's to the outside."""
+    try:
+        outward.attempt()
+    except outward.Untriable as why:
+        raise OSError(f"{UNTRIED}{why}") from None
+
+
 def _kvm(_: str) -> None:
     """An empty virtual machine."""
     fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
@@ -136,6 +146,7 @@ TRIALS: dict[str, Callable[[str], None]] = {
     "idmap": _mapped_ids,
     "seccomp": _seccomp,
     "nat": _nat,
+    "outward": _outward,
     "kvm": _kvm,
     "loop": _loop_control,
 }

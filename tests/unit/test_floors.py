@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", *GROUND},
+    "doctor": {"kernel", "cgroups", "networks", *GROUND},
     "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),
