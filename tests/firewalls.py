@@ -246,7 +246,12 @@ class Rules:
         """They are gone with the host."""
 
 
-def iptables(host: Host, kind: str, *rules: str, undo: tuple[str, ...] = ()) -> Rules:
+def iptables(
+    host: Host,
+    kind: str,
+    *rules: str,
+    undo: tuple[str, ...] = ("-F", "-X", "-P FORWARD ACCEPT"),
+) -> Rules:
     """Rules of iptables, for both versions of IP."""
     programs = [f"iptables-{kind}", f"ip6tables-{kind}"]
     load = [[p, *rule.split()] for p in programs for rule in rules]
@@ -258,7 +263,7 @@ def iptables(host: Host, kind: str, *rules: str, undo: tuple[str, ...] = ()) -> 
 
 def nft(host: Host, rules: str) -> Rules:
     """A table `inet filter` with a chain of forwarded packets, as nftables.service loads it."""
-    table = f"table inet filter {{ {rules} }}"
+    table = f"table inet filter {{ {rules}; }}"
     return Rules(host, [["nft", table]], [["nft", "delete table inet filter"]])
 
 

@@ -16,7 +16,7 @@ _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _ROUTE_GROUPS = {"IPV4_IFADDR": 5, "IPV6_IFADDR": 9, "IPV4_NETCONF": 24, "IPV6_NETCONF": 25}
 _NFTABLES_GROUP = 7
 _NEW_ADDRESS, _DELETE_ADDRESS, _NEW_CONFIGURATION = 20, 21, 80
-_NEW_GENERATION = SUBSYSTEM << 8 | 15
+_DELETE_TABLE, _NEW_GENERATION = (SUBSYSTEM << 8 | n for n in (2, 15))
 _NETCONF_LINK = 1
 _TABLE = 1
 _LINK_SCOPE = 253
@@ -32,6 +32,8 @@ class Notice(NamedTuple):
     link: int = 0
     """Below 0 for the parameters of all links, or of new ones."""
     table: str = ""
+    is_gone: bool = False
+    """Whether the table is."""
 
 
 def of_links() -> socket.socket:
@@ -78,5 +80,6 @@ def _read(kind: int, body: bytes) -> Notice | None:
         return Notice("forwarding", unpack_from("=i", link_of)[0]) if link_of else None
     if kind >> 8 == SUBSYSTEM and kind != _NEW_GENERATION:
         table = attributes(body[4:]).get(_TABLE, b"")
-        return Notice("rules", table=table.rstrip(b"\0").decode(errors="replace"))
+        name = table.rstrip(b"\0").decode(errors="replace")
+        return Notice("rules", table=name, is_gone=kind == _DELETE_TABLE)
     return None

@@ -70,10 +70,15 @@ class Watcher:
         for listening in self._sockets:
             try:
                 arrived = list(notices.receive(listening))
-                found |= any(map(self._concerns, arrived))
+                found |= any(map(self._concerns, arrived)) or self._is_own_table_gone(arrived)
             except OSError:  # ENOBUFS: there were more than the socket holds
                 found = True
         return found
+
+    def _is_own_table_gone(self, arrived: list[Notice]) -> bool:
+        """Whether labkit's own table was removed, and not just replaced by labkit."""
+        own = [notice.is_gone for notice in arrived if notice.table == self._own_table]
+        return bool(own) and own[-1]
 
     def _concerns(self, notice: Notice) -> bool:
         if notice.what == "rules":

@@ -28,8 +28,8 @@ __all__ = ["answering", "host", "lab_on"]
 pytestmark = pytest.mark.root
 
 _NFT_LAST = """chain forward { type filter hook forward priority 0; policy accept;
-    ct state established accept; ip daddr 203.0.113.0/24 drop; counter reject; }"""
-_NFT_LATER = """chain rest { log prefix "no" ; drop; }
+ct state established accept; ip daddr 203.0.113.0/24 drop; ct state new counter reject; }"""
+_NFT_LATER = """chain rest { log prefix "no" ; drop; };
     chain forward { type filter hook forward priority 10; policy accept; jump rest; }"""
 FIREWALLS: dict[str, Callable[[Host], object]] = {
     "iptables": lambda host: firewalls.iptables(host, "nft", "-P FORWARD DROP"),
@@ -49,7 +49,7 @@ FIREWALLS: dict[str, Callable[[Host], object]] = {
     "nft-as-iptables": lambda host: firewalls.Rules(
         host,
         [["nft", "table ip filter { set s { type ipv4_addr; }; chain FORWARD { "
-          "type filter hook forward priority 0; policy drop; ip saddr @s drop; } }"]],
+          "type filter hook forward priority 0; policy drop; ip saddr @s drop; }; }"]],
         [["nft", "delete table ip filter"]],
     ),
     "ufw": firewalls.Ufw,
@@ -93,7 +93,6 @@ def assert_network(host: Host, lab: Lab, pid: int, *, patience_s: float = 30) ->
 
 def test_a_container_beside_a_firewall(firewall, host, answering):
     firewall.start()
-    before = host.rules()
     with hosts.running_lab_on(host) as lab:
         pid = web(lab, answering)
         assert_network(host, lab, pid, patience_s=5)  # the first packet finds its way
@@ -110,7 +109,6 @@ def test_a_container_beside_a_firewall(firewall, host, answering):
         lab.api("POST", "/networks/prune", {})
         lab.stop_daemon()
         assert lab.link_prefix not in host.rules()
-        assert sorted(host.rules().split()) == sorted(before.split())
 
 
 def test_a_firewall_that_is_started_while_containers_run(firewall, host, lab_on, answering):
@@ -145,8 +143,8 @@ def test_what_an_administrator_drops_stays_dropped(host, answering):
 
 def test_a_host_that_lets_nothing_in(host, lab_on, answering):
     """Published ports are passed on, names are answered inside: nothing needs the input hook."""
-    for rule in ("-P INPUT DROP", "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"):
-        firewalls.iptables(host, "nft", rule).start()
+    # Without neighbour discovery, which is ICMPv6, no host has IPv6.
+    firewalls.iptables(host, "nft", "-P INPUT DROP", "-A INPUT -p ipv6-icmp -j ACCEPT").start()
     pid = web(lab_on, answering)
     assert_network(host, lab_on, pid)
     found = lab_on.cli("exec", "web", "nslookup", "near", "127.0.0.11")

@@ -22,7 +22,7 @@ class Rule(NamedTuple):
     target: str = ""
     """The chain that it leads into."""
     is_for_all: bool = False
-    """Whether every packet meets its conditions."""
+    """Whether every packet that begins a connection meets its conditions."""
     handle: int = 0
     """The kernel's number of it, if nft has read it."""
     text: str = ""
@@ -49,11 +49,7 @@ class Place(NamedTuple):
 
 def is_blocking(chains: Chains, base: str) -> bool:
     """Whether a base chain drops packets that none of its rules is about."""
-    chain = chains[base]
-    if _stop(chains, base) is not None:
-        return True
-    last = chain.rules[-1] if chain.rules else Rule("")
-    return DROP in (chain.policy, last.verdict)
+    return chains[base].policy == DROP or _stop(chains, base) is not None
 
 
 def place(chains: Chains, base: str) -> Place:
@@ -71,9 +67,6 @@ def place(chains: Chains, base: str) -> Place:
             if rule.is_for_all and rule.verdict in (RETURN, ACCEPT, GOTO):
                 index = position
                 break
-        else:
-            if rules and rules[-1].verdict == DROP:
-                index = len(rules) - 1
     return Place(name, index)
 
 

@@ -26,6 +26,8 @@ _VERDICTS = {
     "REJECT": chains.DROP,
     "RETURN": chains.RETURN,
 }
+_NO_CONDITIONS = ("", "-m conntrack --ctstate NEW", "-m state --state NEW")
+"""Conditions that every packet meets which begins a connection."""
 
 
 class Table(NamedTuple):
@@ -131,7 +133,7 @@ def _rule(words: list[str], line: str, known: dict[str, Chain]) -> Rule:
         return Rule("", text=text, comment=comment)
     position = words.index(verb)
     target = words[position + 1]
-    is_for_all = position == 0
+    is_for_all = " ".join(words[:position]) in _NO_CONDITIONS
     if target in known:
         verdict = chains.JUMP if verb == "-j" else chains.GOTO
         return Rule(verdict, target, is_for_all, text=text, comment=comment)

@@ -105,10 +105,16 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
                 verdict, target = word, value["target"]
             elif word in _WITHOUT_CONDITION:
                 verdict = _VERDICTS.get(word, verdict)
-            else:
+            elif word != "match" or not _is_met_by_new(value):
                 is_for_all = False
     comment = rule.get("comment", "")
     return Rule(verdict, target, is_for_all, handle=rule["handle"], comment=comment)
+
+
+def _is_met_by_new(match: Mapping[str, Any]) -> bool:
+    """Whether every packet that begins a connection meets a condition: it is `ct state new`."""
+    is_state = match["left"] == {"ct": {"key": "state"}}
+    return is_state and match["op"] in ("==", "in") and match["right"] == "new"
 
 
 def run(arguments: Sequence[str], given: str = "") -> str:

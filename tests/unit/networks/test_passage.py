@@ -48,7 +48,8 @@ def commands(saved: str) -> list[str]:
     ("saved", "jump"),
     [
         (f"*filter\n{POLICY}\n", "-I FORWARD 1"),
-        (f"*filter\n{POLICY}\n-A FORWARD -i eth9 -j DROP\n", "-I FORWARD 1"),
+        (f"*filter\n{POLICY}\n-A FORWARD -i eth9 -j DROP\n", "-I FORWARD 2"),
+        (f"*filter\n{OPEN}\n-A FORWARD -m conntrack --ctstate NEW -j DROP\n", "-I FORWARD 1"),
         (f"*filter\n{OPEN}\n-A FORWARD -i a -j ACCEPT\n-A FORWARD -j REJECT\n", "-I FORWARD 2"),
         (f"*filter\n{OPEN}\n:x - [0:0]\n-A FORWARD -g x\n-A x -j LOG\n-A x -j DROP\n",
          "-I FORWARD 1"),
@@ -69,7 +70,8 @@ def test_where_iptables_is_passed(saved, jump):
 
 
 def test_a_chain_that_drops_nothing_is_left_alone():
-    assert commands(f"*filter\n{OPEN}\n-A FORWARD -i a -o b -j ACCEPT\n") == []
+    for verdict in ("ACCEPT", "DROP"):
+        assert commands(f"*filter\n{OPEN}\n-A FORWARD -i a -o b -j {verdict}\n") == []
     assert commands(f"*filter\n{OPEN}\n:x - [0:0]\n-A FORWARD -j x\n-A x -j RETURN\n") == []
 
 
@@ -127,6 +129,7 @@ def listed(policy: str, *rules: list[dict], chains: dict[str, list[list[dict]]] 
 
 
 MATCH = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}
+NEW = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}}
 COUNTER = {"counter": {"packets": 0, "bytes": 0}}
 
 
@@ -140,7 +143,7 @@ COUNTER = {"counter": {"packets": 0, "bytes": 0}}
         (listed("accept", [{"jump": {"target": "rest"}}],
                 chains={"rest": [[{"log": None}], [{"drop": None}]]}),
          "insert rule inet filter forward handle 10"),
-        (listed("accept", [MATCH, {"drop": None}]), "insert rule inet filter forward handle 10"),
+        (listed("accept", [NEW, {"drop": None}]), "insert rule inet filter forward handle 10"),
     ],
 )  # fmt: skip
 def test_where_nft_is_passed(now, where):
@@ -153,7 +156,8 @@ def test_where_nft_is_passed(now, where):
 
 
 def test_nft_chains_that_drop_nothing_are_left_alone():
-    assert NFT.let_through(listed("accept", [MATCH, {"accept": None}]), OWN, MATCHES) is None
+    for verdict in ("accept", "drop"):
+        assert NFT.let_through(listed("accept", [MATCH, {verdict: None}]), OWN, MATCHES) is None
 
 
 def test_what_networks_need():
