@@ -133,6 +133,8 @@ clean() {
         remove_unit labkit-jupyter
         remove_unit labkitd
     fi
+    [ ! -x "$PYTHON" ] || "$PYTHON" -P -m labkit.networks.undoing ||
+        say "links or rules of labkit's networks were left; a restart of the machine removes them"
     say "removing images, containers, the Python environment and the lab's state"
     rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"
     find /sys/fs/cgroup -depth -type d -path "*/$CGROUP_PARENT" -exec rmdir {} +

@@ -83,7 +83,12 @@ def _trials(paths: Paths) -> tuple[dict[str, str], str]:
     command = [sys.executable, "-P", "-m", "labkit.doctor.trials", paths.root]
     try:
         made = subprocess.run(
-            command, capture_output=True, text=True, timeout=TRIALS_TIMEOUT_S, check=True
+            command,
+            env=os.environ | {"LABKIT_RUN": paths.run},
+            capture_output=True,
+            text=True,
+            timeout=TRIALS_TIMEOUT_S,
+            check=True,
         )
         return json.loads(made.stdout), ""
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from labkit.kernel import links, namespaces
 from labkit.kernel.netlink import RouteSocket
+from labkit.networks import bridges
 from labkit.networks.surroundings import GROUP
+from labkit.paths import DEFAULT_RUN, Paths
 
 NOWHERE = "192.0.2.1"
 DISCARD = 9
@@ -67,8 +69,10 @@ def _sees(seen: socket.socket, payload: bytes) -> bool:
 
 
 def _bridge() -> Bridge:
+    run = os.path.realpath(Paths.from_environment().run)
+    prefix = bridges.link_prefix(run, DEFAULT_RUN)
+    found = [link for link in bridges.with_prefix(prefix) if link.group == GROUP]
     with RouteSocket() as route:
-        found = [link for link in links.every_link(route) if link.group == GROUP]
         routes = {r.link: r for r in links.every_route(route) if ":" not in r.destination}
     for link in found:
         near = routes.get(link.number)
@@ -83,7 +87,7 @@ def _bridge() -> Bridge:
             first = int.from_bytes(socket.inet_aton(near.destination), "big")
             last = (first + (1 << 32 - near.prefix) - 2).to_bytes(4, "big")
             return Bridge(link.name, gateway, socket.inet_ntoa(last), near.prefix)
-    raise Untriable("no network of labkit's is up: start a container first")
+    raise Untriable("no network of labkit is up: start a container first")
 
 
 def _uplink() -> str:

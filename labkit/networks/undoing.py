@@ -17,11 +17,13 @@ def undo(paths: Paths) -> None:
     """Leave no link, no rule and no kernel parameter; OSError, LabkitError."""
     run = os.path.realpath(paths.run)
     prefix = bridges.link_prefix(run, DEFAULT_RUN)
-    Rules(prefix, run, lambda: ([], [])).refresh()
-    names = {link.name for link in bridges.with_prefix(prefix)}
-    if os.path.isdir(f"{paths.root}/networks"):
-        names |= {network.bridge for network in NetworkRecords(paths.root).load_all()}
-    bridges.unplug(names)
+    try:
+        Rules(prefix, run, lambda: ([], [])).refresh()
+    finally:
+        names = {link.name for link in bridges.with_prefix(prefix)}
+        if os.path.isdir(f"{paths.root}/networks"):
+            names |= {network.bridge for network in NetworkRecords(paths.root).load_all()}
+        bridges.unplug(names)
 
 
 if __name__ == "__main__":

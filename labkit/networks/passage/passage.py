@@ -22,6 +22,8 @@ class Obstacle(NamedTuple):
     """A chain that drops what containers send or get, unless labkit is let through."""
 
     where: str
+    versions: tuple[int, ...]
+    """The versions of IP whose packets it sees."""
     has_way: bool
 
 
@@ -107,5 +109,5 @@ def obstacles() -> list[Obstacle]:
                 others = chains.without(others, target)
         if chains.is_blocking(others, base.name):
             has_way = others is not now or firewalld.is_trusting(base.table, now)
-            found.append(Obstacle(str(base), has_way))
+            found.append(Obstacle(str(base), base.versions, has_way))
     return found
