@@ -207,6 +207,7 @@ def test_a_port_at_the_loopback_answers_no_neighbour(host, lab_on, answering, pr
     answering.add("web", pid_of(shown), FIRST)
     one = host.lans[0]
     hosts.inside(one.pid, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+    hosts.inside(one.pid, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet")
     hosts.inside(one.pid, "ip", "route", "add", "127.0.0.0/8", "via", one.host_address)
     for route_localnet in ("0", "1"):
         host.set_sysctl("net/ipv4/conf/eth0/route_localnet", route_localnet)
