@@ -11,11 +11,11 @@ import subprocess
 import time
 from typing import NamedTuple
 
+from labkit import ownership
 from labkit.kernel import links, namespaces
 from labkit.kernel.netlink import RouteSocket
 from labkit.networks import bridges
 from labkit.networks.surroundings import GROUP
-from labkit.paths import DEFAULT_RUN, Paths
 
 NOWHERE = "192.0.2.1"
 DISCARD = 9
@@ -38,9 +38,12 @@ class Bridge(NamedTuple):
     prefix: int
 
 
-def attempt() -> None:
-    """Send it, in a network namespace of its own; OSError if it does not leave, Untriable."""
-    bridge, uplink = _bridge(), _uplink()
+def attempt(root: str) -> None:
+    """Send it from a network of the engine with this data root.
+
+    The sender has a network namespace of its own.  OSError if it does not leave, Untriable.
+    """
+    bridge, uplink = _bridge(root), _uplink()
     payload = b"labkit doctor " + secrets.token_hex(8).encode()
     with (
         socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_EVERY_PROTOCOL)) as seen,
@@ -68,9 +71,8 @@ def _sees(seen: socket.socket, payload: bytes) -> bool:
     return True
 
 
-def _bridge() -> Bridge:
-    run = os.path.realpath(Paths.from_environment().run)
-    prefix = bridges.link_prefix(run, DEFAULT_RUN)
+def _bridge(root: str) -> Bridge:
+    prefix = ownership.link_prefix(root)
     found = [link for link in bridges.with_prefix(prefix) if link.group == GROUP]
     with RouteSocket() as route:
         routes = {r.link: r for r in links.every_route(route) if ":" not in r.destination}

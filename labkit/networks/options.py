@@ -8,6 +8,7 @@ Source: https://docs.docker.com/engine/network/drivers/bridge/#options
 import re
 from collections.abc import Callable, Mapping
 
+from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
 from labkit.kernel.links import LONGEST_NAME
 from labkit.networks.addresses import parse_address
@@ -59,7 +60,7 @@ def _check_name(option: str, value: str) -> None:
 
 
 def _check_mtu(option: str, value: str) -> None:
-    if value and not (value.isdecimal() and SMALLEST_MTU <= int(value) <= 65535):
+    if value and whole(value, SMALLEST_MTU, 65535) is None:
         raise InvalidParameterError(f"invalid option {option}={value}: it is {SMALLEST_MTU}-65535")
 
 

@@ -25,7 +25,7 @@ class Rules:
     """What one engine has the firewall say, and the kernel forward.  Thread-safe."""
 
     def __init__(self, prefix: str, run: str, present: Present) -> None:
-        """`prefix` names its table (`labkit.networks.bridges.link_prefix`)."""
+        """`prefix` names its table (`labkit.ownership.link_prefix`)."""
         self._prefix = prefix
         self._present = present
         self._lock = threading.Lock()

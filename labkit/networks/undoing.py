@@ -7,16 +7,17 @@ what the host forwarded before by what is written down in the run folder.
 
 import os
 
+from labkit import ownership
 from labkit.networks import bridges
 from labkit.networks.records import NetworkRecords
 from labkit.networks.rules import Rules
-from labkit.paths import DEFAULT_RUN, Paths
+from labkit.paths import Paths
 
 
 def undo(paths: Paths) -> None:
     """Leave no link, no rule and no kernel parameter; OSError, LabkitError."""
     run = os.path.realpath(paths.run)
-    prefix = bridges.link_prefix(run, DEFAULT_RUN)
+    prefix = ownership.link_prefix(paths.root)
     try:
         Rules(prefix, run, lambda: ([], [])).refresh()
     finally:

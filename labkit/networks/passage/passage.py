@@ -31,7 +31,7 @@ class Passage:
     """The ways of one engine through the firewalls of others.  Not thread-safe."""
 
     def __init__(self, prefix: str, run: str) -> None:
-        """`prefix` names its chains (`labkit.networks.bridges.link_prefix`)."""
+        """`prefix` names its chains (`labkit.ownership.link_prefix`)."""
         self._own = f"{prefix}{OWN_ENDING}"
         self._trusted_file = f"{run}/trusted-by-firewalld"
 
