@@ -53,6 +53,7 @@ class Parts:
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,
+            self.paths.run,
             ownership.link_prefix(self.paths.root),
             lambda: timestamp(time.time_ns()),
             self.publish_network,

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from struct import pack
 
+from labkit.doctor import outward
+from labkit.doctor.checks_networks import UNTRIED
 from labkit.doctor.checks_programs import NOT_TRIED, find
 from labkit.errors import NotFoundError
 from labkit.kernel import mounts, namespaces, processes, seccomp, trees, user_namespaces
@@ -120,6 +122,14 @@ def _nat(_: str) -> None:
         raise OSError(run.stderr.partition("\n")[0])
 
 
+def _outward(data_root: str) -> None:
+    """A packet from a bridge of labkit's to the outside."""
+    try:
+        outward.attempt(data_root)
+    except outward.Untriable as why:
+        raise OSError(f"{UNTRIED}{why}") from None
+
+
 def _kvm(_: str) -> None:
     """A guest for two seconds: chapter 1 goes by the same verdict."""
     try:
@@ -140,6 +150,7 @@ TRIALS: dict[str, Callable[[str], None]] = {
     "idmap": _mapped_ids,
     "seccomp": _seccomp,
     "nat": _nat,
+    "outward": _outward,
     "kvm": _kvm,
     "loop": _loop_control,
 }

@@ -1,23 +1,16 @@
 """From what is asked of a new network to its record: names, subnets and options, checked."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import subnets
+from labkit.networks import options, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_address, parse_subnet
-from labkit.networks.bridges import MTU_OPTION
 from labkit.networks.claims import Claims
 from labkit.networks.model import BRIDGE, IpamConfig, Network
 
-NAME_OPTION = "com.docker.network.bridge.name"
-ICC_OPTION = "com.docker.network.bridge.enable_icc"
-SMALLEST_MTU = 68
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 
 
 def check(network: Network) -> None:
@@ -34,28 +27,9 @@ def check(network: Network) -> None:
         raise InvalidParameterError(
             f'could not find IPAM plugin "{network.ipam.driver}": labkit has the driver default'
         )
-    _check_options(network.options)
+    options.check(network.options)
     for config in network.ipam.config:
         _check_config(config)
-
-
-def _check_options(options: Mapping[str, str]) -> None:
-    mtu = options.get(MTU_OPTION)
-    if mtu and whole(mtu, SMALLEST_MTU, 65535) is None:
-        raise InvalidParameterError(
-            f"invalid option {MTU_OPTION}={mtu}: it is {SMALLEST_MTU}-65535"
-        )
-    name = options.get(NAME_OPTION, "")
-    if name and (len(name) > LONGEST_NAME or not _LINK_NAME.fullmatch(name)):
-        raise InvalidParameterError(
-            f"invalid option {NAME_OPTION}={name}: a link's name has at most {LONGEST_NAME} "
-            "letters, digits, and _.-"
-        )
-    if options.get(ICC_OPTION) == "false":
-        raise InvalidParameterError(
-            f"labkit does not support {ICC_OPTION}=false: containers of one network can always "
-            "reach each other; put those that should not on networks of their own"
-        )
 
 
 def _check_config(config: IpamConfig) -> None:

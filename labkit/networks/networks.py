@@ -1,6 +1,6 @@
 """Every network of one engine: what there is, who is on it, which addresses they have.
 
-    >>> networks = Networks(root, "labkit", now)
+    >>> networks = Networks(root, run, "labkit", now)
     >>> web = networks.create(Network("web", new_id(), now()))
     >>> endpoint = networks.join(web, EndpointConfig(), interface="eth0", names=["a"])
     >>> endpoint.ipv4_address
@@ -22,7 +22,7 @@ from labkit.errors import (
     LabkitError,
     NotFoundError,
 )
-from labkit.networks import bridges, creation, ports, subnets
+from labkit.networks import bridges, creation, options, ports, subnets
 from labkit.networks.addresses import AddressSpace, parse_subnet
 from labkit.networks.claims import Claims
 from labkit.networks.defaults import USUAL, Defaults
@@ -63,6 +63,7 @@ class Networks:
     def __init__(
         self,
         root: str,
+        run: str,
         prefix: str,
         clock: Callable[[], str],
         on_change: OnChange = lambda action, network: None,
@@ -82,7 +83,7 @@ class Networks:
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: Table | None = None
         """None when something has changed since it was last made."""
-        self._rules = Rules(prefix, self._present)
+        self._rules = Rules(prefix, run, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
             try:
@@ -147,7 +148,7 @@ class Networks:
         with self._lock:
             if any(known.name == network.name for known in self._by_id.values()):
                 raise ConflictError(f"network with name {network.name} already exists")
-            link = network.options.get(creation.NAME_OPTION) or self._free_link()
+            link = network.options.get(options.NAME) or self._free_link()
             self._create(network, link)
             try:
                 self._ensure_link(network)
@@ -326,8 +327,14 @@ class Networks:
             holders = list(self._sandboxes.values())
             if (endpoint := way_in(sandbox)) is not None:
                 is_6 = bool(endpoint.ipv6_address)
-                given = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
-                sandbox.ports = given
+                network = self._by_id[endpoint.network_id]
+                sandbox.ports = ports.allocate(
+                    sandbox.container_id,
+                    wishes,
+                    holders,
+                    with_ipv6=is_6,
+                    binding=network.binding,
+                )
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
@@ -424,13 +431,14 @@ class Networks:
         """The daemon ends: links and rules stay as long as containers use them."""
         with self._lock:
             self._claims.close()  # what is used has a route
-            if self._sandboxes:
-                return
+            is_in_use = bool(self._sandboxes)
             linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
-            self._mtus.clear()
-        bridges.unplug(linked)
-        if linked:
+            if not is_in_use:
+                self._mtus.clear()
+        if linked and not is_in_use:
             self.refresh()
+            bridges.unplug(linked)
+        self._rules.close()
 
 
 def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:

@@ -11,7 +11,7 @@ from labkit.networks.model import Ipam, IpamConfig
 
 @pytest.fixture
 def made(tmp_path):
-    networks = Networks(str(tmp_path), "lkunit", lambda: "2024-05-01T12:00:00Z")
+    networks = Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "2024-05-01T12:00:00Z")
     yield networks
     networks.close()
 
@@ -29,10 +29,10 @@ def test_the_three_that_are_always_there(made):
 
 def test_a_network_is_found_again_by_the_next_daemon(made, tmp_path):
     first = made.default()
-    next_one = Networks(str(tmp_path), "lkunit", lambda: "")
+    next_one = Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "")
     assert next_one.default() == first
     os.unlink(tmp_path / "networks" / f"{first.id}.json")
-    assert Networks(str(tmp_path), "lkunit", lambda: "").default().id != first.id
+    assert Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "").default().id != first.id
 
 
 @pytest.mark.parametrize(

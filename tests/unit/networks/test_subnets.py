@@ -91,7 +91,7 @@ def test_nobody_else_can_claim():
 
 def test_a_network_says_what_it_hides(tmp_path, monkeypatch):
     monkeypatch.setattr("labkit.networks.subnets.in_use", lambda links=(): nets("0.0.0.0/0"))
-    made = Networks(str(tmp_path), "lkunit", lambda: "")
+    made = Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "")
     assert made.default().hides == "0.0.0.0/0"
     assert "hides the least of them, a part of 0.0.0.0/0" in made.hiding[0]
     made.close()
@@ -99,7 +99,7 @@ def test_a_network_says_what_it_hides(tmp_path, monkeypatch):
 
 def test_what_the_administrator_says_of_addresses(tmp_path):
     said = Defaults([pool("10.99.0.0/16", 24)], check_bip("192.168.77.1/25"))
-    made = Networks(str(tmp_path), "lkunit", lambda: "", defaults=said)
+    made = Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "", defaults=said)
     (config,) = made.default().ipam.config
     assert (config.subnet, config.gateway) == ("192.168.77.0/25", "192.168.77.1")
     web = Network("web", "c0ffee", "")
