@@ -56,8 +56,8 @@ class Parts:
             self.paths.run,
             ownership.link_prefix(self.paths.root),
             lambda: timestamp(time.time_ns()),
-            self.publish_network,
-            addresses,
+            on_change=self.publish_network,
+            defaults=addresses,
         )
         self.warnings += [*self.volumes.warnings, *self.networks.warnings, *self.images.warnings]
         self.name_server = NameServer(self.networks.names)

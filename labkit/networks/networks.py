@@ -66,6 +66,7 @@ class Networks:
         run: str,
         prefix: str,
         clock: Callable[[], str],
+        *,
         on_change: OnChange = lambda action, network: None,
         defaults: Defaults = USUAL,
     ) -> None:

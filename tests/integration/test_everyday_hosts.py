@@ -17,23 +17,27 @@ VPNS = {
     "OpenVPN's two halves": ["0.0.0.0/1", "128.0.0.0/1"],
     "every private range": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
 }
-SCRIPT = """
+END = """
+kill "$(cut -d ' ' -f 1 "$LABKIT_RUN/labkitd.pid")"
+while [ -e "$LABKIT_RUN/labkitd.pid" ]; do sleep 0.05; done
+"""
+SCRIPT = f"""
 set -e
 ip link set lo up
 ip link add vpn type bridge
 ip address add 198.18.0.1/30 dev vpn
 ip link set vpn up
 for route in $ROUTES; do ip route add "$route" dev vpn; done
-labkit() { "$PYTHON" -m labkit.cli "$@"; }
+labkit() {{ "$PYTHON" -m labkit.cli "$@"; }}
 labkit network create web > /dev/null
 labkit run -d --name server --network web -p 8099:80 busybox httpd -f -p 80 > /dev/null
 labkit run --rm --network web busybox ping -c 1 -W 5 server > /dev/null && echo pinged
 labkit run --rm busybox ip route | head -n 1
-labkit info --format '{{json .Warnings}}'
-labkit network inspect web --format '{{(index .IPAM.Config 0).Subnet}}'
+labkit info --format '{{{{json .Warnings}}}}'
+labkit network inspect web --format '{{{{(index .IPAM.Config 0).Subnet}}}}'
 labkit rm -f server > /dev/null
 labkit network rm web > /dev/null
-kill "$(cut -d ' ' -f 1 "$LABKIT_RUN/labkitd.pid")"
+{END}
 """
 
 
@@ -94,7 +98,7 @@ def test_odd_surroundings_change_nothing(make_lab, before: str) -> None:
         printf 'FROM busybox\\nRUN echo hi > /x\\n' | labkit build -q - > /dev/null && echo built
         labkit run --rm busybox sh -c 'stat -c %a /; echo hi'
         labkit rm -f server > /dev/null
-        kill "$(cut -d ' ' -f 1 "$LABKIT_RUN/labkitd.pid")"
+        {END}
     """
     done = subprocess.run(
         ["bash", "-c", script],
