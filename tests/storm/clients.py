@@ -13,8 +13,16 @@ from tests.lab import Lab, ask
 
 MOST_THINGS = 6
 """So many containers a client has at most."""
-ALLOWED = (200, 201, 204, 304, 400, 404, 409)
-IN_THE_STORM = ("disk is full", "No space left", "shim", "spawner", "of the disk", "not running")
+ALLOWED = (200, 201, 204, 304, 400, 403, 404, 409)
+IN_THE_STORM = (
+    "not found",
+    "disk is full",
+    "No space left",
+    "shim",
+    "spawner",
+    "of the disk",
+    "not running",
+)
 """What an error 500 may be about when processes are killed and disks are full."""
 
 
