@@ -3,7 +3,8 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant \
+    test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -51,5 +52,8 @@ test-storm: ## 20,000 random operations while daemons, spawners and shims are ki
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)
 
-test-vagrant: ## `vagrant up` with libvirt, without KVM, on a machine without systemd
+test-vagrant: ## `vagrant up` with libvirt: a Debian 13 VM, its promises, and chapters inside
 	@bash tests/vagrant/prove.sh
+
+test-arm64: ## the lab in an emulated arm64 machine: containers, unit tests, chapters
+	@bash tests/arm64/prove.sh

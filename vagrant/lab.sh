@@ -54,7 +54,7 @@ enable_jupyter() {
     systemctl enable --quiet --now labkit-jupyter
     wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers ||
         fail "JupyterLab does not answer: see \`journalctl -u labkit-jupyter\`"
-    print_link
+    # The link is Vagrant's to print: only the other side knows the port there.
 }
 
 make_token() {
@@ -145,6 +145,7 @@ clean() {
     if has_systemd; then
         remove_unit labkit-jupyter
         remove_unit labkitd
+        bash "$PROJECT/vagrant/machine.sh" remove
     fi
     say "removing images, containers, the Python environment and the lab's state"
     rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"

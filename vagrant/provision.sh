@@ -13,7 +13,8 @@
 declare -A STEPS_FOR=(
     [lab]="check packages python kernel command images group apparmor labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check packages python kernel command images group apparmor labkitd jupyter_at_boot"
+    [vm]="check packages python kernel command images group apparmor swap labkitd
+          jupyter_at_boot login"
 )
 
 step_check() {
@@ -37,7 +38,9 @@ install_packages() {
     need_space /var/cache 600 "Debian packages"
     say "$what: installing $(echo $missing)"
     without_services
-    apt-get update > "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
+    # What a machine that was switched off in the middle has left half done.
+    dpkg --configure -a > "$STATE/apt.log" 2>&1 || true
+    apt-get update >> "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 $missing \
@@ -129,8 +132,13 @@ step_python() {
     if [ "$stamp" != "$(cat "$VENV/labkit.stamp" 2>/dev/null)" ]; then
         need_space "$(dirname "$VENV")" 1000 "the Python environment"
         say "Python environment: installing what requirements.lock pins into $VENV"
+        # An installation that was cut off may look whole to pip: then it begins again.
+        [ ! -e "$VENV/labkit.incomplete" ] || rm -rf --one-file-system "$VENV"
+        mkdir -p "$VENV" && : > "$VENV/labkit.incomplete"
         install_lock 2>&1 | progress || fail "pip could not install the packages: $(reason pip.log "ERROR: ")"
+        sync -f "$VENV"
         echo "$stamp" > "$VENV/labkit.stamp"
+        rm "$VENV/labkit.incomplete"
     fi
     # Written here because the environment may forbid Python to write it when it imports.
     "$PYTHON" -m compileall -q "$PROJECT/labkit"
@@ -191,6 +199,10 @@ step_apparmor() {
     install -m 0644 "$PROJECT/vagrant/labkit-default" /etc/apparmor.d/labkit-default
     apparmor_parser -r -W /etc/apparmor.d/labkit-default
 }
+
+step_swap() { bash "$PROJECT/vagrant/machine.sh" swap; }
+
+step_login() { bash "$PROJECT/vagrant/machine.sh" login; }
 
 step_labkitd() { bash "$PROJECT/vagrant/lab.sh" start-labkitd; }
 

@@ -204,6 +204,19 @@ def test_no_network(machine: Machine) -> None:
     assert not (machine.folder / "venv" / "labkit.stamp").exists()
 
 
+def test_an_environment_that_was_cut_off_is_begun_again(machine: Machine) -> None:
+    """pip takes what lies there for whole, also what a power cut has left half written."""
+    half = machine.folder / "venv/lib/half"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    offline = ("unshare", "--net", "bash", "vagrant/provision.sh", "python")
+    machine.run(*offline)
+    assert half.exists(), "an environment of somebody's own is taken as it is"
+    assert (machine.folder / "venv/labkit.incomplete").exists()
+    machine.run(*offline)
+    assert not half.exists()
+
+
 def test_an_unknown_step(machine: Machine) -> None:
     assert refusal(machine.provision("teleport")) == "there is no step named teleport"
 

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", *GROUND},
+    "doctor": {"kernel", "cgroups", "microvm", *GROUND},
     "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),
