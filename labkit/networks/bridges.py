@@ -100,8 +100,14 @@ def cable_digits(prefix: str) -> int:
     return min(LONGEST_NAME - len(prefix) - 1, 8)
 
 
+def is_of(prefix: str, name: str) -> bool:
+    """Whether a link is of the engine with this prefix; another's prefix may begin with it."""
+    end = name.removeprefix(prefix) if name.startswith(prefix) else ""
+    cable = f"v[0-9a-f]{{{cable_digits(prefix)}}}"
+    return re.fullmatch(f"[0-9]+|{cable}", end) is not None
+
+
 def with_prefix(prefix: str) -> list[links.Link]:
-    """The links of the engine with this prefix; another engine's prefix may begin with it."""
-    ours = re.compile(rf"{re.escape(prefix)}([0-9]+|v[0-9a-f]{{{cable_digits(prefix)}}})")
+    """The links of the engine with this prefix."""
     with RouteSocket() as route:
-        return [link for link in links.every_link(route) if ours.fullmatch(link.name)]
+        return [link for link in links.every_link(route) if is_of(prefix, link.name)]

@@ -388,6 +388,7 @@ class Networks:
             for network in list(self._by_id.values()):
                 if network.driver != BRIDGE:
                     continue
+                self._give_own_link(network)
                 self._claim_again(network)
                 if not network.is_default or self.members(network):
                     self._ensure_link(network)
@@ -399,6 +400,18 @@ class Networks:
         bridges.unplug(found - belongs)
         self._rules.distrust()
         self.refresh()
+
+    def _give_own_link(self, network: Network) -> None:
+        """Name its link as this engine's, if the record is a copy of another engine's.
+
+        A data root that was copied has the records of networks that are in use elsewhere.
+        """
+        link = network.bridge
+        is_chosen = network.options.get(creation.NAME_OPTION) == link
+        if is_chosen or bridges.is_of(self.prefix, link) or self.members(network):
+            return
+        network.bridge = f"{self.prefix}0" if network.is_default else self._free_link()
+        self._records.save(network)
 
     def _claim_again(self, network: Network) -> None:
         """Claim its subnets; if a chosen one is used elsewhere by now, choose another.
