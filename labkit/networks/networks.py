@@ -407,7 +407,7 @@ class Networks:
         A data root that was copied has the records of networks that are in use elsewhere.
         """
         link = network.bridge
-        is_chosen = network.options.get(creation.NAME_OPTION) == link
+        is_chosen = network.options.get(options.NAME) == link
         if is_chosen or bridges.is_of(self.prefix, link) or self.members(network):
             return
         network.bridge = f"{self.prefix}0" if network.is_default else self._free_link()
