@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-from labkit import cgroups
+from labkit import cgroups, snapshots
 from labkit.containers import id_ranges
 from labkit.containers.entry import Entry
 from labkit.containers.events import Events
@@ -41,10 +41,11 @@ class Parts:
         self.on_running: Callable[[Entry], None] = lambda entry: None
         """Called when a container has been started, or found running; its lock is held."""
         self.images = ImageStore(self.paths.root)
+        self.snapshots = snapshots.of(self.paths.root)
         self.layout = cgroups.detect()
         self.warnings = self.layout.prepare()
         self.remover = Remover(self.paths.root)
-        self.records = Records(self.paths, self.remover)
+        self.records = Records(self.paths, self.remover, self.snapshots)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,

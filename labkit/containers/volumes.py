@@ -5,7 +5,6 @@ are kept in memory and derived from the containers' records when the daemon star
 made whole under another name and renamed into place, and renamed away before it is deleted.
 """
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -206,20 +205,3 @@ def _fill(volume: Volume, fill: Fill) -> None:
     fill(new)
     os.rename(new, volume.data)
     files.sync_folder(volume.folder)
-
-
-def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once."""
-    seen: dict[int, int] = {}
-    waiting = [folder]
-    while waiting:
-        # What is removed while this looks is not there any more.
-        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    found = entry.stat(follow_symlinks=False)
-                    seen[found.st_ino] = found.st_size
-    return sum(seen.values())

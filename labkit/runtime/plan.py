@@ -40,6 +40,7 @@ class Plan(NamedTuple):
 
 INDISPENSABLE = {
     "clone": "without it there is no process to be the container",
+    "storage.copy": "without it there are no files to be the root",
     "namespace.mount": "without it pivot_root would change the root of the host itself; "
     "leave out pivot_root instead",
     "mount.private": "without it the container's mounts would appear on the host and stay there",
@@ -103,6 +104,7 @@ def _check(without: Sequence[str], steps: Sequence[Step]) -> None:
 
 def _host(spec: ContainerSpec) -> Iterator[Step]:
     yield from plan_users.host(spec)
+    yield from plan_root.copy(spec)
     made: set[str] = set()
     shared = len({part.directory for part in spec.cgroup_parts}) < len(spec.cgroup_parts)
     for part in spec.cgroup_parts:

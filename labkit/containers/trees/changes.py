@@ -2,7 +2,8 @@
 
 The writable layer holds what was added or changed, whole; what was removed stands there as a
 whiteout (a character device 0/0), and a folder that hides its like below is marked opaque
-(kernel documentation, filesystems/overlayfs).
+(kernel documentation, filesystems/overlayfs).  Where a container has a whole copy of the image's
+files instead, what is not there was removed: every folder counts as opaque.
 """
 
 import os
@@ -22,11 +23,12 @@ _NONE = -1
 Change = tuple[str, int]
 
 
-def changes(upper: int, lower: int) -> list[Change]:
-    """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer and the
-    image's files.  A folder in which something changed is listed as modified, but for the root.
+def changes(upper: int, lower: int, *, whole: bool = False) -> list[Change]:
+    """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer, or with
+    `whole` the container's copy, and the image's files.  A folder in which something changed is
+    listed as modified, but for the root.
     """
-    found = list(_below("", upper, lower))
+    found = list(_below("", upper, lower, whole))
     parents = {parent for path, _ in found for parent in _parents(path)}
     listed = {path for path, _ in found}
     found.extend((parent, MODIFIED) for parent in parents - listed)
@@ -38,17 +40,17 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _below(path: str, upper: int, lower: int) -> Iterator[Change]:
+def _below(path: str, upper: int, lower: int, whole: bool) -> Iterator[Change]:
     names = os.listdir(upper)
     for name in names:
         with suppress(FileNotFoundError):
-            yield from _one(f"{path}/{name}", name, upper, lower)
-    if lower != _NONE and _is_opaque(upper):
+            yield from _one(f"{path}/{name}", name, upper, lower, whole)
+    if lower != _NONE and (whole or _is_opaque(upper)):
         for name in set(os.listdir(lower)) - set(names):
             yield f"{path}/{name}", DELETED
 
 
-def _one(path: str, name: str, upper: int, lower: int) -> Iterator[Change]:
+def _one(path: str, name: str, upper: int, lower: int, whole: bool) -> Iterator[Change]:
     new, old = os.lstat(name, dir_fd=upper), _stat(name, lower)
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
         if old is not None:
@@ -61,17 +63,15 @@ def _one(path: str, name: str, upper: int, lower: int) -> Iterator[Change]:
     elif _differs(new, old):
         yield path, MODIFIED
     if stat.S_ISDIR(new.st_mode):
-        yield from _in_folder(path, name, upper, lower, old)
+        has_old = old is not None and stat.S_ISDIR(old.st_mode)
+        yield from _in_folder(path, name, upper, lower if has_old else _NONE, whole)
 
 
-def _in_folder(
-    path: str, name: str, upper: int, lower: int, old: os.stat_result | None
-) -> Iterator[Change]:
+def _in_folder(path: str, name: str, upper: int, lower: int, whole: bool) -> Iterator[Change]:
     inner_upper = os.open(name, _OPEN_FOLDER, dir_fd=upper)
-    has_old = old is not None and stat.S_ISDIR(old.st_mode)
-    inner_lower = os.open(name, _OPEN_FOLDER, dir_fd=lower) if has_old else _NONE
+    inner_lower = os.open(name, _OPEN_FOLDER, dir_fd=lower) if lower != _NONE else _NONE
     try:
-        yield from _below(path, inner_upper, inner_lower)
+        yield from _below(path, inner_upper, inner_lower, whole)
     finally:
         os.close(inner_upper)
         if inner_lower != _NONE:

@@ -199,10 +199,13 @@ def _take_in(unpacker: Unpacker) -> None:
         pass
 
 
-def _changes(conversation: Conversation) -> None:
-    """What a writable layer, open as the first descriptor, changes of the image, the root."""
+def _changes(conversation: Conversation, whole: bool) -> None:
+    """What a writable layer, open as the first descriptor, changes of the image, the root.
+
+    `whole`: it is no layer but a whole tree.
+    """
     lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    conversation.tell("ready", changes.changes(conversation.fds[0], lower))
+    conversation.tell("ready", changes.changes(conversation.fds[0], lower, whole=whole))
 
 
 TASKS: dict[str, Callable[..., None]] = {

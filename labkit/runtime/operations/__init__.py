@@ -19,6 +19,7 @@ from labkit.runtime.operations.cgroup import (
 )
 from labkit.runtime.operations.context import Context
 from labkit.runtime.operations.filesystem import (
+    CopyTree,
     DetachOldRoot,
     EnterDirectory,
     HidePath,
@@ -90,6 +91,7 @@ __all__ = [
     "CloseDescriptorsOnExec",
     "ConnectStdio",
     "Context",
+    "CopyTree",
     "DetachOldRoot",
     "DieWithShim",
     "EnterCgroup",
@@ -186,6 +188,7 @@ KINDS: dict[str, type] = {
         CloseDescriptorsOnExec,
         Exec,
         Mount,
+        CopyTree,
         OpenTree,
         AttachTree,
         MountTmpfs,

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.kernel import mounts, trees
+from labkit.kernel import copies, mounts, trees
 from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
 
@@ -49,6 +49,21 @@ class Mount(NamedTuple):
         except FileNotFoundError:
             os.makedirs(self.target, 0o755, exist_ok=True)
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
+
+
+class CopyTree(NamedTuple):
+    """Copy a folder with everything in it, unless the copy is there.  The shim does it."""
+
+    source: str
+    target: str
+
+    def call(self) -> str:
+        """The command as a user would write it."""
+        return f'cp -a --reflink=auto -T "{self.source}" "{self.target}"'
+
+    def execute(self, context: Context) -> None:
+        """Copy; ENOSPC if the disk is full."""
+        copies.make_copy(self.source, self.target)
 
 
 class MakeDevice(NamedTuple):
