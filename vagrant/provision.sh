@@ -3,7 +3,7 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check packages python kernel command images group labkitd jupyter
+#   provision.sh STEP...         check power packages python kernel command images group labkitd jupyter
 #                                test_packages machine_kernel
 #
 # Debian 12 or Ubuntu 24.04, as root.
@@ -36,9 +36,9 @@ TEST_PACKAGES=(
 ! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
 
 declare -A STEPS_FOR=(
-    [lab]="check packages python kernel command images group labkitd jupyter"
+    [lab]="check power packages python kernel command images group labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check packages python kernel command images group labkitd jupyter_at_boot"
+    [vm]="check power packages python kernel command images group labkitd jupyter_at_boot"
 )
 
 step_check() {
@@ -55,6 +55,16 @@ step_check() {
     esac
     # A script's first line names its interpreter, and cannot name one with a space.
     [[ $VENV != *[[:space:]]* ]] || fail "there is a space in $VENV: move the project elsewhere"
+}
+
+# Before anything is installed: whether any container could run here at all.  The doctor needs a
+# Python of the lab's versions; where there is none yet, the kernel is asked by unshare(1).
+step_power() {
+    if [ "$(/usr/bin/python3 -c 'import sys; print(sys.version_info >= (3, 11))' 2> /dev/null)" = True ]; then
+        PYTHONPATH=$PROJECT /usr/bin/python3 -B -m labkit.doctor || fail "nothing was installed"
+    elif ! error=$(unshare --mount --uts --ipc --net --pid --fork mount -t tmpfs tmpfs /tmp 2>&1); then
+        fail "no container can run on this machine ($error): start it with the power to make others (\`docker run --privileged ...\`), or run \`vagrant up\` on your own computer; nothing was installed"
+    fi
 }
 
 step_packages() { install_packages "Debian packages" "${LAB_PACKAGES[@]}"; }

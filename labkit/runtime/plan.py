@@ -40,7 +40,6 @@ class Plan(NamedTuple):
 
 INDISPENSABLE = {
     "clone": "without it there is no process to be the container",
-    "storage.copy": "without it there are no files to be the root",
     "namespace.mount": "without it pivot_root would change the root of the host itself; "
     "leave out pivot_root instead",
     "mount.private": "without it the container's mounts would appear on the host and stay there",

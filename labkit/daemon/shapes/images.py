@@ -9,6 +9,7 @@ from labkit.daemon.shapes.containers import JsonObject
 from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 from labkit.images.models import SCRATCH
+from labkit.snapshots.record import OVERLAYFS
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
@@ -31,7 +32,7 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
     }
 
 
-def image_inspection(image: Image, driver: str) -> JsonObject:
+def image_inspection(image: Image, driver: str = OVERLAYFS) -> JsonObject:
     """The answer of `GET /images/{name}/json`."""
     history = image.history
     return {
