@@ -24,7 +24,7 @@ CARRIED = ("daemon.json", "certs.d")
 """What an administrator may have put into the data root while it was not mounted."""
 
 MIB = 1 << 20
-LEAST_BYTES = 256 * MIB
+LEAST_BYTES = 64 * MIB
 LARGEST_BYTES = 256 << 30
 _OPTIONS = "discard,noinit_itable"
 """Without the second the kernel would write every inode table, and the file be large at once."""
