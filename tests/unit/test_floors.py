@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"kernel", "cgroups", "snapshots", *GROUND},
     "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
+        "snapshots",
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),
         *("runtime", "cgroups", "images", "networks", "kernel", *GROUND),
     },
