@@ -3,7 +3,8 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-bare test-vagrant
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant \
+    test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -25,7 +26,7 @@ check: ## every test: format, lint, types, unit, integration (as root), notebook
 	$(PYTHON) -m ruff format --check $(SOURCES)
 	$(PYTHON) -m ruff check $(SOURCES)
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=25
 
 fmt: ## format the sources and mend what ruff can mend
 	$(PYTHON) -m ruff format $(SOURCES)
@@ -34,7 +35,7 @@ fmt: ## format the sources and mend what ruff can mend
 bench: ## measure against crun, docker and podman; writes bench/RESULTS.md
 	$(PYTHON) -m bench
 
-lock: ## resolve requirements.lock again, for both Pythons and both architectures
+lock: ## resolve requirements.lock again, for each Python and both architectures
 	@bash vagrant/lock.sh
 
 KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py container_life.py \
@@ -45,8 +46,14 @@ test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU mach
 	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
 	    -p pytest_timeout -p no:cacheprovider -q $(KERNEL_TESTS)'
 
-test-bare: ## the README's two commands in a bare Debian 12 root, with their times
-	@bash tests/bare/prove.sh
+test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
+	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
 
-test-vagrant: ## `vagrant up` with libvirt, without KVM, on a machine without systemd
+test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
+	@bash tests/bare/prove.sh $(SUITES)
+
+test-vagrant: ## `vagrant up` with libvirt: a Debian 13 VM, its promises, and chapters inside
 	@bash tests/vagrant/prove.sh
+
+test-arm64: ## the lab in an emulated arm64 machine: containers, unit tests, chapters
+	@bash tests/arm64/prove.sh

@@ -7,10 +7,11 @@ PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=${LABKIT_VENV:-$PROJECT/.venv}
 STATE=${LABKIT_STATE:-$PROJECT/.lab}
 PYTHON=$VENV/bin/python
+# requirements.lock names wheels for these (lock.sh checks that each is there).
+PYTHONS=(3.11 3.12 3.13 3.14)
 
 export LABKIT_ROOT=${LABKIT_ROOT:-/var/lib/labkit}
 export LABKIT_RUN=${LABKIT_RUN:-/run/labkit}
-CGROUP_PARENT=${LABKIT_CGROUP_PARENT:-labkit}
 
 LAB_IP=${LAB_IP:-127.0.0.1}
 LAB_PORT=${LAB_PORT:-8888}

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Resolves requirements.lock again: the newest versions that pyproject.toml allows, pinned with the
-# hashes of their files, in one file that holds for Python 3.11 and 3.12 on x86-64 and arm64.
+# hashes of their files, in one file that holds for each of PYTHONS (common.sh) on x86-64 and arm64.
 # Only the public index is asked (--no-config: nobody's own indexes), and only wheels are taken, so
 # that no compiler is needed where the lab is installed.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$PROJECT"
 
 tool=.lab/uv
 [ -x "$tool/bin/uv" ] || { python3 -m venv "$tool" && "$tool/bin/pip" install --quiet uv; }
 
 "$tool/bin/uv" pip compile pyproject.toml --extra course --extra test --group build \
-    --universal --python-version 3.11 --generate-hashes --only-binary :all: --upgrade \
+    --universal --python-version "${PYTHONS[0]}" --generate-hashes --only-binary :all: --upgrade \
     --no-config --no-header --quiet --output-file .lab/requirements.lock
 
 for machine in x86_64 aarch64; do
-    for version in 3.11 3.12; do
+    for version in "${PYTHONS[@]}"; do
         echo "lock: all wheels there for Python $version on $machine?"
         "$tool/bin/uv" pip install --dry-run --quiet --no-config --require-hashes --only-binary :all: \
             --python-platform "$machine-unknown-linux-gnu" --python-version "$version" \

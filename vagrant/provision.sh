@@ -3,56 +3,24 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check power packages python kernel command images group labkitd jupyter
-#                                test_packages machine_kernel
+#   provision.sh STEP...         check power packages python kernel command images group apparmor
+#                                labkitd jupyter test_packages machine_kernel
 #
-# Debian 12 or Ubuntu 24.04, as root.
+# As root, on one of the systems in systems.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-
-LAB_PACKAGES=(
-    python3-venv                  # the virtual environment
-    busybox-static mmdebstrap     # the base images busybox and debian
-    iproute2 nftables             # networks
-    libseccomp2                   # the filter of system calls
-    uidmap                        # user namespaces
-    tini                          # `run --init`
-    e2fsprogs mount               # `labkit lab-disk`
-    procps                        # `labkit top`
-)
-case $(uname -m) in
-    x86_64) LAB_PACKAGES+=(qemu-system-x86) ;; # the virtual machine of chapter 1
-    aarch64) LAB_PACKAGES+=(qemu-system-arm) ;;
-esac
-TEST_PACKAGES=(
-    git
-    docker.io docker-compose      # the real `docker` commands, against labkit's socket
-    skopeo umoci zstd             # other programs that read and write images
-    buildah                       # another builder
-    podman docker-registry openssl # the registry's peers, and certificates
-    kmod                          # modules for the machine with cgroup v2
-    crun iperf3                   # for `make bench`: a peer, and how fast networks are
-)
-# Ubuntu has no Chromium but as a snap: the tests of pages say there that they need one.
-! grep -q '^ID=debian' /etc/os-release || TEST_PACKAGES+=(chromium chromium-driver)
+. "$(dirname "${BASH_SOURCE[0]}")/systems.sh"
 
 declare -A STEPS_FOR=(
-    [lab]="check power packages python kernel command images group labkitd jupyter"
+    [lab]="check power packages python kernel command images group apparmor labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check power packages python kernel command images group labkitd jupyter_at_boot"
+    [vm]="check power packages python kernel command images group apparmor swap labkitd
+          jupyter_at_boot login"
 )
 
 step_check() {
-    local id version
-    id=$(. /etc/os-release && echo "$ID")
-    version=$(. /etc/os-release && echo "${VERSION_ID:-}")
-    case $id:$version in
-        debian:12 | ubuntu:24.04) ;;
-        *) fail "the lab is made for Debian 12 and Ubuntu 24.04, this is $id ${version:-(no version)}: \`vagrant up\` brings a Debian 12" ;;
-    esac
-    case $(uname -m) in
-        x86_64 | aarch64) ;;
-        *) fail "the lab runs on x86-64 and arm64, this machine is $(uname -m)" ;;
-    esac
+    check_system
+    # Debian's smallest has no Python before the packages are installed.
+    [ ! -e /usr/bin/python3 ] || check_python
     # A script's first line names its interpreter, and cannot name one with a space.
     [[ $VENV != *[[:space:]]* ]] || fail "there is a space in $VENV: move the project elsewhere"
 }
@@ -75,13 +43,14 @@ step_test_packages() { install_packages "Debian packages for the tests" "${TEST_
 install_packages() {
     local what=$1 missing
     shift
-    missing=$(comm -23 <(printf '%s\n' "$@" | sort) \
-        <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii //p' | sort))
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     need_space /var/cache 600 "Debian packages"
     say "$what: installing $(echo $missing)"
     without_services
-    apt-get update > "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
+    # What a machine that was switched off in the middle has left half done.
+    dpkg --configure -a > "$STATE/apt.log" 2>&1 || true
+    apt-get update >> "$STATE/apt.log" 2>&1 || true # what is missing then, install will say
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 $missing \
@@ -93,10 +62,10 @@ install_packages() {
 # container, say) its image is taken out of Debian's package, which is not installed: that would
 # make the system one that boots.
 step_kernel() {
-    local kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$(dpkg --print-architecture)
+    local kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$ARCHITECTURE
     ! compgen -G "/boot/vmlinuz-*" > /dev/null || return 0
     ! compgen -G "$kernels/vmlinuz-*" > /dev/null || return 0
-    grep -q '^ID=debian' /etc/os-release || meta=linux-image-virtual
+    [ "${SYSTEM%:*}" = debian ] || meta=linux-image-virtual
     say "kernel: fetching one for the virtual machine of chapter 1"
     fetch_kernel "$meta" './boot/vmlinuz-*'
     install -D -m 0644 -t "$kernels" "$fetched"/boot/vmlinuz-*
@@ -106,14 +75,14 @@ step_kernel() {
 # The machine of the tests (tests/machine) wants more of a kernel than the cloud's has: 9p, and
 # modules for all that containers need.  Of the others it has no use.
 step_machine_kernel() {
-    local place=$VENV/share/labkit/machine meta=linux-image-$(dpkg --print-architecture) release
+    local place=$VENV/share/labkit/machine meta=linux-image-$ARCHITECTURE release
     ! (cd "$PROJECT" && "$PYTHON" -m tests.machine.kernels) 2> /dev/null || return 0
-    grep -q '^ID=debian' /etc/os-release || meta=linux-image-generic
+    [ "${SYSTEM%:*}" = debian ] || meta=linux-image-generic
     need_space "$(dirname "$VENV")" 700 "a kernel and its modules"
     say "kernel: fetching one for the machine of the tests"
-    fetch_kernel "$meta" './boot/vmlinuz-*' './lib/modules/*/modules.*' \
-        './lib/modules/*/kernel/'{arch,block,crypto,fs,lib,net}'/*' \
-        './lib/modules/*/kernel/drivers/'{block,char,net,virtio}'/*'
+    fetch_kernel "$meta" './boot/vmlinuz-*' '*/lib/modules/*/modules.*' \
+        '*/lib/modules/*/kernel/'{arch,block,crypto,fs,lib,net}'/*' \
+        '*/lib/modules/*/kernel/drivers/'{block,char,net,virtio}'/*'
     release=$(ls "$fetched/lib/modules")
     depmod -b "$fetched" "$release"
     rm -rf "$place" && mkdir -p "$place"
@@ -134,8 +103,10 @@ fetch_kernel() {
         (cd "$fetched" && apt-get -o APT::Sandbox::User=root download "$package" &&
             dpkg-deb --fsys-tarfile "$package"_*.deb > tar && rm "$package"_*.deb) >> "$STATE/kernel.log" 2>&1 ||
             { rm -rf "$fetched" && fail "apt-get could not fetch a kernel: $(reason kernel.log "E: ")"; }
-        # One of the two need not hold all that is wanted.
-        tar -x -C "$fetched" --wildcards -f "$fetched/tar" "$@" >> "$STATE/kernel.log" 2>&1 || true
+        # One of the two need not hold all that is wanted.  Since Debian 13 the modules are in
+        # usr/lib; depmod and the tests look in lib.
+        tar -x -C "$fetched" --transform 's,^\./usr/lib/,./lib/,' --wildcards -f "$fetched/tar" "$@" \
+            >> "$STATE/kernel.log" 2>&1 || true
         rm "$fetched/tar"
     done
     compgen -G "$fetched/boot/vmlinuz-*" > /dev/null ||
@@ -171,18 +142,16 @@ step_python() {
     if [ "$stamp" != "$(cat "$VENV/labkit.stamp" 2>/dev/null)" ]; then
         need_space "$(dirname "$VENV")" 1000 "the Python environment"
         say "Python environment: installing what requirements.lock pins into $VENV"
+        # An installation that was cut off may look whole to pip: then it begins again.
+        [ ! -e "$VENV/labkit.incomplete" ] || rm -rf --one-file-system "$VENV"
+        mkdir -p "$VENV" && : > "$VENV/labkit.incomplete"
         install_lock 2>&1 | progress || fail "pip could not install the packages: $(reason pip.log "ERROR: ")"
+        sync -f "$VENV"
         echo "$stamp" > "$VENV/labkit.stamp"
+        rm "$VENV/labkit.incomplete"
     fi
     # Written here because the environment may forbid Python to write it when it imports.
     "$PYTHON" -m compileall -q "$PROJECT/labkit"
-}
-
-check_python() {
-    case $(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') in
-        3.11 | 3.12) ;;
-        *) fail "/usr/bin/python3 is $(/usr/bin/python3 --version): the lock holds for Python 3.11 and 3.12" ;;
-    esac
 }
 
 # install_lock: says "PERCENT TEXT" as it goes.  Called where `set -e` does not reach.
@@ -232,6 +201,18 @@ step_group() {
     getent group labkit > /dev/null || groupadd --system labkit
     ! id -u vagrant > /dev/null 2>&1 || usermod -aG labkit vagrant
 }
+
+# Where the kernel runs AppArmor, and its programs are there (as on Debian and Ubuntu), containers are
+# confined by a profile of labkit's own.
+step_apparmor() {
+    [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser > /dev/null || return 0
+    install -m 0644 "$PROJECT/vagrant/labkit-default" /etc/apparmor.d/labkit-default
+    apparmor_parser -r -W /etc/apparmor.d/labkit-default
+}
+
+step_swap() { bash "$PROJECT/vagrant/machine.sh" swap; }
+
+step_login() { bash "$PROJECT/vagrant/machine.sh" login; }
 
 step_labkitd() { bash "$PROJECT/vagrant/lab.sh" start-labkitd; }
 

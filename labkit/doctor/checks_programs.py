@@ -4,7 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 
-from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, install, tried
+from labkit.doctor.finding import LIMITED, MISSING, OK, UNKNOWN, Finding, Situation, install, tried
+
+NOT_TRIED = "not tried: "
+"""How the result of a trial begins that could not be made: it says nothing about the machine."""
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TINI = "/usr/bin/tini-static"
@@ -81,6 +84,8 @@ def check_virtual_machines(situation: Situation) -> Iterator[Finding]:
         "" if path else install(package),
     )
     kvm = tried(situation, "kvm", "KVM", "virtual machines run on the processor", "")
-    if kvm.state == MISSING:
+    if kvm.detail.startswith(NOT_TRIED):
+        kvm = kvm._replace(state=UNKNOWN)
+    elif kvm.state == MISSING:
         kvm = kvm._replace(state=LIMITED, detail=f"virtual machines are emulated: {kvm.detail}")
     yield kvm

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from labkit import ownership
 from labkit.cgroups import detect
 from labkit.doctor import (
     checks_cgroups,
     checks_engine,
     checks_kernel,
     checks_programs,
+    checks_records,
     checks_storage,
 )
 from labkit.doctor.finding import MISSING, UNKNOWN, Check, Finding, Situation
@@ -42,7 +44,11 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
     "Machine": (checks_storage.check_memory, checks_programs.check_virtual_machines),
     "Network": (checks_programs.check_network,),
     "Images": (checks_programs.check_image_tools,),
-    "labkit": (checks_engine.check_group, checks_engine.check_daemon),
+    "labkit": (
+        checks_engine.check_group,
+        checks_engine.check_daemon,
+        checks_records.check_records,
+    ),
 }
 
 FOR_CONTAINERS = ("Kernel", "Namespaces", "Storage")
@@ -72,7 +78,8 @@ def run_for_containers(paths: Paths) -> list[Finding]:
 def _run(paths: Paths, sections: Sequence[str], trials: Sequence[str]) -> list[Finding]:
     is_root = os.geteuid() == 0
     results, untried = _trials(paths, trials) if is_root else ({}, "that needs root")
-    situation = Situation(paths, is_root, detect(), results, untried)
+    layout = detect(ownership.cgroup_parent(paths.root))
+    situation = Situation(paths, is_root, layout, results, untried)
     return [
         finding._replace(section=section)
         for section in sections

@@ -21,13 +21,13 @@ import tarfile
 from collections.abc import Collection
 from typing import BinaryIO
 
+from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import (
     MARKED,
     OPAQUE,
     OVERLAY_XATTR,
     WHITEOUT,
-    BadArchiveError,
     confine,
     fail,
 )

@@ -12,7 +12,9 @@ program inside says that it is ready:
 | `kernels` | finds a kernel to boot |
 | `cpio`, `initramfs` | the machine's first and only files |
 | `qemu` | the machine itself, as a command line |
-| `boot` | starts it, reads its console, and ends it |
+| `console` | what it says, and when |
+| `kvm` | whether the processor helps: tried with a guest |
+| `boot` | starts it, weighs it, and ends it |
 """
 
 from labkit.microvm.boot import Boot, boot

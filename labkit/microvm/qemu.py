@@ -40,7 +40,8 @@ ARCHITECTURES = {
     "aarch64": Architecture(
         program="qemu-system-aarch64",
         package="qemu-system-arm",
-        machine="virt",
+        # The newest interrupt controller that the host has: with KVM it must be the host's own.
+        machine="virt,gic-version=max",
         emulated_cpu="cortex-a72",
         console="ttyAMA0",
         early_console="earlycon",
@@ -72,9 +73,12 @@ def acceleration(arch: Architecture, *, emulate: bool) -> list[str]:
 
 
 def command_line(
-    kernel: GuestKernel, initramfs: str, *, memory_mib: int, emulate: bool
+    kernel: GuestKernel, *, memory_mib: int, emulate: bool, initramfs: str = ""
 ) -> list[str]:
-    """QEMU and its arguments; what the guest's console prints comes on standard output."""
+    """QEMU and its arguments; what the guest's console prints comes on standard output.
+
+    Without an `initramfs` the kernel starts, and finds nothing to run.
+    """
     arch = architecture()
     boot = f"console={arch.console} {arch.early_console} {BOOT}"
     if emulate:
@@ -84,5 +88,6 @@ def command_line(
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", arch.machine, *acceleration(arch, emulate=emulate)),
         *("-m", f"{memory_mib}M", "-serial", "stdio"),
-        *("-kernel", kernel.image, "-initrd", initramfs, "-append", boot),
+        *("-kernel", kernel.image, "-append", boot),
+        *(["-initrd", initramfs] if initramfs else []),
     ]

@@ -11,6 +11,8 @@ import os
 import stat
 from contextlib import suppress
 
+from labkit.kernel import trails
+
 WHITEOUT = ".wh."
 NOTHING = -1
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -80,20 +82,16 @@ def _note_changed(new: int, old: int, seen: dict[int, int]) -> None:
 
 
 def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once."""
-    seen: dict[int, int] = {}
-    waiting = [folder]
-    while waiting:
-        # What is removed while this looks is not there any more.
-        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                    continue
-                with suppress(FileNotFoundError):
-                    found = entry.stat(follow_symlinks=False)
-                    seen[found.st_ino] = found.st_size
-    return sum(seen.values())
+    """What the files below a folder take up, each counted once; 0 if there is no folder."""
+    total_bytes = 0
+    seen: set[int] = set()
+    with suppress(FileNotFoundError):
+        for file in trails.files(folder):
+            if file.st_ino not in seen:
+                total_bytes += file.st_size
+            if file.st_nlink > 1:
+                seen.add(file.st_ino)
+    return total_bytes
 
 
 def look(name: str, folder: int) -> os.stat_result | None:

@@ -17,6 +17,12 @@ from labkit.snapshots import comparing, merging, record
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+TOO_DEEP = (
+    "the folders are nested too deeply for the storage driver copies: keep the data root on a file "
+    "system that holds overlays"
+)
+
+
 class Writable(NamedTuple):
     """What to mount as a root that may be written: a union, or without `work` one whole tree."""
 
@@ -124,8 +130,12 @@ class Copies:
 
     def settle(self, tree: str, below: str) -> None:
         """Complete the layer's tree by what it leaves as it was."""
-        if below:
+        if not below:
+            return
+        try:
             merging.merge(tree, below)
+        except RecursionError:
+            raise InvalidParameterError(TOO_DEEP) from None
 
     def make_folders(self, folder: str) -> None:
         """The copy is made when it is first needed."""
@@ -155,6 +165,8 @@ class Copies:
                 out = os.open(place, _FOLDER)
                 try:
                     comparing.gather(new, old, out)
+                except RecursionError:
+                    raise InvalidParameterError(TOO_DEEP) from None
                 except comparing.MarkedNameError as error:
                     raise InvalidParameterError(
                         f"the file {error} cannot be kept in a layer: names that begin with "
@@ -171,8 +183,9 @@ class Copies:
         found = layers()
         if not found or not os.path.isdir(self.copy_of(folder)):
             return 0
-        with self._open(folder, found) as (new, old):
+        with self._open(folder, found) as (new, old), suppress(RecursionError):
             return comparing.changed_bytes(new, old)
+        return 0
 
     @contextmanager
     def _open(self, folder: str, layers: Sequence[str]) -> Iterator[tuple[int, int]]:

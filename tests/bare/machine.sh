@@ -73,8 +73,9 @@ nothing_left() {
 
 prove() {
     local took=()
-    git clone --quiet --branch "$BRANCH" /mnt/repository /root/labkit
+    git clone --quiet --no-checkout /mnt/repository /root/labkit
     cd /root/labkit
+    git checkout --quiet --detach "$COMMIT"
     echo "== $(git log -1 --format='%h %s')"
     timed make lab LAB_OPEN=0
     check "JupyterLab answers, and only to who has the token" lab_is_open

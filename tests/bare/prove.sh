@@ -1,16 +1,32 @@
 #!/usr/bin/env bash
-# The README's commands on a machine with nothing installed by hand: a bare Debian 12 root, made
-# with mmdebstrap, with its own mount, PID, network, UTS and IPC namespaces.  Prints how long each
+# The README's commands on a machine with nothing installed by hand: a bare Debian root, made with
+# mmdebstrap, with its own mount, PID, network, UTS and IPC namespaces.  Prints how long each
 # command took, and leaves nothing behind.
 #
-#   prove.sh [BRANCH]     clones that branch (default: what is checked out) of this repository
+#   prove.sh [SUITE...]     bookworm, trixie, or both in turn (default: this machine's own)
 #
-# Needs root, mmdebstrap, git, nft and ip here; about 4 GB where TMPDIR (default /var/tmp) lies, which
-# must be a real disk: an overlay's writable layer cannot lie on an overlay.
+# It clones what is committed here.  Needs root, mmdebstrap, git, nft and ip here; about 5 GB where
+# TMPDIR (default /var/tmp) is, which must be a real disk: an overlay's writable layer cannot be on
+# an overlay.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
-project=$(cd "$here/../.." && pwd -P)
-branch=${1:-$(git -C "$project" rev-parse --abbrev-ref HEAD)}
+repository=$(git -C "$here" rev-parse --path-format=absolute --git-common-dir)
+commit=$(git -C "$here" rev-parse HEAD)
+own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+
+case $#:$own in
+    0:bookworm | 0:trixie) set -- "$own" ;;
+    0:*) set -- trixie ;;
+esac
+if [ $# -gt 1 ]; then
+    for suite; do bash "$0" "$suite"; done
+    exit
+fi
+suite=$1
+case $suite in
+    bookworm | trixie) ;;
+    *) echo "prove.sh: the suites are bookworm and trixie, not $suite" >&2 && exit 2 ;;
+esac
 
 NET=10.213.77
 LINK=lk-bare0
@@ -35,12 +51,15 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # The root: the smallest Debian, and what the README says one needs.  From the mirrors this machine
-# uses, trusting whom this machine trusts.
+# uses, if it is a Debian, trusting whom this machine trusts.
 make_root() {
+    local sources=()
     apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-        awk '$2 ~ /^bookworm/ && $3 == "main" { print "deb", $0 }' | sort -u > "$work/sources.list"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make bookworm "$root" - \
-        < "$work/sources.list"
+        awk -v own="$own" -v suite="$suite" '$3 == "main" && sub("^" own, suite, $2) \
+            { print "deb", $0 }' | sort -u > "$work/sources.list"
+    case $own in bookworm | trixie) sources=("$work/sources.list") ;; esac
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make "$suite" "$root" \
+        "${sources[@]}"
     cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
     cat /etc/resolv.conf > "$root/etc/resolv.conf"
     echo "127.0.0.1 localhost bare" > "$root/etc/hosts"
@@ -70,7 +89,7 @@ RULES
 }
 
 started=$SECONDS
-echo "== a bare Debian 12 root"
+echo "== a bare root of $suite"
 make_root
 echo "== $((SECONDS - started)) s, $(du -sm "$root" | cut -f 1) MB"
 
@@ -78,9 +97,9 @@ mkfifo "$work/connected"
 # A background process of a script ignores ctrl-C, and so would all that it starts.
 env --default-signal=INT,QUIT -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-    LABKIT_CGROUP_PARENT="labkit-bare" BRANCH="$branch" \
+    LABKIT_CGROUP_PARENT="labkit-bare" COMMIT="$commit" \
     unshare --mount --pid --net --uts --ipc --fork --kill-child=KILL --propagation private \
-    bash "$here/machine.sh" "$root" "$project" < "$work/connected" &
+    bash "$here/machine.sh" "$root" "$repository" < "$work/connected" &
 unshare=$!
 exec 4> "$work/connected"
 until machine=$(pgrep --parent "$unshare"); do sleep 0.1; done

@@ -70,18 +70,120 @@ def test_not_root(machine: Machine) -> None:
     assert not (machine.folder / "state").exists()
 
 
-def test_another_system(machine: Machine) -> None:
-    release = machine.folder / "os-release"
-    release.write_text('ID=slackware\nVERSION_ID="15.0"\n')
-    result = machine.provision("check", before=f"mount --bind {release} /etc/os-release")
-    assert "made for Debian 12 and Ubuntu 24.04, this is slackware 15.0" in refusal(result)
+# os-release(5) as each system has it, and whether labkit goes on, and with whose packages.
+KNOWN = ("debian 12", "debian 13", "ubuntu 24.04", "ubuntu 26.04")
+RELATIVES = {
+    "Linux Mint 22": (
+        'ID=linuxmint\nID_LIKE="ubuntu debian"\nVERSION_ID="22"\n'
+        "VERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n",
+        "ubuntu 24.04",
+    ),
+    "LMDE 6 (faye)": (
+        'ID=linuxmint\nID_LIKE=debian\nVERSION_ID="6"\n'
+        "VERSION_CODENAME=faye\nDEBIAN_CODENAME=bookworm\n",
+        "debian 12",
+    ),
+    "Kali GNU/Linux Rolling": (
+        'ID=kali\nID_LIKE=debian\nVERSION_ID="2026.2"\nVERSION_CODENAME=kali-rolling\n',
+        "debian 13",
+    ),
+    "Raspberry Pi OS (trixie)": (
+        'ID=raspios\nID_LIKE=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n',
+        "debian 13",
+    ),
+    "Debian GNU/Linux forky/sid": ("ID=debian\nVERSION_CODENAME=forky\n", "debian 13"),
+    "Ubuntu 25.10": ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="25.10"\n', "ubuntu 26.04"),
+}
+STRANGERS = {
+    "Slackware 15.0": 'ID=slackware\nVERSION_ID="15.0"\n',
+    "Fedora Linux 44": 'ID=fedora\nVERSION_ID=44\nVERSION_CODENAME=""\n',
+    "openSUSE Leap 16.0": 'ID=opensuse-leap\nID_LIKE="suse opensuse"\nVERSION_ID="16.0"\n',
+    "Arch Linux": "ID=arch\n",
+}
+MADE_FOR = "the lab is made for Debian 12 and 13, Ubuntu 24.04 and 26.04, this is"
 
 
-def test_ubuntu_is_welcome(machine: Machine) -> None:
-    release = machine.folder / "os-release"
-    release.write_text('ID=ubuntu\nVERSION_ID="24.04"\n')
-    result = machine.provision("check", before=f"mount --bind {release} /etc/os-release")
+def check_on(machine: Machine, name: str, release: str) -> subprocess.CompletedProcess[str]:
+    """The check of a machine whose /etc/os-release is this one."""
+    path = machine.folder / "os-release"
+    path.write_text(f'PRETTY_NAME="{name}"\n{release}')
+    return machine.provision("check", before=f"mount --bind {path} /etc/os-release")
+
+
+@pytest.mark.parametrize("system", KNOWN)
+def test_a_system_the_lab_is_made_for(machine: Machine, system: str) -> None:
+    identity, version = system.split()
+    result = check_on(machine, system, f'ID={identity}\nVERSION_ID="{version}"\n')
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_a_relative_that_has_the_packages_gets_a_warning(machine: Machine, name: str) -> None:
+    release, system = RELATIVES[name]
+    result = check_on(machine, name, release)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == f"labkit: {MADE_FOR} {name}: going on with the packages of {system}\n"
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_another_system_is_led_to_the_virtual_machine(machine: Machine, name: str) -> None:
+    line = refusal(check_on(machine, name, STRANGERS[name]))
+    assert line.startswith(f"{MADE_FOR} {name}: `vagrant up`")
+
+
+@pytest.fixture
+def bare_packages(machine: Machine) -> Path:
+    """Where the machine's apt looks: nothing is installed, and the folder is its one archive."""
+    archive = machine.folder / "archive"
+    dpkg = machine.folder / "dpkg"
+    lists = machine.folder / "lists"
+    for folder in (archive, dpkg, lists):
+        folder.mkdir()
+    (dpkg / "status").touch()
+    (archive / "Packages").touch()
+    (machine.folder / "sources.list").write_text(f"deb [trusted=yes] file:{archive} ./\n")
+    (machine.folder / "apt.conf").write_text(
+        f'Dir::Etc::sourcelist "{machine.folder}/sources.list";\n'
+        'Dir::Etc::sourceparts "/dev/null";\n'
+        f'Dir::State::lists "{lists}";\n'
+        f'Dir::State::status "{dpkg}/status";\n'
+        f'Dir::Cache "{machine.folder}";\n'
+        'APT::Sandbox::User "root";\n'
+    )
+    machine.env |= {"APT_CONFIG": f"{machine.folder}/apt.conf", "DPKG_ADMINDIR": str(dpkg)}
+    return archive / "Packages"
+
+
+def test_a_relative_without_the_packages_is_led_to_the_virtual_machine(
+    machine: Machine, bare_packages: Path
+) -> None:
+    release, _ = RELATIVES["Kali GNU/Linux Rolling"]
+    line = refusal(check_on(machine, "Kali", release))
+    assert line.startswith(f"{MADE_FOR} Kali, and its apt does not know ")
+    assert "mmdebstrap" in line
+    assert "`vagrant up`" in line
+    missing = line.partition("does not know ")[2].partition(":")[0].split()
+    fields = "Version: 1\nArchitecture: all\nFilename: ./none.deb\nSize: 1\n"
+    bare_packages.write_text("".join(f"Package: {name}\n{fields}\n" for name in missing))
+    assert "going on with the packages of debian 13" in check_on(machine, "Kali", release).stderr
+
+
+def test_an_architecture_without_wheels(machine: Machine) -> None:
+    """A 32-bit system on a 64-bit kernel, as many a Raspberry Pi has."""
+    dpkg = machine.folder / "dpkg"
+    dpkg.write_text("#!/bin/sh\necho armhf\n")
+    dpkg.chmod(0o755)
+    result = machine.provision("check", before=f"mount --bind {dpkg} /usr/bin/dpkg")
+    assert refusal(result) == "the lab is made for amd64 (x86-64) and arm64, this system is armhf"
+
+
+def test_a_python_without_wheels(machine: Machine) -> None:
+    """Every Python that is refused is refused before anything is installed."""
+    python = machine.folder / "python3"
+    python.write_text("#!/bin/sh\necho 3.10\n")
+    python.chmod(0o755)
+    result = machine.provision("check", before=f"mount --bind {python} /usr/bin/python3")
+    assert "is Python 3.10, the lab needs 3.11 to 3.14" in refusal(result)
 
 
 def test_no_space(machine: Machine) -> None:
@@ -100,6 +202,19 @@ def test_no_network(machine: Machine) -> None:
     assert "the network does not reach the package servers" in refusal(result)
     # What was begun does not pass for finished.
     assert not (machine.folder / "venv" / "labkit.stamp").exists()
+
+
+def test_an_environment_that_was_cut_off_is_begun_again(machine: Machine) -> None:
+    """pip takes what lies there for whole, also what a power cut has left half written."""
+    half = machine.folder / "venv/lib/half"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    offline = ("unshare", "--net", "bash", "vagrant/provision.sh", "python")
+    machine.run(*offline)
+    assert half.exists(), "an environment of somebody's own is taken as it is"
+    assert (machine.folder / "venv/labkit.incomplete").exists()
+    machine.run(*offline)
+    assert not half.exists()
 
 
 def test_an_unknown_step(machine: Machine) -> None:

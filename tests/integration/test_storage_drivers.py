@@ -30,7 +30,7 @@ DIFF = {
 
 @pytest.fixture(scope="module", params=DRIVERS)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    one = Lab(request.param)
+    one = Lab(storage=request.param)
     yield one
     one.close()
 
@@ -201,7 +201,7 @@ def test_a_full_disk_is_said_and_nothing_breaks(driver: str, tmp_path: Path) -> 
     folder = leaks.new_folder()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=90m", "tmpfs", folder], check=True)
     try:
-        lab = Lab(driver, f"{folder}/root")
+        lab = Lab(storage=driver, root=f"{folder}/root")
         fill = "head -c 120m /dev/zero > /big; echo rest > /small; rm /big; echo again > /small"
         result = lab.cli("run", "--rm", "busybox", "sh", "-c", f"{fill}; cat /small")
         assert "No space left on device" in result.stderr

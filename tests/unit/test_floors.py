@@ -12,20 +12,25 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "paths", "patterns", "signals", "__init__"}
+GROUND = {
+    *("dialect", "errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "ownership": {"errors", "kernel", "paths"},
     "paths": set(),
     "patterns": {"errors"},
-    "signals": {"errors"},
+    "set_aside": {"paths"},
+    "signals": {"errors", "dialect"},
+    "dialect": {"errors"},
     "kernel": set(),
     "cgroups": {"kernel", *GROUND},
     "snapshots": {"kernel", *GROUND},
     "images": {"snapshots", "kernel", *GROUND},
     "networks": {"kernel", *GROUND},
     "runtime": {"kernel", *GROUND},
-    "http": {"errors"},
+    "http": {"errors", "dialect"},
     "registry": {"images", "http", "kernel", *GROUND},
     "containers": {
         *("runtime", "cgroups", "images", "networks", "snapshots"),
@@ -42,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("snapshots", "http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "snapshots", *GROUND},
+    "doctor": {"kernel", "cgroups", "snapshots", "microvm", *GROUND},
     "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         "snapshots",

@@ -65,6 +65,12 @@ def test_no_kvm_is_a_limit_only(tmp_path: Path) -> None:
     assert states(checks_programs.check_virtual_machines, at)["KVM"] == LIMITED
 
 
+def test_a_kvm_that_was_not_tried_is_unknown(tmp_path: Path) -> None:
+    result = f"{checks_programs.NOT_TRIED}there is no kernel to boot"
+    at = situation(tmp_path, trials={**EVERYTHING_WORKS, "kvm": result})
+    assert states(checks_programs.check_virtual_machines, at)["KVM"] == UNKNOWN
+
+
 def test_controllers_of_v2(tmp_path: Path) -> None:
     found = states(checks_cgroups.check_controllers, situation(tmp_path))
     assert found["memory controller"] == OK

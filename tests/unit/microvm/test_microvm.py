@@ -48,7 +48,7 @@ def test_a_busybox_that_needs_libraries_is_refused(tmp_path):
 @pytest.mark.parametrize(("emulate", "accelerator"), [(True, "tcg"), (False, "kvm")])
 def test_the_machine_has_a_serial_port_and_no_network(emulate, accelerator):
     kernel = GuestKernel("6.1", "/boot/vmlinuz-6.1")
-    words = command_line(kernel, "/tmp/initramfs", memory_mib=96, emulate=emulate)
+    words = command_line(kernel, memory_mib=96, emulate=emulate)
     assert words[words.index("-accel") + 1].startswith(accelerator)
     assert words[words.index("-m") + 1] == "96M"
     assert words[words.index("-serial") + 1] == "stdio"
