@@ -139,12 +139,12 @@ def test_export_exec_and_sizes(lab: Lab) -> None:
 
 BUILT = """
 FROM busybox AS first
-RUN echo one > /one && rm /bin/vi && rm -r /home && mkdir /home && touch /home/new
+RUN echo one > /one && rm /bin/vi && rm -r /root && mkdir /root && touch /root/new
 COPY file /deep/er/file
 RUN test ! -e /bin/vi && cat /deep/er/file > /seen && rm -r /deep
-WORKDIR /work/place
+WORKDIR /new/place
 FROM busybox
-COPY --from=first /one /home /there/
+COPY --from=first /one /root /there/
 ADD file /there/
 """
 
@@ -156,9 +156,9 @@ def test_build(lab: Lab, tmp_path: Path) -> None:
     said(lab, "build", "-q", "-t", "first", "--target", "first", str(tmp_path))
     listed = said(lab, "run", "--rm", "built", "ls", "/there").split()
     assert listed == ["file", "new", "one"]
-    look = "pwd; cat /one /seen; ls /home; ls -d /deep /bin/vi"
+    look = "pwd; cat /one /seen; ls /root; ls -d /deep /bin/vi"
     shown = lab.cli("run", "--rm", "first", "sh", "-c", look)
-    assert shown.stdout.split() == ["/work/place", "one", "file", "new"]
+    assert shown.stdout.split() == ["/new/place", "one", "file", "new"]
     said(lab, "rmi", "built", "first")
 
 
