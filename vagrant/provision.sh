@@ -30,7 +30,8 @@ step_check() {
 step_power() {
     if [ "$(/usr/bin/python3 -c 'import sys; print(sys.version_info >= (3, 11))' 2> /dev/null)" = True ]; then
         PYTHONPATH=$PROJECT /usr/bin/python3 -B -m labkit.doctor || fail "nothing was installed"
-    elif ! error=$(unshare --mount --uts --ipc --net --pid --fork mount -t tmpfs tmpfs /tmp 2>&1); then
+    elif ! error=$(unshare --mount --uts --ipc --net --pid --fork sh -c \
+        'mount -t tmpfs tmpfs /tmp && mknod /tmp/null c 1 3 && : > /tmp/null' 2>&1); then
         fail "no container can run on this machine ($error): start it with the power to make others (\`docker run --privileged ...\`), or run \`vagrant up\` on your own computer; nothing was installed"
     fi
 }
