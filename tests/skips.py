@@ -14,7 +14,7 @@ from pathlib import Path
 from labkit.containers import security
 from labkit.kernel import capabilities
 from tests import oracle
-from tests.matrix import speakers
+from tests.peers import clients
 
 
 def has_immutable_files(folder: str) -> bool:
@@ -40,7 +40,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
-    "needs docker 28": lambda: "docker-28" not in speakers.there(),
+    "needs docker 28": lambda: "docker-28" not in clients.docker_by_version(),
     "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
     "needs AppArmor": lambda: not security.loaded_apparmor_profiles(),
     "needs CAP_SYS_RESOURCE": lambda: (

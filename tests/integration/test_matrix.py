@@ -12,7 +12,7 @@ from tests.lab import running_lab, template_root
 from tests.matrix import cases, comparison
 from tests.matrix.conversation import hold
 from tests.matrix.differences import DIFFERENCES
-from tests.matrix.speakers import TO_LABKIT, there, to_docker
+from tests.matrix.speakers import TO_LABKIT, to_docker
 from tests.oracle import running_oracle, works
 
 pytestmark = pytest.mark.root
@@ -42,12 +42,12 @@ def answers():
     template_root()  # made once, before several ask for it
     with ThreadPoolExecutor() as pool:
         docker = pool.submit(ask_docker)
-        others = {name: pool.submit(ask_labkit, name) for name in there()}
+        others = {name: pool.submit(ask_labkit, name) for name in TO_LABKIT}
         return {"docker": docker.result()} | {n: each.result() for n, each in others.items()}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("speaker", there())
+@pytest.mark.parametrize("speaker", TO_LABKIT)
 def test_it_is_as_with_docker(answers, speaker, case):
     for step in case.steps:
         answer = answers[speaker].get(step.key)
@@ -59,7 +59,7 @@ def test_it_is_as_with_docker(answers, speaker, case):
 @pytest.mark.parametrize("entry", [entry for entry in DIFFERENCES if entry.always], ids=str)
 def test_a_listed_difference_is_there(answers, entry):
     """What has been mended is struck off the list."""
-    speakers = [name for name in there() if fnmatchcase(name, entry.speaker)]
+    speakers = [name for name in TO_LABKIT if fnmatchcase(name, entry.speaker)]
     if not speakers:
         pytest.skip("needs docker 28")
     assert any(
@@ -70,7 +70,7 @@ def test_a_listed_difference_is_there(answers, entry):
     )
 
 
-@pytest.mark.parametrize("speaker", there())
+@pytest.mark.parametrize("speaker", TO_LABKIT)
 def test_it_had_words_for_most(answers, speaker):
     said = [answer for answer in answers[speaker].values() if answer is not None]
     assert len(said) >= FEWEST[speaker], len(said)

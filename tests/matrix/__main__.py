@@ -5,7 +5,7 @@ import sys
 from tests.lab import remove_template, running_lab
 from tests.matrix import cases, comparison
 from tests.matrix.conversation import Answers, hold
-from tests.matrix.speakers import TO_LABKIT, there, to_docker
+from tests.matrix.speakers import TO_LABKIT, to_docker
 from tests.oracle import running_oracle
 
 
@@ -19,7 +19,7 @@ def main(words: list[str]) -> None:
         with running_oracle() as oracle:
             comparison.record(oracle.version(), hold(to_docker(oracle), cases.read()))
     _, docker = comparison.recorded()
-    for name in there():
+    for name in TO_LABKIT:
         with running_lab() as lab:
             _show(name, docker, hold(TO_LABKIT[name](lab), chosen))
     remove_template()
