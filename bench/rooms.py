@@ -18,7 +18,7 @@ from bench.systems import System
 from labkit.kernel import mounts, namespaces
 
 SHARED = ("/dev", "/sys")
-IN_MEMORY = ("/run", "/var/lib", "/opt")
+IN_MEMORY = ("/run", "/var/lib", "/var/cache", "/opt")
 """The folders that peers write to, whatever options they are given."""
 # bash reaps the orphans that come to it.  It ends when nobody holds the other end of its input.
 FIRST_PROCESS = "mount -t proc proc /proc && echo ready && read -r"

@@ -76,7 +76,7 @@ EXEC = """\
 CACHED_BUILD = """\
 ## A build of which every step is cached
 
-`build` of {steps} steps, FROM among them, docker's by its classic builder.
+`build` of {steps} steps, FROM among them, docker's by BuildKit, as its command has it.
 """
 RUN_BUILD = """\
 ## A build of which every step is run

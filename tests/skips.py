@@ -33,13 +33,15 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
-    "needs docker-compose": lambda: docker_compose() is None,
+    "needs docker-compose": lambda: not clients.compose_commands(),
     "needs a dockerd": lambda: not oracle.works(),
     "needs a loop device": lambda: (
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
+    "needs docker 20": lambda: "docker-20" not in clients.docker_by_version(),
+    "needs docker 26": lambda: "docker-26" not in clients.docker_by_version(),
     "needs docker 28": lambda: "docker-28" not in clients.docker_by_version(),
     "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
     "needs AppArmor": lambda: not security.loaded_apparmor_profiles(),
@@ -49,18 +51,6 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""
-
-
-def docker_compose() -> list[str] | None:
-    """The command of docker-compose: a program of its own, or a plugin of `docker`."""
-    for command in (["docker-compose"], ["docker", "compose"]):
-        asked = [*command, "version", "--short"]
-        if (
-            shutil.which(command[0])
-            and not subprocess.run(asked, capture_output=True, check=False).returncode
-        ):
-            return command
-    return None
 
 
 def is_justified(reason: str) -> bool:

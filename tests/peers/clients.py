@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
-from bench.systems import System, every
+from bench.systems import HERE, System, every, newest
 
 PLUGINS = "/usr/libexec/docker/cli-plugins"
 """Where Debian puts buildx and compose."""
@@ -28,6 +29,21 @@ def docker_by_version() -> dict[str, str]:
         told = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
         found[f"docker-{told.stdout.split()[2].partition('.')[0]}"] = path
     return found
+
+
+def compose_commands() -> list[list[str]]:
+    """The commands of docker-compose: a program, or a plugin of `docker`; and that of the peers."""
+    commands = [["docker-compose"], ["docker", "compose"]]
+    found = [command for command in commands if shutil.which(command[0]) and _runs(command)][:1]
+    newer = newest()
+    if newer != HERE:
+        found.append([newer.seen(f"{PLUGINS}/docker-compose")])
+    return found
+
+
+def _runs(command: list[str]) -> bool:
+    asked = [*command, "version", "--short"]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 def client_environment(system: System, socket: str, folder: str) -> dict[str, str]:
