@@ -1,7 +1,8 @@
 """buildah, the second builder that is asked: what it makes of a context, read as docker's is.
 
-It is that of a system, and runs in a room of it.  Its image is brought into a lab's engine by `load`, so that its files and its config are looked at
-by the same reader.  Everything of it lies in one folder.
+It is that of a system, and runs in a room of it.  Its image is brought into a lab's engine by
+`load`, so that its files and its config are looked at by the same reader.  Everything of it lies
+in one folder.
 """
 
 import subprocess
