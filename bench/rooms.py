@@ -18,7 +18,7 @@ from bench.systems import System
 from labkit.kernel import mounts, namespaces
 
 SHARED = ("/dev", "/sys")
-IN_MEMORY = ("/run", "/var/lib", "/var/cache", "/opt")
+IN_MEMORY = ("/run", "/var/lib", "/var/cache", "/var/tmp", "/opt")
 """The folders that peers write to, whatever options they are given."""
 # bash reaps the orphans that come to it.  It ends when nobody holds the other end of its input.
 FIRST_PROCESS = "mount -t proc proc /proc && echo ready && read -r"
@@ -85,4 +85,6 @@ def _enter(root: str, shared: str) -> None:
         mounts.unmount(".", mounts.MNT_DETACH)
         os.chdir("/")
     for path in IN_MEMORY:
+        if f"{shared}/".startswith(f"{path}/"):
+            continue
         mounts.mount("tmpfs", path, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755")

@@ -38,6 +38,10 @@ WITH_VERSION: dict[str, dict[Difference, str]] = {
     "1.39": {
         Difference(name, "config WorkingDir"): "buildah writes the folder where Docker says nothing"
         for name in ("copy-from-image", "from-scratch-copy")
+    }
+    | {
+        Difference("volume-loses-later-writes", "files v/after"): "buildah keeps what is written "
+        "to a volume's folder after VOLUME",
     },
 }
 """What only one of the recorded versions does."""

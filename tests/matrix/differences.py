@@ -126,6 +126,7 @@ _COMMAND = _same(
     ("labkit", "inspect by type and form*", "-"),
     ("labkit", "inspect by type and form*", "?exit *"),
     ("labkit", "*digest*: image inspect*", "-"),
+    ("docker-py", "kill with an unknown signal*", "?! cannot kill container: *"),
     ("docker-py", "no such container: kill*", "*no such container: @nobody"),
     ("docker-py", "remove by force what is not there*", "?exit *"),
 )
