@@ -142,6 +142,8 @@ class Lab:
             self.cgroup_parent = ownership.cgroup_parent(self.root)
             self.link_prefix = ownership.link_prefix(self.root)
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
+        self.enter: list[str] = []
+        """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self._has_disk = disk_bytes > 0
         if storage:
@@ -218,7 +220,7 @@ class Lab:
         with log.open("ab") as output:
             folders = ["--root", self.root, "--run", self.run]
             self._daemon = subprocess.Popen(
-                [sys.executable, "-m", "labkit.daemon", *folders, *options],
+                [*self.enter, sys.executable, "-m", "labkit.daemon", *folders, *options],
                 env=self.env,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,

@@ -147,6 +147,8 @@ clean() {
         remove_unit labkitd
         bash "$PROJECT/vagrant/machine.sh" remove
     fi
+    [ ! -x "$PYTHON" ] || "$PYTHON" -P -m labkit.networks.undoing ||
+        say "links or rules of labkit's networks were left; a restart of the machine removes them"
     say "removing images, containers, the Python environment and the lab's state"
     unmount_root
     for folder in "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"; do

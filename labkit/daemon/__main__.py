@@ -14,7 +14,7 @@ from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
-from labkit.paths import Paths
+from labkit.paths import Paths, search_sbin
 
 READY = b"ready\n"
 
@@ -60,7 +60,11 @@ def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
     """Answer requests on a data root that is open, until a signal says stop."""
     lock = listener.lock(f"{paths.root}/labkitd.lock")
     end = EndSignals()
-    engine = Engine.open(paths, daemon_json.userns_remap(paths.root, userns_remap))
+    engine = Engine.open(
+        paths,
+        daemon_json.userns_remap(paths.root, userns_remap),
+        daemon_json.network_defaults(paths.root),
+    )
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:
@@ -83,6 +87,8 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.stderr.write("labkitd must run as root: it makes namespaces, mounts and cgroups\n")
         return 1
+    search_sbin()
+    os.umask(0o022)  # a container's own folders get the modes that are asked for
     try:
         paths = Paths.from_environment(arguments.root, arguments.run)
         _run(paths, arguments)

@@ -7,9 +7,18 @@ import msgspec
 
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
+from labkit.networks.defaults import Defaults, check_bip, pool
+from labkit.networks.subnets import POOLS
 
 FILE = "daemon.json"
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+class AddressPool(msgspec.Struct):
+    """A range of addresses, and the length of the prefix of each subnet that is taken from it."""
+
+    base: str
+    size: int
 
 
 class Startup(msgspec.Struct, rename="kebab"):
@@ -19,6 +28,10 @@ class Startup(msgspec.Struct, rename="kebab"):
     """As the option `--userns-remap`."""
     storage_driver: str = ""
     """As the option `--storage-driver`."""
+    default_address_pools: list[AddressPool] = msgspec.field(default_factory=list)
+    """Where the subnets of networks come from."""
+    bip: str = ""
+    """The address of the default network's bridge, with the length of its prefix."""
 
 
 def read(root: str, part: type[T]) -> T:
@@ -53,3 +66,10 @@ def _settled(name: str, option: str, configured: str) -> str:
             f"{name}: (from flag: {option}, from file: {configured})"
         )
     return option or configured
+
+
+def network_defaults(root: str) -> Defaults:
+    """What the file says of addresses; InvalidParameterError."""
+    said = read(root, Startup)
+    pools = [pool(each.base, each.size) for each in said.default_address_pools]
+    return Defaults(pools or POOLS, check_bip(said.bip) if said.bip else "")

@@ -12,6 +12,7 @@ from labkit.doctor import (
     checks_cgroups,
     checks_engine,
     checks_kernel,
+    checks_networks,
     checks_programs,
     checks_records,
     checks_storage,
@@ -42,7 +43,7 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
         checks_storage.check_bfq,
     ),
     "Machine": (checks_storage.check_memory, checks_programs.check_virtual_machines),
-    "Network": (checks_programs.check_network,),
+    "Network": (checks_programs.check_network, checks_networks.check_forwarding),
     "Images": (checks_programs.check_image_tools,),
     "labkit": (
         checks_engine.check_group,
@@ -116,7 +117,11 @@ def _trials(paths: Paths, names: Sequence[str]) -> tuple[dict[str, str], str]:
     command = [sys.executable, "-P", "-m", "labkit.doctor.trials", paths.root, *names]
     try:
         made = subprocess.run(
-            command, capture_output=True, text=True, timeout=TRIALS_TIMEOUT_S, check=True
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TRIALS_TIMEOUT_S,
+            check=True,
         )
         return json.loads(made.stdout), ""
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from struct import pack
 
+from labkit.doctor.checks_networks import UNTRIED
 from labkit.doctor.checks_programs import NOT_TRIED, find
 from labkit.errors import NotFoundError
 from labkit.kernel import mounts, namespaces, processes, seccomp, trees, user_namespaces
@@ -84,6 +85,16 @@ def _nat(_: str) -> None:
         raise OSError(run.stderr.partition("\n")[0])
 
 
+def _outward(data_root: str) -> None:
+    """A packet from a bridge of labkit's to the outside."""
+    from labkit.doctor import outward  # noqa: PLC0415 as for kvm
+
+    try:
+        outward.attempt(data_root)
+    except outward.Untriable as why:
+        raise OSError(f"{UNTRIED}{why}") from None
+
+
 def _kvm(_: str) -> None:
     """A guest for two seconds: chapter 1 goes by the same verdict."""
     # Asked for before anything is installed, the other trials need the standard library alone.
@@ -109,6 +120,7 @@ TRIALS: dict[str, Callable[[str], None]] = {
     "idmap": _mapped_ids,
     "seccomp": _seccomp,
     "nat": _nat,
+    "outward": _outward,
     "kvm": _kvm,
     "loop": _loop_control,
 }

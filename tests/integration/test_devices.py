@@ -18,7 +18,7 @@ def block_device() -> str:
     """Some block device of this machine: a disk of it, or a loop device on nothing."""
     names = (f"/dev/{name}" for name in sorted(os.listdir("/sys/block")))
     # A container without power has none, and runs none of these tests.
-    return next((name for name in names if os.path.exists(name)), "")
+    return next((name for name in names if os.path.exists(name)), os.devnull)
 
 
 DISK = block_device()

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("snapshots", "http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "snapshots", "microvm", *GROUND},
+    "doctor": {"kernel", "cgroups", "networks", "snapshots", "microvm", *GROUND},
     "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         "snapshots",

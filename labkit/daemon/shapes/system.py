@@ -114,7 +114,7 @@ def info(engine: Engine) -> JsonObject:
             *(["name=userns"] if engine.userns_remap else []),
             "name=cgroupns",
         ],
-        "Warnings": list(engine.warnings),
+        "Warnings": [*engine.warnings, *engine.networks.hiding],
     }
 
 

@@ -14,7 +14,7 @@ from labkit import snapshots
 from labkit.errors import LabkitError
 from labkit.images.base import build_busybox, build_debian
 from labkit.images.store import ImageStore
-from labkit.paths import Paths
+from labkit.paths import Paths, search_sbin
 
 BUILDERS = {"busybox": build_busybox, "debian": build_debian}
 
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid():
         print("labkit: only root can unpack an image: use sudo", file=sys.stderr)
         return 1
+    search_sbin()
+    os.umask(0o022)  # what is made here is an image's content
     try:
         root = os.path.realpath(Paths.from_environment(root=options.root).root)
         with snapshots.opened(root):
