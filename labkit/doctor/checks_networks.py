@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from labkit.doctor.finding import LIMITED, OK, UNKNOWN, Finding, Situation
 from labkit.errors import LabkitError
-from labkit.networks.passage import obstacles
 
 UNTRIED = "-"
 """How the result of a trial begins that could not be made here."""
@@ -15,6 +14,9 @@ def check_forwarding(situation: Situation) -> Iterator[Finding]:
     if not situation.is_root:
         yield Finding("other firewalls", UNKNOWN, "not looked at: that needs root")
         return
+    # Asked for before anything is installed, the doctor needs the standard library alone.
+    from labkit.networks.passage import obstacles  # noqa: PLC0415
+
     try:
         found = obstacles()
     except LabkitError as error:

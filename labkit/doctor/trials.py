@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from struct import pack
 
-from labkit.doctor import outward
 from labkit.doctor.checks_networks import UNTRIED
 from labkit.doctor.checks_programs import NOT_TRIED, find
 from labkit.errors import NotFoundError
@@ -88,6 +87,8 @@ def _nat(_: str) -> None:
 
 def _outward(data_root: str) -> None:
     """A packet from a bridge of labkit's to the outside."""
+    from labkit.doctor import outward  # noqa: PLC0415 as for kvm
+
     try:
         outward.attempt(data_root)
     except outward.Untriable as why:

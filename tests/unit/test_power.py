@@ -1,5 +1,8 @@
 """What a run says at its end where no container can run, and what `make lab` says first."""
 
+import subprocess
+import sys
+
 from labkit.doctor.__main__ import refusal
 from labkit.doctor.finding import LIMITED, MISSING, Finding
 from tests import power
@@ -31,3 +34,16 @@ def test_the_refusal_names_what_is_missing_and_the_ways_out() -> None:
         assert said in text
         assert "--privileged" in text
         assert "vagrant up" in text
+
+
+def test_the_doctor_needs_nothing_that_is_installed_later() -> None:
+    """`make lab` asks it by the system's Python, before there is any environment."""
+    program = "import sys; sys.path.insert(0, '.'); import labkit.doctor, labkit.doctor.trials"
+    made = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", program],
+        cwd=power.PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stderr) == (0, "")
