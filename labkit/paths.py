@@ -4,6 +4,8 @@ import os
 
 DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
+SET_ASIDE = "set-aside"
+"""The folder of the data root for what could not be read (labkit.set_aside)."""
 
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -49,13 +49,18 @@ def _take_link_prefix() -> str:
 def template_root() -> str:
     """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
     folder = leaks.new_folder()
+    make_busybox(folder)
+    return folder
+
+
+def make_busybox(root: str) -> None:
+    """Make the busybox image in a data root."""
     subprocess.run(
-        [sys.executable, "-m", "labkit.images.base", "busybox", "--root", folder],
+        [sys.executable, "-m", "labkit.images.base", "busybox", "--root", root],
         check=True,
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
     )
-    return folder
 
 
 def remove_template() -> None:
@@ -101,10 +106,18 @@ class Lab:
 
     `root`, `run` and `socket` are its folders and its socket; `env` is the environment with which
     `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`,
-    `LABKIT_LINK_PREFIX`).
+    `LABKIT_LINK_PREFIX`).  `storage` is the storage driver of a root that is empty yet; without it
+    the root is a copy of the template.
     """
 
-    def __init__(self, *, named_by_root: bool = False, disk_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        named_by_root: bool = False,
+        disk_bytes: int = 0,
+        storage: str = "",
+        root: str = "",
+    ) -> None:
         """`named_by_root`: its cgroups and links have the names that follow from its data root.
 
         `disk_bytes`: the data root is on a disk of its own, of this size.
@@ -112,7 +125,7 @@ class Lab:
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
-        self.root = f"{self.folder}/root"
+        self.root = root or f"{self.folder}/root"
         self.run = f"{self.folder}/run"
         self.socket = f"{self.run}/labkit.sock"
         self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
@@ -133,7 +146,10 @@ class Lab:
         """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self._has_disk = disk_bytes > 0
-        if self._has_disk:
+        if storage:
+            self.start_daemon("--storage-driver", storage)
+            make_busybox(self.root)
+        elif self._has_disk:
             self._mount_disk(disk_bytes)
             subprocess.run(["cp", "-a", f"{template_root()}/.", self.root], check=True)
         else:

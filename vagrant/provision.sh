@@ -3,17 +3,17 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check packages python kernel command images group apparmor labkitd
-#                                jupyter test_packages machine_kernel
+#   provision.sh STEP...         check power packages python kernel command images group apparmor
+#                                labkitd jupyter test_packages machine_kernel
 #
 # As root, on one of the systems in systems.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/systems.sh"
 
 declare -A STEPS_FOR=(
-    [lab]="check packages python kernel command images group apparmor labkitd jupyter"
+    [lab]="check power packages python kernel command images group apparmor labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check packages python kernel command images group apparmor swap labkitd
+    [vm]="check power packages python kernel command images group apparmor swap labkitd
           jupyter_at_boot login"
 )
 
@@ -23,6 +23,17 @@ step_check() {
     [ ! -e /usr/bin/python3 ] || check_python
     # A script's first line names its interpreter, and cannot name one with a space.
     [[ $VENV != *[[:space:]]* ]] || fail "there is a space in $VENV: move the project elsewhere"
+}
+
+# Before anything is installed: whether any container could run here at all.  The doctor needs a
+# Python of the lab's versions; where there is none yet, the kernel is asked by unshare(1).
+step_power() {
+    if [ "$(/usr/bin/python3 -c 'import sys; print(sys.version_info >= (3, 11))' 2> /dev/null)" = True ]; then
+        PYTHONPATH=$PROJECT /usr/bin/python3 -B -m labkit.doctor || fail "nothing was installed"
+    elif ! error=$(unshare --mount --uts --ipc --net --pid --fork sh -c \
+        'mount -t tmpfs tmpfs /tmp && mknod /tmp/null c 1 3 && : > /tmp/null' 2>&1); then
+        fail "no container can run on this machine ($error): start it with the power to make others (\`docker run --privileged ...\`), or run \`vagrant up\` on your own computer; nothing was installed"
+    fi
 }
 
 step_packages() { install_packages "Debian packages" "${LAB_PACKAGES[@]}"; }

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-from labkit import cgroups, ownership
+from labkit import cgroups, ownership, snapshots
 from labkit.containers import id_ranges
 from labkit.containers.entry import Entry
 from labkit.containers.events import Events
@@ -46,10 +46,11 @@ class Parts:
         reserve.use(self.paths.root)
         full = [] if reserve.fill() else [f"{self.paths.root}: {NO_SPACE}"]
         self.images = ImageStore(self.paths.root)
+        self.snapshots = snapshots.of(self.paths.root)
         self.layout = cgroups.detect(ownership.cgroup_parent(self.paths.root))
         self.warnings = [*full, *self.layout.prepare()]
         self.remover = Remover(self.paths.root)
-        self.records = Records(self.paths, self.remover)
+        self.records = Records(self.paths, self.remover, self.snapshots)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,

@@ -30,6 +30,8 @@ class Startup(msgspec.Struct, rename="kebab"):
     """Where the subnets of networks come from."""
     bip: str = ""
     """The address of the default network's bridge, with the length of its prefix."""
+    storage_driver: str = ""
+    """As the option `--storage-driver`."""
 
 
 def read(root: str, part: type[T]) -> T:
@@ -49,11 +51,19 @@ def read(root: str, part: type[T]) -> T:
 
 def userns_remap(root: str, option: str) -> str:
     """Whose ids containers have, by the option or the file; not by both (Docker's rule)."""
-    configured = read(root, Startup).userns_remap
+    return _settled("userns-remap", option, read(root, Startup).userns_remap)
+
+
+def storage_driver(root: str, option: str) -> str:
+    """The storage driver that is asked for, by the option or the file; "" if none is."""
+    return _settled("storage-driver", option, read(root, Startup).storage_driver)
+
+
+def _settled(name: str, option: str, configured: str) -> str:
     if option and configured and option != configured:
         raise InvalidParameterError(
             "the following directives are specified both as a flag and in the configuration file: "
-            f"userns-remap: (from flag: {option}, from file: {configured})"
+            f"{name}: (from flag: {option}, from file: {configured})"
         )
     return option or configured
 
