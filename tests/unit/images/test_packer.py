@@ -50,7 +50,9 @@ def test_a_file_with_holes_is_written_whole(tmp_path: Path) -> None:
 
 def test_holes_larger_than_the_disk_are_refused_with_the_files_name(tmp_path: Path) -> None:
     sparse(tmp_path / "huge", disk_bytes(tmp_path) + (1 << 20))
-    with pytest.raises(BadArchiveError, match="'etc/huge' of .* bytes cannot be put in an archive"):
+    with pytest.raises(
+        BadArchiveError, match=r"'etc/huge' of .* bytes cannot be put in an archive"
+    ):
         Packer(Nowhere()).add_tree(str(tmp_path / "huge"), "etc/huge")  # type: ignore[arg-type]
 
 
