@@ -4,7 +4,7 @@
 #
 #   provision.sh lab|test|vm     the steps of one purpose
 #   provision.sh STEP...         check power packages python kernel command images group apparmor
-#                                labkitd jupyter test_packages machine_kernel
+#                                labkitd jupyter test_packages machine_kernel peers_root
 #
 # As root, on one of the systems in systems.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,7 +12,7 @@
 
 declare -A STEPS_FOR=(
     [lab]="check power packages python kernel command images group apparmor labkitd jupyter"
-    [test]="check packages test_packages python kernel machine_kernel"
+    [test]="check packages test_packages python kernel machine_kernel peers_root"
     [vm]="check power packages python kernel command images group apparmor swap labkitd
           jupyter_at_boot login"
 )
@@ -89,6 +89,24 @@ step_machine_kernel() {
     rm -rf "$place" && mkdir -p "$place"
     cp -r "$fetched"/boot "$fetched"/lib/modules "$place"
     rm -rf "$fetched"
+}
+
+# The tests and the bench compare labkit with the programs of Debian 13.  On Debian 12 these run from
+# a root folder of their own (bench/systems.py).  It keeps the script that made it: another script
+# makes another root.
+step_peers_root() {
+    local place=$VENV/share/labkit/peers script=$PROJECT/tests/peers/make_root.sh
+    [ "$SYSTEM" = debian:12 ] || return 0
+    ! cmp -s "$script" "$place/made_by.sh" || return 0
+    need_space "$(dirname "$VENV")" 1200 "a Debian 13 with the programs that labkit is compared with"
+    say "peers: making a Debian 13 with the programs that labkit is compared with"
+    rm -rf --one-file-system "$place" "$place.new"
+    mkdir -p "$(dirname "$place")"
+    bash "$script" "$place.new" > "$STATE/peers.log" 2>&1 ||
+        { rm -rf --one-file-system "$place.new" &&
+            fail "mmdebstrap could not make the root of the peers: $(reason peers.log "E: ")"; }
+    cp "$script" "$place.new/made_by.sh"
+    mv "$place.new" "$place"
 }
 
 # fetch_kernel PACKAGE PATTERN...: unpack what matches, of the image that PACKAGE names and of the

@@ -330,10 +330,14 @@ class Engine:
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
             if not force:
-                first = " and must be unpaused first" if status == states.PAUSED else ""
+                first = (
+                    " and must be unpaused first"
+                    if status == states.PAUSED
+                    else ": stop the container before removing or force remove"
+                )
                 raise ConflictError(
-                    f'cannot remove container "/{entry.container.name}": container is {status}'
-                    f"{first}: stop the container before removing or force remove"
+                    f'cannot remove container "/{entry.container.name}": container is '
+                    f"{status}{first}"
                 )
             with contextlib.suppress(ConflictError):
                 ending.kill(self.parts, entry, signal.SIGKILL)

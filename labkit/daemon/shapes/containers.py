@@ -22,7 +22,9 @@ UNSAID_CONFIG = frozenset(
         "StopTimeout",
     }
 )
-UNSAID_HOST_CONFIG = frozenset({"Init", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"})
+UNSAID_HOST_CONFIG = frozenset(
+    {"Init", "KernelMemory", "KernelMemoryTCP", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"}
+)
 """Docker leaves these out of an inspection where they say nothing."""
 HEALTH_WORDS = {
     "starting": " (health: starting)",
