@@ -30,8 +30,9 @@ AS_NOBODY = (
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
 """Runs a command as nobody, who may yet find the project where it lies in a folder of root's."""
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
+"""In an emulated machine whose host is busy; a daemon that ends instead is noticed at once."""
 
 
 _PREFIXES: set[str] = set()
