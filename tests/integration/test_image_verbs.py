@@ -85,7 +85,8 @@ def test_a_commit_keeps_what_the_container_changed(lab: Lab) -> None:
 def test_a_sparse_file_larger_than_the_disk_is_in_no_archive(lab: Lab, tmp_path: Path) -> None:
     """Its zeros would be written for ever: `truncate -s 8E` takes no time."""
     disk = os.statvfs(lab.folder)
-    script = f"truncate -s {disk.f_blocks * disk.f_frsize + (2 << 30)} /huge; echo here > /small"
+    make = f"truncate -s {disk.f_blocks * disk.f_frsize + (2 << 30)} /huge"
+    script = f"{make}; echo here > /small"
     container = out(lab, "create", "--network", "none", "busybox", "sh", "-c", script).strip()
     out(lab, "start", container)
     assert out(lab, "wait", container).strip() == "0"
@@ -101,6 +102,10 @@ def test_a_sparse_file_larger_than_the_disk_is_in_no_archive(lab: Lab, tmp_path:
     assert out(lab, "cp", f"{container}:/small", str(tmp_path / "small")) == ""
     assert (tmp_path / "small").read_text() == "here\n"
     out(lab, "rm", container)
+    (tmp_path / "Dockerfile").write_text(f"FROM busybox\nRUN {make}\n")
+    done = lab.cli("build", "-f", str(tmp_path / "Dockerfile"), str(tmp_path), timeout=60)
+    assert done.returncode == 1
+    assert "the file 'huge' of " in done.stderr
 
 
 def test_a_running_container_is_frozen_while_it_is_committed(lab: Lab) -> None:
