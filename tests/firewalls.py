@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.dockerd import Dockerd
+from bench.systems import newest
+from labkit.kernel import namespaces
 from tests import leaks
 from tests.hosts import Host
-from tests.lab import template_root
-from tests.oracle import DOCKER, SHARED_FOLDERS
+from tests.oracle import image_archive
+from tests.peers.clients import client_environment
 from tests.sweep import sweep
 
 START_TIMEOUT_S = 60.0
@@ -34,62 +36,73 @@ def wait_until(
 
 
 class Docker:
-    """A dockerd that makes its network on the host."""
+    """The newest dockerd of this machine, which makes its network on the host."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self.folder = leaks.new_folder()
         self._parent = "labkit-" + os.path.basename(self.folder)
-        self.env = os.environ | {"DOCKER_HOST": f"unix://{self.folder}/docker.sock"}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._system = newest()
+        self.env = client_environment(
+            self._system, f"{self.folder}/docker.sock", f"{self.folder}/client"
+        )
+        self._dockerd: Dockerd | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        known = Dockerd(self.folder, f"/{self._parent}", has_networks=True)
-        argv = known._argv(shutil.which("dockerd") or "dockerd")
-        with open(f"{self.folder}/dockerd.log", "ab") as log:
-            self._process = subprocess.Popen(
-                [*self._host.enter(), *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        answers = ["docker", "version"]
-        wait_until(lambda: self._done(*answers).returncode == 0, self._log())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.folder}/docker.pid")  # in the new room another process has it
+        dockerd = Dockerd(self._system, self.folder, f"/{self._parent}", has_networks=True)
+        with open(f"/proc/{self._host.pid}/ns/net") as network:
+            dockerd.room.do(namespaces.setns, network.fileno(), namespaces.CLONE_NEWNET)
+        self._dockerd = dockerd
+        dockerd.start(self.env)
 
-    def _log(self) -> str:
-        return Path(self.folder, "dockerd.log").read_text()[-2000:]
-
-    def _done(self, *command: str, **more: object) -> subprocess.CompletedProcess[bytes]:
+    def _done(self, *words: str, **more: object) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            [DOCKER, *command[1:]], env=self.env, capture_output=True, check=False, **more
+            [self._system.seen("/usr/bin/docker"), *words],
+            env=self.env,
+            capture_output=True,
+            check=False,
+            **more,
         )
 
     def run(self, *words: str) -> str:
         """Run `docker WORDS`; what it says."""
-        done = self._done("docker", *words, stdin=subprocess.DEVNULL)
+        done = self._done(*words, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
 
+    def pid_of(self, name: str) -> int:
+        """A container's first process, by its number here: dockerd counts in its own room."""
+        in_room = self.run("inspect", "-f", "{{.State.Pid}}", name)
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                status = (entry / "status").read_text()
+                numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
+                if numbers[1:2] == [in_room] and self._parent in (entry / "cgroup").read_text():
+                    return int(numbers[0])
+        raise AssertionError(f"no process of the container {name} was found")
+
     def load_busybox(self) -> None:
         """Give it labkit's busybox image."""
-        from tests.oracle import _image_archive  # noqa: PLC0415
-
-        assert template_root()
-        done = self._done("docker", "load", input=_image_archive())
+        done = self._done("load", input=image_archive())
         assert done.returncode == 0, done.stderr.decode()
 
     def stop(self) -> None:
         """End it, and with it its containers; its rules stay."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(START_TIMEOUT_S)
-            self._process = None
+        if self._dockerd is None:
+            return
+        if self._dockerd.process is not None:
+            self._dockerd.process.send_signal(signal.SIGTERM)
+            self._dockerd.process.wait(START_TIMEOUT_S)
+        self._dockerd.stop()
+        self._dockerd = None
 
     def close(self) -> None:
         """End it; nothing of it stays."""
         self.stop()
         sweep(self.folder, self._parent, "")
-        for path in SHARED_FOLDERS:
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
 
 
 class _Configured:

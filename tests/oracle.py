@@ -49,7 +49,7 @@ class Oracle:
     def start(self) -> None:
         """Start it and load the image; `MissingPeerError` when there is no dockerd that runs."""
         self._dockerd.start(self.env)
-        loaded = self.docker("load", input=_image_archive())
+        loaded = self.docker("load", input=image_archive())
         assert loaded.returncode == 0, loaded.stderr
 
     def docker(self, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -98,7 +98,7 @@ def works() -> bool:
         return False
 
 
-def _image_archive() -> bytes:
+def image_archive() -> bytes:
     """labkit's busybox image as `docker load` takes it."""
     root = template_root()
     image = ImageStore(root).resolve("busybox")

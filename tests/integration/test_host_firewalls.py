@@ -162,10 +162,9 @@ def docker_web(docker: Docker, answering: Answering) -> tuple[int, str]:
     docker.load_busybox()
     words = ("run", "-d", "--name", "dweb", "-p", "8090:1080", "busybox", "sleep", "100000")
     docker.run(*words)
-    shown = docker.run("inspect", "-f", "{{.State.Pid}} {{.NetworkSettings.IPAddress}}", "dweb")
-    pid, address = shown.split()
-    answering.add("dweb", int(pid), FIRST)
-    return int(pid), address
+    pid = docker.pid_of("dweb")
+    answering.add("dweb", pid, FIRST)
+    return pid, docker.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "dweb")
 
 
 def assert_both(host: Host, lab: Lab, pid: int, docker_pid: int, docker_address: str) -> None:
