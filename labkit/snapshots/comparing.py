@@ -15,6 +15,8 @@ from labkit.kernel import trails
 
 WHITEOUT = ".wh."
 NOTHING = -1
+DEPTH_MAX = 250
+"""Three folders of each level are open at once, and a process may have 1,024 descriptors."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -22,15 +24,24 @@ class MarkedNameError(Exception):
     """A file of the container has a name that stands for a deleted file in a layer."""
 
 
-def gather(new: int, old: int, out: int) -> None:
-    """Put what differs between two open folders into the empty folder `out`, and its looks."""
+class TooDeepError(Exception):
+    """Folders are nested deeper than two trees are compared."""
+
+
+def gather(new: int, old: int, out: int, depth: int = 0) -> None:
+    """Put what differs between two open folders into the empty folder `out`, and its looks.
+
+    `depth` is how many folders are above them, up to `DEPTH_MAX`: TooDeepError.
+    """
+    if depth > DEPTH_MAX:
+        raise TooDeepError
     names = os.listdir(new)
     for name in names:
         if name.startswith(WHITEOUT):
             raise MarkedNameError(name)
         found, before = os.lstat(name, dir_fd=new), look(name, old)
         if stat.S_ISDIR(found.st_mode):
-            _gather_folder(name, new, old, out, before)
+            _gather_folder(name, (new, old, out), before, depth)
         elif before is None or differs(name, found, before, new, old):
             os.link(name, name, src_dir_fd=new, dst_dir_fd=out, follow_symlinks=False)
     for name in _deleted(names, old):
@@ -38,13 +49,16 @@ def gather(new: int, old: int, out: int) -> None:
     copy_looks(new, out)
 
 
-def _gather_folder(name: str, new: int, old: int, out: int, before: os.stat_result | None) -> None:
+def _gather_folder(
+    name: str, fds: tuple[int, int, int], before: os.stat_result | None, depth: int
+) -> None:
+    new, old, out = fds
     was_folder = before is not None and stat.S_ISDIR(before.st_mode)
     os.mkdir(name, 0o700, dir_fd=out)
     inner = [os.open(name, _FOLDER, dir_fd=fd) for fd in (new, out)]
     below = os.open(name, _FOLDER, dir_fd=old) if was_folder else NOTHING
     try:
-        gather(inner[0], below, inner[1])
+        gather(inner[0], below, inner[1], depth + 1)
         is_same = was_folder and looks(inner[0]) == looks(below) and not os.listdir(inner[1])
     finally:
         for fd in (*inner, below):
@@ -55,14 +69,17 @@ def _gather_folder(name: str, new: int, old: int, out: int, before: os.stat_resu
 
 
 def changed_bytes(new: int, old: int) -> int:
-    """The sum of the sizes of the files that are new or changed, each counted once."""
+    """The sum of the sizes of the files that are new or changed, each counted once.
+
+    Files below more than `DEPTH_MAX` folders are left out.
+    """
     seen: dict[int, int] = {}
-    _note_changed(new, old, seen)
+    _note_changed(new, old, seen, 0)
     return sum(seen.values())
 
 
-def _note_changed(new: int, old: int, seen: dict[int, int]) -> None:
-    for name in os.listdir(new):
+def _note_changed(new: int, old: int, seen: dict[int, int], depth: int) -> None:
+    for name in os.listdir(new) if depth <= DEPTH_MAX else ():
         # The container may run, and remove or replace a file while this looks.
         with suppress(FileNotFoundError, NotADirectoryError):
             found, before = os.lstat(name, dir_fd=new), look(name, old)
@@ -74,7 +91,7 @@ def _note_changed(new: int, old: int, seen: dict[int, int]) -> None:
             inner = os.open(name, _FOLDER, dir_fd=new)
             below = os.open(name, _FOLDER, dir_fd=old) if was_folder else NOTHING
             try:
-                _note_changed(inner, below, seen)
+                _note_changed(inner, below, seen, depth + 1)
             finally:
                 os.close(inner)
                 if below != NOTHING:

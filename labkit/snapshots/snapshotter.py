@@ -165,7 +165,7 @@ class Copies:
                 out = os.open(place, _FOLDER)
                 try:
                     comparing.gather(new, old, out)
-                except RecursionError:
+                except comparing.TooDeepError:
                     raise InvalidParameterError(TOO_DEEP) from None
                 except comparing.MarkedNameError as error:
                     raise InvalidParameterError(
@@ -183,9 +183,8 @@ class Copies:
         found = layers()
         if not found or not os.path.isdir(self.copy_of(folder)):
             return 0
-        with self._open(folder, found) as (new, old), suppress(RecursionError):
+        with self._open(folder, found) as (new, old):
             return comparing.changed_bytes(new, old)
-        return 0
 
     @contextmanager
     def _open(self, folder: str, layers: Sequence[str]) -> Iterator[tuple[int, int]]:
