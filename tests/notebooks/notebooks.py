@@ -15,6 +15,13 @@ EVERY = [*CHAPTERS, *DEMOS]
 CHECKED = "nbval-check-output"
 """The tag of a cell whose output is the same each time: nbval compares it."""
 
+CORE = "v2-core"
+"""The tag of a cell that also runs where whole chapters take too long: in the emulated machine.
+
+The tagged cells of a chapter run by themselves, without the others.  They are those whose outcome
+the kernel decides, and its version of cgroups; what draws pictures is left out.
+"""
+
 
 def name_of(path: Path) -> str:
     """The path from the project's folder on, for test ids and messages."""
@@ -29,6 +36,13 @@ def read(path: Path) -> Any:
 def is_checked(cell: Any) -> bool:
     """Whether nbval compares what the cell gives."""
     return CHECKED in cell.metadata.get("tags", [])
+
+
+def core_of(notebook: Any) -> Any:
+    """The notebook with the cells of its core alone."""
+    core = notebook.copy()
+    core.cells = [cell for cell in notebook.cells if CORE in cell.metadata.get("tags", [])]
+    return core
 
 
 def is_question(cell: Any) -> bool:
@@ -56,3 +70,6 @@ def texts_of(output: Any) -> Iterator[tuple[str, str]]:
         for kind, data in output.data.items():
             if isinstance(data, str):
                 yield kind, data
+
+
+WITH_A_CORE = [path for path in CHAPTERS if core_of(read(path)).cells]

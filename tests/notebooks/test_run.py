@@ -7,21 +7,25 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.lab import Lab, running_lab
-from tests.notebooks.execute import environment, make_debian
-from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, name_of
-
-CELL_TIMEOUT_S = 120
+from tests.notebooks.execute import CELL_TIMEOUT_S, environment, make_debian, needs_debian
+from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of, read
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab as a learner's is, with both base images; one for all notebooks."""
+    """One lab for all notebooks."""
     with running_lab() as one:
-        make_debian(one)
         yield one
+
+
+@pytest.fixture(scope="module")
+def debian(lab: Lab) -> None:
+    """The second base image; made once, and only if a notebook that uses it runs."""
+    make_debian(lab)
 
 
 def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
@@ -46,11 +50,26 @@ def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess
 @pytest.mark.root
 @pytest.mark.timeout(1200)  # a busy machine takes minutes for the image `debian`, which comes first
 @pytest.mark.parametrize("path", EVERY, ids=name_of)
-def test_it_gives_what_is_committed(lab: Lab, tmp_path: Path, path: Path) -> None:
+def test_it_gives_what_is_committed(
+    request: pytest.FixtureRequest, lab: Lab, tmp_path: Path, path: Path
+) -> None:
+    if needs_debian(path):
+        request.getfixturevalue("debian")
     result = run_nbval(lab, tmp_path, path)
     assert result.returncode == 0, result.stdout + result.stderr
     _, containers = lab.api("GET", "/containers/json?all=1")
     assert containers == [], "the notebook left containers behind"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("path", WITH_A_CORE, ids=name_of)
+def test_its_core_runs_alone(lab: Lab, tmp_path: Path, path: Path) -> None:
+    """A small part of the chapters that depend on the kernel; the test of cgroup v2 runs it too."""
+    core = tmp_path / path.name
+    core.write_text(nbformat.writes(core_of(read(path))), encoding="utf-8")
+    result = run_nbval(lab, tmp_path, core)
+    lab.remove_containers()
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.root
