@@ -42,9 +42,13 @@ KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py cont
     devices.py doctor.py exec_and_terminals.py limit_effects.py limits.py namespaces.py \
     network_matrix.py shim.py survival.py user_namespaces.py without.py)
 
-test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU machine
-	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
-	    -p pytest_timeout -p no:cacheprovider -q $(KERNEL_TESTS)'
+test-v2: ## the tests of limits and every notebook on a kernel with cgroup v2, in a small QEMU machine
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PYTHON) -m tests.notebooks.debian "$$folder/debian.tar" && \
+	LABKIT_TEST_DEBIAN="$$folder/debian.tar" $(PYTHON) -m tests.machine --timeout 14400 \
+	    --memory 3072 --scratch 4096 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
+	    -p pytest_timeout -p no:cacheprovider -o timeout=3600 -v --durations=30 \
+	    $(KERNEL_TESTS) tests/notebooks/test_run.py'
 
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)

@@ -64,7 +64,9 @@ class Walk(NamedTuple):
                         value = " / ".join(file.read().split("\n")[:-1])
                     rows.append((rule.flag, rule.file, value))
         rows.sort(key=lambda row: flags.index(row[0]))
-        return Table(("flag", "file", "in it"), tuple(rows))
+        versions = sorted({str(home.version) for home in self.homes})
+        caption = f"the files of version {' and '.join(versions)}"
+        return Table(("flag", "file", "in it"), tuple(rows), caption)
 
 
 def walk(container: Container) -> Walk:

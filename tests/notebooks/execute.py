@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> int:
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
         with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
-            make_debian(lab)
+            if any(map(needs_debian, paths)):
+                make_debian(lab)
             for path in paths:
                 begin = time.monotonic()
                 notebook = execute(path, lab, folder)

@@ -32,13 +32,13 @@ def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess
     """nbval in a process of its own, since a notebook's kernel inherits its environment."""
     return subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"),
+            *(sys.executable, "-m", "pytest", "-p", "nbval", "--nbval-lax", "--nbval-current-env"),
             f"--nbval-cell-timeout={CELL_TIMEOUT_S}",
             f"--nbval-sanitize-with={PROJECT / 'tests/notebooks/sanitize.cfg'}",
             *("-c", os.devnull, "--rootdir", str(path.parent), "-p", "no:cacheprovider", "-q"),
             str(path),
         ],
-        env=environment(lab, str(folder)),
+        env=environment(lab, str(folder)) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

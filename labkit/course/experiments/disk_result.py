@@ -164,6 +164,7 @@ class DiskRates:
                 )
                 for one in self.transfers
             ),
+            caption=f"version {self.version} of control groups limits disks here",
         )
 
     def plot(self) -> "Figure":

@@ -47,6 +47,8 @@ def test_what_is_cached_is_limited_by_version_2_alone() -> None:
     assert not rates(2, cached_on_disk_s=0.02).holds
     assert not rates(1, 0.02, direct_s=3.5).holds
     assert not rates(1, 0.02, direct_s=2.5).holds
+    assert "version 2" in rates(2, 3.0).table().caption
+    assert "version 1" in rates(1, 0.02).table().caption
     assert rates(2, 3.0).table().column("expected there") == (
         "as fast as it can",
         "5",

@@ -1,5 +1,9 @@
 """Where a container's groups are, from what two files of /proc say."""
 
+from pathlib import Path
+
+import pytest
+
 from labkit.course import groups
 from labkit.course.walk import Home, Walk, find, layout
 from labkit.course.walk_plot import parts, plot_walk
@@ -31,6 +35,20 @@ def test_what_the_flags_wrote(tmp_path) -> None:
     walk = Walk(ID, (Home(("pids",), 1, str(tmp_path), f"/{ID}"),))
     assert walk.written("--pids-limit", "--memory").rows == (("--pids-limit", "pids.max", "50"),)
     assert walk.written("--memory").rows == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "files"),
+    [(1, {"memory.limit_in_bytes": "1"}), (2, {"memory.max": "1", "memory.swap.max": "2"})],
+)
+def test_the_files_of_either_version(tmp_path: Path, version: int, files: dict[str, str]) -> None:
+    (tmp_path / ID).mkdir()
+    for name, value in files.items():
+        (tmp_path / ID / name).write_text(f"{value}\n")
+    walk = Walk(ID, (Home(("memory",), version, str(tmp_path), f"/{ID}"),))
+    table = walk.written("--memory", "--memory-swap")
+    assert dict(row[1:] for row in table.rows) == files
+    assert table.caption == f"the files of version {version}"
 
 
 def test_the_picture_has_words() -> None:
