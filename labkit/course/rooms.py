@@ -15,7 +15,7 @@ from types import TracebackType
 from labkit.course import netlink
 from labkit.errors import LabkitError
 
-START_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 60.0
 OUTSIDE_LINK = "lab-outside"
 OUTSIDE_GATEWAY, OUTSIDE_ADDRESS = "203.0.113.1", "203.0.113.2"
 """From a block that is for documentation only (RFC 5737): nobody's real address."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from labkit.errors import LabkitError
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 90.0
 DETACH = b"\x10\x11"
 """ctrl-p ctrl-q."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")

@@ -29,6 +29,7 @@ from labkit.course.experiments.disk_result import (
     Transfer,
 )
 from labkit.course.experiments.endings import await_words
+from labkit.course.experiments.sampling import START_TIMEOUT_S
 from labkit.course.groups import Place, place_of
 from labkit.course.lab import connect
 from labkit.errors import LabkitError
@@ -39,7 +40,7 @@ READERS = 8
 FILE_MIB = 64
 EVERY_S = 0.25
 SETTLE_S = 1.0
-LIFETIME_S = 90.0
+LIFETIME_S = 3 * START_TIMEOUT_S
 BLOCK_MIB, BLOCKS = 5, 4
 """Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
 BUDGET = {"max_budget": "2048", "low_latency": "0"}
@@ -76,6 +77,7 @@ def disk_weights(
             for box in boxes:
                 await_words(box, b"ready")
             places = [_place(box) for box in boxes]
+            _wait_until_all_read(places)
             time.sleep(SETTLE_S)
             return DiskWeights(tuple(weights), _measure(places, seconds))
 
@@ -133,10 +135,26 @@ def _place(box: Container) -> Place:
     return place_of(int(box.attrs["State"]["Pid"]), "blkio")
 
 
+def _wait_until_all_read(places: Sequence[Place], timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until every group has read from the disk: on a busy machine the readers start late."""
+    deadline = time.monotonic() + timeout_s
+    begun = [_read_bytes(place) for place in places]
+    while any(_read_bytes(place) <= start for place, start in zip(places, begun, strict=True)):
+        if time.monotonic() > deadline:
+            raise LabkitError(
+                f"not all containers read from the lab disk in {timeout_s:g} s: something on this "
+                "machine takes its whole CPU or disk; try again"
+            )
+        time.sleep(EVERY_S / 10)
+
+
 def _measure(places: Sequence[Place], seconds: float) -> tuple[DiskSample, ...]:
     begin, first = time.monotonic(), [_read_bytes(place) for place in places]
     samples = [DiskSample(0.0, (0,) * len(places))]
-    while samples[-1].time_s < seconds:
+    # A disk that stands still (other work of the machine) would leave nothing to compare.
+    while samples[-1].time_s < seconds or not all(samples[-1].read_bytes):
+        if samples[-1].time_s > seconds + START_TIMEOUT_S:
+            raise LabkitError("the lab disk stands still: the machine's own is busy; try again")
         time.sleep(EVERY_S)
         now = [_read_bytes(place) for place in places]
         read = tuple(after - before for after, before in zip(now, first, strict=True))

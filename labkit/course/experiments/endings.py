@@ -16,7 +16,7 @@ from labkit.errors import LabkitError
 if TYPE_CHECKING:
     from labkit.course.figure import Figure
 
-READY_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 90.0
 TERM, KILL = 15, 9
 
 

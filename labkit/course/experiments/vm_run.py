@@ -17,6 +17,8 @@ from labkit.course.experiments.vm_result import Guest, VmAndContainer
 from labkit.course.lab import connect
 
 LIFETIME_S = 60.0
+BOOT_TIMEOUT_S = 300.0
+"""Where this machine is itself emulated, its guest boots hundreds of times as slowly."""
 
 
 def vm_and_container(
@@ -27,7 +29,7 @@ def vm_and_container(
     Both are gone at the end.  The machine is emulated where KVM does not work, or if `emulate`
     says so.  Raises `LabkitError` when there is no QEMU, no kernel to boot, or no daemon.
     """
-    machine = microvm.boot(memory_mib=memory_mib, emulate=emulate)
+    machine = microvm.boot(memory_mib=memory_mib, timeout_s=BOOT_TIMEOUT_S, emulate=emulate)
     vm = Guest(
         first_process_s=machine.moments["first process"],
         memory_bytes=machine.memory_bytes,
