@@ -6,7 +6,7 @@ The machine of the tests has no network, so it loads what was made outside (`REA
 import sys
 
 from tests.lab import remove_template, running_lab
-from tests.notebooks.execute import make_debian
+from tests.notebooks.places import make_debian
 
 SAVE_TIMEOUT_S = 300
 

@@ -7,7 +7,6 @@ prediction is for the learner to find, so those cells keep no output.  Without a
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,10 +18,8 @@ from nbclient import NotebookClient
 
 from tests.lab import Lab, remove_template, running_lab
 from tests.notebooks.notebooks import EVERY, code_cells, is_answer, name_of, read
+from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 
-CELL_TIMEOUT_S = 600  # in an emulated machine a cell takes fifteen times as long
-READY_DEBIAN = "LABKIT_TEST_DEBIAN"
-"""The environment variable that names an archive of the image `debian`, made beforehand."""
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {
@@ -32,36 +29,6 @@ METADATA = {
     },
     "language_info": {"name": "python"},
 }
-
-
-def environment(lab: Lab, folder: str) -> dict[str, str]:
-    """What a notebook's kernel gets: the lab, and places of its own for what Jupyter keeps."""
-    return lab.env | {
-        "XDG_STATE_HOME": f"{folder}/state",
-        "IPYTHONDIR": f"{folder}/ipython",
-        "JUPYTER_CONFIG_DIR": f"{folder}/config",
-        "JUPYTER_DATA_DIR": f"{folder}/data",
-        "JUPYTER_RUNTIME_DIR": f"{folder}/runtime",
-    }
-
-
-def needs_debian(path: Path) -> bool:
-    """Whether a notebook uses the image `debian`; without it a run starts that much sooner."""
-    return "debian" in path.read_text(encoding="utf-8")
-
-
-def make_debian(lab: Lab) -> None:
-    """The second base image of the lab: the tests' own has only busybox, and a learner's has both.
-
-    It takes a quarter of a minute, and the machine's package sources.  A machine without a network
-    loads the archive that `READY_DEBIAN` names.
-    """
-    if archive := os.environ.get(READY_DEBIAN):
-        lab.cli("load", "-i", archive, check=True, timeout=CELL_TIMEOUT_S)
-        return
-    command = [sys.executable, "-m", "labkit.images.base", "debian", "--root", lab.root]
-    made = subprocess.run(command, env=lab.env, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stdout + made.stderr
 
 
 def execute(path: Path, lab: Lab, folder: str) -> Any:

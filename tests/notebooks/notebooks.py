@@ -1,10 +1,9 @@
 """The notebooks there are, and how they are kept: ids, tags, outputs."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 PROJECT = Path(__file__).parent.parent.parent
 FOLDER = PROJECT / "notebooks"
@@ -30,6 +29,8 @@ def name_of(path: Path) -> str:
 
 def read(path: Path) -> Any:
     """The notebook, in the format's version 4."""
+    import nbformat  # noqa: PLC0415 takes a second, and the emulated machine fifteen
+
     return nbformat.read(path, as_version=4)
 
 
@@ -38,11 +39,13 @@ def is_checked(cell: Any) -> bool:
     return CHECKED in cell.metadata.get("tags", [])
 
 
-def core_of(notebook: Any) -> Any:
-    """The notebook with the cells of its core alone."""
-    core = notebook.copy()
-    core.cells = [cell for cell in notebook.cells if CORE in cell.metadata.get("tags", [])]
-    return core
+def core_of(path: Path) -> str:
+    """The text of the notebook with the cells of its core alone."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if CORE in cell["metadata"].get("tags", [])
+    ]
+    return json.dumps(notebook)
 
 
 def is_question(cell: Any) -> bool:

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.lab import Lab, running_lab
-from tests.notebooks.execute import CELL_TIMEOUT_S, environment, make_debian, needs_debian
-from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of, read
+from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
+from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +27,25 @@ def debian(lab: Lab) -> None:
     make_debian(lab)
 
 
-def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
-    """nbval in a process of its own, since a notebook's kernel inherits its environment."""
+def run_nbval(lab: Lab, folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """nbval in a process of its own, since a notebook's kernel inherits its environment.
+
+    The notebooks lie in one folder.
+    """
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "nbval", "--nbval-lax", "--nbval-current-env"),
             f"--nbval-cell-timeout={CELL_TIMEOUT_S}",
             f"--nbval-sanitize-with={PROJECT / 'tests/notebooks/sanitize.cfg'}",
-            *("-c", os.devnull, "--rootdir", str(path.parent), "-p", "no:cacheprovider", "-q"),
-            str(path),
+            *("-c", os.devnull, "--rootdir", str(paths[0].parent), "-p", "no:cacheprovider", "-q"),
+            *map(str, paths),
         ],
         env=environment(lab, str(folder)) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        cwd=path.parent,
+        cwd=paths[0].parent,
     )
 
 
@@ -62,12 +64,15 @@ def test_it_gives_what_is_committed(
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("path", WITH_A_CORE, ids=name_of)
-def test_its_core_runs_alone(lab: Lab, tmp_path: Path, path: Path) -> None:
-    """A small part of the chapters that depend on the kernel; the test of cgroup v2 runs it too."""
-    core = tmp_path / path.name
-    core.write_text(nbformat.writes(core_of(read(path))), encoding="utf-8")
-    result = run_nbval(lab, tmp_path, core)
+def test_the_cores_run_alone(lab: Lab, tmp_path: Path) -> None:
+    """A small part of the chapters that depend on the kernel; the test of cgroup v2 runs it too.
+
+    One nbval runs them all: to start it takes the emulated machine half a minute.
+    """
+    cores = [tmp_path / path.name for path in WITH_A_CORE]
+    for core, path in zip(cores, WITH_A_CORE, strict=True):
+        core.write_text(core_of(path), encoding="utf-8")
+    result = run_nbval(lab, tmp_path, *cores)
     lab.remove_containers()
     assert result.returncode == 0, result.stdout + result.stderr
 
