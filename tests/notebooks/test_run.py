@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Lab, running_lab
-from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of
+from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 
 
 @pytest.fixture(scope="module")

@@ -108,3 +108,9 @@ def test_a_paused_container_stands_still(second: str, holds: bool) -> None:
     assert result.holds is holds
     assert "0.0% while it was paused from 1.0 s to 2.0 s" in result.plot().alt
     assert result.table().column("in /right")[0] == "(nothing)"
+
+
+def test_a_slow_machine_s_waits_double_too() -> None:
+    late = tuple(due + 0.7 for due in BackOff((0.1,) * 5).expected_s)
+    assert BackOff(late).holds
+    assert not BackOff((0.8,) * 5).holds
