@@ -64,9 +64,10 @@ run() {
     qemu-system-aarch64 -nodefaults -no-user-config -display none -no-reboot \
         -machine virt -cpu cortex-a72 -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 3G \
         -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
-        -append "console=ttyAMA0 quiet mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
+        -append "console=ttyAMA0 quiet panic=-1 mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
         -serial "file:$work/console" -device virtio-rng-pci \
-        -drive "if=virtio,file=$1,format=qcow2,cache=unsafe" \
+        -drive "if=none,id=root,file=$1,format=qcow2,cache=unsafe" \
+        -device virtio-blk-pci,drive=root,serial=root \
         -drive "if=none,id=project,file=$work/project.tar,format=raw,readonly=on" \
         -device virtio-blk-pci,drive=project,serial=project \
         -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= \
@@ -74,8 +75,10 @@ run() {
         -chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,name=out \
         -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status &
     machine=$!
-    tail --pid="$machine" --follow --lines=+1 --silent "$work/out"
+    # Behind, since a signal must find the shell waiting.
+    tail --pid="$machine" --follow --lines=+1 --silent "$work/out" &
     wait "$machine" || true
+    wait
     machine=
     status=$(cat "$work/status")
     [ -n "$status" ] || { echo "== the machine ended without a word; its console:" && tail -n 40 "$work/console"; }
