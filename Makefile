@@ -3,7 +3,8 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-bare test-vagrant test-arm64
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant \
+    test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -25,7 +26,7 @@ check: ## every test: format, lint, types, unit, integration (as root), notebook
 	$(PYTHON) -m ruff format --check $(SOURCES)
 	$(PYTHON) -m ruff check $(SOURCES)
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=25
 
 fmt: ## format the sources and mend what ruff can mend
 	$(PYTHON) -m ruff format $(SOURCES)
@@ -44,6 +45,9 @@ KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py cont
 test-v2: ## the tests of limits on a kernel with cgroup v2, in a small QEMU machine
 	$(PYTHON) -m tests.machine --timeout 3600 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
 	    -p pytest_timeout -p no:cacheprovider -q $(KERNEL_TESTS)'
+
+test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
+	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
 
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)

@@ -6,6 +6,11 @@ exit codes.  Failures of system calls stay what they are, `OSError` with its err
 knows what the user was doing and can say so.
 """
 
+NO_SPACE = (
+    "the disk is full: remove containers, images or volumes (`labkit system prune`), then try again"
+)
+"""What a user does about ENOSPC."""
+
 
 class LabkitError(Exception):
     """The root of the tree: anything labkit refuses or fails to do."""

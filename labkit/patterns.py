@@ -12,9 +12,21 @@ from labkit.errors import InvalidParameterError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
+
+    class Matcher(Protocol):
+        """An expression of `re` or of RE2."""
+
+        def fullmatch(self, text: str, /) -> object:
+            """Whether all of the text is matched: something that is true, or None."""
+
 
 WILDCARDS = "*?["
+LENGTH_MAX = 4096
+"""A longer pattern matches no path (PATH_MAX)."""
 _SIMPLE = {"*": "[^/]*", "?": "[^/]"}
+_CLASS = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL)
+_MEMBER = re.compile(r"(\\.|.)(?:-(\\.|[^-]))?", re.DOTALL)
 
 
 def read_ignore(text: str) -> list[str]:
@@ -28,7 +40,7 @@ class Patterns:
 
     def __init__(self, patterns: "Sequence[str]") -> None:
         """InvalidParameterError for a pattern that cannot be read."""
-        self._rules: list[tuple[bool, str, re.Pattern[str]]] = []
+        self._rules: list[tuple[bool, str, Matcher]] = []
         for written in patterns:
             text = written.strip()
             takes_back = text.startswith("!")
@@ -37,16 +49,16 @@ class Patterns:
                 raise InvalidParameterError('illegal exclusion pattern: "!"')
             clean = posixpath.normpath(body).lstrip("/") if body else ""
             if clean not in ("", "."):
-                self._rules.append((takes_back, clean, _compiled(clean, double_star=True)))
+                rule = _compiled(clean, double_star=True, matches_below=True)
+                self._rules.append((takes_back, clean, rule))
 
     def match(self, path: str) -> bool:
         """Whether a path, or a folder above it, is matched in the end.  Paths begin without `/`."""
-        parts = path.split("/")
-        paths = ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        text = _valid(path)
         matched = False
         for takes_back, _, rule in self._rules:
-            if takes_back == matched:
-                matched ^= any(rule.fullmatch(one) for one in paths)
+            if takes_back == matched and rule.fullmatch(text):
+                matched = not matched
         return matched
 
     def may_match_within(self, folder: str) -> bool:
@@ -64,25 +76,61 @@ def has_wildcard(path: str) -> bool:
     return any(char in path for char in WILDCARDS)
 
 
-def wildcard(pattern: str) -> re.Pattern[str]:
-    """A source of COPY as an expression that whole paths match (Go's `filepath.Match`)."""
-    return _compiled(pattern, double_star=False)
+def wildcard(pattern: str) -> "Wildcard":
+    """A source of COPY as something that whole paths match (Go's `filepath.Match`)."""
+    return Wildcard(pattern)
 
 
-def _compiled(pattern: str, *, double_star: bool) -> re.Pattern[str]:
+class Wildcard:
+    """A source of COPY that is a pattern."""
+
+    def __init__(self, pattern: str) -> None:
+        """InvalidParameterError for a pattern that cannot be read."""
+        self._rule = _compiled(pattern, double_star=False)
+
+    def fullmatch(self, path: str) -> bool:
+        """Whether the pattern matches all of a path."""
+        return bool(self._rule.fullmatch(_valid(path)))
+
+
+def _valid(path: str) -> str:
+    """A path whose bytes are not UTF-8 with U+FFFD for each of them, as Go reads it."""
+    if path.isascii():
+        return path
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _compiled(pattern: str, *, double_star: bool, matches_below: bool = False) -> "Matcher":
+    """A pattern as an expression; `matches_below`: it matches all that is in what it matches."""
+    if len(pattern) > LENGTH_MAX:
+        raise InvalidParameterError(
+            f"a pattern of {len(pattern)} characters is too long: a path has at most {LENGTH_MAX}"
+        )
+    pattern = _valid(pattern)
     parts: list[str] = []
     position = 0
     while position < len(pattern):
         piece, position = _piece(pattern, position, double_star=double_star)
         parts.append(piece)
-    try:
-        return re.compile("".join(parts), re.DOTALL)
-    except re.error as error:
-        raise InvalidParameterError(f"syntax error in pattern {pattern!r}: {error}") from None
+    expression = "".join(parts) + ("(?:/.*)?" if matches_below else "")
+    return _machine(f"(?s:{expression})", sum("*" in part for part in parts))
+
+
+def _machine(expression: str, stars: int) -> "Matcher":
+    """Python's own expressions, or RE2's where those might need time without bound.
+
+    With one star the time is bounded by the product of the lengths; each more multiplies it by the
+    length of the path, and patterns come from strangers.  RE2 is slower for what is simple.
+    """
+    if stars < 2:
+        return re.compile(expression)
+    import re2  # noqa: PLC0415  (8 ms, which a command that needs it not must not pay for)
+
+    return re2.compile(expression)  # type: ignore[no-any-return]
 
 
 def _piece(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]:
-    """The expression for what stands at `position`, and where the next piece begins."""
+    """The expression for what is at `position`, and where the next piece begins."""
     char = pattern[position]
     if double_star and pattern.startswith("**", position):
         after = position + 2
@@ -99,9 +147,32 @@ def _piece(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]
 
 
 def _class(pattern: str, position: int) -> tuple[str, int]:
-    """`[a-z]` or `[^a-z]`; a backslash takes a character's meaning."""
-    found = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL).match(pattern, position)
+    """`[a-z]` or `[^a-z]`, never a slash; a backslash takes a character's meaning."""
+    found = _CLASS.match(pattern, position)
     if found is None:
         raise InvalidParameterError(f"syntax error in pattern {pattern!r}: [ is not closed")
-    members = re.sub(r"\[", r"\\[", found[2])
-    return f"(?!/)[{found[1]}{members}]", found.end()
+    ranges = [
+        range_
+        for member in _MEMBER.finditer(found[2])
+        for range_ in _without_slash(pattern, member[1][-1], (member[2] or member[1])[-1])
+    ]
+    if found[1]:
+        return f"[^/{''.join(ranges)}]", found.end()
+    return f"[{''.join(ranges)}]" if ranges else "[^\0-\U0010ffff]", found.end()
+
+
+def _without_slash(pattern: str, first: str, last: str) -> list[str]:
+    """A range of characters as an expression has it, cut in two where a slash is in it."""
+    if first > last:
+        raise InvalidParameterError(
+            f"syntax error in pattern {pattern!r}: bad character range {first}-{last}"
+        )
+    if not first <= "/" <= last:
+        return [f"{_literal(first)}-{_literal(last)}"]
+    halves = ((first, "."), ("0", last))
+    return [f"{_literal(low)}-{_literal(high)}" for low, high in halves if low <= high]
+
+
+def _literal(char: str) -> str:
+    """A character in a class; only ASCII's signs take a backslash as themselves."""
+    return f"\\{char}" if char.isascii() and not char.isalnum() else char

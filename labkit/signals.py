@@ -2,19 +2,23 @@
 
 import signal
 
+from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
+
+_SHOWN_CHARACTERS = 60
 
 
 def parse_signal(text: str) -> int:
     """The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; InvalidParameterError if none is."""
     word = text.strip().upper().removeprefix("SIG")
-    if word.isdecimal() and 0 < int(word) <= signal.SIGRTMAX:
-        return int(word)
+    number = whole(word, 1, signal.SIGRTMAX)
+    if number is not None:
+        return number
     base, plus, offset = word.partition("+")
-    if plus and base == "RTMIN" and offset.isdecimal():
-        number = signal.SIGRTMIN + int(offset)
-        if number <= signal.SIGRTMAX:
-            return number
+    if plus and base == "RTMIN":
+        number = whole(offset, 0, signal.SIGRTMAX - signal.SIGRTMIN)
+        if number is not None:
+            return signal.SIGRTMIN + number
     elif f"SIG{word}" in signal.Signals.__members__:
         return signal.Signals[f"SIG{word}"].value
-    raise InvalidParameterError(f"Invalid signal: {text}")
+    raise InvalidParameterError(f"Invalid signal: {text[:_SHOWN_CHARACTERS]}")

@@ -1,11 +1,17 @@
 """What tests of containers do again and again, through an engine in their own process."""
 
+import ctypes
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.containers.execs import ExecConfig
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 def create(engine, *command, name="", without=(), **options):
@@ -82,3 +88,26 @@ def wait_until(condition, timeout_s=20):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@contextmanager
+def exchanging(one: str, other: str) -> Iterator[list[int]]:
+    """Exchange the two names again and again; yields a list that holds how often that was done.
+
+    A test that needs a race repeats its attempt until the count has moved during enough of them:
+    then it does not depend on which thread the kernel prefers.
+    """
+    rename, count, over = ctypes.CDLL(None).renameat2, [0], threading.Event()
+
+    def exchange():
+        while not over.is_set():
+            failed = rename(AT_FDCWD, one.encode(), AT_FDCWD, other.encode(), RENAME_EXCHANGE)
+            count[0] += not failed
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    try:
+        yield count
+    finally:
+        over.set()
+        thread.join()

@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from labkit import ownership
+from labkit.kernel.trails import remove_tree
 from tests import leaks
 from tests.sweep import sweep
 
@@ -60,7 +61,7 @@ def template_root() -> str:
 def remove_template() -> None:
     """Remove the shared image, if any test asked for it."""
     if template_root.cache_info().currsize:
-        shutil.rmtree(template_root())
+        remove_tree(template_root())
         template_root.cache_clear()
 
 
@@ -103,7 +104,11 @@ class Lab:
     `LABKIT_LINK_PREFIX`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, named_by_root: bool = False, disk_bytes: int = 0) -> None:
+        """`named_by_root`: its cgroups and links have the names that follow from its data root.
+
+        `disk_bytes`: the data root is on a disk of its own, of this size.
+        """
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
@@ -113,14 +118,32 @@ class Lab:
         self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
         # The kernel allows a link's name fifteen characters: this one is shorter than the folder's.
         self.link_prefix = _take_link_prefix()
-        self.env = os.environ | {
-            "LABKIT_ROOT": self.root,
-            "LABKIT_RUN": self.run,
+        names = {
             "LABKIT_CGROUP_PARENT": self.cgroup_parent,
             "LABKIT_LINK_PREFIX": self.link_prefix,
         }
+        self.env = os.environ | {"LABKIT_ROOT": self.root, "LABKIT_RUN": self.run} | names
+        if named_by_root:
+            for name in names:
+                del self.env[name]
+            self.cgroup_parent = ownership.cgroup_parent(self.root)
+            self.link_prefix = ownership.link_prefix(self.root)
+            leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self._daemon: subprocess.Popen[bytes] | None = None
-        subprocess.run(["cp", "-al", template_root(), self.root], check=True)
+        self._has_disk = disk_bytes > 0
+        if self._has_disk:
+            self._mount_disk(disk_bytes)
+            subprocess.run(["cp", "-a", f"{template_root()}/.", self.root], check=True)
+        else:
+            subprocess.run(["cp", "-al", template_root(), self.root], check=True)
+
+    def _mount_disk(self, size: int) -> None:
+        image = f"{self.folder}/disk.img"
+        with open(image, "wb") as file:
+            file.truncate(size)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=True)
+        os.mkdir(self.root, 0o700)
+        subprocess.run(["mount", "-o", "loop", image, self.root], check=True)
 
     # Talking to it
 
@@ -242,6 +265,8 @@ class Lab:
             self.start_daemon()
             self.remove_containers()
             self.stop_daemon()
+            if self._has_disk:
+                subprocess.run(["umount", self.root], check=True)
             left = self._left()
             deadline = time.monotonic() + 10
             while left and time.monotonic() < deadline:
@@ -254,10 +279,10 @@ class Lab:
 
     def _left(self) -> list[str]:
         name = os.path.basename(self.folder)
-        parents = {path for path in leaks.cgroups() if path.endswith("/" + self.cgroup_parent)}
         looks = (leaks.mounts(), leaks.processes(), leaks.cgroups(), leaks.network())
-        lines = {k: v for look in looks for k, v in look.items() if k not in parents}
-        return [line for line in lines.values() if name in line or self.link_prefix in line]
+        marks = (name, self.cgroup_parent, self.link_prefix)
+        lines = [line for look in looks for line in look.values()]
+        return [line for line in lines if any(mark in line for mark in marks)]
 
 
 @contextmanager

@@ -33,6 +33,9 @@ def new_folder(what: str = "") -> str:
     return path
 
 
+ENGINE_NAMES: set[str] = set()
+"""Names that follow from data roots of this run (`labkit.ownership`)."""
+_ANY_ENGINE = re.compile(r"\b(?:labkit-|lk)[a-p]{6}(?=v[0-9a-f]|[^a-z]|$)")
 _ANY_RUN = re.compile(r"\blk\d+")
 _LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")
 _LABKIT_LINK = re.compile(r"^(labkit|lk|br-lk|veth)")
@@ -43,7 +46,9 @@ Findings = dict[str, str]
 
 def is_ours(text: str) -> bool:
     """Whether a path or name of labkit's belongs to this run, or to none in particular."""
-    runs = set(_ANY_RUN.findall(text))
+    runs, engines = set(_ANY_RUN.findall(text)), set(_ANY_ENGINE.findall(text))
+    if engines and not runs:
+        return bool(engines & ENGINE_NAMES)
     return RUN_NAME in runs or not runs
 
 

@@ -7,11 +7,23 @@ skip that nobody noticed is a test that nobody runs.
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from labkit.containers import security
+from labkit.kernel import capabilities
 from tests import oracle
 from tests.matrix import speakers
+
+
+def has_immutable_files(folder: str) -> bool:
+    """Whether `chattr +i` works in a folder: file systems such as tmpfs have no such attribute."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        made = subprocess.run(["chattr", "+i", file.name], check=False, capture_output=True)
+        subprocess.run(["chattr", "-i", file.name], check=False, capture_output=True)
+    return made.returncode == 0
+
 
 SCHEDULERS = [*Path("/sys/block").glob("*/queue/scheduler")]
 LACKS: dict[str, Callable[[], bool]] = {
@@ -21,7 +33,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
-    "needs docker-compose": lambda: not shutil.which("docker-compose"),
+    "needs docker-compose": lambda: docker_compose() is None,
     "needs a dockerd": lambda: not oracle.works(),
     "needs a loop device": lambda: (
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
@@ -29,9 +41,26 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
     "needs docker 28": lambda: "docker-28" not in speakers.there(),
+    "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
+    "needs AppArmor": lambda: not security.loaded_apparmor_profiles(),
+    "needs CAP_SYS_RESOURCE": lambda: (
+        not capabilities.permitted() & capabilities.mask(["SYS_RESOURCE"])
+    ),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""
+
+
+def docker_compose() -> list[str] | None:
+    """The command of docker-compose: a program of its own, or a plugin of `docker`."""
+    for command in (["docker-compose"], ["docker", "compose"]):
+        asked = [*command, "version", "--short"]
+        if (
+            shutil.which(command[0])
+            and not subprocess.run(asked, capture_output=True, check=False).returncode
+        ):
+            return command
+    return None
 
 
 def is_justified(reason: str) -> bool:

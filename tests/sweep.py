@@ -1,12 +1,12 @@
 """Clear away what an engine under test has left: processes, cgroups, mounts, the folder itself."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+from labkit.kernel.trails import remove_tree
 from tests import leaks
 
 
@@ -31,7 +31,7 @@ def sweep(folder: str, cgroup_parent: str, link_prefix: str) -> None:
     table = ["nft", "delete", "table", "inet", link_prefix]
     if link_prefix:
         subprocess.run(table, check=False, stderr=subprocess.DEVNULL)
-    shutil.rmtree(folder)
+    remove_tree(folder)
 
 
 def _kill(pid: int) -> None:

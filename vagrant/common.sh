@@ -12,7 +12,6 @@ PYTHONS=(3.11 3.12 3.13 3.14)
 
 export LABKIT_ROOT=${LABKIT_ROOT:-/var/lib/labkit}
 export LABKIT_RUN=${LABKIT_RUN:-/run/labkit}
-CGROUP_PARENT=${LABKIT_CGROUP_PARENT:-labkit}
 
 LAB_IP=${LAB_IP:-127.0.0.1}
 LAB_PORT=${LAB_PORT:-8888}

@@ -111,6 +111,11 @@ stop() {
         end_process "$pid" 10
     fi
     rm -f "$STATE/jupyter.pid" "$STATE/port"
+    # One that was killed has left its pid file, and perhaps containers, links and rules of nftables:
+    # the next one finds them, and ends them as its own.
+    if [ -e "$LABKIT_RUN/labkitd.pid" ] && ! labkitd_runs; then
+        "$COMMAND" info > /dev/null 2>&1 || true
+    fi
     if labkitd_runs; then
         containers=$("$COMMAND" ps -q)
         if [ -n "$containers" ]; then
@@ -127,7 +132,15 @@ stop() {
     fi
 }
 
+# cgroup_parent: the name of the engine's groups, which follows from its data root
+cgroup_parent() {
+    "$PYTHON" -P -c 'import sys; from labkit.ownership import cgroup_parent as name; print(name(sys.argv[1]))' \
+        "$LABKIT_ROOT" 2> /dev/null || echo "${LABKIT_CGROUP_PARENT:-labkit}"
+}
+
 clean() {
+    local parent
+    parent=$(cgroup_parent)
     stop
     if has_systemd; then
         remove_unit labkit-jupyter
@@ -136,9 +149,13 @@ clean() {
     fi
     say "removing images, containers, the Python environment and the lab's state"
     rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"
-    find /sys/fs/cgroup -depth -type d -path "*/$CGROUP_PARENT" -exec rmdir {} +
+    find /sys/fs/cgroup -depth -type d -path "*/$parent" -exec rmdir {} +
     ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
     ! getent group labkit > /dev/null || groupdel labkit
+    if [ -e /etc/apparmor.d/labkit-default ]; then
+        apparmor_parser -R /etc/apparmor.d/labkit-default || true # this kernel may run without it
+        rm /etc/apparmor.d/labkit-default
+    fi
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 }

@@ -3,17 +3,18 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check packages python kernel command images group labkitd jupyter
-#                                test_packages machine_kernel
+#   provision.sh STEP...         check packages python kernel command images group apparmor labkitd
+#                                jupyter test_packages machine_kernel
 #
 # As root, on one of the systems in systems.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/systems.sh"
 
 declare -A STEPS_FOR=(
-    [lab]="check packages python kernel command images group labkitd jupyter"
+    [lab]="check packages python kernel command images group apparmor labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check packages python kernel command images group swap labkitd jupyter_at_boot login"
+    [vm]="check packages python kernel command images group apparmor swap labkitd
+          jupyter_at_boot login"
 )
 
 step_check() {
@@ -189,6 +190,14 @@ step_images() {
 step_group() {
     getent group labkit > /dev/null || groupadd --system labkit
     ! id -u vagrant > /dev/null 2>&1 || usermod -aG labkit vagrant
+}
+
+# Where the kernel runs AppArmor, and its programs are there (as on Debian and Ubuntu), containers are
+# confined by a profile of labkit's own.
+step_apparmor() {
+    [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser > /dev/null || return 0
+    install -m 0644 "$PROJECT/vagrant/labkit-default" /etc/apparmor.d/labkit-default
+    apparmor_parser -r -W /etc/apparmor.d/labkit-default
 }
 
 step_swap() { bash "$PROJECT/vagrant/machine.sh" swap; }

@@ -8,22 +8,35 @@ alone, so that nothing in it can lead anywhere else.  The files of an image or a
 
 import errno
 import hashlib
+import io
 import os
 import posixpath
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import XATTR, ArchiveReader, Member, is_head
 from labkit.images.compression import plain_chunks
-from labkit.images.unpacker import XATTR, BadArchiveError, StrictTarInfo, inside
+from labkit.images.layers import limit_bytes
+from labkit.images.unpacker import inside
 from labkit.patterns import Patterns
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CHUNK_BYTES = 1 << 18
 LINKS_MAX = 40
-MEMBERS_MAX = 1_000_000
+"""How many symbolic links one path may lead through, as in the kernel."""
+HEADS_MAX_BYTES = 256 << 20
+HEAD_BYTES = 512
+"""About what a member takes in memory, its names aside."""
+SPARSE_PIECE_BYTES = 128
+MEMBERS_MAX = 400_000
 """More files than this are no context."""
 
 _KINDS = {
@@ -44,7 +57,7 @@ class Node:
 
     __slots__ = ("children", "content", "kind", "member")
 
-    def __init__(self, member: tarfile.TarInfo) -> None:
+    def __init__(self, member: Member) -> None:
         self.member = member
         self.kind = _KINDS[member.type]
         self.children: dict[str, Node] = {}
@@ -66,32 +79,33 @@ class Archive:
         `devices`: whether there may be device files, as an image has them and a context has not.
         """
         self._file = file
+        self._lock = threading.Lock()  # stages side by side read the same context
         self._devices = devices
         self._size_bytes = _fill_last_block(file)
         self.root = _folder("")
         try:
-            self._tar = tarfile.open(
-                fileobj=file,
-                mode="r:",
-                tarinfo=StrictTarInfo,
-                encoding="utf-8",
-                errors="surrogateescape",
-            )
-            for count, member in enumerate(self._tar):
-                if count >= MEMBERS_MAX:
-                    raise BadArchiveError(f"it has more than {MEMBERS_MAX} files")
-                self._add(member)
-        except (BadArchiveError, tarfile.TarError, OverflowError, ValueError) as error:
+            self._read(ArchiveReader(file, size_bytes=self._size_bytes))
+        except BadArchiveError as error:
             raise InvalidParameterError(f"the archive is refused: {error}") from None
 
-    def _add(self, member: tarfile.TarInfo) -> None:
+    def _read(self, reader: ArchiveReader) -> None:
+        heads_bytes = count = 0
+        while (member := reader.next()) is not None:
+            count += 1
+            heads_bytes += HEAD_BYTES + len(member.name) + len(member.linkname)
+            heads_bytes += sum(map(len, member.pax_headers.values()))
+            heads_bytes += SPARSE_PIECE_BYTES * len(member.stored)
+            if count > MEMBERS_MAX or heads_bytes > HEADS_MAX_BYTES:
+                raise BadArchiveError(
+                    f"it has more than {MEMBERS_MAX} files, or their names and attributes take "
+                    f"more than {HEADS_MAX_BYTES >> 20} MiB"
+                )
+            self._add(member)
+
+    def _add(self, member: Member) -> None:
         parts = inside(member.name).strip("/").split("/")
         if member.type not in _KINDS and not member.islnk():
             raise BadArchiveError(f"{member.name!r}: members of type {member.type!r} are not known")
-        if member.isreg() and not member.issparse():
-            missing = member.offset_data + member.size - self._size_bytes
-            if missing > 0:
-                raise BadArchiveError(f"{member.name!r} ends {missing} bytes too early")
         if parts == [""]:
             return
         folder = self.root
@@ -107,7 +121,7 @@ class Archive:
             node.children = before.children
         folder.children[parts[-1]] = node
 
-    def _linked(self, member: tarfile.TarInfo) -> Node:
+    def _linked(self, member: Member) -> Node:
         """The file that a hard link is another name of."""
         node = self.root
         for part in inside(member.linkname).strip("/").split("/"):
@@ -125,11 +139,10 @@ class Archive:
 
     def find(self, path: str) -> Node:
         """What is at a path, links followed within the archive; NotFoundError."""
-        return self._follow(path.split("/"), [self.root], LINKS_MAX)[-1]
-
-    def _follow(self, parts: list[str], trail: list[Node], left: int) -> list[Node]:
-        """The way along `parts` from the end of `trail`: every node from the root on."""
-        for part in parts:
+        trail, links = [self.root], 0
+        waiting = path.split("/")[::-1]
+        while waiting:
+            part = waiting.pop()
             if part in ("", "."):
                 continue
             if part == "..":
@@ -138,16 +151,16 @@ class Archive:
             node = trail[-1].children.get(part)
             if node is None:
                 raise NotFoundError(part)
-            if node.kind == "link":
-                if not left:
-                    raise InvalidParameterError(f"too many symbolic links at {part}")
-                target = node.member.linkname
-                start = [self.root] if target.startswith("/") else trail
-                trail = self._follow(target.split("/"), start, left - 1)
-                left -= 1
-            else:
-                trail = [*trail, node]
-        return trail
+            if node.kind != "link":
+                trail.append(node)
+                continue
+            links += 1
+            if links > LINKS_MAX:
+                raise InvalidParameterError(f"too many symbolic links at {part}")
+            target = node.member.linkname
+            trail = [self.root] if target.startswith("/") else trail
+            waiting += target.split("/")[::-1]
+        return trail[-1]
 
     def read(self, node: Node, limit_bytes: int) -> bytes:
         """A small file's content; InvalidParameterError if it is larger than the limit."""
@@ -157,19 +170,28 @@ class Archive:
             raise InvalidParameterError(
                 f"{node.member.name} has {node.member.size} bytes, and may have {limit_bytes}"
             )
-        return b"".join(self.chunks(node))
+        content = bytearray(node.member.size)
+        stored = b"".join(self.stored(node))
+        for offset, size in node.member.stored:
+            content[offset : offset + size], stored = stored[:size], stored[size:]
+        return bytes(content)
 
-    def chunks(self, node: Node) -> Iterator[bytes]:
-        """A file's content in pieces."""
-        source = self._tar.extractfile(node.member)
-        while source is not None and (piece := source.read(CHUNK_BYTES)):
+    def stored(self, node: Node) -> Iterator[bytes]:
+        """A file's content in pieces; of a sparse file what is not holes."""
+        left = sum(size for _, size in node.member.stored)
+        at = node.member.offset_data
+        while left:
+            with self._lock:
+                self._file.seek(at)
+                piece = self._file.read(min(left, CHUNK_BYTES))
+            if not piece:
+                raise LabkitError("the archive to copy from was cut short")
             yield piece
+            at, left = at + len(piece), left - len(piece)
 
     def open(self, node: Node) -> BinaryIO:
-        """A file's content as a file of its own that can be sought in."""
-        source = self._tar.extractfile(node.member)
-        assert source is not None  # noqa: S101 the caller has looked
-        return source  # type: ignore[return-value]
+        """What is stored of a file's content as a file of its own."""
+        return cast("BinaryIO", io.BufferedReader(_Content(self.stored(node)), CHUNK_BYTES))
 
     def digest(self, node: Node) -> str:
         """The SHA-256 of what matters of one file for a cache: everything but its times and name.
@@ -178,7 +200,9 @@ class Archive:
         """
         if node.kind == "file" and not node.content:
             content = hashlib.sha256()
-            for piece in self.chunks(node):
+            if node.member.issparse():
+                content.update(repr((node.member.size, node.member.stored)).encode())
+            for piece in self.stored(node):
                 content.update(piece)
             node.content = content.hexdigest()
         member = node.member
@@ -204,11 +228,10 @@ class Archive:
 
     def exclude(self, ignored: Patterns) -> None:
         """Forget the files that patterns match, and folders that have nothing else in them."""
-        _exclude(self.root, "", ignored)
+        _exclude(self.root, ignored)
 
     def close(self) -> None:
         """Close the archive's file."""
-        self._tar.close()
         self._file.close()
 
 
@@ -216,7 +239,12 @@ def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> A
     """Keep a plain archive in a file without a name in `folder`, and index it."""
     file = tempfile.TemporaryFile(dir=folder)
     try:
-        file.writelines(chunks)
+        left_bytes = limit_bytes(folder)
+        for chunk in chunks:
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            file.write(chunk)
         return Archive(file, devices=devices)
     except BaseException as error:
         file.close()
@@ -228,11 +256,31 @@ def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> A
         raise
 
 
-def _exclude(folder: Node, above: str, ignored: Patterns) -> None:
-    for name, node in list(folder.children.items()):
-        _exclude(node, f"{above}{name}/", ignored)
-        if not node.children and ignored.match(f"{above}{name}"):
-            del folder.children[name]
+class _Content(io.RawIOBase):
+    """Pieces as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        target = memoryview(buffer)
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _exclude(root: Node, ignored: Patterns) -> None:
+    folders = [("", root), *((f"{path}/", node) for path, node in below(root) if node.is_folder)]
+    for above, folder in reversed(folders):  # the deepest first: a folder may be empty by then
+        for name, node in list(folder.children.items()):
+            if not node.children and ignored.match(f"{above}{name}"):
+                del folder.children[name]
 
 
 def _fill_last_block(file: BinaryIO) -> int:
@@ -250,7 +298,7 @@ def _fill_last_block(file: BinaryIO) -> int:
 def of_file(name: str, data: bytes) -> Archive:
     """An archive with one file: a Dockerfile that came alone, say."""
     file = tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES)
-    member = tarfile.TarInfo(name)
+    member = Member(name)
     member.size, member.mtime = len(data), int(time.time())
     file.write(member.tobuf(tarfile.PAX_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0"))
     file.write(bytes(2 * tarfile.BLOCKSIZE))
@@ -265,28 +313,29 @@ def is_archive(stream: BinaryIO) -> bool:
             start += piece
             if len(start) >= tarfile.BLOCKSIZE:
                 break
-        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
-    except (tarfile.TarError, InvalidParameterError, OSError):
+    except (InvalidParameterError, OSError):
         return False
-    return True
+    return is_head(start[: tarfile.BLOCKSIZE])
 
 
-def attributes(member: tarfile.TarInfo) -> dict[str, str]:
+def attributes(member: Member) -> dict[str, str]:
     """The PAX headers that stand for extended attributes."""
     return {key: value for key, value in member.pax_headers.items() if key.startswith(XATTR)}
 
 
 def below(node: Node, name: str = "") -> Iterator[tuple[str, Node]]:
     """Everything below a folder, by name: paths from the folder on, a folder before its content."""
-    for child in sorted(node.children):
-        found = node.children[child]
-        path = f"{name}{child}"
+    waiting = [(f"{name}{child}", node.children[child]) for child in sorted(node.children)[::-1]]
+    while waiting:
+        path, found = waiting.pop()
         yield path, found
-        yield from below(found, f"{path}/")
+        waiting += [
+            (f"{path}/{child}", found.children[child]) for child in sorted(found.children)[::-1]
+        ]
 
 
 def _folder(name: str) -> Node:
     """A folder the archive does not name itself."""
-    member = tarfile.TarInfo(name)
+    member = Member(name)
     member.type, member.mode = tarfile.DIRTYPE, 0o755
     return Node(member)

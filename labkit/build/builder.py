@@ -8,7 +8,7 @@
 import contextlib
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from labkit.build import solver, stubs
 from labkit.build.archive import Archive, receive
@@ -27,6 +27,8 @@ from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references, words
 from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Platform
+from labkit.images.words import Expander
+from labkit.kernel import threads
 from labkit.patterns import Patterns, has_wildcard, read_ignore
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20
@@ -57,8 +59,11 @@ class Build:
         """The image that was built, once it has been."""
         self.platform = registries.platform(options.platform)
         self.dockerfile = self._parse()
+        self._budget = words.Budget()
         self.global_arguments = self._global_arguments()
-        self._nodes = solver.graph(self.dockerfile, self.global_arguments, self._kept_triggers)
+        self._nodes = solver.graph(
+            self.dockerfile, self.global_arguments, self._kept_triggers, self._budget
+        )
         self._target = solver.target(self.dockerfile, options.target)
         self._order = solver.needed(self._nodes, self._target)
         self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
@@ -99,7 +104,7 @@ class Build:
                 if given is not None:
                     found[name] = given
                 elif equals:
-                    found[name] = words.expand(default, found, instruction.escape)
+                    found[name] = self.expander(found, instruction.escape).expand(default)
         return found
 
     def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
@@ -120,6 +125,10 @@ class Build:
             return [parse_trigger(text) for text in kept]
         except (NotFoundError, InvalidParameterError):
             return []  # FROM says what is wrong with it
+
+    def expander(self, environment: Mapping[str, str], escape: str = words.BACKSLASH) -> Expander:
+        """Reads words with these variables; all of a build together may put in only so much."""
+        return Expander(environment, escape, self._budget)
 
     def given_argument(self, name: str) -> str | None:
         """The value of a `--build-arg`, noted as used; None if it was not given."""
@@ -184,6 +193,7 @@ class Build:
         return [*instructions, parse_line(f"LABEL {labels}")]
 
     def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
+        threads.work_for(self.cancellation.is_set)
         number = node.stage.number
         stage = StageBuild(self, number, report)
         self._stages[number] = stage
@@ -204,7 +214,7 @@ class Build:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        platform = words.expand(node.stage.platform, self.global_arguments)
+        platform = self.expander(self.global_arguments).expand(node.stage.platform)
         return self._image(stage, node.base, platform or self.options.platform)
 
     def _image(self, stage: StageBuild, name: str, platform: str) -> Image:

@@ -20,7 +20,6 @@ from labkit.errors import InvalidParameterError
 from labkit.images import Draft, Image
 from labkit.images.changes import INSTRUCTIONS
 from labkit.images.compression import plain_chunks
-from labkit.images.words import expand_document
 
 URLS = ("http://", "https://")
 UNNAMED = "unnamed"
@@ -134,7 +133,9 @@ def _tasks(
     unpacked = [
         source
         for source in archives
-        if source.node.kind == "file" and is_archive(source.archive.open(source.node))
+        if source.node.kind == "file"
+        and not source.node.member.issparse()
+        and is_archive(source.archive.open(source.node))
     ]
     plain = [source for source in sources if source not in unpacked]
     if plain:
@@ -179,7 +180,7 @@ def _heredocs(stage: StageBuild, instruction: Instruction) -> Iterator[list[Sour
         for heredoc in instruction.heredocs:
             text = heredoc.content
             if heredoc.expands:
-                text = expand_document(text, stage.environment, instruction.escape)
+                text = stage.expander(instruction).expand_document(text)
             archives.append(of_file(heredoc.name, text.encode()))
             found += select(archives[-1], [heredoc.name], ())
         yield found

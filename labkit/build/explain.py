@@ -51,7 +51,7 @@ def _differences(sources: Sequence[Source], place: str, root: int) -> Iterator[s
                     yield f"the mode of {shown} was {stat.S_IMODE(before[0]):04o}, is {mode:04o}"
     if any(source.node.is_folder for source in sources):
         base = place.rstrip("/")
-        for path in _files(root, base):
+        for path in sorted(_files(root, base)):
             if path not in expected:
                 yield f"{path.removeprefix(base).lstrip('/')} is gone"
 
@@ -81,19 +81,26 @@ def _is_folder(root: int, path: str) -> bool:
 
 def _files(root: int, path: str) -> Iterator[str]:
     """The files below a folder of the layer."""
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        for entry in _entries(root, folder):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{folder}/{entry.name}")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{folder}/{entry.name}"
+
+
+def _entries(root: int, path: str) -> "list[os.DirEntry[str]]":
+    """What is in a folder of the layer; nothing if it is none, or its path is too long."""
     try:
         fd = trees.open_in_root(root, path or "/")
     except OSError:
-        return
+        return []
     try:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
-            return
+            return []
         with os.scandir(f"/proc/self/fd/{fd}") as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            return list(entries)
     finally:
         os.close(fd)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(root, f"{path}/{entry.name}")
-        elif entry.is_file(follow_symlinks=False):
-            yield f"{path}/{entry.name}"

@@ -14,7 +14,7 @@ from labkit.images import words
 SIZE_LIMIT_BYTES = 1 << 20
 """More is no Dockerfile, but something that was taken for one."""
 
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+)")
 _DIRECTIVES = ("syntax", "escape", "check")
 _HEREDOC = re.compile(r"""[0-9]*<<(-?)(?:(["'])([^"'<]+)\2|([^\s"'<>|;&()]+))""")
 _WITH_HEREDOCS = re.compile(r"\s*(?:ONBUILD\s+)?(?:ADD|COPY|RUN)\s", re.IGNORECASE)
@@ -62,7 +62,7 @@ def read(data: bytes, file: str) -> Source:
         raise DockerfileError("the file is not UTF-8 text", file, line, "") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DockerfileError("the file has a NUL byte: it is no text", file, line, "")
+        raise DockerfileError("the file has a NUL byte: it is not text", file, line, "")
     physical = [line.removesuffix("\r") for line in text.split("\n")]
     escape = _escape(physical, file)
     return Source(file, escape, list(_Lexer(physical, escape, file)))
@@ -102,6 +102,8 @@ class _Lexer:
                 continue
             number = self._position + 1
             text = self._joined().strip()
+            if not text:
+                continue  # nothing follows the backslash of a last line
             heredocs = self._heredocs(text, number) if _WITH_HEREDOCS.match(text) else ()
             yield Line(number, text, source, heredocs)
 

@@ -7,10 +7,10 @@ context, of a stage or of an image; tmpfs: memory; secret: a file that only the 
 import contextlib
 import os
 import posixpath
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 from labkit.build.parser import Instruction
+from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.workroom import CACHE_MOUNTS
@@ -43,6 +43,7 @@ class Mounts:
     def __init__(self, stage: StageBuild, instruction: Instruction) -> None:
         """Read the flags; InvalidParameterError."""
         self._stage = stage
+        self._secrets = SecretFiles(stage.build.engine)
         expand = stage.expander(instruction).expand
         self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
 
@@ -58,12 +59,18 @@ class Mounts:
     def ready(self) -> Iterator[list[Mount]]:
         """Have everything that is to be mounted, for the time of the block."""
         with contextlib.ExitStack() as stack:
+            stack.callback(self._secrets.forget)
             found: list[Mount] = []
             for settings in self._settings:
-                mount = stack.enter_context(_MAKERS[settings["type"]](self._stage, settings))
+                maker = _MAKERS[settings["type"]]
+                mount = stack.enter_context(maker(self._stage, settings, self._secrets))
                 if mount is not None:
                     found.append(mount)
             yield found
+
+    def are_mounted(self) -> None:
+        """The command has begun."""
+        self._secrets.forget()
 
 
 def _read(text: str) -> Settings:
@@ -139,7 +146,7 @@ def _fill(stage: StageBuild, settings: Settings, folder: str) -> str:
 
 
 @contextlib.contextmanager
-def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+def _cache(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount]:
     target = _target(stage, settings)
     sharing = settings.get("sharing", "shared")
     if sharing not in SHARING:
@@ -163,7 +170,7 @@ def _cache(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
 
 
 @contextlib.contextmanager
-def _bind(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+def _bind(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount]:
     """A copy of the files, so that nothing that the command writes there stays."""
     with stage.build.workroom.folder() as folder:
         os.chmod(folder, 0o755)
@@ -173,7 +180,7 @@ def _bind(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
 
 
 @contextlib.contextmanager
-def _tmpfs(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
+def _tmpfs(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount]:
     size = settings.get("size", "0").lower().removesuffix("b")
     number = size.rstrip("kmg")
     if not number.isdecimal() or size[len(number) :] not in _UNITS:
@@ -183,7 +190,7 @@ def _tmpfs(stage: StageBuild, settings: Settings) -> Iterator[Mount]:
 
 
 @contextlib.contextmanager
-def _secret(stage: StageBuild, settings: Settings) -> Iterator[Mount | None]:
+def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterator[Mount | None]:
     name = settings.get("id") or posixpath.basename(settings.get("target", ""))
     if "env" in settings:
         raise InvalidParameterError("--mount=type=secret: a file is mounted; leave out env")
@@ -195,20 +202,14 @@ def _secret(stage: StageBuild, settings: Settings) -> Iterator[Mount | None]:
     if data is None:
         yield None
         return
-    # In the run folder, which lies in memory: a secret never reaches the disk.
-    fd, path = tempfile.mkstemp(prefix="secret-", dir=stage.build.engine.paths.run)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-            ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
-            os.fchown(fd, *stage.build.engine.owner_on_host(*ids))
-            os.fchmod(fd, _number(settings, "mode", 0o400, 8))
-        target = _target(stage, settings, f"/run/secrets/{name}")
-        yield Mount(type="bind", source=path, target=target, read_only=True)
-    finally:
-        os.unlink(path)
+    ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
+    owner = stage.build.engine.owner_on_host(*ids)
+    path = files.make(data, owner, _number(settings, "mode", 0o400, 8))
+    target = _target(stage, settings, f"/run/secrets/{name}")
+    yield Mount(type="bind", source=path, target=target, read_only=True)
 
 
 _MAKERS: Mapping[
-    str, Callable[[StageBuild, Settings], contextlib.AbstractContextManager[Mount | None]]
+    str,
+    Callable[[StageBuild, Settings, SecretFiles], contextlib.AbstractContextManager[Mount | None]],
 ] = {"bind": _bind, "cache": _cache, "secret": _secret, "tmpfs": _tmpfs}

@@ -6,7 +6,7 @@ The words of the errors are BuildKit's where it has some.
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from labkit.build.errors import DockerfileError
@@ -65,6 +65,8 @@ class Dockerfile(NamedTuple):
     file: str
     arguments: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
+    numbers: Mapping[str, int]
+    """The number of each stage that has a name."""
 
 
 def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
@@ -73,15 +75,17 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
     if not source.lines:
         raise DockerfileError("file with no instructions: the Dockerfile is empty", file, 1, "")
     arguments: list[Instruction] = []
-    stages: list[Stage] = []
+    starts: list[Stage] = []
+    bodies: list[list[Instruction]] = []
+    numbers: dict[str, int] = {}
     for line in source.lines:
         try:
             instruction = _instruction(line.text, line, source.escape)
             if instruction.name == "FROM":
-                stages.append(_stage(instruction, len(stages), stages))
-            elif stages:
-                last = stages[-1]
-                stages[-1] = last._replace(instructions=(*last.instructions, instruction))
+                starts.append(_stage(instruction, len(starts), numbers))
+                bodies.append([])
+            elif bodies:
+                bodies[-1].append(instruction)
             elif instruction.name == "ARG":
                 arguments.append(instruction)
             else:
@@ -91,9 +95,12 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
                 )
         except InvalidParameterError as error:
             raise DockerfileError(str(error), file, line.number, line.source) from None
-    if not stages:
+    if not starts:
         raise _no_stage(source)
-    return Dockerfile(file, tuple(arguments), tuple(stages))
+    stages = (
+        stage._replace(instructions=tuple(body)) for stage, body in zip(starts, bodies, strict=True)
+    )
+    return Dockerfile(file, tuple(arguments), tuple(stages), numbers)
 
 
 def parse_trigger(text: str) -> Instruction:
@@ -141,7 +148,7 @@ def _flags(
     """The flags at the beginning of the arguments, and the rest."""
     flags: list[tuple[str, str]] = []
     while text.startswith("--") and rule.flags:
-        word = words.fields(text, escape)[0]
+        word = words.first_field(text, escape)
         rest = text[len(word) :].lstrip()
         if word == "--":
             return tuple(flags), rest
@@ -169,10 +176,14 @@ def _json_list(text: str) -> tuple[str, ...] | None:
         raise InvalidParameterError(
             "when using JSON array syntax, arrays must be comprised of strings only"
         )
-    return tuple(value)
+    # JSON can name half a character, which no path and no argument can hold.
+    return tuple(
+        word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in value
+    )
 
 
-def _stage(instruction: Instruction, index: int, before: Sequence[Stage]) -> Stage:
+def _stage(instruction: Instruction, number: int, numbers: dict[str, int]) -> Stage:
+    """The stage that a FROM begins, noted in `numbers` if it has a name."""
     parts = instruction.text.split()
     name = parts[2].lower() if len(parts) == 3 else ""
     if name and not _STAGE_NAME.fullmatch(name):
@@ -180,9 +191,11 @@ def _stage(instruction: Instruction, index: int, before: Sequence[Stage]) -> Sta
             f'invalid name for build stage: "{parts[2]}", name can\'t start with a number or '
             "contain symbols"
         )
-    if name and any(stage.name == name for stage in before):
+    if name in numbers:
         raise InvalidParameterError(f"duplicate name for build stage: {name}")
-    return Stage(index, name, parts[0], instruction.flag("platform"), instruction, ())
+    if name:
+        numbers[name] = number
+    return Stage(number, name, parts[0], instruction.flag("platform"), instruction, ())
 
 
 def _hint(word: str, known: list[str], prefix: str = "") -> str:

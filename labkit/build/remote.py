@@ -15,6 +15,7 @@ from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import Folder
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images.compression import plain_chunks
+from labkit.kernel.trails import remove_tree
 
 GIT_TIMEOUT_S = 600.0
 _GIT = re.compile(r"(?:git://|git@|github\.com/).+|https?://.+\.git(?:#.*)?")
@@ -59,7 +60,7 @@ def _cloned(url: str, workroom: Workroom) -> Archive:
         _git("clone", "--quiet", "--no-checkout", "--", repository, place)
         _git("checkout", "--quiet", "--detach", _commit(place, reference), "--", place=place)
         _git("submodule", "--quiet", "update", "--init", "--recursive", place=place)
-        shutil.rmtree(os.path.join(place, ".git"))
+        remove_tree(os.path.join(place, ".git"))
         root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # By a process that has the clone as its root: a link in a repository leads nowhere.

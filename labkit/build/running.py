@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build.errors import BuildError
@@ -47,7 +47,7 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
             host.mounts = given
             host.network_mode = network if network not in ("", "default") else host.network_mode
             with _container(stage, command, arguments, host) as container_id:
-                _run(stage, command, container_id)
+                _run(stage, command, container_id, mounts.are_mounted)
                 upper = f"{stage.build.engine.parts.records.folder(container_id)}/upper"
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
                 return stage.build.take_upper(draft, upper, stubs)
@@ -131,7 +131,9 @@ def _container(
         stage.say(f"Removing intermediate container {container.id[:SHORT]}\n")
 
 
-def _run(stage: StageBuild, command: list[str], container_id: str) -> None:
+def _run(
+    stage: StageBuild, command: list[str], container_id: str, begun: Callable[[], None]
+) -> None:
     """Run the command to its end, its output being the build's; BuildError if it fails."""
     engine = stage.build.engine
     stage.say(f" ---> Running in {container_id[:SHORT]}\n")
@@ -149,6 +151,7 @@ def _run(stage: StageBuild, command: list[str], container_id: str) -> None:
                 engine.start(container_id)
             except StartError as error:
                 raise BuildError(str(error), error.exit_code) from None
+            begun()
             stage.build.cancellation.check()
             for text in _output(ours):
                 stage.say(text)

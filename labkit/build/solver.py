@@ -15,7 +15,7 @@ from labkit.build.errors import CancelledError
 from labkit.build.options import Event
 from labkit.build.parser import Dockerfile, Instruction, Stage
 from labkit.errors import InvalidParameterError
-from labkit.images import words
+from labkit.images.words import Budget, Expander
 
 STAGES_SIDE_BY_SIDE = 4
 
@@ -36,12 +36,15 @@ Triggers = Callable[[str], Sequence[Instruction]]
 
 
 def graph(
-    dockerfile: Dockerfile, arguments: Mapping[str, str], kept: Triggers = lambda _: ()
+    dockerfile: Dockerfile,
+    arguments: Mapping[str, str],
+    kept: Triggers = lambda _: (),
+    budget: Budget | None = None,
 ) -> list[Node]:
     """Every stage with what it needs; `arguments` are the ARGs before the first FROM."""
     nodes: list[Node] = []
     for stage in dockerfile.stages:
-        base = words.expand(stage.base, arguments, stage.start.escape)
+        base = Expander(arguments, stage.start.escape, budget).expand(stage.base)
         if not base:
             raise InvalidParameterError(
                 f"base name ({stage.base}) should not be blank: give it with --build-arg\n"
@@ -73,23 +76,25 @@ def _needed_for(dockerfile: Dockerfile, instruction: Instruction, before: int) -
 def named(dockerfile: Dockerfile, name: str, before: int, *, by_number: bool = True) -> int | None:
     """The stage before this one that a name or a number means; None if it is none."""
     if by_number and name.isdecimal():
-        number = int(name)
-        if number >= before:
+        if not _is_below(name, before):
             raise InvalidParameterError(
                 f"invalid from flag value {name}: there is no stage {name} before this one"
             )
+        return int(name)
+    number = dockerfile.numbers.get(name.lower(), before)
+    if number < before:
         return number
-    for stage in dockerfile.stages:
-        if not stage.name or stage.name != name.lower():
-            continue
-        if stage.number < before:
-            return stage.number
-        if by_number:
-            raise InvalidParameterError(
-                f"invalid from flag value {name}: that stage is this one or a later one, and only "
-                "earlier ones can be copied from"
-            )
+    if by_number and name.lower() in dockerfile.numbers:
+        raise InvalidParameterError(
+            f"invalid from flag value {name}: that stage is this one or a later one, and only "
+            "earlier ones can be copied from"
+        )
     return None
+
+
+def _is_below(digits: str, limit: int) -> bool:
+    """Whether a number is below the limit; one of very many digits is not even read."""
+    return len(digits) <= len(str(limit)) and int(digits) < limit
 
 
 def _origins(instruction: Instruction) -> Iterator[str]:
@@ -107,10 +112,9 @@ def target(dockerfile: Dockerfile, name: str) -> int:
     """The stage that is wanted: by name or number, the last one unless said."""
     if not name:
         return len(dockerfile.stages) - 1
-    for stage in dockerfile.stages:
-        if stage.name == name.lower():
-            return stage.number
-    if name.isdecimal() and int(name) < len(dockerfile.stages):
+    if name.lower() in dockerfile.numbers:
+        return dockerfile.numbers[name.lower()]
+    if name.isdecimal() and _is_below(name, len(dockerfile.stages)):
         return int(name)
     known = ", ".join(stage.name for stage in dockerfile.stages if stage.name)
     raise InvalidParameterError(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from labkit.build.archive import Archive, Node, attributes, below
 from labkit.build.modes import Change
 from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images import sparse
 from labkit.patterns import Patterns, has_wildcard, wildcard
 
 END = bytes(2 * tarfile.BLOCKSIZE)
@@ -120,7 +121,13 @@ def _member(
         member.type, member.linkname, member.size = tarfile.LNKTYPE, first, 0
     elif node.kind == "file":
         member.type = tarfile.REGTYPE
+    if member.type != tarfile.REGTYPE:
+        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        return
+    sparse_map = b""
+    if member.issparse():  # holes stay holes: a file of terabytes may hold a kilobyte
+        sparse_map = sparse.describe(member)
     yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    if member.type == tarfile.REGTYPE:
-        yield from archive.chunks(node)
-        yield bytes(-member.size % tarfile.BLOCKSIZE)
+    yield sparse_map
+    yield from archive.stored(node)
+    yield bytes(-member.size % tarfile.BLOCKSIZE)

@@ -68,7 +68,7 @@ class StageBuild:
 
     def expander(self, instruction: Instruction) -> Expander:
         """What an instruction's arguments are read with."""
-        return Expander(self.environment, instruction.escape)
+        return self.build.expander(self.environment, instruction.escape)
 
     @property
     def shell(self) -> list[str]:
@@ -189,6 +189,10 @@ class Cancellation:
         self._lock = threading.Lock()
         self._is_set = False
         self._actions: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        """Whether the build has been ended."""
+        return self._is_set
 
     def check(self) -> None:
         """CancelledError if the build has been ended."""

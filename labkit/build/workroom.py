@@ -10,15 +10,17 @@ away before it serves anyone.
 import contextlib
 import hashlib
 import os
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from labkit.build import secrets
 from labkit.containers import Engine
 from labkit.containers.volumes import size_bytes
 from labkit.errors import LabkitError
-from labkit.images.staging import remove_tree
+from labkit.kernel.trails import remove_tree
 from labkit.paths import Paths
 
 CONTAINER_LABEL = "io.labkit.build"
@@ -146,7 +148,11 @@ def sweep(engine: Engine) -> None:
         if CONTAINER_LABEL in (container.config.labels or {}):
             with contextlib.suppress(LabkitError):  # it has gone by itself meanwhile
                 engine.remove(container.id, force=True, volumes=True)
+    secrets.sweep(engine)
     base = f"{engine.paths.root}/build/rooms"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(base):
-            remove_tree(f"{base}/{name}")
+            try:
+                remove_tree(f"{base}/{name}")
+            except subprocess.CalledProcessError as error:  # it stays for the next daemon
+                engine.warnings.append(f"{base}/{name} could not be removed: {error}")

@@ -5,7 +5,7 @@ file in every group (`cgroup.freeze`; `frozen` in `cgroup.events` tells that it 
 asynchronous: a process is frozen when it next enters the kernel, so both are waited for.
 """
 
-import errno
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -20,13 +20,14 @@ TIMEOUT_S = 10.0
 def freeze(layout: Layout, container_id: str) -> None:
     """Freeze the container's processes, and return when all of them are.
 
-    InvalidParameterError without a freezer on this machine; TimeoutError when a process sits in the
-    kernel and does not freeze, and then all are thawed again.
+    InvalidParameterError without a freezer on this machine; FileNotFoundError when the container
+    has just ended; TimeoutError when a process sits in the kernel and does not freeze, and then all
+    are thawed again.
     """
     try:
         _set(layout, container_id, frozen=True)
     except TimeoutError:
-        _set(layout, container_id, frozen=False)
+        thaw(layout, container_id)
         raise
 
 
@@ -36,15 +37,12 @@ def thaw(layout: Layout, container_id: str) -> None:
     One that was killed while it was frozen ends at that, and its group may go while it is read:
     then nothing is frozen any more.
     """
-    try:
+    with contextlib.suppress(FileNotFoundError):
         _set(layout, container_id, frozen=False)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENODEV):
-            raise
 
 
 def is_frozen(layout: Layout, container_id: str) -> bool:
-    """Whether the container is frozen."""
+    """Whether the container is frozen; FileNotFoundError when it has just ended."""
     path, frozen, _ = _file(layout, container_id)
     return groups.read(path) == frozen
 

@@ -3,30 +3,48 @@
 Every function takes folders of a mounted hierarchy.  Failures are the kernel's own `OSError`s;
 cgroups(7) says what they mean: ENOENT, the controller is not available here; EBUSY, the group
 has processes (v2: only leaves may have them) or groups below it; EACCES, not ours to change.
+
+A group may vanish at any moment, also while a file of it is open: the kernel then says ENODEV.
+Here that is ENOENT (`FileNotFoundError`) as well, so that a caller need not know the moment.
 """
 
+import errno
 import os
 import signal
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from labkit.kernel.files import folders_from
 
 KILL_TIMEOUT_S = 5.0
 
 
 def read(path: str) -> str:
     """A file's text without the last newline."""
-    with open(path) as file:
+    with vanishing(path), open(path) as file:
         return file.read().rstrip("\n")
 
 
 def write(path: str, text: str) -> None:
     """Write `text` in one write(2), as cgroup files want it; they cannot be created."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    with vanishing(path):
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def vanishing(path: str) -> Iterator[None]:
+    """FileNotFoundError for a group that vanishes during the block (ENODEV)."""
     try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+        yield
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
 
 
 def make(directory: str) -> None:
@@ -115,13 +133,13 @@ def _rmdir(directory: str) -> bool:
 
 def _tree(directory: str) -> list[str]:
     """The group and those below it, the deepest first."""
-    return [folder for folder, _, _ in os.walk(directory, topdown=False)]
+    return folders_from(directory)[::-1]
 
 
 def _thaw(folders: Iterable[str]) -> None:
     """Wake up frozen v1 groups: a signal does not reach a process in them."""
     for folder in folders:
-        if os.path.exists(f"{folder}/freezer.state"):
+        with suppress(FileNotFoundError):  # v2, or just gone
             write(f"{folder}/freezer.state", "THAWED")
 
 

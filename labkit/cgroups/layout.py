@@ -17,6 +17,7 @@ from labkit.cgroups.placement import Hierarchy, Placement, place
 from labkit.cgroups.rules import Machine
 
 DEFAULT_PARENT = "labkit"
+"""Of the engine with the usual data root (`labkit.ownership`)."""
 Version = Literal["v1", "v2", "hybrid", "none"]
 
 WHAT_IT_LIMITS = {
@@ -161,13 +162,17 @@ class Layout:
         found: set[str] = set()
         for directory in self._directories():
             try:
-                found.update(entry.name for entry in os.scandir(directory) if entry.is_dir())
+                with groups.vanishing(directory), os.scandir(directory) as entries:
+                    found.update(entry.name for entry in entries if entry.is_dir())
             except FileNotFoundError:
                 continue
         return sorted(found)
 
     def tear_down(self) -> None:
-        """Remove labkit's own groups; OSError (EBUSY) while a container is left in them."""
+        """Remove labkit's own groups; OSError (EBUSY) while a container is left in them.
+
+        A container is in every hierarchy, so all of them stay then.
+        """
         for directory in self._directories():
             try:
                 os.rmdir(directory)
@@ -204,16 +209,13 @@ _MEMORY_FILES = {v1.VERSION: "memory.usage_in_bytes", v2.VERSION: "memory.curren
 _PIDS_FILES = {v1.VERSION: "pids.current", v2.VERSION: "pids.current"}
 
 
-def detect(parent: str = "") -> Layout:
-    """The layout of this machine; `parent` is the name of labkit's own group.
-
-    Without `parent` the name is `LABKIT_CGROUP_PARENT` of the environment, else `labkit`.
-    """
+def detect(parent: str = DEFAULT_PARENT) -> Layout:
+    """The layout of this machine; `parent` is the name of the engine's own group."""
     with open("/proc/self/mountinfo") as mountinfo, open("/proc/self/cgroup") as cgroups:
         layout = from_mountinfo(
             mountinfo.read(),
             cgroups.read(),
-            parent=parent or os.environ.get("LABKIT_CGROUP_PARENT") or DEFAULT_PARENT,
+            parent=parent,
             controllers_of=lambda directory: groups.read(f"{directory}/cgroup.controllers"),
             is_delegated=groups.is_delegated,
             is_root=groups.is_root,

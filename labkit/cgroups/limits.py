@@ -10,6 +10,11 @@ MINIMUM_MEMORY_BYTES = 6 * 1024 * 1024
 MINIMUM_NANO_CPUS = 10_000_000
 """0.01 CPU is a quota of 1 ms in a period of 100 ms, the least the kernel takes."""
 
+MAXIMUM_QUOTA_US = 2**44 - 1
+"""The scheduler's own limit (kernel/sched/sched.h, MAX_BW)."""
+MAXIMUM_PIDS = 4 * 1024 * 1024
+"""The most processes a kernel can have (PID_MAX_LIMIT)."""
+LIST_CHARACTERS = 4096
 MINIMUM_PERIOD_US, MAXIMUM_PERIOD_US = 1_000, 1_000_000
 
 
@@ -81,6 +86,8 @@ def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
     _check_memory(limits)
     _check_reservation(limits)
     _check_disks(limits)
+    if limits.pids > MAXIMUM_PIDS:
+        raise InvalidParameterError(f"invalid pids limit {limits.pids}: at most {MAXIMUM_PIDS}")
     for rule in limits.device_rules:
         devices.check(rule)
 
@@ -88,6 +95,8 @@ def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
 def parse_cpu_list(text: str) -> set[int]:
     """The CPUs in a list such as `0-2,7` (cpuset(7), list format); ValueError if it is none."""
     cpus: set[int] = set()
+    if len(text) > LIST_CHARACTERS:
+        raise ValueError(f"it has more than {LIST_CHARACTERS} characters")
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         low, high = _number(first), _number(last if dash else first)
@@ -131,6 +140,8 @@ def _check_quota(limits: Limits) -> None:
         )
     if 0 < limits.cpu_quota_us < low:
         raise InvalidParameterError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if limits.cpu_quota_us > MAXIMUM_QUOTA_US:
+        raise InvalidParameterError(f"CPU cfs quota can not be larger than {MAXIMUM_QUOTA_US} us")
 
 
 def _check_list(kind: str, what: str, asked: str, online: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Options = dict[str, Any]
 
 NANOS = 10**9
+LONGEST_S = 2**63 / NANOS
+"""The longest duration that the API can hold."""
 _OF_KIND = object()
 
 
@@ -197,7 +199,7 @@ def _parse_nanoseconds(text: str) -> int:
     from labkit.cli.times import parse_duration  # noqa: PLC0415 rarely given
 
     seconds = parse_duration(text)
-    if seconds is None:
+    if seconds is None or seconds > LONGEST_S:
         raise ValueError("a duration is needed, such as 1m30s")
     return round(seconds * NANOS)
 

@@ -6,7 +6,7 @@ from labkit.cli.command import Command, Context
 from labkit.cli.errors import UsageError
 from labkit.cli.flags import Flag
 from labkit.client.credentials import CredentialFile
-from labkit.client.references import server_of
+from labkit.dialect.references import server_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

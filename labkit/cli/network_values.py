@@ -1,6 +1,7 @@
 """Flags of `run`, `create` and `network connect` about ports and addresses, as the API has them."""
 
 from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.dialect.numbers import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def _parts(text: str) -> tuple[str, str, str]:
     return address, words[0] if words else "", inside
 
 
-def _range(text: str, whole: str) -> tuple[int, int]:
+def _range(text: str, asked: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     words = [first, last if dash else first]
-    if not all(word.isascii() and word.isdecimal() for word in words):
-        raise _invalid(whole, f"invalid port {text!r}")
-    begin, end = (int(word) for word in words)
-    if not 0 <= begin <= end <= MOST_PORT:
-        raise _invalid(whole, f"invalid port {text!r}: ports are at most {MOST_PORT}")
+    begin, end = (whole(word, 0) for word in words)
+    if begin is None or end is None:
+        raise _invalid(asked, f"invalid port {text!r}")
+    if not begin <= end <= MOST_PORT:
+        raise _invalid(asked, f"invalid port {text!r}: ports are at most {MOST_PORT}")
     return begin, end
 
 

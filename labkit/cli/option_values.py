@@ -3,6 +3,7 @@
 import os
 
 from labkit.cli.errors import BAD_FLAG, UsageError
+from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
 
 TYPE_CHECKING = False
@@ -39,9 +40,10 @@ def restart_policy(text: str) -> "dict[str, Any] | None":
     if not text:
         return None
     name, colon, times = text.partition(":")
-    if colon and not times.isdecimal():
+    most = whole(times, 0) if colon else 0
+    if most is None:
         raise _invalid("restart", text, "maximum retry count must be an integer: on-failure:3")
-    return {"Name": name, "MaximumRetryCount": int(times or 0)}
+    return {"Name": name, "MaximumRetryCount": most}
 
 
 def device(text: str) -> "dict[str, str]":

@@ -57,7 +57,7 @@ def parse_time(text: str, now_s: float) -> float:
 
     try:
         return datetime.datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidParameterError(
             f'failed to parse value as time or duration: "{text}": '
             "give 2026-01-31T12:00:00Z, 10m, or seconds since 1970"

@@ -7,7 +7,7 @@ import sys
 
 from labkit.cli.errors import UsageError
 from labkit.cli.terminal import width
-from labkit.client.references import canonical, is_tagged, split_domain
+from labkit.dialect.references import canonical, is_tagged, repository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def begin(name: str, *, all_tags: bool, quiet: bool) -> None:
 
 def whole_name(name: str, *, all_tags: bool) -> str:
     """The name with registry and tag, or of the repository alone."""
-    return "/".join(split_domain(name)) if all_tags else canonical(name)
+    return repository(name) if all_tags else canonical(name)
 
 
 def show(events: "Iterable[dict[str, Any]]", output: "TextIO | None" = None) -> None:

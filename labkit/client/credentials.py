@@ -8,7 +8,7 @@ import binascii  # `base64` would bring more along: half a millisecond of every 
 import json
 import os
 
-from labkit.client.references import server_of, split_domain
+from labkit.dialect.references import domain_of, server_of
 from labkit.errors import InvalidParameterError, LabkitError
 
 TYPE_CHECKING = False
@@ -41,8 +41,11 @@ class CredentialFile:
         return given | {"serveraddress": server_of(server)} if given else {}
 
     def header_for(self, image: str) -> str:
-        """`X-Registry-Auth` for the registry of this image; of nobody when none is kept."""
-        return _header(self.get(split_domain(image)[0]))
+        """`X-Registry-Auth` for the registry of this image, empty when no credentials are kept.
+
+        Raises `InvalidParameterError` for anything that is not an image's name.
+        """
+        return _header(self.get(domain_of(image)))
 
     def header_for_all(self) -> str:
         """`X-Registry-Config`: everything that is kept, for a build that may pull from anywhere."""

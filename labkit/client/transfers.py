@@ -5,7 +5,7 @@ import json
 from labkit.client.api import Api, image_path
 from labkit.client.credentials import CredentialFile
 from labkit.client.events import lines
-from labkit.client.references import is_tagged
+from labkit.dialect.references import is_tagged
 from labkit.errors import LabkitError
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from labkit.containers import ending, states
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container
 from labkit.containers.parts import Parts
-from labkit.errors import ConflictError
+from labkit.errors import ConflictError, InvalidParameterError
 from labkit.images import Image, RuntimeConfig, changes
 from labkit.images.models import History, ImageConfig
 from labkit.runtime.log import timestamp
@@ -43,10 +43,14 @@ def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
     upper = f"{parts.records.folder(container.id)}/upper"
     with parts.images.draft() as draft:
         draft.start_from(image)
-        with _paused(parts, entry, wanted=asked.pause):
-            is_empty = not draft.has_changes(upper)
-            if not is_empty:
-                draft.copy_upper(upper)
+        try:
+            with _paused(parts, entry, wanted=asked.pause):
+                is_empty = not draft.has_changes(upper)
+                if not is_empty:
+                    draft.copy_upper(upper)
+        except (FileNotFoundError, InvalidParameterError):
+            if not entry.removed:
+                raise
         if entry.removed:
             raise ConflictError(f"container {container.name} was removed while it was committed")
         names = [asked.reference] if asked.reference else []

@@ -3,6 +3,7 @@
 Nothing runs yet, and the kernel is asked for nothing: that is for the start (`starting`).
 """
 
+import contextlib
 import functools
 import os
 import secrets
@@ -156,10 +157,13 @@ def _record(parts: Parts, files: ContainerFiles, container: Container, image: Im
     """From here on others see it; ConflictError if its name is in use."""
     parts.registry.reserve_name(container.name, container.id)
     try:
+        parts.records.begin(container.id, mounting.name_unnamed(container))
         files.claim_volumes(container, image)
-        parts.records.create(container, etc_files.texts(parts, container, Sandbox(container.id)))
+        parts.records.finish(container, etc_files.texts(parts, container, Sandbox(container.id)))
     except BaseException:
         mounting.release(parts.volumes, container, remove_anonymous=True)
+        with contextlib.suppress(FileNotFoundError):
+            parts.records.delete(parts.records.move_away(container.id))
         parts.registry.release(container.name, container.id)
         raise
     parts.registry.add(entry := Entry(container))

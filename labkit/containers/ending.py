@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from copy import copy
 
@@ -63,7 +64,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
             entry.cancel_restart()
             container.stopped_by_user = True
             container.state.status = states.after(container.state.status, "stop")
-            parts.records.save(container)
+            parts.records.save_if_possible(container)
             entry.changed.notify_all()
             return
         if not entry.is_running:
@@ -85,6 +86,8 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
 
 def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
     """Block until the container does not run; TimeoutError."""
+    if timeout_s is not None:
+        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)  # 292 years
     with entry.lock:
         if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
             raise TimeoutError(f"container {entry.container.name} still runs")
@@ -98,7 +101,10 @@ def pause(parts: Parts, entry: Entry) -> None:
             raise ConflictError(f"Container {container.id} is already paused")
         if not entry.is_running:
             raise ConflictError(f"Container {container.id} is not running")
-        freezer.freeze(parts.layout, container.id)
+        try:
+            freezer.freeze(parts.layout, container.id)
+        except FileNotFoundError:
+            raise ConflictError(f"Container {container.id} is not running: it has ended") from None
         container.state.status = states.after(container.state.status, "pause")
         parts.publish("pause", entry)
 
@@ -133,7 +139,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
             remove(parts, entry, volumes=True)
             return
         if restarts.has_policy(container):
-            parts.records.save(container)
+            parts.records.save_if_possible(container)
         entry.exits += 1
         entry.changed.notify_all()
 
@@ -160,7 +166,9 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         error="the container's shim was killed, and the container with it" if lost else "",
     )
     if lost:
-        parts.records.save(container)  # the exit status has no place for what went wrong
+        parts.records.save_if_possible(
+            container
+        )  # the exit status has no place for what went wrong
     entry.end = copy(container.state)
 
 
@@ -183,7 +191,7 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     state = entry.container.state
     state.status = states.after(state.status, "remove")
     try:
-        parts.records.remove(entry.container.id)
+        moved = parts.records.move_away(entry.container.id, volumes=volumes)
     except OSError:
         state.status = states.after(state.status, "get stuck")
         raise
@@ -192,6 +200,7 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     entry.exits += 1
     entry.drop_pending_clients()
     mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
+    parts.records.delete(moved)
     parts.registry.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

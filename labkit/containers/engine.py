@@ -12,7 +12,6 @@ that two containers never wait for each other.
 """
 
 import contextlib
-import errno
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -91,6 +90,7 @@ class Engine:
         engine = cls(paths, userns_remap)
         engine.parts.spawner.start()
         recovery.recover(engine.parts)
+        engine.warnings += engine.parts.records.warnings
         recovery.start_by_policy(engine.parts)
         return engine
 
@@ -112,6 +112,9 @@ class Engine:
                 entry.drop_pending_clients()
         self.parts.remover.close()
         self.networks.close()
+        # The groups of containers that run keep the one above them: EBUSY.
+        with contextlib.suppress(OSError):
+            self.layout.tear_down()
 
     def create(
         self,
@@ -265,7 +268,12 @@ class Engine:
             except ConflictError as error:
                 raise ConflictError(f"Error when allocating new name: {error}") from None
             entry.container.name = name
-            self.parts.records.save(entry.container)
+            try:
+                self.parts.records.save(entry.container)
+            except OSError:
+                entry.container.name = old
+                self.parts.registry.release_name(name, entry.container.id)
+                raise
             self.parts.registry.release_name(old, entry.container.id)
             networking.rename(self.parts, entry)
             self.parts.publish("rename", entry, oldName=f"/{old}")
@@ -295,10 +303,7 @@ class Engine:
             return stats.EMPTY
         try:
             return stats.sample(self.layout, entry.container.id)
-        except OSError as error:
-            # Its groups went while they were read (ENODEV, ENOENT): it has just ended.
-            if error.errno not in (errno.ENOENT, errno.ENODEV):
-                raise
+        except FileNotFoundError:  # it has just ended
             return stats.EMPTY
 
     def is_running(self, ref: str) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 KEPT = 256
+WAITING_MAX = 4096
+"""How many events may wait for one listener; then it is cut off, for it does not read."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -31,29 +33,38 @@ class Events:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: deque[Event] = deque(maxlen=KEPT)
-        self._listeners: set[queue.SimpleQueue[Event | None]] = set()
+        self._listeners: dict[queue.SimpleQueue[Event | None], Callable[[], None]] = {}
 
     def publish(self, kind: str, action: str, key: str, attributes: dict[str, str]) -> None:
         """Tell everyone who listens."""
         event = Event(kind, action, key, attributes, time.time_ns())
         with self._lock:
             self._kept.append(event)
-            for listener in self._listeners:
-                listener.put(event)
+            full = [own for own in self._listeners if own.qsize() >= WAITING_MAX]
+            cuts = [self._listeners.pop(own) for own in full]
+            for own in self._listeners:
+                own.put(event)
+        for cut in cuts:
+            cut()
 
-    def listen(self, since_ns: int = 0, silence_s: float = 1.0) -> "Listener":
-        """From now on every event, after the kept ones since then (0: none of them)."""
+    def listen(
+        self, since_ns: int = 0, silence_s: float = 1.0, cut: Callable[[], None] = lambda: None
+    ) -> "Listener":
+        """From now on every event, after the kept ones since then (0: none of them).
+
+        `cut` is called if the listener falls so far behind that it gets no more events.
+        """
         own: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
             for event in self._kept:
                 if since_ns and event.time_ns >= since_ns:
                     own.put(event)
-            self._listeners.add(own)
+            self._listeners[own] = cut
         return Listener(own, silence_s, lambda: self._forget(own))
 
     def _forget(self, listener: "queue.SimpleQueue[Event | None]") -> None:
         with self._lock:
-            self._listeners.discard(listener)
+            self._listeners.pop(listener, None)
 
 
 class Listener:

@@ -247,6 +247,7 @@ class Execs:
             command=tuple(config.cmd or ()),
             user=config.user or container.config.user,
             working_directory=config.working_dir or container.config.working_dir or "/",
+            open_stdin=config.attach_stdin,
             tty=config.tty,
             console_size=size,
             capabilities=security.kept_capabilities(host),
@@ -255,7 +256,9 @@ class Execs:
             cgroup_join=() if ablated else placement.join,
             cgroup_clone_into="" if ablated else placement.clone_into,
             last_capability=capabilities.last_capability(),
-            oom_score_adj=host.oom_score_adj,
+            oom_score_adj=security.oom_score(host),
+            # As in Docker, a privileged exec keeps the container's profile.
+            apparmor_profile=security.apparmor_profile(container.host_config),
             resource_limits=ulimits.resource_limits(host),
             user_namespace=users,
         )

@@ -22,6 +22,7 @@ from labkit.containers.trees.views import Folder, Layers, Running
 from labkit.containers.trees.worker import FileStat
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.images import Image
+from labkit.images.layers import RESERVE_BYTES, limit_bytes
 from labkit.kernel import processes
 
 _NO_OWN_ROOT = {"pivot_root", "mount.root"}
@@ -102,7 +103,10 @@ class ContainerFiles:
         entry = self._parts.registry.find(ref)
         folder = self._parts.records.folder(entry.container.id)
         view = self._layers(self._layers_of(entry.container))
-        upper = os.open(f"{folder}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            upper = os.open(f"{folder}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # it has just been removed
+            raise NotFoundError(f"No such container: {ref}") from None
         try:
             with Worker("changes", (), view, [upper]) as worker:
                 found: list[Change] = worker.ready()[0]
@@ -234,8 +238,16 @@ def _feed(worker: Worker, chunks: Iterable[bytes]) -> None:
 @contextmanager
 def _kept(chunks: Iterable[bytes], folder: str) -> Iterator[Iterator[bytes]]:
     """The same chunks, from a file without a name."""
+    left_bytes = limit_bytes(folder)
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.writelines(chunks)
+        for chunk in chunks:
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                raise InvalidParameterError(
+                    f"the archive does not fit in {folder}: make room there (the last "
+                    f"{RESERVE_BYTES >> 20} MiB of the disk are kept free)"
+                )
+            file.write(chunk)
         file.seek(0)
         yield _pieces(file)
 

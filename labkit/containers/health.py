@@ -8,7 +8,6 @@ time-out is killed and has failed (Docker's HEALTHCHECK, and its rules).
 import select
 import signal
 import socket
-import threading
 import time
 
 from labkit.containers.entry import Entry
@@ -18,7 +17,7 @@ from labkit.containers.parts import Parts
 from labkit.containers.states import PAUSED
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
 from labkit.images.models import Healthcheck
-from labkit.kernel import processes
+from labkit.kernel import processes, threads
 from labkit.runtime.log import timestamp
 
 NS_A_SECOND = 1_000_000_000
@@ -88,10 +87,7 @@ class HealthChecks:
         if not command:
             return
         entry.container.state.health = Health()
-        thread = threading.Thread(
-            target=self._watch, args=(entry, command), name="health", daemon=True
-        )
-        thread.start()
+        threads.lasting(self._watch, "health", entry, command).start()
 
     def stop(self) -> None:
         """Check nothing any more."""

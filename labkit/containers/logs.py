@@ -2,16 +2,19 @@
 
 import contextlib
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from labkit.containers.log_changes import POLL_S, WATCHES
 from labkit.containers.times import unix_time
+from labkit.dialect.unreadable import UNREADABLE
 
-POLL_S = 0.05
+LOOK_AFTER_S = 1.0
+"""How often a follower of a silent log asks whether its container still runs."""
+BLOCK_BYTES = 64 * 1024
+"""How much is read at once from the end of a log."""
 
 
 class LogLine(NamedTuple):
@@ -51,19 +54,20 @@ def read(
     if not files:
         return
     newest = files[-1]
+
+    def is_wanted(line: LogLine) -> bool:
+        return line.stream in streams and unix_time(line.time) >= since
+
     with contextlib.ExitStack() as stack:
         for file in files:
             stack.enter_context(file)
-        chosen = (
-            line
-            for file in files
-            for line in _parse(_complete_lines(file))
-            if line.stream in streams and unix_time(line.time) >= since
-        )
-        for line in chosen if tail is None else deque(chosen, maxlen=tail):
+        if tail is not None:
+            files = _last(files, tail, is_wanted)
+        for line in (line for file in files for line in _parse(_complete_lines(file))):
             if until and unix_time(line.time) > until:
                 return
-            yield line
+            if is_wanted(line):
+                yield line
         if is_running is None:
             return
         for line in _parse(_follow(path, newest, is_running)):
@@ -182,23 +186,66 @@ def _complete_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
         yield line
 
 
+def _last(
+    files: Sequence[BinaryIO], number: int, is_wanted: Callable[[LogLine], bool]
+) -> list[BinaryIO]:
+    """The files that hold the last `number` wanted lines, each placed where they begin."""
+    missing = number
+    for index in range(len(files) - 1, -1, -1):
+        file = files[index]
+        for position, line in _lines_backwards(file):
+            file.seek(position + len(line))
+            if missing <= 0:
+                return list(files[index:])
+            missing -= any(is_wanted(one) for one in _parse(iter([line])))
+        file.seek(0)
+    return list(files)
+
+
+def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The wholly written lines with their positions in bytes, the last one first."""
+    position = file.seek(0, os.SEEK_END)
+    rest = b""  # the end of a line whose beginning is not read yet
+    is_whole = False  # whether a newline follows `rest`
+    while position:
+        size = min(BLOCK_BYTES, position)
+        position -= size
+        file.seek(position)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        end = position + len(rest) + sum(map(len, lines)) + len(lines)
+        for number, line in enumerate(reversed(lines)):
+            end -= len(line) + 1
+            if number or is_whole:
+                yield end + 1, line + b"\n"
+        is_whole = is_whole or bool(lines)
+    if is_whole:
+        yield 0, rest + b"\n"
+
+
 def _follow(path: str, file: BinaryIO, is_running: Callable[[], bool]) -> Iterator[bytes]:
     """New lines as they come, also in the files that are begun when one is full."""
     with contextlib.ExitStack() as stack:
+        change = stack.enter_context(WATCHES.of(os.path.dirname(path)))
+        changed, silence_s = True, POLL_S
         while True:
             # Asked before reading: what was printed before the end is read after this answer.
             running = is_running()
-            newer = _after(path, file)
+            newer = _after(path, file) if changed or not running else None
             yield from _complete_lines(file)
             if newer is not None:
                 file = stack.enter_context(newer)
-            elif not running:
+                continue
+            if not running:
                 return
-            else:
-                time.sleep(POLL_S)
+            # The daemon learns of a container's end a moment after the last line is written.
+            changed = change.wait(silence_s)
+            silence_s = POLL_S if changed else min(2 * silence_s, LOOK_AFTER_S)
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[LogLine]:
     for line in lines:
-        entry = _decoder.decode(line)
+        try:
+            entry = _decoder.decode(line)
+        except UNREADABLE:
+            continue  # a crash of the machine has left it half written
         yield LogLine(entry.stream, entry.time, entry.log.encode())

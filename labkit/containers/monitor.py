@@ -9,11 +9,10 @@ import os
 import select
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from labkit.kernel import messages
+from labkit.kernel import messages, threads
 
 OnEnd = Callable[[list[Any] | None], None]
 """Called with what the shim told of the end, or None when it has gone without telling."""
@@ -30,7 +29,7 @@ class Monitor:
         self._watched: dict[int, tuple[socket.socket, OnEnd, OnDetach]] = {}
         self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._epoll.register(self._stop_fd, select.EPOLLIN)
-        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._thread = threads.lasting(self._run, "monitor")
         self._thread.start()
 
     def watch(self, connection: socket.socket, on_end: OnEnd, on_detach: OnDetach) -> None:

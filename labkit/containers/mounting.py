@@ -2,14 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from labkit.containers import id_ranges
 from labkit.containers.model import Container
 from labkit.containers.mount_model import MountPoint
 from labkit.containers.mounts import depth
 from labkit.containers.tmpfs import tmpfs_flags_and_data
-from labkit.containers.volumes import Volumes
+from labkit.containers.volumes import ANONYMOUS_LABEL, Volumes, volume_name
 from labkit.errors import InvalidParameterError, LabkitError, StartError
 from labkit.kernel.mounts import MS_RDONLY
 from labkit.runtime.spec import BindMount, TmpfsMount
@@ -32,6 +32,16 @@ def check_without(container: Container) -> None:
         )
 
 
+def name_unnamed(container: Container) -> list[str]:
+    """Choose the names of the volumes that nobody named; no volume is made yet."""
+    points = [point for point in container.mount_points if point.type == "volume"]
+    nameless = [point for point in points if not point.name]
+    for point in nameless:
+        point.name = volume_name()
+        point.labels = point.labels | {ANONYMOUS_LABEL: ""}
+    return [point.name for point in nameless]
+
+
 def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
     """Have every volume that a new container mounts, and fill those that are new."""
     for point in container.mount_points:
@@ -52,18 +62,27 @@ def take_note(volumes: Volumes, container: Container) -> None:
     volumes.take_note(_volume_names(container), container.id)
 
 
+def remove_unnamed(volumes: Volumes, names: Iterable[str]) -> None:
+    """Remove those volumes of these names that are there, unnamed and unused."""
+    for name in names:
+        with contextlib.suppress(LabkitError):
+            if volumes.find(name).is_anonymous:
+                volumes.remove(name)
+
+
+def unnamed(container: Container) -> list[str]:
+    """The volumes that go with a container, if its user says so."""
+    return [point.name for point in container.mount_points if point.anonymous and point.name]
+
+
 def release(volumes: Volumes, container: Container, *, remove_anonymous: bool) -> None:
     """A container is gone, or was never made: its volumes are free, those nobody named perhaps
     gone with it.
     """
     volumes.release(_volume_names(container), container.id)
-    if not remove_anonymous:
-        return
-    for point in container.mount_points:
-        if point.anonymous and point.name:
-            # Someone else may have mounted it by its long name, or removed it.
-            with contextlib.suppress(LabkitError):
-                volumes.remove(point.name)
+    if remove_anonymous:
+        # Someone else may have mounted it by its long name, or removed it.
+        remove_unnamed(volumes, unnamed(container))
 
 
 def _volume_names(container: Container) -> list[str]:

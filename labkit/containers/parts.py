@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-from labkit import cgroups
+from labkit import cgroups, ownership
 from labkit.containers import id_ranges
 from labkit.containers.entry import Entry
 from labkit.containers.events import Events
@@ -13,10 +13,12 @@ from labkit.containers.records import Records
 from labkit.containers.registry import Registry
 from labkit.containers.remover import Remover
 from labkit.containers.volumes import Volumes
+from labkit.errors import NO_SPACE
 from labkit.images import ImageStore
-from labkit.networks import Network, Networks, link_prefix
+from labkit.kernel import reserve
+from labkit.networks import Network, Networks
 from labkit.networks.names.server import NameServer
-from labkit.paths import DEFAULT_RUN, Paths
+from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.launch import Spawner
 from labkit.runtime.log import timestamp
@@ -40,18 +42,21 @@ class Parts:
             id_ranges.find(userns_remap)  # says now what is wrong
         self.on_running: Callable[[Entry], None] = lambda entry: None
         """Called when a container has been started, or found running; its lock is held."""
+        reserve.use(self.paths.root)
+        full = [] if reserve.fill() else [f"{self.paths.root}: {NO_SPACE}"]
         self.images = ImageStore(self.paths.root)
-        self.layout = cgroups.detect()
-        self.warnings = self.layout.prepare()
+        self.layout = cgroups.detect(ownership.cgroup_parent(self.paths.root))
+        self.warnings = [*full, *self.layout.prepare()]
         self.remover = Remover(self.paths.root)
         self.records = Records(self.paths, self.remover)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,
-            link_prefix(self.paths.run, DEFAULT_RUN),
+            ownership.link_prefix(self.paths.root),
             lambda: timestamp(time.time_ns()),
             self.publish_network,
         )
+        self.warnings += [*self.volumes.warnings, *self.networks.warnings, *self.images.warnings]
         self.name_server = NameServer(self.networks.names)
         self.registry = Registry()
         self.spawner = Spawner()

@@ -1,45 +1,96 @@
 """What a new daemon does first: find again every container the last one left.
 
 For each record: if its shim answers, the container runs and is adopted; if the shim has left an
-exit status, that is how it ended; if neither, the shim is gone and the container with it.  Then
+exit status, that is how it ended; if neither, the shim is gone and the container with it.  No end
+is acted on before every container is known: what one has left may be in use by another.  Then
 whatever belongs to no container is cleaned up: cgroups, and folders of the run directory.
+
+A record that cannot be read stops nothing: it is set aside.
 """
 
 import contextlib
-import errno
 import os
+import sys
 import time
+from collections.abc import Iterator
 
 from labkit.cgroups import freezer
-from labkit.containers import mounting, restarts, starting, states
+from labkit.containers import folders, mounting, restarts, starting, states
 from labkit.containers.entry import Entry
 from labkit.containers.parts import Parts
 from labkit.errors import LabkitError
 from labkit.runtime.launch import START_TIMEOUT_S, connect
+from labkit.set_aside import UNREADABLE
 
 
 def recover(parts: Parts) -> None:
-    """Bring what is known up to what is true."""
+    """Bring what is known up to what is true; ConflictError (see `folders.join`)."""
+    folders.join(parts.paths, parts.records)
+    unfinished = _load(parts)
     asking: list[tuple[Entry, list[int]]] = []
-    for container in parts.records.load_all():
+    ended: list[Entry] = []
+    for entry in parts.registry.all():
+        with _going_on(parts, entry):
+            if _adopt(parts, entry, asking):
+                _find_paused(parts, entry)
+            elif entry.is_running or _has_run_since(parts, entry):
+                ended.append(entry)
+    parts.networks.reconcile()
+    for entry, names_fds in asking:
+        _serve_names(parts, entry, names_fds)
+    for entry in ended:
+        with _going_on(parts, entry):
+            parts.on_end(entry, None)
+    _finish_removals(parts, unfinished)
+    known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
+    for container_id in set(parts.layout.leftovers()) - known:
+        parts.layout.remove(container_id)
+    for container_id in set(os.listdir(f"{parts.paths.run}/containers")) - known:
+        starting.remove_run_folder(parts, container_id)
+
+
+def _load(parts: Parts) -> list[str]:
+    """Make every container known; the ids of those whose creation did not finish."""
+    unfinished = []
+    for container_id in parts.records.ids():
+        try:
+            container = parts.records.load(container_id)
+        except UNREADABLE as error:
+            if isinstance(error, FileNotFoundError) and parts.records.is_unfinished(container_id):
+                unfinished.append(container_id)
+                continue
+            # What no record is known of cannot be watched, stopped or removed either.
+            parts.layout.remove(container_id)
+            parts.records.set_aside(parts.records.folder(container_id), error)
+            continue
         entry = Entry(container)
         if container.state.status == "restarting":
             container.state.status = states.after(container.state.status, "stop")
         parts.registry.add(entry)
         mounting.take_note(parts.volumes, container)
         entry.sandbox = parts.records.read_sandbox(container.id)
-        if _adopt(parts, entry, asking):
-            _find_paused(parts, entry)
-        elif entry.is_running or _has_run_since(parts, entry):
-            parts.on_end(entry, None)
-    parts.networks.reconcile()
-    for entry, names_fds in asking:
-        _serve_names(parts, entry, names_fds)
-    known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
-    for container_id in set(parts.layout.leftovers()) - known:
-        parts.layout.remove(container_id)
-    for container_id in set(os.listdir(f"{parts.paths.run}/containers")) - known:
-        starting.remove_run_folder(parts, container_id)
+    return unfinished
+
+
+@contextlib.contextmanager
+def _going_on(parts: Parts, entry: Entry) -> Iterator[None]:
+    """Whatever goes wrong with one container is said, and the others are found all the same."""
+    try:
+        yield
+    except Exception as error:
+        sys.excepthook(*sys.exc_info())
+        parts.warnings.append(f"container {entry.container.id} could not be recovered: {error}")
+
+
+def _finish_removals(parts: Parts, unfinished: list[str]) -> None:
+    """End what a daemon that was killed had begun: creations, and removals with volumes."""
+    for container_id in unfinished:
+        mounting.remove_unnamed(parts.volumes, parts.records.volumes_begun(container_id))
+        parts.records.delete(parts.records.move_away(container_id))
+    for moved, container in parts.records.half_removed():
+        if container is not None:
+            mounting.remove_unnamed(parts.volumes, mounting.unnamed(container))
+        parts.records.delete(moved)
 
 
 def _serve_names(parts: Parts, entry: Entry, names_fds: list[int]) -> None:
@@ -95,10 +146,7 @@ def _has_run_since(parts: Parts, entry: Entry) -> bool:
 def _find_paused(parts: Parts, entry: Entry) -> None:
     try:
         is_frozen = freezer.is_frozen(parts.layout, entry.container.id)
-    except OSError as error:
-        # Its groups went meanwhile (ENOENT, ENODEV while they are read): it has just ended.
-        if error.errno not in (errno.ENOENT, errno.ENODEV):
-            raise
+    except FileNotFoundError:  # it has just ended
         return
     if is_frozen:
         state = entry.container.state

@@ -9,9 +9,13 @@ import os
 import queue
 import secrets
 import sys
-import threading
+
+from labkit.kernel import reserve, threads
+from labkit.kernel.trails import remove_tree
 
 CLOSE_TIMEOUT_S = 10.0
+HALF_REMOVED = ".half"
+"""At the end of a name: more than the files is to be removed, and that first."""
 
 
 class Remover:
@@ -21,16 +25,31 @@ class Remover:
         self._base = f"{root}/removed"
         os.makedirs(self._base, 0o700, exist_ok=True)
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        for name in os.listdir(self._base):
-            self._queue.put(f"{self._base}/{name}")
-        self._thread = threading.Thread(target=self._run, name="remover", daemon=True)
+        paths = [f"{self._base}/{name}" for name in os.listdir(self._base)]
+        self.held_back = [path for path in paths if path.endswith(HALF_REMOVED)]
+        """What a daemon that was killed has moved, and not yet given to `delete`."""
+        for path in set(paths) - set(self.held_back):
+            self._queue.put(path)
+        self._thread = threads.lasting(self._run, "remover")
         self._thread.start()
 
     def take(self, folder: str) -> None:
         """Move a folder out of sight, and have it deleted; OSError if it cannot be moved."""
-        aside = f"{self._base}/{secrets.token_hex(16)}"
-        os.rename(folder, aside)
-        self._queue.put(aside)
+        self.delete(self.move(folder))
+
+    def move(self, folder: str, ending: str = "") -> str:
+        """Move a folder out of sight, not yet to be deleted; its path now.  OSError."""
+        aside = f"{self._base}/{secrets.token_hex(16)}{ending}"
+
+        def rename() -> str:
+            os.rename(folder, aside)
+            return aside
+
+        return reserve.retrying(rename)
+
+    def delete(self, moved: str) -> None:
+        """Have a folder deleted that has been moved."""
+        self._queue.put(moved)
 
     def close(self) -> None:
         """End the thread, as soon as it has deleted what it was given: not after long, though."""
@@ -40,22 +59,8 @@ class Remover:
     def _run(self) -> None:
         while (folder := self._queue.get()) is not None:
             try:
-                _remove_tree(folder)
-            except OSError:
-                # It stays for the next daemon; the others go all the same.
+                remove_tree(folder)
+                reserve.fill()
+            except OSError as error:
+                error.add_note(f"{folder} is left for the next daemon to delete")
                 sys.excepthook(*sys.exc_info())
-
-
-def _remove_tree(folder: str) -> None:
-    """As shutil.rmtree, which is careful for strangers' folders and takes four times as long.
-
-    Nothing here is followed: a link is unlinked, and only labkit's own processes and a container
-    that has ended could ever write below.
-    """
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(folder)

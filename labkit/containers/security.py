@@ -4,12 +4,13 @@ Docker's rules: capabilities are named with CAP_ or without, in any case; ALL is
 A container that drops ALL has what it adds; one that adds ALL lacks what it drops.
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.containers.model import HostConfig
 from labkit.errors import InvalidParameterError
-from labkit.kernel import capabilities, seccomp_file, seccomp_profile
+from labkit.kernel import capabilities, processes, seccomp_file, seccomp_profile
 from labkit.runtime.spec import DEFAULT_CAPABILITIES, MASKED_PATHS, READ_ONLY_PATHS
 
 ALL = "ALL"
@@ -17,8 +18,12 @@ TRUE_WORDS = ("1", "t", "true")
 FALSE_WORDS = ("0", "f", "false")
 NO_NEW_PRIVILEGES = "no-new-privileges"
 BUILTIN, UNCONFINED = "builtin", "unconfined"
-NOT_HERE = ("apparmor", "label")
-"""Options of security modules that labkit does not drive."""
+MODULES = ("apparmor", "label")
+"""Options of security modules: AppArmor, and SELinux, which labkit does not drive."""
+APPARMOR_PROFILES = "/sys/kernel/security/apparmor/profiles"
+APPARMOR_DEFAULT = "labkit-default"
+"""The profile of vagrant/labkit-default, which the provisioning loads."""
+CPUS = "/sys/devices/system/cpu"
 
 
 class SecurityOptions(NamedTuple):
@@ -27,6 +32,8 @@ class SecurityOptions(NamedTuple):
     no_new_privileges: bool = False
     seccomp: str = ""
     """`unconfined`, `builtin`, the text of a profile, or empty for what is usual."""
+    apparmor: str = ""
+    """`unconfined`, a profile's name, or empty for what is usual."""
 
 
 def check(host: HostConfig) -> list[str]:
@@ -38,12 +45,52 @@ def check(host: HostConfig) -> list[str]:
     profile = _options(host).seccomp
     if profile not in ("", BUILTIN, UNCONFINED):
         _parse(profile)
+    profile = _options(host).apparmor
+    loaded = loaded_apparmor_profiles()
+    if loaded and profile not in ("", UNCONFINED, *loaded):
+        raise InvalidParameterError(
+            f"--security-opt apparmor={profile}: no profile of that name is loaded: load it by "
+            "apparmor_parser, or name another"
+        )
+    without_effect = {"label": "labkit does not drive SELinux"}
+    if not loaded:
+        without_effect["apparmor"] = "this kernel has no AppArmor, or no profile is loaded"
     return [
-        f"--security-opt {text} has no effect: labkit does not load profiles of {name}."
+        f"--security-opt {text} has no effect: {why}."
         for text in host.security_opt or ()
-        for name in NOT_HERE
+        for name, why in without_effect.items()
         if text.startswith((f"{name}=", f"{name}:")) and not text.endswith((UNCONFINED, "disable"))
     ]
+
+
+def loaded_apparmor_profiles() -> set[str]:
+    """The names of the profiles that AppArmor knows; none where the kernel runs without it."""
+    try:
+        with open(APPARMOR_PROFILES) as file:
+            return {line.rpartition(" (")[0] for line in file}
+    except OSError:
+        return set()
+
+
+def apparmor_profile(host: HostConfig) -> str:
+    """The profile that confines the container's processes; empty for none.
+
+    The usual one is used where it is loaded.  One that was asked for is used in any case, so that
+    the start fails where it is gone.
+    """
+    chosen, loaded = _options(host).apparmor, loaded_apparmor_profiles()
+    if not loaded or chosen == UNCONFINED or (host.privileged and not chosen):
+        return ""
+    return chosen or (APPARMOR_DEFAULT if APPARMOR_DEFAULT in loaded else "")
+
+
+def oom_score(host: HostConfig) -> int | None:
+    """The score to set; None where a container may have labkitd's own.
+
+    labkitd is protected by a low score (its unit says so), which no container may inherit.
+    """
+    own = processes.oom_score()
+    return host.oom_score_adj if host.oom_score_adj or own < 0 else None
 
 
 def fill_in(host: HostConfig) -> None:
@@ -53,9 +100,19 @@ def fill_in(host: HostConfig) -> None:
         host.security_opt = host.security_opt or ["label=disable"]
         return
     if host.masked_paths is None:
-        host.masked_paths = list(MASKED_PATHS)
+        host.masked_paths = [*MASKED_PATHS, *thermal_paths()]
     if host.readonly_paths is None:
         host.readonly_paths = list(READ_ONLY_PATHS)
+
+
+def thermal_paths(cpus: str = CPUS) -> list[str]:
+    """The folders that tell how hot each CPU runs, and so what it computes.
+
+    Docker covers them where the machine has them.
+    """
+    names = (name for name in os.listdir(cpus) if name[:3] == "cpu" and name[3:].isdecimal())
+    paths = (f"{cpus}/{name}/thermal_throttle" for name in sorted(names, key=lambda n: int(n[3:])))
+    return list(filter(os.path.exists, paths))
 
 
 def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
@@ -106,7 +163,9 @@ def _options(host: HostConfig) -> SecurityOptions:
             found = found._replace(no_new_privileges=_truth(text, value) if separator else True)
         elif name == "seccomp" and separator:
             found = found._replace(seccomp=value)
-        elif not (name in NOT_HERE and separator) and text != "disable":
+        elif name == "apparmor" and separator:
+            found = found._replace(apparmor=value)
+        elif not (name in MODULES and separator) and text != "disable":
             raise _unknown(text)
     return found
 

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Sequence
 
 from labkit import cgroups
@@ -31,6 +32,8 @@ from labkit.runtime.spec import (
 )
 from labkit.signals import parse_signal
 
+HOSTNAME = re.compile(r"[!-.0-~]{1,64}")
+"""What the kernel keeps as a host name (sethostname(2)) and a line of /etc/hosts can hold."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PROGRAM = "/usr/bin/tini-static"
 INIT_TARGET = "/dev/init"
@@ -168,7 +171,10 @@ def build_spec(
     config, host = container.config, container.host_config
     command = container.command
     own_mounts: list[BindMount | TmpfsMount] = [
-        BindMount(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}")
+        BindMount(
+            *(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}"),
+            read_only=host.readonly_rootfs,
+        )
         for name, why in etc_files.NAMES.items()
     ]
     if host.init:
@@ -185,6 +191,7 @@ def build_spec(
         root_mount=f"{folder}/merged",
         user=config.user,
         working_directory=config.working_dir or "/",
+        open_stdin=config.open_stdin,
         tty=config.tty,
         console_size=host.console_size or (0, 0),
         network=network,
@@ -193,7 +200,8 @@ def build_spec(
         capabilities=security.kept_capabilities(host),
         seccomp_program=security.seccomp_program(host),
         no_new_privileges=security.no_new_privileges(host),
-        oom_score_adj=host.oom_score_adj,
+        oom_score_adj=security.oom_score(host),
+        apparmor_profile=security.apparmor_profile(host),
         resource_limits=ulimits.resource_limits(host),
         privileged=host.privileged,
         masked_paths=tuple(host.masked_paths or ()),
@@ -238,6 +246,10 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameterError(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute "
             "path"
+        )
+    if config.hostname and not HOSTNAME.fullmatch(config.hostname):
+        raise InvalidParameterError(
+            f"invalid hostname {config.hostname[:70]!r}: at most 64 characters, no blanks"
         )
     if config.stop_signal:
         parse_signal(config.stop_signal)

@@ -24,8 +24,15 @@ from labkit.containers import (
 from labkit.containers.entry import Entry
 from labkit.containers.model import Container, State
 from labkit.containers.parts import Parts
-from labkit.errors import InvalidParameterError, NotFoundError, StartError
+from labkit.errors import (
+    NO_SPACE,
+    InvalidParameterError,
+    LabkitError,
+    NotFoundError,
+    StartError,
+)
 from labkit.images import Image
+from labkit.kernel import reserve
 from labkit.networks import Sandbox
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
@@ -96,8 +103,8 @@ def start(parts: Parts, entry: Entry) -> None:
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
     namespaces.check_shared(parts, container)
     for _ in range(PORT_TRIES):
-        networking.prepare(parts, entry)
         try:
+            networking.prepare(parts, entry)
             _start(parts, entry)
         except PortTakenError:
             networking.release(parts, entry.container.id)
@@ -136,7 +143,8 @@ def _start(parts: Parts, entry: Entry) -> None:
         launch, started = _launch(parts, entry, request)
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
-        parts.records.write_steps(container.id, rows)
+        with contextlib.suppress(OSError):  # they can be missed
+            parts.records.write_steps(container.id, rows)
         steps = [step for _, step in plan.steps()]
         if networking.has_other_port(container, steps[error.failure.step_index], error.failure):
             raise PortTakenError from None
@@ -154,7 +162,7 @@ def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[Launch, Start
     with parts.records.held(entry.container.id) as hold_fd:
         launch = parts.spawner.launch(request, hold_fd, clients)
     # While the shim works: should the machine crash now, the container has been running.
-    parts.records.save(entry.container)
+    parts.records.save_if_possible(entry.container)
     return launch, Started(*launch.finish())
 
 
@@ -165,20 +173,54 @@ def _clear(parts: Parts, entry: Entry) -> None:
 
 
 def start_or_record(parts: Parts, entry: Entry) -> None:
-    """Start the container; a failure is recorded as its state and raised (StartError)."""
+    """Start the container; a failure is recorded as its state and raised (StartError).
+
+    The state is then the one before, with the error.
+    """
+    container, before = entry.container, entry.container.state
     try:
         start(parts, entry)
-    except StartError as error:
-        entry.drop_pending_clients()
-        container = entry.container
-        if isinstance(error, ShimGoneError):
-            _clear(parts, entry)
-        created = states.after(container.state.status, "fail")
-        container.state = State(status=created, exit_code=error.exit_code, error=str(error))
-        parts.records.save(container)
-        entry.changed.notify_all()
+    except OSError as error:
+        # Nothing was written or begun: what is on the disk is still right.
+        failure = _full(error) if error.errno in reserve.FULL else StartError(str(error))
+        _record_failure(parts, entry, before, failure, saves=False)
+        raise failure from error
+    except LabkitError as error:
+        failure = error if isinstance(error, StartError) else StartError(str(error))
+        _record_failure(parts, entry, before, failure)
+        raise
+    except BaseException:
+        if entry.shim is None:
+            container.state = before
         raise
     parts.publish("start", entry)
+
+
+def _full(error: OSError) -> StartError:
+    return StartError(f"cannot start the container: {error.strerror}: {NO_SPACE}")
+
+
+def _record_failure(
+    parts: Parts, entry: Entry, before: State, error: StartError, *, saves: bool = True
+) -> None:
+    if entry.shim is not None:
+        return  # it runs: what failed came after
+    entry.drop_pending_clients()
+    container = entry.container
+    if isinstance(error, ShimGoneError):
+        _clear(parts, entry)
+    has_run = before.status != "created"
+    status = states.after(states.RUNNING, "fail again" if has_run else "fail")
+    container.state = State(
+        status=status,
+        exit_code=error.exit_code,
+        error=str(error),
+        started_at=before.started_at,
+        finished_at=before.finished_at,
+    )
+    if saves:
+        parts.records.save_if_possible(container)
+    entry.changed.notify_all()
 
 
 def watch(parts: Parts, entry: Entry) -> None:

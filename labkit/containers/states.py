@@ -40,6 +40,7 @@ TRANSITIONS = (
     Transition("created", "start", "running", "its first process is started"),
     Transition("exited", "start", "running", "started again, with what it has written"),
     Transition("running", "fail", "created", "a step of the start failed: no process came to be"),
+    Transition("running", "fail again", "exited", "the same, of one that had run before"),
     Transition("running", "pause", "paused", "frozen: it keeps its memory and gets no CPU time"),
     Transition("paused", "unpause", "running", "thawed: it goes on where it was"),
     Transition("running", "die", "exited", "its first process ended: by itself, stop, kill or OOM"),

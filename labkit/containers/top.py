@@ -28,7 +28,11 @@ def top(layout: Layout, entry: Entry, arguments: str) -> Processes:
     container = entry.container
     if container.state.status not in states.ALIVE:
         raise ConflictError(f"Container {container.id} is not running")
-    return parse(_ps(arguments or DEFAULT_ARGUMENTS), pids(layout, container.id))
+    try:
+        wanted = pids(layout, container.id)
+    except FileNotFoundError:
+        raise ConflictError(f"Container {container.id} is not running: it has ended") from None
+    return parse(_ps(arguments or DEFAULT_ARGUMENTS), wanted)
 
 
 def pids(layout: Layout, container_id: str) -> set[int]:

@@ -13,7 +13,7 @@ from labkit.containers.model import (
     docker_name,
 )
 from labkit.containers.parts import Parts
-from labkit.errors import ConflictError, InvalidParameterError
+from labkit.errors import ConflictError, InvalidParameterError, LabkitError
 
 
 class UpdateConfig(msgspec.Struct, rename=docker_name):
@@ -54,7 +54,7 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
     """Make the change; the warnings for the user.
 
     InvalidParameterError for what makes no sense, ConflictError for a container that is going.
-    When the kernel refuses a value (OSError; EBUSY: it holds more memory than that) what was
+    When the kernel refuses a value (LabkitError; EBUSY: it holds more memory than that) what was
     written before is put back, and nothing has changed.
     """
     with entry.lock:
@@ -74,7 +74,15 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
             before = parts.layout.place(
                 container.id, specification.limits_of(container.host_config)
             )
-            _write(_changes(before.groups, placement.groups))
+            try:
+                _write(_changes(before.groups, placement.groups))
+            except FileNotFoundError:
+                pass  # it has just ended, and has the limits when it starts again
+            except OSError as error:
+                raise LabkitError(
+                    f"Cannot update container {container.id}: the kernel refuses the value "
+                    f"({error.strerror}). A memory limit must leave room for what is in use"
+                ) from error
         container.host_config = wanted
         parts.records.save(container)
         parts.publish("update", entry)

@@ -8,7 +8,6 @@ made whole under another name and renamed into place, and renamed away before it
 import contextlib
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,9 +16,10 @@ import msgspec
 
 from labkit.containers.mounts import check_driver, check_name
 from labkit.containers.remover import Remover
-from labkit.errors import ConflictError, NotFoundError
-from labkit.kernel import files
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.kernel import files, trails
 from labkit.runtime.log import timestamp
+from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 """Marks a volume that nobody named, which `volume prune` takes without being told to."""
@@ -32,7 +32,12 @@ OnChange = Callable[[str, str], None]
 
 _DATA = "_data"
 _RECORD = "volume.json"
-_UNFINISHED = "."
+_UNFINISHED = ".new-"
+
+
+def volume_name() -> str:
+    """A name for a volume that nobody named."""
+    return secrets.token_hex(32)
 
 
 class VolumeRecord(msgspec.Struct, rename="pascal"):
@@ -81,6 +86,9 @@ class Volumes:
         self._base = f"{root}/volumes"
         self._lock = threading.Lock()
         self._volumes: dict[str, Volume] = {}
+        self._root = root
+        self.warnings: list[str] = []
+        """What could not be read."""
         os.makedirs(self._base, 0o700, exist_ok=True)
         for name in sorted(os.listdir(self._base)):
             self._load(name)
@@ -90,8 +98,18 @@ class Volumes:
         if name.startswith(_UNFINISHED):
             self._remover.take(folder)
             return
-        with open(f"{folder}/{_RECORD}", "rb") as file:
-            record = msgspec.json.decode(file.read(), type=VolumeRecord)
+        try:
+            check_name(name)
+        except InvalidParameterError:
+            self.warnings.append(ignored(folder))  # as lost+found
+            return
+        try:
+            with open(f"{folder}/{_RECORD}", "rb") as file:
+                record = msgspec.json.decode(file.read(), type=VolumeRecord)
+        except UNREADABLE as error:
+            self.warnings.append(set_aside(self._root, folder, error))
+            return
+        record.name = name  # a copy of another volume is one of its own
         self._volumes[name] = Volume(record, folder)
 
     def list(self) -> "list[Volume]":
@@ -124,19 +142,28 @@ class Volumes:
         if name:
             check_name(name)
         else:
-            name = secrets.token_hex(32)
+            name = volume_name()
             labels[ANONYMOUS_LABEL] = ""
         with self._lock:
             return self._volumes.get(name) or self._make(name, labels)
 
     def _make(self, name: str, labels: dict[str, str]) -> Volume:
         record = VolumeRecord(name, timestamp(time.time_ns()), labels)
-        unfinished, folder = f"{self._base}/.new-{secrets.token_hex(8)}", f"{self._base}/{name}"
+        unfinished, folder = (
+            f"{self._base}/{_UNFINISHED}{secrets.token_hex(8)}",
+            f"{self._base}/{name}",
+        )
         os.mkdir(unfinished, 0o700)
-        os.mkdir(f"{unfinished}/{_DATA}")
-        os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
-        files.write_atomically(f"{unfinished}/{_RECORD}", msgspec.json.encode(record))
-        os.rename(unfinished, folder)
+        try:
+            os.mkdir(f"{unfinished}/{_DATA}")
+            os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
+            files.write_atomically(
+                f"{unfinished}/{_RECORD}", msgspec.json.encode(record), uses_reserve=False
+            )
+            os.rename(unfinished, folder)
+        except OSError:
+            self._remover.take(unfinished)
+            raise
         files.sync_folder(self._base)
         self._volumes[name] = volume = Volume(record, folder)
         self._on_change("create", name)
@@ -200,7 +227,7 @@ class Volumes:
 
 def _fill(volume: Volume, fill: Fill) -> None:
     new = f"{volume.folder}/.new"
-    shutil.rmtree(new, ignore_errors=True)
+    trails.remove_tree(new)
     os.mkdir(new)
     os.chmod(new, 0o755)  # whatever the umask says
     fill(new)
@@ -209,17 +236,13 @@ def _fill(volume: Volume, fill: Fill) -> None:
 
 
 def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once."""
-    seen: dict[int, int] = {}
-    waiting = [folder]
-    while waiting:
-        # What is removed while this looks is not there any more.
-        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    found = entry.stat(follow_symlinks=False)
-                    seen[found.st_ino] = found.st_size
-    return sum(seen.values())
+    """What the files below a folder take up, each counted once; 0 if there is no folder."""
+    total_bytes = 0
+    seen: set[int] = set()
+    with contextlib.suppress(FileNotFoundError):
+        for file in trails.files(folder):
+            if file.st_ino not in seen:
+                total_bytes += file.st_size
+            if file.st_nlink > 1:
+                seen.add(file.st_ino)
+    return total_bytes

@@ -4,7 +4,6 @@ A layer is known by what lies below it and by the digest of its own files: two i
 layers are the same have these on disk once.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from labkit.course.table import Table
 from labkit.errors import NotFoundError
 from labkit.images import ImageStore
 from labkit.images.models import History
+from labkit.kernel import trails
 from labkit.paths import Paths
 
 SHELL = "/bin/sh -c "
@@ -165,8 +165,6 @@ def made_by(entry: History) -> str:
 def folder_bytes(folder: str) -> int:
     """What the regular files in a folder hold, in bytes; a file with two names counts once."""
     found: dict[tuple[int, int], int] = {}
-    for above, _, names in os.walk(folder):
-        for name in names:
-            status = os.lstat(os.path.join(above, name))
-            found[status.st_dev, status.st_ino] = status.st_size
+    for status in trails.files(folder):
+        found[status.st_dev, status.st_ino] = status.st_size
     return sum(found.values())

@@ -6,6 +6,7 @@ from labkit.containers import Container, Engine
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.shapes.networks import port_list
+from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.networks.ports import parse_exposed
 
@@ -52,10 +53,9 @@ def _since(engine: Engine, refs: list[str]) -> Test:
 
 
 def _exited(engine: Engine, codes: list[str]) -> Test:
-    for code in codes:
-        if not code.removeprefix("-").isdecimal():
-            raise InvalidParameterError(f"invalid filter 'exited={code}': it is an exit code")
-    wanted = set(map(int, codes))
+    wanted = {whole(code) for code in codes}
+    if None in wanted:
+        raise InvalidParameterError(f"invalid filter 'exited={codes}': it is an exit code")
     return lambda container: (
         container.state.status == "exited" and container.state.exit_code in wanted
     )

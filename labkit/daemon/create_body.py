@@ -12,6 +12,7 @@ import msgspec
 
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.daemon.errors import UnsupportedError
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.networks import EndpointConfig
 
@@ -128,7 +129,7 @@ def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
             raise InvalidParameterError(f"{prefix}{name}: {value} does not fit in 64 bits")
     try:
         return msgspec.convert(given, model)
-    except msgspec.ValidationError as error:
+    except UNREADABLE as error:
         what, _, where = str(error).partition(" - at `$")
         field = where.strip("`").removeprefix(".")
         named = f"{prefix}{field}: " if field else ""

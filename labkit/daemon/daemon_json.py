@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 
 FILE = "daemon.json"
@@ -29,7 +30,7 @@ def read(root: str, part: type[T]) -> T:
             return msgspec.json.decode(file.read(), type=part)
     except FileNotFoundError:
         return part()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(f"{path} cannot be read: {error}; correct it") from None
 
 

@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
+from labkit.http.requests import decode_json
 from labkit.images.references import repository_of
 
 Filters = Mapping[str, list[str]]
@@ -26,8 +28,9 @@ def parse(text: str, known: Collection[str]) -> Filters:
     if not text:
         return {}
     try:
-        value = msgspec.json.decode(text.encode(), type=dict[str, list[str] | dict[str, bool]])
-    except msgspec.DecodeError as error:
+        decoded = decode_json(text.encode(), "The filters")
+        value = msgspec.convert(decoded, type=dict[str, list[str] | dict[str, bool]])
+    except UNREADABLE as error:
         raise InvalidParameterError(f"The filters cannot be read: {error}") from None
     for name in value:
         if name not in known:

@@ -6,7 +6,9 @@ import grp
 import os
 import socket
 
+from labkit.daemon import log
 from labkit.errors import ConflictError, InvalidParameterError
+from labkit.kernel import reserve
 from labkit.paths import Paths
 
 GROUP = "labkit"
@@ -38,8 +40,14 @@ def lock(path: str) -> int:
         holder = os.read(fd, 32).decode("ascii", "replace").strip()
         os.close(fd)
         raise ConflictError(f"labkitd already runs, pid {holder} ({path})") from None
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
+    text = f"{os.getpid()}\n".encode()
+    try:
+        os.pwrite(fd, text, 0)  # over what is there, so that a full disk takes it as well
+        os.ftruncate(fd, len(text))
+    except OSError as error:
+        if error.errno not in reserve.FULL:
+            raise
+        log.line(f"the process id could not be written to {path}: {error.strerror}")
     return fd
 
 

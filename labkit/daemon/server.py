@@ -7,17 +7,30 @@ from labkit.daemon.errors import error_response
 from labkit.daemon.log import LOG
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import STANDING_HEADERS, Answer
-from labkit.http import server
+from labkit.errors import NO_SPACE, LabkitError
+from labkit.http import requests, server
+from labkit.kernel import reserve, threads
 
 
 class Server(server.Server):
     """Serves the Docker API on a listening socket; `handle` turns requests into answers."""
 
     def __init__(self, listener: socket.socket, handle: Callable[[Request], Answer]) -> None:
+
+        def answer(asked: requests.Request) -> Answer:
+            threads.work_for(asked.connection.client_is_gone)
+            try:
+                return handle(Request(asked))
+            except OSError as error:
+                if error.errno not in reserve.FULL:
+                    raise
+                # No defect of labkit's, whatever was being written.
+                raise LabkitError(f"{error.strerror}: {NO_SPACE}") from error
+
         service = server.Service(
             name="labkitd",
             headers=STANDING_HEADERS,
-            handle=lambda asked: handle(Request(asked)),
+            handle=answer,
             error_response=error_response,
             log=LOG,
         )

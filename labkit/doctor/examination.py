@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 
+from labkit import ownership
 from labkit.cgroups import detect
 from labkit.doctor import (
     checks_cgroups,
     checks_engine,
     checks_kernel,
     checks_programs,
+    checks_records,
     checks_storage,
 )
 from labkit.doctor.finding import MISSING, UNKNOWN, Check, Finding, Situation
@@ -38,7 +40,11 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
     "Machine": (checks_storage.check_memory, checks_programs.check_virtual_machines),
     "Network": (checks_programs.check_network,),
     "Images": (checks_programs.check_image_tools,),
-    "labkit": (checks_engine.check_group, checks_engine.check_daemon),
+    "labkit": (
+        checks_engine.check_group,
+        checks_engine.check_daemon,
+        checks_records.check_records,
+    ),
 }
 
 TRIALS_TIMEOUT_S = 10.0
@@ -48,7 +54,8 @@ def run(paths: Paths) -> list[Finding]:
     """Look at everything; nothing is changed, and nothing stays."""
     is_root = os.geteuid() == 0
     trials, untried = _trials(paths) if is_root else ({}, "that needs root")
-    situation = Situation(paths, is_root, detect(), trials, untried)
+    layout = detect(ownership.cgroup_parent(paths.root))
+    situation = Situation(paths, is_root, layout, trials, untried)
     return [
         finding._replace(section=section)
         for section, checks in SECTIONS.items()

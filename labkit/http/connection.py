@@ -203,6 +203,11 @@ class Connection:
                 return
             time.sleep(READING_LOOK_S)
 
+    def abort(self) -> None:
+        """Cut the connection off, also while another thread waits to send on it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def client_is_gone(self) -> bool:
         """Whether the client closed its end.
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from traceback import format_exc
 
 
@@ -14,8 +15,9 @@ class Log:
     def line(self, text: str) -> None:
         """Write one line."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stderr.write(f"{stamp} {self._program}: {text}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk: what is logged goes on all the same
+            sys.stderr.write(f"{stamp} {self._program}: {text}\n")
+            sys.stderr.flush()
 
     def traceback(self, text: str) -> None:
         """Write one line and the exception that is being handled: a defect of labkit's own."""

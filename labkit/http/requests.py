@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from labkit.dialect.numbers import whole
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.http.connection import Body, Connection
 from labkit.http.errors import ProtocolError
@@ -19,11 +21,14 @@ from labkit.http.responses import JSON
 HEADER_LIMIT_LINES = 100
 QUERY_LIMIT_FIELDS = 100
 JSON_LIMIT_BYTES = 8 * 1024 * 1024
+JSON_LIMIT_DEPTH = 64
 JSON_TIME_S = 30.0
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 TARGET = re.compile(r"/[!-~]*")
 VALUE = re.compile(r"[\t -~\x80-\xff]*")
+SECONDS = re.compile(r"-?\d{1,15}(\.\d{0,9})?", re.ASCII)
+SHOWN_CHARACTERS = 60
 PROTOCOLS = ("HTTP/1.1", "HTTP/1.0")
 FALSE_WORDS = ("", "0", "no", "false", "none")
 
@@ -36,6 +41,8 @@ class Query:
             fields = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_LIMIT_FIELDS)
         except ValueError as error:
             raise InvalidParameterError(f"The query string cannot be read: {error}") from None
+        if any("\0" in word for field in fields for word in field):
+            raise InvalidParameterError("The query string holds a NUL character")
         self._fields = dict(fields)
         self._all = fields
 
@@ -56,20 +63,26 @@ class Query:
         value = self.text(name)
         if not value:
             return None
-        try:
-            return int(value)
-        except ValueError:
-            raise InvalidParameterError(f"{name}={value} is not a whole number") from None
+        number = whole(value)
+        if number is None:
+            raise InvalidParameterError(f"{name}={_shown(value)} is not a whole number of 64 bits")
+        return number
 
     def timestamp_s(self, name: str) -> float:
         """A moment in seconds since 1970, with a fraction if need be; 0 when it is missing."""
         value = self.text(name)
-        try:
-            return float(value or 0)
-        except ValueError:
+        if not value:
+            return 0.0
+        if not SECONDS.fullmatch(value):
             raise InvalidParameterError(
-                f"{name}={value} is not a time in seconds since 1970"
-            ) from None
+                f"{name}={_shown(value)} is not a time in seconds since 1970"
+            )
+        return float(value)
+
+
+def _shown(value: str) -> str:
+    """A value as a message may hold it."""
+    return value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…"
 
 
 class Request:
@@ -123,10 +136,7 @@ class Request:
             raise InvalidParameterError(
                 f"Content-Type specified ({content_type}) must be 'application/json'"
             )
-        try:
-            value = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidParameterError(f"The request's body is not JSON: {error}") from None
+        value = decode_json(content, "The request's body")
         if value is None:  # what Go's clients send for nothing
             return {}
         if not isinstance(value, dict):
@@ -148,6 +158,34 @@ class Request:
         """The body as a file of any size; a client may take its time."""
         self.connection.set_deadline(None)
         return io.BufferedReader(self.body, 64 * 1024)
+
+
+def decode_json(content: bytes, name: str) -> object:
+    """JSON from a client; `name` says in messages what it is.
+
+    Raises `InvalidParameterError`, also for what no field can hold: deep nesting, which would end
+    in Python's recursion limit, and NUL characters, which end the C library's strings.
+    """
+    try:
+        value = msgspec.json.decode(content)
+    except UNREADABLE as error:
+        raise InvalidParameterError(f"{name} is not JSON: {error}") from None
+    has_nul = b"\\u0000" in content
+    level = [value]
+    for _ in range(JSON_LIMIT_DEPTH):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+            elif has_nul and isinstance(each, str) and "\0" in each:
+                raise InvalidParameterError(f"{name} holds a NUL character")
+        if not inner:
+            return value
+        level = inner
+    raise InvalidParameterError(f"{name} is nested more than {JSON_LIMIT_DEPTH} levels deep")
 
 
 def parse(head: bytes, connection: Connection) -> Request:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images import healthchecks, words
 from labkit.images.models import RuntimeConfig
@@ -150,7 +151,7 @@ def _json_list(arguments: str) -> list[str] | None:
         return None
     try:
         return msgspec.json.decode(arguments.encode(), type=list[str])
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         return None
 
 

@@ -10,10 +10,10 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import zstandard
-from isal import igzip, isal_zlib
+from isal import igzip, igzip_lib, isal_zlib
 
 from labkit.errors import InvalidParameterError
 from labkit.kernel.files import write_all
@@ -22,10 +22,13 @@ CHUNK_BYTES = 1 << 18
 GZIP_LEVEL = 1  # isal's own scale, 0 to 3: within 4 % of the best it has, and a third faster
 GZIP_FORMAT = 31  # zlib's "wbits": a window of 2**15 bytes, with a gzip header
 ZSTD_WINDOW_MAX_BYTES = 1 << 27
+XZ_MEMORY_MAX_BYTES = 1 << 27
+"""Enough for `xz -9`; a stranger's archive may ask for as much of the daemon's memory."""
 
 BROKEN_STREAM_ERRORS = (
     EOFError,
-    zlib.error,  # isal's own error is the same class
+    zlib.error,  # isal's own error is mostly the same class
+    cast("type[Exception]", igzip_lib.IsalError),
     igzip.BadGzipFile,
     lzma.LZMAError,
     zstandard.ZstdError,
@@ -60,7 +63,7 @@ class _ZstdFile:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX_BYTES)
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._input = b""
-        self._output = b""
+        self._output = memoryview(b"")
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; EOFError when the stream ends within a frame."""
@@ -72,13 +75,48 @@ class _ZstdFile:
                 return b""
             self._feed(piece)
         result, self._output = self._output[:size], self._output[size:]
-        return result
+        return bytes(result)
 
     def _feed(self, piece: bytes) -> None:
         frame = self._frame or self._decompressor.decompressobj()
-        self._output = frame.decompress(piece)
+        self._output = memoryview(frame.decompress(piece))
         self._frame = None if frame.eof else frame
         self._input = frame.unused_data if frame.eof else b""
+
+
+class _XzFile:
+    """Reads xz streams, one after the other; a head that asks for more memory than allowed is an
+    LZMAError, which `lzma.LZMAFile` would allocate (up to 4 GiB).
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decompressor: lzma.LZMADecompressor | None = None
+        self._input = b""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; EOFError when the data ends within a stream."""
+        while True:
+            if self._decompressor is None:
+                self._input = self._input.lstrip(b"\0") or self._stream.read(CHUNK_BYTES)
+                if not self._input:
+                    return b""
+                if self._input.strip(b"\0"):  # zeros may stand between streams, and at the end
+                    self._decompressor = lzma.LZMADecompressor(
+                        lzma.FORMAT_XZ, memlimit=XZ_MEMORY_MAX_BYTES
+                    )
+                continue
+            decompressor = self._decompressor
+            if decompressor.needs_input and not self._input:
+                self._input = self._stream.read(CHUNK_BYTES)
+                if not self._input:
+                    raise EOFError("the end of an xz stream is missing")
+            data = decompressor.decompress(self._input, size)
+            self._input = decompressor.unused_data if decompressor.eof else b""
+            if decompressor.eof:
+                self._decompressor = None
+            if data:
+                return data
 
 
 # By the first bytes of the format; what each is called with and gives reads as a file does.
@@ -86,7 +124,7 @@ _READERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b\x08": lambda stream: igzip.IGzipFile(fileobj=stream),  # type: ignore[no-untyped-call]
     b"\x28\xb5\x2f\xfd": _ZstdFile,
     b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\xfd7zXZ\x00": _XzFile,
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images.models import Healthcheck
 
@@ -16,6 +17,8 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _LEAST_NANOS = 10**6
 """A healthcheck's times are at least a millisecond, as Docker has it."""
+_MOST_NANOS = 2**63 - 1
+_MOST_RETRIES = 2**31 - 1
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 
 
@@ -69,7 +72,7 @@ def _test(command: str) -> list[str]:
     if command.startswith("["):
         try:
             return ["CMD", *msgspec.json.decode(command.encode(), type=list[str])]
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             pass  # a line for the shell may begin so, too
     return ["CMD-SHELL", command]
 
@@ -82,7 +85,10 @@ def _nanos(flags: Mapping[str, str], flag: str) -> int:
         raise InvalidParameterError(
             f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
         )
-    nanos = round(sum(float(number) * _NANOS[unit] for number, unit in _PART.findall(text)))
+    total = sum(float(number) * _NANOS[unit] for number, unit in _PART.findall(text))
+    if total > _MOST_NANOS:
+        raise InvalidParameterError(f'invalid duration "{text}" for --{flag}: more than 292 years')
+    nanos = round(total)
     if 0 < nanos < _LEAST_NANOS:
         raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
     return nanos
@@ -91,6 +97,8 @@ def _nanos(flags: Mapping[str, str], flag: str) -> int:
 def _retries(text: str) -> int:
     if not text:
         return 0
-    if not text.isdecimal():
-        raise InvalidParameterError(f"--retries={text}: a number of at least 0 is needed")
+    if not text.isdecimal() or len(text) > 10 or int(text) > _MOST_RETRIES:
+        raise InvalidParameterError(
+            f"--retries={text}: a number from 0 to {_MOST_RETRIES} is needed"
+        )
     return int(text)

@@ -15,6 +15,7 @@ from labkit.images.entries import name_of, parent_of
 from labkit.images.image import Image
 from labkit.images.layers import Layers
 from labkit.images.layout import DamagedStoreError, Layout
+from labkit.images.mending import mend_index
 from labkit.images.models import Descriptor, ImageConfig, Manifest
 from labkit.images.staging import Claim, Folder, Staging
 from labkit.kernel.files import remove_unfinished
@@ -32,6 +33,8 @@ class Holdings:
         self.layers = Layers(os.path.join(root, "layers"))
         self.staging = Staging(os.path.join(root, "staging"), self.layout)
         self.documents = Documents(self.layout)
+        self.warnings = mend_index(root, self.layout, self.documents)
+        """What could not be read."""
         self._clean_up()
 
     def _clean_up(self) -> None:

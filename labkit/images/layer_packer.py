@@ -19,12 +19,12 @@ import tarfile
 from collections.abc import Collection
 from typing import BinaryIO
 
+from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import (
     OPAQUE,
     OVERLAY_XATTR,
     WHITEOUT,
-    BadArchiveError,
     confine,
     fail,
 )

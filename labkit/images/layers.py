@@ -6,6 +6,7 @@ unpacked when it is needed.  The note may be there before.
 
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from labkit.images import programs, unpacker
 from labkit.images.compression import GzipBlob, plain_chunks
 from labkit.images.staging import Folder
 from labkit.images.uppers import PackingProcess, pieces
-from labkit.kernel.files import sync_folder, write_all, write_atomically
+from labkit.kernel import waiting
+from labkit.kernel.files import sync_folder, write_atomically
+from labkit.set_aside import UNREADABLE
 
 BLOB, TREE = "layer.tar.gz", "tree"
 LAYER_MAX_BYTES = 256 << 30
@@ -64,7 +67,7 @@ class Layers:
         try:
             with open(self._note_path(chain_id), "rb") as file:
                 note = msgspec.json.decode(file.read(), type=LayerNote)
-        except FileNotFoundError:
+        except UNREADABLE:
             return None
         self._notes[chain_id] = note
         return note
@@ -119,21 +122,29 @@ class UnpackingProcess:
             pass_fds=(folder.lock_fd,),
         )
         self._stdin_fd = self._process.stdin.fileno()  # type: ignore[union-attr]
+        os.set_blocking(self._stdin_fd, False)
 
     def write(self, data: bytes) -> None:
-        """Give it more of the archive; InvalidParameterError when it has given up."""
+        """Give it more of the archive; InvalidParameterError when it has given up.
+
+        ConnectionAbortedError when the client that wants the layer has left.
+        """
         try:
-            write_all(self._stdin_fd, data)
+            waiting.feed(self._stdin_fd, data)
         except BrokenPipeError:
             self.finish()
             raise
 
     def finish(self) -> int:
         """Wait for its end: the sum of the files' sizes in bytes."""
-        output, errors = self._process.communicate()
+        output, errors = waiting.until_ended(self._process)
         status = self._process.returncode
         if status == 0:
             return int(output)
+        if status == -signal.SIGALRM:
+            raise InvalidParameterError(
+                f"cannot unpack: no progress for {unpacker.NO_PROGRESS_S} s"
+            )
         if status < 0:
             raise InvalidParameterError(f"unpacking was ended by signal {-status}")
         lines = errors.decode(errors="replace").strip().splitlines()
@@ -160,13 +171,16 @@ def _dress_alike(below: str, tree: str) -> None:
 def limit_bytes(folder: str) -> int:
     """How much a layer may unpack to: not the disk's last bytes, and never without end."""
     disk = os.statvfs(folder)
-    return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - RESERVE_BYTES))
+    # A small disk is not kept free as a whole.
+    kept = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 20)
+    return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - kept))
 
 
 def limit_entries(folder: str) -> int:
     """How many files a layer may have: not the disk's last inodes, if it counts them."""
     disk = os.statvfs(folder)
-    free = disk.f_favail - RESERVE_INODES if disk.f_files else LAYER_MAX_ENTRIES
+    kept = min(RESERVE_INODES, disk.f_files // 20)
+    free = disk.f_favail - kept if disk.f_files else LAYER_MAX_ENTRIES
     return min(LAYER_MAX_ENTRIES, max(0, free))
 
 

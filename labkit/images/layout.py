@@ -23,6 +23,7 @@ from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import models
 from labkit.images.models import Descriptor, Index
 from labkit.kernel.files import remove_unfinished, sync_folder, write_atomically
+from labkit.set_aside import UNREADABLE
 
 LAYOUT_MARKER = "oci-layout"
 
@@ -40,7 +41,7 @@ class Layout:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.blobs = os.path.join(folder, "blobs", "sha256")
-        self._index_path = os.path.join(folder, "index.json")
+        self.index_path = os.path.join(folder, "index.json")
         self._threads = threading.RLock()
         self._lock_depth = 0
         self._cached: tuple[tuple[int, int, int], Index] | None = None
@@ -56,7 +57,7 @@ class Layout:
             write_atomically(
                 marker, msgspec.json.encode({"imageLayoutVersion": models.LAYOUT_VERSION}), 0o644
             )
-        if not os.path.exists(self._index_path):
+        if not os.path.exists(self.index_path):
             self.write_index([])
 
     @contextmanager
@@ -78,12 +79,12 @@ class Layout:
     def manifests(self) -> list[Descriptor]:
         """The descriptors in `index.json` as it is on disk now; not to be changed in place."""
         cached = self._cached
-        with open(self._index_path, "rb") as file:
+        with open(self.index_path, "rb") as file:
             found = os.fstat(file.fileno())
             version = (found.st_ino, found.st_mtime_ns, found.st_size)
             if cached and cached[0] == version:
                 return cached[1].manifests
-            index = decode(file.read(), Index, self._index_path)
+            index = decode(file.read(), Index, self.index_path)
         self._cached = (version, index)
         return index.manifests
 
@@ -94,10 +95,10 @@ class Layout:
         """
         index = Index(schema_version=2, media_type=models.INDEX, manifests=manifests)
         data = msgspec.json.encode(index)
-        with suppress(FileNotFoundError), open(self._index_path, "rb") as file:
+        with suppress(FileNotFoundError), open(self.index_path, "rb") as file:
             if file.read() == data:
                 return
-        write_atomically(self._index_path, data, 0o644)
+        write_atomically(self.index_path, data, 0o644)
 
     def blob_path(self, digest: str) -> str:
         """Where the blob of this digest (`sha256:…`) lies or would lie."""
@@ -169,5 +170,5 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
     """Decode one of the JSON documents of `labkit.images.models`."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise DamagedStoreError(f"{where} is not a valid {kind.__name__}: {error}") from None

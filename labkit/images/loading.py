@@ -14,19 +14,21 @@ from typing import BinaryIO, NamedTuple, cast
 
 from labkit.errors import InvalidParameterError
 from labkit.images import models, references
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import ArchiveReader
 from labkit.images.compression import CHUNK_BYTES, plain_chunks
 from labkit.images.documents import check_times
 from labkit.images.drafts import Draft
 from labkit.images.image import Image
 from labkit.images.layers import limit_bytes
-from labkit.images.layout import LAYOUT_MARKER, decode
+from labkit.images.layout import LAYOUT_MARKER, DamagedStoreError, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 from labkit.images.saving import IMAGE_NAME, DockerImage
 from labkit.images.store import ImageStore
-from labkit.images.unpacker import BadArchiveError, StrictTarInfo
 from labkit.kernel.files import write_all
 
 FILES_MAX = 100_000
+NAMES_MAX_BYTES = 16 << 20
 LINKS_MAX = 10
 
 
@@ -57,9 +59,16 @@ Event = Layer | Loaded
 def load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
     """Read the archive to its end, then bring in one image after the other.
 
-    The archive may be compressed.  InvalidParameterError, DamagedStoreError, NotFoundError: images
-    before the one that is broken stay.
+    The archive may be compressed.  InvalidParameterError, NotFoundError: images before the one that
+    is broken stay.
     """
+    try:
+        yield from _load(store, stream)
+    except DamagedStoreError as error:  # the archive's documents are read as the store's are
+        raise InvalidParameterError(str(error)) from None
+
+
+def _load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
     with store.place() as folder:
         archive = _Archive(stream, folder)
         if LAYOUT_MARKER in archive.files and "index.json" in archive.files:
@@ -83,35 +92,33 @@ class _Archive:
         self._links: dict[str, str] = {}
         try:
             self._read(stream)
-        except (tarfile.TarError, BadArchiveError) as error:
+        except BadArchiveError as error:
             raise InvalidParameterError(f"the archive cannot be read: {error}") from None
         self._follow_links()
 
     def _read(self, stream: BinaryIO) -> None:
-        with tarfile.open(
-            mode="r|",
-            fileobj=cast("BinaryIO", _Pieces(plain_chunks(stream))),
-            bufsize=CHUNK_BYTES,
-            tarinfo=StrictTarInfo,
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
-                name = _clean(member.name)
-                if member.isreg():
-                    self.files[name] = self._keep(archive, member)
-                elif member.issym():  # how old Docker said that two images share a layer
-                    target = posixpath.join(posixpath.dirname(name), member.linkname)
-                    self._links[name] = _clean(target)
-                elif member.islnk():
-                    self._links[name] = _clean(member.linkname)
-                if len(self.files) + len(self._links) > FILES_MAX:
-                    raise BadArchiveError(f"it has more than {FILES_MAX} files")
+        reader = ArchiveReader(cast("BinaryIO", _Pieces(plain_chunks(stream))))
+        names_bytes = count = 0
+        while (member := reader.next()) is not None:
+            count += 1
+            names_bytes += len(member.name) + len(member.linkname)
+            if count > FILES_MAX or names_bytes > NAMES_MAX_BYTES:
+                raise BadArchiveError(
+                    f"it has more than {FILES_MAX} files, or their names more than "
+                    f"{NAMES_MAX_BYTES} bytes"
+                )
+            name = _clean(member.name)
+            if member.issparse():
+                raise BadArchiveError(f"{member.name!r} is a sparse file, as no image has it")
+            if member.isreg():
+                self.files[name] = self._keep(reader, member)
+            elif member.issym():  # how old Docker said that two images share a layer
+                target = posixpath.join(posixpath.dirname(name), member.linkname)
+                self._links[name] = _clean(target)
+            elif member.islnk():
+                self._links[name] = _clean(member.linkname)
 
-    def _keep(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> _File:
-        source = cast("BinaryIO", archive.fileobj)
-        source.seek(member.offset_data)
+    def _keep(self, reader: ArchiveReader, member: tarfile.TarInfo) -> _File:
         if member.size > self._left_bytes:
             raise BadArchiveError(f"there is no room on the disk for {member.name}")
         self._left_bytes -= member.size
@@ -120,9 +127,7 @@ class _Archive:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             while left:
-                piece = source.read(min(left, CHUNK_BYTES))
-                if not piece:
-                    raise BadArchiveError("it is cut short")
+                piece = reader.read(CHUNK_BYTES)
                 write_all(fd, piece)
                 sha256.update(piece)
                 left -= len(piece)

@@ -11,7 +11,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from labkit.images.unpacker import CHUNK_BYTES, OVERLAY_XATTR, XATTR
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
+from labkit.images.unpacker import OVERLAY_XATTR
 
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -46,6 +48,7 @@ class Packer:
         waiting = [(path, name)]
         while waiting:
             path, name = waiting.pop()
+            check_length(path)
             if self.add(path, name):
                 waiting.extend(children(path, name))
 
@@ -84,7 +87,8 @@ class Packer:
                 )
                 self.write(member)
                 return
-            self._first_names[key] = name
+            if found.st_nlink > 1:
+                self._first_names[key] = name
             self.size_bytes += member.size
             self.write(member, _Exactly(file))
 
@@ -144,6 +148,16 @@ def warm_up() -> None:
     archive.seek(0)
     with tarfile.open(mode="r|", fileobj=archive, errors="surrogateescape") as tar:
         tar.next()
+
+
+def check_length(path: str) -> None:
+    """BadArchiveError for a path that no system call takes (PATH_MAX): nothing could unpack it."""
+    length = len(os.fsencode(path))
+    if length > PATH_MAX_BYTES:
+        raise BadArchiveError(
+            f"the path {path[:100]!r}… has {length} bytes: in an archive it can have at most "
+            f"{PATH_MAX_BYTES}"
+        )
 
 
 def children(path: str, name: str) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ open the store can tell what is left over from what is going on in another proce
 
 import fcntl
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,13 @@ from typing import NamedTuple
 import msgspec
 
 from labkit.images.layout import Layout
+from labkit.kernel import reserve
 from labkit.kernel.files import write_atomically
+from labkit.kernel.trails import remove_tree
+from labkit.set_aside import UNREADABLE
 
 CLAIM = "claim.json"
+_PREFIX = "tmp"
 
 
 class Claim(msgspec.Struct):
@@ -47,7 +50,7 @@ class Folder(NamedTuple):
         try:
             with open(os.path.join(self.path, CLAIM), "rb") as file:
                 return msgspec.json.decode(file.read(), type=Claim)
-        except FileNotFoundError:
+        except UNREADABLE:  # a damaged one names nothing that must stay
             return Claim([], [])
 
 
@@ -63,7 +66,7 @@ class Staging:
     def folder(self) -> Iterator[Folder]:
         """A new folder for the time of the `with` block."""
         with self._layout.locked():  # or another process's sweep takes it before it is held
-            path = tempfile.mkdtemp(dir=self.path)
+            path = reserve.retrying(lambda: tempfile.mkdtemp(prefix=_PREFIX, dir=self.path))
             lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock_fd, fcntl.LOCK_EX)
         try:
@@ -81,10 +84,12 @@ class Staging:
         """Remove the folders whose processes are gone, each after `undo` of what it claims."""
         with self._layout.locked():
             for name in os.listdir(self.path):
+                if not name.startswith(_PREFIX):
+                    continue  # as lost+found: it is not labkit's
                 path = os.path.join(self.path, name)
                 try:
                     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                except FileNotFoundError:  # its operation has just ended
+                except (FileNotFoundError, NotADirectoryError):  # its operation has just ended
                     continue
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,11 +100,3 @@ class Staging:
                     continue
                 finally:
                     os.close(fd)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder and all in it.
-
-    rm(1), because a layer may nest folders more deeply than Python's stack and PATH_MAX go.
-    """
-    subprocess.run(["rm", "-rf", "--one-file-system", "--", path], check=True)

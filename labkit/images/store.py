@@ -37,6 +37,7 @@ class ImageStore:
     def __init__(self, root: str) -> None:
         self._holdings = Holdings(root)
         self._layout = self._holdings.layout
+        self.warnings = self._holdings.warnings
 
     # Looking
 

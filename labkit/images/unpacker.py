@@ -17,58 +17,31 @@ On success: exit 0, and the sum of the files' sizes in bytes on standard output.
 import ctypes
 import errno
 import os
-import shutil
+import resource
+import signal
 import stat
 import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, cast
 
-CHUNK_BYTES = 1 << 18
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import CHUNK_BYTES, XATTR, ArchiveReader, Member
+from labkit.kernel import processes
+from labkit.kernel.trails import remove_tree
+
 WHITEOUT = ".wh."
 AUFS_OWN = ".wh..wh."
 OPAQUE = ".wh..wh..opq"
-XATTR = "SCHILY.xattr."
 OVERLAY_XATTR = "trusted.overlay."
 LOWEST = "lowest"
 BLOCK_BYTES = 4096
 ZEROS = bytes(CHUNK_BYTES)
-OWNER_MAX = (1 << 32) - 2
-"""The number after it means "leave it as it is" (chown(2))."""
-HEADER_MAX_BYTES = 1 << 20
-"""Long names and extended attributes; they are read whole."""
-
-
-class BadArchiveError(Exception):
-    """The archive is broken, or asks for what no image may ask."""
-
-
-class StrictTarInfo(tarfile.TarInfo):
-    """tarfile takes a damaged header in the middle for the archive's end; here it is an error."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> "StrictTarInfo":
-        """The next header (see `tarfile.TarInfo.fromtarfile`)."""
-        try:
-            return super().fromtarfile(tarfile_)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
-            raise BadArchiveError(f"the tar archive is damaged or cut short ({error})") from None
-
-    def _proc_gnulong(self, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
-        self._check_header()
-        return super()._proc_gnulong(tarfile_)  # type: ignore[misc,no-any-return]
-
-    def _proc_pax(self, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
-        self._check_header()
-        return super()._proc_pax(tarfile_)  # type: ignore[misc,no-any-return]
-
-    def _check_header(self) -> None:
-        if not 0 <= self.size <= HEADER_MAX_BYTES:
-            raise BadArchiveError(
-                f"a header of {self.size} bytes; names and attributes have at most "
-                f"{HEADER_MAX_BYTES}"
-            )
+MEMORY_MAX_BYTES = 1 << 30
+"""The address space of a process that reads or writes a stranger's archive or tree."""
+NO_PROGRESS_S = 120
+"""How long such a process may work on one piece of an archive before the kernel ends it."""
 
 
 class Unpacker:
@@ -109,23 +82,23 @@ class Unpacker:
 
     def unpack(self, stream: BinaryIO) -> None:
         """Unpack the whole archive, then give the folders the times they had."""
-        with tarfile.open(
-            mode="r|",
-            fileobj=stream,
-            bufsize=CHUNK_BYTES,
-            tarinfo=StrictTarInfo,
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
-                self._unpack_member(archive, member)
-        self._hide()
-        for path, time_ns in self._folder_times.items():
-            if os.path.isdir(path) and not os.path.islink(path):
-                os.utime(path, ns=(time_ns, time_ns))
+        try:
+            reader = ArchiveReader(cast("BinaryIO", Watched(stream)))
+            while (member := reader.next()) is not None:
+                self._unpack_member(reader, member)
+            self._hide()
+            self._settle_times()
+        finally:
+            signal.alarm(0)
 
-    def _unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def _settle_times(self) -> None:
+        for path, time_ns in self._folder_times.items():
+            signal.alarm(NO_PROGRESS_S)
+            with naming(path):
+                if stat.S_ISDIR(kind_of(path)):
+                    os.utime(path, ns=(time_ns, time_ns))
+
+    def _unpack_member(self, reader: ArchiveReader, member: Member) -> None:
         with naming(member.name):
             path = self.top + inside(member.name)
             folder, name = os.path.split(path)
@@ -136,9 +109,21 @@ class Unpacker:
             maker = self._makers.get(member.type)
             if maker is None:
                 raise BadArchiveError(f"members of type {member.type!r} are not known")
-            make_parents(folder)
+            self._make_parents(folder)
             self.prepare(member, path)
-            maker(archive, member, path)
+            maker(reader, member, path)
+
+    def _make_parents(self, folder: str) -> None:
+        """Make the folders above a member that the archive does not name itself."""
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for folder in reversed(missing):
+            if kind_of(folder):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+            self._take_entry()
+            os.mkdir(folder, 0o755)
 
     def _take_entry(self) -> None:
         self._entries += 1
@@ -161,38 +146,36 @@ class Unpacker:
         """Whether a member stands for what is missing, as in the archive of a layer."""
         return name.startswith(WHITEOUT)
 
-    def prepare(self, member: tarfile.TarInfo, path: str) -> None:
+    def prepare(self, member: Member, path: str) -> None:
         """Before a member is made: a layer may overwrite what it made before."""
 
-    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _file(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
-        source: Any = archive.fileobj  # the stream itself: extractfile() cannot skip holes in it
-        source.seek(member.offset_data)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             # Holes stay holes: a sparse file of a terabyte may hold a kilobyte.
-            for offset, size in getattr(member, "sparse", None) or [(0, member.size)]:
+            for offset, size in member.stored:
                 self._take(size)
-                copy_range(source, fd, offset, size)
+                copy_range(reader, fd, offset, size)
             os.ftruncate(fd, member.size)
         finally:
             os.close(fd)
         self.size_bytes += member.size
         dress(path, member)
 
-    def _folder(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _folder(self, reader: ArchiveReader, member: Member, path: str) -> None:
         if not stat.S_ISDIR(kind_of(path)):
             make_room(path)
             os.mkdir(path, 0o700)
         dress(path, member)
         self._folder_times[path] = mtime_ns(member)
 
-    def _symbolic_link(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _symbolic_link(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
         os.symlink(member.linkname, path)
         dress(path, member)
 
-    def _hard_link(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _hard_link(self, reader: ArchiveReader, member: Member, path: str) -> None:
         target = self.top + inside(member.linkname)
         if target == path and os.path.lexists(path):
             return
@@ -202,7 +185,7 @@ class Unpacker:
         except FileNotFoundError:
             raise BadArchiveError(f"a hard link to {member.linkname!r}: not there") from None
 
-    def _device(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    def _device(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
         kinds = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
         kind = kinds.get(member.type, stat.S_IFIFO)
@@ -225,10 +208,11 @@ class Unpacker:
         """
         for whiteout in sorted(self._whiteouts, key=lambda path: path.count("/")):
             folder, name = os.path.split(whiteout)
+            signal.alarm(NO_PROGRESS_S)
             with naming(whiteout):
                 if is_covered(folder):
                     continue
-                make_parents(folder)
+                self._make_parents(folder)
                 path = os.path.join(folder, name.removeprefix(WHITEOUT))
                 if name == OPAQUE:
                     make_opaque(folder)
@@ -267,11 +251,18 @@ def kind_of(path: str) -> int:
 
 def is_covered(folder: str) -> bool:
     """Whether this layer has something else than a folder at `folder` or above it."""
-    parts = folder.split("/")
-    for end in range(2, len(parts) + 1):
-        found = kind_of("/".join(parts[:end]))
-        if not stat.S_ISDIR(found):
-            return found != 0
+    fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        for part in folder.strip("/").split("/"):
+            inner = os.open(part or ".", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+            if not stat.S_ISDIR(os.fstat(fd).st_mode):
+                return True
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(fd)
     return False
 
 
@@ -281,19 +272,9 @@ def make_room(path: str) -> None:
         raise BadArchiveError("the root of an image is a folder")
     found = kind_of(path)
     if stat.S_ISDIR(found):
-        shutil.rmtree(path)
+        remove_tree(path)
     elif found:
         os.unlink(path)
-
-
-def make_parents(folder: str) -> None:
-    """Make the folders above a member that the archive does not name itself."""
-    if os.path.isdir(folder):
-        return
-    make_parents(os.path.dirname(folder))
-    if kind_of(folder):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-    os.mkdir(folder, 0o755)
 
 
 def make_opaque(folder: str) -> None:
@@ -301,26 +282,20 @@ def make_opaque(folder: str) -> None:
     os.setxattr(folder, OVERLAY_XATTR + "opaque", b"y", follow_symlinks=False)
 
 
-def copy_range(source: BinaryIO, fd: int, offset: int, size: int) -> None:
+def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
     """Copy `size` bytes to `offset` of the new file; long stretches of zeros become holes again."""
     while size:
         data = source.read(min(size, CHUNK_BYTES))
-        if not data:
-            raise BadArchiveError("the tar archive is cut short")
         if len(data) < BLOCK_BYTES or data != ZEROS[: len(data)]:
             os.pwrite(fd, data, offset)
         offset += len(data)
         size -= len(data)
 
 
-def dress(path: str, member: tarfile.TarInfo) -> None:
+def dress(path: str, member: Member) -> None:
     """Owner, mode, extended attributes, time, in this order: chown(2) clears set-uid bits and
     capabilities, and everything but utimensat(2) touches the time.
     """
-    if not (0 <= member.uid <= OWNER_MAX and 0 <= member.gid <= OWNER_MAX):
-        raise BadArchiveError(
-            f"the owner {member.uid}:{member.gid}: there is none over {OWNER_MAX}"
-        )
     os.lchown(path, member.uid, member.gid)
     if not member.issym():
         os.chmod(path, stat.S_IMODE(member.mode))
@@ -340,7 +315,7 @@ def set_xattr(path: str, name: str, value: bytes) -> None:
             raise
 
 
-def mtime_ns(member: tarfile.TarInfo) -> int:
+def mtime_ns(member: Member) -> int:
     """The modification time in nanoseconds; a PAX header has it in decimal, a float would round."""
     text = member.pax_headers.get("mtime")
     if not text:
@@ -350,8 +325,30 @@ def mtime_ns(member: tarfile.TarInfo) -> int:
     return int(seconds or 0) * 10**9 + sign * int(fraction[:9].ljust(9, "0"))
 
 
+class Watched:
+    """A stream; the kernel ends this process if it does nothing for long with a piece of it.
+
+    Waiting for the next piece does not count: a client may be slow.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        """The next piece of at most `size` bytes, none at the end."""
+        signal.alarm(0)
+        data = self._stream.read(size)
+        signal.alarm(NO_PROGRESS_S)
+        return data
+
+
 def confine(folder: str) -> None:
-    """Make `folder` the root of this process and let it load no code from there."""
+    """Make `folder` the root of this process and let it load no code from there.
+
+    It has little memory from now on, and ends with the daemon's thread that has started it.
+    """
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     os.umask(0)
     sys.meta_path.clear()
     sys.path.clear()
@@ -382,15 +379,15 @@ def main() -> None:
     )
     confine(folder)
     try:
-        unpacker.unpack(sys.stdin.buffer)
+        unpacker.unpack(open(0, "rb", buffering=0, closefd=False))
         while os.read(0, CHUNK_BYTES):  # what follows the archive's end is padding
             pass
         sync()
-    except (BadArchiveError, tarfile.TarError) as error:
+    except BadArchiveError as error:
         fail(str(error))
+    except OSError as error:
+        fail(error.strerror or str(error))
     except MemoryError:
         fail("the tar archive asks for more memory than there is")
-    except RecursionError:
-        fail("the tar archive nests folders too deeply")
     sys.stdout.write(f"{unpacker.size_bytes}\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from labkit.errors import InvalidParameterError
 from labkit.images import layer_packer, programs
 from labkit.images.compression import CHUNK_BYTES
-from labkit.kernel import trees
+from labkit.kernel import threads, trees, waiting
 
 ETC = "etc"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,7 +32,10 @@ class PackingProcess:
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes of the archive, none at its end; InvalidParameterError."""
-        data: bytes = self._process.stdout.read(size)  # type: ignore[union-attr]
+        assert self._process.stdout is not None  # noqa: S101 it is a pipe
+        waiting.until_readable(self._process.stdout.fileno())
+        threads.check_caller()
+        data: bytes = self._process.stdout.read(size)
         if not data:
             self.size_bytes()
         return data

@@ -6,62 +6,105 @@ reference may carry a modifier, as in a POSIX shell (sh(1), "Parameter Expansion
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
+from labkit.images import shell_patterns
 
 BACKSLASH = "\\"
+DEPTH_MAX = 100
+"""How deep one `${…}` may be within another."""
+BUDGET_CHARACTERS = 16 << 20
+"""How much the variables may put in, all together: `ENV A=$A$A` doubles with each line."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 _MODIFIER = re.compile(r":[-+?]|##?|%%?|//?|[-+?]")
+_SHOWN_CHARACTERS = 60
 
 
-def split(text: str, environment: Mapping[str, str], escape: str = BACKSLASH) -> list[str]:
-    """The words of `text`: white space between them, quotes taken off, variables put in.
+class Budget:
+    """How many characters variables may yet put in; one for all the words of a Dockerfile."""
 
-    Nothing is put in between single quotes; a variable that is not set is empty.  Raises
-    `InvalidParameterError` for a quote that is not closed, or a `${` that cannot be read.
+    def __init__(self, characters: int = BUDGET_CHARACTERS) -> None:
+        self._left = characters
+
+    def take(self, characters: int) -> None:
+        """Count characters that are put in; InvalidParameterError when there are too many."""
+        self._left -= characters
+        if self._left < 0:
+            raise InvalidParameterError(
+                f"the variables put in more than {BUDGET_CHARACTERS >> 20} MiB: does one of them "
+                "grow with each line?"
+            )
+
+
+class Expander:
+    """Reads an instruction's arguments: with its variables, and its escape character.
+
+    Raises `InvalidParameterError` for a quote that is not closed, for a `${` that cannot be read,
+    and when the variables put in too much.
     """
-    words: list[str] = []
-    reader = _Reader(text.strip(), environment, escape)
-    while not reader.at_end():
-        words.append(reader.word(str.isspace))
-        reader.skip_space()
-    return words
 
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        escape: str = BACKSLASH,
+        budget: Budget | None = None,
+    ) -> None:
+        self.environment = environment
+        self.escape = escape
+        self.budget = budget or Budget()
 
-def expand(text: str, environment: Mapping[str, str], escape: str = BACKSLASH) -> str:
-    """The same for one word that may hold spaces: all of `text`."""
-    return _Reader(text.strip(), environment, escape).word(_never)
+    def split(self, text: str) -> list[str]:
+        """The words of `text`: white space between them, quotes taken off, variables put in.
 
+        Nothing is put in between single quotes; a variable that is not set is empty.
+        """
+        words: list[str] = []
+        reader = _Reader(text.strip(), self)
+        while not reader.at_end():
+            words.append(reader.word(r"\s"))
+            reader.skip_space()
+        return words
 
-def expand_document(text: str, environment: Mapping[str, str], escape: str = BACKSLASH) -> str:
-    """Put the variables into a here-document, where quotes are characters like any other."""
-    reader = _Reader(text, environment, escape)
-    parts: list[str] = []
-    while not reader.at_end():
-        parts.append(reader.document_part())
-    return "".join(parts)
+    def expand(self, text: str) -> str:
+        """The same for one word that may hold spaces: all of `text`."""
+        return _Reader(text.strip(), self).word("")
+
+    def expand_document(self, text: str) -> str:
+        """Put the variables into a here-document, where quotes are characters like any other."""
+        return _Reader(text, self).document()
 
 
 def fields(text: str, escape: str = BACKSLASH) -> list[str]:
-    """`text` cut where white space stands outside of quotes, nothing taken off or put in."""
+    """`text` cut at white space outside of quotes, nothing taken off or put in."""
     found: list[str] = []
-    word, quote, position = "", "", 0
+    position = 0
+    while position < len(text):
+        end = _field_end(text, position, escape)
+        if end > position:
+            found.append(text[position:end])
+        position = end + 1
+    return found
+
+
+def first_field(text: str, escape: str = BACKSLASH) -> str:
+    """The first of the `fields` of a text that begins with one."""
+    return text[: _field_end(text, 0, escape)]
+
+
+def _field_end(text: str, position: int, escape: str) -> int:
+    """The position of the white space outside of quotes that ends the word at `position`."""
+    quote = ""
     while position < len(text):
         char = text[position]
         if char == escape and quote != "'" and position + 1 < len(text):
-            word += text[position : position + 2]
             position += 2
             continue
         if not quote and char.isspace():
-            found.append(word)
-            word = ""
-        else:
-            quote = "" if char == quote else quote or (char if char in "\"'" else "")
-            word += char
+            break
+        quote = "" if char == quote else quote or (char if char in "\"'" else "")
         position += 1
-    return [word for word in [*found, word] if word]
+    return position
 
 
 def pairs(instruction: str, text: str, escape: str = BACKSLASH) -> list[tuple[str, str]]:
@@ -88,33 +131,16 @@ def pairs(instruction: str, text: str, escape: str = BACKSLASH) -> list[tuple[st
     return found
 
 
-class Expander(NamedTuple):
-    """What an instruction's arguments are read with: the variables, and the escape character."""
-
-    environment: Mapping[str, str]
-    escape: str = BACKSLASH
-
-    def split(self, text: str) -> list[str]:
-        """The words of `text`; see `split`."""
-        return split(text, self.environment, self.escape)
-
-    def expand(self, text: str) -> str:
-        """All of `text` as one word; see `expand`."""
-        return expand(text, self.environment, self.escape)
-
-
-def _never(_: str) -> bool:
-    return False
-
-
 class _Reader:
     """Reads words from a text, from its beginning on."""
 
-    def __init__(self, text: str, environment: Mapping[str, str], escape: str) -> None:
+    def __init__(self, text: str, expander: Expander) -> None:
         self.text = text
         self.position = 0
-        self._environment = environment
-        self._escape = escape
+        self._environment = expander.environment
+        self._escape = expander.escape
+        self._budget = expander.budget
+        self._depth = 0
 
     def at_end(self) -> bool:
         return self.position >= len(self.text)
@@ -123,10 +149,12 @@ class _Reader:
         while not self.at_end() and self.text[self.position].isspace():
             self.position += 1
 
-    def word(self, ends: Callable[[str], bool]) -> str:
-        """Everything up to a character outside of quotes that `ends` it."""
+    def word(self, ends: str) -> str:
+        """Everything up to a character outside of quotes that is one of `ends` (as in `[…]`)."""
+        plain = self._run_of(f"'\"{ends}")
+        ending = re.compile(f"[{ends}]") if ends else None
         parts: list[str] = []
-        while not self.at_end() and not ends(self.text[self.position]):
+        while not self.at_end() and not (ending and ending.match(self.text, self.position)):
             char = self.text[self.position]
             if char == "'":
                 parts.append(self._single_quoted())
@@ -136,27 +164,37 @@ class _Reader:
                 parts.append(self.text[self.position + 1])
                 self.position += 2
             else:
-                parts.append(self._plain())
+                parts.append(self._plain(plain))
         return "".join(parts)
 
-    def document_part(self) -> str:
-        """One character of a here-document, or what the reference there stands for."""
-        follower = self.text[self.position + 1 : self.position + 2]
-        if self.text[self.position] == self._escape and follower in ("$", self._escape):
-            self.position += 2
-            return follower
-        return self._plain()
+    def document(self) -> str:
+        """All of a here-document, what references there stand for put in."""
+        plain = self._run_of("")
+        parts: list[str] = []
+        while not self.at_end():
+            follower = self.text[self.position + 1 : self.position + 2]
+            if self.text[self.position] == self._escape and follower in ("$", self._escape):
+                self.position += 2
+                parts.append(follower)
+            else:
+                parts.append(self._plain(plain))
+        return "".join(parts)
+
+    def _run_of(self, others: str) -> re.Pattern[str]:
+        """An expression for a run of characters that mean nothing: none of `others`."""
+        return re.compile(f"[^${re.escape(self._escape)}{others}]+")
 
     def _single_quoted(self) -> str:
         start = self.position
         end = self.text.find("'", start + 1)
         if end < 0:
-            raise InvalidParameterError(f"a quote is not closed: {self.text[start:]}")
+            raise InvalidParameterError(f"a quote is not closed: {self._shown(start)}")
         self.position = end + 1
         return self.text[start + 1 : end]
 
     def _double_quoted(self) -> str:
         start = self.position
+        plain = self._run_of('"')
         self.position += 1
         parts: list[str] = []
         while not self.at_end() and self.text[self.position] != '"':
@@ -165,22 +203,31 @@ class _Reader:
                 parts.append(follower)
                 self.position += 2
             else:
-                parts.append(self._plain())
+                parts.append(self._plain(plain))
         if self.at_end():
-            raise InvalidParameterError(f"a quote is not closed: {self.text[start:]}")
+            raise InvalidParameterError(f"a quote is not closed: {self._shown(start)}")
         self.position += 1
         return "".join(parts)
 
-    def _plain(self) -> str:
-        """One character, or what the reference that begins there stands for."""
-        if self.text.startswith("${", self.position):
-            return self._braced()
-        name = _NAME.match(self.text, self.position + 1)
-        if self.text[self.position] != "$" or name is None:
-            self.position += 1
-            return self.text[self.position - 1]
-        self.position = name.end()
-        return self._environment.get(name[0], "")
+    def _plain(self, plain: re.Pattern[str]) -> str:
+        """A run of plain characters, what a reference stands for, or one character."""
+        run = plain.match(self.text, self.position)
+        if run is not None:
+            self.position = run.end()
+            return run[0]
+        if self.text[self.position] == "$":
+            if self.text.startswith("${", self.position):
+                return self._braced()
+            name = _NAME.match(self.text, self.position + 1)
+            if name is not None:
+                self.position = name.end()
+                return self._put_in(self._environment.get(name[0], ""))
+        self.position += 1
+        return self.text[self.position - 1]
+
+    def _put_in(self, value: str) -> str:
+        self._budget.take(len(value))
+        return value
 
     def _braced(self) -> str:
         start = self.position
@@ -189,20 +236,31 @@ class _Reader:
             raise self._bad(start, "a name must follow the brace")
         self.position = name.end()
         if self._take("}"):
-            return self._environment.get(name[0], "")
+            return self._put_in(self._environment.get(name[0], ""))
         modifier = _MODIFIER.match(self.text, self.position)
         if modifier is None:
             raise self._bad(start, f"no known modifier follows {name[0]}, and no closing brace")
         self.position = modifier.end()
-        is_replacing = modifier[0] in ("/", "//")
-        word = self.word("/}".__contains__ if is_replacing else "}".__contains__)
-        replacement = self.word("}".__contains__) if is_replacing and self._take("/") else ""
+        word, replacement = self._modifier_words(start, is_replacing=modifier[0] in ("/", "//"))
+        value = self._environment.get(name[0])
+        if modifier[0] in ("/", "//"):
+            count = 1 if modifier[0] == "/" else 0
+            pieces = shell_patterns.without(value or "", word, count)
+            self._budget.take(len(replacement) * (len(pieces) - 1))
+            return self._put_in(replacement.join(pieces))
+        return self._put_in(_MODIFIED[modifier[0]](name[0], value, word))
+
+    def _modifier_words(self, start: int, *, is_replacing: bool) -> tuple[str, str]:
+        """What follows a modifier up to the closing brace, and after it; words that may nest."""
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            raise self._bad(start, f"more than {DEPTH_MAX} references are one within another")
+        word = self.word("/}" if is_replacing else "}")
+        replacement = self.word("}") if is_replacing and self._take("/") else ""
         if not self._take("}"):
             raise self._bad(start, "the closing brace is missing")
-        value = self._environment.get(name[0])
-        if is_replacing:
-            return _replaced(value or "", word, replacement, 0 if modifier[0] == "//" else 1)
-        return _MODIFIED[modifier[0]](name[0], value, word)
+        self._depth -= 1
+        return word, replacement
 
     def _take(self, char: str) -> bool:
         found = self.text.startswith(char, self.position)
@@ -210,37 +268,18 @@ class _Reader:
         return found
 
     def _bad(self, start: int, why: str) -> InvalidParameterError:
-        return InvalidParameterError(f"cannot read {self.text[start:]!r}: {why}")
+        return InvalidParameterError(f"cannot read {self._shown(start)!r}: {why}")
+
+    def _shown(self, start: int) -> str:
+        """The text from `start` on, as much of it as a message can hold."""
+        end = start + _SHOWN_CHARACTERS
+        return self.text[start:end] + ("…" if end < len(self.text) else "")
 
 
 def _needed(name: str, value: str | None, word: str) -> str:
     if value is None:
         raise InvalidParameterError(f"{name}: {word or 'not set'}")
     return value
-
-
-def _pattern(word: str, *, greedy: bool) -> str:
-    """A shell pattern with `*`, `?` and backslashes as a regular expression."""
-    wildcards = {"*": ".*" if greedy else ".*?", "?": "."}
-    pieces = re.findall(r"\\.|.", word, re.DOTALL)
-    return "".join(wildcards.get(piece) or re.escape(piece[-1]) for piece in pieces)
-
-
-def _without_prefix(value: str | None, word: str, *, greedy: bool) -> str:
-    return re.sub(rf"\A(?:{_pattern(word, greedy=greedy)})", "", value or "", count=1, flags=re.S)
-
-
-def _without_suffix(value: str | None, word: str, *, greedy: bool) -> str:
-    text = value or ""
-    expression = re.compile(_pattern(word, greedy=True), re.DOTALL)
-    starts = range(len(text) + 1) if greedy else range(len(text), -1, -1)
-    found = next((start for start in starts if expression.fullmatch(text, start)), len(text))
-    return text[:found]
-
-
-def _replaced(value: str, word: str, replacement: str, count: int) -> str:
-    expression = re.compile(_pattern(word, greedy=True), re.DOTALL)
-    return expression.sub(lambda _: replacement, value, count=count) if word else value
 
 
 _MODIFIED: dict[str, Callable[[str, str | None, str], str]] = {
@@ -250,9 +289,9 @@ _MODIFIED: dict[str, Callable[[str, str | None, str], str]] = {
     ":+": lambda name, value, word: word if value else "",
     "?": _needed,
     ":?": lambda name, value, word: _needed(name, value or None, word),
-    "#": lambda name, value, word: _without_prefix(value, word, greedy=False),
-    "##": lambda name, value, word: _without_prefix(value, word, greedy=True),
-    "%": lambda name, value, word: _without_suffix(value, word, greedy=False),
-    "%%": lambda name, value, word: _without_suffix(value, word, greedy=True),
+    "#": lambda name, value, word: shell_patterns.without_prefix(value or "", word, greedy=False),
+    "##": lambda name, value, word: shell_patterns.without_prefix(value or "", word, greedy=True),
+    "%": lambda name, value, word: shell_patterns.without_suffix(value or "", word, greedy=False),
+    "%%": lambda name, value, word: shell_patterns.without_suffix(value or "", word, greedy=True),
 }
 """What a reference with a modifier stands for: from name, value (None: not set) and word."""

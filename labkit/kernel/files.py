@@ -1,24 +1,49 @@
 """Writing a file so that a crash leaves the old one or the new one, never a piece (rename(2))."""
 
 import os
+from contextlib import suppress
+
+from labkit.kernel import reserve
 
 _UNFINISHED = ".tmp"
 
 
-def write_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
+def write_atomically(
+    path: str, data: bytes, mode: int = 0o600, *, uses_reserve: bool = True
+) -> None:
     """Write `data` to `path` by way of a temporary file; on return it has reached the disk.
 
-    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.
+    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.  On a full disk it is
+    one of the files of `labkit.kernel.reserve`, if `uses_reserve`: what makes something new does
+    not.  OSError (ENOSPC), and then there is no temporary file either.
     """
     temporary = f"{path}.{os.getpid()}{_UNFINISHED}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            _write(temporary, data, os.O_CREAT | os.O_TRUNC, mode)
+        except OSError as error:
+            is_full = error.errno in reserve.FULL and uses_reserve
+            if not is_full or not reserve.take(temporary, len(data)):
+                raise
+            _write(temporary, data, 0, mode)
+            os.chmod(temporary, mode)
+        os.rename(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(os.path.dirname(path) or ".")
+
+
+def _write(path: str, data: bytes, flags: int, mode: int) -> None:
+    """Write over what the file has, so that its blocks serve, and cut off the rest."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, mode)
     try:
         write_all(fd, data)
+        os.ftruncate(fd, len(data))
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.rename(temporary, path)
-    sync_folder(os.path.dirname(path) or ".")
 
 
 def remove_unfinished(folder: str) -> None:
@@ -42,3 +67,19 @@ def sync_folder(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def folders_from(path: str) -> list[str]:
+    """A folder of the kernel's (a cgroup) and all below it, those above first.
+
+    What vanishes while this looks is left out.  A container may nest them more deeply than Python's
+    stack goes, as os.walk() would need it.
+    """
+    found = [path]
+    for folder in found:
+        try:
+            with os.scandir(folder) as entries:
+                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found

@@ -13,6 +13,7 @@ _libc.syscall.restype = ctypes.c_long
 # Numbers of calls without a wrapper in glibc 2.36.  x86-64 and arm64 share those above 424; the
 # older ones differ (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h).
 _X86_64 = os.uname().machine == "x86_64"
+SYS_CLONE = 56 if _X86_64 else 220
 SYS_PIVOT_ROOT = 155 if _X86_64 else 41
 SYS_SECCOMP = 317 if _X86_64 else 277
 SYS_KEYCTL = 250 if _X86_64 else 219

@@ -52,10 +52,18 @@ def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:
     return list(fds)
 
 
+def limit_pauses(connection: socket.socket, seconds: int) -> None:
+    """From now on a message that stops half-way for so long is a ConnectionError (socket(7))."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("@ll", seconds, 0))
+
+
 def _receive_exactly(connection: socket.socket, length: int) -> bytes:
     parts = []
     while length:
-        part = connection.recv(length)
+        try:
+            part = connection.recv(length)
+        except BlockingIOError:
+            raise ConnectionError("the other side stopped in the middle of a message") from None
         if not part:
             raise ConnectionError("the other side closed in the middle of a message")
         parts.append(part)

@@ -1,7 +1,8 @@
 """Mounting: mount(2), umount2(2), pivot_root(2), and the table of what is mounted (proc(5))."""
 
 import os
-from ctypes import c_ulong
+from ctypes import c_ulong, create_string_buffer
+from struct import unpack_from
 from typing import NamedTuple
 
 from labkit.kernel import libc
@@ -24,6 +25,9 @@ UMOUNT_NOFOLLOW = 0x8
 
 DATA_MAX_BYTES = 4095
 
+PROC_SUPER_MAGIC = 0x9FA0
+_PROC_ROOT_INODE = 1
+
 FLAG_NAMES = {
     MS_RDONLY: "MS_RDONLY",
     MS_NOSUID: "MS_NOSUID",
@@ -43,6 +47,14 @@ FLAG_NAMES = {
 def flag_names(flags: int) -> str:
     """The flags as a C programmer writes them: `MS_NOSUID|MS_NODEV`, or `0`."""
     return "|".join(name for bit, name in FLAG_NAMES.items() if flags & bit) or "0"
+
+
+def is_proc(fd: int) -> bool:
+    """Whether `fd` is the root of a proc file system (man 2 fstatfs)."""
+    found = create_string_buffer(128)  # struct statfs, whose first field is f_type
+    libc.call("fstatfs", fd, found)
+    (kind,) = unpack_from("l", found)
+    return kind == PROC_SUPER_MAGIC and os.fstat(fd).st_ino == _PROC_ROOT_INODE
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
@@ -102,6 +114,18 @@ class MountPoint(NamedTuple):
 def parse_mountinfo(text: str) -> list[MountPoint]:
     """The lines of a mountinfo file, in the order of mounting."""
     return [_parse_line(line) for line in text.splitlines() if line]
+
+
+def mount_of(path: str) -> MountPoint | None:
+    """The mount that a real path is on; None where no mount is listed that is above it.
+
+    So it is in a chroot(2) whose root is no mount point.
+    """
+    with open("/proc/self/mountinfo") as file:
+        mounts = parse_mountinfo(file.read())
+    above = [m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/")]
+    # Of several at one place the last is seen.
+    return max(reversed(above), key=lambda mount: len(mount.target), default=None)
 
 
 def _parse_line(line: str) -> MountPoint:

@@ -1,4 +1,4 @@
-"""Processes: clone3(2), prctl(2), close_range(2), and naming a process so that it stays named.
+"""Processes: clone3(2), prctl(2), close_range(2), keyctl(2), and naming a process for good.
 
 A process id is used again after the process is gone, so labkit stores a pid together with the
 process's start time and signals it only through a pidfd (pidfd_open(2)) that was checked after it
@@ -6,6 +6,7 @@ was opened.
 """
 
 import os
+import select
 import signal
 from ctypes import addressof, c_char_p, c_int, c_size_t, c_uint, c_ulong, create_string_buffer
 from struct import pack, unpack
@@ -13,6 +14,7 @@ from struct import pack, unpack
 from labkit.kernel import libc
 
 CLONE_PIDFD = 0x1000
+CLONE_PARENT = 0x8000
 CLONE_INTO_CGROUP = 0x200000000
 
 PR_SET_PDEATHSIG = 1
@@ -22,6 +24,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 CLOSE_RANGE_CLOEXEC = 4
+KEYCTL_JOIN_SESSION_KEYRING = 1
 _LAST_FD = 0xFFFFFFFF
 
 RESOURCES = {
@@ -87,6 +90,16 @@ def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
     return pid, pidfd.value
 
 
+def clone_sibling() -> int:
+    """Fork a process whose parent is this one's parent; its pid here, 0 in the new process.
+
+    By clone(2), which filters of system calls let through: they cannot look at the arguments of
+    clone3(2), and so refuse it.
+    """
+    flags = CLONE_PARENT | signal.SIGCHLD
+    return libc.syscall("clone", libc.SYS_CLONE, c_ulong(flags), *(c_ulong(0) for _ in range(4)))
+
+
 def prctl(option: int, argument: int | bytes = 0) -> None:
     """Change an attribute of the calling process (man 2 prctl)."""
     value = argument if isinstance(argument, bytes) else c_ulong(argument)
@@ -114,6 +127,19 @@ def _close_range(first_fd: int, last_fd: int, flags: int) -> None:
     )
 
 
+def join_session_keyring(name: str) -> None:
+    """Leave the session keyring that was inherited for the one of this name, made if need be.
+
+    A session keyring is where the kernel keeps a login session's keys (keyrings(7), keyctl(2)).
+    """
+    libc.syscall(
+        "keyctl",
+        libc.SYS_KEYCTL,
+        c_int(KEYCTL_JOIN_SESSION_KEYRING),
+        c_char_p(name.encode()),
+    )
+
+
 def start_time(pid: int) -> int:
     """When the process started, in clock ticks after boot; 0 if there is no such process.
 
@@ -126,6 +152,12 @@ def start_time(pid: int) -> int:
         return 0
 
 
+def oom_score() -> int:
+    """How soon the kernel ends this process for lack of memory: -1000 to 1000 (proc(5))."""
+    with open("/proc/self/oom_score_adj") as file:
+        return int(file.read())
+
+
 def open_pidfd(pid: int, started: int) -> int | None:
     """A pidfd for the process with this pid and start time, None when that one is gone."""
     try:
@@ -136,6 +168,13 @@ def open_pidfd(pid: int, started: int) -> int | None:
         os.close(fd)
         return None
     return fd
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process has ended, be it reaped or not (man 2 pidfd_open, poll)."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def send_signal(pid: int, started: int, number: int) -> bool:

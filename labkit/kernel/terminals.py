@@ -1,9 +1,12 @@
 """Pseudo-terminals: pts(4), and the requests of ioctl_tty(2) that are needed for them."""
 
+import errno
 import fcntl
 import os
 from struct import pack
 
+MULTIPLEXER = (5, 2)
+"""The device numbers of ptmx(4)."""
 TIOCSCTTY = 0x540E
 TIOCSWINSZ = 0x5414
 TIOCSPTLCK = 0x40045431
@@ -14,9 +17,12 @@ def open_pair(ptmx: str) -> tuple[int, int]:
     """Open a new terminal by the multiplexer at `ptmx`: its master and its slave side.
 
     The slave is opened through the master (TIOCGPTPEER, Linux 4.13), not by a name that could be
-    another's.
+    another's.  OSError (ENOTTY) if `ptmx` is another file.
     """
     master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    if os.fstat(master).st_rdev != os.makedev(*MULTIPLEXER):
+        os.close(master)
+        raise OSError(errno.ENOTTY, "it is not the multiplexer of terminals", ptmx)
     fcntl.ioctl(master, TIOCSPTLCK, pack("i", 0))
     return master, fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 

@@ -4,7 +4,6 @@
 (labkit.runtime.plan_network), with what `Networks.join` has found for it.
 """
 
-from labkit.networks.bridges import link_prefix
 from labkit.networks.model import (
     Endpoint,
     EndpointConfig,
@@ -23,6 +22,5 @@ __all__ = [
     "PortBinding",
     "PublishedPort",
     "Sandbox",
-    "link_prefix",
     "new_id",
 ]

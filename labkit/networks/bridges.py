@@ -2,12 +2,11 @@
 
 import contextlib
 import errno
-import hashlib
-import os
+import re
 import secrets
 from collections.abc import Iterable
 
-from labkit.errors import ConflictError, InvalidParameterError
+from labkit.errors import ConflictError
 from labkit.kernel import links
 from labkit.kernel.links import LONGEST_NAME
 from labkit.kernel.netlink import RouteSocket
@@ -17,24 +16,7 @@ from labkit.networks.model import Network
 MTU_OPTION = "com.docker.network.driver.mtu"
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
 USUAL_MTU = 1500
-LONGEST_PREFIX = 10
 _SYSCTL = "/proc/sys/net"
-
-
-def link_prefix(run: str, usual_run: str) -> str:
-    """How the names of an engine's links begin, and what its table of rules is called.
-
-    `labkit`, unless LABKIT_LINK_PREFIX says otherwise, or the engine has another run folder than
-    the usual one: several engines on one machine must not take each other's links for their own.
-    """
-    given = os.environ.get("LABKIT_LINK_PREFIX", "")
-    if len(given) > LONGEST_PREFIX:
-        raise InvalidParameterError(
-            f"LABKIT_LINK_PREFIX={given}: at most {LONGEST_PREFIX} characters, for the kernel "
-            f"allows a link's name {LONGEST_NAME} in all"
-        )
-    digest = hashlib.sha256(run.encode()).hexdigest()[:6]
-    return given or ("labkit" if run == usual_run else f"lk{digest}")
 
 
 def random_mac() -> str:
@@ -120,7 +102,13 @@ def unplug(names: Iterable[str]) -> None:
                 links.delete(route, name)
 
 
+def cable_digits(prefix: str) -> int:
+    """How many hexadecimal digits the name of a cable has after the prefix and `v`."""
+    return min(LONGEST_NAME - len(prefix) - 1, 8)
+
+
 def with_prefix(prefix: str) -> list[links.Link]:
-    """The links whose names begin so."""
+    """The links of the engine with this prefix; another engine's prefix may begin with it."""
+    ours = re.compile(rf"{re.escape(prefix)}([0-9]+|v[0-9a-f]{{{cable_digits(prefix)}}})")
     with RouteSocket() as route:
-        return [link for link in links.every_link(route) if link.name.startswith(prefix)]
+        return [link for link in links.every_link(route) if ours.fullmatch(link.name)]

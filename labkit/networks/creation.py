@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.kernel.links import LONGEST_NAME
 from labkit.networks import subnets
@@ -38,7 +39,7 @@ def check(network: Network) -> None:
 
 def _check_options(options: Mapping[str, str]) -> None:
     mtu = options.get(MTU_OPTION)
-    if mtu and not (mtu.isdecimal() and SMALLEST_MTU <= int(mtu) <= 65535):
+    if mtu and whole(mtu, SMALLEST_MTU, 65535) is None:
         raise InvalidParameterError(
             f"invalid option {MTU_OPTION}={mtu}: it is {SMALLEST_MTU}-65535"
         )

@@ -15,8 +15,13 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable
 
-from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
-from labkit.kernel.links import LONGEST_NAME
+from labkit.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidParameterError,
+    LabkitError,
+    NotFoundError,
+)
 from labkit.networks import bridges, creation, ports, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
 from labkit.networks.firewall import Forward
@@ -74,9 +79,18 @@ class Networks:
         self._rules = Rules(prefix, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
-            self._add(network)
+            try:
+                self._add(network)
+            except (LabkitError, ValueError) as error:
+                del self._by_id[network.id]
+                self._records.set_aside(network, error)
 
     # What there is
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which records could not be read."""
+        return self._records.warnings
 
     def all(self) -> list[Network]:
         """Every network, by name."""
@@ -138,6 +152,7 @@ class Networks:
             raise ConflictError(f"the link {link} belongs to another network")
         try:
             creation.complete(network, self._taken_subnets(), self._claims)
+            self._records.save(network)
         except BaseException:
             # Those of other networks are not released: they were found to overlap, not claimed.
             taken = {c.subnet for known in self._by_id.values() for c in known.ipam.config}
@@ -145,7 +160,6 @@ class Networks:
                 if config.subnet not in taken:
                     self._claims.release(config.subnet)
             raise
-        self._records.save(network)
         self._add(network)
         return network
 
@@ -273,7 +287,7 @@ class Networks:
         return endpoint
 
     def _free_cable(self) -> str:
-        digits = LONGEST_NAME - len(self.prefix) - 1
+        digits = bridges.cable_digits(self.prefix)
         taken = {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
         while True:
             name = f"{self.prefix}v{secrets.token_hex(4)[:digits]}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.networks.addresses import parse_address
 from labkit.networks.model import PublishedPort, Sandbox, docker_name
@@ -47,12 +48,13 @@ def parse_port(text: str) -> tuple[int, str]:
     return _number(number, text), protocol
 
 
-def _number(text: str, whole: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= LARGEST_PORT:
+def _number(text: str, asked: str) -> int:
+    number = whole(text, 1, LARGEST_PORT)
+    if number is None:
         raise InvalidParameterError(
-            f"invalid port {whole}: it is a number from 1 to {LARGEST_PORT}"
+            f"invalid port {asked[:60]}: it is a number from 1 to {LARGEST_PORT}"
         )
-    return int(text)
+    return number
 
 
 def is_known(text: str) -> bool:

@@ -8,26 +8,47 @@ import msgspec
 
 from labkit.kernel import files
 from labkit.networks.model import Network
+from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 _ENDING = ".json"
+_UNFINISHED = ".tmp"
 
 
 class NetworkRecords:
     """The files.  Every change is durable when it returns."""
 
     def __init__(self, root: str) -> None:
+        self._root = root
         self._base = f"{root}/networks"
+        self.warnings: list[str] = []
+        """What could not be read."""
         os.makedirs(self._base, 0o700, exist_ok=True)
 
     def load_all(self) -> Iterator[Network]:
         """Every network; what an unfinished write left is removed."""
         for name in sorted(os.listdir(self._base)):
             path = f"{self._base}/{name}"
-            if not name.endswith(_ENDING):
+            if name.endswith(_UNFINISHED):
                 os.unlink(path)
                 continue
-            with open(path, "rb") as file:
-                yield msgspec.json.decode(file.read(), type=Network)
+            if not name.endswith(_ENDING):
+                self.warnings.append(ignored(path))
+                continue
+            try:
+                with open(path, "rb") as file:
+                    network = msgspec.json.decode(file.read(), type=Network)
+            except UNREADABLE as error:
+                self.warnings.append(set_aside(self._root, path, error))
+                continue
+            if f"{network.id}{_ENDING}" == name:
+                yield network
+            else:
+                self.warnings.append(set_aside(self._root, path, f"it is that of {network.id}"))
+
+    def set_aside(self, network: Network, why: object) -> None:
+        """Move away the record of a network that cannot be."""
+        path = f"{self._base}/{network.id}{_ENDING}"
+        self.warnings.append(set_aside(self._root, path, why))
 
     def save(self, network: Network) -> None:
         """Write one."""

@@ -15,7 +15,7 @@ class Rules:
     """What one engine has the firewall say.  Thread-safe."""
 
     def __init__(self, prefix: str, present: Present) -> None:
-        """`prefix` names its table (`labkit.networks.bridges.link_prefix`)."""
+        """`prefix` names its table (`labkit.ownership.link_prefix`)."""
         self._prefix = prefix
         self._present = present
         self._lock = threading.Lock()

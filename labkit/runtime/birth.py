@@ -1,13 +1,31 @@
-"""Making one process of a container: clone it, let it run its operations, hear how that went."""
+"""Making one process of a container: clone it, let it run its operations, hear how that went.
 
+Where the process enters a PID namespace, a copy of it goes on there (`EnterPidNamespace`), in sight
+of the container's processes.  They can stop it, and write to its report.  So nothing here waits for
+it without an end, and of its report only what the kernel confirms is believed.
+"""
+
+import errno
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.runtime import executor
 from labkit.runtime.operations import Context, Operation
+
+START_S = 50.0
+"""How long a process may take for its operations: the daemon waits a little longer."""
+ENTERED_S = 10.0
+"""How long for those that are left when it is in sight of the container's processes."""
+CHECK_S = 0.1
+"""How often it is looked at whether it was stopped."""
+MOST_REPORTED = 1024 * 1024
+_FORGED = "a process of the container wrote to its report"
+_REAP_TRIES, _REAP_PAUSE_S = 20, 0.005
 
 
 class StepFailedError(Exception):
@@ -26,48 +44,134 @@ class Born(NamedTuple):
     """What each operation took, the clone first and the exec last."""
 
 
-def give_birth(
-    clone: Callable[[], tuple[int, int]],
-    operations: list[Operation],
-    context: Context,
-    meanwhile: Callable[[], None],
-) -> Born:
-    """Clone a process that executes `operations`; StepFailedError if one of them fails.
+class Birth:
+    """A process on its way from the clone to its own program.
 
-    `clone` returns (pid, pidfd) here and (0, -1) in the new process, as `Clone.clone` does.  While
-    the child goes through its operations there is time for something else: `meanwhile`; an OSError
-    in it is a failure of the clone.
+    `clone` returns (pid, pidfd) here and (0, -1) in the new process, as `Clone.clone` does.
+    `report_fd` is to be watched: when it is readable, `hear`; and every `CHECK_S`, `check`.
+    StepFailedError, from each of them, ends it.  At last it is to be closed.
     """
-    report_read, report_write = os.pipe()
-    begin = time.perf_counter_ns()
-    try:
-        pid, pidfd = clone()
-    except OSError as error:
-        os.close(report_read)
+
+    def __init__(
+        self,
+        clone: Callable[[], tuple[int, int]],
+        operations: list[Operation],
+        context: Context,
+        children: set[int] | None = None,
+    ) -> None:
+        """`children` are the pids of those that were not reaped; this one is added."""
+        self.report_fd, report_write = os.pipe()
+        self._began = time.perf_counter_ns()
+        self._last_index = len(operations)
+        self._children = set() if children is None else children
+        self._reported = b""
+        self._deadline = time.monotonic() + START_S
+        self._entered_pid = 0
+        try:
+            self._pid, self._pidfd = clone()
+        except OSError as error:
+            os.close(self.report_fd)
+            os.close(report_write)
+            raise StepFailedError(0, error.errno or 0, str(error), []) from None
+        if self._pid == 0:
+            executor.run(operations, context, report_write)
+        self._children.add(self._pid)
+        self._clone_ns = time.perf_counter_ns() - self._began
         os.close(report_write)
-        raise StepFailedError(0, error.errno or 0, str(error), []) from None
-    if pid == 0:
-        executor.run(operations, context, report_write)
-    clone_ns = time.perf_counter_ns() - begin
-    os.close(report_write)
-    try:
-        meanwhile()
-    except OSError as error:
-        os.close(report_read)
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(pidfd)
-        raise StepFailedError(0, error.errno or 0, str(error), [clone_ns]) from None
-    report = executor.read_report(report_read)
-    os.close(report_read)
-    durations = [clone_ns, *report.durations_ns]
-    if report.failed:
-        os.waitpid(pid, 0)
-        os.close(pidfd)
-        raise StepFailedError(1 + report.failed_index, report.errno, report.text, durations)
-    # What is left of the time is the last operation's, the exec.
-    exec_ns = max(time.perf_counter_ns() - begin - sum(durations), 0)
-    return Born(pid, pidfd, [*durations, exec_ns])
+
+    def wait(self) -> Born:
+        """Wait until the process runs its program."""
+        poll = select.poll()
+        poll.register(self.report_fd, select.POLLIN)
+        try:
+            while True:
+                if not poll.poll(CHECK_S * 1000):
+                    self.check()
+                elif (born := self.hear()) is not None:
+                    return born
+        finally:
+            os.close(self.report_fd)
+
+    def hear(self) -> Born | None:
+        """Take what is reported; the process, when that was all."""
+        part = os.read(self.report_fd, 65536)
+        self._reported += part
+        if len(self._reported) > MOST_REPORTED:
+            raise self.given_up(errno.EMSGSIZE, _FORGED)
+        return None if part else self._finish()
+
+    def check(self) -> None:
+        """Wait no longer for a process that has been stopped, or takes too long: it is killed."""
+        first, newline, _ = self._reported.partition(b"\n")
+        if newline and first.startswith(b"p "):
+            self._enter(first[2:])
+        if self._entered_pid and _is_stopped(self._entered_pid):
+            raise self.given_up(errno.EINTR, "a process of the container stopped it (SIGSTOP)")
+        if time.monotonic() > self._deadline:
+            raise self.given_up(errno.ETIMEDOUT, "it did not become the program in time")
+
+    def _enter(self, word: bytes | int) -> None:
+        """Take note of the copy that is there now; only a child of ours is believed to be it."""
+        if self._entered_pid:
+            return
+        try:
+            pid = int(word)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except (ValueError, OverflowError, ChildProcessError):
+            pid = 0
+        if not pid or pid in self._children:
+            raise self.given_up(errno.EBADMSG, _FORGED)
+        self._entered_pid = pid
+        self._children.add(pid)
+        self._deadline = min(self._deadline, time.monotonic() + ENTERED_S)
+
+    def _finish(self) -> Born:
+        try:
+            report = executor.parse_report(self._reported, self._last_index)
+        except ValueError:
+            raise self.given_up(errno.EBADMSG, _FORGED) from None
+        if report.entered_pid:
+            self._enter(report.entered_pid)
+        durations = [self._clone_ns, *report.durations_ns]
+        if report.failed:
+            self.given_up(0, "")
+            raise StepFailedError(1 + report.failed_index, report.errno, report.text, durations)
+        pid, pidfd = self._pid, self._pidfd
+        if self._entered_pid:
+            os.waitpid(pid, 0)
+            os.close(pidfd)
+            self._children.discard(pid)
+            pid, pidfd = self._entered_pid, os.pidfd_open(self._entered_pid)
+        # What is left of the time is the last operation's, the exec.
+        exec_ns = max(time.perf_counter_ns() - self._began - sum(durations), 0)
+        return Born(pid, pidfd, [*durations, exec_ns])
+
+    def given_up(self, number: int, text: str) -> StepFailedError:
+        """End the process; the error to be raised, which names its last step."""
+        for pid in filter(None, (self._pid, self._entered_pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # a child that was not reaped: the number is its own
+            _reap(pid)
+            self._children.discard(pid)
+        os.close(self._pidfd)
+        return StepFailedError(self._last_index, number, text, [self._clone_ns])
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether this child was stopped by a signal; it stays to be waited for."""
+    flags = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+    found = os.waitid(os.P_PID, pid, flags)
+    return found is not None and found.si_code == os.CLD_STOPPED
+
+
+def _reap(pid: int) -> None:
+    """Reap a child that was killed; one that is frozen ends later, and is reaped with the shim."""
+    for _ in range(_REAP_TRIES):
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None:
+                time.sleep(_REAP_PAUSE_S)
+                continue
+        return
 
 
 def exit_code_of(pidfd: int) -> int:

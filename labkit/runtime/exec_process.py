@@ -4,15 +4,18 @@ It enters the namespaces of the container's first process, and is given up the s
 streams of its own, no log, and its own client.
 """
 
+import errno
+import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, cast
 
 from labkit.kernel import messages
 from labkit.runtime import operations
-from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
+from labkit.runtime.birth import CHECK_S, Birth, StepFailedError, exit_code_of
 from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
 
@@ -36,16 +39,31 @@ class ExecRequest(NamedTuple):
 class ExecProcess:
     """One process started by `exec`, and the daemon's connection that asked for it."""
 
-    def __init__(self, daemon: socket.socket, watcher: Watcher) -> None:
+    def __init__(
+        self, daemon: socket.socket, watcher: Watcher, children: set[int], fds: list[int]
+    ) -> None:
         self._daemon = daemon
         self._watcher = watcher
+        self._children = children
+        self._fds = fds
+        self._birth: Birth | None = None
         self._pidfd = -1
         self._code: int | None = None
+        self._pid = 0
+        self.is_over = False
+        """Whether it has ended, and its clients have what it printed or had time to take it."""
         self.deadline: float | None = None
-        """Until when its output is awaited, by the monotonic clock; None while it runs."""
+        """When something is to be done (`act`), by the monotonic clock; None while it runs."""
 
-    def start(self, request: ExecRequest, first_pidfd: int, fds: list[int]) -> bool:
-        """Start the process and tell the daemon: `started` with its pid, or `failed` (False)."""
+    def start(
+        self, request: ExecRequest, first_pidfd: int, container_has_ended: Callable[[], bool]
+    ) -> None:
+        """Start the process; the daemon is told `started` with its pid, or `failed`.
+
+        The container's processes can hold it up, so nothing here waits for it.
+        """
+        self._attached = request.attached
+        self._container_has_ended = container_has_ended
         clone = cast("operations.Clone", operations.decode([request.clone])[0])
         pipes = make_pipes(request.open_stdin, request.tty)
         pairs = (word.split("=", 1) for word in request.environment)
@@ -57,48 +75,93 @@ class ExecProcess:
             stdin_once=True,
             on_detach=lambda: self._tell("detached"),
         )
-        for fd, options in zip(fds, request.attached, strict=True):
-            self.streams.attach(fd, options)
+        child = operations.decode(request.child)
         try:
-            born = give_birth(
-                clone.clone, operations.decode(request.child), context, self.streams.begin
-            )
+            self._birth = Birth(clone.clone, child, context, self._children)
         except StepFailedError as failure:
-            self.streams.close()
-            self._tell("failed", *failure.args)
-            return False
-        self._pidfd = born.pidfd
+            self._fail(failure)
+            return
+        self._watcher.watch(self._birth.report_fd, READABLE, lambda _: self._hear())
+        self.deadline = time.monotonic() + CHECK_S
+
+    def _hear(self) -> None:
+        assert self._birth is not None  # noqa: S101 it is watched as long as it is there
+        try:
+            born = self._birth.hear()
+        except StepFailedError as failure:
+            self._fail(failure)
+            return
+        if born is None:
+            return
+        self._forget_birth()
+        self._pid, self._pidfd = born.pid, born.pidfd
+        self.streams.begin()
+        for fd, options in zip(self._fds, self._attached, strict=True):
+            self.streams.attach(fd, options)
+        self.streams.take_terminal()
         self._watcher.watch(self._pidfd, READABLE, lambda _: self._ended())
         self._tell("started", born.pid)
-        return True
+
+    def _forget_birth(self) -> None:
+        if self._birth is not None:
+            self._watcher.forget(self._birth.report_fd)
+            os.close(self._birth.report_fd)
+            self._birth = None
+        self.deadline = None
+
+    def _fail(self, failure: StepFailedError) -> None:
+        """Tell the daemon why, unless it is that the container has ended."""
+        self._forget_birth()
+        self.streams.begin()
+        self.streams.close()
+        for fd in self._fds:
+            os.close(fd)
+        if self._container_has_ended():
+            with suppress(OSError):
+                self._daemon.shutdown(socket.SHUT_RDWR)
+        else:
+            self._tell("failed", *failure.args)
+        self.is_over = True
+
+    def act(self) -> None:
+        """See to it if its time has come: to be looked at on its way, or to be awaited no more."""
+        if self._birth is not None:
+            self.deadline = time.monotonic() + CHECK_S
+            try:
+                self._birth.check()
+            except StepFailedError as failure:
+                self._fail(failure)
+        elif self._code is not None and (
+            self.streams.is_drained or time.monotonic() >= (self.deadline or 0)
+        ):
+            self.leave()
 
     def kill(self) -> None:
         """The container ends: so does this process, also where nothing else would end it."""
-        if self._code is None:
+        if self._birth is not None:
+            self._fail(self._birth.given_up(errno.ESRCH, "the container has ended"))
+        elif self._code is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _ended(self) -> None:
         self._watcher.forget(self._pidfd)
         self._code = exit_code_of(self._pidfd)
+        self._children.discard(self._pid)
         self.deadline = time.monotonic() + DRAIN_S
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended, and its clients have what it printed or had time to take it."""
-        if self.deadline is None:
-            return False
-        return self.streams.is_drained or time.monotonic() >= self.deadline
 
     def leave(self) -> None:
         """Tell the daemon its exit code, and let its clients go.
 
         Processes that it has left behind may hold its pipes: they can write on, to nobody.
         """
+        if self.is_over:
+            return
         if self._code is None:
             self._ended()
         self._tell("exited", self._code)
         self.streams.let_go()
+        self.is_over = True
 
     def _tell(self, kind: str, *values: object) -> None:
         # A daemon that died does not hear it; nobody else knows of this process.

@@ -1,9 +1,10 @@
 """Running the plan in the container's first process, and reporting on each operation.
 
-The report goes to the shim through a pipe that the exec closes.  It is made of two kinds of line:
+The report goes to the shim through a pipe that the exec closes.  It is made of three kinds of line:
 `t` and the nanoseconds of every operation that was done, written just before the exec; or `e`, the
-index of the operation that failed, its errno and its text.  An end of file with no `e` means that
-the container's own program runs.
+index of the operation that failed, its errno and its text; and before these `p` and the pid of the
+process that goes on in another PID namespace.  An end of file with no `e` means that the
+container's own program runs.
 """
 
 import os
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from labkit.runtime.operations import Context, Operation
 
 FAILED_BEFORE_EXEC = 125
+_ERRNO_END = 4096
+"""The kernel's own bound (MAX_ERRNO)."""
+_DURATION_END = 1 << 60
 
 
 class Report(NamedTuple):
@@ -25,6 +29,8 @@ class Report(NamedTuple):
     failed_index: int
     errno: int
     text: str
+    entered_pid: int = 0
+    """The process in the PID namespace that was entered; 0 if none was."""
 
     @property
     def failed(self) -> bool:
@@ -69,17 +75,31 @@ def _write_line(report_fd: int, line: str) -> None:
     write_all(report_fd, line.replace("\n", " ").encode("utf-8", "surrogateescape") + b"\n")
 
 
-def read_report(report_fd: int) -> Report:
-    """Wait until the child has become its program or has failed; the shim's side of `run`."""
-    data = b""
-    while part := os.read(report_fd, 65536):
-        data += part
+def parse_report(data: bytes, count: int) -> Report:
+    """What the child has reported until it became its program or failed; the shim's side of `run`.
+
+    `count` is how many operations it had.  In a PID namespace that was entered others can write to
+    the report: ValueError for what the child would not have written.
+    """
     durations: list[int] = []
-    for line in data.decode("utf-8", "surrogateescape").splitlines():
+    pid = 0
+    for line in data.decode("utf-8", "replace").splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "t":
             durations = [int(word) for word in rest.split()]
+        elif kind == "p":
+            pid = int(rest)
         else:
             index, number, text = rest.split(" ", 2)
-            return Report(durations, int(index), int(number), text)
-    return Report(durations, -1, 0, "")
+            report = Report(durations, int(index), int(number), text, pid)
+            break
+    else:
+        report = Report(durations, -1, 0, "", pid)
+    if not (
+        report.failed_index < count
+        and 0 <= report.errno < _ERRNO_END
+        and len(durations) <= count
+        and all(0 <= duration < _DURATION_END for duration in durations)
+    ):
+        raise ValueError(report)
+    return report

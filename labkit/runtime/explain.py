@@ -7,6 +7,8 @@ reached has a `DurationNs` of null.
 import errno
 from collections.abc import Sequence
 
+from labkit.errors import NO_SPACE
+from labkit.kernel import reserve
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.plan import Plan
 
@@ -36,6 +38,11 @@ _CAUSES = (
     ("cgroup", errno.ENOENT, "the controller is not enabled for this group"),
     ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
     ("oom_score", errno.EACCES, "a lower score than labkitd's own needs CAP_SYS_RESOURCE"),
+    (
+        "apparmor",
+        errno.ENOENT,
+        "no profile of that name is loaded: `apparmor_parser -r FILE` loads one",
+    ),
     ("seccomp", errno.EINVAL, "this kernel was built without seccomp filters"),
     ("user", errno.EINVAL, "the container's user namespace has no such user or group"),
     ("device", errno.EEXIST, "the folder is not the fresh /dev that mount.dev makes"),
@@ -47,7 +54,7 @@ def usual_cause(step_name: str, number: int) -> str:
     for prefix, known, cause in _CAUSES:
         if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):
             return cause
-    return ""
+    return NO_SPACE if number in reserve.FULL else ""
 
 
 def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> Rows:

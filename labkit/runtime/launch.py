@@ -156,6 +156,7 @@ def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
         process = subprocess.Popen(
             [sys.executable, "-SI", "-c", program],
             executable=f"/proc/self/fd/{interpreter}",
+            env={},  # whoever may trace a process that enters a container could read it
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno(), interpreter],
             start_new_session=True,

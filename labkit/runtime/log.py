@@ -54,7 +54,12 @@ class LogWriter:
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
-        self._open()
+        self._fd = -1
+        self._size = 0
+        self._lost = 0
+        """How many lines were not written since one was."""
+        with suppress(OSError):  # the disk is full: `_append` tries again
+            self._open()
         self._partial = {"stdout": b"", "stderr": b""}
 
     def _open(self) -> None:
@@ -75,16 +80,28 @@ class LogWriter:
         self._open()
 
     def _append(self, data: bytes) -> None:
-        """Write whole lines.  What the disk has no room for is lost: the container goes on."""
+        """Write whole lines.  What the disk has no room for is lost: the container goes on.
+
+        As soon as there is room again the log says how much is missing.
+        """
         try:
             if self._fd < 0:
                 self._open()
+            if self._lost:
+                self._append_cut(self._gap())
+                self._lost = 0
             self._append_cut(data)
         except OSError:
+            self._lost += data.count(b"\n")
             if self._fd >= 0:
                 # Half a line would spoil the next one.
                 with suppress(OSError):
                     os.ftruncate(self._fd, self._size)
+
+    def _gap(self) -> bytes:
+        text = f"labkit: {self._lost} lines are missing here: the disk was full\\n"
+        stamp = timestamp(time.time_ns())
+        return f'{{"log":"{text}","stream":"stderr","time":"{stamp}"}}\n'.encode()
 
     def _append_cut(self, data: bytes) -> None:
         """Write each line to a file in which it has room; one alone may be too long."""

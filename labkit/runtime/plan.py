@@ -63,6 +63,10 @@ def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
         return compute(
             replace(spec, user_namespace=None), [n for n in without if n != "namespace.user"]
         )
+    if spec.pid.joins and "namespace.pid" in without:
+        # Nor has the other container's /proc.
+        kept = [name for name in without if name != "namespace.pid"]
+        return compute(replace(spec, pid=Sharing(host=True)), kept)
     if _is_left_out(clone, without):
         flags = clone.operation.flags if isinstance(clone.operation, op.Clone) else 0
         remaining = op.Clone(flags & ~namespaces.CLONE_NEWPID, spec.cgroup_clone_into)
@@ -121,14 +125,11 @@ def _host(spec: ContainerSpec) -> Iterator[Step]:
             why = "v2 has no file for this: a small program is asked about each use of a device"
             yield Step(name, why, op.AttachDeviceFilter(part.directory, part.device_rules))
     yield from plan_network.host(spec.network)
-    if spec.pid.joins is not None:
-        why = "the process to be cloned is one more in another container's PID namespace"
-        yield Step("namespace.pid", why, op.JoinNamespace(namespaces.CLONE_NEWPID, *spec.pid.joins))
 
 
 def _clone(spec: ContainerSpec) -> Step:
     if spec.pid != Sharing():
-        why = "the container's first process, one more in a PID namespace that is there"
+        why = "the process that becomes the container; it is in the host's PID namespace"
         return Step("clone", why, op.Clone(0, spec.cgroup_clone_into))
     return Step(
         "namespace.pid",
@@ -144,7 +145,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         "the paths to come are the image's and the user's: none may find a door to the host open",
         op.CloseDescriptors(),
     )
-    yield from oom_score(spec.oom_score_adj)
+    yield from of_kernels_files(spec.oom_score_adj, spec.apparmor_profile)
     yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
     yield from _enter_cgroups(spec)
     yield from plan_users.act_as_root(spec.user_namespace)
@@ -164,15 +165,20 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
         resource_limits=spec.resource_limits,
         no_new_privileges=spec.no_new_privileges,
         user_namespace=spec.user_namespace,
+        joins_processes=spec.pid.joins is not None,
+        tty=spec.tty,
     )
     yield Step("exec", "from here on it is the container's program", op.Exec(spec.command))
 
 
-def oom_score(score: int) -> Iterator[Step]:
-    """The step that sets another score than labkitd's own, if one is asked for."""
-    if score:
+def of_kernels_files(oom_score: int | None, apparmor_profile: str) -> Iterator[Step]:
+    """What is set by files in /proc, as long as that is the host's and not the container's."""
+    if oom_score is not None:
         why = "how soon it is killed when the whole machine is out of memory"
-        yield Step("oom_score", why, op.SetOomScore(score))
+        yield Step("oom_score", why, op.SetOomScore(oom_score))
+    if apparmor_profile:
+        why = "from the exec on AppArmor confines it: a second wall behind the capabilities"
+        yield Step("apparmor", why, op.ConfineByAppArmor(apparmor_profile))
 
 
 def _enter_cgroups(spec: ContainerSpec) -> Iterator[Step]:
@@ -195,6 +201,10 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
     own = "a host name of its own"
     own_uts = plan_users.own(spec, namespaces.CLONE_NEWUTS)
     yield from _namespace("uts", own, own_uts, namespaces.CLONE_NEWUTS, spec.uts)
+    if spec.pid.joins is not None:
+        why = "another container's processes: what this process makes from here on is one of them"
+        join = op.JoinNamespace(namespaces.CLONE_NEWPID, *spec.pid.joins)
+        yield Step("namespace.pid", why, join)
     own = "its own shared memory, semaphores and message queues"
     others = "another container's shared memory, semaphores and message queues"
     own_ipc = plan_users.own(spec, namespaces.CLONE_NEWIPC)
@@ -230,17 +240,24 @@ def give_up_power(
     resource_limits: Sequence[ResourceLimit],
     no_new_privileges: bool,
     user_namespace: UserNamespace | None,
+    joins_processes: bool,
+    tty: bool,
 ) -> Iterator[Step]:
     """The steps by which a process that could do everything becomes the container's user.
 
-    `keep` is the mask of the capabilities that root keeps in the container.
+    `keep` is the mask of the capabilities that root keeps in the container.  A process that joins
+    others in a PID namespace that is there comes in sight of them only when it is powerless.
     """
     yield Step(
         "user",
         "names and numbers come from the container's own /etc/passwd and /etc/group",
         op.LookUpUser(user),
     )
-    yield Step("working_directory", "where the program starts", working_directory)
+    start = Step("working_directory", "where the program starts", working_directory)
+    # In that namespace's /proc there is nothing of this process until it is in there.
+    is_late = joins_processes and working_directory.path.startswith("/proc/")
+    if not is_late:
+        yield start
     for name, soft, hard in resource_limits:
         why = "the kernel refuses this process, and each of its children, more than that"
         yield Step(f"ulimit.{name}", why, op.SetResourceLimit(name, soft, hard))
@@ -265,6 +282,16 @@ def give_up_power(
         "what is left of root's power inside the container",
         op.SetCapabilities(keep),
     )
+    if joins_processes:
+        yield Step(
+            "namespace.pid.enter",
+            "the others see it from here on: nothing is left of it that one of them could misuse",
+            op.EnterPidNamespace(),
+        )
+        if tty:
+            yield plan_root.control_terminal()
+    if is_late:
+        yield start
     yield Step(
         "die_with_shim",
         "if the shim is killed nobody reads the output: the process ends with it",

@@ -1,7 +1,8 @@
 """The plan of a further process in a running container: what `exec` does.
 
 It is the end of a container's own plan, with one step for all that the first process had to build:
-the namespaces are there, so it enters them.
+the namespaces are there, so it enters them.  The PID namespace comes last: what is in there can be
+seen, stopped and, with CAP_SYS_PTRACE, taken over by the container's processes.
 """
 
 from collections.abc import Iterator
@@ -13,15 +14,16 @@ from labkit.kernel.namespaces import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUTS,
 )
 from labkit.runtime import operations as op
 from labkit.runtime import plan_users
-from labkit.runtime.plan import give_up_power, oom_score
+from labkit.runtime.plan import give_up_power, of_kernels_files
 from labkit.runtime.spec import ResourceLimit, UserNamespace
 from labkit.runtime.step import Step
 
-_JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS
+_JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class ExecSpec:
     command: tuple[str, ...]
     user: str
     working_directory: str
+    open_stdin: bool
     tty: bool
     console_size: tuple[int, int]
     """Height and width of the terminal; (0, 0) leaves the kernel's default."""
@@ -40,7 +43,8 @@ class ExecSpec:
     cgroup_join: tuple[str, ...]
     cgroup_clone_into: str
     last_capability: int
-    oom_score_adj: int = 0
+    apparmor_profile: str = ""
+    oom_score_adj: int | None = None
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
     user_namespace: UserNamespace | None = None
@@ -50,7 +54,7 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
     """The clone, and the steps of the new process."""
     clone = Step(
         "clone",
-        "the shim, which has entered the PID namespace for its children, makes another one",
+        "a process that enters the container; it is still in the host's PID namespace",
         op.Clone(0, spec.cgroup_clone_into),
     )
     return clone, tuple(_child(spec))
@@ -63,7 +67,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         "the paths to come are the image's and the user's: none may find a door to the host open",
         op.CloseDescriptors(),
     )
-    yield from oom_score(spec.oom_score_adj)
+    yield from of_kernels_files(spec.oom_score_adj, spec.apparmor_profile)
     yield Step("shield", "the container's processes must not reach into this one", op.Shield())
     for directory in spec.cgroup_join:
         yield Step(
@@ -72,7 +76,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
     yield from plan_users.act_as_root(spec.user_namespace)
     yield Step(
         "namespace",
-        "from here on it sees what the container's first process sees",
+        "from here on it sees what the container's first process sees; its children are seen, too",
         op.JoinNamespaces(_JOINED),
     )
     yield Step(
@@ -82,6 +86,8 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
     )
     if spec.tty:
         yield Step("terminal", "a terminal of its own", op.OpenTerminal(*spec.console_size))
+    elif not spec.open_stdin:
+        yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
     keep = capabilities.mask(spec.capabilities)
     yield from give_up_power(
         user=spec.user,
@@ -92,5 +98,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         resource_limits=spec.resource_limits,
         no_new_privileges=spec.no_new_privileges,
         user_namespace=spec.user_namespace,
+        joins_processes=True,
+        tty=spec.tty,
     )
     yield Step("exec", "from here on it is the program that was asked for", op.Exec(spec.command))

@@ -67,15 +67,22 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     elif spec.ipc.joins is not None:
         why = "POSIX shared memory of whose IPC namespace it shares"
         yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
+    if spec.pid.joins is not None:
+        why = "a /proc shows the PID namespace of who mounted it: it is the other container's"
+        yield Step("mount.proc", why, op.BorrowProc(*spec.pid.joins))
     yield from _pivot(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
     if not spec.privileged:
         why = "what will cover paths, taken while /dev is labkit's own"
         yield Step("masked_paths", why, op.HoldNull())
+    if not (spec.tty or spec.open_stdin):
+        yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
     if spec.tty:
         why = "a terminal of the container's own, whose name is true inside"
         yield Step("terminal", why, op.OpenTerminal(*spec.console_size))
+        if spec.pid.joins is None:
+            yield control_terminal()
         yield Step("terminal", "old programs look for it here", op.BindConsole())
     for mount in spec.mounts:
         if isinstance(mount, BindMount):
@@ -85,6 +92,11 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
             tmpfs = op.MountTmpfs(mount.target, mount.flags, data)
             yield Step(mount.name, mount.why, tmpfs)
     yield from _protection(spec)
+
+
+def control_terminal() -> Step:
+    """The step by which the process gets its terminal's signals."""
+    return Step("terminal", "ctrl-c there becomes a signal", op.ControlTerminal())
 
 
 def _root(spec: ContainerSpec) -> Iterator[Step]:
@@ -122,10 +134,11 @@ def overlay_options(spec: ContainerSpec) -> str:
 
 
 def _kernel_file_systems(spec: ContainerSpec) -> Iterator[Step]:
+    new = op.Mount("proc", "/proc", "proc", _SAFE)
     yield Step(
         "mount.proc",
         "ps and top read it; it shows the processes of this PID namespace",
-        op.Mount("proc", "/proc", "proc", _SAFE),
+        new if spec.pid.joins is None else op.AttachProc(),
     )
     yield Step(
         "mount.sys",

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
-from labkit.kernel import files, messages, namespaces, processes
+from labkit.kernel import files, messages, namespaces, processes, reserve
 from labkit.runtime import operations
-from labkit.runtime.birth import StepFailedError, exit_code_of, give_birth
+from labkit.runtime.birth import Birth, StepFailedError, exit_code_of
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.held_names import HeldNames
@@ -32,6 +32,7 @@ from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
 ACCEPT_PAUSE_S = 0.01
+MESSAGE_PAUSE_S = 2
 
 
 class Request(NamedTuple):
@@ -68,8 +69,10 @@ class Started(NamedTuple):
     durations_ns: list[int]
 
 
-def main(request_fields: Any, fds: list[int]) -> None:
+def main(request_fields: Any, fds: list[int], keeper: socket.socket) -> None:
     """Run one container from its start to its exit; called in the process forked for it.
+
+    `keeper` leads to the process that ends the container should this one be killed.
 
     The first descriptor is the daemon's connection.  The second is only kept open: it holds the
     lock by which a later daemon sees that this process is there, also before it answers.
@@ -79,7 +82,7 @@ def main(request_fields: Any, fds: list[int]) -> None:
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     request = Request(*request_fields)
     daemon = socket.socket(fileno=fds[0])
-    Shim(request, daemon, fds[1], fds[2:]).run()
+    Shim(request, daemon, fds[1], fds[2:], keeper).run()
     os._exit(0)
 
 
@@ -87,9 +90,15 @@ class Shim:
     """The state of a shim: the container's process, its streams, and the daemon's connections."""
 
     def __init__(
-        self, request: Request, daemon: socket.socket, hold_fd: int, attached_fds: list[int]
+        self,
+        request: Request,
+        daemon: socket.socket,
+        hold_fd: int,
+        attached_fds: list[int],
+        keeper: socket.socket,
     ) -> None:
         self.request = request
+        self.keeper = keeper
         self.daemons = [daemon]
         self.hold_fd = hold_fd
         self.attached_fds = attached_fds
@@ -111,6 +120,8 @@ class Shim:
         self.names = HeldNames()
         self.owned: dict[int, int] = {}
         """Namespaces made for the container, until it is in them."""
+        self.children: set[int] = set()
+        """The pids of all children that were not reaped."""
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 
@@ -146,7 +157,15 @@ class Shim:
         context.owned = self.owned
         self.names.expect(context, child)
         try:
-            born = give_birth(clone.clone, child, context, self._prepare_to_serve)
+            birth = Birth(clone.clone, child, context, self.children)
+            # While the child goes through its operations there is time for something else.
+            try:
+                self._prepare_to_serve()
+            except OSError as error:
+                birth.given_up(0, "")
+                os.close(birth.report_fd)
+                raise StepFailedError(0, error.errno or 0, str(error), []) from None
+            born = birth.wait()
         except StepFailedError as failure:
             index, number, text, durations = failure.args
             self.streams.close()
@@ -157,6 +176,9 @@ class Shim:
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
+        with suppress(OSError):  # a spawner that was killed: the daemon sees to the rest
+            messages.send(self.keeper, self.request.cgroup_directories, [born.pidfd])
+        self.streams.take_terminal()
         self.names.take(context)
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
@@ -190,7 +212,7 @@ class Shim:
         clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
         if not clone.flags & namespaces.CLONE_NEWPID:
             for directory in self.request.cgroup_directories:
-                _empty_group(directory)
+                empty_group(directory)
 
     def _release_sockets(self) -> None:
         for held in self.held_ports:
@@ -217,14 +239,15 @@ class Shim:
         while not ended:
             deadlines = [p.deadline for p in self.execs.values() if p.deadline is not None]
             self.watcher.serve(min(deadlines) - time.monotonic() if deadlines else None)
-            self._let_execs_go()
+            self._see_to_execs()
         self.watcher.forget(self.pidfd)
 
-    def _let_execs_go(self) -> None:
+    def _see_to_execs(self) -> None:
         for connection, process in list(self.execs.items()):
+            if process.deadline is not None:
+                process.act()
             if process.is_over:
                 del self.execs[connection]
-                process.leave()
 
     def _drain(self) -> None:
         """After the end: read what is left in the pipes, and give the clients time to take it.
@@ -236,7 +259,7 @@ class Shim:
             process.kill()
         deadline = time.monotonic() + DRAIN_S
         while (left_s := deadline - time.monotonic()) > 0:
-            self._let_execs_go()
+            self._see_to_execs()
             if self.streams.is_drained and not self.execs:
                 return
             self.watcher.serve(left_s)
@@ -254,6 +277,8 @@ class Shim:
             # No descriptor is free (EMFILE): the others are served until one is.
             time.sleep(ACCEPT_PAUSE_S)
             return
+        # A daemon that is stopped in the middle of a message must not hold up the container's log.
+        messages.limit_pauses(connection, MESSAGE_PAUSE_S)
         self.daemons.append(connection)
         self._listen_to(connection)
         with suppress(OSError):
@@ -262,13 +287,12 @@ class Shim:
     def _take_message(self, connection: socket.socket) -> None:
         try:
             message = messages.receive(connection)
-        except ConnectionError:
-            message = None
-        if message is None:
+            value, fds = message or (None, [])
+            kind, *options = cast("list[Any]", value)
+        except (ConnectionError, EOFError, ValueError, TypeError):
+            # It has closed, or is not labkit: marshal says so in one of three ways.
             self._forget_connection(connection)
             return
-        value, fds = message
-        kind, *options = cast("list[Any]", value)
         handlers: dict[str, Callable[..., None]] = {
             "attach": self._attach,
             "resize": self._resize,
@@ -299,22 +323,20 @@ class Shim:
 
     def _exec(self, connection: socket.socket, fds: list[int], request: list[Any]) -> None:
         """Start a further process: this connection will hear of it, not of the container."""
-        # From here on every child of the shim is born in the container's PID namespace, and the
-        # shim has no other children.
-        try:
-            namespaces.setns(self.pidfd, namespaces.CLONE_NEWPID)
-        except OSError:
-            # The first process has ended, and with it the namespace: the shim hears of that in the
-            # same round (ESRCH), or has heard of it (EBADF).
+        if self._container_has_ended():
+            # The shim hears of that in the same round, or has heard of it.
             for fd in fds:
                 os.close(fd)
             self._forget_connection(connection)
             return
         if connection in self.daemons:
             self.daemons.remove(connection)
-        process = ExecProcess(connection, self.watcher)
-        if process.start(ExecRequest(*request), self.pidfd, fds):
-            self.execs[connection] = process
+        process = ExecProcess(connection, self.watcher, self.children, fds)
+        process.start(ExecRequest(*request), self.pidfd, self._container_has_ended)
+        self.execs[connection] = process
+
+    def _container_has_ended(self) -> bool:
+        return self.pidfd < 0 or processes.has_ended(self.pidfd)
 
     def _tell(self, kind: str, *values: object, fds: Sequence[int] = ()) -> None:
         for connection in list(self.daemons):
@@ -349,7 +371,7 @@ class Shim:
                 except FileNotFoundError:
                     pass
                 except OSError:
-                    _empty_group(directory)
+                    empty_group(directory)
                     time.sleep(0.005)
                     continue
                 break
@@ -359,6 +381,7 @@ class Shim:
         status = ExitStatus(code, killed_for_memory, now, self.started.durations_ns)
         # The folder is missing if the container was removed by force; and when the disk is full
         # the daemon, if one is there, shall hear the truth all the same.
+        reserve.use(self.request.exit_path.rsplit("/", 3)[0])  # of the data root
         with suppress(OSError):
             files.write_atomically(self.request.exit_path, status.to_bytes())
         # Only now: whoever finds nobody listening finds the exit status in its file.
@@ -376,9 +399,9 @@ class Shim:
             self.streams.let_go(also_waiting=False)
 
 
-def _empty_group(directory: str) -> None:
+def empty_group(directory: str) -> None:
     """Kill what is in a group and below it, and remove the groups below that are empty."""
-    for folder, _, _ in os.walk(directory, topdown=False):
+    for folder in reversed(files.folders_from(directory)):
         _kill_all(folder)
         if folder != directory:
             with suppress(OSError):

@@ -10,18 +10,97 @@ tells the spawner, which forks another spare while the first becomes the shim of
 It is started as `python -SI` with one end of a socket pair.  A message on it is a request for one
 container, with a socket for the answers of its shim; `labkit.runtime.launch` is the daemon's side.
 When the daemon closes its end the spare and the spawner end, and the shims live on.
+
+A shim that is killed takes its container along: nothing would read what that prints.  The kernel
+sees to it (`DieWithShim`), unless the container's process has changed its user since.  So the
+spawner holds a socket to each shim, and when that is closed it ends what is left.  Where shims
+outlive the daemon, a *keeper* that is forked at the end does so, and ends with the last of them.
 """
 
 import gc
 import os
+import select
 import signal
 import socket
 import sys
+from typing import Any, NamedTuple, cast
 
 from labkit.kernel import messages, processes
 from labkit.runtime import shim
 
 TAKEN = b"t"
+
+
+class Kept(NamedTuple):
+    """A container that ends with its shim."""
+
+    pidfd: int
+    """Of its first process."""
+    cgroup_directories: list[str]
+
+    def end(self) -> None:
+        """The shim is gone: kill what is left, if it was killed and not the container's end."""
+        if not processes.has_ended(self.pidfd):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            for directory in self.cgroup_directories:
+                shim.empty_group(directory)
+        os.close(self.pidfd)
+
+
+class Keeper:
+    """The sockets to the shims that run, and what each has told."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._shims: dict[int, tuple[socket.socket, Kept | None]] = {}
+
+    def watch(self, fd: int, connection: socket.socket | None = None) -> None:
+        """Wait for `fd` as well; with a connection, for what a shim tells on it."""
+        self._poll.register(fd, select.POLLIN)
+        if connection is not None:
+            self._shims[fd] = (connection, None)
+
+    def wait_for(self, fd: int) -> None:
+        """Serve the shims until this descriptor is readable."""
+        while fd not in (ready := [one for one, _ in self._poll.poll()]):
+            for one in ready:
+                self._hear(one)
+        self._poll.unregister(fd)
+
+    def keep(self) -> None:
+        """Serve the shims until none is left."""
+        while self._shims:
+            for fd, _ in self._poll.poll():
+                self._hear(fd)
+
+    def has_any(self) -> bool:
+        """Whether there is a shim, of those that were heard of."""
+        for fd, _ in self._poll.poll(0):
+            self._hear(fd)
+        return bool(self._shims)
+
+    def let_go(self) -> None:
+        """Close everything: this process is to be a shim itself."""
+        for connection, kept in self._shims.values():
+            connection.close()
+            if kept is not None:
+                os.close(kept.pidfd)
+
+    def _hear(self, fd: int) -> None:
+        connection, kept = self._shims[fd]
+        try:
+            message = messages.receive(connection)
+        except OSError:
+            message = None
+        if message is not None:
+            (pidfd,) = message[1]
+            self._shims[fd] = (connection, Kept(pidfd, cast("list[str]", message[0])))
+            return
+        self._poll.unregister(fd)
+        del self._shims[fd]
+        connection.close()
+        if kept is not None:
+            kept.end()
 
 
 def main(requests_fd: int) -> None:
@@ -35,16 +114,27 @@ def main(requests_fd: int) -> None:
     # What exists now will be shared with every shim: keep the collector from touching its pages.
     gc.disable()
     gc.freeze()
+    keeper = Keeper()
     while True:
-        word_read, word_write = os.pipe()
+        ours, theirs = socket.socketpair()
         if os.fork() == 0:
-            os.close(word_read)
-            _be_spare(requests, word_write)
-        os.close(word_write)
-        word = os.read(word_read, 1)
-        os.close(word_read)
-        if word != TAKEN and not _daemon_is_there(requests):
-            return
+            ours.close()
+            keeper.let_go()
+            _be_spare(requests, theirs)
+        theirs.close()
+        keeper.watch(ours.fileno())
+        keeper.wait_for(ours.fileno())
+        if ours.recv(1) == TAKEN:
+            keeper.watch(ours.fileno(), ours)
+            continue
+        ours.close()
+        if not _daemon_is_there(requests):
+            break
+    requests.close()
+    # The daemon waits for this process, and not for the other.
+    if keeper.has_any() and os.fork() == 0:
+        processes.prctl(processes.PR_SET_NAME, b"labkit-keeper")
+        keeper.keep()
 
 
 def _daemon_is_there(requests: socket.socket) -> bool:
@@ -55,7 +145,7 @@ def _daemon_is_there(requests: socket.socket) -> bool:
         return True
 
 
-def _be_spare(requests: socket.socket, word_write: int) -> None:
+def _be_spare(requests: socket.socket, spawner: socket.socket) -> None:
     """Wait for a request, and become the shim of its container."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -65,10 +155,10 @@ def _be_spare(requests: socket.socket, word_write: int) -> None:
         if message is None:
             os._exit(0)
         processes.prctl(processes.PR_SET_PDEATHSIG, 0)
-        os.write(word_write, TAKEN)
-        os.close(word_write)
+        spawner.send(TAKEN)
         requests.close()
-        shim.main(*message)
+        fields, fds = cast("tuple[Any, list[int]]", message)
+        shim.main(fields, fds, spawner)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

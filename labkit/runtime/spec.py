@@ -210,14 +210,20 @@ class ContainerSpec:
     has_shm: bool = True
     """Whether it has a /dev/shm: its own, or that of whose IPC namespace it shares."""
     read_only_root: bool = False
+    open_stdin: bool = False
+    """Whether clients can send it input; without, its stdin is its own /dev/null."""
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)
     """Height and width of the terminal in characters; (0, 0) leaves the kernel's default."""
     shm_bytes: int = DEFAULT_SHM_BYTES
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""
-    oom_score_adj: int = 0
-    """Between -1000 and 1000: the higher, the sooner it is killed when the machine lacks memory."""
+    apparmor_profile: str = ""
+    """The profile of AppArmor that confines its processes; empty for none."""
+    oom_score_adj: int | None = None
+    """Between -1000 and 1000: the higher, the sooner it is killed when the machine lacks memory.
+    None for labkitd's own.
+    """
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
     """No program gives more power than its caller has, also not a setuid one."""

@@ -73,7 +73,7 @@ class Pipes(NamedTuple):
     terminal: int = -1
     """The process's end of the socket on which it hands out its terminal; -1 without one."""
     stdin: int | None = None
-    """Where the shim writes the process's stdin; None when that is /dev/null or a terminal."""
+    """Where the shim writes the process's stdin; None when nothing comes, or from a terminal."""
     outputs: tuple[tuple[int, str], ...] = ()
     """Where the shim reads what is printed, with the name of the stream."""
     terminal_receiver: socket.socket | None = None
@@ -83,24 +83,25 @@ class Pipes(NamedTuple):
 def make_pipes(open_stdin: bool, tty: bool = False) -> Pipes:
     """Make the pipes: all a process needs in order to be started.
 
-    With a terminal there are none.  The process opens the terminal inside its container, where its
-    name will be true, and hands the other end out through a socket.
+    A stdin that nothing will come from is a pipe that nothing writes to, until the process opens
+    its own /dev/null.  With a terminal that is so for all three: the process opens the terminal
+    inside its container, where its name will be true, and hands the other end out.
     """
-    null = os.O_RDWR | os.O_CLOEXEC
+    child_stdin, stdin = os.pipe()
     if tty:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        child = (os.open("/dev/null", null), os.open("/dev/null", null), os.open("/dev/null", null))
+        os.close(stdin)
+        child = (child_stdin, os.dup(child_stdin), os.dup(child_stdin))
         return Pipes(child, theirs.detach(), terminal_receiver=ours)
-    stdin: int | None = None
-    if open_stdin:
-        child_stdin, stdin = os.pipe()
-        os.set_blocking(stdin, False)
-    else:
-        child_stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     out_read, child_out = os.pipe()
     err_read, child_err = os.pipe()
+    child = (child_stdin, child_out, child_err)
     outputs = ((out_read, "stdout"), (err_read, "stderr"))
-    return Pipes((child_stdin, child_out, child_err), stdin=stdin, outputs=outputs)
+    if not open_stdin:
+        os.close(stdin)
+        return Pipes(child, outputs=outputs)
+    os.set_blocking(stdin, False)
+    return Pipes(child, stdin=stdin, outputs=outputs)
 
 
 class Streams:
@@ -133,21 +134,21 @@ class Streams:
         """The master side of the process's terminal."""
 
     def begin(self) -> None:
-        """The process has its ends of the pipes: close ours, take its terminal, and listen."""
+        """The process has its ends of the pipes: close ours, and listen."""
         for fd in self._pipes.child:
             os.close(fd)
-        if self._log_path:
-            self._log = LogWriter(self._log_path, *self._log_limits)
         if self._pipes.terminal_receiver is not None:
             os.close(self._pipes.terminal)
-            self._take_terminal(self._pipes.terminal_receiver)
+        if self._log_path:
+            self._log = LogWriter(self._log_path, *self._log_limits)
         for fd in self._outputs:
             self._watch_output(fd)
 
-    def _watch_output(self, fd: int) -> None:
-        self._watcher.watch(fd, READABLE, lambda _: self._read_output(fd))
-
-    def _take_terminal(self, receiver: socket.socket) -> None:
+    def take_terminal(self) -> None:
+        """The process runs its program, and has handed out its terminal before, if it has one."""
+        receiver = self._pipes.terminal_receiver
+        if receiver is None:
+            return
         with receiver:
             message = messages.receive(receiver)
         if message is None:
@@ -157,6 +158,10 @@ class Streams:
         # Written and read separately, so that each can be watched and closed for itself.
         self._stdin = os.dup(self._terminal)
         os.set_blocking(self._stdin, False)
+        self._watch_output(self._terminal)
+
+    def _watch_output(self, fd: int) -> None:
+        self._watcher.watch(fd, READABLE, lambda _: self._read_output(fd))
 
     def resize(self, height: int, width: int) -> None:
         """Give the terminal another size, in characters; nothing without a terminal."""
@@ -400,6 +405,8 @@ class Streams:
 
     def close(self) -> None:
         """Finish the log, and let go of everything."""
+        if self._pipes.terminal_receiver is not None:
+            self._pipes.terminal_receiver.close()
         self.close_log()
         self.let_go()
         self.close_outputs()

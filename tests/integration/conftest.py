@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from labkit import ownership
 from labkit.containers import Engine
 from labkit.paths import Paths
 from tests import leaks, registries
@@ -27,6 +28,7 @@ def open_engine(folder, monkeypatch):
 
     def open_one(userns_remap=""):
         paths = Paths(f"{folder}/root", f"{folder}/run")
+        leaks.ENGINE_NAMES.add(ownership.link_prefix(paths.root))
         engines.append(Engine.open(paths, userns_remap))
         return engines[-1]
 

@@ -129,8 +129,10 @@ def test_run_it(lab: Lab, terminal: Open) -> None:
 def test_keys_reach_the_container_as_they_are(lab: Lab, terminal: Open) -> None:
     term = terminal("run", "-it", "--rm", "busybox", "sh")
     term.expect(PROMPT)
-    term.type(b"sleep 100; echo interrupted $?\r")
-    time.sleep(0.3)
+    term.type(b"awk '{ print \"answer:\" $0 }'; echo interrupted $?\r")
+    term.expect(b"\n")
+    term.type(b"hello\n")
+    term.expect(b"answer:hello\r\n")  # it is in the foreground
     term.type(CTRL_C)
     term.expect(b"^C")
     term.expect(PROMPT)

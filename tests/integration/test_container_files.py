@@ -6,12 +6,13 @@ import stat
 import tarfile
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
 from labkit.containers.trees.changes import ADDED, DELETED, MODIFIED
 from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
-from tests.containers import create, shell, wait_until
+from tests.containers import create, exchanging, shell, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -165,20 +166,19 @@ class TestHostile:
         os.mkdir(f"{folder}/host")
         with open(f"{folder}/host/secret", "w") as secret:
             secret.write("of the host")
-        swap = (
-            f"mkdir -p /a{folder}/host; echo inside > /a{folder}/host/secret; ln -s / /b; "
-            "while :; do mv /a /c; mv /b /a; mv /a /b; mv /c /a; done"
-        )
-        container_id = start(engine, swap)
-        path, seen = f"/a{folder}/host", set()
-        for attempt in range(300):
-            if seen and attempt > 30:
-                break
-            try:
-                seen.update(copy_out(engine, container_id, f"{path}/secret").values())
-                engine.files.place(container_id, path, archive(file("evil")))
-            except (NotFoundError, InvalidParameterError, OSError):
-                continue  # it was away just then
+        script = f"mkdir -p /a{folder}/host; echo inside > /a{folder}/host/secret; ln -s / /b"
+        container_id = start(engine, f"{script}; touch /v/ready; sleep 1000", binds=["v1:/v"])
+        wait_until(lambda: os.path.exists(f"{engine.volumes.find('v1').data}/ready"))
+        inside = f"/proc/{engine.get(container_id).state.pid}/root"
+        path, seen, rounds = f"/a{folder}/host", set(), 0
+        with exchanging(f"{inside}/a", f"{inside}/b") as count:
+            while rounds < 20 or not seen:
+                before = count[0]
+                # As long as it is the link, nothing of that name is in the container.
+                with suppress(NotFoundError, InvalidParameterError, OSError):
+                    seen.update(copy_out(engine, container_id, f"{path}/secret").values())
+                    engine.files.place(container_id, path, archive(file("evil")))
+                rounds += count[0] > before + 1
         assert seen == {b"inside\n"}
         assert os.listdir(f"{folder}/host") == ["secret"]
 

@@ -74,9 +74,10 @@ def test_kill_and_remove_by_the_rules(engine):
 
 
 def test_auto_remove_and_who_waits_for_it(engine):
-    container_id = create(engine, "sh", "-c", "sleep 0.2; exit 5", auto_remove=True)
+    container_id = create(engine, "sh", "-c", "exit 5", auto_remove=True)
+    watch = engine.watch(container_id, "removed")
     engine.start(container_id)
-    assert engine.wait(container_id, "removed", timeout_s=60).exit_code == 5
+    assert watch.wait(timeout_s=60).exit_code == 5
     assert engine.list() == []
 
 
@@ -99,12 +100,15 @@ def test_wait_conditions(engine):
 
 
 def test_attached_before_the_start_misses_nothing(engine):
-    container_id = create(engine, "sh", "-c", "echo out; sleep 0.1; echo err >&2")
+    script = "echo out; read line; echo err >&2"
+    container_id = create(engine, "sh", "-c", script, open_stdin=True)
     ours, theirs = socket.socketpair()
-    engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
+    engine.attach(container_id, theirs.fileno(), stdin=True, stdout=True, stderr=True)
     theirs.close()
     engine.start(container_id)
-    assert read_frames(ours) == [(1, b"out\n"), (2, b"err\n")]
+    assert ours.recv(12, socket.MSG_WAITALL) == b"\1\0\0\0\0\0\0\4out\n"
+    ours.sendall(b"on\n")
+    assert read_frames(ours) == [(2, b"err\n")]
 
 
 def test_stdin_of_an_attached_client(engine):

@@ -39,9 +39,10 @@ def test_run_it(docker):
         screen.resize(20, 50)
         screen.window_changes()
         see_size(screen, b"20 50")
-        screen.type(b"sleep 50\n")
-        screen.see(b"sleep 50\r\n")
-        time.sleep(0.3)
+        screen.type(b"awk '{ print \"answer:\" $0 }'\n")
+        screen.see(b"}'\r\n")
+        screen.type(b"hello\n")
+        screen.see(b"answer:hello\r\n")  # it is in the foreground
         screen.type(b"\x03")
         screen.see(b"# ")
         screen.type(b"exit 5\n")

@@ -71,9 +71,16 @@ def test_stats(docker):
     docker.run("--name", "busy", "-m", "64m", "--cpus", "0.5", "busybox", "sh", "-c",
                "while :; do :; done")  # fmt: skip
     line = "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"
-    name, cpu, used, _, most, pids = docker.out("stats", "--no-stream", "--format", line).split()
-    assert (name, most, pids) == ("busy", "64MiB", "1")
-    assert 20 < float(cpu.rstrip("%")) < 80
+    for _ in range(40):  # half a CPU is what it may have: a busy machine gives less at times
+        name, cpu, used, _, most, pids = docker.out(
+            "stats", "--no-stream", "--format", line
+        ).split()
+        assert (name, most, pids) == ("busy", "64MiB", "1")
+        assert float(cpu.rstrip("%")) < 80
+        if float(cpu.rstrip("%")) > 20:
+            break
+    else:
+        pytest.fail(f"the loop never used more than {cpu} of a CPU")
     assert used.endswith(("KiB", "MiB"))
     docker.out("kill", "busy")
     assert docker.out("stats", "--no-stream", "-a", "--format", "{{.Name}} {{.PIDs}}") in (
@@ -110,13 +117,15 @@ def wait_for_health(docker, name, status):
 def test_health(docker):
     since = str(time.time())
     docker.run(
-        "--name", "well", "--health-cmd", "echo looking; test ! -e /tmp/ill", "--health-interval",
-        "200ms", "--health-retries", "2", "--health-timeout", "20s", "busybox", "sleep", "100",
+        "--name", "well", "--health-cmd", "echo looking; test -e /tmp/well", "--health-interval",
+        "200ms", "--health-retries", "2", "--health-timeout", "20s", "--health-start-period", "5m",
+        "busybox", "sleep", "1000",
     )  # fmt: skip
     assert "(health: starting)" in docker.out("ps", "--format", "{{.Status}}")
+    docker.out("exec", "well", "touch", "/tmp/well")
     wait_for_health(docker, "well", "healthy")
     assert "(healthy)" in docker.out("ps", "--filter", "health=healthy", "--format", "{{.Status}}")
-    docker.out("exec", "well", "touch", "/tmp/ill")
+    docker.out("exec", "well", "rm", "/tmp/well")
     wait_for_health(docker, "well", "unhealthy")
     last = "{{with index .State.Health.Log 4}}{{.ExitCode}} {{.Output}}{{end}}"
     deadline = time.monotonic() + 60

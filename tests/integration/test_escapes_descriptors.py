@@ -7,18 +7,20 @@ it would be seen: with the step left out, or with more power, the same attempt g
 import ctypes
 import os
 import socket
+import stat
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from labkit.containers.execs import ExecConfig
 from labkit.containers.model import DeviceMapping
 from labkit.errors import StartError
+from labkit.images.models import Healthcheck
 from labkit.kernel import libc
 from labkit.runtime import operations as op
-from tests.containers import create, run, shell
+from tests.containers import create, run, shell, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -49,6 +51,137 @@ def execute(engine, container_id, *command, **options):
     with made.changed:
         assert made.changed.wait_for(lambda: made.exit_code is not None, 30)
     return data, made.exit_code
+
+
+def processes_in(first: int) -> list[int]:
+    """The processes of a PID namespace that it is the last namespace of, by the host's numbers."""
+    mine = os.readlink(f"/proc/{first}/ns/pid")
+    found = []
+    for name in os.listdir("/proc"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if name.isdigit() and os.readlink(f"/proc/{name}/ns/pid") == mine:
+                found.append(int(name))
+    return sorted(found)
+
+
+def devices_in(pid: int) -> set[int]:
+    """The numbers of the file systems that are mounted where a process is."""
+    with open(f"/proc/{pid}/mountinfo") as file:
+        numbers = (line.split()[2].split(":") for line in file)
+        return {os.makedev(int(major), int(minor)) for major, minor in numbers}
+
+
+def files_of_the_host(first: int) -> list[str]:
+    """What a container's processes have open that is neither its own nor a pipe made for it."""
+    own = devices_in(first) - devices_in(os.getpid())
+    found = []
+    for pid in processes_in(first):
+        for name in (*(f"fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")), "cwd", "root", "exe"):
+            file = os.stat(f"/proc/{pid}/{name}")
+            is_pipe = stat.S_ISFIFO(file.st_mode) or stat.S_ISSOCK(file.st_mode)
+            if not is_pipe and file.st_dev not in own:
+                found.append(f"{name} {os.readlink(f'/proc/{pid}/{name}')}")
+    return found
+
+
+STARTS = {
+    "run -d": {},
+    "run -i": {"open_stdin": True},
+    "run -t": {"tty": True},
+    "run -it": {"open_stdin": True, "tty": True},
+    "run --init": {"init": True},
+    "run --privileged": {"privileged": True},
+    "run --cap-drop ALL": {"cap_drop": ["ALL"]},
+    "run --userns private": {"userns_mode": "private"},
+    "run -v tmpfs:/dev": {"tmpfs": {"/dev": ""}},
+}
+
+
+@pytest.mark.parametrize("way", STARTS)
+def test_nothing_open_is_a_file_of_the_hosts(engine, way):
+    container_id = start(engine, **STARTS[way])
+    first = engine.get(container_id).state.pid
+    for again in (False, True):
+        if again:
+            engine.restart(container_id, timeout_s=0)
+            first = engine.get(container_id).state.pid
+        wait_until(lambda first=first: comm_of(first) in ("sleep", "init"))
+        # --init is a program of the host's, shown read-only; a container cannot change it.
+        expected = ["exe /dev/init"] if way == "run --init" else []
+        assert files_of_the_host(first) == expected
+    engine.kill(container_id)
+
+
+def comm_of(pid: int) -> str:
+    with open(f"/proc/{pid}/comm") as file:
+        return file.read().strip()
+
+
+EXECS = {
+    "exec": {"attach_stdout": True},
+    "exec -d": {},
+    "exec -i": {"attach_stdin": True, "attach_stdout": True},
+    "exec -t": {"tty": True, "attach_stdout": True},
+    "exec --privileged": {"privileged": True},
+    "exec -u": {"user": "1000:1000"},
+}
+
+
+@pytest.mark.parametrize("way", EXECS)
+def test_nothing_open_in_an_exec_is_a_file_of_the_hosts(engine, way):
+    container_id = start(engine)
+    first = engine.get(container_id).state.pid
+    made = engine.execs.create(container_id, ExecConfig(cmd=["sleep", "60"], **EXECS[way]))
+    engine.execs.start(made.id, None, b"")
+    assert len(processes_in(first)) == 2
+    assert files_of_the_host(first) == []
+    engine.kill(container_id)
+
+
+def test_nothing_open_in_a_healthcheck_is_a_file_of_the_hosts(engine):
+    check = Healthcheck(test=["CMD", "sleep", "50"], interval=10**9)
+    container_id = start(engine, healthcheck=check)
+    first = engine.get(container_id).state.pid
+    wait_until(lambda: len(processes_in(first)) == 2 and comm_of(processes_in(first)[1]) == "sleep")
+    assert files_of_the_host(first) == []
+    engine.kill(container_id)
+
+
+@pytest.mark.parametrize("options", [{}, {"cap_drop": ["ALL"]}, {"tty": True}, {"user": "1000"}])
+def test_dev_null_of_the_host_stays_as_it_is(engine, options):
+    before = os.stat("/dev/null")
+    script = "for n in 0 1 2; do chmod 667 /proc/self/fd/$n; chown 1000 /proc/self/fd/$n; done"
+    shell(engine, script, **options)
+    container_id = start(engine, **options)
+    execute(engine, container_id, "sh", "-c", script)
+    after = os.stat("/dev/null")
+    try:
+        assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+    finally:
+        os.chmod("/dev/null", 0o666)
+        os.chown("/dev/null", 0, 0)
+        engine.kill(container_id)
+
+
+NULL_AS_STDIN = 'stat -L -c "%t:%T" /proc/self/fd/0; cmp -s /dev/stdin /dev/null && echo empty'
+
+
+def test_stdin_is_the_containers_own_null(engine):
+    assert shell(engine, NULL_AS_STDIN) == ("1:3\nempty\n", 0)
+    container_id = start(engine, "sh", "-c", "rm /dev/null; mkfifo /dev/null; exec sleep 60")
+    wait_until(lambda: comm_of(engine.get(container_id).state.pid) == "sleep")
+    # What the container has put there instead is not opened: it could never answer.
+    output, code = execute(engine, container_id, "cat")
+    assert (output, code) == (b"", 0)
+    engine.kill(container_id)
+
+
+def test_a_terminal_that_is_none_is_refused(engine):
+    container_id = start(engine, "sh", "-c", "rm /dev/ptmx; mkfifo /dev/ptmx; exec sleep 60")
+    wait_until(lambda: comm_of(engine.get(container_id).state.pid) == "sleep")
+    with pytest.raises(StartError, match="not the multiplexer"):
+        execute(engine, container_id, "true", tty=True)
+    engine.kill(container_id)
 
 
 def started_somewhere(attempt) -> list[int]:

@@ -20,24 +20,29 @@ pytestmark = pytest.mark.root
 MIB = 1 << 20
 
 
-def cpu_share(engine, container_id, seconds):
-    """How much of one CPU the container uses."""
-    began, before = time.monotonic(), engine.layout.usage(container_id).cpu_ns
-    time.sleep(seconds)
-    used_ns = engine.layout.usage(container_id).cpu_ns - before
-    return used_ns / 1e9 / (time.monotonic() - began)
+def cpu_share(engine, container_id, at_least):
+    """How much of one CPU the container uses, in the first window in which it got `at_least`.
+
+    A quota is no promise of as much: a busy machine may give less in any one window.
+    """
+    for _ in range(40):
+        began, before = time.monotonic(), engine.layout.usage(container_id).cpu_ns
+        time.sleep(1.5)
+        used_ns = engine.layout.usage(container_id).cpu_ns - before
+        share = used_ns / 1e9 / (time.monotonic() - began)
+        if share > at_least:
+            break
+    return share
 
 
 def test_a_quota_holds_and_can_be_changed(engine):
-    """At most: a busy machine may give less, so a period is short and the share small."""
     container_id = create(
         engine, "sh", "-c", "while :; do :; done", cpu_period=20_000, cpu_quota=4_000
     )
     engine.start(container_id)
-    time.sleep(0.3)
-    assert 0.1 < cpu_share(engine, container_id, 1.5) < 0.22
+    assert 0.1 < cpu_share(engine, container_id, 0.1) < 0.22
     engine.update(container_id, UpdateConfig(cpu_quota=2_000))
-    assert 0.05 < cpu_share(engine, container_id, 1.5) < 0.13
+    assert 0.05 < cpu_share(engine, container_id, 0.05) < 0.13
     engine.kill(container_id)
 
 

@@ -106,6 +106,9 @@ def test_kill_9_at_any_moment_leaves_only_whole_images(server):
         for _ in range(4):
             time.sleep(chance.uniform(0.1, 0.5))
             server.kill_and_start()
+        deadline = time.monotonic() + 60
+        while not acknowledged and time.monotonic() < deadline:
+            time.sleep(0.02)
         stopping.set()
     assert acknowledged
     assert everything_is_whole(server) >= len(acknowledged)

@@ -176,7 +176,7 @@ def test_bytes_that_are_no_request(server, data, status, words):
     assert got.startswith(b"HTTP/1.1 " + status)
     assert words in got
     assert b'{"errors":[{"code":"' in got
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
 
 
 def test_a_client_that_goes_away_leaves_what_it_sent(server):
@@ -215,7 +215,7 @@ def test_slow_clients_hold_nobody_up(server):
         started = time.monotonic()
         server.push_image("lab/fast", "v1")
         assert server.ask("GET", "/v2/lab/fast/manifests/v1").status == 200
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_a_client_that_does_not_read_holds_nobody_up(server):
@@ -228,7 +228,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server):
             client.sendall(f"GET /v2/lab/large/blobs/{digest} HTTP/1.1\r\n\r\n".encode())
         started = time.monotonic()
         assert len(server.ask("GET", f"/v2/lab/large/blobs/{digest}").body) == 20_000_000
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_the_log_on_the_terminal_is_plain_text(server):

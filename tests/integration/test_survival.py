@@ -1,5 +1,6 @@
 """Daemons, shims and spawners die; containers and their exit statuses do not get lost."""
 
+import glob
 import os
 import signal
 import socket
@@ -86,6 +87,31 @@ def test_a_client_that_leaves_while_something_is_printed_harms_nobody(engine, tt
     wait_until(lambda: b"late" in [line.text.strip() for line in engine.logs(container_id)])
     assert engine.get(container_id).state.status == "running"
     engine.kill(container_id)
+
+
+@pytest.mark.parametrize("options", [{}, {"pid_mode": "host"}])
+def test_a_shim_that_is_killed_while_no_daemon_is_there(open_engine, options):
+    """A process that changes its user is not ended by the kernel with its parent (prctl(2))."""
+    engine = open_engine()
+    script = "sleep 61 & exec su -s /bin/sh nobody -c 'exec sleep 62'"
+    container_id = create(engine, "sh", "-c", script, **options)
+    other = create(engine, "sleep", "60")
+    engine.start(container_id)
+    engine.start(other)
+    pid, shim = engine.get(container_id).state.pid, find_shim(engine, container_id)
+    wait_until(lambda: os.stat(f"/proc/{pid}").st_uid == 65534)
+    wait_until(lambda: engine.layout.usage(container_id).pids == 2)
+    groups = glob.glob(f"/sys/fs/cgroup/**/{container_id}/cgroup.procs", recursive=True)
+    engine.close()
+    os.kill(shim, signal.SIGKILL)
+    wait_until(lambda: not processes.start_time(pid), timeout_s=5)
+    wait_until(lambda: not any(open(path).read() for path in groups), timeout_s=5)
+    engine = open_engine()
+    assert engine.get(container_id).state.status == "exited"
+    # The others' shims, and the others, are as they were; their keeper ends with the last one.
+    assert engine.get(other).state.status == "running"
+    engine.kill(other)
+    engine.wait(other, timeout_s=10)
 
 
 def test_a_spawner_that_is_killed_is_replaced(engine):

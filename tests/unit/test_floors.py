@@ -12,19 +12,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
-GROUND = {"errors", "paths", "patterns", "signals", "__init__"}
+GROUND = {
+    *("dialect", "errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "ownership": {"errors", "kernel", "paths"},
     "paths": set(),
     "patterns": {"errors"},
-    "signals": {"errors"},
+    "set_aside": set(),
+    "signals": {"errors", "dialect"},
+    "dialect": {"errors"},
     "kernel": set(),
     "cgroups": {"kernel", *GROUND},
     "images": {"kernel", *GROUND},
     "networks": {"kernel", *GROUND},
     "runtime": {"kernel", *GROUND},
-    "http": {"errors"},
+    "http": {"errors", "dialect"},
     "registry": {"images", "http", "kernel", *GROUND},
     "containers": {"runtime", "cgroups", "images", "networks", "kernel", *GROUND},
     "build": {"containers", "runtime", "cgroups", "images", "networks", "kernel", *GROUND},

@@ -40,3 +40,11 @@ def test_what_appears_in_a_lab_that_was_there_is_its_own() -> None:
     now = before | {"/sys/fs/cgroup/memory/labkit/0123": "cgroup 0123"}
     assert leaks.news(now, before) == []
     assert leaks.news(now, {}) == ["cgroup", "file", "cgroup 0123"]
+
+
+def test_names_that_follow_from_a_data_root_belong_to_the_run_that_has_it(monkeypatch) -> None:
+    names = ("labkit-abcdef", "lkabcdef0", "lkabcdefv12ab", "table inet lkabcdef")
+    assert not any(map(leaks.is_ours, names))
+    monkeypatch.setattr(leaks, "ENGINE_NAMES", {"labkit-abcdef", "lkabcdef"})
+    assert all(map(leaks.is_ours, names))
+    assert leaks.is_ours("labkit0")

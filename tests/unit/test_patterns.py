@@ -1,5 +1,7 @@
 """`.dockerignore` and the wildcards of COPY, by Docker's rules."""
 
+import time
+
 import pytest
 
 from labkit.errors import InvalidParameterError
@@ -78,3 +80,37 @@ def test_wildcards_of_copy(pattern: str, path: str, matches: bool) -> None:
 def test_a_pattern_that_cannot_be_read_is_an_error(pattern: str) -> None:
     with pytest.raises(InvalidParameterError, match="pattern"):
         Patterns([pattern])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("a[+-9]b", "a/b", False),
+        ("a[+-9]b", "a.b", True),
+        ("a[+-9]b", "a5b", True),
+        ("a[/]b", "a/b", False),
+        ("a[^x]b", "a/b", False),
+        ("*[.€]*", "a€b", True),
+        ("*[^€]", "a€", False),
+        ("?*?", "\udcff\udcfe", True),
+    ],
+)
+def test_classes_and_foreign_bytes(pattern: str, path: str, matches: bool) -> None:
+    assert wildcard(pattern).fullmatch(path) is matches
+    assert Patterns([pattern]).match(path) is matches
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 30 + "b", "**/*a" * 30 + "/b", "?*" * 60 + "b", "*[a]" * 40 + "b"]
+)
+def test_a_pattern_with_many_stars_takes_no_time(pattern: str) -> None:
+    path = "/".join(["a" * 200] * 20)
+    started = time.process_time()
+    assert not Patterns([pattern]).match(path)
+    assert not wildcard(pattern).fullmatch(path)
+    assert time.process_time() - started < 1
+
+
+def test_a_pattern_longer_than_any_path_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="too long"):
+        Patterns(["*" * 5000])

@@ -9,9 +9,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
+from labkit.images.archive_reader import PATH_MAX_BYTES
 from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.unpacker import OVERLAY_XATTR
+from labkit.kernel.trails import Trail
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
 """The API's numbers for what happened to a path."""
@@ -19,14 +22,33 @@ MODIFIED, ADDED, DELETED = 0, 1, 2
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NONE = -1
 
+PATHS_MAX_BYTES = 32 << 20
+
 Change = tuple[str, int]
+
+
+class TooManyError(Exception):
+    """More has changed than can be listed."""
+
+
+class _Folder(NamedTuple):
+    """A folder of the writable layer that is yet to be looked into."""
+
+    path: str
+    name: str
+    has_old: bool
+    """Whether the image has a folder there, too."""
 
 
 def changes(upper: int, lower: int) -> list[Change]:
     """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer and the
     image's files.  A folder in which something changed is listed as modified, but for the root.
+
+    A path of more than `PATH_MAX_BYTES` is left out: no system call takes it.  TooManyError if the
+    paths have more than `PATHS_MAX_BYTES` together, OSError (ESTALE) if a folder is moved while
+    this is in it.
     """
-    found = list(_below("", upper, lower))
+    found = list(_walk(upper, lower))
     parents = {parent for path, _ in found for parent in _parents(path)}
     listed = {path for path, _ in found}
     found.extend((parent, MODIFIED) for parent in parents - listed)
@@ -38,44 +60,78 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _below(path: str, upper: int, lower: int) -> Iterator[Change]:
-    names = os.listdir(upper)
+def _walk(upper: int, lower: int) -> Iterator[Change]:
+    left_bytes = PATHS_MAX_BYTES
+    with Trail(upper) as new, Trail(lower) as old:
+        waiting: list[list[_Folder]] = [[]]
+        here = _Folder("", "", has_old=True)
+        while True:
+            known = old.here if here.has_old else _NONE
+            for path, kind in _compare(here.path, new.here, known, waiting[-1]):
+                left_bytes -= len(path)
+                if left_bytes < 0:
+                    raise TooManyError
+                yield path, kind
+            next_one = _go_on(new, old, waiting)
+            if next_one is None:
+                return
+            here = next_one
+            waiting.append([])
+
+
+def _go_on(new: Trail, old: Trail, waiting: list[list[_Folder]]) -> _Folder | None:
+    """Enter the next folder that waits, on both sides; None when none is left."""
+    while True:
+        if waiting[-1]:
+            folder = waiting[-1].pop()
+            with suppress(FileNotFoundError, NotADirectoryError):  # a running container's
+                new.enter(folder.name)
+                if folder.has_old:
+                    old.enter(folder.name)
+                return folder
+            continue
+        waiting.pop()
+        if not waiting:
+            return None
+        if old.depth == new.depth:
+            old.leave()
+        new.leave()
+
+
+def _compare(path: str, upper: int, lower: int, folders: list[_Folder]) -> Iterator[Change]:
+    """The changes in one folder; the folders in it are added to `folders`."""
+    try:
+        names = os.listdir(upper)
+    except FileNotFoundError:  # a running container has just removed it
+        return
     for name in names:
+        below = f"{path}/{name}"
+        if len(os.fsencode(below)) > PATH_MAX_BYTES:
+            continue
         with suppress(FileNotFoundError):
-            yield from _one(f"{path}/{name}", name, upper, lower)
+            new, old = os.lstat(name, dir_fd=upper), _stat(name, lower)
+            kind = _kind(below, name, new, old, upper)
+            if kind is not None:
+                yield below, kind
+            if stat.S_ISDIR(new.st_mode):
+                has_old = old is not None and stat.S_ISDIR(old.st_mode)
+                folders.append(_Folder(below, name, has_old))
     if lower != _NONE and _is_opaque(upper):
         for name in set(os.listdir(lower)) - set(names):
             yield f"{path}/{name}", DELETED
 
 
-def _one(path: str, name: str, upper: int, lower: int) -> Iterator[Change]:
-    new, old = os.lstat(name, dir_fd=upper), _stat(name, lower)
+def _kind(
+    path: str, name: str, new: os.stat_result, old: os.stat_result | None, upper: int
+) -> int | None:
+    """What happened to a path itself, if anything did."""
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
-        if old is not None:
-            yield path, DELETED
-        return
+        return None if old is None else DELETED
     if path in MADE_BY_LABKIT and old is None and _is_empty(name, new, upper):
-        return
+        return None
     if old is None:
-        yield path, ADDED
-    elif _differs(new, old):
-        yield path, MODIFIED
-    if stat.S_ISDIR(new.st_mode):
-        yield from _in_folder(path, name, upper, lower, old)
-
-
-def _in_folder(
-    path: str, name: str, upper: int, lower: int, old: os.stat_result | None
-) -> Iterator[Change]:
-    inner_upper = os.open(name, _OPEN_FOLDER, dir_fd=upper)
-    has_old = old is not None and stat.S_ISDIR(old.st_mode)
-    inner_lower = os.open(name, _OPEN_FOLDER, dir_fd=lower) if has_old else _NONE
-    try:
-        yield from _below(path, inner_upper, inner_lower)
-    finally:
-        os.close(inner_upper)
-        if inner_lower != _NONE:
-            os.close(inner_lower)
+        return ADDED
+    return MODIFIED if _differs(new, old) else None
 
 
 def _stat(name: str, folder: int) -> os.stat_result | None:

@@ -1,11 +1,11 @@
 """Copying into an image's files (COPY and ADD of a Dockerfile), from inside."""
 
 import os
-import tarfile
 from collections.abc import Sequence
 
 from labkit.containers.trees.unpacking import Placer
-from labkit.images.unpacker import BadArchiveError
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import ArchiveReader, Member
 from labkit.runtime import operations as op
 
 FOLDER, FILE = "folder", "file"
@@ -32,28 +32,29 @@ class Copier(Placer):
             if owner is not None and not was_there:
                 os.chown(real, *owner)
 
-    def _unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def _unpack_member(self, reader: ArchiveReader, member: Member) -> None:
         number, _, name = member.name.partition("/")
         if self._kinds[int(number)] == FILE and not self._is_into:
             self.top, member.name = "", self._real
         else:
             self.top, member.name = self._real, name
         member.linkname = member.linkname.partition("/")[2] if member.islnk() else member.linkname
-        super()._unpack_member(archive, member)
+        super()._unpack_member(reader, member)
 
 
 def make_folders(path: str, owner: Owner) -> None:
     """Make a folder and those above it that are missing; the new ones are `owner`'s."""
-    if os.path.isdir(path):
-        return
-    above = os.path.dirname(path)
-    make_folders(above, owner)
-    try:
-        os.mkdir(path, 0o755)
-    except FileExistsError:
-        raise BadArchiveError(f"cannot copy to {path}: it is there, and no folder") from None
-    if owner is not None:
-        os.chown(path, *owner)
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o755)
+        except FileExistsError:
+            raise BadArchiveError(f"cannot copy to {folder}: it is there, and no folder") from None
+        if owner is not None:
+            os.chown(folder, *owner)
 
 
 def owner_of(text: str) -> Owner:

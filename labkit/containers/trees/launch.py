@@ -1,5 +1,7 @@
 """The daemon's side of a worker (`labkit.containers.trees.worker`): start it, feed it, end it."""
 
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,8 +12,8 @@ from labkit.containers.trees import worker
 from labkit.containers.trees.views import View
 from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.images import programs
-from labkit.kernel import messages
-from labkit.kernel.files import write_all
+from labkit.images.unpacker import NO_PROGRESS_S
+from labkit.kernel import messages, waiting
 
 CHUNK_BYTES = 256 * 1024
 _PACKAGES = ("labkit.containers", "labkit.images")
@@ -46,6 +48,8 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 cwd="/",
             )
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)
         request = worker.Request(task, tuple(arguments), type(view).__name__, tuple(view))
         with suppress(BrokenPipeError):  # `ready` will tell
             messages.send(ours, tuple(request), fds)
@@ -62,12 +66,18 @@ class Worker:
         self._hear("done")
 
     def _hear(self, wanted: str) -> list[Any]:
+        waiting.until_readable(self._connection.fileno())
         try:
             message = messages.receive(self._connection)
         except ConnectionError:
             message = None
         if message is None:
-            raise ChildProcessError(f"the process for a container's files ended before {wanted}")
+            status = self._process.wait()
+            if status == -signal.SIGALRM:
+                raise InvalidParameterError(f"no progress for {NO_PROGRESS_S} s: it is given up")
+            raise ChildProcessError(
+                f"the process for a container's files ended before {wanted}: status {status}"
+            )
         kind, *values = cast("list[Any]", message[0])
         if kind == "failed":
             problem, text, number = values
@@ -78,7 +88,11 @@ class Worker:
     def output(self) -> Iterator[bytes]:
         """What it writes, in pieces, to the end; raises as `ready` does if that is not the end."""
         assert self._process.stdout is not None  # noqa: S101 the caller's mistake
-        while part := self._process.stdout.read(CHUNK_BYTES):
+        while True:
+            waiting.until_readable(self._process.stdout.fileno())
+            part = self._process.stdout.read(CHUNK_BYTES)
+            if not part:
+                break
             yield part
         self.finish()
 
@@ -87,7 +101,7 @@ class Worker:
         assert self._process.stdin is not None  # noqa: S101 the caller's mistake
         with suppress(BrokenPipeError):  # it has given up, and says why
             for chunk in chunks:
-                write_all(self._process.stdin.fileno(), chunk)
+                waiting.feed(self._process.stdin.fileno(), chunk)
         self._process.stdin.close()
         self.finish()
 

@@ -1,9 +1,10 @@
 """Unpacking an archive among a container's files (`docker cp` to a container), from inside."""
 
 import stat
-import tarfile
 
-from labkit.images.unpacker import BadArchiveError, Unpacker, kind_of
+from labkit.images.archive_numbers import BadArchiveError
+from labkit.images.archive_reader import Member
+from labkit.images.unpacker import Unpacker, kind_of
 
 
 class Placer(Unpacker):
@@ -23,7 +24,7 @@ class Placer(Unpacker):
         """No member is."""
         return False
 
-    def prepare(self, member: tarfile.TarInfo, path: str) -> None:
+    def prepare(self, member: Member, path: str) -> None:
         """Refuse what must not be replaced."""
         if path.endswith("/") and not member.isdir():
             raise BadArchiveError("the folder that is unpacked into cannot be replaced")

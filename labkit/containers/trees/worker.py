@@ -5,24 +5,28 @@ there, answers `ready` with what it found, does the work over its standard input
 answers `done`.  A failure at any point is answered by `failed`, in the words of `ProblemError`.
 """
 
+import errno
 import os
 import signal
 import socket
 import stat
 import sys
-import tarfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from labkit.containers.trees import changes, copying, views
 from labkit.containers.trees.unpacking import Placer
+from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.packer import Packer, children, warm_up
-from labkit.images.unpacker import BadArchiveError, Unpacker, confine, sync
+from labkit.images.unpacker import Unpacker, confine, sync
 from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
 """What a failure was: each is another status of the API."""
+
+THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
+"""A folder was moved during a walk through it, or a path is too long."""
 
 
 class ProblemError(Exception):
@@ -86,10 +90,11 @@ def main() -> None:
         pass  # nobody listens any more
     except ProblemError as problem:
         conversation.tell("failed", *problem.args)
-    except (BadArchiveError, tarfile.TarError) as error:
+    except BadArchiveError as error:
         conversation.tell("failed", INVALID, str(error), 0)
     except OSError as error:
-        conversation.tell("failed", SYSTEM, _words(error), error.errno or 0)
+        kind = INVALID if error.errno in THEIR_FAULTS else SYSTEM
+        conversation.tell("failed", kind, _words(error), error.errno or 0)
     except (MemoryError, RecursionError) as error:
         conversation.tell("failed", INVALID, f"asks for too much: {type(error).__name__}", 0)
     except Exception:  # a defect of ours: standard error is the daemon's
@@ -194,7 +199,7 @@ def _fill(conversation: Conversation) -> None:
 
 
 def _take_in(unpacker: Unpacker) -> None:
-    unpacker.unpack(sys.stdin.buffer)
+    unpacker.unpack(open(0, "rb", buffering=0, closefd=False))
     while os.read(0, 65536):  # what follows the archive's end is padding
         pass
 
@@ -202,7 +207,15 @@ def _take_in(unpacker: Unpacker) -> None:
 def _changes(conversation: Conversation) -> None:
     """What a writable layer, open as the first descriptor, changes of the image, the root."""
     lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    conversation.tell("ready", changes.changes(conversation.fds[0], lower))
+    try:
+        found = changes.changes(conversation.fds[0], lower)
+    except changes.TooManyError:
+        raise ProblemError(
+            INVALID,
+            f"the changes cannot be listed: their paths have more than "
+            f"{changes.PATHS_MAX_BYTES >> 20} MiB together",
+        ) from None
+    conversation.tell("ready", found)
 
 
 TASKS: dict[str, Callable[..., None]] = {

@@ -19,7 +19,9 @@ from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.http.requests import decode_json
 from labkit.images import references
 from labkit.registry.client import platforms
 
@@ -188,8 +190,8 @@ def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
     if text in ("", "null"):
         return None
     try:
-        return msgspec.json.decode(text.encode(), type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        return msgspec.convert(decode_json(text.encode(), name), type=kind)
+    except UNREADABLE as error:
         raise InvalidParameterError(f"{name} cannot be read: {error}") from None
 
 
@@ -199,5 +201,5 @@ def _secrets(request: Request) -> dict[str, bytes]:
         return {}
     try:
         return msgspec.json.decode(base64.b64decode(text), type=dict[str, bytes])
-    except (ValueError, msgspec.DecodeError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise InvalidParameterError(f"the secrets cannot be read: {error}") from None

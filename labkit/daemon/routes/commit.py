@@ -6,6 +6,7 @@ from labkit.containers import Engine
 from labkit.containers.committing import Commit
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images import RuntimeConfig
 
@@ -35,5 +36,5 @@ def _config(body: dict[str, object]) -> RuntimeConfig:
     given = {name: value for name, value in body.items() if value is not None}
     try:
         return msgspec.convert(given, RuntimeConfig)
-    except msgspec.ValidationError as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(str(error)) from None

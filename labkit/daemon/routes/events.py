@@ -20,7 +20,7 @@ from labkit.images import references
 
 FILTERS = ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
            "scope", "secret", "service", "type", "volume")  # fmt: skip
-_SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
+_SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
 def events(engine: Engine, request: Request) -> Answer:
@@ -31,7 +31,7 @@ def events(engine: Engine, request: Request) -> Answer:
     query = request.query
     since_ns, until_ns = _time_ns(query.text("since")), _time_ns(query.text("until"))
     asked = filters.parse(query.text("filters"), FILTERS)
-    listener = engine.events.listen(since_ns)
+    listener = engine.events.listen(since_ns, cut=request.connection.abort)
     return Stream(_Lines(listener, asked, until_ns, request.connection))
 
 
@@ -68,11 +68,12 @@ def _time_ns(text: str) -> int:
         seconds, _, fraction = text.partition(".")
         return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        return int(datetime.datetime.fromisoformat(text).timestamp() * 1_000_000_000)
+    except OverflowError:
+        return 1  # long before there was an event
     except ValueError:
-        raise InvalidParameterError(f"{text} is not a time: seconds since 1970, or RFC 3339"
+        raise InvalidParameterError(f"{text[:60]} is not a time: seconds since 1970, or RFC 3339"
                                     ) from None  # fmt: skip
-    return int(moment.timestamp() * 1_000_000_000)
 
 
 def _of(kind: str) -> Callable[[Event, str], bool]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from labkit.containers import Engine
 from labkit.daemon import filters, registry_settings
 from labkit.daemon.requests import Request
+from labkit.dialect.numbers import whole
+from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.errors import InvalidParameterError, UnauthorizedError
 from labkit.http.responses import Answer, json_response
 from labkit.images import references
 from labkit.images.models import INDEXES, Platform
-from labkit.images.references import DEFAULT_DOMAIN, Reference
+from labkit.images.references import Reference
 from labkit.registry.client import credentials
 from labkit.registry.client.endpoints import Settings
 
@@ -201,6 +203,7 @@ def _publish(engine: Engine, action: str, name: str) -> None:
 
 
 def _stars(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise InvalidParameterError(f"invalid filter 'stars={text}'")
-    return int(text)
+    stars = whole(text, least=0)
+    if stars is None:
+        raise InvalidParameterError(f"invalid filter 'stars={text[:60]}'")
+    return stars

@@ -17,6 +17,7 @@ from labkit.daemon.responses import (
     Hijack,
     Stream,
 )
+from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.http.connection import Connection
 
@@ -147,13 +148,8 @@ def _stream_type(request: Request, container: Container) -> str:
 
 
 def _tail(text: str) -> int | None:
-    if text in ("", "all"):
-        return None
-    try:
-        number = int(text)
-    except ValueError:
-        raise InvalidParameterError(f"tail={text} is neither all nor a whole number") from None
-    return number if number >= 0 else None
+    """How many lines; None is all, which Docker takes every text for that is not a number."""
+    return whole(text, least=0)
 
 
 def _pieces(

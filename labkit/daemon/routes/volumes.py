@@ -9,6 +9,7 @@ from labkit.daemon import filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import mounts as shapes
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 FILTERS = ("dangling", "driver", "label", "name")
@@ -29,7 +30,7 @@ def create(engine: Engine, request: Request) -> Answer:
     given = {name: value for name, value in request.json().items() if value is not None}
     try:
         body = msgspec.convert(given, _CreateBody)
-    except msgspec.ValidationError as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(str(error)) from None
     volume = engine.volumes.create(
         body.name, body.labels, driver=body.driver, options=body.driver_opts

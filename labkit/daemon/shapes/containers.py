@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from labkit.containers import Container, Engine, State
+from labkit.containers import Container, Engine, State, security
 from labkit.containers.volumes import size_bytes
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
 from labkit.daemon.shapes import networks
@@ -102,7 +102,7 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": security.apparmor_profile(container.host_config),
         "ExecIDs": list(engine.exec_ids(container.id)) or None,
         "HostConfig": _host_config(container),
         "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},

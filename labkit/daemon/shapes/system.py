@@ -11,7 +11,7 @@ from labkit.containers import Engine
 from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
-from labkit.images.references import DEFAULT_DOMAIN
+from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.registry.client.endpoints import DEFAULT_INDEX
 from labkit.runtime.log import timestamp
 

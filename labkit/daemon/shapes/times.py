@@ -4,6 +4,7 @@ import datetime
 import re
 
 from labkit.errors import InvalidParameterError
+from labkit.http.requests import SECONDS
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time, which stands for never."""
@@ -20,7 +21,10 @@ def unix_s(text: str) -> float:
     """An RFC 3339 time in UTC as seconds since 1970; 0 for Go's zero time and for no time."""
     if not text or text == ZERO_TIME:
         return 0.0
-    return datetime.datetime.fromisoformat(text).timestamp()
+    try:
+        return datetime.datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0  # an image may say anything
 
 
 def whole_seconds(text: str) -> str:
@@ -36,14 +40,12 @@ def moment_s(text: str, now_s: float) -> float:
     ago_s = _duration_s(text)
     if ago_s is not None:
         return now_s - ago_s
-    try:
+    if SECONDS.fullmatch(text):
         return float(text)
-    except ValueError:
-        pass
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidParameterError(f"invalid filter: {text} is not a time") from None
+        raise InvalidParameterError(f"invalid filter: {text[:60]} is not a time") from None
     return moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=datetime.UTC).timestamp()
 
 

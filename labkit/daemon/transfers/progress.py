@@ -15,6 +15,7 @@ from labkit.daemon import log
 from labkit.daemon.errors import error_message
 from labkit.errors import LabkitError
 from labkit.http.responses import Answer, Stream
+from labkit.kernel import threads
 from labkit.registry.client.errors import StoppedError
 
 BETWEEN_UPDATES_S = 0.1
@@ -82,6 +83,7 @@ def run(work: Work) -> Answer:
 
 
 def _work(work: Work, progress: Progress) -> None:
+    threads.work_for(progress.stop.is_set)
     try:
         work(progress)
     except StoppedError:

@@ -8,6 +8,7 @@ import msgspec
 
 from labkit.daemon.transfers.progress import Progress
 from labkit.daemon.transfers.remotes import Access, pull_error, registries
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import ImageStore
 from labkit.images.drafts import Draft
@@ -181,7 +182,7 @@ class Puller:
         data = self._store.blob_bytes(manifest.config.digest)
         try:
             config = msgspec.json.decode(data, type=ImageConfig)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise InvalidParameterError(
                 f"this is no image that can be run: its config cannot be read ({error})"
             ) from None

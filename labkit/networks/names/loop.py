@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from labkit.kernel import threads
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 Callback = Callable[[], None]
 
@@ -42,7 +44,7 @@ class Loop:
         self._selector.register(self._wake_fd, READ, self._take_posted)
         self._is_stopped = False
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threads.lasting(self._run, name)
 
     def post(self, callback: Callback) -> None:
         """Have something done in the thread, soon."""

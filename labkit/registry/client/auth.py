@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.registry.client.challenges import Challenge
 from labkit.registry.client.credentials import Credentials
 from labkit.registry.client.errors import RegistryError, UnreachableError, refusal
@@ -151,7 +152,7 @@ def _joined_scopes(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _decoded(data: bytes, realm: httpx.URL) -> _Answer:
     try:
         answer = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         answer = _Answer()
     token = answer.access_token or answer.token
     if not token or not token.isascii() or not token.isprintable():

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 
 
@@ -60,7 +61,7 @@ def from_json(data: bytes) -> tuple[Credentials, str]:
         if config.auth and not username:
             pair = base64.b64decode(config.auth, validate=True).decode()
             username, _, password = pair.partition(":")
-    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise InvalidParameterError(f"the registry's credentials cannot be read: {error}") from None
     found = Credentials(username, password, config.identity_token, config.registry_token)
     return found, config.server_address
@@ -85,7 +86,7 @@ def from_config_header(text: str) -> dict[str, Credentials]:
         found = msgspec.json.decode(
             _decoded(text, "X-Registry-Config"), type=dict[str, msgspec.Raw]
         )
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidParameterError(f"X-Registry-Config cannot be read: {error}") from None
     return {server: from_json(bytes(entry))[0] for server, entry in found.items()}
 

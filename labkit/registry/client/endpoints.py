@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from labkit.dialect.references import DEFAULT_DOMAIN, check_domain
 from labkit.errors import InvalidParameterError
-from labkit.images.references import DEFAULT_DOMAIN
 
 DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
@@ -65,10 +65,14 @@ class Endpoint(NamedTuple):
 
 
 def candidates(domain: str, settings: Settings, *, mirrors: bool = False) -> list[Endpoint]:
-    """The addresses to try, in order; `mirrors` only to read, for they take no pushes."""
+    """The addresses to try, in order; `mirrors` only to read, for they take no pushes.
+
+    Raises `InvalidParameterError` for a domain that no host can have.
+    """
     if domain == DEFAULT_DOMAIN:
         before = [_mirror(url, settings) for url in settings.registry_mirrors] if mirrors else []
         return [*before, Endpoint(f"https://{DEFAULT_HOST}")]
+    check_domain(domain)
     if is_insecure(domain, settings.insecure_registries):
         return [Endpoint(f"https://{domain}", verifies=False), Endpoint(f"http://{domain}", False)]
     authorities, own = _certificates(domain, settings)
@@ -90,7 +94,10 @@ def is_insecure(domain: str, insecure: Sequence[str]) -> bool:
 
 
 def _mirror(url: str, settings: Settings) -> Endpoint:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InvalidParameterError(
             f'"{url}" is no registry mirror: its address is needed, such as https://mirror.example'

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import LabkitError
 
 LONGEST_TEXT_CHARACTERS = 300
@@ -81,7 +82,7 @@ def refusal(response: httpx.Response, body: bytes) -> RegistryError:
     where = f"{request.method} {request.url.copy_with(query=None)}"
     try:
         said = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         said = _Body()
     if said.errors:
         item = said.errors[0]

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.images.models import INDEXES, MANIFESTS, Descriptor, Index, Manifest, reason
 from labkit.registry.client.errors import RegistryError, printable
 
@@ -77,5 +78,5 @@ def _invalid(name: str, why: str) -> RegistryError:
 def _decoded(data: bytes, kind: type[_T], name: str) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _invalid(name, printable(reason(error))) from None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.registry.client.auth import Authorizer, Scopes
 from labkit.registry.client.challenges import parse
 from labkit.registry.client.credentials import ANONYMOUS, Credentials
@@ -151,7 +152,7 @@ class Registry:
             data = self.whole(response)
         try:
             return msgspec.json.decode(data, type=kind), response
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             where = url.copy_with(query=None)
             raise RegistryError(200, "", f"{where} answers something else: {error}") from None
 

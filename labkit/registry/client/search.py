@@ -6,7 +6,7 @@
 
 import msgspec
 
-from labkit.images.references import DEFAULT_DOMAIN
+from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.registry.client.endpoints import DEFAULT_INDEX, Endpoint, Settings, candidates
 from labkit.registry.client.registry import Registry
 

@@ -98,7 +98,10 @@ class Transport:
                 if name.lower() != "authorization" or origin(url) == trusted
             }
             request = self._client.build_request(method, url, headers=given, content=content)
-            response = self._client.send(request, stream=True)
+            try:
+                response = self._client.send(request, stream=True)
+            except UnicodeError as error:  # a redirect to a host whose name cannot be looked up
+                raise httpx.ConnectError(f"{url.host} is not a host's name: {error}") from error
             target = response.headers.get("Location", "")
             if method not in ("GET", "HEAD") or response.status_code not in REDIRECTS or not target:
                 return response

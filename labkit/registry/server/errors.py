@@ -72,8 +72,14 @@ class ManyError(LabkitError):
 def error_response(error: Exception) -> Response:
     """The answer to a request that failed with `error`."""
     errors = error.errors if isinstance(error, ManyError) else [as_registry_error(error)]
-    body = msgspec.json.encode({"errors": [one.entry() for one in errors]}) + b"\n"
-    return Response(errors[0].status, body, JSON, errors[0].headers)
+    document: dict[str, object] = {"errors": [one.entry() for one in errors]}
+    if errors[0].code == "UNAUTHORIZED":
+        # dockerd 26 recognises a wrong password by this field alone, as Docker Hub sends
+        # it. Without it `docker login` tries plain HTTP next, and reports how that failed.
+        document["details"] = str(errors[0])
+    return Response(
+        errors[0].status, msgspec.json.encode(document) + b"\n", JSON, errors[0].headers
+    )
 
 
 def as_registry_error(error: Exception) -> RegistryError:

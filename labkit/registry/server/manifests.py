@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.images import models
 from labkit.images.models import INDEX, MANIFEST, Descriptor
 from labkit.registry.server.errors import RegistryError
@@ -73,7 +74,7 @@ def read(data: bytes) -> Document:
     """The fields of a manifest; MANIFEST_INVALID."""
     try:
         return msgspec.json.decode(data, type=Document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _invalid(f"the manifest cannot be read: {models.reason(error)}") from None
 
 

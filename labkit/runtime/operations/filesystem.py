@@ -14,9 +14,7 @@ from typing import NamedTuple
 from labkit.kernel import mounts, trees
 from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
-
-NULL = (1, 3)
-"""The numbers of the null device (null(4))."""
+from labkit.runtime.operations.stdio import NULL, is_device
 
 
 class Mount(NamedTuple):
@@ -121,8 +119,7 @@ class HoldNull(NamedTuple):
     def execute(self, context: Context) -> None:
         """Open it, and see that it is the device."""
         context.null_fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        found = os.fstat(context.null_fd)
-        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(*NULL):
+        if not is_device(context.null_fd, NULL):
             raise OSError(errno.EINVAL, "it is not the null device", "/dev/null")
 
 

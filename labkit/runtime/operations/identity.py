@@ -5,9 +5,11 @@ import os
 import stat
 from typing import NamedTuple
 
-from labkit.kernel import capabilities, keyrings, processes, seccomp
+from labkit.dialect.numbers import whole
+from labkit.kernel import capabilities, processes, seccomp
 from labkit.runtime.operations.context import Context
 
+APPARMOR_ON_EXEC = ("/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec")
 MOST_BYTES = 16 * 1024 * 1024
 """More of a passwd or group file is not read: it is the container's, and may be anything."""
 
@@ -24,7 +26,7 @@ class JoinSessionKeyring(NamedTuple):
     def execute(self, context: Context) -> None:
         """Join the keyring; a kernel without keys has none to share, a full quota shares none."""
         try:
-            keyrings.join_session_keyring(self.name)
+            processes.join_session_keyring(self.name)
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EDQUOT):
                 raise
@@ -51,7 +53,7 @@ class LookUpUser(NamedTuple):
             context.groups = [context.gid]
         else:
             others = [
-                int(fields[2])
+                _number(fields[2])
                 for fields in _records("/etc/group", 4)
                 if name and name in fields[3].split(",")
             ]
@@ -63,19 +65,27 @@ class LookUpUser(NamedTuple):
 def _find_user(wanted: str) -> tuple[str, int, int, str]:
     for fields in _records("/etc/passwd", 7):
         if wanted in (fields[0], fields[2]):
-            return fields[0], int(fields[2]), int(fields[3]), fields[5] or "/"
+            return fields[0], _number(fields[2]), _number(fields[3]), fields[5] or "/"
     if wanted.isdecimal():
-        return "", int(wanted), 0, "/"
+        return "", _number(wanted), 0, "/"
     raise OSError(errno.ENOENT, f"unable to find user {wanted}: no matching entries in passwd file")
 
 
 def _find_group(wanted: str) -> int:
     for fields in _records("/etc/group", 4):
         if wanted in (fields[0], fields[2]):
-            return int(fields[2])
+            return _number(fields[2])
     if wanted.isdecimal():
-        return int(wanted)
+        return _number(wanted)
     raise OSError(errno.ENOENT, f"unable to find group {wanted}: no matching entries in group file")
+
+
+def _number(text: str) -> int:
+    """A user's or group's number.  The last of 32 bits means "none" to the kernel (setuid(2))."""
+    number = whole(text, 0, 2**32 - 2)
+    if number is None:
+        raise OSError(errno.ERANGE, f"uids and gids must be in range 0-{2**32 - 2}: {text[:40]}")
+    return number
 
 
 def _records(path: str, field_count: int) -> list[list[str]]:
@@ -90,6 +100,25 @@ def _records(path: str, field_count: int) -> list[list[str]]:
         os.close(fd)
     lines = [line.split(":") for line in text.split("\n")]
     return [fields for fields in lines if len(fields) >= field_count and fields[2].isdecimal()]
+
+
+class ConfineByAppArmor(NamedTuple):
+    """Have AppArmor confine this process by a profile, from its next exec on (apparmor(7))."""
+
+    profile: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("{APPARMOR_ON_EXEC[0]}", "exec {self.profile}")'
+
+    def execute(self, context: Context) -> None:
+        """Ask for it; ENOENT if no such profile is loaded.  A process that is forked inherits it.
+
+        Kernels before Linux 5.8 have one folder for all security modules.
+        """
+        path = next(filter(os.path.exists, APPARMOR_ON_EXEC), APPARMOR_ON_EXEC[0])
+        with open(path, "w") as file:
+            file.write(f"exec {self.profile}")
 
 
 class ForbidNewPrivileges(NamedTuple):

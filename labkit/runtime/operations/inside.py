@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PROC = "/proc"
+_RESTRICTED = trees.MOUNT_ATTR_NOSUID | trees.MOUNT_ATTR_NODEV | trees.MOUNT_ATTR_NOEXEC
 _MOST_LINKS = 40
 
 
@@ -67,24 +69,57 @@ class BorrowSharedMemory(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """Copy the mount where it is mounted, and come back: the kernel copies none from afar."""
-        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with namespace_of(self.pid, self.start_time, namespaces.CLONE_NEWNS) as fd:
-                namespaces.setns(fd, namespaces.CLONE_NEWNS)
+        with _among_mounts_of(self.pid, self.start_time), _opened(self.target) as place:
+            context.trees[self.target] = trees.clone_tree(place, recursive=False)
+
+
+class BorrowProc(NamedTuple):
+    """Take hold of the /proc of a container whose PID namespace is shared, to be shown inside.
+
+    A new one shows the PID namespace of the process that mounts it, and that process would be seen
+    in there while it still has the power to mount.
+    """
+
+    pid: int
+    start_time: int
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        there = f'setns(open("/proc/{self.pid}/ns/mnt"), CLONE_NEWNS)'
+        return f'{there}; open_tree(AT_FDCWD, "{PROC}", OPEN_TREE_CLONE); setns(back)'
+
+    def execute(self, context: Context) -> None:
+        """Copy the mount, as a new one would be: without covers, and with the usual restrictions.
+
+        ENOTSUP where that container has something else in this place.
+        """
+        with _among_mounts_of(self.pid, self.start_time), _closing(_open_proc()) as place:
+            if not mounts.is_proc(place):
+                text = "the other container's is not a proc file system"
+                raise OSError(errno.ENOTSUP, text, PROC)
             try:
-                context.trees[self.target] = _copy(self.target)
-            finally:
-                namespaces.setns(own, namespaces.CLONE_NEWNS)
+                tree = trees.clone_tree(place, recursive=False)
+            except OSError:
+                # With users of its own its covers are locked on it: they come along.
+                tree = trees.clone_tree(place)
+        trees.set_attributes(tree, _RESTRICTED)
+        context.trees[PROC] = tree
+
+
+def _open_proc() -> int:
+    return os.open(PROC, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+@contextmanager
+def _among_mounts_of(pid: int, start_time: int) -> "Iterator[None]":
+    """Be in the mount namespace of a process for a while; the working directory is lost."""
+    with _closing(os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)) as own:
+        with namespace_of(pid, start_time, namespaces.CLONE_NEWNS) as fd:
+            namespaces.setns(fd, namespaces.CLONE_NEWNS)
+        try:
+            yield
         finally:
-            os.close(own)
-
-
-def _copy(path: str) -> int:
-    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return trees.clone_tree(fd, recursive=False)
-    finally:
-        os.close(fd)
+            namespaces.setns(own, namespaces.CLONE_NEWNS)
 
 
 class AttachTree(NamedTuple):
@@ -102,6 +137,21 @@ class AttachTree(NamedTuple):
             is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
             with _place(self.target, is_folder=is_folder) as target:
                 trees.attach(tree, target)
+
+
+class AttachProc(NamedTuple):
+    """Show the /proc that `BorrowProc` has taken hold of."""
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'move_mount(…, "{PROC}")'
+
+    def execute(self, context: Context) -> None:
+        """Mount it; a link of the image's in its place is refused, as by `Mount`."""
+        with suppress(FileExistsError):
+            os.mkdir(PROC, 0o755)
+        with _closing(context.trees.pop(PROC)) as tree, _closing(_open_proc()) as place:
+            trees.attach(tree, place)
 
 
 class MountTmpfs(NamedTuple):

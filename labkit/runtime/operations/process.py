@@ -3,11 +3,10 @@
 import errno
 import os
 import signal
-import socket
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from labkit.kernel import loopback, messages, mounts, namespaces, processes, terminals
+from labkit.kernel import files, loopback, namespaces, processes
 from labkit.runtime.operations.context import Context
 
 TYPE_CHECKING = False
@@ -64,71 +63,6 @@ class Unshare(NamedTuple):
         namespaces.unshare(self.flag)
 
 
-def heed_all_signals() -> None:
-    """Ignore no signal any more: what is ignored stays ignored across an exec (signal(7)).
-
-    The interpreter ignores SIGPIPE and SIGXFSZ; who started the daemon may have ignored others, as
-    nohup does SIGHUP and a shell's `&` SIGINT.
-    """
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-
-
-class ConnectStdio(NamedTuple):
-    """Start a session, and make the shim's pipes this process's stdin, stdout and stderr."""
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        return "setsid(); dup2(stdin, 0); dup2(stdout, 1); dup2(stderr, 2)"
-
-    def execute(self, context: Context) -> None:
-        """The pipes are above 2, so that none is overwritten before it is used."""
-        os.setsid()
-        os.umask(0)
-        heed_all_signals()
-        for number, fd in enumerate(context.stdio):
-            os.dup2(fd, number, inheritable=True)
-
-
-class OpenTerminal(NamedTuple):
-    """Open a terminal of the container's own, use it for stdio, and hand its other end out."""
-
-    height: int
-    width: int
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        size = f"{self.height}, {self.width}"
-        return f'open("/dev/ptmx"); ioctl(TIOCSCTTY); ioctl(TIOCSWINSZ, {{{size}}}); dup2(…)'
-
-    def execute(self, context: Context) -> None:
-        """The shim gets the master side, through which it reads and writes from now on."""
-        master, slave = terminals.open_pair("/dev/ptmx")
-        if self.height and self.width:
-            terminals.set_size(master, self.height, self.width)
-        with socket.socket(fileno=os.dup(context.terminal_socket)) as shim:
-            messages.send(shim, "terminal", [master])
-        os.close(master)
-        terminals.make_controlling(slave)
-        for number in (0, 1, 2):
-            os.dup2(slave, number, inheritable=True)
-        os.close(slave)
-
-
-class BindConsole(NamedTuple):
-    """Show the terminal as /dev/console as well, where old programs look for it."""
-
-    def call(self) -> str:
-        """The call as a C programmer would write it."""
-        return 'mount("/dev/pts/0", "/dev/console", "", MS_BIND, "")'
-
-    def execute(self, context: Context) -> None:
-        """It is the first terminal of the container's own devpts, so its number is 0."""
-        os.close(os.open("/dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        mounts.mount("/dev/pts/0", "/dev/console", "", mounts.MS_BIND)
-
-
 class JoinNamespaces(NamedTuple):
     """Enter the namespaces of the container's first process, all at once."""
 
@@ -160,7 +94,7 @@ class JoinNamespace(NamedTuple):
     def execute(self, context: Context) -> None:
         """Enter it; ESRCH if that process is gone.
 
-        A PID namespace is entered by the children of who calls this, so the shim does.
+        A process keeps its own PID namespace: the children it makes from then on are in the other.
         """
         with namespace_of(self.pid, self.start_time, self.flag) as fd:
             namespaces.setns(fd, self.flag)
@@ -180,6 +114,31 @@ def namespace_of(pid: int, start_time: int, flag: int) -> "Iterator[int]":
         yield fd
     finally:
         os.close(fd)
+
+
+class EnterPidNamespace(NamedTuple):
+    """Make a copy of this process in the PID namespace that was joined; the copy does the rest.
+
+    The processes of that namespace see the copy from its first moment, and one with CAP_SYS_PTRACE
+    can take it over.  So this is done last: the copy is in all other namespaces, has no capability
+    and no descriptor that the container does not have, and the filter of system calls holds.  It is
+    shielded against those without CAP_SYS_PTRACE, and a child of the shim (CLONE_PARENT).
+    """
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        return "prctl(PR_SET_DUMPABLE, 0); close_range(3, ~0U, 0); clone(CLONE_PARENT); setsid()"
+
+    def execute(self, context: Context) -> None:
+        """Return in the copy; this process reports the copy's number to the shim, and ends."""
+        # A change of the user has set it to what /proc/sys/fs/suid_dumpable says.
+        processes.prctl(processes.PR_SET_DUMPABLE, 0)
+        processes.close_all_but({0, 1, 2, context.report_fd})
+        pid = processes.clone_sibling()
+        if pid:
+            files.write_all(context.report_fd, b"p %d\n" % pid)
+            os._exit(0)
+        os.setsid()
 
 
 class Shield(NamedTuple):

@@ -1,11 +1,16 @@
 """Reading Dockerfiles: lines, instructions, stages, and the errors with their places."""
 
+import contextlib
+import time
+
 import pytest
 
 from labkit.build.errors import DockerfileError
 from labkit.build.lines import read
 from labkit.build.parser import Instruction, parse
 from labkit.build.rules import RULES
+from labkit.errors import InvalidParameterError
+from labkit.images import healthchecks
 
 
 def one(text: str) -> Instruction:
@@ -164,3 +169,35 @@ def test_every_instruction_is_known() -> None:
         "FROM MAINTAINER RUN CMD LABEL EXPOSE ENV ADD COPY ENTRYPOINT VOLUME USER WORKDIR ARG "
         "ONBUILD STOPSIGNAL HEALTHCHECK SHELL".split()
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM x\n\\",
+        "FROM x\n\\\n\\\n",
+        "# check=a" + " " * 500_000 + "b\nFROM x",
+        "FROM x\n" + "ARG a\n" * 100_000,
+        "".join(f"FROM x AS s{number}\n" for number in range(40_000)),
+        "FROM x\nRUN " + "--mount=type=tmpfs,target=/x " * 30_000 + "true",
+        "FROM x\nENV a=b\\" + "\\ " * 400_000,
+        "FROM x\nRUN <<A" + " <<A" * 50_000 + "\nA",
+    ],
+    ids=lambda text: f"{len(text)}-{text[:20]!r}",
+)
+def test_a_strange_file_is_read_in_bounded_time(text: str) -> None:
+    started = time.process_time()
+    with contextlib.suppress(DockerfileError):
+        parse(text.encode())
+    assert time.process_time() - started < 5
+
+
+def test_half_a_character_of_json_is_replaced() -> None:
+    parsed = parse(b'FROM x\nCOPY ["a\\ud800", "/b"]')
+    assert parsed.stages[0].instructions[0].words == ("a\ufffd", "/b")
+
+
+@pytest.mark.parametrize("flag", ["--interval=" + "9" * 400 + "h", "--retries=" + "9" * 5000])
+def test_a_number_without_bound_is_refused(flag: str) -> None:
+    with pytest.raises(InvalidParameterError, match="--"):
+        healthchecks.read(f"{flag} CMD true")

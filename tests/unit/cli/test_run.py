@@ -262,15 +262,19 @@ class Interrupting(Engine):
 
     def attach(self, request):
         yield UPGRADED
-        self.started.wait(5)
-        self.enough.wait(5)
+        self.started.wait(20)
+        self.enough.wait(20)
         yield CLOSE
 
 
-def send_soon(*signals: int) -> threading.Thread:
+def send_in_turn(engine: Interrupting, *signals: int) -> threading.Thread:
+    """Send each signal when the one before has come to the daemon, once the container has begun."""
+
     def send() -> None:
-        for number in signals:
-            time.sleep(0.3)
+        assert engine.started.wait(20)
+        for so_far, number in enumerate(signals):
+            while len(engine.got) < so_far:
+                time.sleep(0.01)
             os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=send)
@@ -282,7 +286,7 @@ def test_signals_are_passed_on(labkit) -> None:
     engine = Interrupting(labkit, 3)
     engine.status = {"StatusCode": 130}
     before = signal.getsignal(signal.SIGINT)
-    thread = send_soon(signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
+    thread = send_in_turn(engine, signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
     assert labkit("run", "busybox").code == 130
     thread.join()
     assert engine.got == [str(int(n)) for n in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)]
@@ -304,7 +308,7 @@ def test_a_signal_before_the_start_is_kept(labkit) -> None:
 
 def test_the_third_ctrl_c_leaves(labkit) -> None:
     engine = Interrupting(labkit, 100)
-    thread = send_soon(signal.SIGINT, signal.SIGINT, signal.SIGINT)
+    thread = send_in_turn(engine, signal.SIGINT, signal.SIGINT, signal.SIGINT)
     result = labkit("run", "busybox")
     thread.join()
     engine.enough.set()

@@ -88,6 +88,12 @@ class StandIn:
         for thread in self._threads:
             thread.join(5)
 
+    def wait_for_closes(self) -> None:
+        """Until every conversation that has begun is over, and its connection closed."""
+        for thread in self._threads[1:]:
+            thread.join(5)
+            assert not thread.is_alive()
+
     def _accept(self) -> None:
         while True:
             try:

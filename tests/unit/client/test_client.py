@@ -3,7 +3,6 @@
 import io
 import json
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -139,7 +138,7 @@ def test_a_connection_closed_meanwhile_is_replaced(serve) -> None:
     client = Client(stand_in.path)
     for _ in range(3):
         assert client.version() == {"Version": "1"}
-        time.sleep(0.05)  # for the close to arrive
+        stand_in.wait_for_closes()
     assert stand_in.connections == 3
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit.client.credentials import CredentialFile
-from labkit.client.references import canonical, is_tagged, server_of, split_domain
+from labkit.dialect.references import is_tagged, server_of
 from labkit.errors import InvalidParameterError
 
 INDEX = "https://index.docker.io/v1/"
@@ -74,23 +74,6 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert CredentialFile().path == "/nowhere/.labkit/config.json"
 
 
-@pytest.mark.parametrize(
-    ("name", "domain", "whole"),
-    [
-        ("busybox", "docker.io", "docker.io/library/busybox:latest"),
-        ("someone/tool:1", "docker.io", "docker.io/someone/tool:1"),
-        ("docker.io/busybox", "docker.io", "docker.io/library/busybox:latest"),
-        ("index.docker.io/a/b", "docker.io", "docker.io/a/b:latest"),
-        ("localhost/x", "localhost", "localhost/x:latest"),
-        ("localhost:5000/x@sha256:0", "localhost:5000", "localhost:5000/x@sha256:0"),
-        ("r.example/a/b:2", "r.example", "r.example/a/b:2"),
-    ],
-)
-def test_whole_names(name: str, domain: str, whole: str) -> None:
-    assert split_domain(name)[0] == domain
-    assert canonical(name) == whole
-
-
 def test_tags_and_ports() -> None:
     assert not is_tagged("localhost:5000/x")
     assert is_tagged("localhost:5000/x:1")
@@ -99,3 +82,11 @@ def test_tags_and_ports() -> None:
 @pytest.mark.parametrize("address", ["", "docker.io", INDEX, "https://index.docker.io"])
 def test_the_default_server(address: str) -> None:
     assert server_of(address) == INDEX
+
+
+def test_an_upper_case_name_gets_no_password(tmp_path: Path) -> None:
+    """The daemon must never take for another registry what got Docker Hub's password here."""
+    file = CredentialFile(str(tmp_path))
+    file.store("", "me", "secret")
+    with pytest.raises(InvalidParameterError, match="must be lowercase"):
+        file.header_for("Foo/x")

@@ -88,7 +88,8 @@ def test_following_across_cuts(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "limits"),
-    [({}, (0, 1)), ({"max-size": "10m", "max-file": "3"}, (10_000_000, 3)),
+    [({}, (20_000_000, 5)), ({"max-file": "2"}, (20_000_000, 2)),
+     ({"max-size": "10m", "max-file": "3"}, (10_000_000, 3)),
      ({"max-size": "1.5KB"}, (1500, 1)), ({"max-size": "-1"}, (0, 1))],
 )  # fmt: skip
 def test_options(options, limits):
@@ -98,7 +99,8 @@ def test_options(options, limits):
 @pytest.mark.parametrize(
     "config",
     [LogConfig(type="journald"), *(LogConfig(config=options) for options in (
-        {"max-size": "ten"}, {"max-size": "0"}, {"max-file": "0"}, {"max-file": "2"}, {"tag": "x"},
+        {"max-size": "ten"}, {"max-size": "0"}, {"max-file": "0"}, {"max-file": "9" * 5000},
+        {"max-file": "2", "max-size": "-1"}, {"max-size": "9" * 400 + "g"}, {"tag": "x"},
     ))],
 )  # fmt: skip
 def test_options_that_make_no_sense(config):

@@ -4,7 +4,7 @@ import pytest
 
 from labkit.containers import HostConfig, security
 from labkit.errors import InvalidParameterError
-from labkit.kernel import capabilities
+from labkit.kernel import capabilities, processes
 from labkit.runtime.spec import DEFAULT_CAPABILITIES, MASKED_PATHS
 
 
@@ -56,6 +56,59 @@ def test_what_has_no_effect_is_said():
     assert security.check(HostConfig(security_opt=["apparmor=unconfined", "label=disable"])) == []
 
 
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    """A kernel with AppArmor; the text is of its file of profiles."""
+
+    def load(text):
+        (tmp_path / "profiles").write_text(text)
+        monkeypatch.setattr(security, "APPARMOR_PROFILES", str(tmp_path / "profiles"))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("loaded", "options", "privileged", "profile"),
+    [
+        ("", [], False, ""),
+        ("/usr/bin/man (enforce)\n", [], False, ""),
+        ("labkit-default (enforce)\n", [], False, "labkit-default"),
+        ("labkit-default (enforce)\n", [], True, ""),
+        ("labkit-default (enforce)\n", ["apparmor=unconfined"], False, ""),
+        ("labkit-default (enforce)\n", ["apparmor:unconfined"], False, ""),
+        ("labkit-default (enforce)\nmine (complain)\n", ["apparmor=mine"], False, "mine"),
+        ("labkit-default (enforce)\nmine (complain)\n", ["apparmor=mine"], True, "mine"),
+        # Gone since the container was created: the start fails, it does not run unconfined.
+        ("labkit-default (enforce)\n", ["apparmor=gone"], False, "gone"),
+    ],
+)
+def test_the_profile_of_apparmor(profiles, loaded, options, privileged, profile):
+    profiles(loaded)
+    host = HostConfig(security_opt=options, privileged=privileged)
+    assert security.apparmor_profile(host) == profile
+
+
+def test_a_profile_that_is_not_loaded_is_refused(profiles):
+    profiles("labkit-default (enforce)\n")
+    assert security.check(HostConfig(security_opt=["apparmor=labkit-default"])) == []
+    with pytest.raises(InvalidParameterError, match="no profile of that name is loaded"):
+        security.check(HostConfig(security_opt=["apparmor=strict"]))
+
+
+def test_where_cpus_tell_how_hot_they_run_that_is_covered(tmp_path):
+    for name in ("cpu10", "cpu2", "cpufreq"):
+        (tmp_path / name / "thermal_throttle").mkdir(parents=True)
+    (tmp_path / "cpu0").mkdir()
+    expected = [f"{tmp_path}/{name}/thermal_throttle" for name in ("cpu2", "cpu10")]
+    assert security.thermal_paths(str(tmp_path)) == expected
+
+
+@pytest.mark.parametrize(("own", "asked", "score"), [(0, 0, None), (-500, 0, 0), (0, 7, 7)])
+def test_no_container_inherits_the_score_that_protects_labkitd(monkeypatch, own, asked, score):
+    monkeypatch.setattr(processes, "oom_score", lambda: own)
+    assert security.oom_score(HostConfig(oom_score_adj=asked)) == score
+
+
 @pytest.mark.parametrize(
     ("options", "forbidden"),
     [
@@ -74,6 +127,6 @@ def test_what_is_inspected():
     unmasked.masked_paths = unmasked.readonly_paths = []
     for host in (usual, privileged, unmasked):
         security.fill_in(host)
-    assert usual.masked_paths == list(MASKED_PATHS)
+    assert usual.masked_paths == [*MASKED_PATHS, *security.thermal_paths()]
     assert (privileged.masked_paths, privileged.security_opt) == (None, ["label=disable"])
     assert unmasked.masked_paths == unmasked.readonly_paths == []

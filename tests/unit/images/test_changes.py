@@ -115,10 +115,10 @@ def test_pairs() -> None:
 
 
 def test_words() -> None:
-    environment = {"HOME": "/root", "N": "x y"}
-    assert words.split("a  'b $HOME' \"c $HOME\" $N d\\'e", environment) == [
+    expander = words.Expander({"HOME": "/root", "N": "x y"})
+    assert expander.split("a  'b $HOME' \"c $HOME\" $N d\\'e") == [
         *("a", "b $HOME", "c /root", "x y", "d'e")
     ]
-    assert words.split(r'"\$HOME \" \\ \n" \$HOME', environment) == [r'$HOME " \ \n', "$HOME"]
-    assert words.split("$UNSET''x", environment) == ["x"]
-    assert words.expand(" some words $HOME ", environment) == "some words /root"
+    assert expander.split(r'"\$HOME \" \\ \n" \$HOME') == [r'$HOME " \ \n', "$HOME"]
+    assert expander.split("$UNSET''x") == ["x"]
+    assert expander.expand(" some words $HOME ") == "some words /root"

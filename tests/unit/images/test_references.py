@@ -19,7 +19,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         ("localhost/tool", "localhost", "tool", "latest"),
         ("localhost:5000/a/b:v1", "localhost:5000", "a/b", "v1"),
         ("quay.io/x", "quay.io", "x", "latest"),
-        ("Host/x", "Host", "x", "latest"),
+        ("Host.example/x", "Host.example", "x", "latest"),
         ("[::1]:5000/x", "[::1]:5000", "x", "latest"),
         ("a__b/c-d--e.f", "docker.io", "a__b/c-d--e.f", "latest"),
         ("sha256:abc", "docker.io", "library/sha256", "abc"),
@@ -49,6 +49,8 @@ def test_a_name_is_shown_as_people_write_it(text: str, familiar: str) -> None:
     [
         ("", "invalid reference format"),
         (":tag", "invalid reference format"),
+        ("Foo/x", r"repository name \(Foo/x\) must be lowercase"),
+        ("Foo/x:1", r"repository name \(Foo/x\) must be lowercase"),
         ("Foo", r"repository name \(library/Foo\) must be lowercase"),
         ("a//b", "invalid reference format"),
         ("a b", "invalid reference format"),

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
-from labkit.networks import Network, Networks, bridges, link_prefix
+from labkit.networks import Network, Networks
 from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import Ipam, IpamConfig
 from labkit.networks.subnets import Claims, overlaps
@@ -75,16 +75,3 @@ def test_a_subnet_that_is_in_use_is_refused(made):
         made.create(Network("web", "c0ffee", "", ipam=Ipam(config=[IpamConfig(taken)])))
     with pytest.raises(ForbiddenError, match="predefined"):
         made.create(Network("bridge", "c0ffee", ""))
-
-
-def test_the_prefix_of_link_names(monkeypatch):
-    monkeypatch.delenv("LABKIT_LINK_PREFIX", raising=False)
-    assert link_prefix("/run/labkit", "/run/labkit") == "labkit"
-    other = link_prefix("/tmp/x/run", "/run/labkit")
-    assert other.startswith("lk")
-    assert other != link_prefix("/tmp/y/run", "/run/labkit")
-    monkeypatch.setenv("LABKIT_LINK_PREFIX", "mine")
-    assert link_prefix("/run/labkit", "/run/labkit") == "mine"
-    monkeypatch.setenv("LABKIT_LINK_PREFIX", "x" * (bridges.LONGEST_PREFIX + 1))
-    with pytest.raises(InvalidParameterError, match="at most"):
-        link_prefix("/run/labkit", "/run/labkit")

@@ -21,10 +21,10 @@ def execute(operations, environment=None):
         executor.run(operations, context, report_write)
     os.close(report_write)
     os.close(out_write)
-    report = executor.read_report(report_read)
+    with open(report_read, "rb") as reported:
+        report = executor.parse_report(reported.read(), len(operations))
     with open(out_read, "rb") as output:
         text = output.read()
-    os.close(report_read)
     return report, text, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

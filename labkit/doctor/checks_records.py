@@ -1,0 +1,29 @@
+"""What labkit keeps: whether all of it could be read."""
+
+import os
+from collections.abc import Iterator
+
+from labkit.doctor.finding import LIMITED, OK, UNKNOWN, Finding, Situation
+from labkit.set_aside import FOLDER
+
+
+def check_records(situation: Situation) -> Iterator[Finding]:
+    """Records that could not be read when a daemon started (`labkit.set_aside`)."""
+    folder = f"{situation.paths.root}/{FOLDER}"
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        names = []
+    except PermissionError:
+        yield Finding("records", UNKNOWN, "only root can look at them")
+        return
+    if not names:
+        yield Finding("records", OK, "all that labkit keeps can be read")
+    else:
+        yield Finding(
+            "records",
+            LIMITED,
+            f"set aside in {folder}, because they could not be read: {', '.join(names)}",
+            "labkitd's log says why: mend them and move them back while labkitd does not run, or"
+            " delete them",
+        )

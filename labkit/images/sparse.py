@@ -1,0 +1,32 @@
+"""Sparse files in the archives that labkit writes: PAX format 1.0 (GNU tar's manual, appendix D).
+
+Docker, podman and GNU tar read it.
+"""
+
+import tarfile
+
+from labkit.images.archive_reader import GNU_SPARSE, Member
+
+_NAME = "GNUSparseFile.0"
+"""The folder in which a program that knows no sparse files puts what it unpacks."""
+
+
+def describe(member: Member) -> bytes:
+    """Let a member's head say that of its content only the pieces follow that are not holes.
+
+    Returns the map that comes before them.
+    """
+    pieces = member.stored
+    numbers = [len(pieces), *(number for piece in pieces for number in piece)]
+    text = "".join(f"{number}\n" for number in numbers).encode()
+    text += bytes(-len(text) % tarfile.BLOCKSIZE)
+    member.pax_headers = {
+        **member.pax_headers,
+        f"{GNU_SPARSE}major": "1",
+        f"{GNU_SPARSE}minor": "0",
+        f"{GNU_SPARSE}name": member.name,
+        f"{GNU_SPARSE}realsize": str(member.size),
+    }
+    member.name = f"{_NAME}/{member.name}"[:100]
+    member.size = len(text) + sum(size for _, size in pieces)
+    return text

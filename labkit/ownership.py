@@ -1,0 +1,63 @@
+"""How an engine calls what it has on the machine outside of its folders: named by its data root.
+
+Several engines may run side by side, each with a data root.  The one with the usual root calls its
+cgroups and its links `labkit`; any other adds a hash of the place of its root, so that no engine
+takes another's for what a crash has left.  The place is the file system and the path in there: it
+is the same through links and through bind mounts.
+"""
+
+import hashlib
+import os
+
+from labkit.errors import InvalidParameterError
+from labkit.kernel.links import LONGEST_NAME
+from labkit.kernel.mounts import mount_of
+from labkit.paths import DEFAULT_ROOT
+
+USUAL_NAME = "labkit"
+LONGEST_PREFIX = 10
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""A name with a number at its end must not look like another name."""
+_HASH_LETTERS = 6
+
+
+def cgroup_parent(root: str) -> str:
+    """The name of an engine's group in each hierarchy, below which its containers have theirs.
+
+    `LABKIT_CGROUP_PARENT` of the environment overrides it.
+    """
+    given = os.environ.get("LABKIT_CGROUP_PARENT", "")
+    return given or (USUAL_NAME if _is_usual(root) else f"{USUAL_NAME}-{_hash(root)}")
+
+
+def link_prefix(root: str) -> str:
+    """How the names of an engine's links begin, and what its table of nftables is called.
+
+    `LABKIT_LINK_PREFIX` of the environment overrides it; InvalidParameterError if that is too long.
+    """
+    given = os.environ.get("LABKIT_LINK_PREFIX", "")
+    if len(given) > LONGEST_PREFIX:
+        raise InvalidParameterError(
+            f"LABKIT_LINK_PREFIX={given}: at most {LONGEST_PREFIX} characters, for the kernel "
+            f"allows a link's name {LONGEST_NAME} in all"
+        )
+    return given or (USUAL_NAME if _is_usual(root) else f"lk{_hash(root)}")
+
+
+def _is_usual(root: str) -> bool:
+    return _place(root) == _place(DEFAULT_ROOT)
+
+
+def _hash(root: str) -> str:
+    digest = hashlib.sha256(_place(root).encode()).hexdigest()
+    return digest[:_HASH_LETTERS].translate(_LETTERS)
+
+
+def _place(path: str) -> str:
+    """The file system that a path is on, and its path in there."""
+    path = os.path.realpath(path)
+    mount = mount_of(path)
+    if mount is None:
+        return path
+    inside = os.path.relpath(path, mount.target)
+    return f"{os.stat(mount.target).st_dev}:{os.path.normpath(os.path.join(mount.root, inside))}"

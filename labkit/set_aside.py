@@ -1,0 +1,36 @@
+"""Records that cannot be read are set aside, never deleted, and the engine starts without them.
+
+They are moved to `set-aside/` in the data root, where `labkit doctor` finds them: `containers-<id>`
+is what was `containers/<id>`.
+"""
+
+import os
+
+import msgspec
+
+FOLDER = "set-aside"
+UNREADABLE = (OSError, ValueError, RecursionError, msgspec.DecodeError)
+"""What reading and decoding a damaged record raises: JSON may be cut, not UTF-8, or too deep."""
+
+
+def set_aside(root: str, path: str, why: object) -> str:
+    """Move a file or folder below `root` out of the way; the sentence for the log.
+
+    Where it cannot be moved it stays: on a disk of its own, or one that can only be read.
+    """
+    name = os.path.relpath(path, root).replace("/", "-")
+    target, number = f"{root}/{FOLDER}/{name}", 1
+    while os.path.lexists(target):
+        number += 1
+        target = f"{root}/{FOLDER}/{name}.{number}"
+    try:
+        os.makedirs(f"{root}/{FOLDER}", 0o700, exist_ok=True)
+        os.rename(path, target)
+    except OSError as error:
+        return f"{path} cannot be read ({why}), nor set aside ({error.strerror}): labkit ignores it"
+    return f"{path} cannot be read ({why}): labkit has set it aside as {target}"
+
+
+def ignored(path: str) -> str:
+    """The sentence for what labkit did not put there, and leaves where it is."""
+    return f"{path} is not labkit's: it stays where it is"

@@ -1,0 +1,81 @@
+"""The names of what an engine has on the machine follow from the place of its data root."""
+
+import subprocess
+import sys
+
+import pytest
+
+from labkit import ownership
+from labkit.errors import InvalidParameterError
+from labkit.kernel.links import LONGEST_NAME
+
+
+@pytest.fixture(autouse=True)
+def no_names_given(monkeypatch):
+    for name in ("LABKIT_CGROUP_PARENT", "LABKIT_LINK_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def names(root: object) -> tuple[str, str]:
+    return ownership.cgroup_parent(str(root)), ownership.link_prefix(str(root))
+
+
+def test_the_usual_root_has_the_plain_name():
+    assert names("/var/lib/labkit") == ("labkit", "labkit")
+    assert names("/var/lib/../lib/labkit/") == ("labkit", "labkit")
+
+
+def test_every_other_root_has_a_name_of_its_own(tmp_path):
+    one, two = names(tmp_path / "one"), names(tmp_path / "two")
+    assert len({*one, *two, "labkit"}) == 5
+    assert names(tmp_path / "one") == one
+    parent, prefix = one
+    assert parent.startswith("labkit-")
+    assert prefix.startswith("lk")
+    assert len(prefix) <= ownership.LONGEST_PREFIX < LONGEST_NAME
+    assert not any(character.isdigit() for character in prefix), "bridges add a number"
+
+
+def test_a_link_to_the_root_changes_nothing(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link").symlink_to("root")
+    assert names(tmp_path / "link") == names(tmp_path / "root")
+
+
+@pytest.mark.root
+def test_a_bind_mount_of_the_root_changes_nothing(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "with space" / "other"
+    root.mkdir()
+    other.mkdir(parents=True)
+    program = "from labkit import ownership as o; import sys; print(*map(o._place, sys.argv[1:]))"
+    bind = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    folders = [str(root), str(other)]
+    shown = subprocess.run(
+        [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            bind,
+            "sh",
+            *folders,
+            sys.executable,
+            "-c",
+            program,
+            *folders,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    one, two = shown.stdout.split()
+    assert one == two
+
+
+def test_the_environment_overrides(monkeypatch):
+    monkeypatch.setenv("LABKIT_CGROUP_PARENT", "my-group")
+    monkeypatch.setenv("LABKIT_LINK_PREFIX", "mine")
+    assert names("/var/lib/labkit") == ("my-group", "mine")
+    monkeypatch.setenv("LABKIT_LINK_PREFIX", "x" * (ownership.LONGEST_PREFIX + 1))
+    with pytest.raises(InvalidParameterError, match="at most"):
+        ownership.link_prefix("/var/lib/labkit")
