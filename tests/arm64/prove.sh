@@ -45,6 +45,10 @@ make_disk() {
     cp "$here/labkit-proof.service" "$root/$unit"
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -s "/$unit" "$root/etc/systemd/system/multi-user.target.wants/"
+    # On a busy machine an emulated one is a hundred times slower than systemd expects.
+    mkdir -p "$root/etc/systemd/system.conf.d"
+    printf '%s\n' '[Manager]' 'DefaultTimeoutStartSec=30min' 'DefaultDeviceTimeoutSec=30min' \
+        > "$root/etc/systemd/system.conf.d/slow.conf"
     cp "$root"/boot/vmlinuz-* "$cache/vmlinuz"
     (cd "$project" && python3 -m tests.arm64.initramfs "$root" "$cache/initrd")
     truncate -s 12G "$work/disk.raw"
