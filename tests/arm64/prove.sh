@@ -42,6 +42,7 @@ make_disk() {
     local root=$work/root unit=etc/systemd/system/labkit-proof.service
     bash "$project/tests/vagrant/foreign.sh" arm64 bash "$project/tests/vagrant/root.sh" arm64 "$root" \
         linux-image-arm64 make git "${LAB_PACKAGES[@]}" "${QEMU[arm64]}"
+    cp "$here/start.sh" "$root/usr/local/sbin/labkit-proof"
     cp "$here/labkit-proof.service" "$root/$unit"
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -s "/$unit" "$root/etc/systemd/system/multi-user.target.wants/"
@@ -92,7 +93,8 @@ run() {
 install_tools
 mkdir -p "$cache"
 # What the disks are made of: when that changes, they are made again.
-key=$(cat "$project/tests/vagrant/root.sh" "$here/initramfs.py" "$project/vagrant/systems.sh" "$here/labkit-proof.service" \
+key=$(cat "$project/tests/vagrant/root.sh" "$here"/{initramfs.py,start.sh,labkit-proof.service} \
+    "$project/vagrant/systems.sh" \
     "$project/requirements.lock" "$project/pyproject.toml" | sha256sum)
 if [ "$key" != "$(cat "$cache/key" 2> /dev/null)" ]; then
     rm -f "$cache"/*
