@@ -21,9 +21,11 @@ Everything lives in a temporary folder; nothing is left behind, also after ctrl-
 |---|---|
 | `peer` | what a peer is; running a command and knowing when it has ended |
 | `rootfs` | the busybox root that every peer runs |
+| `systems` | the systems whose programs are the peers |
+| `rooms` | the namespaces they run in |
 | `runtimes` | crun, runc |
 | `engines` | docker, podman, labkit's command |
-| `dockerd` | a dockerd with a folder of its own |
+| `dockerd` | a dockerd with a folder and a room of its own |
 | `api` | labkit's API |
 | `engine_api` | the API of labkitd and dockerd, by the same client |
 | `running` | exec, and many starts at once |

@@ -1,58 +1,59 @@
-"""A dockerd of one's own: everything it keeps lies in one folder.
+"""A dockerd of one's own, in a room of its own: everything it keeps lies in one folder.
 
 It sets up no network, unless it is told to: then it makes a bridge and rules of the firewall, in
 the network namespace it is started in, and never undoes them.
 """
 
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
 
-from bench.peer import MissingPeerError, command, end
+from bench.peer import MissingPeerError, command
+from bench.rooms import Room
+from bench.systems import System
 
 START_TIMEOUT_S = 60.0
 HELLO_INTERVAL_S = 0.1
 
 
 class Dockerd:
-    """Debian's dockerd, with the containerd that it starts, in `folder`.
+    """A system's dockerd, with the containerd that it starts, in `folder`.
 
     `host` is what DOCKER_HOST is to be; its containers' cgroups lie below `cgroup_parent`.
     """
 
-    def __init__(self, folder: str, cgroup_parent: str, *, has_networks: bool = False) -> None:
+    def __init__(
+        self, system: System, folder: str, cgroup_parent: str, *, has_networks: bool = False
+    ) -> None:
+        self.room = Room(system)
         self.folder = folder
         self.cgroup_parent = cgroup_parent
         self.has_networks = has_networks
         self.host = f"unix://{folder}/docker.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, docker: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, and wait until the command `docker` reaches it; raises `MissingPeerError`."""
-        program = shutil.which("dockerd")
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, and wait until it answers; raises `MissingPeerError`."""
+        program = self.room.system.find("dockerd")
         if program is None:
             raise MissingPeerError("dockerd is not installed: apt-get install docker.io")
+        self.room.open()
         path = f"{self.folder}/dockerd.log"
+        argv = self._argv(program)
         with open(path, "wb") as log:
-            self.process = subprocess.Popen(
-                self._argv(program),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            self.process = self.room.spawn(
+                argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers(docker):
+        while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise MissingPeerError(f"dockerd does not start: {last_line(path)}")
             time.sleep(HELLO_INTERVAL_S)
 
     def stop(self) -> None:
-        """End it, and with it containerd and the containers."""
-        if self.process:
-            end(self.process)
-            self.process = None
+        """End it, and with it containerd and the containers; their cgroups stay."""
+        self.room.close()
+        self.process = None
 
     def _argv(self, program: str) -> list[str]:
         folder = self.folder
@@ -67,9 +68,9 @@ class Dockerd:
         argv += ["--cgroup-parent", self.cgroup_parent, "--config-file", configuration]
         return argv
 
-    def _answers(self, docker: str) -> bool:
+    def _answers(self) -> bool:
         try:
-            command([docker, "--host", self.host, "version"])
+            self.room.do(command, ["docker", "--host", self.host, "version"])
         except MissingPeerError:
             return False
         return True

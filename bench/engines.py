@@ -1,17 +1,21 @@
 """docker, podman and labkit by their commands: `run --rm --network none busybox true`.
 
 Each gets a data root and a daemon of its own, so that what the machine's user has is not touched.
+docker and podman are those of the newest system here, and run in a room of that system.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from bench import memory
 from bench.dockerd import Dockerd, last_line
 from bench.peer import MissingPeerError, command, end, spawn_and_wait
+from bench.rooms import Room
+from bench.systems import newest
 from labkit.client.daemon import daemon_command
 from labkit.paths import Paths
 
@@ -26,6 +30,8 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 """
+
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -44,6 +50,8 @@ class Engine:
         self._prefix: list[str] = []
         self._environment = dict(os.environ)
         self._run: list[str] = []
+        self._room: Room | None = None
+        """Where its containers are, if not simply here."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self.is_up = False
         """Whether it has been set up, and has run a container."""
@@ -56,7 +64,7 @@ class Engine:
         self._start(folder)
         self.cli("import", self._tar, IMAGE)
         self._run = [*self._prefix, "run", "--rm", "--network", "none", IMAGE, "true"]
-        command(self._run, self._environment)
+        self._call(command, self._run, self._environment)
         self.is_up = True
 
     def prepare(self) -> None:
@@ -64,7 +72,7 @@ class Engine:
 
     def run_once(self) -> None:
         """The command, from its start to its end."""
-        status = spawn_and_wait(self._run, self._environment)
+        status = self._call(spawn_and_wait, self._run, self._environment)
         if status:
             raise MissingPeerError(f"{self.name} ended with status {status}")
 
@@ -73,35 +81,38 @@ class Engine:
 
     def run_program(self, *words: str) -> None:
         """Run the engine's command to its end, its output unread."""
-        status = spawn_and_wait([*self._prefix, *words], self._environment)
+        status = self._call(spawn_and_wait, [*self._prefix, *words], self._environment)
         if status:
             raise RuntimeError(f"{self.program} {' '.join(words)} ended with status {status}")
 
     def teardown(self) -> None:
         """End the daemon, and what the engine leaves mounted."""
-        if self._daemon:
+        if self._room:
+            self._room.close()
+        elif self._daemon:
             end(self._daemon)
-            self._daemon = None
+        self._daemon = None
 
     def cli(self, *words: str) -> str:
         """Run the engine's command; its output."""
-        return command([*self._prefix, *words], self._environment)
+        return self._call(command, [*self._prefix, *words], self._environment)
 
     def copy_in(self, container: str, tar: str) -> None:
         """Unpack an archive into a container's root, by `cp`."""
         with open(tar, "rb") as archive:
             words = [*self._prefix, "cp", "-", f"{container}:/"]
-            subprocess.run(
-                words, env=self._environment, stdin=archive, capture_output=True, check=True
-            )
+            options = {"env": self._environment, "stdin": archive, "capture_output": True}
+            self._call(subprocess.run, words, check=True, **options)
 
     def start_idle(self) -> str:
         """Start a container that sleeps; its id."""
         return self.cli("run", "-d", "--network", "none", IMAGE, "sleep", "3600")
 
-    def first_pid(self, container: str) -> int:
-        """The process id of a container's first process."""
-        return int(json.loads(self.cli("inspect", container))[0]["State"]["Pid"])
+    def shim(self, container: str) -> tuple[str, memory.Memory]:
+        """The name and the memory of the parent of a container's first process."""
+        first = int(json.loads(self.cli("inspect", container))[0]["State"]["Pid"])
+        pid = self._call(memory.parent, first)
+        return self._call(memory.name, pid), self._call(memory.of, pid)
 
     def remove(self, container: str) -> None:
         """Kill and remove a container."""
@@ -116,10 +127,16 @@ class Engine:
         return {self.daemon_name: self._daemon.pid, **known}
 
     def _find(self, folder: str) -> str:
-        found = shutil.which(self.program)
+        found = newest().find(self.program)
         if found is None:
             raise MissingPeerError(f"{self.program} is not installed")
         return found
+
+    def _call(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+        """Call a function where the engine is: only there do its process ids mean anything."""
+        if self._room:
+            return self._room.do(function, *arguments, **options)
+        return function(*arguments, **options)
 
     def _start(self, folder: str) -> None:
         raise NotImplementedError
@@ -137,22 +154,15 @@ class Docker(Engine):
     ) -> None:
         super().__init__(tar, cgroup_parent)
         self._has_networks = has_networks
-        self._dockerd: Dockerd | None = None
 
     def _start(self, folder: str) -> None:
         parent = f"/{self._cgroup_parent}"
-        self._dockerd = Dockerd(folder, parent, has_networks=self._has_networks)
-        self.socket = self._dockerd.host.removeprefix("unix://")
-        self._environment["DOCKER_BUILDKIT"] = "0"
-        self._prefix += ["--host", self._dockerd.host, "--config", f"{folder}/client"]
-        self._dockerd.start(self._prefix[0])
-        self._daemon = self._dockerd.process
-
-    def teardown(self) -> None:
-        """End the daemon, and what the engine leaves mounted."""
-        if self._dockerd:
-            self._dockerd.stop()
-            self._daemon = None
+        dockerd = Dockerd(newest(), folder, parent, has_networks=self._has_networks)
+        self._room = dockerd.room
+        self.socket = dockerd.host.removeprefix("unix://")
+        self._prefix += ["--host", dockerd.host, "--config", f"{folder}/client"]
+        dockerd.start()
+        self._daemon = dockerd.process
 
 
 class Podman(Engine):
@@ -162,6 +172,8 @@ class Podman(Engine):
     builds = False
 
     def _start(self, folder: str) -> None:
+        self._room = Room(newest())
+        self._room.open()
         configuration = _write(f"{folder}/containers.conf", PODMAN_CONF)
         self._environment["CONTAINERS_CONF"] = configuration
         self._prefix += ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]

@@ -14,8 +14,6 @@ from labkit.kernel import mounts, processes
 CGROUPS = "/sys/fs/cgroup"
 # The groups that peers make at the top of a hierarchy and leave there.
 GROUP_NAMES = ("labkit-bench", "labkit-bench-net", "libpod_parent")
-# Folders that podman and crun make whatever they are told.
-TRACES = ("/run/containers", "/run/crun", "/run/libpod", "/var/lib/containers")
 GRACE_S = 5.0
 
 
@@ -25,7 +23,7 @@ def clean_folder() -> Iterator[str]:
     # Orphans of ours (conmon, a shim) become our children, not those of the machine's first
     # process: so we know them, and can wait for them.
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
-    before = {*_groups(), *_traces()}
+    before = set(_groups())
     # A short name: a Unix socket's path has room for 107 bytes.
     folder = tempfile.mkdtemp(prefix="bench-")
     try:
@@ -34,8 +32,6 @@ def clean_folder() -> Iterator[str]:
         _end_children()
         for group in set(_groups()) - before:
             _remove_group(group)
-        for path in set(_traces()) - before:
-            shutil.rmtree(path)
         for point in sorted(_mounts_below(folder), reverse=True):
             mounts.unmount(point, mounts.MNT_DETACH)
         shutil.rmtree(folder)
@@ -57,10 +53,6 @@ def _groups() -> list[str]:
     parents = [CGROUPS, *(entry.path for entry in os.scandir(CGROUPS) if entry.is_dir())]
     paths = (f"{parent}/{name}" for parent in parents for name in GROUP_NAMES)
     return [path for path in paths if os.path.isdir(path)]
-
-
-def _traces() -> list[str]:
-    return [path for path in TRACES if os.path.isdir(path)]
 
 
 def _remove_group(path: str) -> None:

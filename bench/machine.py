@@ -1,20 +1,15 @@
 """What it was measured on."""
 
 import os
-import shutil
 import sys
 
 import labkit
 from bench.peer import MissingPeerError, command
+from bench.rooms import Room
+from bench.systems import newest
 
 BUSY_LOAD = 0.33
-VERSIONS = {
-    "crun": ["crun", "--version"],
-    "runc": ["runc", "--version"],
-    "docker": ["docker", "--version"],
-    "dockerd": ["dockerd", "--version"],
-    "podman": ["podman", "--version"],
-}
+PROGRAMS = ("crun", "runc", "docker", "dockerd", "podman")
 
 
 def description() -> list[tuple[str, str]]:
@@ -27,7 +22,8 @@ def description() -> list[tuple[str, str]]:
         ("cgroups", _cgroups()),
         ("load before", f"{os.getloadavg()[0]:.2f}"),
         ("labkit", f"{labkit.__version__}, Python {sys.version.split()[0]}"),
-        *((name, _version(argv)) for name, argv in VERSIONS.items()),
+        ("system of the peers", newest().release),
+        *_versions(),
     ]
 
 
@@ -52,10 +48,19 @@ def _cgroups() -> str:
     return " and ".join(versions) or "none"
 
 
-def _version(argv: list[str]) -> str:
-    if not shutil.which(argv[0]):
-        return "not installed"
+def _versions() -> list[tuple[str, str]]:
+    room = Room(newest())
     try:
-        return command(argv).splitlines()[0]
+        room.open()
+        return [(name, _version(room, name)) for name in PROGRAMS]
+    except MissingPeerError as error:
+        return [(name, str(error)) for name in PROGRAMS]
+    finally:
+        room.close()
+
+
+def _version(room: Room, program: str) -> str:
+    try:
+        return room.do(command, [program, "--version"]).splitlines()[0]
     except MissingPeerError as error:
         return str(error)

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 
 from bench import rootfs
 from bench.peer import MissingPeerError, command, spawn_and_wait
+from bench.rooms import Room
+from bench.systems import newest
 
 HYBRID_REFUSED = "hybrid mode not supported"
 HUGETLB = "/sys/fs/cgroup/hugetlb"
@@ -26,16 +27,18 @@ class Runtime:
         self._tar = tar
         self._argv: list[str] = []
         self._environment = {"PATH": os.environ["PATH"]}
+        self._room = Room(newest())
 
     def setup(self, folder: str) -> None:
-        program = shutil.which(self._program)
+        program = self._room.system.find(self._program)
         if program is None:
             raise MissingPeerError(f"{self._program} is not installed")
         bundle = f"{folder}/bundle"
         os.makedirs(bundle)
         rootfs.unpack(self._tar, f"{bundle}/rootfs")
         options = ["--root", f"{folder}/state"]
-        command([program, *options, "spec", "--bundle", bundle])
+        self._room.open()
+        self._room.do(command, [program, *options, "spec", "--bundle", bundle])
         with open(f"{bundle}/config.json") as file:
             spec = json.load(file)
         spec["process"]["args"] = ["true"]
@@ -44,13 +47,13 @@ class Runtime:
             json.dump(spec, file)
         container = f"labkit-bench-{self._program}-{os.getpid()}"
         self._argv = [program, *options, "run", "--bundle", bundle, container]
-        command(self._argv, self._environment)
+        self._room.do(command, self._argv, self._environment)
 
     def prepare(self) -> None:
         """Nothing."""
 
     def run_once(self) -> None:
-        status = spawn_and_wait(self._argv, self._environment)
+        status = self._room.do(spawn_and_wait, self._argv, self._environment)
         if status:
             raise MissingPeerError(f"{self._program} run ended with status {status}")
 
@@ -58,7 +61,8 @@ class Runtime:
         """Nothing: the container is removed by then."""
 
     def teardown(self) -> None:
-        """Nothing outlives a run."""
+        """Close the room."""
+        self._room.close()
 
 
 @contextlib.contextmanager
@@ -69,11 +73,14 @@ def accepted_cgroups(tar: str, folder: str) -> Iterator[str]:
     hugetlb, which nothing here uses, mounting it as v1 is enough.  Nothing is changed where crun is
     missing or content.
     """
+    crun = Runtime("crun", tar)
     try:
-        Runtime("crun", tar).setup(folder)
+        crun.setup(folder)
         refused = False
     except MissingPeerError as error:
         refused = HYBRID_REFUSED in str(error)
+    finally:
+        crun.teardown()
     if not refused or os.path.ismount(HUGETLB):
         yield ""
         return

@@ -76,7 +76,7 @@ EXEC = """\
 CACHED_BUILD = """\
 ## A build of which every step is cached
 
-`build` of {steps} steps, FROM among them, docker's by its classic builder.
+`build` of {steps} steps, FROM among them, docker's by BuildKit, as its command has it.
 """
 RUN_BUILD = """\
 ## A build of which every step is run
@@ -267,9 +267,8 @@ def _memory(engine: Engine) -> list[Usage]:
     containers = [engine.start_idle() for _ in range(IDLE_CONTAINERS)]
     try:
         time.sleep(IDLE_SETTLES_S)
-        shims = [memory.parent(engine.first_pid(container)) for container in containers]
-        name = memory.name(shims[0])
-        each = [memory.of(pid) for pid in shims]
+        shims = [engine.shim(container) for container in containers]
+        name, each = shims[0][0], [used for _, used in shims]
         sample = [one.proportional for one in each]
         kind = f"{engine.program}: shim"
         usages = [Usage(kind, f"{kind} ({name})", _median(each), sample)]

@@ -59,5 +59,8 @@ def _place(path: str) -> str:
     mount = mount_of(path)
     if mount is None:
         return path
+    if mount.target == path and mount.source.startswith("/dev/loop"):
+        # A file of the folder itself (labkit.snapshots): the next time it is another device.
+        return f"{_place(os.path.dirname(path))}/{os.path.basename(path)}"
     inside = os.path.relpath(path, mount.target)
     return f"{os.stat(mount.target).st_dev}:{os.path.normpath(os.path.join(mount.root, inside))}"

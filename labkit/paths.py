@@ -4,6 +4,20 @@ import os
 
 DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
+SET_ASIDE = "set-aside"
+"""The folder of the data root for what could not be read (labkit.set_aside)."""
+
+
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def search_sbin() -> None:
+    """Have this process find the administrator's programs (nft, mkfs.ext4) whatever its PATH says.
+
+    A user who becomes root with Debian's plain `su` keeps a PATH without these folders.
+    """
+    found = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join([*found, *(folder for folder in SBIN if folder not in found)])
 
 
 class Paths:

@@ -8,7 +8,8 @@ import os
 
 import msgspec
 
-FOLDER = "set-aside"
+from labkit.paths import SET_ASIDE
+
 UNREADABLE = (OSError, ValueError, RecursionError, msgspec.DecodeError)
 """What reading and decoding a damaged record raises: JSON may be cut, not UTF-8, or too deep."""
 
@@ -19,12 +20,12 @@ def set_aside(root: str, path: str, why: object) -> str:
     Where it cannot be moved it stays: on a disk of its own, or one that can only be read.
     """
     name = os.path.relpath(path, root).replace("/", "-")
-    target, number = f"{root}/{FOLDER}/{name}", 1
+    target, number = f"{root}/{SET_ASIDE}/{name}", 1
     while os.path.lexists(target):
         number += 1
-        target = f"{root}/{FOLDER}/{name}.{number}"
+        target = f"{root}/{SET_ASIDE}/{name}.{number}"
     try:
-        os.makedirs(f"{root}/{FOLDER}", 0o700, exist_ok=True)
+        os.makedirs(f"{root}/{SET_ASIDE}", 0o700, exist_ok=True)
         os.rename(path, target)
     except OSError as error:
         return f"{path} cannot be read ({why}), nor set aside ({error.strerror}): labkit ignores it"

@@ -21,4 +21,4 @@ def parse_signal(text: str) -> int:
             return signal.SIGRTMIN + number
     elif f"SIG{word}" in signal.Signals.__members__:
         return signal.Signals[f"SIG{word}"].value
-    raise InvalidParameterError(f"Invalid signal: {text[:_SHOWN_CHARACTERS]}")
+    raise InvalidParameterError(f"invalid signal: {text[:_SHOWN_CHARACTERS]}")

@@ -1,19 +1,11 @@
 """Talking to the Docker API byte by byte, and finding docker's own commands."""
 
-import os
 import socket
 import struct
 
 from tests.lab import Lab
 
 TIMEOUT_S = 20.0
-
-
-def docker_commands() -> list[str]:
-    """Every docker command on the PATH, each version once."""
-    folders = os.environ["PATH"].split(os.pathsep)
-    found = [f"{folder}/docker" for folder in folders if os.access(f"{folder}/docker", os.X_OK)]
-    return list(dict.fromkeys(os.path.realpath(path) for path in found))
 
 
 def create_body(*command: str, **host_config: object) -> dict[str, object]:

@@ -4,15 +4,16 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from bench.peer import MissingPeerError
-from tests import leaks, skips
+from tests import leaks, power, skips
 from tests.lab import Lab, remove_template, running_lab
 from tests.oracle import Oracle, running_oracle
 
-IS_ROOT = os.geteuid() == 0
+LEFT_OUT = pytest.StashKey[list[Path]]()
 
 
 def pytest_configure() -> None:
@@ -27,12 +28,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `root` need root: anyone else runs the others, and is told so."""
-    if IS_ROOT:
+    """Tests marked `root` start containers: where none can run, the others are run."""
+    config.stash[LEFT_OUT] = []
+    if not power.lacking():
         return
     needs_root = [item for item in items if item.get_closest_marker("root")]
     if needs_root:
-        items[:] = [item for item in items if item not in needs_root]
+        left_out = set(needs_root)
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[LEFT_OUT] = [item.path for item in needs_root]
         config.hook.pytest_deselected(items=needs_root)
 
 
@@ -63,9 +67,24 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def pytest_report_header() -> str:
     """One line about who runs this."""
-    if IS_ROOT:
+    if not power.lacking():
         return "labkit: as root, with real containers"
-    return "labkit: not root, so the tests marked `root` (real containers) are left out"
+    return "labkit: no container can run here, so the tests marked `root` are left out"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """At the very end: what was not run on this machine, how many, and why."""
+    left_out = config.stash.get(LEFT_OUT, [])
+    if not left_out:
+        return
+    skipped = [
+        skips.reason_of(report.longrepr) for report in terminalreporter.stats.get("skipped", [])
+    ]
+    terminalreporter.section("not run on this machine")
+    for line in power.summary(left_out, skipped, power.lacking()):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,8 +30,9 @@ AS_NOBODY = (
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
 """Runs a command as nobody, who may yet find the project where it lies in a folder of root's."""
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
+"""In an emulated machine whose host is busy; a daemon that ends instead is noticed at once."""
 
 
 _PREFIXES: set[str] = set()
@@ -49,13 +50,18 @@ def _take_link_prefix() -> str:
 def template_root() -> str:
     """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
     folder = leaks.new_folder()
+    make_busybox(folder)
+    return folder
+
+
+def make_busybox(root: str) -> None:
+    """Make the busybox image in a data root."""
     subprocess.run(
-        [sys.executable, "-m", "labkit.images.base", "busybox", "--root", folder],
+        [sys.executable, "-m", "labkit.images.base", "busybox", "--root", root],
         check=True,
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
     )
-    return folder
 
 
 def remove_template() -> None:
@@ -101,10 +107,18 @@ class Lab:
 
     `root`, `run` and `socket` are its folders and its socket; `env` is the environment with which
     `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`,
-    `LABKIT_LINK_PREFIX`).
+    `LABKIT_LINK_PREFIX`).  `storage` is the storage driver of a root that is empty yet; without it
+    the root is a copy of the template.
     """
 
-    def __init__(self, *, named_by_root: bool = False, disk_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        named_by_root: bool = False,
+        disk_bytes: int = 0,
+        storage: str = "",
+        root: str = "",
+    ) -> None:
         """`named_by_root`: its cgroups and links have the names that follow from its data root.
 
         `disk_bytes`: the data root is on a disk of its own, of this size.
@@ -112,7 +126,7 @@ class Lab:
         # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
-        self.root = f"{self.folder}/root"
+        self.root = root or f"{self.folder}/root"
         self.run = f"{self.folder}/run"
         self.socket = f"{self.run}/labkit.sock"
         self.cgroup_parent = "labkit-" + os.path.basename(self.folder)
@@ -129,9 +143,14 @@ class Lab:
             self.cgroup_parent = ownership.cgroup_parent(self.root)
             self.link_prefix = ownership.link_prefix(self.root)
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
+        self.enter: list[str] = []
+        """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self._has_disk = disk_bytes > 0
-        if self._has_disk:
+        if storage:
+            self.start_daemon("--storage-driver", storage)
+            make_busybox(self.root)
+        elif self._has_disk:
             self._mount_disk(disk_bytes)
             subprocess.run(["cp", "-a", f"{template_root()}/.", self.root], check=True)
         else:
@@ -202,7 +221,7 @@ class Lab:
         with log.open("ab") as output:
             folders = ["--root", self.root, "--run", self.run]
             self._daemon = subprocess.Popen(
-                [sys.executable, "-m", "labkit.daemon", *folders, *options],
+                [*self.enter, sys.executable, "-m", "labkit.daemon", *folders, *options],
                 env=self.env,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,

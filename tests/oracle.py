@@ -1,4 +1,4 @@
-"""The oracle: a real dockerd, to be asked what Docker does.
+"""The oracle: a real dockerd, to be asked what Docker does; the newest that this machine can run.
 
 It has its own data, its own socket and its own cgroups in a temporary folder, no network but `none`
 and `host`, and labkit's busybox image, id and all.  The fixture `oracle` gives one for a run.
@@ -7,10 +7,8 @@ and `host`, and labkit's busybox image, id and all.  The fixture `oracle` gives 
         assert oracle.docker("run", "--rm", "--network", "none", "busybox", "echo", "hi").stdout
 """
 
-import contextlib
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -21,44 +19,44 @@ import msgspec
 
 from bench.dockerd import Dockerd
 from bench.peer import MissingPeerError
+from bench.systems import System, newest
 from labkit.images import ImageStore
 from tests import leaks
 from tests.lab import template_root
+from tests.peers.clients import client_environment
 from tests.sweep import sweep
 
-DOCKER = "/usr/bin/docker"
-"""Debian's docker, of the same version as its dockerd."""
 TIMEOUT_S = 60.0
-SHARED_FOLDERS = ("/run/containerd/s", "/run/containerd", "/run/docker/plugins", "/run/docker")
-"""What dockerd makes whatever it is told."""
 
 
 class Oracle:
     """A running dockerd: `docker_host` is its DOCKER_HOST, `env` the environment for a client."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: System) -> None:
         self.folder = leaks.new_folder()
         self._parent = "labkit-" + os.path.basename(self.folder)
-        self._dockerd = Dockerd(self.folder, f"/{self._parent}")
+        self._dockerd = Dockerd(system, self.folder, f"/{self._parent}")
+        self.program = system.seen("/usr/bin/docker")
+        """Its system's docker command.
+
+        It needs no library but the C library, of a version that every system of the lab has: it
+        runs here.
+        """
         self.docker_host = self._dockerd.host
         self.socket = self.docker_host.removeprefix("unix://")
-        self.env = os.environ | {
-            "DOCKER_HOST": self.docker_host,
-            "DOCKER_CONFIG": f"{self.folder}/client",
-            "DOCKER_CLI_HINTS": "false",
-        }
+        self.env = client_environment(system, self.socket, f"{self.folder}/client")
 
     def start(self) -> None:
         """Start it and load the image; `MissingPeerError` when there is no dockerd that runs."""
-        self._dockerd.start(DOCKER, self.env)
-        loaded = self.docker("load", input=_image_archive())
+        self._dockerd.start(self.env)
+        loaded = self.docker("load", input=image_archive())
         assert loaded.returncode == 0, loaded.stderr
 
     def docker(self, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
         """Run `docker WORDS` against it; bytes in and out."""
         given = {"stdin": subprocess.DEVNULL} if "input" not in options else {}
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            [DOCKER, *words],
+            [self.program, *words],
             env=self.env,
             capture_output=True,
             timeout=TIMEOUT_S,
@@ -74,16 +72,15 @@ class Oracle:
         """End it and its containers; nothing of it stays."""
         self._dockerd.stop()
         sweep(self.folder, self._parent, "")
-        for path in SHARED_FOLDERS:
-            # Another dockerd's things may be in it.
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
 
 
 @contextmanager
-def running_oracle() -> Iterator[Oracle]:
-    """An oracle, ended when the block ends; `MissingPeerError` when none can be had here."""
-    oracle = Oracle()
+def running_oracle(system: System | None = None) -> Iterator[Oracle]:
+    """An oracle, ended when the block ends; `MissingPeerError` when none can be had here.
+
+    It is of this system, by default of the one with the newest peers.
+    """
+    oracle = Oracle(system or newest())
     try:
         oracle.start()
         yield oracle
@@ -94,8 +91,6 @@ def running_oracle() -> Iterator[Oracle]:
 @cache
 def works() -> bool:
     """Whether a dockerd is installed and runs on this kernel."""
-    if not shutil.which("dockerd"):
-        return False
     try:
         with running_oracle():
             return True
@@ -103,7 +98,7 @@ def works() -> bool:
         return False
 
 
-def _image_archive() -> bytes:
+def image_archive() -> bytes:
     """labkit's busybox image as `docker load` takes it."""
     root = template_root()
     image = ImageStore(root).resolve("busybox")

@@ -14,7 +14,7 @@ from pathlib import Path
 from labkit.containers import security
 from labkit.kernel import capabilities
 from tests import oracle
-from tests.matrix import speakers
+from tests.peers import clients
 
 
 def has_immutable_files(folder: str) -> bool:
@@ -33,14 +33,16 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
-    "needs docker-compose": lambda: docker_compose() is None,
+    "needs docker-compose": lambda: not clients.compose_commands(),
     "needs a dockerd": lambda: not oracle.works(),
     "needs a loop device": lambda: (
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
-    "needs docker 28": lambda: "docker-28" not in speakers.there(),
+    "needs docker 20": lambda: "docker-20" not in clients.docker_by_version(),
+    "needs docker 26": lambda: "docker-26" not in clients.docker_by_version(),
+    "needs docker 28": lambda: "docker-28" not in clients.docker_by_version(),
     "needs immutable files": lambda: not has_immutable_files(tempfile.gettempdir()),
     "needs AppArmor": lambda: not security.loaded_apparmor_profiles(),
     "needs CAP_SYS_RESOURCE": lambda: (
@@ -49,18 +51,6 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
 """The beginning of a skip's reason, and whether this machine bears it out."""
-
-
-def docker_compose() -> list[str] | None:
-    """The command of docker-compose: a program of its own, or a plugin of `docker`."""
-    for command in (["docker-compose"], ["docker", "compose"]):
-        asked = [*command, "version", "--short"]
-        if (
-            shutil.which(command[0])
-            and not subprocess.run(asked, capture_output=True, check=False).returncode
-        ):
-            return command
-    return None
 
 
 def is_justified(reason: str) -> bool:

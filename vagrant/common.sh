@@ -36,7 +36,7 @@ require_root() {
     [ "$(uname -s)" = Linux ] ||
         fail "containers are made of Linux: on $(uname -s), run \`vagrant up\` and use the lab in its VM"
     [ "$(id -u)" = 0 ] ||
-        fail "this needs root, because namespaces, mounts and cgroups do: try \`sudo make $1\`"
+        fail "this needs root, because namespaces, mounts and cgroups do: become root (\`su -\`), or try \`sudo make $1\`"
 }
 
 has_systemd() { [ -d /run/systemd/system ]; }

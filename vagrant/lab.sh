@@ -143,7 +143,7 @@ cgroup_parent() {
 }
 
 clean() {
-    local parent
+    local parent folder
     parent=$(cgroup_parent)
     stop
     if has_systemd; then
@@ -151,8 +151,13 @@ clean() {
         remove_unit labkitd
         bash "$PROJECT/vagrant/machine.sh" remove
     fi
+    [ ! -x "$PYTHON" ] || "$PYTHON" -P -m labkit.networks.undoing ||
+        say "links or rules of labkit's networks were left; a restart of the machine removes them"
     say "removing images, containers, the Python environment and the lab's state"
-    rm -rf --one-file-system "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"
+    unmount_root
+    for folder in "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"; do
+        remove "$folder"
+    done
     find /sys/fs/cgroup -depth -type d -path "*/$parent" -exec rmdir {} +
     ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
     ! getent group labkit > /dev/null || groupdel labkit
@@ -162,6 +167,22 @@ clean() {
     fi
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+}
+
+# The storage driver `loop` has mounted a file system on the data root.  labkitd unmounts it when it
+# ends, but one that was killed cannot.
+unmount_root() {
+    grep -q -s '"Inside": true' "$LABKIT_ROOT/storage.json" || return 0
+    umount "$LABKIT_ROOT" || fail "$LABKIT_ROOT is in use: end what uses it, and run \`make clean\` again"
+}
+
+# remove FOLDER: with all that is in it; a mount point (a volume) stays, and is empty
+remove() {
+    if mountpoint -q "$1"; then
+        find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system {} +
+    else
+        rm -rf --one-file-system "$1"
+    fi
 }
 
 # wait_until SECONDS COMMAND...: whether the command succeeds within that time

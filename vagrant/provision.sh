@@ -3,17 +3,17 @@
 # step looks first and does nothing where nothing is to do.
 #
 #   provision.sh lab|test|vm     the steps of one purpose
-#   provision.sh STEP...         check packages python kernel command images group apparmor labkitd
-#                                jupyter test_packages machine_kernel
+#   provision.sh STEP...         check power packages python kernel command images group apparmor
+#                                labkitd jupyter test_packages machine_kernel peers_root
 #
 # As root, on one of the systems in systems.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/systems.sh"
 
 declare -A STEPS_FOR=(
-    [lab]="check packages python kernel command images group apparmor labkitd jupyter"
-    [test]="check packages test_packages python kernel machine_kernel"
-    [vm]="check packages python kernel command images group apparmor swap labkitd
+    [lab]="check power packages python kernel command images group apparmor labkitd jupyter"
+    [test]="check packages test_packages python kernel machine_kernel peers_root"
+    [vm]="check power packages python kernel command images group apparmor swap labkitd
           jupyter_at_boot login"
 )
 
@@ -23,6 +23,17 @@ step_check() {
     [ ! -e /usr/bin/python3 ] || check_python
     # A script's first line names its interpreter, and cannot name one with a space.
     [[ $VENV != *[[:space:]]* ]] || fail "there is a space in $VENV: move the project elsewhere"
+}
+
+# Before anything is installed: whether any container could run here at all.  The doctor needs a
+# Python of the lab's versions; where there is none yet, the kernel is asked by unshare(1).
+step_power() {
+    if [ "$(/usr/bin/python3 -c 'import sys; print(sys.version_info >= (3, 11))' 2> /dev/null)" = True ]; then
+        PYTHONPATH=$PROJECT /usr/bin/python3 -B -m labkit.doctor || fail "nothing was installed"
+    elif ! error=$(unshare --mount --uts --ipc --net --pid --fork sh -c \
+        'mount -t tmpfs tmpfs /tmp && mknod /tmp/null c 1 3 && : > /tmp/null' 2>&1); then
+        fail "no container can run on this machine ($error): start it with the power to make others (\`docker run --privileged ...\`), or run \`vagrant up\` on your own computer; nothing was installed"
+    fi
 }
 
 step_packages() { install_packages "Debian packages" "${LAB_PACKAGES[@]}"; }
@@ -78,6 +89,24 @@ step_machine_kernel() {
     rm -rf "$place" && mkdir -p "$place"
     cp -r "$fetched"/boot "$fetched"/lib/modules "$place"
     rm -rf "$fetched"
+}
+
+# The tests and the bench compare labkit with the programs of Debian 13.  On Debian 12 these run from
+# a root folder of their own (bench/systems.py).  It keeps the script that made it: another script
+# makes another root.
+step_peers_root() {
+    local place=$VENV/share/labkit/peers script=$PROJECT/tests/peers/make_root.sh
+    [ "$SYSTEM" = debian:12 ] || return 0
+    ! cmp -s "$script" "$place/made_by.sh" || return 0
+    need_space "$(dirname "$VENV")" 1200 "a Debian 13 with the programs that labkit is compared with"
+    say "peers: making a Debian 13 with the programs that labkit is compared with"
+    rm -rf --one-file-system "$place" "$place.new"
+    mkdir -p "$(dirname "$place")"
+    bash "$script" "$place.new" > "$STATE/peers.log" 2>&1 ||
+        { rm -rf --one-file-system "$place.new" &&
+            fail "mmdebstrap could not make the root of the peers: $(reason peers.log "E: ")"; }
+    cp "$script" "$place.new/made_by.sh"
+    mv "$place.new" "$place"
 }
 
 # fetch_kernel PACKAGE PATTERN...: unpack what matches, of the image that PACKAGE names and of the

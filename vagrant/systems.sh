@@ -19,6 +19,7 @@ TEST_PACKAGES=(
     buildah                       # another builder
     podman docker-registry openssl # the registry's peers, and certificates
     kmod                          # modules for the machine with cgroup v2
+    iptables ufw firewalld dbus-daemon # firewalls of others
     crun iperf3                   # for `make bench`: a peer, and how fast networks are
 )
 

@@ -289,16 +289,24 @@ class Build:
                 raise InvalidParameterError(f"stat {error}: file does not exist") from None
             yield from worker.output()
 
-    def take_upper(self, draft: Draft, upper: str, paths: Iterable[str] = MADE_BY_LABKIT) -> bool:
-        """Make what overlayfs has gathered a layer of the draft; False if it is nothing.
+    def take_written(
+        self,
+        draft: Draft,
+        folder: str,
+        layers: Sequence[str],
+        paths: Iterable[str] = MADE_BY_LABKIT,
+    ) -> bool:
+        """Make what was written to a snapshot a layer of the draft; False if it is nothing.
 
-        `paths`: where mount points were made that are no part of the image.
+        `folder` and `layers` are the snapshot's.  `paths`: where mount points were made that are no
+        part of the image.
         """
-        stubs.prune(upper, draft.layer_directories(), paths)
-        if not os.listdir(upper):
-            return False
-        draft.add_upper(upper)
-        return True
+        with self.engine.parts.snapshots.written(folder, layers) as upper:
+            stubs.prune(upper, draft.layer_directories(), paths)
+            if not os.listdir(upper):
+                return False
+            draft.add_upper(upper)
+            return True
 
 
 def _packable(path: str) -> str:

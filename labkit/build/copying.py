@@ -155,12 +155,13 @@ def _in_layer(
     """
     with stage.build.workroom.layer() as room:
         below = [stage.build.workroom.nothing] if alone else draft.layer_directories()
-        view = Layers(below, room.upper, room.work, room.place, [], False, HARMLESS)
+        root = stage.build.engine.parts.snapshots.writable(room.folder, below)
+        view = Layers(*root, room.place, [], False, HARMLESS)
         for task, arguments, chunks in tasks:
             with Worker(task, arguments, view, takes_input=True) as worker:
                 worker.ready()
                 worker.feed(chunks)
-        return stage.build.take_upper(draft, room.upper)
+        return stage.build.take_written(draft, room.folder, below)
 
 
 def _owner(stage: StageBuild, instruction: Instruction) -> str:

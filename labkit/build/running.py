@@ -48,9 +48,9 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
             host.network_mode = network if network not in ("", "default") else host.network_mode
             with _container(stage, command, arguments, host) as container_id:
                 _run(stage, command, container_id, mounts.are_mounted)
-                upper = f"{stage.build.engine.parts.records.folder(container_id)}/upper"
+                folder = stage.build.engine.parts.records.folder(container_id)
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
-                return stage.build.take_upper(draft, upper, stubs)
+                return stage.build.take_written(draft, folder, draft.layer_directories(), stubs)
 
     def compare(_: Image) -> list[str]:
         return ["what is mounted differs"]

@@ -18,29 +18,28 @@ from typing import NamedTuple
 
 from labkit.build import secrets
 from labkit.containers import Engine
-from labkit.containers.volumes import size_bytes
 from labkit.errors import LabkitError
 from labkit.kernel.trails import remove_tree
 from labkit.paths import Paths
+from labkit.snapshots import Snapshotter
+from labkit.snapshots.comparing import size_bytes
 
 CONTAINER_LABEL = "io.labkit.build"
 """Marks the containers of RUN, so that one that a killed daemon has left can be told."""
 
-_SUBFOLDERS = ("upper", "work", "place")
-
 
 class LayerRoom(NamedTuple):
-    """What overlayfs needs for one layer."""
+    """Folders for one layer: its snapshot's (labkit.snapshots), and one to mount it on."""
 
-    upper: str
-    work: str
+    folder: str
     place: str
 
 
 class Workroom:
     """One build's folder; closed with it."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, snapshots: Snapshotter) -> None:
+        self._snapshots = snapshots
         base = f"{paths.root}/build/rooms"
         os.makedirs(base, 0o700, exist_ok=True)
         self.path = tempfile.mkdtemp(dir=base)
@@ -56,10 +55,10 @@ class Workroom:
     def layer(self) -> Iterator[LayerRoom]:
         """Folders for one layer; what has not been moved away is gone afterwards."""
         with self.folder() as folder:
-            for name in _SUBFOLDERS:
-                os.mkdir(f"{folder}/{name}", 0o755)
-                os.chmod(f"{folder}/{name}", 0o755)  # whatever the umask says
-            yield LayerRoom(*(f"{folder}/{name}" for name in _SUBFOLDERS))
+            place = f"{folder}/place"
+            os.mkdir(place, 0o755)
+            self._snapshots.make_folders(folder)
+            yield LayerRoom(folder, place)
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ hybrid  each controller where it is mounted: in a v1 hierarchy of its own, or in
 systemd as v2, but below the daemon's own group when its unit says `Delegate=yes`
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
@@ -32,6 +33,10 @@ WHAT_IT_LIMITS = {
     "devices": "the device allow-list",
 }
 """What a user loses with each controller."""
+
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""In a container the groups may be mounted to be read only, or be somebody else's."""
 
 
 class Usage(NamedTuple):
@@ -77,7 +82,11 @@ class Layout:
         `hierarchies`, and said in the warnings returned.
         """
         warnings = []
-        self._leave_inner_group()
+        try:
+            self._leave_inner_group()
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise  # else each controller is tried below, and says the same
         for controller, hierarchy in list(self.hierarchies.items()):
             try:
                 self._prepare(controller, hierarchy)

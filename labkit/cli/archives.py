@@ -80,15 +80,16 @@ def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bo
             # Python 3.12 asks for a filter; `_checked` is ours.
             archive.extraction_filter = lambda member, path: member
             root = ""
+            checked: set[str] = set()
             for member in archive:
                 root = root or member.name
                 member.name = _renamed(member.name, root, name)
                 if member.islnk():
                     member.linkname = _renamed(member.linkname, root, name)
-                    _check_parents(folder, member.linkname)
+                    _check_parents(folder, member.linkname, checked)
                 if not keep_owners:
                     member.uid, member.gid = os.geteuid(), os.getegid()
-                _make_way(folder, member)
+                _make_way(folder, member, checked)
                 archive.extract(member, folder, numeric_owner=True)
     except tarfile.TarError as error:
         raise LabkitError(f"the archive is broken: {error}") from error
@@ -104,9 +105,9 @@ def _renamed(packed: str, root: str, name: str) -> str:
     return "/".join(part for part in (name, inner) if part) or "."
 
 
-def _make_way(folder: str, member: tarfile.TarInfo) -> None:
+def _make_way(folder: str, member: tarfile.TarInfo, checked: "set[str]") -> None:
     """Remove a file where the member goes; LabkitError if only one of both is a folder."""
-    _check_parents(folder, member.name)
+    _check_parents(folder, member.name, checked)
     path = os.path.join(folder, member.name)
     if not os.path.lexists(path) or os.path.samefile(path, folder):
         return
@@ -118,12 +119,16 @@ def _make_way(folder: str, member: tarfile.TarInfo) -> None:
         os.unlink(path)
 
 
-def _check_parents(folder: str, name: str) -> None:
-    path = folder
-    for part in name.split("/")[:-1]:
-        path = os.path.join(path, part)
+def _check_parents(folder: str, name: str, checked: "set[str]") -> None:
+    """Add the folders above a name to those that are no links; they stay what they are."""
+    above = os.path.dirname(name)
+    while above and above not in checked:
+        path = os.path.join(folder, above)
         if os.path.islink(path):
             raise LabkitError(f"nothing is written through the symbolic link {path}")
+        if os.path.isdir(path):
+            checked.add(above)
+        above = os.path.dirname(above)
 
 
 class _Reader(io.RawIOBase):

@@ -14,12 +14,19 @@ COMMAND = Command(
     "",
     [
         Flag(
+            "storage-driver",
+            "",
+            "string",
+            "How a new data root keeps layers: overlayfs, loop or copies (default: what works)",
+            word="driver",
+        ),
+        Flag(
             "userns-remap",
             "",
             "string",
             "Give containers users of their own: ids of /etc/subuid, or default",
             word="user[:group]",
-        )
+        ),
     ],
     at_most=0,
 )
@@ -28,6 +35,7 @@ COMMAND = Command(
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Become the daemon; returns only by OSError."""
     command = daemon_command(context.paths)
-    if options["userns_remap"]:
-        command += ["--userns-remap", options["userns_remap"]]
+    for name in ("storage-driver", "userns-remap"):
+        if value := options[name.replace("-", "_")]:
+            command += [f"--{name}", value]
     os.execv(command[0], command)

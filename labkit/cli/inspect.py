@@ -90,5 +90,6 @@ def _inspect(api: Api, name: str, kinds: list[str], size: bool) -> object:
         try:
             return api.get(PATHS[kind](name), size=size and kind == "container")
         except NotFoundError:
-            continue
-    raise NotFoundError(f"No such {kinds[0] if len(kinds) == 1 else 'object'}: {name}")
+            if len(kinds) == 1:
+                raise
+    raise NotFoundError(f"No such object: {name}")

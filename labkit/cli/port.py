@@ -19,7 +19,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     if wanted:
         port = wanted[0] if "/" in wanted[0] else f"{wanted[0]}/tcp"
         if not ports.get(port):
-            raise NotFoundError(f"no public port '{port}' published for {name}")
+            raise NotFoundError(f"no public port '{wanted[0]}' published for {name}")
         ports = {port: ports[port]}
     for port, bindings in ports.items():
         for binding in bindings or []:

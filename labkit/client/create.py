@@ -134,12 +134,7 @@ def create_body(
         }
         | _given(
             Binds=binds,
-            BlkioDeviceReadBps=device_read_bps,
-            BlkioDeviceReadIOps=device_read_iops,
-            BlkioDeviceWriteBps=device_write_bps,
-            BlkioDeviceWriteIOps=device_write_iops,
             BlkioWeight=blkio_weight,
-            BlkioWeightDevice=blkio_weight_device,
             CapAdd=cap_add,
             CapDrop=cap_drop,
             CgroupnsMode=cgroupns,
@@ -148,10 +143,6 @@ def create_body(
             CpuQuota=cpu_quota,
             CpusetMems=cpuset_mems,
             DeviceCgroupRules=device_cgroup_rules,
-            Devices=[_device(given) for given in devices or ()],
-            Dns=dns,
-            DnsOptions=dns_opt,
-            DnsSearch=dns_search,
             ExtraHosts=_colon_pairs(extra_hosts),
             IpcMode=ipc_mode,
             Links=_colon_pairs(links),
@@ -169,8 +160,19 @@ def create_body(
             Tmpfs=tmpfs,
             UTSMode=uts_mode,
             UsernsMode=userns_mode,
-            Ulimits=ulimits,
             VolumesFrom=volumes_from,
+        )
+        | _lists(
+            BlkioDeviceReadBps=device_read_bps,
+            BlkioDeviceReadIOps=device_read_iops,
+            BlkioDeviceWriteBps=device_write_bps,
+            BlkioDeviceWriteIOps=device_write_iops,
+            BlkioWeightDevice=blkio_weight_device,
+            Devices=[_device(given) for given in devices or ()],
+            Dns=dns,
+            DnsOptions=dns_opt,
+            DnsSearch=dns_search,
+            Ulimits=ulimits,
         )
         # An empty list is not nothing: it covers none.
         | ({} if security_opt is None else {"SecurityOpt": security_opt})
@@ -196,6 +198,11 @@ def create_body(
 def _given(**fields: object) -> dict[str, object]:
     """Those that say something."""
     return {name: value for name, value in fields.items() if value}
+
+
+def _lists(**fields: "Sequence[Any] | None") -> dict[str, object]:
+    """These as lists, empty where nothing is given: Docker's command sends them always."""
+    return {name: list(value or ()) for name, value in fields.items()}
 
 
 def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":

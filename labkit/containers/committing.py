@@ -40,11 +40,14 @@ def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
     container = entry.container
     image = parts.images.resolve(container.image_id)
     config = config_of(container, image, asked)
-    upper = f"{parts.records.folder(container.id)}/upper"
+    folder, layers = parts.records.folder(container.id), image.layer_directories()
     with parts.images.draft() as draft:
         draft.start_from(image)
         try:
-            with _paused(parts, entry, wanted=asked.pause):
+            with (
+                _paused(parts, entry, wanted=asked.pause),
+                parts.snapshots.written(folder, layers) as upper,
+            ):
                 is_empty = not draft.has_changes(upper)
                 if not is_empty:
                     draft.copy_upper(upper)

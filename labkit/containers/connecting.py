@@ -73,6 +73,8 @@ def _plug_in(
             _ask_labkit(parts, entry, sandbox)
     except OSError as error:
         _unplug(parts, sandbox, endpoint)
+        if isinstance(error, FileNotFoundError):  # its first process is gone
+            raise ConflictError(f"Container {entry.container.id} is not running") from None
         raise LabkitError(
             f"cannot connect {entry.container.name} to {network.name}: {error}"
         ) from error
@@ -116,7 +118,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> 
             for endpoint in list(sandbox.endpoints):
                 if endpoint.network_id == network.id:
                     _unplug(parts, sandbox, endpoint)
-            _route_elsewhere(entry, sandbox)
+            with contextlib.suppress(FileNotFoundError):  # its first process is gone
+                _route_elsewhere(entry, sandbox)
             networking.write_hosts(parts, container, sandbox)
             parts.networks.refresh()
         del container.networks[network.name]

@@ -54,6 +54,7 @@ from labkit.images import Image
 from labkit.images.removal import ImageUser
 from labkit.kernel import messages
 from labkit.networks import EndpointConfig
+from labkit.networks.defaults import USUAL, Defaults
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
@@ -62,11 +63,11 @@ from labkit.runtime.explain import Rows
 class Engine:
     """Creates, starts, watches and removes containers."""
 
-    def __init__(self, paths: Paths, userns_remap: str = "") -> None:
+    def __init__(self, paths: Paths, userns_remap: str = "", addresses: Defaults = USUAL) -> None:
         def on_end(entry: Entry, status: ExitStatus | None) -> None:
             ending.ended(self.parts, entry, status)
 
-        self.parts = Parts(paths, on_end, userns_remap)
+        self.parts = Parts(paths, on_end, userns_remap, addresses)
         self.paths = self.parts.paths
         self.images = self.parts.images
         self.layout = self.parts.layout
@@ -81,13 +82,14 @@ class Engine:
         self.userns_remap = userns_remap
 
     @classmethod
-    def open(cls, paths: Paths, userns_remap: str = "") -> "Engine":
+    def open(cls, paths: Paths, userns_remap: str = "", addresses: Defaults = USUAL) -> "Engine":
         """Start the spawner, and find again what ran when the last daemon ended.
 
         `userns_remap` is `default` or user[:group]: whose ids containers have; empty for the
-        host's.  InvalidParameterError if there are none.
+        host's.  InvalidParameterError if there are none.  `addresses`: where those of networks
+        come from.
         """
-        engine = cls(paths, userns_remap)
+        engine = cls(paths, userns_remap, addresses)
         engine.parts.spawner.start()
         recovery.recover(engine.parts)
         engine.warnings += engine.parts.records.warnings
@@ -328,10 +330,14 @@ class Engine:
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
             if not force:
-                first = " and must be unpaused first" if status == states.PAUSED else ""
+                first = (
+                    " and must be unpaused first"
+                    if status == states.PAUSED
+                    else ": stop the container before removing or force remove"
+                )
                 raise ConflictError(
-                    f'cannot remove container "/{entry.container.name}": container is {status}'
-                    f"{first}: stop the container before removing or force remove"
+                    f'cannot remove container "/{entry.container.name}": container is '
+                    f"{status}{first}"
                 )
             with contextlib.suppress(ConflictError):
                 ending.kill(self.parts, entry, signal.SIGKILL)

@@ -15,7 +15,7 @@ NAMES = {
     "hosts": "the names this container knows without asking",
     "resolv.conf": "where names are asked for",
 }
-_SYSTEMD_STUB = "127.0.0.53"
+_SYSTEMD_STUBS = {"127.0.0.53", "127.0.0.54"}
 _SYSTEMD_SERVERS = "/run/systemd/resolve/resolv.conf"
 
 
@@ -113,9 +113,10 @@ def split_link(text: str) -> tuple[str, str]:
 def host_resolver() -> etc_files.Resolver:
     """What the host's resolv.conf says; behind systemd's own server, what that asks."""
     found = etc_files.parse_resolver(_read("/etc/resolv.conf"))
-    if found.servers == (_SYSTEMD_STUB,):
-        return etc_files.parse_resolver(_read(_SYSTEMD_SERVERS))
-    return found
+    if not found.servers or set(found.servers) - _SYSTEMD_STUBS:
+        return found
+    behind = etc_files.parse_resolver(_read(_SYSTEMD_SERVERS))
+    return behind if behind.servers else found
 
 
 def _resolv_conf(container: Container, sandbox: Sandbox) -> str:

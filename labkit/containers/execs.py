@@ -182,7 +182,10 @@ class Execs:
         )
         try:
             messages.send(found.shim, ("exec", tuple(request)), [] if fd is None else [fd])
-            (found.pid,) = Launch(found.shim).finish()
+            answer = Launch(found.shim).finish()
+            if len(answer) != 1:
+                raise StartError("the shim tells of the container's end")
+            (found.pid,) = answer
         except LaunchError as error:
             failure = starting.start_error(
                 (clone, *steps),

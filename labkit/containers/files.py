@@ -103,12 +103,16 @@ class ContainerFiles:
         entry = self._parts.registry.find(ref)
         folder = self._parts.records.folder(entry.container.id)
         view = self._layers(self._layers_of(entry.container))
+        copy = self._parts.snapshots.copy_of(folder)
+        if copy and not os.path.isdir(copy):
+            return []  # it is made when the container is first started
+        place = copy or f"{folder}/upper"
         try:
-            upper = os.open(f"{folder}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            upper = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:  # it has just been removed
             raise NotFoundError(f"No such container: {ref}") from None
         try:
-            with Worker("changes", (), view, [upper]) as worker:
+            with Worker("changes", (bool(copy),), view, [upper]) as worker:
                 found: list[Change] = worker.ready()[0]
                 return found
         finally:
@@ -161,8 +165,9 @@ class ContainerFiles:
 
     def _at_rest(self, entry: Entry, *, only_root: bool) -> Layers:
         container = entry.container
-        upper = f"{self._parts.records.folder(container.id)}/upper"
-        view = self._layers([upper, *self._layers_of(container)])
+        folder = self._parts.records.folder(container.id)
+        shown = self._parts.snapshots.readable(folder, self._layers_of(container))
+        view = self._layers(shown)
         return view if only_root else view._replace(mounts=_mounts(container))
 
     def _to_write(self, entry: Entry) -> Layers:
@@ -173,9 +178,10 @@ class ContainerFiles:
                 f"container {container.name} was started or removed meanwhile: try again"
             )
         folder = self._parts.records.folder(container.id)
-        return self._layers(self._layers_of(container))._replace(
-            upper=f"{folder}/upper",
-            work=f"{folder}/work",
+        root = self._parts.snapshots.writable(folder, self._layers_of(container))
+        return self._layers(root.layers)._replace(
+            upper=root.upper,
+            work=root.work,
             mounts=_mounts(container),
             read_only_root=container.host_config.readonly_rootfs,
             attributes=views.HARMLESS,

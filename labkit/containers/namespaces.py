@@ -43,8 +43,8 @@ def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
             setattr(host, field, f"{CONTAINER}{other.id}")
             if field == "ipc_mode" and other.host_config.ipc_mode not in (SHAREABLE, HOST):
                 raise InvalidParameterError(
-                    f"can't join IPC of container {other.id}: non-shareable IPC (hint: use "
-                    "IpcMode:shareable for the donor container)"
+                    f"failed to join IPC namespace: container {other.id}: non-shareable IPC "
+                    "(hint: use IpcMode:shareable for the donor container)"
                 )
     if host.uts_mode == HOST and config.hostname:
         raise InvalidParameterError("conflicting options: hostname and the UTS mode")
@@ -103,13 +103,13 @@ def check_shared(parts: Parts, container: Container) -> None:
         if not mode.startswith(CONTAINER):
             continue
         other_id = mode.removeprefix(CONTAINER)
-        where = f"can't join {kind.called} of container {other_id}"
+        where = f"failed to join {kind.called} namespace: container {other_id}"
         try:
             runs = parts.registry.find(other_id).is_running
         except NotFoundError as error:
-            raise StartError(f"{where}: it has been removed") from error
+            raise StartError(f"{where} has been removed") from error
         if not runs:
-            raise StartError(f"{where}: container {other_id} is not running")
+            raise StartError(f"{where} is not running")
 
 
 def sharing(parts: Parts, mode: str) -> Sharing:

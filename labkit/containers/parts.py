@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-from labkit import cgroups, ownership
+from labkit import cgroups, ownership, snapshots
 from labkit.containers import id_ranges
 from labkit.containers.entry import Entry
 from labkit.containers.events import Events
@@ -17,6 +17,7 @@ from labkit.errors import NO_SPACE
 from labkit.images import ImageStore
 from labkit.kernel import reserve
 from labkit.networks import Network, Networks
+from labkit.networks.defaults import Defaults
 from labkit.networks.names.server import NameServer
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
@@ -30,7 +31,7 @@ OnEnd = Callable[[Entry, ExitStatus | None], None]
 class Parts:
     """One of each: the images, the cgroups, the records, and those who start and watch."""
 
-    def __init__(self, paths: Paths, on_end: OnEnd, userns_remap: str) -> None:
+    def __init__(self, paths: Paths, on_end: OnEnd, userns_remap: str, addresses: Defaults) -> None:
         os.makedirs(paths.root, 0o700, exist_ok=True)
         os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
         # A plan's paths are used from inside another root, where a link would lead elsewhere.
@@ -45,16 +46,19 @@ class Parts:
         reserve.use(self.paths.root)
         full = [] if reserve.fill() else [f"{self.paths.root}: {NO_SPACE}"]
         self.images = ImageStore(self.paths.root)
+        self.snapshots = snapshots.of(self.paths.root)
         self.layout = cgroups.detect(ownership.cgroup_parent(self.paths.root))
         self.warnings = [*full, *self.layout.prepare()]
         self.remover = Remover(self.paths.root)
-        self.records = Records(self.paths, self.remover)
+        self.records = Records(self.paths, self.remover, self.snapshots)
         self.volumes = Volumes(self.paths.root, self.remover, self._publish_volume)
         self.networks = Networks(
             self.paths.root,
+            self.paths.run,
             ownership.link_prefix(self.paths.root),
             lambda: timestamp(time.time_ns()),
-            self.publish_network,
+            on_change=self.publish_network,
+            defaults=addresses,
         )
         self.warnings += [*self.volumes.warnings, *self.networks.warnings, *self.images.warnings]
         self.name_server = NameServer(self.networks.names)

@@ -4,7 +4,8 @@
     exit.json        how the last run ended and what its steps took, written by the shim
     steps.json       the steps of the last start, if it failed
     <id>-json.log    what the container printed, in Docker's json-file format
-    upper/ work/     the writable layer, and overlayfs's scratch folder
+    upper/ work/     the writable layer, and overlayfs's scratch folder (see labkit.snapshots)
+    root/            in their stead, a copy of the image's files, where overlayfs does not work
     merged/          where the root file system is mounted, seen only from inside the container
     network.json     what the last run has of the network (labkit.networks.model.Sandbox)
     hostname hosts resolv.conf   bound into the container's /etc
@@ -32,13 +33,14 @@ from labkit.networks import Sandbox
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.set_aside import UNREADABLE, ignored, set_aside
+from labkit.snapshots import Snapshotter
 
 LEAVE_TIMEOUT_S = 10.0
 _RECORD = "container.json"
 _SANDBOX = "network.json"
 _VOLUMES = "volumes.json"
 _ID = re.compile(r"[0-9a-f]{64}")
-_LAYER_FOLDERS = ("upper", "work", "merged")
+_ROOT_MOUNT = "merged"
 
 
 class _ExitFile(msgspec.Struct):
@@ -51,8 +53,9 @@ class _ExitFile(msgspec.Struct):
 class Records:
     """The containers' folders.  Every write of a record is durable when it returns."""
 
-    def __init__(self, paths: Paths, remover: Remover) -> None:
+    def __init__(self, paths: Paths, remover: Remover, snapshots: Snapshotter) -> None:
         self._paths = paths
+        self._snapshots = snapshots
         self._remover = remover
         self._base = f"{paths.root}/containers"
         self.warnings: list[str] = []
@@ -76,9 +79,8 @@ class Records:
     def finish(self, container: Container, etc_files: dict[str, str]) -> None:
         """Fill the folder of a new container; its record is written last."""
         folder = self.folder(container.id)
-        for name in _LAYER_FOLDERS:
-            # The mode of upper/ is the mode of the container's own "/".
-            os.mkdir(f"{folder}/{name}", 0o755)
+        os.mkdir(f"{folder}/{_ROOT_MOUNT}", 0o755)
+        self._snapshots.make_folders(folder)
         self.write_etc(container.id, etc_files)
         self.save(container, uses_reserve=False)
         files.sync_folder(self._base)

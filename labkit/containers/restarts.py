@@ -25,12 +25,15 @@ def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
             f"invalid restart policy: unknown policy '{policy.name}'; "
             "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         )
-    if policy.maximum_retry_count < 0:
-        raise InvalidParameterError("invalid restart policy: retry count cannot be negative")
-    if policy.maximum_retry_count and policy.name != "on-failure":
+    count = policy.maximum_retry_count
+    if count and policy.name != "on-failure":
         raise InvalidParameterError(
-            f"invalid restart policy: maximum retry count cannot be used with restart policy "
-            f"'{policy.name}'"
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+            + (" and cannot be negative" if count < 0 else "")
+        )
+    if count < 0:
+        raise InvalidParameterError(
+            "invalid restart policy: maximum retry count cannot be negative"
         )
     if auto_remove and policy.name not in ("", "no"):
         raise InvalidParameterError("can't create 'AutoRemove' container with restart policy")

@@ -71,6 +71,8 @@ def make_plan(
     host = container.host_config
     spec = replace(
         spec,
+        storage=parts.snapshots.name,
+        copied_root=parts.snapshots.copy_of(parts.records.folder(container.id)),
         pid=namespaces.sharing(parts, host.pid_mode),
         ipc=namespaces.sharing(parts, host.ipc_mode),
         uts=namespaces.sharing(parts, host.uts_mode),

@@ -5,7 +5,6 @@ are kept in memory and derived from the containers' records when the daemon star
 made whole under another name and renamed into place, and renamed away before it is deleted.
 """
 
-import contextlib
 import os
 import secrets
 import threading
@@ -233,16 +232,3 @@ def _fill(volume: Volume, fill: Fill) -> None:
     fill(new)
     os.rename(new, volume.data)
     files.sync_folder(volume.folder)
-
-
-def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once; 0 if there is no folder."""
-    total_bytes = 0
-    seen: set[int] = set()
-    with contextlib.suppress(FileNotFoundError):
-        for file in trails.files(folder):
-            if file.st_ino not in seen:
-                total_bytes += file.st_size
-            if file.st_nlink > 1:
-                seen.add(file.st_ino)
-    return total_bytes

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 import labkit
+from labkit import snapshots
 from labkit.build import workroom
 from labkit.containers import Engine
 from labkit.daemon import daemon_json, listener, log
@@ -13,7 +14,7 @@ from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
-from labkit.paths import Paths
+from labkit.paths import Paths, search_sbin
 
 READY = b"ready\n"
 
@@ -29,6 +30,12 @@ def _arguments() -> argparse.Namespace:
         help="give containers users of their own: these ids of /etc/subuid, or `default`",
     )
     parser.add_argument(
+        "--storage-driver",
+        default="",
+        metavar="DRIVER",
+        help="how a new data root keeps layers: overlayfs, loop or copies (default: what works)",
+    )
+    parser.add_argument(
         "--ready-fd",
         type=int,
         metavar="N",
@@ -37,14 +44,27 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
+def _run(paths: Paths, asked: argparse.Namespace) -> None:
     """Be the daemon until a signal says stop."""
     os.makedirs(paths.run, 0o755, exist_ok=True)
-    os.makedirs(paths.root, 0o700, exist_ok=True)
     pid_path = listener.pid_path(paths)
-    locks = [listener.lock(pid_path), listener.lock(f"{paths.root}/labkitd.lock")]
+    lock = listener.lock(pid_path)
+    driver = daemon_json.storage_driver(paths.root, asked.storage_driver)
+    with snapshots.opened(os.path.realpath(paths.root), driver):
+        _serve(paths, asked.userns_remap, asked.ready_fd)
+    os.unlink(pid_path)
+    os.close(lock)
+
+
+def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
+    """Answer requests on a data root that is open, until a signal says stop."""
+    lock = listener.lock(f"{paths.root}/labkitd.lock")
     end = EndSignals()
-    engine = Engine.open(paths, daemon_json.userns_remap(paths.root, userns_remap))
+    engine = Engine.open(
+        paths,
+        daemon_json.userns_remap(paths.root, userns_remap),
+        daemon_json.network_defaults(paths.root),
+    )
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:
@@ -58,9 +78,7 @@ def _run(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
     server.finish()
     os.unlink(paths.socket)
     engine.close()
-    os.unlink(pid_path)
-    for fd in locks:
-        os.close(fd)
+    os.close(lock)
 
 
 def main() -> int:
@@ -69,9 +87,11 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.stderr.write("labkitd must run as root: it makes namespaces, mounts and cgroups\n")
         return 1
+    search_sbin()
+    os.umask(0o022)  # a container's own folders get the modes that are asked for
     try:
         paths = Paths.from_environment(arguments.root, arguments.run)
-        _run(paths, arguments.userns_remap, arguments.ready_fd)
+        _run(paths, arguments)
     except (LabkitError, OSError) as error:
         sys.stderr.write(f"labkitd: {error}\n")
         return 1

@@ -64,7 +64,7 @@ def _exited(engine: Engine, codes: list[str]) -> Test:
 def _health(engine: Engine, words: list[str]) -> Test:
     for word in words:
         if word not in HEALTHS:
-            raise InvalidParameterError(f"Unrecognised filter value for health: {word}")
+            raise InvalidParameterError(f"unrecognized filter value for health: {word}")
     return lambda container: (
         (container.state.health.status if container.state.health else "none") in words
     )

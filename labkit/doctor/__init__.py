@@ -5,8 +5,16 @@ print(doctor.render(findings, width=80), end="")
 sys.exit(doctor.exit_status(findings))
 """
 
-from labkit.doctor.examination import can_run_containers, exit_status, run
+from labkit.doctor.examination import can_run_containers, exit_status, run, run_for_containers
 from labkit.doctor.finding import Finding
 from labkit.doctor.report import render, to_json
 
-__all__ = ["Finding", "can_run_containers", "exit_status", "render", "run", "to_json"]
+__all__ = [
+    "Finding",
+    "can_run_containers",
+    "exit_status",
+    "render",
+    "run",
+    "run_for_containers",
+    "to_json",
+]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, install, tried
 from labkit.kernel import capabilities
 
+LIBSECCOMP = "libseccomp"
 OLDEST_KERNEL = (5, 11)
 """close_range(2) with CLOSE_RANGE_CLOEXEC; clone3(2), pidfds and the rest are older."""
 
@@ -125,7 +126,7 @@ def check_seccomp(situation: Situation) -> Iterator[Finding]:
     )
     library = ctypes.util.find_library("seccomp")
     yield Finding(
-        "libseccomp",
+        LIBSECCOMP,
         OK if library else MISSING,
         library or "not installed",
         "" if library else install("libseccomp2"),

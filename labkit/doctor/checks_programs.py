@@ -25,21 +25,13 @@ def find(program: str) -> str:
 
 
 def check_network(situation: Situation) -> Iterator[Finding]:
-    """Address translation by nft in a network namespace of its own, and forwarding."""
+    """Address translation by nft in a network namespace of its own."""
     yield tried(
         situation,
         "nat",
         "nft",
         "address translation works (bridge network, -p)",
         install("nftables") if not find("nft") else "use a kernel with CONFIG_NFT_MASQ, NFT_NAT",
-    )
-    with open("/proc/sys/net/ipv4/ip_forward") as file:
-        forwards = file.read().strip() == "1"
-    yield Finding(
-        "IP forwarding",
-        OK if forwards else LIMITED,
-        "on" if forwards else "off: a bridge network would not lead outside",
-        "" if forwards else "sysctl -w net.ipv4.ip_forward=1",
     )
 
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator
 
 from labkit.doctor.finding import LIMITED, OK, UNKNOWN, Finding, Situation
-from labkit.set_aside import FOLDER
+from labkit.paths import SET_ASIDE
 
 
 def check_records(situation: Situation) -> Iterator[Finding]:
     """Records that could not be read when a daemon started (`labkit.set_aside`)."""
-    folder = f"{situation.paths.root}/{FOLDER}"
+    folder = f"{situation.paths.root}/{SET_ASIDE}"
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:

@@ -6,23 +6,79 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, tried
+from labkit.doctor.finding import LIMITED, MISSING, OK, UNKNOWN, Finding, Situation, tried
+from labkit.errors import LabkitError
+from labkit.snapshots import record
+from labkit.snapshots.record import COPIES, LOOP, OVERLAYFS
 
 GIB = 1024**3
 ENOUGH_DISK_BYTES, LEAST_DISK_BYTES = 2 * GIB, GIB // 4
 ENOUGH_MEMORY_BYTES = GIB
 
 
+def check_mounts(situation: Situation) -> Iterator[Finding]:
+    """A file system and a device file, as each container gets."""
+    yield tried(
+        situation,
+        "mounts",
+        "mounts",
+        "file systems can be mounted, and device files made",
+        "a security module (AppArmor), a list of devices or a user namespace forbids it: start this"
+        " container with --privileged",
+        required=True,
+    )
+
+
 def check_overlay(situation: Situation) -> Iterator[Finding]:
     """An overlay with its writable layer on the data root's file system."""
-    yield tried(
+    found = tried(
         situation,
         "overlay",
         "overlay",
         f"layers can be stacked in {situation.paths.root}",
-        "keep the data on an ext4, xfs or btrfs file system (--root, LABKIT_ROOT):"
-        " an overlay cannot write to another overlay, as in a container, or to NFS",
-        required=True,
+        "labkit goes on with another storage driver; for this one keep the data on an ext4, xfs or"
+        " btrfs file system, as a volume (--root, LABKIT_ROOT): an overlay cannot write to another"
+        " overlay, as in a container, or to NFS",
+    )
+    yield found._replace(state=LIMITED) if found.state == MISSING else found
+
+
+TRIAL_OF = {OVERLAYFS: "overlay", LOOP: "image"}
+"""By storage driver, the trial that shows that it works; the last one always works."""
+
+
+def check_driver(situation: Situation) -> Iterator[Finding]:
+    """The storage driver in use, or the one that a new data root would get, and what it costs."""
+    name = "storage driver"
+    try:
+        known = record.read(situation.paths.root)
+    except PermissionError:
+        known = None
+    except LabkitError as error:
+        yield Finding(name, MISSING, str(error), "make clean", required=True)
+        return
+    if situation.untried:
+        yield Finding(name, UNKNOWN, f"not tried: {situation.untried}")
+        return
+    driver = known.driver if known else _first_that_works(situation)
+    failure = situation.trials.get(TRIAL_OF.get(driver, ""), "")
+    if known and failure and not known.is_inside:
+        remedy = (
+            "start this machine or container as it was when the data root was made (--privileged),"
+            " or remove the data root (make clean)"
+        )
+        detail = f"{situation.paths.root} was made with {driver}: {failure}"
+        yield Finding(name, MISSING, detail, remedy, required=True)
+        return
+    detail = f"{driver}: {record.COSTS[driver]}"
+    yield Finding(name, LIMITED if driver == COPIES else OK, detail, required=True)
+
+
+def _first_that_works(situation: Situation) -> str:
+    return next(
+        driver
+        for driver in record.DRIVERS
+        if not situation.trials.get(TRIAL_OF.get(driver, ""), "")
     )
 
 

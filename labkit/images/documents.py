@@ -14,6 +14,8 @@ from labkit.images.layout import DamagedStoreError, Layout, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 
 _TIME = Annotated[datetime, msgspec.Meta(tz=True)]
+REMEMBERED_MAX_BYTES = 256 << 10
+"""Larger documents are read again each time: in memory a map takes many times its size."""
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -44,7 +46,8 @@ class Documents:
         else:
             manifest = decode(data, Manifest, path)
             found = manifest, self._config(manifest)
-        self._known[digest] = found
+        if len(data) + found[0].config.size <= REMEMBERED_MAX_BYTES:
+            self._known[digest] = found
         return found
 
     def _config(self, manifest: Manifest) -> ImageConfig:

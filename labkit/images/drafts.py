@@ -71,14 +71,17 @@ class Draft:
         InvalidParameterError when it is damaged or hostile; it is then as if it had not been added.
         """
         folder = subfolder(self._folder)
-        packed = layers.receive(stream, folder, self._below())
+        packed = layers.receive(stream, folder, self._below(), self._holdings.snapshots)
         return self._take_in(packed, os.path.join(folder.path, layers.TREE))
 
     def add_upper(self, upper: str) -> LayerInfo:
         """Put on top what overlayfs has gathered in a folder nobody writes to any more.
 
-        The folder is moved into the store when it is on the same file system.
+        The folder is moved into the store when it is on the same file system, and layers are kept
+        as overlayfs has them.
         """
+        if not self._holdings.snapshots.is_union:
+            return self.copy_upper(upper)
         left_out = self._not_to_pack(upper)
         folder = subfolder(self._folder)
         packed = layers.pack(upper, left_out, folder)
@@ -90,7 +93,7 @@ class Draft:
             if error.errno != errno.EXDEV:
                 raise
             with open(packed.blob_path, "rb") as blob:
-                layers.unpack(blob, folder, self._below())
+                layers.unpack(blob, folder, self._below(), self._holdings.snapshots)
         return self._take_in(packed, tree)
 
     def copy_upper(self, upper: str) -> LayerInfo:
@@ -98,7 +101,9 @@ class Draft:
 
         The layer is unpacked when it is first needed.
         """
-        packed = layers.pack(upper, self._not_to_pack(upper), subfolder(self._folder))
+        marked = not self._holdings.snapshots.is_union
+        left_out = self._not_to_pack(upper)
+        packed = layers.pack(upper, left_out, subfolder(self._folder), marked=marked)
         return self._take_in(packed, "")
 
     def add_known(self, diff_id: str) -> bool:

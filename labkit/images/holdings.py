@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 
+from labkit import snapshots
 from labkit.images import layers
 from labkit.images.chains import chain_ids
 from labkit.images.documents import Documents
@@ -30,7 +31,8 @@ class Holdings:
     def __init__(self, root: str) -> None:
         os.makedirs(root, mode=0o700, exist_ok=True)
         self.layout = Layout(os.path.join(root, "images"))
-        self.layers = Layers(os.path.join(root, "layers"))
+        self.snapshots = snapshots.of(root)
+        self.layers = Layers(os.path.join(root, "layers"), self.snapshots)
         self.staging = Staging(os.path.join(root, "staging"), self.layout)
         self.documents = Documents(self.layout)
         self.warnings = mend_index(root, self.layout, self.documents)
@@ -78,7 +80,10 @@ class Holdings:
     # Layers for overlayfs
 
     def layer_directories(self, blobs: Sequence[Descriptor], diff_ids: Sequence[str]) -> list[str]:
-        """The unpacked layers, the topmost first; what is not unpacked yet is unpacked."""
+        """The folders that an image's files are made of, the topmost first.
+
+        What is not unpacked yet is unpacked.
+        """
         chain, below = chain_ids(diff_ids), ""
         for layer, diff_id, chain_id in zip(blobs, diff_ids, chain, strict=True):
             self.unpack(layer, diff_id, chain_id, below)
@@ -91,7 +96,7 @@ class Holdings:
             empty = os.path.join(self.layers.path, NO_LAYERS)
             os.makedirs(empty, 0o755, exist_ok=True)
             return [empty]
-        return [self.layers.tree(chain_id) for chain_id in reversed(chain)]
+        return self.snapshots.lower([self.layers.tree(chain_id) for chain_id in reversed(chain)])
 
     def unpack(self, layer: Descriptor, diff_id: str, chain_id: str, below: str) -> None:
         """Unpack a layer that came in as a blob, unless it is unpacked.
@@ -102,7 +107,7 @@ class Holdings:
             return
         with self.staging.folder() as folder:
             with self.layout.open_blob(layer.digest) as blob:
-                note = layers.unpack(blob, folder, below)
+                note = layers.unpack(blob, folder, below, self.snapshots)
             if note.diff_id != diff_id:
                 raise DamagedStoreError(
                     f"layer {layer.digest} unpacks to {note.diff_id}, but its image says {diff_id}"

@@ -1,9 +1,11 @@
-"""The program that packs a writable layer: `layer_packer.main()`, `FOLDER [LEFT_OUT...] > TAR`.
+"""The program that packs a writable layer: `layer_packer.main()`.
 
-The folder is what overlayfs has gathered in its `upperdir`; in the archive a whiteout (a character
-device 0/0) is an empty file `.wh.name`, and an opaque folder has an empty file `.wh..wh..opq` first
-(OCI image-spec, layer.md).  Names are sorted and times are the files' own, so the same folder gives
-the same archive.  A `LEFT_OUT` is a path from the folder on.
+Its command line: `FOLDER KIND [LEFT_OUT...] > TAR`.  The folder is what overlayfs has gathered in
+its `upperdir`; in the archive a whiteout (a character device 0/0) is an empty file `.wh.name`, and
+an opaque folder has an empty file `.wh..wh..opq` first (OCI image-spec, layer.md).  A folder of the
+KIND `marked` has these files itself (`labkit.snapshots`); in any other a file of such a name is
+refused.  Names are sorted and times are the files' own, so the same folder gives the same archive.
+A `LEFT_OUT` is a path from the folder on.
 
 The folder's files are a stranger's, and may change meanwhile: so it is this process's root, mounted
 so that nothing can be written and no device be opened.
@@ -22,6 +24,7 @@ from typing import BinaryIO
 from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import (
+    MARKED,
     OPAQUE,
     OVERLAY_XATTR,
     WHITEOUT,
@@ -48,8 +51,9 @@ _STRANGE = frozenset({OVERLAY_XATTR + "redirect", OVERLAY_XATTR + "metacopy"})
 class LayerPacker(Packer):
     """Writes what overlayfs has gathered in the way layers say it."""
 
-    def __init__(self, stream: BinaryIO, left_out: Collection[str]) -> None:
+    def __init__(self, stream: BinaryIO, left_out: Collection[str], *, marked: bool) -> None:
         super().__init__(stream)
+        self._marked = marked
         self._left_out = frozenset(left_out)
 
     def add_layer(self) -> None:
@@ -66,6 +70,9 @@ class LayerPacker(Packer):
         if name in self._left_out:
             return False
         folder, _, last = name.rpartition("/")
+        if last.startswith(WHITEOUT) and self._marked:
+            self._mark(name)
+            return False
         if last.startswith(WHITEOUT):
             raise BadArchiveError(
                 f"the file /{name} cannot be kept in a layer: names that begin with {WHITEOUT} "
@@ -114,11 +121,11 @@ def enter(folder: str) -> None:
 
 def main() -> None:
     """Pack the folder that is named to standard output."""
-    folder, *left_out = sys.argv[1:]
+    folder, kind, *left_out = sys.argv[1:]
     try:
         warm_up()
         enter(folder)
-        packer = LayerPacker(sys.stdout.buffer, left_out)
+        packer = LayerPacker(sys.stdout.buffer, left_out, marked=kind == MARKED)
         packer.add_layer()
         packer.close()
         sys.stdout.flush()

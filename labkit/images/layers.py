@@ -23,12 +23,14 @@ from labkit.images.uppers import PackingProcess, pieces
 from labkit.kernel import waiting
 from labkit.kernel.files import sync_folder, write_atomically
 from labkit.set_aside import UNREADABLE
+from labkit.snapshots import Snapshotter, Union
 
 BLOB, TREE = "layer.tar.gz", "tree"
 LAYER_MAX_BYTES = 256 << 30
 LAYER_MAX_ENTRIES = 10_000_000
 RESERVE_BYTES = 64 << 20
 RESERVE_INODES = 16_384
+OVERLAYFS = Union()
 
 
 class LayerNote(msgspec.Struct, rename="pascal"):
@@ -50,8 +52,9 @@ class PackedLayer(msgspec.Struct):
 class Layers:
     """The folder of unpacked layers."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, snapshots: Snapshotter) -> None:
         self.path = path
+        self.snapshots = snapshots
         self._notes: dict[str, LayerNote] = {}
         os.makedirs(path, mode=0o700, exist_ok=True)
 
@@ -107,12 +110,13 @@ class UnpackingProcess:
     See `labkit.images.unpacker` for what it does and why it is a process of its own.
     """
 
-    def __init__(self, folder: Folder, below: str) -> None:
+    def __init__(self, folder: Folder, below: str, *, marked: bool) -> None:
         self.tree = os.path.join(folder.path, TREE)
         os.mkdir(self.tree, 0o755)
         _dress_alike(below, self.tree)
         limits = [str(limit_bytes(folder.path)), str(limit_entries(folder.path))]
-        options = [*limits, "" if below else unpacker.LOWEST]
+        kind = unpacker.MARKED if marked else ""
+        options = [*limits, kind if below else unpacker.LOWEST]
         self._process = subprocess.Popen(
             programs.command(unpacker.__name__, self.tree, *options),
             stdin=subprocess.PIPE,
@@ -185,7 +189,12 @@ def limit_entries(folder: str) -> int:
 
 
 def unpack(
-    stream: BinaryIO, folder: Folder, below: str, *, keep: GzipBlob | None = None
+    stream: BinaryIO,
+    folder: Folder,
+    below: str,
+    snapshots: Snapshotter = OVERLAYFS,
+    *,
+    keep: GzipBlob | None = None,
 ) -> LayerNote:
     """Read one layer's archive and unpack it to `folder`/tree, in one pass and in small pieces.
 
@@ -193,7 +202,7 @@ def unpack(
     also goes there.  Raises `InvalidParameterError` when the archive is damaged or hostile; the
     folder then vanishes with what was unpacked.
     """
-    process = UnpackingProcess(folder, below)
+    process = UnpackingProcess(folder, below, marked=not snapshots.is_union)
     diff = hashlib.sha256()
     try:
         for chunk in plain_chunks(stream):
@@ -204,10 +213,13 @@ def unpack(
         size_bytes = process.finish()
     finally:
         process.abandon()
+    snapshots.settle(process.tree, below)
     return LayerNote(f"sha256:{diff.hexdigest()}", size_bytes)
 
 
-def receive(stream: BinaryIO, folder: Folder, below: str) -> PackedLayer:
+def receive(
+    stream: BinaryIO, folder: Folder, below: str, snapshots: Snapshotter = OVERLAYFS
+) -> PackedLayer:
     """Unpack a layer's archive to `folder`/tree and keep it as a gzip file beside.
 
     `below` as in `unpack`.
@@ -215,20 +227,25 @@ def receive(stream: BinaryIO, folder: Folder, below: str) -> PackedLayer:
     blob_path = os.path.join(folder.path, BLOB)
     blob = GzipBlob(blob_path)
     try:
-        note = unpack(stream, folder, below, keep=blob)
+        note = unpack(stream, folder, below, snapshots, keep=blob)
         digest = blob.finish()
     finally:
         blob.close()
     return PackedLayer(blob_path, digest, blob.size_bytes, note)
 
 
-def pack(upper: str, left_out: Sequence[str], folder: Folder) -> PackedLayer:
-    """Pack a writable layer of overlayfs as a gzip file in `folder`; it stays where it is."""
+def pack(
+    upper: str, left_out: Sequence[str], folder: Folder, *, marked: bool = False
+) -> PackedLayer:
+    """Pack a writable layer as a gzip file in `folder`; it stays where it is.
+
+    `marked`: its deletions are `.wh.` files, not overlayfs's.
+    """
     blob_path = os.path.join(folder.path, BLOB)
     blob = GzipBlob(blob_path)
     diff = hashlib.sha256()
     try:
-        with PackingProcess(upper, left_out) as process:
+        with PackingProcess(upper, left_out, marked=marked) as process:
             for piece in pieces(process):
                 diff.update(piece)
                 blob.write(piece)

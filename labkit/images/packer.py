@@ -1,7 +1,8 @@
 """Writing a tree of files as a tar archive, from inside: by a process whose root is the tree.
 
 Owners are numbers: their names would be looked up by libraries of the container.  Files may change
-while they are read: one that shrinks is filled up with zeros, one that is gone is left out.
+while they are read: one that shrinks is filled up with zeros, one that is gone is left out.  Holes
+are written as zeros, as `docker export` does, but no more of them than the disk has bytes.
 """
 
 import io
@@ -24,6 +25,10 @@ _TYPES = {
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
 """What tar has members for; a socket is the end of a process's wire, and no file to copy."""
+HOLES_MIN_BYTES = 1 << 30
+"""Holes of this size are written from every file system; some say that they have no size (proc)."""
+_UNIT = 512
+"""What `st_blocks` counts in, on every file system."""
 
 
 class Packer:
@@ -40,6 +45,8 @@ class Packer:
         )
         self.size_bytes = 0
         """The sum of the files' sizes, each counted once."""
+        self._holes_bytes = 0
+        """What the files so far have in holes: zeros that take no place on the disk."""
         self._first_names: dict[tuple[int, int], str] = {}
         """The name under which a file with several names was written, by device and inode."""
 
@@ -89,8 +96,24 @@ class Packer:
                 return
             if found.st_nlink > 1:
                 self._first_names[key] = name
+            self._count_holes(fd, name, found)
             self.size_bytes += member.size
             self.write(member, _Exactly(file))
+
+    def _count_holes(self, fd: int, name: str, found: os.stat_result) -> None:
+        """BadArchiveError if the holes so far are larger than the disk that the file is on.
+
+        `truncate -s 8E` takes no time and no space, but its zeros would be written for ever.
+        """
+        self._holes_bytes += max(0, found.st_size - found.st_blocks * _UNIT)
+        disk = os.fstatvfs(fd)
+        most = max(disk.f_blocks * disk.f_frsize, HOLES_MIN_BYTES)
+        if self._holes_bytes > most:
+            raise BadArchiveError(
+                f"the file {name!r} of {found.st_size} bytes cannot be put in an archive: it is "
+                f"sparse, and the holes of the files up to it have {self._holes_bytes} bytes, more "
+                f"than their disk ({most}): remove it, or make it smaller (truncate -s)"
+            )
 
     def _member(self, path: str, name: str, found: os.stat_result) -> tarfile.TarInfo | None:
         kind = stat.S_IFMT(found.st_mode)

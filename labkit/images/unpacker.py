@@ -1,4 +1,4 @@
-"""The program that unpacks one layer: `FOLDER LIMIT_BYTES LIMIT_ENTRIES [lowest] < TAR`.
+"""The program that unpacks one layer: `FOLDER LIMIT_BYTES LIMIT_ENTRIES [lowest|marked] < TAR`.
 
 An archive is a stranger's list of file operations, executed as root.  So it is executed by a
 process of its own, which makes the new folder its root (chroot(2)) before it reads the first byte:
@@ -8,7 +8,9 @@ owners are numbers (names would be looked up through libraries in the folder).
 
 What overlayfs must see is written in its words: a whiteout (`.wh.name` in the archive) is a
 character device 0/0, an opaque folder (`.wh..wh..opq`) carries the attribute
-`trusted.overlay.opaque`.  The lowest layer has nothing to hide, so there they are left out.
+`trusted.overlay.opaque`.  The lowest layer has nothing to hide, so there they are left out.  Where
+there is no overlayfs they stay what they are in the archive (`marked`): an overlay, for one, keeps
+neither the device nor the attribute.
 
 On success: exit 0, and the sum of the files' sizes in bytes on standard output.  On failure: exit
 1, and one line on standard error.
@@ -35,7 +37,7 @@ WHITEOUT = ".wh."
 AUFS_OWN = ".wh..wh."
 OPAQUE = ".wh..wh..opq"
 OVERLAY_XATTR = "trusted.overlay."
-LOWEST = "lowest"
+LOWEST, MARKED = "lowest", "marked"
 BLOCK_BYTES = 4096
 ZEROS = bytes(CHUNK_BYTES)
 MEMORY_MAX_BYTES = 1 << 30
@@ -51,11 +53,13 @@ class Unpacker:
         self,
         *,
         lowest: bool,
+        marked: bool = False,
         top: str = "",
         limit_bytes: int | None = None,
         limit_entries: int | None = None,
     ) -> None:
         self.lowest = lowest
+        self._marked = marked
         self.top = top
         """The folder below which the members lie, without a slash at its end."""
         self.limit_bytes = limit_bytes
@@ -214,7 +218,9 @@ class Unpacker:
                     continue
                 self._make_parents(folder)
                 path = os.path.join(folder, name.removeprefix(WHITEOUT))
-                if name == OPAQUE:
+                if self._marked:
+                    mark(whiteout, path)
+                elif name == OPAQUE:
                     make_opaque(folder)
                 elif stat.S_ISDIR(kind_of(path)):  # it takes the place of the folder below
                     make_opaque(path)
@@ -280,6 +286,13 @@ def make_room(path: str) -> None:
 def make_opaque(folder: str) -> None:
     """Let overlayfs show nothing of this folder in the layers below."""
     os.setxattr(folder, OVERLAY_XATTR + "opaque", b"y", follow_symlinks=False)
+
+
+def mark(whiteout: str, path: str) -> None:
+    """Let the layers' merger hide `path`: of a folder of this layer all that was there before."""
+    if stat.S_ISDIR(kind_of(path)) and not whiteout.endswith(f"/{OPAQUE}"):
+        whiteout = f"{path}/{OPAQUE}"
+    os.close(os.open(whiteout, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
 
 
 def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
@@ -375,7 +388,10 @@ def main() -> None:
     """Unpack standard input into the folder that is named."""
     folder, limit_bytes, limit_entries, *options = sys.argv[1:]
     unpacker = Unpacker(
-        lowest=LOWEST in options, limit_bytes=int(limit_bytes), limit_entries=int(limit_entries)
+        lowest=LOWEST in options,
+        marked=MARKED in options,
+        limit_bytes=int(limit_bytes),
+        limit_entries=int(limit_entries),
     )
     confine(folder)
     try:

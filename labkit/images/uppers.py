@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Sequence
 
 from labkit.errors import InvalidParameterError
-from labkit.images import layer_packer, programs
+from labkit.images import layer_packer, programs, unpacker
 from labkit.images.compression import CHUNK_BYTES
 from labkit.kernel import threads, trees, waiting
 
@@ -17,12 +17,13 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class PackingProcess:
     """The confined process that packs a writable layer; its output is read as a file is.
 
-    `left_out`: paths from the folder on.
+    `left_out`: paths from the folder on.  `marked`: deletions are `.wh.` files in it.
     """
 
-    def __init__(self, upper: str, left_out: Sequence[str]) -> None:
+    def __init__(self, upper: str, left_out: Sequence[str], *, marked: bool = False) -> None:
+        kind = unpacker.MARKED if marked else ""
         self._process = subprocess.Popen(
-            programs.command(layer_packer.__name__, upper, *left_out),
+            programs.command(layer_packer.__name__, upper, kind, *left_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ from labkit.kernel.netlink import (
     NLM_F_EXCL,
     NLM_F_REPLACE,
     RTM_DELLINK,
+    RTM_GETADDR,
     RTM_GETLINK,
     RTM_GETROUTE,
     RTM_NEWADDR,
@@ -35,6 +36,7 @@ _IFLA_MTU = 4
 _IFLA_MASTER = 10
 _IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
+_IFLA_GROUP = 27
 _IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
@@ -66,6 +68,8 @@ class Link(NamedTuple):
     mtu: int
     master: int
     """The number of the bridge it is plugged into; 0 for none."""
+    group: int = 0
+    """The number by which rules of a firewall know links of one kind; 0 for none."""
 
 
 class Route(NamedTuple):
@@ -103,9 +107,10 @@ def _info(kind: str, data: bytes = b"") -> bytes:
     return attribute(_IFLA_LINKINFO, inner + (attribute(_IFLA_INFO_DATA, data) if data else b""))
 
 
-def make_bridge(route: RouteSocket, name: str, mac: str, mtu: int) -> None:
+def make_bridge(route: RouteSocket, name: str, mac: str, mtu: int, group: int) -> None:
     """A bridge, switched on: a switch made of software.  OSError (EEXIST…)."""
     body = _link(flags=IFF_UP) + text(_IFLA_IFNAME, name) + number(_IFLA_MTU, mtu)
+    body += number(_IFLA_GROUP, group)
     body += attribute(_IFLA_ADDRESS, _mac(mac)) + _info("bridge")
     route.ask(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, name)
 
@@ -148,9 +153,11 @@ def index_of(route: RouteSocket, name: str) -> int:
     return int(index)
 
 
-def switch_on(route: RouteSocket, name: str) -> None:
-    """Set a link up; OSError."""
+def switch_on(route: RouteSocket, name: str, group: int | None = None) -> None:
+    """Set a link up, and make it one of a group; OSError."""
     body = pack("=BxHiII", socket.AF_UNSPEC, 0, 0, IFF_UP, IFF_UP) + text(_IFLA_IFNAME, name)
+    if group is not None:
+        body += number(_IFLA_GROUP, group)
     route.ask(RTM_NEWLINK, body, what=name)
 
 
@@ -191,7 +198,8 @@ def _read_link(body: bytes) -> Link:
     name = found[_IFLA_IFNAME].rstrip(b"\0").decode()
     (mtu,) = unpack_from("=I", found[_IFLA_MTU])
     (master,) = unpack_from("=I", found.get(_IFLA_MASTER, bytes(4)))
-    return Link(index, name, kind.rstrip(b"\0").decode(), mtu, master)
+    (group,) = unpack_from("=I", found.get(_IFLA_GROUP, bytes(4)))
+    return Link(index, name, kind.rstrip(b"\0").decode(), mtu, master, group)
 
 
 def every_route(route: RouteSocket) -> list[Route]:
@@ -206,6 +214,18 @@ def every_route(route: RouteSocket) -> list[Route]:
             packed = inside.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
             (link,) = unpack_from("=I", inside[_RTA_OIF])
             found.append(Route(socket.inet_ntop(family, packed), prefix, link))
+    return found
+
+
+def every_address(route: RouteSocket) -> list[Route]:
+    """The addresses of the namespace's links, each as the way to itself."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for body in route.dump(RTM_GETADDR, pack("=B7x", family)):
+            (link,) = unpack_from("=4xI", body)
+            inside = attributes(body[8:])
+            packed = inside.get(_IFA_LOCAL) or inside[_IFA_ADDRESS]
+            found.append(Route(socket.inet_ntop(family, packed), 8 * len(packed), link))
     return found
 
 

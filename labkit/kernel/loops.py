@@ -3,9 +3,11 @@
 import errno
 import fcntl
 import os
-from struct import pack
+import stat
+from struct import pack, unpack_from
 
 LOOP_CTL_GET_FREE = 0x4C82
+LOOP_GET_STATUS64 = 0x4C05
 LOOP_CONFIGURE = 0x4C0A
 LO_FLAGS_AUTOCLEAR = 0x4
 LO_FLAGS_DIRECT_IO = 0x10
@@ -13,21 +15,26 @@ LO_FLAGS_DIRECT_IO = 0x10
 # struct loop_config (linux/loop.h): of its 304 bytes the file, and in its struct loop_info64 the
 # flags and the file's name; nothing else is asked for.
 _CONFIG = "=I4x52xI64s176x"
+_INFO_BYTES = 232
+"""struct loop_info64; it begins with the device and the inode of the file."""
+_MAJOR = 7
 _TAKEN_MEANWHILE = 16
 """How often another may take the device that was free before we give up."""
 
 
-def attach(path: str) -> tuple[int, str]:
+def attach(path: str, *, lock: bool = False) -> tuple[int, str]:
     """Make a file a disk: its open descriptor, and its name (`/dev/loop0`).
 
     The kernel detaches the file when nobody has the device open or mounted any more, whoever was
-    killed.  It reads and writes the file past its page cache where the file's own disk can.
+    killed.  It reads and writes the file past its page cache where the file's own disk can.  With
+    `lock` the device holds the file's lock (flock(2)); BlockingIOError if another device does.
     """
     file_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
+        if lock:
+            fcntl.flock(file_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for _ in range(_TAKEN_MEANWHILE):
-            device = f"/dev/loop{_free_number()}"
-            fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+            fd, device = _open(_free_number())
             try:
                 fcntl.ioctl(fd, LOOP_CONFIGURE, _config(file_fd, path))
             except OSError as error:
@@ -48,6 +55,42 @@ def backing_file(device: str) -> str:
             return file.read().rstrip("\n")
     except OSError:
         return ""
+
+
+def device_of(path: str) -> str:
+    """The loop device that has this file, or "" if there is none.
+
+    Found by the file's inode: its name may be another in the mount namespace of the device's maker.
+    """
+    found = os.stat(path)
+    for name in os.listdir("/sys/block"):
+        if not name.startswith("loop") or not os.path.exists(f"/sys/block/{name}/loop"):
+            continue
+        fd, device = _open(int(name.removeprefix("loop")))
+        try:
+            info = bytearray(_INFO_BYTES)
+            fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
+            if unpack_from("=QQ", info) == (found.st_dev, found.st_ino):
+                return device
+        except OSError:
+            continue  # it has just been detached
+        finally:
+            os.close(fd)
+    return ""
+
+
+def _open(number: int) -> tuple[int, str]:
+    """Open a loop device by its number.
+
+    In a container /dev is a copy of what the host had, so the file of a newer device may be
+    missing: it is made.
+    """
+    device = f"/dev/loop{number}"
+    try:
+        return os.open(device, os.O_RDWR | os.O_CLOEXEC), device
+    except FileNotFoundError:
+        os.mknod(device, 0o660 | stat.S_IFBLK, os.makedev(_MAJOR, number))
+        return os.open(device, os.O_RDWR | os.O_CLOEXEC), device
 
 
 def _free_number() -> int:

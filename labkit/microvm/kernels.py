@@ -36,7 +36,7 @@ def find_kernel(folders: tuple[str, ...] = FOLDERS) -> GuestKernel:
     if not found:
         raise NotFoundError(
             f"there is no kernel to boot (vmlinuz-*) in {' or '.join(folders)}: "
-            f"`sudo bash vagrant/provision.sh kernel` brings one"
+            f"`bash vagrant/provision.sh kernel`, as root, brings one"
         )
     return max(found, key=lambda kernel: (bool(SMALL.search(kernel.release)), _version(kernel)))
 

@@ -2,21 +2,22 @@
 
 import contextlib
 import errno
+import os
 import re
 import secrets
 from collections.abc import Iterable
 
 from labkit.errors import ConflictError
-from labkit.kernel import links
+from labkit.kernel import links, sysctls
 from labkit.kernel.links import LONGEST_NAME
 from labkit.kernel.netlink import RouteSocket
-from labkit.networks.addresses import parse_address, parse_subnet
+from labkit.networks import options
+from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import Network
+from labkit.networks.surroundings import GROUP
 
-MTU_OPTION = "com.docker.network.driver.mtu"
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
 USUAL_MTU = 1500
-_SYSCTL = "/proc/sys/net"
 
 
 def random_mac() -> str:
@@ -35,7 +36,7 @@ def uplink_mtu() -> int:
 
 def mtu_of(network: Network) -> int:
     """The largest packet on a network."""
-    return int(network.options.get(MTU_OPTION) or uplink_mtu())
+    return int(network.options.get(options.MTU) or uplink_mtu())
 
 
 def exists(name: str) -> bool:
@@ -55,43 +56,35 @@ def ensure(network: Network, mtu: int) -> None:
     name = network.bridge
     with RouteSocket() as route:
         try:
-            links.make_bridge(route, name, random_mac(), mtu)
+            links.make_bridge(route, name, random_mac(), mtu, GROUP)
         except FileExistsError:
             if not any(link.name == name and link.kind == "bridge" for link in _all(route)):
                 raise ConflictError(
                     f"there is a link {name} already, and it is no bridge: remove or rename it"
                 ) from None
-            links.switch_on(route, name)
+            links.switch_on(route, name, GROUP)
         for config in network.ipam.config:
             prefix = parse_subnet(config.subnet).prefixlen
             if config.gateway:
                 links.add_address(route, name, config.gateway, prefix)
-    _let_packets_through(network)
+    _set_switches(network)
 
 
 def _all(route: RouteSocket) -> list[links.Link]:
     return links.every_link(route)
 
 
-def _let_packets_through(network: Network) -> None:
-    """The kernel's switches: forward packets, and let the host's loopback reach containers."""
-    _write(f"{_SYSCTL}/ipv4/ip_forward", "1")
+def _set_switches(network: Network) -> None:
+    """The kernel's switches of a bridge; `forwarding` has those of the host."""
+    ipv4, ipv6 = (f"{sysctls.NET}/ipv{version}/conf/{network.bridge}" for version in (4, 6))
     # A published port is reachable at 127.0.0.1 as well: its packets get a container's address and
     # leave by the bridge, which the kernel allows only so.  `firewall` keeps the way back closed.
-    _write(f"{_SYSCTL}/ipv4/conf/{network.bridge}/route_localnet", "1")
-    versions = {parse_address(c.gateway).version for c in network.ipam.config if c.gateway}
-    if 6 in versions:
-        _write(f"{_SYSCTL}/ipv6/conf/{network.bridge}/disable_ipv6", "0")
-        _write(f"{_SYSCTL}/ipv6/conf/all/forwarding", "1")
-
-
-def _write(path: str, value: str) -> None:
-    """Set a kernel parameter, unless it is so already: it may be read-only, and right."""
-    with open(path, encoding="ascii") as file:
-        if file.read().strip() == value:
-            return
-    with open(path, "w", encoding="ascii") as file:
-        file.write(value)
+    sysctls.write(f"{ipv4}/route_localnet", "1")
+    if os.path.exists(f"{ipv6}/accept_ra"):
+        # A container is no router of the host's: it could have all packets sent to itself.
+        sysctls.write(f"{ipv6}/accept_ra", "0")
+    if 6 in network.versions:
+        sysctls.write(f"{ipv6}/disable_ipv6", "0")
 
 
 def unplug(names: Iterable[str]) -> None:
@@ -107,8 +100,14 @@ def cable_digits(prefix: str) -> int:
     return min(LONGEST_NAME - len(prefix) - 1, 8)
 
 
+def is_of(prefix: str, name: str) -> bool:
+    """Whether a link is of the engine with this prefix; another's prefix may begin with it."""
+    end = name.removeprefix(prefix) if name.startswith(prefix) else ""
+    cable = f"v[0-9a-f]{{{cable_digits(prefix)}}}"
+    return re.fullmatch(f"[0-9]+|{cable}", end) is not None
+
+
 def with_prefix(prefix: str) -> list[links.Link]:
-    """The links of the engine with this prefix; another engine's prefix may begin with it."""
-    ours = re.compile(rf"{re.escape(prefix)}([0-9]+|v[0-9a-f]{{{cable_digits(prefix)}}})")
+    """The links of the engine with this prefix."""
     with RouteSocket() as route:
-        return [link for link in links.every_link(route) if ours.fullmatch(link.name)]
+        return [link for link in links.every_link(route) if is_of(prefix, link.name)]

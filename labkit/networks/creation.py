@@ -1,21 +1,16 @@
 """From what is asked of a new network to its record: names, subnets and options, checked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.kernel.links import LONGEST_NAME
-from labkit.networks import subnets
+from labkit.networks import options, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_address, parse_subnet
-from labkit.networks.bridges import MTU_OPTION
+from labkit.networks.claims import Claims
 from labkit.networks.model import BRIDGE, IpamConfig, Network
 
-NAME_OPTION = "com.docker.network.bridge.name"
-ICC_OPTION = "com.docker.network.bridge.enable_icc"
-SMALLEST_MTU = 68
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 
 
 def check(network: Network) -> None:
@@ -32,28 +27,9 @@ def check(network: Network) -> None:
         raise InvalidParameterError(
             f'could not find IPAM plugin "{network.ipam.driver}": labkit has the driver default'
         )
-    _check_options(network.options)
+    options.check(network.options)
     for config in network.ipam.config:
         _check_config(config)
-
-
-def _check_options(options: Mapping[str, str]) -> None:
-    mtu = options.get(MTU_OPTION)
-    if mtu and whole(mtu, SMALLEST_MTU, 65535) is None:
-        raise InvalidParameterError(
-            f"invalid option {MTU_OPTION}={mtu}: it is {SMALLEST_MTU}-65535"
-        )
-    name = options.get(NAME_OPTION, "")
-    if name and (len(name) > LONGEST_NAME or not _LINK_NAME.fullmatch(name)):
-        raise InvalidParameterError(
-            f"invalid option {NAME_OPTION}={name}: a link's name has at most {LONGEST_NAME} "
-            "letters, digits, and _.-"
-        )
-    if options.get(ICC_OPTION) == "false":
-        raise InvalidParameterError(
-            f"labkit does not support {ICC_OPTION}=false: containers of one network can always "
-            "reach each other; put those that should not on networks of their own"
-        )
 
 
 def _check_config(config: IpamConfig) -> None:
@@ -78,7 +54,22 @@ def _check_config(config: IpamConfig) -> None:
             )
 
 
-def complete(network: Network, taken: list[Subnet], claims: subnets.Claims) -> None:
+class Surroundings(NamedTuple):
+    """What a new subnet must not be in the way of."""
+
+    networks: list[Subnet]
+    """Those of this engine's other networks."""
+    machine: list[Subnet]
+    """This machine's routes and addresses."""
+    pools: Sequence[subnets.Pool] = subnets.POOLS
+
+    def conflict(self, subnet: Subnet) -> Subnet | None:
+        """Why a subnet that is asked for cannot be had.  A wider route is no reason."""
+        narrow = (other for other in self.machine if other.prefixlen >= subnet.prefixlen)
+        return subnets.overlaps(subnet, [*self.networks, *narrow])
+
+
+def complete(network: Network, around: Surroundings, claims: Claims) -> None:
     """Give a network the subnets it lacks, and gateways.  ConflictError if one is in use.
 
     What is claimed is kept also when this fails: `give_up` releases it.
@@ -86,7 +77,7 @@ def complete(network: Network, taken: list[Subnet], claims: subnets.Claims) -> N
     configs = network.ipam.config
     for config in configs:
         subnet = parse_subnet(config.subnet)
-        other = subnets.overlaps(subnet, taken)
+        other = around.conflict(subnet)
         if other is not None or not claims.claim(config.subnet):
             raise ConflictError(
                 f"Pool overlaps with other one on this address space: {subnet} overlaps "
@@ -94,9 +85,10 @@ def complete(network: Network, taken: list[Subnet], claims: subnets.Claims) -> N
             )
     versions = {parse_subnet(config.subnet).version for config in configs}
     if 4 not in versions:
-        chosen = claims.choose(taken)
-        network.chosen.append(chosen)
-        configs.insert(0, IpamConfig(subnet=chosen))
+        found = subnets.choose([*around.networks, *around.machine], claims.claim, around.pools)
+        network.chosen.append(found.subnet)
+        network.hides = str(found.hidden or "")
+        configs.insert(0, IpamConfig(subnet=found.subnet))
     if network.enable_ipv6 and 6 not in versions:
         configs.append(IpamConfig(subnet=subnets.unique_local(network.id)))
     for config in configs:
@@ -108,7 +100,7 @@ def _first_address(config: IpamConfig) -> str:
     return AddressSpace(config.subnet, config.ip_range, config.auxiliary_addresses.values()).take()
 
 
-def give_up(network: Network, claims: subnets.Claims) -> None:
+def give_up(network: Network, claims: Claims) -> None:
     """Let others have its subnets."""
     for config in network.ipam.config:
         claims.release(config.subnet)

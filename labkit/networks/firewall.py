@@ -1,8 +1,8 @@
 """The rules of all networks, as one table of nftables (nft(8)).
 
 The text is computed from what there is, whole, each time something changes, and takes the place of
-the former in one transaction.  So there is no rule without its reason, also after a crash; and
-other tables, a firewall's or Docker's, are neither read nor touched.
+the former in one transaction.  So there is no rule without its reason, also after a crash.  Other
+tables, a firewall's or Docker's, are the matter of `labkit.networks.passage`.
 """
 
 import subprocess
@@ -10,9 +10,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from labkit.errors import LabkitError
+from labkit.kernel import nft_chains
+from labkit.networks import options
+from labkit.networks.forwarding import Closed
 from labkit.networks.model import Network
+from labkit.networks.surroundings import GROUP
 
 ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 what a user writes for every address
+
+OWN_CHAIN = "labkit-forwarded"
+"""The chain of forwarded packets, by which the engines of one machine know each other's tables."""
 
 
 class Forward(NamedTuple):
@@ -29,21 +36,32 @@ class Forward(NamedTuple):
         """nft's word for the version of IP."""
         return "ip6" if ":" in self.address else "ip"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is published at the host's loopback."""
+        return self.host_ip.startswith("127.")
 
-def ruleset(table: str, networks: Sequence[Network], forwards: Iterable[Forward]) -> str:
+
+def ruleset(
+    table: str,
+    networks: Sequence[Network],
+    forwards: Iterable[Forward],
+    closed: Closed = Closed(),  # noqa: B008 it cannot be changed
+) -> str:
     """The commands that put the whole table in place of the former; without networks, none."""
     replace = f"table inet {table}\ndelete table inet {table}\n"
     if not networks:
         return replace
     forwards = list(forwards)
     chains = [
-        _chain("guard", "type filter hook prerouting priority raw", _guard(networks)),
+        _chain("guard", "type filter hook prerouting priority raw", _guard(networks, forwards)),
         _chain("arrive", "type nat hook prerouting priority dstnat", [_TO_PUBLISHED]),
         _chain("send", "type nat hook output priority -100", [_TO_PUBLISHED]),
         _chain("published", "", [_publish(forward) for forward in forwards]),
         _chain("refuse", "type filter hook output priority filter", _refuse(forwards)),
         _chain("leave", "type nat hook postrouting priority srcnat", _leave(networks)),
-        _chain("forward", "type filter hook forward priority filter", _forward(networks)),
+        _chain("closed", "", _closed(closed)),
+        _chain(OWN_CHAIN, "type filter hook forward priority filter", _forward(networks)),
     ]
     return f"{replace}table inet {table} {{\n{''.join(chains)}}}\n"
 
@@ -62,9 +80,39 @@ def _names(networks: Iterable[Network]) -> str:
     return ", ".join(f'"{network.bridge}"' for network in networks)
 
 
-def _guard(networks: Sequence[Network]) -> list[str]:
-    """No container may speak to what listens on the host's loopback only (CVE-2020-8558)."""
-    return [f"iifname {{ {_names(networks)} }} ip daddr 127.0.0.0/8 drop"]
+def _guard(networks: Sequence[Network], forwards: Iterable[Forward]) -> list[str]:
+    """The host's loopback is the host's alone: what has its addresses came over `lo`.
+
+    No container may speak to what listens there (CVE-2020-8558), or as if it were there.  A port
+    that is published there answers no neighbour that sends packets for 127.0.0.1 to this host.
+    """
+    bridges = f"iifname {{ {_names(networks)} }}"
+    places = {
+        (forward.protocol, forward.host_ip, forward.host_port)
+        for forward in forwards
+        if forward.is_local
+    }
+    return [
+        f"{bridges} ip daddr 127.0.0.0/8 drop",
+        f"{bridges} ip saddr 127.0.0.0/8 drop",
+        *(
+            f'iifname != "lo" ip daddr {address} {protocol} dport {port} drop'
+            for protocol, address, port in sorted(places)
+        ),
+    ]
+
+
+def _closed(closed: Closed) -> list[str]:
+    """What the kernel forwards only since labkit has it do so, and labkit has no use for."""
+    if not (closed.ipv4 or closed.ipv6):
+        return []
+    rules = [f'iifname "{bridge}" oifname "{bridge}" return' for bridge in closed.bridges]
+    if closed.ipv4:
+        links = ", ".join(f'"{name}"' for name in closed.ipv4)
+        rules.append(f"meta nfproto ipv4 iifname {{ {links} }} oifgroup != {GROUP} drop")
+    if closed.ipv6:
+        rules.append(f"meta nfproto ipv6 iifgroup != {GROUP} oifgroup != {GROUP} drop")
+    return rules
 
 
 def _publish(forward: Forward) -> str:
@@ -103,7 +151,9 @@ def _leave(networks: Iterable[Network]) -> list[str]:
             own = f"{family} saddr {subnet} {family} daddr {subnet}"
             rules.append(f'{own} oifname "{name}" ct status dnat masquerade')
             if network.masquerades and not network.internal:
-                rules.append(f'{family} saddr {subnet} oifname != "{name}" masquerade')
+                source = network.options.get(options.SOURCE[6 if family == "ip6" else 4])
+                how = f"snat {family} to {source}" if source else "masquerade"
+                rules.append(f'{family} saddr {subnet} oifname != "{name}" {how}')
     return rules
 
 
@@ -118,11 +168,17 @@ def _forward(networks: Sequence[Network]) -> list[str]:
             rules.append(f'oifname "{name}" drop')
     into = f"oifname {{ {_names(networks)} }}"
     return [
+        "jump closed",
         *rules,
         f"{into} ct state established,related accept",
         f"{into} ct status dnat accept",
         f"{into} drop",
     ]
+
+
+def stands(table: str) -> bool:
+    """Whether the table is there: others may have flushed all rules.  OSError."""
+    return ("inet", table, OWN_CHAIN) in nft_chains.filtering(nft_chains.FORWARD)
 
 
 def apply(commands: str) -> None:

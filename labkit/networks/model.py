@@ -7,6 +7,9 @@ container's folder, and which addresses are taken is derived from those of the r
 
 import msgspec
 
+from labkit.networks import options as known_options
+
+EVERY_IPV4, EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 as users write it
 BRIDGE, HOST, NONE = "bridge", "host", "null"
 DEFAULT_NETWORK = "bridge"
 CONTAINER_MODE = "container:"
@@ -63,6 +66,8 @@ class Network(msgspec.Struct, rename=docker_name):
     """The name of its link on the host."""
     chosen: list[str] = msgspec.field(default_factory=list)
     """The subnets that nobody asked for: others are chosen when these are taken elsewhere."""
+    hides: str = ""
+    """The route of this machine, a VPN's say, that leads around what the chosen subnet covers."""
 
     @property
     def is_default(self) -> bool:
@@ -70,9 +75,37 @@ class Network(msgspec.Struct, rename=docker_name):
         return self.name == DEFAULT_NETWORK
 
     @property
+    def warning(self) -> str:
+        """A sentence for the user when its subnet hides a part of what this machine reaches."""
+        if not self.hides:
+            return ""
+        return (
+            f"network {self.name}: every subnet is within a route of this machine; "
+            f"{', '.join(self.chosen)} hides the least of them, a part of {self.hides}"
+        )
+
+    @property
     def masquerades(self) -> bool:
         """Whether what leaves it takes on the host's own address."""
-        return self.options.get("com.docker.network.bridge.enable_ip_masquerade") != "false"
+        return known_options.is_on(self.options, known_options.MASQUERADE, default=True)
+
+    @property
+    def versions(self) -> set[int]:
+        """The versions of IP that its containers speak with others."""
+        return {6 if ":" in config.subnet else 4 for config in self.ipam.config}
+
+    @property
+    def binding(self) -> list[str]:
+        """The host's addresses at which ports are published that name none.
+
+        An address of IPv4 alone leaves IPv6 out, as with Docker: a user who
+        asks for 127.0.0.1 does not ask for every address of IPv6.
+        """
+        ipv4 = self.options.get(known_options.BINDING[4]) or EVERY_IPV4
+        ipv6 = self.options.get(known_options.BINDING[6]) or (
+            EVERY_IPV6 if ipv4 == EVERY_IPV4 else ""
+        )
+        return [ipv4, ipv6] if ipv6 else [ipv4]
 
 
 class EndpointIpam(msgspec.Struct, rename=docker_name):

@@ -1,6 +1,6 @@
 """Every network of one engine: what there is, who is on it, which addresses they have.
 
-    >>> networks = Networks(root, "labkit", now)
+    >>> networks = Networks(root, run, "labkit", now)
     >>> web = networks.create(Network("web", new_id(), now()))
     >>> endpoint = networks.join(web, EndpointConfig(), interface="eth0", names=["a"])
     >>> endpoint.ipv4_address
@@ -22,8 +22,10 @@ from labkit.errors import (
     LabkitError,
     NotFoundError,
 )
-from labkit.networks import bridges, creation, ports, subnets
-from labkit.networks.addresses import AddressSpace, Subnet, parse_subnet
+from labkit.networks import bridges, creation, options, ports, subnets
+from labkit.networks.addresses import AddressSpace, parse_subnet
+from labkit.networks.claims import Claims
+from labkit.networks.defaults import USUAL, Defaults
 from labkit.networks.firewall import Forward
 from labkit.networks.model import (
     BRIDGE,
@@ -32,6 +34,8 @@ from labkit.networks.model import (
     NONE,
     Endpoint,
     EndpointConfig,
+    Ipam,
+    IpamConfig,
     Network,
     Sandbox,
 )
@@ -59,24 +63,28 @@ class Networks:
     def __init__(
         self,
         root: str,
+        run: str,
         prefix: str,
         clock: Callable[[], str],
+        *,
         on_change: OnChange = lambda action, network: None,
+        defaults: Defaults = USUAL,
     ) -> None:
         """`clock` gives the present time as records have it."""
         self.prefix = prefix
         self._clock = clock
         self._on_change = on_change
+        self._defaults = defaults
         self._records = NetworkRecords(root)
         self._lock = threading.RLock()
-        self._claims = subnets.Claims()
+        self._claims = Claims()
         self._mtus: dict[str, int] = {}
         """The links that are there, by the ids of their networks, and their largest packets."""
         self._spaces: dict[str, list[AddressSpace]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: Table | None = None
         """None when something has changed since it was last made."""
-        self._rules = Rules(prefix, self._present)
+        self._rules = Rules(prefix, run, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
             try:
@@ -91,6 +99,12 @@ class Networks:
     def warnings(self) -> list[str]:
         """Which records could not be read."""
         return self._records.warnings
+
+    @property
+    def hiding(self) -> list[str]:
+        """Which networks are in the way of something that this machine reaches."""
+        with self._lock:
+            return [network.warning for network in self._by_id.values() if network.hides]
 
     def all(self) -> list[Network]:
         """Every network, by name."""
@@ -120,9 +134,9 @@ class Networks:
             for network in self._by_id.values():
                 if network.is_default:
                     return network
-            return self._create(
-                Network(DEFAULT_NETWORK, new_id(), self._clock()), f"{self.prefix}0"
-            )
+            ipam = Ipam(config=self._defaults.bridge())
+            network = Network(DEFAULT_NETWORK, new_id(), self._clock(), ipam=ipam)
+            return self._create(network, f"{self.prefix}0")
 
     def create(self, network: Network) -> Network:
         """Make a network, and its link; what its record leaves open is decided here.
@@ -135,7 +149,7 @@ class Networks:
         with self._lock:
             if any(known.name == network.name for known in self._by_id.values()):
                 raise ConflictError(f"network with name {network.name} already exists")
-            link = network.options.get(creation.NAME_OPTION) or self._free_link()
+            link = network.options.get(options.NAME) or self._free_link()
             self._create(network, link)
             try:
                 self._ensure_link(network)
@@ -151,7 +165,7 @@ class Networks:
         if any(known.bridge == link for known in self._by_id.values()):
             raise ConflictError(f"the link {link} belongs to another network")
         try:
-            creation.complete(network, self._taken_subnets(), self._claims)
+            creation.complete(network, self._surroundings(), self._claims)
             self._records.save(network)
         except BaseException:
             # Those of other networks are not released: they were found to overlap, not claimed.
@@ -170,10 +184,11 @@ class Networks:
             for c in network.ipam.config
         ]
 
-    def _taken_subnets(self) -> list[Subnet]:
+    def _surroundings(self) -> creation.Surroundings:
         known = self._by_id.values()
         ours = [parse_subnet(c.subnet) for network in known for c in network.ipam.config]
-        return [*ours, *subnets.in_use(network.bridge for network in known)]
+        machine = subnets.in_use(network.bridge for network in known)
+        return creation.Surroundings(ours, machine, self._defaults.pools)
 
     def _free_link(self) -> str:
         taken = {network.bridge for network in self._by_id.values()}
@@ -313,8 +328,14 @@ class Networks:
             holders = list(self._sandboxes.values())
             if (endpoint := way_in(sandbox)) is not None:
                 is_6 = bool(endpoint.ipv6_address)
-                given = ports.allocate(sandbox.container_id, wishes, holders, with_ipv6=is_6)
-                sandbox.ports = given
+                network = self._by_id[endpoint.network_id]
+                sandbox.ports = ports.allocate(
+                    sandbox.container_id,
+                    wishes,
+                    holders,
+                    with_ipv6=is_6,
+                    binding=network.binding,
+                )
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
@@ -367,6 +388,7 @@ class Networks:
             for network in list(self._by_id.values()):
                 if network.driver != BRIDGE:
                     continue
+                self._give_own_link(network)
                 self._claim_again(network)
                 if not network.is_default or self.members(network):
                     self._ensure_link(network)
@@ -379,8 +401,27 @@ class Networks:
         self._rules.distrust()
         self.refresh()
 
+    def _give_own_link(self, network: Network) -> None:
+        """Name its link as this engine's, if the record is a copy of another engine's.
+
+        A data root that was copied has the records of networks that are in use elsewhere.
+        """
+        link = network.bridge
+        is_chosen = network.options.get(options.NAME) == link
+        if is_chosen or bridges.is_of(self.prefix, link) or self.members(network):
+            return
+        network.bridge = f"{self.prefix}0" if network.is_default else self._free_link()
+        self._records.save(network)
+
     def _claim_again(self, network: Network) -> None:
-        """Claim its subnets; if a chosen one is used elsewhere by now, choose another."""
+        """Claim its subnets; if a chosen one is used elsewhere by now, choose another.
+
+        The default network moves to what `bip` says, too.
+        """
+        said = self._defaults.bridge() if network.is_default else []
+        if said and network.ipam.config[:1] != said and not self.members(network):
+            self._begin_again(network, said)
+            return
         elsewhere = subnets.in_use(known.bridge for known in self._by_id.values())
         for config in network.ipam.config:
             subnet = parse_subnet(config.subnet)
@@ -388,13 +429,14 @@ class Networks:
             if is_free and self._claims.claim(config.subnet):
                 continue
             if config.subnet in network.chosen and not self.members(network):
-                self._choose_again(network)
+                kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
+                self._begin_again(network, kept)
                 return
 
-    def _choose_again(self, network: Network) -> None:
+    def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
+        """Give a network without containers other subnets: these, and what is to be chosen."""
         creation.give_up(network, self._claims)
-        kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
-        network.ipam.config, network.chosen = kept, []
+        network.ipam.config, network.chosen, network.hides = configs, [], ""
         del self._by_id[network.id]
         bridges.unplug([network.bridge])
         self._create(network, network.bridge)
@@ -402,13 +444,15 @@ class Networks:
     def close(self) -> None:
         """The daemon ends: links and rules stay as long as containers use them."""
         with self._lock:
-            if self._sandboxes:
-                return
+            self._claims.close()  # what is used has a route
+            is_in_use = bool(self._sandboxes)
             linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
-            self._mtus.clear()
-        bridges.unplug(linked)
-        if linked:
+            if not is_in_use:
+                self._mtus.clear()
+        if linked and not is_in_use:
             self.refresh()
+            bridges.unplug(linked)
+        self._rules.close()
 
 
 def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway: str) -> None:

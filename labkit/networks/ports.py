@@ -1,5 +1,6 @@
 """Published ports: which of the host's go to which of a container's."""
 
+import ipaddress
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,9 +10,8 @@ import msgspec
 from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.networks.addresses import parse_address
-from labkit.networks.model import PublishedPort, Sandbox, docker_name
+from labkit.networks.model import EVERY_IPV4, EVERY_IPV6, PublishedPort, Sandbox, docker_name
 
-EVERY_IPV4, EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 as users write it
 PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 LARGEST_PORT = 65535
 _TRIES = 64
@@ -96,10 +96,17 @@ def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> 
 
 
 def _check_host_ip(text: str) -> None:
-    if text and parse_address(text).is_loopback and ":" in text:
+    address = parse_address(text) if text else None
+    if not isinstance(address, ipaddress.IPv6Address):
+        return
+    if address.is_loopback:
         raise InvalidParameterError(
             f"labkit cannot publish a port at {text}: the kernel knows no way from IPv6's loopback "
             "to a container: publish it at 127.0.0.1"
+        )
+    if address.ipv4_mapped or address.scope_id:
+        raise InvalidParameterError(
+            f"labkit cannot publish a port at {text}: give the address of IPv4 or IPv6 alone"
         )
 
 
@@ -115,9 +122,16 @@ def _range(text: str, port: str) -> tuple[int, int]:
 
 
 def allocate(
-    container_id: str, wanted: Iterable[PortWish], others: Iterable[Sandbox], *, with_ipv6: bool
+    container_id: str,
+    wanted: Iterable[PortWish],
+    others: Iterable[Sandbox],
+    *,
+    with_ipv6: bool,
+    binding: Iterable[str] = (EVERY_IPV4, EVERY_IPV6),
 ) -> list[PublishedPort]:
     """A port of the host for each wish; ConflictError, naming the container that has it.
+
+    `binding` are the host's addresses for wishes that name none (`Network.binding`).
 
     Other programs' ports are not looked at here, but for those that are chosen: who holds a port is
     found out by binding it, when the container starts.  InvalidParameterError for a place of IPv6
@@ -131,9 +145,8 @@ def allocate(
                 f"cannot publish port {wish.container_port}/{wish.protocol} at {wish.host_ip}: the "
                 "container's network has no IPv6: make one with `network create --ipv6`"
             )
-        addresses = [wish.host_ip or EVERY_IPV4]
-        if not wish.host_ip and with_ipv6:
-            addresses.append(EVERY_IPV6)
+        places = [wish.host_ip] if wish.host_ip else binding
+        addresses = [place for place in places if with_ipv6 or ":" not in place]
         every = [*held, *((port, container_id) for port in given)]
         number = _choose(wish, addresses, every)
         given += [

@@ -1,28 +1,47 @@
-"""The firewall's rules: derived from what there is, and set anew when that has changed."""
+"""The firewall's rules: derived from what there is, and set again when that has changed.
 
+With them go what they depend on: which links forward packets (`forwarding`), and the ways through
+the firewalls of others (`passage`).
+"""
+
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from labkit.networks import firewall, flows
+from labkit.networks import firewall, flows, surroundings
 from labkit.networks.firewall import Forward
+from labkit.networks.forwarding import Closed, Forwarding
 from labkit.networks.model import Endpoint, Network, Sandbox
+from labkit.networks.passage import Passage
+from labkit.networks.passage.ways import ways
+from labkit.networks.surroundings import Surroundings
+from labkit.networks.watching import Watcher
 
 Present = Callable[[], tuple[list[Network], list[Forward]]]
 """The networks that have a link, and the published ports, at the moment of the call."""
 
 
 class Rules:
-    """What one engine has the firewall say.  Thread-safe."""
+    """What one engine has the firewall say, and the kernel forward.  Thread-safe."""
 
-    def __init__(self, prefix: str, present: Present) -> None:
+    def __init__(self, prefix: str, run: str, present: Present) -> None:
         """`prefix` names its table (`labkit.ownership.link_prefix`)."""
         self._prefix = prefix
         self._present = present
         self._lock = threading.Lock()
+        self._forwarding = Forwarding(run)
+        self._passage = Passage(prefix, run)
+        self._around: Surroundings | None = None
+        """The host's other links; None when they are to be looked at."""
+        self._networks: list[tuple[str, bool, set[int]]] = []
+        """What the ways through other firewalls were made for."""
+        self._closed = Closed()
         self._text = ""
         """As they were set last."""
         self._forwarded: list[Forward] = []
         """The published ports that they have, none when the daemon starts."""
+        self._failed: list[str] = []
+        self._watcher: Watcher | None = None
         self.are_stale = False
         """Whether a link has been made since."""
 
@@ -30,17 +49,64 @@ class Rules:
         """Make the rules say what is so; this waits for nft."""
         with self._lock:
             networks, forwards = self._present()
-            text = firewall.ruleset(self._prefix, networks, forwards)
+            known = [(network.bridge, network.internal, network.versions) for network in networks]
+            is_new = self._around is None or known != self._networks
+            if is_new:
+                self._look(networks)
+            text = firewall.ruleset(self._prefix, networks, forwards, self._closed)
             if text != self._text:
                 firewall.apply(text)
                 self._text = text
                 flows.forget_stale(self._forwarded, forwards)
                 self._forwarded = forwards
+            if is_new:
+                self._open(networks)
+                self._networks = known
             self.are_stale = False
+
+    def _look(self, networks: list[Network]) -> None:
+        """What is around, and which links have to forward for these networks."""
+        if networks and self._watcher is None:
+            self._watcher = Watcher(self._prefix, self._forwarding.is_opened, self._look_again)
+        elif not networks:
+            self._stop_watching()
+        self._around = surroundings.look()
+        outward = (network for network in networks if not network.internal)
+        versions = {version for network in outward for version in network.versions}
+        self._closed = self._forwarding.plan(self._around, versions)
+
+    def _open(self, networks: list[Network]) -> None:
+        """The rules are in place: let packets through, also where others have rules."""
+        assert self._around is not None  # noqa: S101 `_look` has found it
+        self._forwarding.open(n.bridge for n in networks if not n.internal)
+        failed = self._passage.ensure(ways(networks, self._around.outward))
+        for words in failed:
+            if words not in self._failed:
+                sys.stderr.write(f"labkitd: {words}\n")
+        self._failed = failed
+
+    def _stop_watching(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.close()
+
+    def _look_again(self) -> None:
+        """Something else has changed the host's rules, links or forwarding."""
+        with self._lock:
+            self._around = None
+            if self._watcher is not None and not firewall.stands(self._prefix):
+                self._text = "unknown"
+        self.refresh()
 
     def distrust(self) -> None:
         """Set them at the next refresh all the same: who knows what they are by now."""
         self._text = "unknown"
+        self._around = None
+
+    def close(self) -> None:
+        """The daemon ends; what containers need stays."""
+        with self._lock:
+            self._stop_watching()
 
 
 def way_in(sandbox: Sandbox) -> Endpoint | None:

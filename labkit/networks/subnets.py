@@ -1,36 +1,56 @@
 """Choosing a subnet that nobody on this machine uses.
 
-What is in use is asked of the kernel: the routes.  Two daemons that choose at the same moment are
-kept apart by a *claim*: a Unix socket in the abstract namespace, named after the subnet.  It
-belongs to the network namespace, as routes do, and is gone when its daemon is.
+What is in use is asked of the kernel: the routes, and the addresses of links.  A VPN may have
+routes to whole private ranges, or to everything in two halves (OpenVPN).  Then every subnet hides
+a part of what the VPN reaches: the one is taken that hides the least, and that is said.
 """
 
-import contextlib
 import hashlib
 import ipaddress
-import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from labkit.errors import ConflictError
 from labkit.kernel import links
 from labkit.kernel.netlink import RouteSocket
 from labkit.networks.addresses import Subnet
 
-POOL = ipaddress.ip_network("10.208.0.0/12")
-"""Where labkit's subnets come from.  Docker's come from 172.16.0.0/12 and 192.168.0.0/16."""
-POOL_PREFIX = 20
-"""4093 containers on a network, and 256 networks."""
+
+class Pool(NamedTuple):
+    """Where subnets come from: a range, and the length of a subnet's prefix."""
+
+    base: Subnet
+    size: int
+
+
+POOLS = (
+    Pool(ipaddress.ip_network("10.208.0.0/12"), 20),
+    Pool(ipaddress.ip_network("172.24.0.0/13"), 20),
+    Pool(ipaddress.ip_network("192.168.128.0/17"), 24),
+)
+"""Parts of the three private ranges (RFC 1918), each away from where most routers and Docker begin.
+
+The first has room for 256 networks of 4,093 containers.
+"""
+
+
+class Choice(NamedTuple):
+    """A subnet, and the widest route that it hides a part of; None if it hides nothing."""
+
+    subnet: str
+    hidden: Subnet | None = None
 
 
 def in_use(except_links: Iterable[str] = ()) -> list[Subnet]:
-    """The subnets that this machine has routes to, but by `except_links`."""
+    """The subnets that this machine has routes to, and its addresses, but by `except_links`."""
     with RouteSocket() as route:
         ours = {link.number for link in links.every_link(route) if link.name in set(except_links)}
-        return [
-            ipaddress.ip_network(f"{found.destination}/{found.prefix}")
-            for found in links.every_route(route)
-            if found.prefix and found.link not in ours
-        ]
+        known = [*links.every_route(route), *links.every_address(route)]
+    return [
+        ipaddress.ip_network(f"{found.destination}/{found.prefix}")
+        for found in known
+        if found.prefix and found.link not in ours
+    ]
 
 
 def overlaps(subnet: Subnet, others: Iterable[Subnet]) -> Subnet | None:
@@ -48,36 +68,31 @@ def unique_local(network_id: str) -> str:
     return f"{ipaddress.IPv6Address(number)}/64"
 
 
-class Claims:
-    """The subnets that this daemon has claimed.  Not thread-safe."""
+def choose(
+    taken: Iterable[Subnet], claim: Callable[[str], bool], pools: Sequence[Pool] = POOLS
+) -> Choice:
+    """Claim a subnet that overlaps none of `taken`, or hides as little as can be.
 
-    def __init__(self) -> None:
-        self._held: dict[str, socket.socket] = {}
-
-    def claim(self, subnet: str) -> bool:
-        """Take a subnet; False if another daemon has it."""
-        if subnet in self._held:
-            return True
-        held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            held.bind(f"\0labkit subnet {subnet}")
-        except OSError:
-            held.close()
-            return False
-        self._held[subnet] = held
-        return True
-
-    def release(self, subnet: str) -> None:
-        """Let others have it."""
-        with contextlib.suppress(KeyError):
-            self._held.pop(subnet).close()
-
-    def choose(self, taken: Iterable[Subnet]) -> str:
-        """Claim a subnet of the pool that overlaps none of `taken`; ConflictError if none is."""
-        taken = [*taken]
-        for subnet in POOL.subnets(new_prefix=POOL_PREFIX):
-            if overlaps(subnet, taken) is None and self.claim(str(subnet)):
-                return str(subnet)
-        raise ConflictError(
-            f"every subnet of {POOL} is in use: remove networks, or name one with --subnet"
-        )
+    A route as long as the subnet or longer is never hidden.  Of the others the widest loses the
+    least by it: so the subnet is taken whose narrowest route is the widest.  Raises `ConflictError`
+    if there is none.
+    """
+    taken = [*taken]
+    hiding: list[tuple[int, Subnet, Subnet]] = []
+    for pool in pools:
+        near = [other for other in taken if overlaps(other, [pool.base])]
+        for subnet in pool.base.subnets(new_prefix=pool.size):
+            others = [other for other in near if overlaps(subnet, [other])]
+            if not others and claim(str(subnet)):
+                return Choice(str(subnet))
+            if others and all(other.prefixlen < subnet.prefixlen for other in others):
+                narrowest = max(others, key=lambda other: other.prefixlen)
+                hiding.append((narrowest.prefixlen, subnet, narrowest))
+    for _, subnet, narrowest in sorted(hiding, key=lambda found: found[0]):
+        if claim(str(subnet)):
+            return Choice(str(subnet), narrowest)
+    ranges = ", ".join(str(pool.base) for pool in pools)
+    raise ConflictError(
+        f"every subnet of {ranges} is in use: remove networks, name one with --subnet, or give "
+        "others as default-address-pools in daemon.json"
+    )

@@ -107,6 +107,7 @@ def _check(without: Sequence[str], steps: Sequence[Step]) -> None:
 
 def _host(spec: ContainerSpec) -> Iterator[Step]:
     yield from plan_users.host(spec)
+    yield from plan_root.copy(spec)
     made: set[str] = set()
     shared = len({part.directory for part in spec.cgroup_parts}) < len(spec.cgroup_parts)
     for part in spec.cgroup_parts:

@@ -32,6 +32,7 @@ from labkit.runtime.spec import (
 from labkit.runtime.step import Step
 
 SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
+DEFAULT_STORAGE = "overlayfs"
 _TTY = 5
 """The group tty, on every Linux."""
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -106,11 +107,22 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
         op.Mount("", "/", "", MS_REC | MS_PRIVATE),
     )
     yield from plan_users.map_layers(spec.user_namespace)
-    yield Step(
-        "mount.root",
-        "the image's read-only layers and one writable layer, united; changes are copied up",
-        op.Mount("overlay", spec.root_mount, "overlay", 0, overlay_options(spec)),
-    )
+    if spec.copied_root:
+        why = "the container's own copy of the image's files (storage driver copies)"
+        yield Step("mount.root", why, op.Mount(spec.copied_root, spec.root_mount, "", MS_BIND))
+        return
+    why = "the image's read-only layers and one writable layer, united; changes are copied up"
+    if spec.storage != DEFAULT_STORAGE:
+        why += f"; they lie in one file, behind a loop device (storage driver {spec.storage})"
+    union = op.Mount("overlay", spec.root_mount, "overlay", 0, overlay_options(spec))
+    yield Step("mount.root", why, union)
+
+
+def copy(spec: ContainerSpec) -> Iterator[Step]:
+    """The host's step that copies the image's files, where no overlay can unite layers."""
+    if spec.copied_root:
+        why = "no overlay works in the data root: the container gets a whole copy, made once"
+        yield Step("storage.copy", why, op.CopyTree(spec.layers[0], spec.copied_root))
 
 
 def _pivot(spec: ContainerSpec) -> Iterator[Step]:

@@ -198,6 +198,10 @@ class ContainerSpec:
     """overlayfs's own scratch folder, on the file system of `upper`."""
     root_mount: str
     """An empty folder of the host on which the root file system is mounted, in private."""
+    storage: str = "overlayfs"
+    """The storage driver's name (labkit.snapshots)."""
+    copied_root: str = ""
+    """Where a copy of the topmost layer is the root, as no overlay works; "" for a union."""
     user: str = ""
     working_directory: str = "/"
     network: Network = Network()

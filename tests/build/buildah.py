@@ -1,12 +1,16 @@
 """buildah, the second builder that is asked: what it makes of a context, read as docker's is.
 
-Its image is brought into a lab's engine by `load`, so that its files and its config are looked at
-by the same reader.  Everything of it lies in one folder.
+It is that of a system, and runs in a room of it.  Its image is brought into a lab's engine by
+`load`, so that its files and its config are looked at by the same reader.  Everything of it lies
+in one folder.
 """
 
 import subprocess
 from pathlib import Path
 
+from bench.peer import MissingPeerError
+from bench.rooms import Room
+from bench.systems import System
 from tests.build.cases import Answer, Builder
 from tests.lab import Lab
 
@@ -18,10 +22,17 @@ MOUNT_POINT = {"run": ["5", "0o755", 0, 0, "", {}]}
 
 
 class Buildah:
-    """buildah with its own storage in `folder`, and a lab that reads what it has made."""
+    """buildah with its own storage in `folder`, and a lab that reads what it has made.
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    Raises `MissingPeerError` where there is none.
+    """
+
+    def __init__(self, lab: Lab, folder: Path, system: System) -> None:
+        if system.find("buildah") is None:
+            raise MissingPeerError("buildah is not installed")
         self._folder = folder
+        self._room = Room(system)
+        self._room.open()
         self._lab = lab
         self._reader = Builder(lab.socket)
         layout = f"oci:{lab.root}/images:busybox:latest"
@@ -31,6 +42,8 @@ class Buildah:
     def answer(self, context: Path) -> Answer:
         """What it makes of a context: files and config, or that it refused."""
         words = ["bud", "--isolation", "chroot", "--format", "docker", "--no-cache"]
+        # Its defaults are more than root may have without CAP_SYS_RESOURCE.
+        words += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
         built = self._buildah(*words, "--pull-never", "-q", "-t", "made", str(context), check=False)
         if built.returncode:
             return {"fails": True}
@@ -48,10 +61,16 @@ class Buildah:
         """Remove its containers and images, and what of them is mounted."""
         self._buildah("rm", "-a", check=False)
         self._buildah("rmi", "-a", "-f", check=False)
+        self._room.close()
+
+    def version(self) -> str:
+        """Its version, `1.39` for one."""
+        return self._buildah("--version").stdout.split()[2].rpartition(".")[0]
 
     def _buildah(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         places = ["--root", f"{self._folder}/root", "--runroot", f"{self._folder}/run"]
-        return subprocess.run(
+        return self._room.do(
+            subprocess.run,
             ["buildah", *places, "--storage-driver", "vfs", *words],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(self._folder), "HOME": "/"},
             stdin=subprocess.DEVNULL,

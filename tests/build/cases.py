@@ -9,8 +9,8 @@
     -- path/of/a/link -> where it leads
     -- name.tar tar                   (an archive with a file and a link; `tgz`: compressed)
 
-`answers.json` is what docker's classic builder made of each, `buildah.json` what buildah did;
-`python -m tests.build.record` asks both again.
+`answers.json` is what docker's classic builder made of each, that of dockerd 20.10 and of 26.1
+alike; `buildah-VERSION.json` what that buildah did.  `python -m tests.build.record` asks again.
 """
 
 import hashlib
@@ -27,7 +27,6 @@ from tests.lab import UnixConnection
 
 FOLDER = Path(__file__).parent
 ANSWERS = FOLDER / "answers.json"
-BUILDAH_ANSWERS = FOLDER / "buildah.json"
 TIMEOUT_S = 60.0
 MADE_BY_ENGINES = re.compile(
     r"\.dockerenv|(?:dev|proc|sys)(?:/.*)?|etc(?:/(?:hostname|hosts|resolv\.conf|mtab))?"
@@ -164,6 +163,12 @@ def _look(archive: tarfile.TarFile, member: tarfile.TarInfo) -> list[Any]:
     mode = 0o777 if member.issym() else member.mode & 0o7777
     attributes = {k: v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")}
     return [kind, oct(mode), member.uid, member.gid, content, attributes]
+
+
+def buildah_answers() -> dict[str, Path]:
+    """The files with what buildah did, by its versions (`1.39`)."""
+    paths = sorted(FOLDER.glob("buildah-*.json"))
+    return {path.stem.removeprefix("buildah-"): path for path in paths}
 
 
 def answers(path: Path = ANSWERS) -> dict[str, Answer]:

@@ -27,11 +27,29 @@ REASONS = {
     Difference(
         "onbuild-copies-from-stage", "fails"
     ): "buildah does not look for stages in triggers, and takes the name for an image's",
-    Difference("shell-changes", "config Cmd"): "buildah 1.28 asks SHELL for RUN alone",
+    Difference("shell-changes", "config Cmd"): "buildah asks SHELL for RUN alone",
     Difference("stage-case", "fails"): "buildah compares the names of stages letter for letter",
     Difference("volume-forms", "files c"): "buildah makes a volume's folder in the image",
     Difference("volume-forms", "files d e"): "buildah makes a volume's folder in the image",
 }
+
+
+WITH_VERSION: dict[str, dict[Difference, str]] = {
+    "1.39": {
+        Difference(name, "config WorkingDir"): "buildah writes the folder where Docker says nothing"
+        for name in ("copy-from-image", "from-scratch-copy")
+    }
+    | {
+        Difference("volume-loses-later-writes", "files v/after"): "buildah keeps what is written "
+        "to a volume's folder after VOLUME",
+    },
+}
+"""What only one of the recorded versions does."""
+
+
+def reasons(version: str) -> dict[Difference, str]:
+    """The listed differences of a version of buildah (`1.39`)."""
+    return REASONS | WITH_VERSION.get(version, {})
 
 
 def compared(case: str, docker: Answer, buildah: Answer) -> Iterator[Difference]:

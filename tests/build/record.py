@@ -1,6 +1,7 @@
 """`python -m tests.build.record`: ask docker's classic builder and buildah, and write it down.
 
-`python -m tests.build.record buildah` asks that one alone.
+Each is asked in every version that runs here; `python -m tests.build.record buildah` asks that one
+alone.
 """
 
 import json
@@ -9,8 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.systems import every
 from tests.build.buildah import Buildah
-from tests.build.cases import ANSWERS, BUILDAH_ANSWERS, Answer, Builder, cases, write_context
+from tests.build.cases import ANSWERS, FOLDER, Answer, Builder, cases, write_context
 from tests.lab import remove_template, running_lab
 from tests.oracle import running_oracle
 
@@ -29,19 +31,25 @@ def record(path: Path, answer: Callable[[Path], Answer]) -> None:
 
 
 def record_docker() -> None:
-    """Docker's answers."""
-    with running_oracle() as oracle:
-        record(ANSWERS, Builder(oracle.docker_host.removeprefix("unix://")).answer)
+    """Docker's answers, which must not depend on its version."""
+    written = set()
+    for system in every():
+        with running_oracle(system) as oracle:
+            record(ANSWERS, Builder(oracle.docker_host.removeprefix("unix://")).answer)
+        written.add(ANSWERS.read_text())
+    if len(written) > 1:
+        print("the versions of dockerd do not agree")
 
 
 def record_buildah() -> None:
-    """Buildah's."""
-    with running_lab() as lab, tempfile.TemporaryDirectory() as folder:
-        buildah = Buildah(lab, Path(folder))
-        try:
-            record(BUILDAH_ANSWERS, buildah.answer)
-        finally:
-            buildah.close()
+    """Buildah's, a file for each version."""
+    for system in every():
+        with running_lab() as lab, tempfile.TemporaryDirectory() as folder:
+            buildah = Buildah(lab, Path(folder), system)
+            try:
+                record(FOLDER / f"buildah-{buildah.version()}.json", buildah.answer)
+            finally:
+                buildah.close()
 
 
 RECORDERS = {"docker": record_docker, "buildah": record_buildah}

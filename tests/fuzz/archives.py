@@ -122,8 +122,11 @@ class Archives:
             return response.status, response.read().decode(errors="replace")
         except TimeoutError:
             raise FindingError(f"{method} {path}: no answer") from None
-        except OSError as error:
-            raise FindingError(f"{method} {path}: {error}") from None
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # It refuses at the first bytes, and does not wait for all the others.
+            if not self._lab.answers():
+                raise FindingError(f"{method} {path}: {error}") from None
+            return 400, "refused before all was sent"
         finally:
             connection.close()
 

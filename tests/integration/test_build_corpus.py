@@ -3,13 +3,13 @@
 And buildah, a builder of other people's, makes the same but for what is listed with its reason.
 """
 
-import shutil
-
 import pytest
 
+from bench.peer import MissingPeerError
+from bench.systems import every
 from tests.build.buildah import Buildah
-from tests.build.cases import BUILDAH_ANSWERS, Builder, answers, cases, write_context
-from tests.build.differences import REASONS, compared
+from tests.build.cases import Builder, answers, buildah_answers, cases, write_context
+from tests.build.differences import compared, reasons
 from tests.lab import running_lab
 
 pytestmark = pytest.mark.root
@@ -52,25 +52,27 @@ def test_the_corpus_is_whole(recorded):
     assert all(bool(recorded[case.name].get("fails")) == case.fails for case in CASES)
 
 
-def test_buildah_makes_of_it_what_docker_does_but_for_what_is_listed(recorded):
-    others = answers(BUILDAH_ANSWERS)
+@pytest.mark.parametrize(("version", "path"), buildah_answers().items())
+def test_buildah_makes_of_it_what_docker_does_but_for_what_is_listed(version, path, recorded):
+    others, listed = answers(path), reasons(version).keys()
     assert others.keys() == recorded.keys()
     found = {
         difference
         for name, answer in recorded.items()
         for difference in compared(name, answer, others[name])
     }
-    unlisted, stale = found - REASONS.keys(), REASONS.keys() - found
+    unlisted, stale = found - listed, listed - found
     assert not unlisted, "\n".join(map(str, sorted(unlisted)))
     assert not stale, "listed, but no difference any more:\n" + "\n".join(map(str, sorted(stale)))
 
 
-@pytest.fixture(scope="module")
-def buildah(tmp_path_factory):
-    if not shutil.which("buildah"):
-        pytest.skip("needs buildah")
+@pytest.fixture(scope="module", params=every(), ids=lambda system: system.release)
+def buildah(request, tmp_path_factory):
     with running_lab() as lab:
-        asked = Buildah(lab, tmp_path_factory.mktemp("buildah"))
+        try:
+            asked = Buildah(lab, tmp_path_factory.mktemp("buildah"), request.param)
+        except MissingPeerError as error:
+            pytest.skip(f"needs buildah: {error}")
         yield asked
         asked.close()
 
@@ -78,4 +80,7 @@ def buildah(tmp_path_factory):
 @pytest.mark.parametrize("case", BUILDAH_ASKED_AGAIN, ids=lambda case: case.name)
 def test_buildah_still_answers_what_was_recorded(case, buildah, tmp_path):
     write_context(case, tmp_path)
-    assert buildah.answer(tmp_path) == answers(BUILDAH_ANSWERS)[case.name]
+    written = buildah_answers()
+    version = buildah.version()
+    assert version in written, f"python -m tests.build.record buildah would record {version}"
+    assert buildah.answer(tmp_path) == answers(written[version])[case.name]

@@ -148,7 +148,7 @@ MISTAKES = (
     ("logs nosuch", 1, "No such container: nosuch"),
     ("stop nosuch", 1, "No such container: nosuch"),
     ("rm taken", 1, "container is running"),
-    ("kill -s NOSUCH taken", 1, "Invalid signal: NOSUCH"),
+    ("kill -s NOSUCH taken", 1, "cannot kill container: taken: invalid signal: NOSUCH"),
     ("inspect nosuch", 1, "No such object: nosuch"),
 )
 

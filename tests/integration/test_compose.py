@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests import skips
+from tests.peers.clients import compose_commands
 
 pytestmark = pytest.mark.root
 
@@ -60,9 +60,9 @@ class Compose(NamedTuple):
         return "_" if self.generation == 1 else "-"
 
 
-@pytest.fixture
-def compose(lab, tmp_path):
-    command = skips.docker_compose()
+@pytest.fixture(params=compose_commands() or [None], ids=str)
+def compose(request, lab, tmp_path):
+    command = request.param
     if command is None:
         pytest.skip("needs docker-compose")
     (tmp_path / "docker-compose.yml").write_text(PROJECT)

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.root
 def block_device() -> str:
     """Some block device of this machine: a disk of it, or a loop device on nothing."""
     names = (f"/dev/{name}" for name in sorted(os.listdir("/sys/block")))
-    return next(name for name in names if os.path.exists(name))
+    # A container without power has none, and runs none of these tests.
+    return next((name for name in names if os.path.exists(name)), os.devnull)
 
 
 DISK = block_device()

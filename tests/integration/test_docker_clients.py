@@ -10,10 +10,8 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.api import (
-    TIMEOUT_S,
-    docker_commands,
-)
+from tests.api import TIMEOUT_S
+from tests.peers.clients import docker_commands
 
 pytestmark = pytest.mark.root
 

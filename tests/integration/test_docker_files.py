@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from tests.api import docker_commands
+from tests.peers.clients import docker_commands
 
 pytestmark = pytest.mark.root
 

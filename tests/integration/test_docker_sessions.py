@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.api import Raw, docker_commands, joined
+from tests.api import Raw, joined
 from tests.integration.docker_command import DockerCommand
+from tests.peers.clients import docker_commands
 from tests.terminal import DETACH
 
 pytestmark = pytest.mark.root

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api import docker_commands
 from tests.integration.docker_command import DockerCommand
+from tests.peers.clients import docker_commands
 
 pytestmark = pytest.mark.root
 MIB = 1 << 20

@@ -152,6 +152,26 @@ def test_a_daemon_that_ends_with_nothing_running_leaves_no_group(lab):
     assert groups() == []
 
 
+def test_an_engine_with_a_copy_of_a_data_root_takes_nothing_of_the_first(lab):
+    served = serve(lab, PORTS[0])
+    before = state(lab, served)
+    copy = Lab(named_by_root=True)
+    try:
+        shutil.rmtree(copy.root)
+        subprocess.run(["cp", "-a", lab.root, copy.root], check=True)
+        copy.start_daemon()
+        assert (
+            copy.cli("network", "inspect", "web").stdout
+            != lab.cli("network", "inspect", "web").stdout
+        )
+        copy.remove_containers()
+        copy.cli("network", "rm", "web", check=True)
+        copy.stop_daemon()
+        assert (state(lab, served), answer(PORTS[0])) == (before, PORTS[0])
+    finally:
+        copy.close()
+
+
 def test_make_clean_after_a_crash_leaves_nothing(tmp_path):
     lab = Lab(named_by_root=True)
     try:

@@ -135,7 +135,7 @@ def test_who_enters_by_exec_is_seen_only_when_it_is_powerless(engine, monkeypatc
         return clone, (*steps[: at[0]], *gate.steps(), *steps[at[0] :])
 
     options, of_exec = split_ways(way)
-    container_id = create(engine, "sleep", "60", binds=gate.binds, **options)
+    container_id = create(engine, "sleep", "600", binds=gate.binds, **options)
     engine.start(container_id)
     first = engine.get(container_id).state.pid
     others = look(first)
@@ -174,7 +174,7 @@ def test_who_joins_the_processes_of_another_is_seen_only_when_it_is_powerless(
         plans.append(plan)
         return plan._replace(child=(*plan.child[: at[0]], *gate.steps(), *plan.child[at[0] :]))
 
-    donor = create(engine, "sleep", "60", cap_add=["SYS_PTRACE"])
+    donor = create(engine, "sleep", "600", cap_add=["SYS_PTRACE"])
     engine.start(donor)
     first = engine.get(donor).state.pid
     monkeypatch.setattr(planning, "compute", with_gate)
@@ -182,7 +182,7 @@ def test_who_joins_the_processes_of_another_is_seen_only_when_it_is_powerless(
     host = {os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES}
     while at[0] < len(names):
         options = {"pid_mode": f"container:{donor}", "binds": gate.binds}
-        guest = create(engine, "sleep", "60", **options)
+        guest = create(engine, "sleep", "600", **options)
         with beside(lambda guest=guest: engine.start(guest)):
             gate.wait()
             names = [step.name for step in plans[-1].child]
@@ -230,7 +230,7 @@ def test_a_tracer_catches_nothing_but_what_it_has_itself(engine, monkeypatch, ga
         ] == "true" else steps
 
     container_id = create(
-        engine, "sleep", "60", binds=[*gate.binds, *HANDS], cap_add=["SYS_PTRACE"]
+        engine, "sleep", "600", binds=[*gate.binds, *HANDS], cap_add=["SYS_PTRACE"]
     )
     engine.start(container_id)
     monkeypatch.setattr(plan_exec, "compute", with_gate)
@@ -300,7 +300,7 @@ def test_a_start_among_hostile_processes_fails_at_once_and_leaves_nothing(
     with stopping(engine, gate) as hostile:
         before = processes_in(engine.get(hostile).state.pid)
         options = {"pid_mode": f"container:{hostile}", "binds": gate.binds}
-        guest = create(engine, "sleep", "60", **options)
+        guest = create(engine, "sleep", "600", **options)
         began = time.monotonic()
         with pytest.raises(StartError, match="SIGSTOP"):
             engine.start(guest)
@@ -322,7 +322,7 @@ def test_a_forged_report_is_not_believed(engine, monkeypatch, gate):
         ] == "true" else steps
 
     monkeypatch.setattr(plan_exec, "compute", with_gate)
-    container_id = create(engine, "sleep", "60", cap_add=["SYS_PTRACE"], binds=gate.binds)
+    container_id = create(engine, "sleep", "600", cap_add=["SYS_PTRACE"], binds=gate.binds)
     engine.start(container_id)
     first = engine.get(container_id).state.pid
     for forged in (b"p 1\n", b"p %d\n" % first, b"t 9 x\n", b"e 99 0 x\n", b"\n"):
@@ -350,7 +350,7 @@ def test_a_forged_report_is_not_believed(engine, monkeypatch, gate):
 
 def test_the_proc_of_shared_processes_is_a_new_one(engine):
     """Covered and read-only as ever, whatever the other container has done to its own."""
-    script = "mount -t tmpfs none /proc/sys && umount /proc/keys; exec sleep 60"
+    script = "mount -t tmpfs none /proc/sys && umount /proc/keys; exec sleep 600"
     donor = create(engine, "sh", "-c", script, privileged=True)
     engine.start(donor)
     wait_until(lambda: execute(engine, donor, "ls", "/proc/sys")[0] == "")
@@ -362,7 +362,7 @@ def test_the_proc_of_shared_processes_is_a_new_one(engine):
 
 
 def test_a_proc_that_is_none_is_refused(engine):
-    donor = create(engine, "sh", "-c", "mount -t tmpfs none /proc; exec sleep 60", privileged=True)
+    donor = create(engine, "sh", "-c", "mount -t tmpfs none /proc; exec sleep 600", privileged=True)
     engine.start(donor)
     wait_until(lambda: not execute(engine, donor, "ls", "/proc")[0])
     guest = create(engine, "true", pid_mode=f"container:{donor}")

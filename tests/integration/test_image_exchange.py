@@ -15,11 +15,11 @@ import zstandard
 
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.images import Image, ImageStore, loading, saving
-from tests.api import docker_commands
 from tests.images import archive, entry, run, temporary_folder
 from tests.integration.docker_command import DockerCommand
 from tests.lab import PROJECT, Lab
 from tests.oracle import Oracle
+from tests.peers.clients import docker_commands
 
 pytestmark = pytest.mark.root
 

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import os
 import re
 import subprocess
 import threading
@@ -79,6 +80,32 @@ def test_a_commit_keeps_what_the_container_changed(lab: Lab) -> None:
     assert table[0].split() == ["IMAGE", "CREATED", "CREATED", "BY", "SIZE", "COMMENT"]
     assert table[1].split()[0] == made[7:19]
     assert "T" in out(lab, "history", "-H=false", "tool:1").splitlines()[1]
+
+
+def test_a_sparse_file_larger_than_the_disk_is_in_no_archive(lab: Lab, tmp_path: Path) -> None:
+    """Its zeros would be written for ever: `truncate -s 8E` takes no time."""
+    disk = os.statvfs(lab.folder)
+    make = f"truncate -s {disk.f_blocks * disk.f_frsize + (2 << 30)} /huge"
+    script = f"{make}; echo here > /small"
+    container = out(lab, "create", "--network", "none", "busybox", "sh", "-c", script).strip()
+    out(lab, "start", container)
+    assert out(lab, "wait", container).strip() == "0"
+    done = lab.cli("commit", container, "huge:1", timeout=60)
+    assert done.returncode == 1
+    assert "the file 'huge' of " in done.stderr
+    assert lab.api("GET", "/images/huge:1/json")[0] == 404
+    done = lab.cli("export", "-o", str(tmp_path / "out.tar"), container, timeout=60)
+    assert done.returncode == 1
+    done = lab.cli("cp", f"{container}:/huge", str(tmp_path / "huge"), timeout=60)
+    assert done.returncode == 1
+    assert "the file 'huge' of " in Path(lab.folder, "labkitd.log").read_text()
+    assert out(lab, "cp", f"{container}:/small", str(tmp_path / "small")) == ""
+    assert (tmp_path / "small").read_text() == "here\n"
+    out(lab, "rm", container)
+    (tmp_path / "Dockerfile").write_text(f"FROM busybox\nRUN {make}\n")
+    done = lab.cli("build", "-f", str(tmp_path / "Dockerfile"), str(tmp_path), timeout=60)
+    assert done.returncode == 1
+    assert "the file 'huge' of " in done.stderr
 
 
 def test_a_running_container_is_frozen_while_it_is_committed(lab: Lab) -> None:

@@ -3,13 +3,17 @@
 import io
 import os
 import signal
+import socket
 import tarfile
 
 import pytest
 
 from labkit.containers.committing import Commit
+from labkit.containers.execs import ExecConfig
 from labkit.containers.updating import UpdateConfig
 from labkit.errors import ConflictError
+from labkit.kernel import messages
+from labkit.networks import EndpointConfig, Network, new_id
 from tests.containers import create, wait_until
 
 pytestmark = pytest.mark.root
@@ -45,3 +49,24 @@ def test_what_needs_no_process_works(engine, ending):
     archive = io.BytesIO(b"".join(engine.files.export(ending)))
     assert "bin/sh" in tarfile.open(fileobj=archive).getnames()
     assert engine.files.changes(ending) == []
+
+
+def test_a_network_is_left_and_not_joined(engine, ending):
+    network = engine.networks.create(Network("web", new_id(), ""))
+    with pytest.raises(ConflictError, match=f"{ending} is not running"):
+        engine.connect("web", ending, EndpointConfig())
+    assert engine.networks.members(network) == {}
+    engine.networks.remove(network)
+    engine.disconnect("bridge", ending)
+
+
+def test_an_exec_that_hears_of_the_containers_end_first(engine, monkeypatch):
+    container_id = create(engine, "sleep", "1000")
+    engine.start(container_id)
+    made = engine.execs.create(container_id, ExecConfig(cmd=["true"]))
+    ours, theirs = socket.socketpair()
+    messages.send(theirs, ("exited", 137, False, "2024-05-01T12:00:00Z", []))
+    # Which comes first is the kernel's choice: here it is this one.
+    monkeypatch.setattr(engine.execs, "_connect", lambda entry: ours)
+    with theirs, pytest.raises(ConflictError, match="is not running"):
+        engine.execs.start(made.id, None, b"")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.api import docker_commands
 from tests.integration.docker_command import DockerCommand
 from tests.lab import Lab
+from tests.peers.clients import docker_commands
 from tests.registries import LabkitRegistry
 from tests.terminal import Terminal
 

@@ -2,24 +2,29 @@
 
 import sys
 
+from bench.systems import every
 from tests.lab import remove_template, running_lab
 from tests.matrix import cases, comparison
 from tests.matrix.conversation import Answers, hold
-from tests.matrix.speakers import TO_LABKIT, there, to_docker
+from tests.matrix.differences import OLDER
+from tests.matrix.speakers import TO_LABKIT, to_docker
 from tests.oracle import running_oracle
 
 
 def main(words: list[str]) -> None:
-    """Print every difference that is not listed, or record Docker's answers."""
+    """Print every difference that is not listed, or record the answers of each dockerd here."""
     wanted = [word for word in words if not word.startswith("--")]
     chosen = [
         case for case in cases.read() if not wanted or any(word in case.name for word in wanted)
     ]
     if "--record" in words:
-        with running_oracle() as oracle:
-            comparison.record(oracle.version(), hold(to_docker(oracle), cases.read()))
-    _, docker = comparison.recorded()
-    for name in there():
+        for system in every():
+            with running_oracle(system) as oracle:
+                comparison.record(oracle.version(), hold(to_docker(oracle), cases.read()))
+    recorded = comparison.recorded()
+    docker = recorded[max(recorded)]
+    _show(OLDER, docker, recorded[min(recorded)])
+    for name in TO_LABKIT:
         with running_lab() as lab:
             _show(name, docker, hold(TO_LABKIT[name](lab), chosen))
     remove_template()

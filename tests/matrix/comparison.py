@@ -7,21 +7,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.matrix.conversation import Answers
-from tests.matrix.differences import DIFFERENCES, Difference
+from tests.matrix.differences import DIFFERENCES, OLDER, Difference
 
 RECORDED = Path(__file__).parent / "recorded.json"
 
 
 def record(version: str, answers: Answers) -> None:
-    """Write down what a dockerd of this version answered."""
-    text = json.dumps({"dockerd": version, "answers": answers}, indent=1, ensure_ascii=False)
+    """Write down what a dockerd of this version answered, beside those of other versions."""
+    found = recorded() | {version: answers}
+    text = json.dumps(dict(sorted(found.items())), indent=1, ensure_ascii=False)
     RECORDED.write_text(f"{text}\n")
 
 
-def recorded() -> tuple[str, Answers]:
-    """What was written down: dockerd's version, and its answers."""
-    found = json.loads(RECORDED.read_text())
-    return found["dockerd"], found["answers"]
+def recorded() -> dict[str, Answers]:
+    """What was written down: a dockerd's answers by its version, the oldest first."""
+    found: dict[str, Answers] = json.loads(RECORDED.read_text())
+    return found
 
 
 def differences(
@@ -47,9 +48,14 @@ def _outcome(line: str) -> str:
     return "exit 1" if line.startswith("exit ") and line != "exit 0" else line
 
 
+def is_about(entry: Difference, speaker: str) -> bool:
+    """Whether an entry is for this speaker: those for the older dockerd are for it alone."""
+    if OLDER in (entry.speaker, speaker):
+        return entry.speaker == speaker
+    return fnmatchcase(speaker, entry.speaker)
+
+
 def _fits(entry: Difference, speaker: str, key: str, line: str) -> bool:
     return (
-        fnmatchcase(speaker, entry.speaker)
-        and fnmatchcase(key, entry.case)
-        and fnmatchcase(line, entry.line)
+        is_about(entry, speaker) and fnmatchcase(key, entry.case) and fnmatchcase(line, entry.line)
     )

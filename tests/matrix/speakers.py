@@ -8,10 +8,10 @@ from typing import NamedTuple
 from tests.lab import PROJECT, Lab
 from tests.matrix.answers import Answer
 from tests.matrix.docker_py import DockerPy
-from tests.oracle import DOCKER, Oracle
+from tests.oracle import Oracle
+from tests.peers.clients import docker_by_version
 
 TIMEOUT_S = 40
-NEWER_DOCKER = "/usr/local/bin/docker"
 
 Say = Callable[[Sequence[str], bytes | None], Answer | None]
 """Says words, with something to read, and gives the answer; None: it has no words for that."""
@@ -28,15 +28,15 @@ class Speaker(NamedTuple):
 
 
 def to_docker(oracle: Oracle) -> Speaker:
-    """Debian's docker, to a real dockerd: the one the others are compared with."""
-    return Speaker("docker", _command([DOCKER], oracle.env), oracle.socket)
+    """A system's docker, to its dockerd: the one the others are compared with."""
+    return Speaker("docker", _command([oracle.program], oracle.env), oracle.socket)
 
 
 def _labkit(lab: Lab) -> Speaker:
     return Speaker("labkit", _command(lab.argv(), lab.env), lab.socket)
 
 
-def _docker_of(program: str, name: str) -> Callable[[Lab], Speaker]:
+def _docker_of(name: str, program: str) -> Callable[[Lab], Speaker]:
     def make(lab: Lab) -> Speaker:
         env = {
             "DOCKER_HOST": f"unix://{lab.socket}",
@@ -54,16 +54,10 @@ def _docker_py(lab: Lab) -> Speaker:
 
 TO_LABKIT: Mapping[str, Callable[[Lab], Speaker]] = {
     "labkit": _labkit,
-    "docker-20": _docker_of(DOCKER, "docker-20"),
-    "docker-28": _docker_of(NEWER_DOCKER, "docker-28"),
+    **{name: _docker_of(name, program) for name, program in docker_by_version().items()},
     "docker-py": _docker_py,
 }
 """Those who are compared with Docker: each speaks to a lab of its own."""
-
-
-def there() -> list[str]:
-    """The names of those that can speak on this machine."""
-    return [name for name in TO_LABKIT if name != "docker-28" or os.path.exists(NEWER_DOCKER)]
 
 
 def _command(argv: list[str], environment: Mapping[str, str]) -> Say:

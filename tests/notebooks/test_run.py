@@ -44,6 +44,7 @@ def run_nbval(lab: Lab, folder: Path, path: Path) -> subprocess.CompletedProcess
 
 
 @pytest.mark.root
+@pytest.mark.timeout(1200)  # a busy machine takes minutes for the image `debian`, which comes first
 @pytest.mark.parametrize("path", EVERY, ids=name_of)
 def test_it_gives_what_is_committed(lab: Lab, tmp_path: Path, path: Path) -> None:
     result = run_nbval(lab, tmp_path, path)

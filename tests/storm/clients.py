@@ -13,8 +13,16 @@ from tests.lab import Lab, ask
 
 MOST_THINGS = 6
 """So many containers a client has at most."""
-ALLOWED = (200, 201, 204, 304, 400, 404, 409)
-IN_THE_STORM = ("disk is full", "No space left", "shim", "spawner", "of the disk", "not running")
+ALLOWED = (200, 201, 204, 304, 400, 403, 404, 409)
+IN_THE_STORM = (
+    "not found",
+    "disk is full",
+    "No space left",
+    "shim",
+    "spawner",
+    "of the disk",
+    "not running",
+)
 """What an error 500 may be about when processes are killed and disks are full."""
 
 
@@ -147,9 +155,11 @@ class Client:
         if thing is None:
             self._create()
             thing = self._some() or Thing("none", 0, endless=False, auto_remove=False)
-        status, _ = self._ask(verb, method, f"/containers/{thing.name}{path}", body)
+        status, answer = self._ask(verb, method, f"/containers/{thing.name}{path}", body)
         if status == 404 and thing.must_be_there:
-            self.weather.complain(f"{verb}: {thing.name} {thing.id[:12]} is lost")
+            again, _ = self._ask("look again", "GET", f"/containers/{thing.id}/json")
+            text = f"{method} {path}: {answer}; asked again: {again}"
+            self.weather.complain(f"{verb}: {thing.name} {thing.id[:12]} is lost: {text}")
             thing.must_be_there = False
         return status, thing
 

@@ -8,6 +8,7 @@ import pytest
 from labkit import ownership
 from labkit.errors import InvalidParameterError
 from labkit.kernel.links import LONGEST_NAME
+from labkit.networks import bridges
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,19 @@ def test_the_environment_overrides(monkeypatch):
     monkeypatch.setenv("LABKIT_LINK_PREFIX", "x" * (ownership.LONGEST_PREFIX + 1))
     with pytest.raises(InvalidParameterError, match="at most"):
         ownership.link_prefix("/var/lib/labkit")
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("labkit0", True),
+        ("labkit12", True),
+        ("labkitv01abcdef", True),
+        ("labkit", False),
+        ("labkitv01", False),
+        ("labkitx0", False),
+        ("lk0", False),
+    ],
+)
+def test_which_links_are_an_engines(name, ours):
+    assert bridges.is_of("labkit", name) == ours

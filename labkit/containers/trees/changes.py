@@ -2,7 +2,8 @@
 
 The writable layer holds what was added or changed, whole; what was removed stands there as a
 whiteout (a character device 0/0), and a folder that hides its like below is marked opaque
-(kernel documentation, filesystems/overlayfs).
+(kernel documentation, filesystems/overlayfs).  Where a container has a whole copy of the image's
+files instead, what is not there was removed: every folder counts as opaque.
 """
 
 import os
@@ -40,15 +41,16 @@ class _Folder(NamedTuple):
     """Whether the image has a folder there, too."""
 
 
-def changes(upper: int, lower: int) -> list[Change]:
-    """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer and the
-    image's files.  A folder in which something changed is listed as modified, but for the root.
+def changes(upper: int, lower: int, *, whole: bool = False) -> list[Change]:
+    """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer, or with
+    `whole` the container's copy, and the image's files.  A folder in which something changed is
+    listed as modified, but for the root.
 
     A path of more than `PATH_MAX_BYTES` is left out: no system call takes it.  TooManyError if the
     paths have more than `PATHS_MAX_BYTES` together, OSError (ESTALE) if a folder is moved while
     this is in it.
     """
-    found = list(_walk(upper, lower))
+    found = list(_walk(upper, lower, whole))
     parents = {parent for path, _ in found for parent in _parents(path)}
     listed = {path for path, _ in found}
     found.extend((parent, MODIFIED) for parent in parents - listed)
@@ -60,14 +62,14 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _walk(upper: int, lower: int) -> Iterator[Change]:
+def _walk(upper: int, lower: int, whole: bool) -> Iterator[Change]:
     left_bytes = PATHS_MAX_BYTES
     with Trail(upper) as new, Trail(lower) as old:
         waiting: list[list[_Folder]] = [[]]
         here = _Folder("", "", has_old=True)
         while True:
             known = old.here if here.has_old else _NONE
-            for path, kind in _compare(here.path, new.here, known, waiting[-1]):
+            for path, kind in _compare(here.path, new.here, known, whole, waiting[-1]):
                 left_bytes -= len(path)
                 if left_bytes < 0:
                     raise TooManyError
@@ -98,7 +100,9 @@ def _go_on(new: Trail, old: Trail, waiting: list[list[_Folder]]) -> _Folder | No
         new.leave()
 
 
-def _compare(path: str, upper: int, lower: int, folders: list[_Folder]) -> Iterator[Change]:
+def _compare(
+    path: str, upper: int, lower: int, whole: bool, folders: list[_Folder]
+) -> Iterator[Change]:
     """The changes in one folder; the folders in it are added to `folders`."""
     try:
         names = os.listdir(upper)
@@ -116,7 +120,7 @@ def _compare(path: str, upper: int, lower: int, folders: list[_Folder]) -> Itera
             if stat.S_ISDIR(new.st_mode):
                 has_old = old is not None and stat.S_ISDIR(old.st_mode)
                 folders.append(_Folder(below, name, has_old))
-    if lower != _NONE and _is_opaque(upper):
+    if lower != _NONE and (whole or _is_opaque(upper)):
         for name in set(os.listdir(lower)) - set(names):
             yield f"{path}/{name}", DELETED
 

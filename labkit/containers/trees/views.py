@@ -4,7 +4,8 @@ A *running* container's are in its mount namespace: the worker enters that and t
 of it, so that nothing it mounts or unmounts is seen by anyone.  Those of a container that does not
 run, or of an image, are put together again by overlayfs in a new mount namespace.  For looking, the
 layers and the container's writable one are all below, and what overlayfs wants to write goes to
-memory: any number may look at once, also while the container is being started.
+memory: any number may look at once, also while the container is being started.  Where overlayfs
+does not work, they are one whole tree (`labkit.snapshots`), which is bound to the place.
 
 No view has device files that open, set-user-id bits that count, or /proc, whose links lead to
 places rather than names.  The worker has root's power, and a container can make any file.
@@ -88,6 +89,9 @@ class Layers(NamedTuple):
 
     def _unite(self, context: op.Context) -> str:
         """Mount the union; returns where."""
+        if len(self.layers) == 1 and not self.upper:
+            op.Mount(self.layers[0], self.place, "", MS_BIND).execute(context)
+            return self.place
         if self.upper:
             upper, work, root = self.upper, self.work, self.place
         else:

@@ -204,11 +204,14 @@ def _take_in(unpacker: Unpacker) -> None:
         pass
 
 
-def _changes(conversation: Conversation) -> None:
-    """What a writable layer, open as the first descriptor, changes of the image, the root."""
+def _changes(conversation: Conversation, whole: bool) -> None:
+    """What a writable layer, open as the first descriptor, changes of the image, the root.
+
+    `whole`: it is no layer but a whole tree.
+    """
     lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = changes.changes(conversation.fds[0], lower)
+        found = changes.changes(conversation.fds[0], lower, whole=whole)
     except changes.TooManyError:
         raise ProblemError(
             INVALID,

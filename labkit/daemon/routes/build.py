@@ -59,7 +59,7 @@ def build(engine: Engine, request: Request) -> Answer:
     """
     options = _options(request)
     with contextlib.ExitStack() as stack:
-        workroom = Workroom(engine.paths)
+        workroom = Workroom(engine.paths, engine.parts.snapshots)
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)

@@ -76,7 +76,11 @@ def stop(engine: Engine, request: Request, ref: str) -> Answer:
 
 def kill(engine: Engine, request: Request, ref: str) -> Answer:
     """`POST /containers/{id}/kill?signal=`: 204 when the signal is sent."""
-    engine.kill(ref, parse_signal(request.query.text("signal") or "SIGKILL"))
+    try:
+        number = parse_signal(request.query.text("signal") or "SIGKILL")
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"cannot kill container: {ref}: {error}") from None
+    engine.kill(ref, number)
     return NO_CONTENT
 
 

@@ -5,19 +5,20 @@ from collections import Counter
 
 from labkit.build.workroom import CACHE_MOUNTS
 from labkit.containers import Container, Engine
-from labkit.containers.volumes import Volume, size_bytes
+from labkit.containers.volumes import Volume
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.daemon.routes.images import publish_removal
 from labkit.daemon.shapes import mounts as mount_shapes
-from labkit.daemon.shapes.containers import JsonObject, summary
+from labkit.daemon.shapes.containers import JsonObject, summary, written_bytes
 from labkit.daemon.shapes.images import image_summary
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
 from labkit.images import Image
 from labkit.runtime.log import timestamp
+from labkit.snapshots.comparing import size_bytes
 
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 
@@ -48,9 +49,9 @@ def _containers(engine: Engine) -> list[JsonObject]:
 
 
 def _container(engine: Engine, container: Container) -> JsonObject:
-    written_bytes = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+    own_bytes = written_bytes(engine, container)
     image_bytes = engine.images.resolve(container.image_id).size_bytes
-    sizes = {"SizeRw": written_bytes, "SizeRootFs": image_bytes + written_bytes}
+    sizes = {"SizeRw": own_bytes, "SizeRootFs": image_bytes + own_bytes}
     return summary(engine, container) | sizes
 
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from labkit import snapshots
 from labkit.build import fetch
 from labkit.containers import Engine
 from labkit.daemon import filters
@@ -127,7 +128,8 @@ def _progress(image_id: str) -> Iterator[bytes]:
 
 def inspect(engine: Engine, request: Request, reference: str) -> Answer:
     """`GET /images/{name}/json`."""
-    return json_response(image_inspection(engine.images.resolve(reference)))
+    image = engine.images.resolve(reference)
+    return json_response(image_inspection(image, snapshots.of(engine.paths.root).name))
 
 
 def history(engine: Engine, request: Request, reference: str) -> Answer:

@@ -102,7 +102,7 @@ def create(engine: Engine, request: Request) -> Answer:
         labels=body.labels,
     )
     engine.networks.create(network)
-    return json_response({"Id": network.id, "Warning": ""}, 201)
+    return json_response({"Id": network.id, "Warning": network.warning}, 201)
 
 
 def remove(engine: Engine, request: Request, ref: str) -> Answer:

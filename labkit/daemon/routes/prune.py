@@ -3,11 +3,11 @@
 import time
 
 from labkit.containers import Container, Engine
-from labkit.containers.volumes import size_bytes
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
+from labkit.daemon.shapes.containers import written_bytes
 from labkit.daemon.shapes.times import moment_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
 
@@ -23,7 +23,7 @@ def prune(engine: Engine, request: Request) -> Answer:
     for container in engine.list():
         if not _may_go(container, asked, before_s):
             continue
-        taken_bytes = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+        taken_bytes = written_bytes(engine, container)
         try:
             engine.remove(container.id)
         except (ConflictError, NotFoundError):

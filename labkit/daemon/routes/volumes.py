@@ -4,13 +4,14 @@ import msgspec
 
 from labkit.containers import Engine
 from labkit.containers.mounts import LOCAL_DRIVER
-from labkit.containers.volumes import Volume, size_bytes
+from labkit.containers.volumes import Volume
 from labkit.daemon import filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import mounts as shapes
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.snapshots.comparing import size_bytes
 
 FILTERS = ("dangling", "driver", "label", "name")
 PRUNE_FILTERS = ("all", "label", "label!")

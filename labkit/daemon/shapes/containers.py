@@ -6,8 +6,8 @@ from typing import cast
 
 import msgspec
 
+from labkit import snapshots
 from labkit.containers import Container, Engine, State, security
-from labkit.containers.volumes import size_bytes
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
 from labkit.daemon.shapes import networks
 from labkit.daemon.shapes.mounts import mounts
@@ -16,15 +16,15 @@ from labkit.errors import NotFoundError
 
 JsonObject = dict[str, object]
 
-STORAGE_DRIVER = "overlayfs"
-
 UNSAID_CONFIG = frozenset(
     {
         *("ExposedPorts", "Healthcheck", "MacAddress", "NetworkDisabled", "Shell", "StopSignal"),
         "StopTimeout",
     }
 )
-UNSAID_HOST_CONFIG = frozenset({"Init", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"})
+UNSAID_HOST_CONFIG = frozenset(
+    {"Init", "KernelMemory", "KernelMemoryTCP", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"}
+)
 """Docker leaves these out of an inspection where they say nothing."""
 HEALTH_WORDS = {
     "starting": " (health: starting)",
@@ -69,12 +69,25 @@ def summary(engine: Engine, container: Container) -> JsonObject:
 
 def sizes(engine: Engine, container: Container) -> JsonObject:
     """What a container has written, and that together with its image, in bytes."""
-    written = size_bytes(f"{engine.paths.container_root(container.id)}/upper")
+    written = written_bytes(engine, container)
     try:
         below = engine.images.resolve(container.image_id).size_bytes
     except NotFoundError:
         below = 0
     return {"SizeRw": written, "SizeRootFs": written + below}
+
+
+def written_bytes(engine: Engine, container: Container) -> int:
+    """The sum of the sizes of the files that a container has written."""
+
+    def layers() -> list[str]:
+        try:
+            return engine.images.resolve(container.image_id).layer_directories()
+        except NotFoundError:
+            return []
+
+    folder = engine.paths.container_root(container.id)
+    return snapshots.of(engine.paths.root).written_bytes(folder, layers)
 
 
 def _quoted(word: str) -> str:
@@ -98,14 +111,14 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "LogPath": engine.log_path(container.id),
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
-        "Driver": STORAGE_DRIVER,
+        "Driver": snapshots.of(engine.paths.root).name,
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": security.apparmor_profile(container.host_config),
         "ExecIDs": list(engine.exec_ids(container.id)) or None,
         "HostConfig": _host_config(container),
-        "GraphDriver": {"Name": STORAGE_DRIVER, "Data": _overlay(engine, container)},
+        "GraphDriver": _graph_driver(engine, container),
         "Mounts": mounts(container),
         "Config": _said(not_yet_in_config | msgspec.to_builtins(container.config), UNSAID_CONFIG),
         "NetworkSettings": networks.settings(engine, container),
@@ -138,6 +151,14 @@ def _state(state: State) -> JsonObject:
     if state.health is None:
         del shown["Health"]
     return shown | flags
+
+
+def _graph_driver(engine: Engine, container: Container) -> JsonObject:
+    """The storage driver, and where it has the container's files."""
+    driver = snapshots.of(engine.paths.root)
+    copy = driver.copy_of(engine.paths.container_root(container.id))
+    data: JsonObject | None = {"Root": copy} if copy else _overlay(engine, container)
+    return {"Name": driver.name, "Data": data}
 
 
 def _overlay(engine: Engine, container: Container) -> JsonObject | None:

@@ -5,10 +5,11 @@ from typing import cast
 
 import msgspec
 
-from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
+from labkit.daemon.shapes.containers import JsonObject
 from labkit.daemon.shapes.times import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 from labkit.images.models import SCRATCH
+from labkit.snapshots.record import OVERLAYFS
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
@@ -31,7 +32,7 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
     }
 
 
-def image_inspection(image: Image) -> JsonObject:
+def image_inspection(image: Image, driver: str = OVERLAYFS) -> JsonObject:
     """The answer of `GET /images/{name}/json`."""
     history = image.history
     return {
@@ -50,7 +51,7 @@ def image_inspection(image: Image) -> JsonObject:
         "Size": image.size_bytes,
         "VirtualSize": image.size_bytes,
         "GraphDriver": {
-            "Name": STORAGE_DRIVER,
+            "Name": driver,
             "Data": _folders(image.layer_directories()),
         },
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},

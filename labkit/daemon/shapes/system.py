@@ -7,13 +7,15 @@ import time
 from functools import cache
 
 import labkit
+from labkit import snapshots
 from labkit.containers import Engine
 from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
-from labkit.daemon.shapes.containers import STORAGE_DRIVER, JsonObject
+from labkit.daemon.shapes.containers import JsonObject
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.registry.client.endpoints import DEFAULT_INDEX
 from labkit.runtime.log import timestamp
+from labkit.snapshots.root import status as storage_status
 
 GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -53,8 +55,11 @@ def info(engine: Engine) -> JsonObject:
         "ContainersPaused": states.count("paused"),
         "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
         "Images": len(engine.images.list()),
-        "Driver": STORAGE_DRIVER,
-        "DriverStatus": [["Backing Filesystem", _file_system(engine.paths.root)]],
+        "Driver": snapshots.of(engine.paths.root).name,
+        "DriverStatus": [
+            ["Backing Filesystem", _file_system(engine.paths.root)],
+            *storage_status(engine.paths.root),
+        ],
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
@@ -109,7 +114,7 @@ def info(engine: Engine) -> JsonObject:
             *(["name=userns"] if engine.userns_remap else []),
             "name=cgroupns",
         ],
-        "Warnings": list(engine.warnings),
+        "Warnings": [*engine.warnings, *engine.networks.hiding],
     }
 
 

@@ -10,10 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 
+from labkit import snapshots
 from labkit.errors import LabkitError
 from labkit.images.base import build_busybox, build_debian
 from labkit.images.store import ImageStore
-from labkit.paths import Paths
+from labkit.paths import Paths, search_sbin
 
 BUILDERS = {"busybox": build_busybox, "debian": build_debian}
 
@@ -33,12 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid():
         print("labkit: only root can unpack an image: use sudo", file=sys.stderr)
         return 1
+    search_sbin()
+    os.umask(0o022)  # what is made here is an image's content
     try:
-        store = ImageStore(Paths.from_environment(root=options.root).root)
-        for name in options.images or BUILDERS:
-            start_s = time.monotonic()
-            image = BUILDERS[name](store, _say, refresh=options.refresh)
-            _say(f"{name}: {image.id[7:19]} after {time.monotonic() - start_s:.1f} s")
+        root = os.path.realpath(Paths.from_environment(root=options.root).root)
+        with snapshots.opened(root):
+            store = ImageStore(root)
+            for name in options.images or BUILDERS:
+                start_s = time.monotonic()
+                image = BUILDERS[name](store, _say, refresh=options.refresh)
+                _say(f"{name}: {image.id[7:19]} after {time.monotonic() - start_s:.1f} s")
     except (LabkitError, OSError) as error:
         print(f"labkit: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ from labkit.networks.names.answering import Answers
 from labkit.networks.names.asking import Asking
 from labkit.networks.names.budget import Budget
 from labkit.networks.names.loop import READ, WRITE, Loop
+from labkit.networks.names.shares import Shares
 from labkit.networks.names.table import Table
 
 QUERIES_PER_S = 1000.0
@@ -24,10 +25,6 @@ PAUSE_S = 0.05
 """How long who has used up its budget is not listened to."""
 TURN = 16
 """How many queries one container may put before the others have theirs."""
-MOST_ASKED = 64
-"""Questions under way to other servers."""
-MOST_ASKED_BY_ALL = 256
-"""Of all containers together: each takes a descriptor of the daemon's."""
 MOST_CONNECTIONS = 16
 CONNECTION_TIMEOUT_S = 10.0
 """How long a connection may take for one question and its answer."""
@@ -45,11 +42,11 @@ class Client:
         container_id: str,
         fds: Sequence[int],
         table: Callable[[], Table],
-        under_way: set[Asking],
+        shares: Shares,
     ) -> None:
         """`fds`: the UDP socket, and the TCP socket that listens; they are closed with this.
 
-        `under_way` are the questions of all containers to other servers.
+        `shares` are the questions of all containers to other servers.
         """
         self._loop = loop
         self._container_id = container_id
@@ -57,8 +54,8 @@ class Client:
         self._answers = Answers(container_id)
         self._udp, self._tcp = (socket.socket(fileno=fd) for fd in fds)
         self._budget = Budget(QUERIES_PER_S, QUERIES_AT_ONCE, time.monotonic())
-        self._under_way = under_way
-        self._asked: set[Asking] = set()
+        self._shares = shares
+        self._asked: dict[int, Asking] = {}
         self._connections: set[_Connection] = set()
         self._is_closed = False
 
@@ -72,9 +69,9 @@ class Client:
     def close(self) -> None:
         """The container is gone."""
         self._is_closed = True
-        for asking in self._asked:
+        for number, asking in self._asked.items():
             asking.cancel()
-        self._under_way -= self._asked
+            self._shares.give_back(self, number)
         for connection in list(self._connections):
             connection.close()
         for listening in (self._udp, self._tcp):
@@ -96,18 +93,22 @@ class Client:
         if (own := self._answers.to(query, table)) is not None:
             reply(own)
             return
-        if len(self._asked) >= MOST_ASKED or len(self._under_way) >= MOST_ASKED_BY_ALL:
-            reply(queries.failure(query))
-            return
+
+        def give_way() -> None:
+            asking.cancel()
+            answered(None)
 
         def answered(answer: bytes | None) -> None:
-            self._asked.discard(asking)
-            self._under_way.discard(asking)
+            if number is not None and self._asked.pop(number, None) is not None:
+                self._shares.give_back(self, number)
             reply(queries.fitted(query, answer) if answer else queries.failure(query))
 
+        number = self._shares.take(self, give_way)
+        if number is None:
+            reply(queries.failure(query))
+            return
         asking = Asking(self._loop, query, table.servers(self._container_id), answered)
-        self._asked.add(asking)
-        self._under_way.add(asking)
+        self._asked[number] = asking
         asking.begin()
 
     def _listen_to_udp(self) -> None:

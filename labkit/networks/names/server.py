@@ -8,11 +8,11 @@
 from collections.abc import Callable, Sequence
 
 from labkit.networks.names.loop import Loop
+from labkit.networks.names.shares import Shares
 from labkit.networks.names.table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from labkit.networks.names.asking import Asking
     from labkit.networks.names.clients import Client
 
 
@@ -24,7 +24,7 @@ class NameServer:
         self._table = table
         self._loop = Loop("names")
         self._clients: dict[str, Client] = {}
-        self._under_way: set[Asking] = set()
+        self._shares = Shares()
 
     def serve(self, container_id: str, fds: Sequence[int]) -> None:
         """Answer what comes in on a container's sockets: UDP, and TCP; they are ours from now."""
@@ -43,7 +43,7 @@ class NameServer:
         from labkit.networks.names.clients import Client  # noqa: PLC0415
 
         self._close(container_id)
-        client = Client(self._loop, container_id, fds, self._table, self._under_way)
+        client = Client(self._loop, container_id, fds, self._table, self._shares)
         self._clients[container_id] = client
         client.begin()
 

@@ -19,6 +19,7 @@ from labkit.runtime.operations.cgroup import (
 )
 from labkit.runtime.operations.context import Context
 from labkit.runtime.operations.filesystem import (
+    CopyTree,
     DetachOldRoot,
     EnterDirectory,
     HidePath,
@@ -107,6 +108,7 @@ __all__ = [
     "ConnectStdio",
     "Context",
     "ControlTerminal",
+    "CopyTree",
     "DetachOldRoot",
     "DieWithShim",
     "EnterCgroup",
@@ -210,6 +212,7 @@ KINDS: dict[str, type] = {
         CloseDescriptorsOnExec,
         Exec,
         Mount,
+        CopyTree,
         OpenTree,
         AttachTree,
         MountTmpfs,

@@ -49,6 +49,23 @@ class Mount(NamedTuple):
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
 
 
+class CopyTree(NamedTuple):
+    """Copy a folder with everything in it, unless the copy is there.  The shim does it."""
+
+    source: str
+    target: str
+
+    def call(self) -> str:
+        """The command as a user would write it."""
+        return f'cp -a --reflink=auto -T "{self.source}" "{self.target}"'
+
+    def execute(self, context: Context) -> None:
+        """Copy; ENOSPC if the disk is full."""
+        from labkit.kernel.copies import make_copy  # noqa: PLC0415 where no overlay works alone
+
+        make_copy(self.source, self.target)
+
+
 class MakeDevice(NamedTuple):
     """Make a device file: a door to a driver (mknod(2))."""
 

@@ -9,7 +9,7 @@ import socket
 import stat
 from typing import NamedTuple
 
-from labkit.kernel import messages, mounts, terminals
+from labkit.kernel import messages, mounts, processes, terminals
 from labkit.runtime.operations.context import Context
 
 NULL = (1, 3)
@@ -30,9 +30,8 @@ def heed_all_signals() -> None:
     The interpreter ignores SIGPIPE and SIGXFSZ; who started the daemon may have ignored others, as
     nohup does SIGHUP and a shell's `&` SIGINT.
     """
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    for number in processes.ignored_signals():
+        signal.signal(number, signal.SIG_DFL)
 
 
 class ConnectStdio(NamedTuple):

@@ -24,6 +24,11 @@ STEP = {
     "Errno": 0,
     "Error": "",
 }
+EMPTY_LISTS = (
+    *("BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps"),
+    *("BlkioWeightDevice", "Devices", "Dns", "DnsOptions", "DnsSearch", "Ulimits"),
+)
+"""Docker's command sends these also where nothing is asked of them."""
 
 
 class Engine:
@@ -125,6 +130,7 @@ def test_the_flags_become_the_request(labkit, engine, monkeypatch) -> None:
         "NetworkMode": "host",
         "PidsLimit": 50,
         "ReadonlyRootfs": True,
+        **{name: [] for name in EMPTY_LISTS},
     }
     assert {key: request.json[key] for key in request.json if key != "HostConfig"} == {
         "AttachStdin": False,

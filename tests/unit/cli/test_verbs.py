@@ -232,10 +232,13 @@ def test_inspect_finds_containers_and_images(labkit) -> None:
     assert json.loads(result.out) == [{"Id": ID, "State": {"Pid": 1}}, {"Id": IMAGE_ID}]
     assert '    {\n        "Id": ' in result.out
     assert labkit("inspect", "-f", "{{.State.Pid}}", "web") == (0, "1\n", "")
+    labkit.routes["GET /images/web/json"] = response(
+        "404 Not Found", {"message": "No such image: web:latest"}
+    )
     assert labkit("inspect", "--type", "image", "web") == (
         1,
         "[]\n",
-        "labkit: No such image: web\n",
+        "labkit: No such image: web:latest\n",
     )
 
 

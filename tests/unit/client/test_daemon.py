@@ -24,7 +24,7 @@ open(socket_path + ".starts", "a").write(f"{os.getpid()} {os.getsid(0)}\\n")
 if mode == "fail":
     sys.exit("labkitd: the disk is full")
 if mode == "hang":
-    time.sleep(5)
+    time.sleep(60)
     sys.exit(1)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(socket_path)
@@ -116,7 +116,7 @@ def test_one_that_hangs_is_given_up(impostors) -> None:
     begin = time.monotonic()
     with pytest.raises(DaemonUnavailableError, match=r"within 0\.3 s: it wrote nothing"):
         daemon.ensure(impostors.paths, timeout_s=0.3)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 30  # it would hang for 60
 
 
 def test_only_root_starts_one(impostors, monkeypatch) -> None:

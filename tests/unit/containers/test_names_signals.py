@@ -46,5 +46,5 @@ def test_signals(text, number):
 
 @pytest.mark.parametrize("text", ["", "NOSUCH", "0", "65", "-1", "RTMIN+99", "RTMIN+x"])
 def test_not_signals(text):
-    with pytest.raises(InvalidParameterError, match="Invalid signal"):
+    with pytest.raises(InvalidParameterError, match="invalid signal"):
         parse_signal(text)

@@ -117,7 +117,7 @@ class StandIn:
         self.log_path = lambda key: f"{self.folder}/{key[:4]}.log"
         self.changed = threading.Condition()
         # It needs no kernel either, as long as nobody joins one.
-        self.networks = Networks(self.folder, "lkunit", lambda: CREATED)
+        self.networks = Networks(self.folder, self.folder, "lkunit", lambda: CREATED)
 
     def create(self, config, host_config, *, name="", without=(), endpoints=None):
         self.images.resolve(config.image)

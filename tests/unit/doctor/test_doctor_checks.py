@@ -29,7 +29,7 @@ V2 = Layout(
 EVERYTHING_WORKS = dict.fromkeys(
     [
         *(f"namespace.{name}" for name in checks_kernel.NAMESPACES),
-        *("overlay", "seccomp", "nat", "kvm", "loop"),
+        *("mounts", "overlay", "image", "seccomp", "nat", "kvm", "loop"),
     ],
     "",
 )

@@ -87,7 +87,7 @@ def test_healthchecks() -> None:
         ("HEALTHCHECK --interval=soon CMD true", 'invalid duration "soon" for --interval'),
         ("HEALTHCHECK --retries=1 NONE", "HEALTHCHECK NONE takes no arguments"),
         ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),
-        ("STOPSIGNAL SIGNOPE", "Invalid signal: SIGNOPE"),
+        ("STOPSIGNAL SIGNOPE", "invalid signal: SIGNOPE"),
     ],
 )
 def test_a_bad_instruction_is_named(instruction: str, message: str) -> None:

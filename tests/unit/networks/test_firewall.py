@@ -1,6 +1,7 @@
 """The rules, as text: what each network and each published port adds to the table."""
 
 from labkit.networks.firewall import Forward, ruleset
+from labkit.networks.forwarding import Closed
 from labkit.networks.model import Ipam, IpamConfig, Network
 
 
@@ -65,3 +66,26 @@ def test_into_a_network_comes_only_what_was_asked_for_or_published():
         "ct status dnat accept",
         "drop",
     ]
+
+
+def test_what_labkit_opened_leads_to_its_bridges_alone():
+    found = ruleset("labkit", [WEB], [], Closed(("eth0", "eth1"), ipv6=True, bridges=("br0",)))
+    assert [line.strip() for line in found.partition("chain closed {")[2].splitlines()[1:4]] == [
+        'iifname "br0" oifname "br0" return',
+        'meta nfproto ipv4 iifname { "eth0", "eth1" } oifgroup != 27755 drop',
+        "meta nfproto ipv6 iifgroup != 27755 oifgroup != 27755 drop",
+    ]
+    assert "oifgroup" not in ruleset("labkit", [WEB], [])
+
+
+def test_the_loopback_is_the_hosts_alone():
+    found = rules(WEB, forwards=[Forward("tcp", "127.0.0.1", 8081, "10.208.16.2", 80)])
+    assert 'iifname != "lo" ip daddr 127.0.0.1 tcp dport 8081 drop' in found
+    for side in ("daddr", "saddr"):
+        assert f'iifname {{ "labkit1" }} ip {side} 127.0.0.0/8 drop' in found
+
+
+def test_the_address_that_packets_leave_with():
+    option = {"com.docker.network.host_ipv4": "192.0.2.7"}
+    fixed = network("fixed", "labkit1", "10.208.16.0/20", options=option)
+    assert 'ip saddr 10.208.16.0/20 oifname != "labkit1" snat ip to 192.0.2.7' in rules(fixed)

@@ -1,0 +1,48 @@
+"""The systems whose programs are the peers: this machine's own, and a newer Debian in a folder.
+
+Debian 12 has a dockerd of 2020 and a podman of 2022.  `vagrant/provision.sh peers_root` makes a
+Debian 13 with today's, once, beside the virtual environment.
+"""
+
+import os
+import sys
+from typing import NamedTuple
+
+PLACE = f"{sys.prefix}/share/labkit/peers"
+"""Where the folder of the newer Debian is, if this machine needs one."""
+FOLDERS = ("usr/sbin", "usr/bin")
+
+
+class System(NamedTuple):
+    """A system by its root folder, `/` for this machine."""
+
+    root: str
+
+    @property
+    def release(self) -> str:
+        """Its name and version, as os-release(5) has it."""
+        with open(os.path.join(self.root, "usr/lib/os-release")) as file:
+            fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+        return fields["PRETTY_NAME"].strip('"')
+
+    def find(self, program: str) -> str | None:
+        """The path of a program of its packages, in the system; None if it has none."""
+        paths = (f"/{folder}/{program}" for folder in FOLDERS)
+        return next((path for path in paths if os.access(self.seen(path), os.X_OK)), None)
+
+    def seen(self, path: str) -> str:
+        """A path in the system as this machine sees it."""
+        return os.path.join(self.root, path.lstrip("/"))
+
+
+HERE = System("/")
+
+
+def newest() -> System:
+    """The one with the newest peers."""
+    return System(PLACE) if os.path.isdir(PLACE) else HERE
+
+
+def every() -> list[System]:
+    """All of them, the newest first."""
+    return list(dict.fromkeys([newest(), HERE]))

@@ -1,0 +1,16 @@
+"""Kernel parameters: the files below /proc/sys (proc_sys(5))."""
+
+NET = "/proc/sys/net"
+
+
+def read(path: str) -> str:
+    """The value of a parameter, without the end of its line; OSError."""
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def write(path: str, value: str) -> None:
+    """Set a parameter, unless it is so already: it may be read-only, and right.  OSError."""
+    if read(path) != value:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)

@@ -1,0 +1,98 @@
+"""Claims: two daemons that choose subnets at the same moment never choose the same addresses.
+
+What is in use is asked of the kernel (`labkit.networks.subnets`), but a subnet has its route only
+some time after it was chosen.  Until then a daemon holds a lock on it: a lock on a range of bytes
+of one file, as long as the range of addresses (fcntl(2), open file description locks).  So subnets
+of different lengths that overlap exclude each other, too.  The kernel drops the locks of a daemon
+that is killed.  The file is root's alone, and the last daemon removes it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from struct import pack
+
+from labkit.networks.addresses import Subnet, parse_subnet
+from labkit.paths import DEFAULT_RUN
+
+_FLOCK = "hhqqixxxx"  # struct flock: kind, whence, start, length, pid
+_IN_USE = (2**63 - 2, 1)
+"""A byte that stands for no address: every daemon has a read lock on it."""
+_TAKEN = (errno.EAGAIN, errno.EACCES)
+
+
+def file_path() -> str:
+    """The file of all daemons in this network namespace, which routes belong to."""
+    number = os.stat("/proc/self/ns/net").st_ino
+    return os.path.join(os.path.dirname(DEFAULT_RUN), f"labkit-subnets.{number}")
+
+
+class Claims:
+    """The subnets that this daemon has claimed.  Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._fd = -1
+
+    def claim(self, subnet: str) -> bool:
+        """Take a subnet; False if another daemon has it, or a part of it."""
+        if subnet in self._held:
+            return True
+        if self._fd < 0:
+            self._fd = _opened()
+        if not _lock(self._fd, fcntl.F_WRLCK, *_range(parse_subnet(subnet))):
+            return False
+        self._held.add(subnet)
+        return True
+
+    def release(self, subnet: str) -> None:
+        """Let others have it."""
+        if subnet in self._held:
+            self._held.discard(subnet)
+            _lock(self._fd, fcntl.F_UNLCK, *_range(parse_subnet(subnet)))
+
+    def close(self) -> None:
+        """Release all, and remove the file if no other daemon uses it."""
+        if self._fd < 0:
+            return
+        self._held.clear()
+        _lock(self._fd, fcntl.F_UNLCK, 0, 0)
+        if _lock(self._fd, fcntl.F_WRLCK, 0, 0):  # to the end of the file, whatever that is
+            with contextlib.suppress(OSError):
+                os.unlink(file_path())
+        os.close(self._fd)
+        self._fd = -1
+
+
+def _opened() -> int:
+    """The file, opened; not one that another daemon is just removing."""
+    path = file_path()
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # As long as one byte is locked, nobody gets the lock on all of them.
+        if _lock(fd, fcntl.F_RDLCK, *_IN_USE):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                    return fd
+        os.close(fd)
+
+
+def _range(subnet: Subnet) -> tuple[int, int]:
+    """The bytes that stand for a subnet: IPv4's numbers, and above them the networks of IPv6."""
+    if subnet.version == 4:
+        return int(subnet.network_address), subnet.num_addresses
+    first, count = int(subnet.network_address) >> 66, max(subnet.num_addresses >> 66, 1)
+    return 2**33 + first, count
+
+
+def _lock(fd: int, kind: int, start: int, length: int) -> bool:
+    """Lock or unlock a range of bytes (length 0: all from `start`); False if others have it."""
+    asked = pack(_FLOCK, kind, os.SEEK_SET, start, length, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, asked)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True

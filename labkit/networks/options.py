@@ -1,0 +1,120 @@
+"""The options of a network (`network create -o`): those of Docker's bridge driver.
+
+Each option that Docker's driver knows is either done or refused with the reason; an option that
+no driver knows is an error, for a word that is silently ignored may have been meant as a lock.
+Source: https://docs.docker.com/engine/network/drivers/bridge/#options
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from labkit.dialect.numbers import whole
+from labkit.errors import InvalidParameterError
+from labkit.kernel.links import LONGEST_NAME
+from labkit.networks.addresses import parse_address
+
+_BRIDGE = "com.docker.network.bridge"
+NAME = f"{_BRIDGE}.name"
+MASQUERADE = f"{_BRIDGE}.enable_ip_masquerade"
+BINDING = {4: f"{_BRIDGE}.host_binding_ipv4", 6: f"{_BRIDGE}.host_binding_ipv6"}
+"""Where ports are published that name no address of the host, by version of IP."""
+SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
+"""The host's address that packets leave with, by version of IP."""
+MTU = "com.docker.network.driver.mtu"
+SMALLEST_MTU = 68
+
+_LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+_TRUE, _FALSE = (
+    frozenset("1 t T TRUE true True".split()),
+    frozenset("0 f F FALSE false False".split()),
+)
+
+
+def check(options: Mapping[str, str]) -> None:
+    """InvalidParameterError for an option that is unknown, malformed, or not done by labkit."""
+    for option, value in options.items():
+        if option not in _CHECKS:
+            known = ", ".join(sorted(_CHECKS))
+            raise InvalidParameterError(
+                f"unknown option {option}={value}: the options of a bridge network are {known}"
+            )
+        _CHECKS[option](option, value)
+
+
+def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
+    """Whether an option is on; words as Go's ParseBool has them.  InvalidParameterError."""
+    value = options.get(option, "")
+    if not value:
+        return default
+    if value not in _TRUE | _FALSE:
+        raise InvalidParameterError(f"invalid option {option}={value}: it is true or false")
+    return value in _TRUE
+
+
+def _check_name(option: str, value: str) -> None:
+    if value and (len(value) > LONGEST_NAME or not _LINK_NAME.fullmatch(value)):
+        raise InvalidParameterError(
+            f"invalid option {option}={value}: a link's name has at most {LONGEST_NAME} "
+            "letters, digits, and _.-"
+        )
+
+
+def _check_mtu(option: str, value: str) -> None:
+    if value and whole(value, SMALLEST_MTU, 65535) is None:
+        raise InvalidParameterError(f"invalid option {option}={value}: it is {SMALLEST_MTU}-65535")
+
+
+def _check_switch(option: str, value: str) -> None:
+    is_on({option: value}, option, default=True)
+
+
+def _address(version: int) -> Callable[[str, str], None]:
+    def check_address(option: str, value: str) -> None:
+        address = parse_address(value) if value else None
+        if address and address.version != version:
+            raise InvalidParameterError(
+                f"invalid option {option}={value}: it is an address of IPv{version}"
+            )
+        if address and version == 6 and address.is_loopback:
+            raise InvalidParameterError(
+                f"labkit does not support {option}={value}: the kernel has no route from IPv6's "
+                f"loopback to a container: use {BINDING[4]}=127.0.0.1"
+            )
+
+    return check_address
+
+
+def _only(supported: str, why: str) -> Callable[[str, str], None]:
+    """An option whose one supported value is also what happens without it."""
+    same = _TRUE if supported == "true" else _FALSE if supported == "false" else {supported}
+
+    def refuse(option: str, value: str) -> None:
+        if value and value not in same:
+            raise InvalidParameterError(f"labkit does not support {option}={value}: {why}")
+
+    return refuse
+
+
+_GATEWAY = "containers are always behind the host's address: leave the option out, or use nat"
+_CHECKS: dict[str, Callable[[str, str], None]] = {
+    NAME: _check_name,
+    MTU: _check_mtu,
+    MASQUERADE: _check_switch,
+    **{option: _address(version) for version, option in (*BINDING.items(), *SOURCE.items())},
+    f"{_BRIDGE}.enable_icc": _only(
+        "true",
+        "containers of one network can always reach each other; put those that should not on "
+        "networks of their own",
+    ),
+    f"{_BRIDGE}.gateway_mode_ipv4": _only("nat", _GATEWAY),
+    f"{_BRIDGE}.gateway_mode_ipv6": _only("nat", _GATEWAY),
+    f"{_BRIDGE}.inhibit_ipv4": _only(
+        "false", "the bridge has the gateway's address; use --internal for a network without one"
+    ),
+    f"{_BRIDGE}.trusted_host_interfaces": _only(
+        "", "no link of the host may reach ports that are not published: publish them with -p"
+    ),
+    "com.docker.network.container_iface_prefix": _only(
+        "eth", "the interfaces in containers are called eth0, eth1, ..."
+    ),
+}

@@ -1,0 +1,18 @@
+"""Ways through the firewalls of others: Docker's, ufw's, firewalld's, an administrator's.
+
+Each of them may drop what the kernel forwards, and an accept in labkit's own table does not lift
+that.  So labkit looks for every chain at that hook which drops, and puts a rule there, in the way
+its owner foresees, that leads to a chain of labkit's (`ways` says what this one accepts).
+
+| at the hook                   | the way                                                  |
+|-------------------------------|----------------------------------------------------------|
+| Docker's iptables             | its chain DOCKER-USER                                    |
+| ufw                           | its chain for route rules, ufw-user-forward              |
+| iptables otherwise            | FORWARD, after all rules but the one that drops the rest |
+| firewalld                     | its zone `trusted`                                       |
+| a table written for nft       | its base chain, after all rules but the one that drops   |
+"""
+
+from labkit.networks.passage.passage import Obstacle, Passage, obstacles
+
+__all__ = ["Obstacle", "Passage", "obstacles"]

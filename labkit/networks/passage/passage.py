@@ -1,0 +1,113 @@
+"""Every chain at the hook of forwarded packets, and labkit's way through it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from labkit.errors import LabkitError
+from labkit.kernel import files, nft_chains
+from labkit.networks.firewall import OWN_CHAIN
+from labkit.networks.passage import chains, firewalld, iptables, nftables
+from labkit.networks.passage.ways import Ways
+
+OWN_ENDING = "-forward"
+"""The chain that labkit makes in tables of others is called after its engine's links, and this."""
+_VERSIONS = {"ip": 4, "ip6": 6}
+
+Base = iptables.Table | nftables.Table
+
+
+class Obstacle(NamedTuple):
+    """A chain that drops what containers send or get, unless labkit is let through."""
+
+    where: str
+    versions: tuple[int, ...]
+    """The versions of IP whose packets it sees."""
+    has_way: bool
+
+
+class Passage:
+    """The ways of one engine through the firewalls of others.  Not thread-safe."""
+
+    def __init__(self, prefix: str, run: str) -> None:
+        """`prefix` names its chains (`labkit.ownership.link_prefix`)."""
+        self._own = f"{prefix}{OWN_ENDING}"
+        self._trusted_file = f"{run}/trusted-by-firewalld"
+
+    def ensure(self, ways: Ways) -> list[str]:
+        """Let through what is wanted, and nothing else; what could not be done, in words.  OSError.
+
+        Without ways, every trace of former ones is removed.
+        """
+        failed = []
+        for base in places():
+            try:
+                self._ensure_at(base, ways)
+            except LabkitError as error:
+                failed.append(f"{base} may drop packets of containers: {error}")
+        if not ways.bridges:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._trusted_file)
+        return failed
+
+    def _ensure_at(self, base: Base, ways: Ways) -> None:
+        if isinstance(base, nftables.Table) and base.table == firewalld.TABLE:
+            self._ensure_trust(base, ways)
+            return
+        wanted = [way for version in base.versions for way in ways.of(version)]
+        matches = list(dict.fromkeys(wanted))
+        now = base.read()
+        if change := base.let_through(now, self._own, matches):
+            base.apply(change)
+
+    def _ensure_trust(self, base: nftables.Table, ways: Ways) -> None:
+        trusted = self._read_trusted()
+        gone = [bridge for bridge in trusted if bridge not in ways.bridges]
+        missing = firewalld.missing(base.family, ways.bridges)
+        now = [bridge for bridge in ways.bridges if bridge in trusted or bridge in missing]
+        if now != trusted:
+            files.write_atomically(self._trusted_file, "\n".join(now).encode())
+        if gone:
+            firewalld.forget(gone)
+        if missing:
+            firewalld.trust(missing)
+
+    def _read_trusted(self) -> list[str]:
+        try:
+            with open(self._trusted_file, encoding="utf-8") as file:
+                return file.read().split()
+        except FileNotFoundError:
+            return []
+
+
+def places() -> Iterator[Base]:
+    """Every chain of others that forwarded packets go through; OSError."""
+    for family, table, name in nft_chains.filtering(nft_chains.FORWARD):
+        if name == OWN_CHAIN:
+            continue
+        if name == iptables.BASE and table in iptables.TABLES and family in _VERSIONS:
+            found = iptables.Table(_VERSIONS[family], "nft", table)
+            if found.is_readable():
+                yield found
+                continue
+        yield nftables.Table(family, table, name)
+    for version in _VERSIONS.values():
+        yield from iptables.legacy_tables(version)
+
+
+def obstacles() -> list[Obstacle]:
+    """The chains of others that drop, and whether labkit is let through each.
+
+    OSError, LabkitError if one cannot be read.
+    """
+    found = []
+    for base in places():
+        others = now = base.read()
+        for target in {rule.target for chain in now.values() for rule in chain.rules}:
+            if target.endswith(OWN_ENDING):
+                others = chains.without(others, target)
+        if chains.is_blocking(others, base.name):
+            has_way = others is not now or firewalld.is_trusting(base.table, now)
+            found.append(Obstacle(str(base), base.versions, has_way))
+    return found

@@ -1,0 +1,88 @@
+"""Watching what others do to the host's network: firewalls come and go while containers run.
+
+A thread waits for the kernel's notices.  The older iptables gives none, so while it has tables of
+its own they are looked at now and then.
+"""
+
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from labkit.kernel import notices
+from labkit.kernel.notices import Notice
+from labkit.networks.passage import iptables
+
+SETTLE_S = 0.05
+"""A firewall that starts changes much: it is looked at when it has been quiet for so long."""
+LONGEST_SETTLE_S = 1.0
+"""… or when it has gone on changing for so long."""
+LOOK_AT_LEGACY_S = 2.0
+
+
+class Watcher:
+    """Calls `look` when rules, forwarding or addresses have changed, until `close`."""
+
+    def __init__(
+        self, own_table: str, is_opened: Callable[[int], bool], look: Callable[[], None]
+    ) -> None:
+        """`is_opened`: whether labkit has a link of this number forward packets."""
+        self._own_table = own_table
+        self._is_opened = is_opened
+        self._look = look
+        self._sockets = [notices.of_links(), notices.of_rules()]
+        self._over, self._end = os.pipe()
+        threading.Thread(target=self._watch, name="watch-firewalls", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching.  The thread is not waited for: `look` may wait for the caller."""
+        os.close(self._end)
+
+    def _watch(self) -> None:
+        waiting = [*(listening.fileno() for listening in self._sockets), self._over]
+        while True:
+            is_legacy = any(map(iptables.legacy_tables, (4, 6)))
+            ready, _, _ = select.select(waiting, [], [], LOOK_AT_LEGACY_S)
+            if self._over in ready:
+                break
+            if (ready and self._is_news()) or (not ready and is_legacy):
+                self._settle()
+                self._look_safely()
+        for listening in self._sockets:
+            listening.close()
+        os.close(self._over)
+
+    def _settle(self) -> None:
+        deadline = time.monotonic() + LONGEST_SETTLE_S
+        while time.monotonic() < deadline and select.select(self._sockets, [], [], SETTLE_S)[0]:
+            self._is_news()
+
+    def _look_safely(self) -> None:
+        try:
+            self._look()
+        except Exception as error:  # the next notice is waited for all the same
+            sys.stderr.write(f"labkitd: cannot look after the rules of networks: {error}\n")
+
+    def _is_news(self) -> bool:
+        found = False
+        for listening in self._sockets:
+            try:
+                arrived = list(notices.receive(listening))
+                found |= any(map(self._concerns, arrived)) or self._is_own_table_gone(arrived)
+            except OSError:  # ENOBUFS: there were more than the socket holds
+                found = True
+        return found
+
+    def _is_own_table_gone(self, arrived: list[Notice]) -> bool:
+        """Whether labkit's own table was removed, and not just replaced by labkit."""
+        own = [notice.is_gone for notice in arrived if notice.table == self._own_table]
+        return bool(own) and own[-1]
+
+    def _concerns(self, notice: Notice) -> bool:
+        if notice.what == "rules":
+            return notice.table != self._own_table
+        if notice.what == "forwarding":
+            return notice.link < 0 or self._is_opened(notice.link)
+        return True

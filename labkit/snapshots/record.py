@@ -1,0 +1,56 @@
+"""`storage.json` in a data root: the driver that it was made with, which stays the same."""
+
+import json
+import os
+from typing import NamedTuple
+
+from labkit.errors import LabkitError
+from labkit.kernel.files import write_atomically
+
+OVERLAYFS, LOOP, COPIES = "overlayfs", "loop", "copies"
+DRIVERS = (OVERLAYFS, LOOP, COPIES)
+"""In the order in which they are tried."""
+ALIASES = {"overlay": OVERLAYFS, "overlay2": OVERLAYFS, "vfs": COPIES}
+"""Docker's names for the same."""
+
+COSTS = {
+    OVERLAYFS: "nothing to speak of: layers are shared, and a file is copied when it is first"
+    " written",
+    LOOP: "as overlayfs, with one more file system below; the space of one file, which grows",
+    COPIES: "each container is a whole copy of its image: time at its first start, and space",
+}
+"""By driver, what it costs to use it."""
+
+FILE = "storage.json"
+
+
+class Record(NamedTuple):
+    """What is written down of a data root's storage."""
+
+    driver: str
+    is_inside: bool = False
+    """Whether this is the record within the file system of the driver `loop`."""
+    why: str = ""
+    """Why no driver before this one could be used, when it was chosen."""
+
+
+def read(root: str) -> Record | None:
+    """The record of a data root, None if it has none; LabkitError if it is damaged."""
+    path = os.path.join(root, FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        record = Record(str(found["Driver"]), bool(found["Inside"]), str(found["Why"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabkitError(f"{path} is damaged ({error!r}): it names the storage driver") from None
+    if record.driver not in DRIVERS:
+        raise LabkitError(f"{path} names the storage driver {record.driver}, which is not known")
+    return record
+
+
+def write(root: str, record: Record) -> None:
+    """Write the record down; OSError."""
+    shown = {"Driver": record.driver, "Inside": record.is_inside, "Why": record.why}
+    write_atomically(os.path.join(root, FILE), json.dumps(shown, indent=2).encode())
