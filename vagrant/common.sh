@@ -79,6 +79,7 @@ listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 progress() {
     local shown=0 percent text
     while read -r percent text; do
+        [[ $percent =~ ^[0-9]+$ ]] || continue # a program's complaint; its log has it
         if [ -t 1 ]; then
             printf '\r\033[K  %3d %%  %.66s' "$percent" "$text"
         elif [ $((percent / 20)) -gt "$shown" ]; then

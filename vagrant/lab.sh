@@ -4,16 +4,16 @@
 #   lab.sh start-labkitd | start-jupyter | enable-jupyter | stop | clean
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-START_TIMEOUT_S=60
-# An emulated machine takes its time for the first start.
-JUPYTER_TIMEOUT_S=180
+# An emulated machine on a busy one takes its time for the first start.
+START_TIMEOUT_S=180
+JUPYTER_TIMEOUT_S=600
 
 start_labkitd() {
     local error
     if has_systemd; then
         install_unit labkitd
         systemctl enable --quiet --now labkitd
-        wait_until "$START_TIMEOUT_S" labkitd_runs ||
+        wait_until "$START_TIMEOUT_S" labkitd_runs_or_failed && labkitd_runs ||
             fail "labkitd did not start: see \`journalctl -u labkitd\`"
     fi
     # Without systemd, the first command starts it.
@@ -25,6 +25,8 @@ start_labkitd() {
 labkitd_runs() {
     [ -e "$LABKIT_RUN/labkitd.pid" ] && ! flock -n "$LABKIT_RUN/labkitd.pid" true
 }
+
+labkitd_runs_or_failed() { systemctl is-failed --quiet labkitd || labkitd_runs; }
 
 start_jupyter() {
     if running jupyter > /dev/null; then
@@ -52,7 +54,7 @@ enable_jupyter() {
     echo "$LAB_PORT" > "$STATE/port"
     install_unit labkit-jupyter
     systemctl enable --quiet --now labkit-jupyter
-    wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers ||
+    wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers_or_failed && jupyter_answers ||
         fail "JupyterLab does not answer: see \`journalctl -u labkit-jupyter\`"
     # The link is Vagrant's to print: only the other side knows the port there.
 }
@@ -69,6 +71,8 @@ jupyter_answers() {
     exec 3>&-
     [[ $line == *" 200 "* ]]
 } 2> /dev/null
+
+jupyter_answers_or_failed() { systemctl is-failed --quiet labkit-jupyter || jupyter_answers; }
 
 jupyter_answers_or_died() { ! running jupyter > /dev/null || jupyter_answers; }
 

@@ -42,9 +42,14 @@ make_disk() {
     local root=$work/root unit=etc/systemd/system/labkit-proof.service
     bash "$project/tests/vagrant/foreign.sh" arm64 bash "$project/tests/vagrant/root.sh" arm64 "$root" \
         linux-image-arm64 make git "${LAB_PACKAGES[@]}" "${QEMU[arm64]}"
+    cp "$here/start.sh" "$root/usr/local/sbin/labkit-proof"
     cp "$here/labkit-proof.service" "$root/$unit"
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -s "/$unit" "$root/etc/systemd/system/multi-user.target.wants/"
+    # On a busy machine an emulated one is a hundred times slower than systemd expects.
+    mkdir -p "$root/etc/systemd/system.conf.d"
+    printf '%s\n' '[Manager]' 'DefaultTimeoutStartSec=30min' 'DefaultDeviceTimeoutSec=30min' \
+        > "$root/etc/systemd/system.conf.d/slow.conf"
     cp "$root"/boot/vmlinuz-* "$cache/vmlinuz"
     (cd "$project" && python3 -m tests.arm64.initramfs "$root" "$cache/initrd")
     truncate -s 12G "$work/disk.raw"
@@ -64,9 +69,10 @@ run() {
     qemu-system-aarch64 -nodefaults -no-user-config -display none -no-reboot \
         -machine virt -cpu cortex-a72 -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 3G \
         -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
-        -append "console=ttyAMA0 quiet mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
+        -append "console=ttyAMA0 quiet panic=-1 mitigations=off net.ifnames=0 systemd.setenv=JOBS=${2// /,}" \
         -serial "file:$work/console" -device virtio-rng-pci \
-        -drive "if=virtio,file=$1,format=qcow2,cache=unsafe" \
+        -drive "if=none,id=root,file=$1,format=qcow2,cache=unsafe" \
+        -device virtio-blk-pci,drive=root,serial=root \
         -drive "if=none,id=project,file=$work/project.tar,format=raw,readonly=on" \
         -device virtio-blk-pci,drive=project,serial=project \
         -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= \
@@ -74,8 +80,10 @@ run() {
         -chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,name=out \
         -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status &
     machine=$!
-    tail --pid="$machine" --follow --lines=+1 --silent "$work/out"
+    # Behind, since a signal must find the shell waiting.
+    tail --pid="$machine" --follow --lines=+1 --silent "$work/out" &
     wait "$machine" || true
+    wait
     machine=
     status=$(cat "$work/status")
     [ -n "$status" ] || { echo "== the machine ended without a word; its console:" && tail -n 40 "$work/console"; }
@@ -85,7 +93,8 @@ run() {
 install_tools
 mkdir -p "$cache"
 # What the disks are made of: when that changes, they are made again.
-key=$(cat "$project/tests/vagrant/root.sh" "$here/initramfs.py" "$project/vagrant/systems.sh" "$here/labkit-proof.service" \
+key=$(cat "$project/tests/vagrant/root.sh" "$here"/{initramfs.py,start.sh,labkit-proof.service} \
+    "$project/vagrant/systems.sh" \
     "$project/requirements.lock" "$project/pyproject.toml" | sha256sum)
 if [ "$key" != "$(cat "$cache/key" 2> /dev/null)" ]; then
     rm -f "$cache"/*

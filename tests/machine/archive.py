@@ -30,7 +30,9 @@ def build(path: str, kernel: Kernel, command: str, environment: Mapping[str, str
     archive.file("job/modules", f"{kernel.modules}\n".encode())
     modules = modules_in_order(kernel)
     for number, module in enumerate(modules):
-        archive.file(f"modules/{number:02}-{module.name}", read_module(module))
+        # Read, it is no longer compressed, and insmod goes by the name.
+        name = module.name.partition(".")[0]
+        archive.file(f"modules/{number:02}-{name}.ko", read_module(module))
     archive.write(path)
 
 

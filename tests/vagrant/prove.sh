@@ -91,7 +91,7 @@ controllers_are_handed_down() {
     [ "$(inside 'for c in cpu cpuset io memory pids; do grep -ow $c /sys/fs/cgroup/system.slice/labkitd.service/labkit/cgroup.controllers; done' | xargs)" = "cpu cpuset io memory pids" ]
 }
 
-swap_is_there() { [ "$(inside "awk 'NR > 1 { kib += \$3 } END { print kib >= 2000000 }' /proc/swaps")" = 1 ]; }
+swap_is_there() { [ "$(inside "awk 'NR > 1 { kib += \$3 } END { print (kib >= 2000000) }' /proc/swaps")" = 1 ]; }
 
 size_is_as_asked() {
     [ "$(inside "nproc")" = 2 ] && [ "$(inside "awk '/^MemTotal/ { print (\$2 > 3500000) }' /proc/meminfo")" = 1 ]
