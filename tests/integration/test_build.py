@@ -416,7 +416,7 @@ DOCKERFILE = ("Dockerfile", tarfile.REGTYPE, "")
         (tar_of(DOCKERFILE)[:520], "'Dockerfile' ends 15 bytes too early"),
         (b"\x1f\x8b\x08" + b"junk" * 500, "damaged"),
         (b"no archive at all" * 100, "refused"),
-        (b"", "empty file"),
+        (b"", "the archive is empty"),
         (tar_of((".", tarfile.DIRTYPE, "")), "Cannot locate specified Dockerfile: Dockerfile"),
     ],
 )
