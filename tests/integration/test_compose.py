@@ -96,6 +96,7 @@ def test_two_services(compose, lab):
     shown = compose.call("exec", "-T", "web", "echo", "hello from web")
     assert shown == "hello from web\n"
     compose.call("restart", "-t", "2", "web")
+    lab.api("POST", f"/containers/pair{compose.between}job{compose.between}1/wait")
     # In the foreground, until the job has ended: the logs of both, as they come.  Generation 1
     # shows what a service that runs already has said before, generation 2 does not.
     attached = compose.call("up", "--abort-on-container-exit")

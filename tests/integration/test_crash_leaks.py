@@ -122,7 +122,7 @@ def test_a_secret_of_a_build(make_lab, tmp_path):
     text = os.urandom(16).hex().encode()
     (tmp_path / "secret").write_bytes(text)
     (tmp_path / "Dockerfile").write_text(
-        "FROM busybox\nRUN --mount=type=secret,id=s cat /run/secrets/s | rev && sleep 100\n"
+        "FROM busybox\nRUN --mount=type=secret,id=s cat /run/secrets/s | rev && echo && sleep 100\n"
     )
     argv = lab.argv("build", "--no-cache", "--secret", f"id=s,src={tmp_path}/secret", str(tmp_path))
     with subprocess.Popen(
