@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 from tests.fuzz import tar_maker
-from tests.fuzz.runner import CASE_TIMEOUT_S, FindingError
+from tests.fuzz.runner import CASE_TIMEOUT_S, FindingError, resident_bytes
 from tests.lab import Lab, UnixConnection, running_lab
 
 SLACK_S = 10.0
@@ -46,8 +45,7 @@ class Archives:
 
     def memory_bytes(self) -> int:
         """What labkitd holds in memory."""
-        pages = Path(f"/proc/{self._lab.daemon_pid()}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return resident_bytes(self._lab.daemon_pid())
 
     # Doors
 

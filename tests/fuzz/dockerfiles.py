@@ -1,16 +1,14 @@
 """Dockerfiles: read as lines, instructions and words, their variables put in."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from random import Random
 
 from labkit.build.parser import Dockerfile, parse
 from labkit.errors import LabkitError
 from labkit.images import healthchecks, words
-from tests.fuzz.runner import FindingError
+from tests.fuzz.runner import FindingError, resident_bytes
 
 CPU_MAX_S = 3.0
 NAMES = ("FROM", "RUN", "ENV", "ARG", "COPY", "ADD", "LABEL", "EXPOSE", "CMD", "HEALTHCHECK")
@@ -42,8 +40,7 @@ class Dockerfiles:
 
     def memory_bytes(self) -> int:
         """What this process holds in memory."""
-        pages = Path("/proc/self/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return resident_bytes("self")
 
 
 @contextmanager

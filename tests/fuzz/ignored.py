@@ -1,16 +1,14 @@
 """`.dockerignore` and wildcards, held against a matcher that is slow, short and surely right."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from random import Random
 
 from labkit.errors import LabkitError
 from labkit.patterns import Patterns, read_ignore, wildcard
-from tests.fuzz.runner import FindingError
+from tests.fuzz.runner import FindingError, resident_bytes
 
 CPU_MAX_S = 2.0
 PIECES = ("a", "b", "ab", "*", "**", "?", "/", ".", "..", "[ab]", "[^a]", "[a-b]", "\\*", "é", "]")
@@ -53,8 +51,7 @@ class Ignored:
 
     def memory_bytes(self) -> int:
         """What this process holds in memory."""
-        pages = Path("/proc/self/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return resident_bytes("self")
 
 
 @contextmanager

@@ -1,15 +1,13 @@
 """HTTP on labkitd's socket: bytes that are nearly a request, and requests that are nearly right."""
 
 import json
-import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from random import Random
 
-from tests.fuzz.runner import CASE_TIMEOUT_S, FindingError
+from tests.fuzz.runner import CASE_TIMEOUT_S, FindingError, resident_bytes
 from tests.integration import test_hostile_requests as grid
 from tests.lab import Lab, running_lab
 
@@ -49,8 +47,7 @@ class Requests:
 
     def memory_bytes(self) -> int:
         """What labkitd holds in memory."""
-        pages = Path(f"/proc/{self._lab.daemon_pid()}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return resident_bytes(self._lab.daemon_pid())
 
     def _whole(self, random: Random) -> str:
         method, target, body = random.choice(self._grid)

@@ -1,9 +1,11 @@
 """What all fuzzers share: cases from a seed, and what counts as a finding."""
 
 import itertools
+import os
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Protocol
 
@@ -11,6 +13,11 @@ CASE_TIMEOUT_S = 20.0
 GROWTH_MAX_BYTES = 64 << 20
 WARM_UP_CASES = 100
 """After so many the memory of what is attacked is taken as its ordinary size."""
+
+
+def resident_bytes(pid: int | str) -> int:
+    """What a process holds in memory (proc(5), statm)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 class FindingError(Exception):

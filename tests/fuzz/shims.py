@@ -16,7 +16,7 @@ from random import Random
 from struct import pack
 
 from labkit.kernel import messages
-from tests.fuzz.runner import FindingError
+from tests.fuzz.runner import FindingError, resident_bytes
 from tests.lab import Lab, running_lab
 
 KINDS = ("attach", "resize", "exec", "names", "nosuch", "", None, 7, ("a",))
@@ -57,8 +57,7 @@ class Shims:
     def memory_bytes(self) -> int:
         """What the shim holds in memory: it is the parent of the first process."""
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        pages = Path(f"/proc/{fields[1]}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return resident_bytes(fields[1])
 
     def _judge(self, data: bytes) -> None:
         """The shim must start a command as before, with the odd client still connected."""
