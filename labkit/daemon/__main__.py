@@ -99,4 +99,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    sys.stderr.flush()
+    # Not by sys.exit, which waits for every thread: one that builds waits for a container's end,
+    # of which this daemon no longer hears.  The next one clears away what such a build has left.
+    os._exit(exit_status)

@@ -125,3 +125,14 @@ def test_kill_9_of_the_daemon_leaves_nothing_half_visible(lab):
     assert len(images(lab)) == 2
     quick = lab.cli("build", "-", input=TEXT.replace("sleep 60", "true"), check=True).stdout
     assert quick.count("Using cache") == 1, "what was finished before is used again"
+
+
+def test_a_daemon_that_is_asked_to_end_does_not_wait_for_a_build(lab):
+    build = begin(lab)
+    started = time.monotonic()
+    lab.stop_daemon()
+    assert time.monotonic() - started < 30, "RUN sleeps for a minute"
+    assert build.wait(20) != 0
+    lab.start_daemon()
+    until(lambda: containers(lab) == [])
+    assert lab.cli("image", "inspect", "never:1").returncode != 0
