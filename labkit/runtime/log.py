@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import suppress
 
+from labkit.kernel import reserve
 from labkit.kernel.files import write_all
 
 LONGEST_PIECE = 16 * 1024
@@ -58,8 +59,12 @@ class LogWriter:
         self._size = 0
         self._lost = 0
         """How many lines were not written since one was."""
-        with suppress(OSError):  # the disk is full: `_append` tries again
+        try:
             self._open()
+        except OSError as error:
+            if error.errno not in reserve.FULL:
+                raise
+            # `_append` tries again.
         self._partial = {"stdout": b"", "stderr": b""}
 
     def _open(self) -> None:

@@ -154,8 +154,8 @@ def test_nonsense_from_a_daemon_harms_no_container(engine, capfd):
 
 def test_a_long_removal_holds_up_nobody(engine, monkeypatch):
     """The thread that hears of the ends removes what has --rm, and goes on hearing."""
-    go_on, delete = threading.Event(), remover._remove_tree
-    monkeypatch.setattr(remover, "_remove_tree", lambda path: go_on.wait(20) and delete(path))
+    go_on, delete = threading.Event(), remover.remove_tree
+    monkeypatch.setattr(remover, "remove_tree", lambda path: go_on.wait(20) and delete(path))
     container_id = create(engine, "true", auto_remove=True)
     watch = engine.watch(container_id, "removed")
     engine.start(container_id)
