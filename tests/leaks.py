@@ -99,7 +99,7 @@ def loop_devices() -> Findings:
 
 def processes() -> Findings:
     """Processes started by this run: by the marker in their environment, or by their arguments,
-    cgroup or root folder."""
+    cgroup, root folder or standard error: labkit's own have no environment."""
     found = {}
     mine = {os.getpid(), os.getppid()}
     for entry in Path("/proc").iterdir():
@@ -107,7 +107,8 @@ def processes() -> Findings:
             continue
         arguments = _text(entry / "cmdline").replace("\0", " ")
         environment = _text(entry / "environ").split("\0")
-        places = arguments + _text(entry / "cgroup") + _link(entry / "root") + _link(entry / "cwd")
+        links = [_link(entry / name) for name in ("root", "cwd", "fd/2")]
+        places = arguments + _text(entry / "cgroup") + " ".join(links)
         if f"{MARKER}={RUN_NAME}" in environment or RUN_NAME in _ANY_RUN.findall(places):
             state, start_time = _state_and_start_time(entry)
             if state not in ("Z", "X"):

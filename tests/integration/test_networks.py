@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.networks import bridges
 from tests.lab import Lab
 
 pytestmark = pytest.mark.root
@@ -246,8 +247,8 @@ def test_connections_outlive_the_daemon_and_what_belongs_to_nobody_goes(make_lab
         assert echo("one") == "one\n"
         lab.kill_daemon()
         Path(f"/proc/{pid}").exists() and subprocess.run(["kill", "-9", str(pid)], check=True)
-        leftover = f"{lab.link_prefix}vdead"
-        kind = ("type", "veth", "peer", "name", f"{leftover}p")
+        leftover = f"{lab.link_prefix}v{'deadbeef'[: bridges.cable_digits(lab.link_prefix)]}"
+        kind = ("type", "veth", "peer", "name", f"{lab.link_prefix}p")
         subprocess.run(["ip", "link", "add", leftover, *kind], check=True)
         subprocess.run(["nft", "flush", "table", "inet", lab.link_prefix], check=True)
         assert echo("two") == "two\n"

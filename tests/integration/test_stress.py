@@ -131,21 +131,24 @@ class Killer(threading.Thread):
 
 
 def processes(lab: Lab, name: str) -> list[int]:
-    """The lab's processes of this name: they have its run folder in their environment."""
+    """The lab's processes of this name: they complain where labkitd does."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         with suppress(OSError):
-            if not _is_named(folder, name) or lab.run.encode() not in (
-                (folder / "environ").read_bytes()
-            ):
+            if not _is_named(folder, name) or not _complains_to(folder).startswith(lab.folder):
                 continue
             # A container's first process has its shim's name until it runs its own program.
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             if not _is_named(folder.parent / parent, name):
                 found.append(int(folder.name))
     return found
+
+
+def _complains_to(folder: Path) -> str:
+    """The file that a process has as standard error."""
+    return os.readlink(folder / "fd" / "2")
 
 
 def _is_named(folder: Path, name: str) -> bool:
