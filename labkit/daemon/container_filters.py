@@ -53,11 +53,12 @@ def _since(engine: Engine, refs: list[str]) -> Test:
 
 
 def _exited(engine: Engine, codes: list[str]) -> Test:
-    wanted = {whole(code) for code in codes}
-    if None in wanted:
-        raise InvalidParameterError(f"invalid filter 'exited={codes}': it is an exit code")
+    wanted = {code: whole(code) for code in codes}
+    for code, number in wanted.items():
+        if number is None:
+            raise InvalidParameterError(f"invalid filter 'exited={code[:60]}': it is an exit code")
     return lambda container: (
-        container.state.status == "exited" and container.state.exit_code in wanted
+        container.state.status == "exited" and container.state.exit_code in wanted.values()
     )
 
 
