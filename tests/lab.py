@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from labkit import ownership
 from labkit.kernel.trails import remove_tree
 from tests import leaks
@@ -140,8 +142,11 @@ class Lab:
         if named_by_root:
             for name in names:
                 del self.env[name]
-            self.cgroup_parent = ownership.cgroup_parent(self.root)
-            self.link_prefix = ownership.link_prefix(self.root)
+            with pytest.MonkeyPatch.context() as patch:
+                for name in names:
+                    patch.delenv(name, raising=False)
+                self.cgroup_parent = ownership.cgroup_parent(self.root)
+                self.link_prefix = ownership.link_prefix(self.root)
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self.enter: list[str] = []
         """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""

@@ -71,24 +71,26 @@ def test_ps_quiet_and_in_full(labkit) -> None:
     assert "\"sh -c 'while true; do date; done'\"" in full
 
 
-IMAGES = [
-    {
-        "Id": IMAGE_ID,
-        "RepoTags": ["busybox:latest", "host:5000/b:1"],
-        "Created": int(time.time()) - 7200,
-        "Size": 4_262_000,
-    },
-    {
-        "Id": "sha256:" + "ef" * 32,
-        "RepoTags": [],
-        "Created": int(time.time()) - 259210,
-        "Size": 1000,
-    },
-]
+def listed_images() -> list[dict[str, object]]:
+    """Made two hours, and three days, before this moment: a whole run takes long, too."""
+    return [
+        {
+            "Id": IMAGE_ID,
+            "RepoTags": ["busybox:latest", "host:5000/b:1"],
+            "Created": int(time.time()) - 7200,
+            "Size": 4_262_000,
+        },
+        {
+            "Id": "sha256:" + "ef" * 32,
+            "RepoTags": [],
+            "Created": int(time.time()) - 259210,
+            "Size": 1000,
+        },
+    ]
 
 
 def test_images(labkit) -> None:
-    labkit.routes["GET /images/json"] = IMAGES
+    labkit.routes["GET /images/json"] = listed_images()
     assert labkit("images").out == (
         "REPOSITORY    TAG       IMAGE ID       CREATED       SIZE\n"
         "busybox       latest    cdcdcdcdcdcd   2 hours ago   4.26MB\n"
@@ -103,8 +105,9 @@ def test_images_by_their_digests(labkit) -> None:
     """As Docker's command: a line for each tag, one for a repository with digests alone."""
     one, two = ("sha256:" + digit * 64 for digit in "12")
     labkit.routes["GET /images/json"] = [
-        IMAGES[0] | {"RepoDigests": [f"busybox@{one}", f"busybox@{two}", f"c@{one}", f"c@{two}"]},
-        IMAGES[1] | {"RepoDigests": []},
+        listed_images()[0]
+        | {"RepoDigests": [f"busybox@{one}", f"busybox@{two}", f"c@{one}", f"c@{two}"]},
+        listed_images()[1] | {"RepoDigests": []},
     ]
     assert labkit("images", "--format", "{{.Repository}} {{.Tag}}").out.splitlines() == [
         "busybox latest",
