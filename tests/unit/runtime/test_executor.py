@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -96,3 +98,29 @@ def test_a_defect_of_ours_is_reported_and_not_lost():
     report, _, status = execute([Broken()])
     assert status == executor.FAILED_BEFORE_EXEC
     assert report.text == "ZeroDivisionError: oh"
+
+
+IGNORING = """
+import ctypes, os, signal
+from struct import pack
+from labkit.kernel import processes
+from labkit.runtime.operations.stdio import heed_all_signals
+
+sigaction = 13 if os.uname().machine == "x86_64" else 134
+for number in (32, 33):  # the C library's own: only the kernel can be asked
+    done = ctypes.CDLL(None).syscall(sigaction, number, pack("4Q", 1, 0, 0, 0), None, 8)
+    assert done == 0
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGRTMAX, signal.SIG_IGN)
+assert {signal.SIGHUP, signal.SIGRTMAX} <= set(processes.ignored_signals())
+heed_all_signals()
+assert processes.ignored_signals() == []
+"""
+
+
+def test_signals_that_the_c_library_keeps_for_itself_may_be_ignored():
+    """Debian 12's `make` starts its commands so."""
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORING], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
