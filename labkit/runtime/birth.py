@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.runtime import executor
+from labkit.runtime import executor, reaper
 from labkit.runtime.operations import Context, Operation
 
 START_S = 50.0
@@ -59,7 +59,7 @@ class Birth:
         context: Context,
         children: set[int] | None = None,
     ) -> None:
-        """`children` are the pids of those that were not reaped; this one is added."""
+        """`children` are the pids of those that are awaited; this one is added."""
         self.report_fd, report_write = os.pipe()
         self._began = time.perf_counter_ns()
         self._last_index = len(operations)
@@ -74,6 +74,7 @@ class Birth:
             os.close(report_write)
             raise StepFailedError(0, error.errno or 0, str(error), []) from None
         if self._pid == 0:
+            reaper.sleep_at_ends()
             executor.run(operations, context, report_write)
         self._children.add(self._pid)
         self._clone_ns = time.perf_counter_ns() - self._began
@@ -165,7 +166,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _reap(pid: int) -> None:
-    """Reap a child that was killed; one that is frozen ends later, and is reaped with the shim."""
+    """Reap a child that was killed; one that ends later is left to `labkit.runtime.reaper`."""
     for _ in range(_REAP_TRIES):
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None:

@@ -84,6 +84,11 @@ class ExecProcess:
         self._watcher.watch(self._birth.report_fd, READABLE, lambda _: self._hear())
         self.deadline = time.monotonic() + CHECK_S
 
+    @property
+    def is_being_born(self) -> bool:
+        """Whether it is still on its way to its own program."""
+        return self._birth is not None
+
     def _hear(self) -> None:
         assert self._birth is not None  # noqa: S101 it is watched as long as it is there
         try:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 from labkit.kernel import files, messages, namespaces, processes, reserve
-from labkit.runtime import operations
+from labkit.runtime import operations, reaper
 from labkit.runtime.birth import Birth, StepFailedError, exit_code_of
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
@@ -121,7 +121,7 @@ class Shim:
         self.owned: dict[int, int] = {}
         """Namespaces made for the container, until it is in them."""
         self.children: set[int] = set()
-        """The pids of all children that were not reaped."""
+        """The pids of the children that are awaited; others are reaped when they have ended."""
         self.execs: dict[socket.socket, ExecProcess] = {}
         """The processes started by exec, by the connection that each was asked for on."""
 
@@ -236,6 +236,7 @@ class Shim:
             self.watcher.watch(listener.fileno(), READABLE, lambda _: self._accept(listener))
         for connection in self.daemons:
             self._listen_to(connection)
+        reaper.wake_at_ends(self.watcher)
         while not ended:
             deadlines = [p.deadline for p in self.execs.values() if p.deadline is not None]
             self.watcher.serve(min(deadlines) - time.monotonic() if deadlines else None)
@@ -248,6 +249,9 @@ class Shim:
                 process.act()
             if process.is_over:
                 del self.execs[connection]
+        # What one of these is to become is known only at the end.
+        if not any(process.is_being_born for process in self.execs.values()):
+            reaper.reap_all_but(self.children)
 
     def _drain(self) -> None:
         """After the end: read what is left in the pipes, and give the clients time to take it.

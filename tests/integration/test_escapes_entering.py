@@ -9,11 +9,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import pytest
 
+from labkit.cgroups import freezer
 from labkit.containers import id_ranges
 from labkit.containers.execs import ExecConfig
 from labkit.errors import StartError
@@ -344,6 +345,38 @@ def test_a_forged_report_is_not_believed(engine, monkeypatch, gate):
             gate.open()
         assert len(errors) == (not forged.startswith(b"p "))
         assert execute(engine, container_id, "echo", "on")[0] == "on\n"
+    engine.kill(container_id)
+    assert engine.wait(container_id, timeout_s=10).exit_code == 137
+
+
+def test_what_was_given_up_and_ends_later_holds_up_no_end(engine, monkeypatch, gate):
+    """A frozen process (cgroup v1) ends when it is thawed: long after it was killed."""
+    compute = plan_exec.compute
+
+    def with_gate(spec):
+        clone, steps = compute(spec)
+        return clone, (*steps[:-1], *gate.steps(), steps[-1])
+
+    monkeypatch.setattr(plan_exec, "compute", with_gate)
+    container_id = create(engine, "sleep", "600", binds=gate.binds)
+    engine.start(container_id)
+    first = engine.get(container_id).state.pid
+    made = engine.execs.create(container_id, ExecConfig(cmd=["true"]))
+
+    def start():
+        with pytest.raises(StartError):
+            engine.execs.start(made.id, None, b"")
+
+    with beside(start):
+        gate.wait()
+        (entered,) = (pid for pid in processes_in(first) if pid != first)
+        (report,) = (fd for fd in os.listdir(f"/proc/{entered}/fd") if int(fd) > 2)
+        with suppress(BrokenPipeError), open(f"/proc/{entered}/fd/{report}", "wb", 0) as pipe:
+            freezer.freeze(engine.layout, container_id)
+            while True:  # more than is read: it is given up
+                pipe.write(b"p 1\n" * 1024)
+    time.sleep(0.5)
+    freezer.thaw(engine.layout, container_id)
     engine.kill(container_id)
     assert engine.wait(container_id, timeout_s=10).exit_code == 137
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +168,19 @@ def test_a_long_removal_holds_up_nobody(engine, monkeypatch):
     while os.path.exists(f"{engine.paths.root}/removed/{left}"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_what_a_container_leaves_behind_on_the_host_is_reaped(engine):
+    """Without a PID namespace of its own the shim is the parent of its orphans."""
+    script = "for n in 1 2 3 4 5; do (sleep 0.2 & sleep 0.1); done; exec sleep 600"
+    container_id = create(engine, "sh", "-c", script, pid_mode="host")
+    engine.start(container_id)
+    first = engine.get(container_id).state.pid
+    with open(f"/proc/{first}/stat") as file:
+        shim = int(file.read().rsplit(")", 1)[1].split()[1])
+    wait_until(lambda: Path(f"/proc/{first}/comm").read_text() == "sleep\n")
+    children = Path(f"/proc/{shim}/task/{shim}/children")
+    wait_until(lambda: children.read_text().split() == [str(first)], timeout_s=5)
+    assert engine.get(container_id).state.status == "running"
+    engine.kill(container_id)
+    assert engine.wait(container_id, timeout_s=10).exit_code == 137
