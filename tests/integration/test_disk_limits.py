@@ -9,6 +9,7 @@ from labkit.containers import ContainerConfig, HostConfig, disks
 from labkit.containers.model import ThrottleDevice, WeightDevice
 from labkit.containers.updating import UpdateConfig
 from labkit.errors import InvalidParameterError
+from labkit.labdisk import scheduler
 from tests.containers import create, shell
 
 pytestmark = pytest.mark.root
@@ -77,15 +78,13 @@ def test_bytes_and_operations_per_second(engine, disk):
 
 def test_weights_are_written_where_bfq_is(engine, disk):
     device, _ = disk
-    name = os.path.basename(device)
+    before = scheduler.current(device)
+    assert scheduler.choose(device, "none")
     asked = HostConfig(blkio_weight=600, blkio_weight_device=[WeightDevice(device, 300)])
     config = ContainerConfig(image="busybox", cmd=["sleep", "60"])
     _, warnings = engine.create(config, asked)
     assert disks.NO_WEIGHT.format(device) in warnings
-    try:
-        with open(f"/sys/block/{name}/queue/scheduler", "w") as scheduler:
-            scheduler.write("bfq")
-    except OSError:
+    if not scheduler.choose(device, scheduler.BFQ):
         pytest.skip("needs BFQ")
     container, warnings = engine.create(config, asked)
     assert warnings == []
@@ -102,8 +101,7 @@ def test_weights_are_written_where_bfq_is(engine, disk):
     finally:
         engine.kill(container.id)
         engine.wait(container.id, timeout_s=20)
-        with open(f"/sys/block/{name}/queue/scheduler", "w") as scheduler:
-            scheduler.write("none")
+        scheduler.choose(device, before)
 
 
 def test_what_makes_no_sense_is_refused(engine):

@@ -46,6 +46,10 @@ def paths(tmp_path: Path) -> Iterator[Paths]:
     if not os.path.exists("/dev/loop-control"):
         pytest.skip("needs a loop device")
     paths = Paths(str(tmp_path / "root"), str(tmp_path / "run"))
+    # The kernel gives the number that is free; whoever had it before may have left BFQ there.
+    with spare_disk(tmp_path, SMALL) as device:
+        scheduler.choose(device, "none")
+    os.unlink(tmp_path / "spare")
     yield paths
     labdisk.remove(paths)
 

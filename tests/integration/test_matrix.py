@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(1200)]
 CASES = cases.read()
 AT_ONCE = 3
 """Engines that are asked at the same time: more would be no faster, and time out on two CPUs."""
+ASKED_AGAIN = 3
 COLUMNS = [*TO_LABKIT, OLDER]
 COMMANDS = ("docker-20", "docker-26", "docker-28")
 FEWEST = {"docker-py": 150}
@@ -29,13 +30,25 @@ FEWEST = {"docker-py": 150}
 
 
 def ask_docker(recorded):
-    """What the newest dockerd answers: the one here, if it is the one that was recorded."""
+    """What the newest dockerd answers: the one here, if it is the one that was recorded.
+
+    A busy one loses what a short container prints, and refuses to prune twice at a time: what it
+    did not answer as it was recorded is asked again.
+    """
     newest = max(recorded)
     if works():
         with running_oracle() as oracle:
             if oracle.version() == newest:
-                return hold(to_docker(oracle), CASES)
+                answers = hold(to_docker(oracle), CASES)
+                for _ in range(ASKED_AGAIN):
+                    odd = [case for case in CASES if _is_odd(case, answers, recorded[newest])]
+                    answers |= hold(to_docker(oracle), odd)
+                return answers
     return recorded[newest]
+
+
+def _is_odd(case, answers, recorded):
+    return any(answers.get(step.key) != recorded.get(step.key) for step in case.steps)
 
 
 def ask_labkit(name):

@@ -12,6 +12,8 @@ from tests.oracle import Oracle
 from tests.peers.clients import docker_by_version
 
 TIMEOUT_S = 40
+NO_END = 124
+"""The exit code of a command that did not end, as timeout(1) gives it."""
 
 Say = Callable[[Sequence[str], bytes | None], Answer | None]
 """Says words, with something to read, and gives the answer; None: it has no words for that."""
@@ -62,15 +64,18 @@ TO_LABKIT: Mapping[str, Callable[[Lab], Speaker]] = {
 
 def _command(argv: list[str], environment: Mapping[str, str]) -> Say:
     def say(words: Sequence[str], text_in: bytes | None) -> Answer:
-        done = subprocess.run(
-            [*argv, *words],
-            env=environment,
-            cwd=PROJECT,
-            input=text_in or b"",
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*argv, *words],
+                env=environment,
+                cwd=PROJECT,
+                input=text_in or b"",
+                capture_output=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Answer(NO_END, b"", f"no end after {TIMEOUT_S} s".encode())
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return say
