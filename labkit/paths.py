@@ -35,10 +35,11 @@ class Paths:
 
     @classmethod
     def from_environment(cls, root: str | None = None, run: str | None = None) -> "Paths":
-        """The given folders, else `LABKIT_ROOT` and `LABKIT_RUN`, else the defaults."""
+        """The given folders, else `LABKIT_ROOT` and `LABKIT_RUN`, else the usual ones."""
+        usual = _usual()
         return cls(
-            os.path.abspath(root or os.environ.get("LABKIT_ROOT") or DEFAULT_ROOT),
-            os.path.abspath(run or os.environ.get("LABKIT_RUN") or DEFAULT_RUN),
+            os.path.abspath(root or os.environ.get("LABKIT_ROOT") or usual[0]),
+            os.path.abspath(run or os.environ.get("LABKIT_RUN") or usual[1]),
         )
 
     @property
@@ -53,3 +54,15 @@ class Paths:
     def container_run(self, container_id: str) -> str:
         """A running container's shim socket and process ids."""
         return f"{self.run}/containers/{container_id}"
+
+
+def _usual() -> tuple[str, str]:
+    """root's folders for root and for who may use root's engine, else the user's own.
+
+    The user's own are where the XDG Base Directory Specification has them.
+    """
+    if os.geteuid() == 0 or os.access(f"{DEFAULT_RUN}/labkit.sock", os.W_OK):
+        return DEFAULT_ROOT, DEFAULT_RUN
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    run = os.environ.get("XDG_RUNTIME_DIR") or f"{data}/labkit-run"
+    return f"{data}/labkit", f"{run}/labkit"

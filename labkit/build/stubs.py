@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from labkit.images.unpacker import OVERLAY_XATTR
+from labkit.kernel import overlay
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -72,7 +72,7 @@ def _look(found: os.stat_result) -> tuple[int, int, int]:
 def _is_opaque(folder: int, name: str) -> bool:
     fd = os.open(name, _FOLDER, dir_fd=folder)
     try:
-        return os.getxattr(fd, OVERLAY_XATTR + "opaque") == b"y"
+        return os.getxattr(fd, overlay.OPAQUE) == b"y"
     except OSError:
         return False
     finally:

@@ -55,7 +55,7 @@ def _asked(asked: DeviceMapping) -> Iterator[DeviceNode]:
         raise _not_gathered(source, error.strerror or str(error)) from None
     if stat.S_ISDIR(status.st_mode):
         yield from _below(os.path.realpath(source), target, access)
-    elif (node := _node(status, target, access)) is not None:
+    elif (node := _node(status, target, access, source)) is not None:
         yield node
     else:
         raise _not_gathered(source, "not a device node")
@@ -74,7 +74,7 @@ def _all_of_the_host() -> Iterator[DeviceNode]:
             continue
         if entry.is_dir():
             yield from _below(entry.path, entry.path, ALL_ACCESS)
-        elif (node := _node(entry.stat(), entry.path, ALL_ACCESS)) is not None:
+        elif (node := _node(entry.stat(), entry.path, ALL_ACCESS, entry.path)) is not None:
             yield node
 
 
@@ -84,11 +84,11 @@ def _below(folder: str, target: str, access: str) -> Iterator[DeviceNode]:
         place = target + here.removeprefix(folder)
         for name in sorted(names):
             status = os.lstat(f"{here}/{name}")
-            if (node := _node(status, f"{place}/{name}", access)) is not None:
+            if (node := _node(status, f"{place}/{name}", access, f"{here}/{name}")) is not None:
                 yield node
 
 
-def _node(status: os.stat_result, path: str, access: str) -> DeviceNode | None:
+def _node(status: os.stat_result, path: str, access: str, source: str) -> DeviceNode | None:
     kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
@@ -101,4 +101,5 @@ def _node(status: os.stat_result, path: str, access: str) -> DeviceNode | None:
         uid=status.st_uid,
         gid=status.st_gid,
         access=access,
+        source=source,
     )

@@ -6,11 +6,11 @@ The administrator says in /etc/subuid and /etc/subgid which ids belong to whom (
 
 import grp
 import pwd
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
+from labkit.dialect.subordinate_ids import ranges, read
 from labkit.errors import InvalidParameterError
 from labkit.runtime.spec import IdRange
 
@@ -49,28 +49,23 @@ def root_of(container: _Users) -> tuple[int, int]:
     return (ranges.uids[0][1], ranges.gids[0][1]) if ranges else (0, 0)
 
 
-class _Line(NamedTuple):
-    name: str
-    first: int
-    ids: int
-
-
 def find(remap: str, folder: str = "/etc") -> IdRanges:
     """The ranges for a value of `--userns-remap`: `default`, or user[:group], by name or number.
 
     InvalidParameterError if there is no such user, or it has no ranges.
     """
-    users, groups = (_lines(f"{folder}/{name}") for name in ("subuid", "subgid"))
+    users, groups = (read(f"{folder}/{name}") for name in ("subuid", "subgid"))
     if remap == DEFAULT:
-        if not _of({DEFAULT_USER}, users) or not _of({DEFAULT_USER}, groups):
+        of_default = [ranges({DEFAULT_USER}, lines) for lines in (users, groups)]
+        if not all(of_default):
             # Nobody else's; on the disk the numbers do not appear, so they may be others next time.
             ends = (line.first + line.ids for line in [*users, *groups])
             free = ((0, max([FIRST_FREE, *ends]), COUNT),)
             return IdRanges(free, free)
-        return IdRanges(_of({DEFAULT_USER}, users), _of({DEFAULT_USER}, groups))
+        return IdRanges(*of_default)
     user, colon, group = remap.partition(":")
-    uids = _of(_names_of_user(user), users)
-    gids = _of(_names_of_group(group) if colon else _names_of_user(user), groups)
+    uids = ranges(_names_of_user(user), users)
+    gids = ranges(_names_of_group(group) if colon else _names_of_user(user), groups)
     for found, file, name in ((uids, "subuid", user), (gids, "subgid", group or user)):
         if not found:
             raise InvalidParameterError(
@@ -78,32 +73,6 @@ def find(remap: str, folder: str = "/etc") -> IdRanges:
                 f"such as {name}:{FIRST_FREE}:{COUNT}"
             )
     return IdRanges(uids, gids)
-
-
-def _lines(path: str) -> list[_Line]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return list(parse(file.read()))
-    except FileNotFoundError:
-        return []
-
-
-def parse(text: str) -> Iterable[_Line]:
-    """The lines of subuid(5); what is no such line is nobody's."""
-    for line in text.splitlines():
-        match line.strip().split(":"):
-            case [name, first, count] if first.isdecimal() and count.isdecimal() and int(count):
-                yield _Line(name, int(first), int(count))
-
-
-def _of(names: set[str], lines: Iterable[_Line]) -> tuple[IdRange, ...]:
-    found: list[IdRange] = []
-    inside = 0
-    for line in lines:
-        if line.name in names:
-            found.append((inside, line.first, line.ids))
-            inside += line.ids
-    return tuple(found)
 
 
 def _names_of_user(user: str) -> set[str]:

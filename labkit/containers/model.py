@@ -219,6 +219,8 @@ class DeviceNode(msgspec.Struct):
     gid: int
     access: str
     """What the container may do with it: r(ead), w(rite), m(knod)."""
+    source: str = ""
+    """Its place on the host."""
 
 
 class DiskNode(msgspec.Struct):

@@ -17,7 +17,7 @@ from labkit.containers.model import (
 )
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
-from labkit.kernel import capabilities
+from labkit.kernel import capabilities, power
 from labkit.networks import ports
 from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
@@ -213,13 +213,14 @@ def build_spec(
         cgroup_mounts=cgroup_mounts(layout),
         shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
         mounts=mounting.in_order(own_mounts, container.mount_points),
+        limited=power.IS_LIMITED,
         last_capability=capabilities.last_capability(),
     )
 
 
 def _device(node: DeviceNode) -> Device:
     numbers = (node.major, node.minor)
-    return Device(node.path, node.kind, *numbers, node.mode, node.uid, node.gid)
+    return Device(node.path, node.kind, *numbers, node.mode, node.uid, node.gid, node.source)
 
 
 def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:

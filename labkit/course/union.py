@@ -15,12 +15,13 @@ from labkit.client.containers import Container
 from labkit.client.sizes import human_size
 from labkit.course.figure import Figure
 from labkit.course.table import Table
+from labkit.kernel import overlay
 
 NOTHING = ""
 WHITEOUT = "whiteout (device 0, 0)"
 OPAQUE = "opaque folder"
 FOLDER = "folder"
-OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
+OPAQUE_ATTRIBUTE = overlay.OPAQUE
 KINDS = {"A": "A: added", "C": "C: changed", "D": "D: deleted", "": "–"}
 """The letters of `docker diff`."""
 _LETTERS = ("C", "A", "D")

@@ -26,12 +26,11 @@ from labkit.images.packer import Packer, children, warm_up
 from labkit.images.unpacker import (
     MARKED,
     OPAQUE,
-    OVERLAY_XATTR,
     WHITEOUT,
     confine,
     fail,
 )
-from labkit.kernel import trees
+from labkit.kernel import overlay, trees
 
 ROOT = "."
 """Left out, it says that the folder itself has nothing to tell."""
@@ -45,7 +44,7 @@ _ATTRIBUTES = (
     | trees.MOUNT_ATTR_NOSUID
     | trees.MOUNT_ATTR_NOEXEC
 )
-_STRANGE = frozenset({OVERLAY_XATTR + "redirect", OVERLAY_XATTR + "metacopy"})
+_STRANGE = frozenset({f"{overlay.ATTRIBUTES}redirect", f"{overlay.ATTRIBUTES}metacopy"})
 
 
 class LayerPacker(Packer):
@@ -104,8 +103,9 @@ def _is_opaque(folder: str) -> bool:
             f"{folder} was renamed by overlayfs's redirect_dir, which no layer can say: "
             "turn it off (modprobe overlay redirect_dir=off)"
         )
-    opaque = OVERLAY_XATTR + "opaque"
-    return opaque in attributes and os.getxattr(folder, opaque, follow_symlinks=False) == b"y"
+    if overlay.OPAQUE not in attributes:
+        return False
+    return os.getxattr(folder, overlay.OPAQUE, follow_symlinks=False) == b"y"
 
 
 def enter(folder: str) -> None:

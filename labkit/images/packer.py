@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.archive_reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
-from labkit.images.unpacker import OVERLAY_XATTR
+from labkit.kernel import overlay
 
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -203,7 +203,7 @@ def extended_attributes(path: str) -> Iterator[tuple[str, bytes]]:
     except OSError:
         return
     for name in names:
-        if not name.startswith(OVERLAY_XATTR):
+        if not name.startswith(overlay.ATTRIBUTES):
             try:
                 yield name, os.getxattr(path, name, follow_symlinks=False)
             except OSError:

@@ -8,9 +8,9 @@ owners are numbers (names would be looked up through libraries in the folder).
 
 What overlayfs must see is written in its words: a whiteout (`.wh.name` in the archive) is a
 character device 0/0, an opaque folder (`.wh..wh..opq`) carries the attribute
-`trusted.overlay.opaque`.  The lowest layer has nothing to hide, so there they are left out.  Where
-there is no overlayfs they stay what they are in the archive (`marked`): an overlay, for one, keeps
-neither the device nor the attribute.
+`trusted.overlay.opaque`, or its like (`labkit.kernel.overlay`).  The lowest layer has nothing to
+hide, so there they are left out.  Where there is no overlayfs they stay what they are in the
+archive (`marked`): an overlay, for one, keeps neither the device nor the attribute.
 
 On success: exit 0, and the sum of the files' sizes in bytes on standard output.  On failure: exit
 1, and one line on standard error.
@@ -30,13 +30,12 @@ from typing import BinaryIO, NoReturn, cast
 
 from labkit.images.archive_numbers import BadArchiveError
 from labkit.images.archive_reader import CHUNK_BYTES, XATTR, ArchiveReader, Member
-from labkit.kernel import processes
+from labkit.kernel import overlay, power, processes
 from labkit.kernel.trails import remove_tree
 
 WHITEOUT = ".wh."
 AUFS_OWN = ".wh..wh."
 OPAQUE = ".wh..wh..opq"
-OVERLAY_XATTR = "trusted.overlay."
 LOWEST, MARKED = "lowest", "marked"
 BLOCK_BYTES = 4096
 ZEROS = bytes(CHUNK_BYTES)
@@ -194,6 +193,8 @@ class Unpacker:
         kinds = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
         kind = kinds.get(member.type, stat.S_IFIFO)
         number = 0 if kind == stat.S_IFIFO else os.makedev(member.devmajor, member.devminor)
+        if power.IS_LIMITED and kind != stat.S_IFIFO:
+            return  # a door to a driver is for who has power over the machine
         os.mknod(path, kind | 0o600, number)
         dress(path, member)
 
@@ -285,7 +286,7 @@ def make_room(path: str) -> None:
 
 def make_opaque(folder: str) -> None:
     """Let overlayfs show nothing of this folder in the layers below."""
-    os.setxattr(folder, OVERLAY_XATTR + "opaque", b"y", follow_symlinks=False)
+    os.setxattr(folder, overlay.OPAQUE, b"y", follow_symlinks=False)
 
 
 def mark(whiteout: str, path: str) -> None:
@@ -309,14 +310,23 @@ def dress(path: str, member: Member) -> None:
     """Owner, mode, extended attributes, time, in this order: chown(2) clears set-uid bits and
     capabilities, and everything but utimensat(2) touches the time.
     """
-    os.lchown(path, member.uid, member.gid)
+    give(path, member.uid, member.gid)
     if not member.issym():
         os.chmod(path, stat.S_IMODE(member.mode))
     for key, value in member.pax_headers.items():
-        if key.startswith(XATTR) and not key.startswith(XATTR + OVERLAY_XATTR):
+        if key.startswith(XATTR) and not key.startswith(XATTR + overlay.ATTRIBUTES):
             set_xattr(path, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
     time_ns = mtime_ns(member)
     os.utime(path, ns=(time_ns, time_ns), follow_symlinks=False)
+
+
+def give(path: str, uid: int, gid: int) -> None:
+    """Change the owner; one that the user namespace does not have stays root."""
+    try:
+        os.lchown(path, uid, gid)
+    except OSError as error:
+        if not (power.IS_LIMITED and error.errno == errno.EINVAL):
+            raise
 
 
 def set_xattr(path: str, name: str, value: bytes) -> None:

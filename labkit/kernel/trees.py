@@ -14,6 +14,9 @@ from labkit.kernel import libc
 # Numbers above 424 are the same on every architecture.
 SYS_OPEN_TREE = 428
 SYS_MOVE_MOUNT = 429
+SYS_FSOPEN = 430
+SYS_FSCONFIG = 431
+SYS_FSMOUNT = 432
 SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
@@ -23,6 +26,10 @@ RESOLVE_IN_ROOT = 0x10
 OPEN_TREE_CLONE = 0x1
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
+FSOPEN_CLOEXEC = 0x1
+FSCONFIG_SET_STRING = 1
+FSCONFIG_CMD_CREATE = 6
+FSMOUNT_CLOEXEC = 0x1
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
@@ -53,6 +60,20 @@ def clone_tree(fd: int, *, recursive: bool = True) -> int:
     """
     flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
     return libc.syscall("open_tree", SYS_OPEN_TREE, fd, c_char_p(b""), flags)
+
+
+def new_file_system(kind: str, attributes: int) -> int:
+    """A new file system without options, as `proc`, attached nowhere (Linux 5.2)."""
+    made = libc.syscall("fsopen", SYS_FSOPEN, kind.encode(), FSOPEN_CLOEXEC, path=kind)
+    try:
+        for what, words in (
+            (FSCONFIG_SET_STRING, (b"source", kind.encode())),
+            (FSCONFIG_CMD_CREATE, (None, None)),
+        ):
+            libc.syscall("fsconfig", SYS_FSCONFIG, made, what, *words, 0, path=kind)
+        return libc.syscall("fsmount", SYS_FSMOUNT, made, FSMOUNT_CLOEXEC, attributes, path=kind)
+    finally:
+        os.close(made)
 
 
 def set_attributes(fd: int, attributes: int) -> None:

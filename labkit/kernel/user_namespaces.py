@@ -98,8 +98,12 @@ def enter(fd: int) -> None:
     become_root()
 
 
-def become_root() -> None:
-    """Be root of the user namespace this process is in already."""
-    os.setgroups([])
+def become_root(*, may_set_groups: bool = True) -> None:
+    """Be root of the user namespace this process is in already.
+
+    In one whose maps hold its maker alone groups may not be set (user_namespaces(7)).
+    """
+    if may_set_groups:
+        os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)

@@ -13,6 +13,7 @@ import fcntl
 import os
 from struct import pack
 
+from labkit.kernel import power
 from labkit.networks.addresses import Subnet, parse_subnet
 from labkit.paths import DEFAULT_RUN
 
@@ -22,8 +23,13 @@ _IN_USE = (2**63 - 2, 1)
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 
 
-def file_path() -> str:
-    """The file of all daemons in this network namespace, which routes belong to."""
+def file_path(run: str = DEFAULT_RUN) -> str:
+    """The file of all daemons in this network namespace, which routes belong to.
+
+    An engine without root has a network namespace of its own, and its own run folder.
+    """
+    if power.IS_LIMITED:
+        return f"{run}/subnets"
     number = os.stat("/proc/self/ns/net").st_ino
     return os.path.join(os.path.dirname(DEFAULT_RUN), f"labkit-subnets.{number}")
 
@@ -31,7 +37,8 @@ def file_path() -> str:
 class Claims:
     """The subnets that this daemon has claimed.  Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: str = DEFAULT_RUN) -> None:
+        self._path = file_path(run)
         self._held: set[str] = set()
         self._fd = -1
 
@@ -40,7 +47,7 @@ class Claims:
         if subnet in self._held:
             return True
         if self._fd < 0:
-            self._fd = _opened()
+            self._fd = _opened(self._path)
         if not _lock(self._fd, fcntl.F_WRLCK, *_range(parse_subnet(subnet))):
             return False
         self._held.add(subnet)
@@ -60,14 +67,13 @@ class Claims:
         _lock(self._fd, fcntl.F_UNLCK, 0, 0)
         if _lock(self._fd, fcntl.F_WRLCK, 0, 0):  # to the end of the file, whatever that is
             with contextlib.suppress(OSError):
-                os.unlink(file_path())
+                os.unlink(self._path)
         os.close(self._fd)
         self._fd = -1
 
 
-def _opened() -> int:
+def _opened(path: str) -> int:
     """The file, opened; not one that another daemon is just removing."""
-    path = file_path()
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # As long as one byte is locked, nobody gets the lock on all of them.

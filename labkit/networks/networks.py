@@ -77,7 +77,7 @@ class Networks:
         self._defaults = defaults
         self._records = NetworkRecords(root)
         self._lock = threading.RLock()
-        self._claims = Claims()
+        self._claims = Claims(run)
         self._mtus: dict[str, int] = {}
         """The links that are there, by the ids of their networks, and their largest packets."""
         self._spaces: dict[str, list[AddressSpace]] = {}

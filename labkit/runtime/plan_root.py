@@ -8,6 +8,7 @@ hidden or made read-only.
 
 from collections.abc import Iterator
 
+from labkit.kernel import overlay
 from labkit.kernel.mounts import (
     MS_BIND,
     MS_NODEV,
@@ -58,19 +59,10 @@ _DEVICE_LINKS = (
 def steps(spec: ContainerSpec) -> Iterator[Step]:
     """Every step from the private mount table to the last covered path."""
     yield from _root(spec)
-    for mount in spec.mounts:
-        if isinstance(mount, BindMount):
-            why = f"{mount.why}: taken while the host can still be named"
-            tree = op.OpenTree(mount.source, mount.target, mount.read_only)
-            yield Step(mount.name, why, tree)
-    if spec.ipc.host:
-        yield Step("mount.shm", "the host's: taken while it can be named", op.OpenTree(SHM, SHM))
-    elif spec.ipc.joins is not None:
-        why = "POSIX shared memory of whose IPC namespace it shares"
-        yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
-    if spec.pid.joins is not None:
-        why = "a /proc shows the PID namespace of who mounted it: it is the other container's"
-        yield Step("mount.proc", why, op.BorrowProc(*spec.pid.joins))
+    yield from _of_others(spec)
+    yield from _kernels_own(spec)
+    if spec.limited:
+        yield from _open_devices(spec)
     yield from _pivot(spec)
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
@@ -95,6 +87,20 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     yield from _protection(spec)
 
 
+def _of_others(spec: ContainerSpec) -> Iterator[Step]:
+    """What the host and other containers show is taken while it can be named."""
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount):
+            why = f"{mount.why}: taken while the host can still be named"
+            tree = op.OpenTree(mount.source, mount.target, mount.read_only)
+            yield Step(mount.name, why, tree)
+    if spec.ipc.host:
+        yield Step("mount.shm", "the host's: taken while it can be named", op.OpenTree(SHM, SHM))
+    elif spec.ipc.joins is not None:
+        why = "POSIX shared memory of whose IPC namespace it shares"
+        yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
+
+
 def control_terminal() -> Step:
     """The step by which the process gets its terminal's signals."""
     return Step("terminal", "ctrl-c there becomes a signal", op.ControlTerminal())
@@ -111,10 +117,13 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
         why = "the container's own copy of the image's files (storage driver copies)"
         yield Step("mount.root", why, op.Mount(spec.copied_root, spec.root_mount, "", MS_BIND))
         return
+    options = overlay.options(spec.layers, spec.upper, spec.work, limited=spec.limited)
     why = "the image's read-only layers and one writable layer, united; changes are copied up"
+    if spec.limited:
+        why += "; in a user namespace overlayfs keeps its marks in attributes of users"
     if spec.storage != DEFAULT_STORAGE:
         why += f"; they lie in one file, behind a loop device (storage driver {spec.storage})"
-    union = op.Mount("overlay", spec.root_mount, "overlay", 0, overlay_options(spec))
+    union = op.Mount("overlay", spec.root_mount, "overlay", 0, options)
     yield Step("mount.root", why, union)
 
 
@@ -123,6 +132,16 @@ def copy(spec: ContainerSpec) -> Iterator[Step]:
     if spec.copied_root:
         why = "no overlay works in the data root: the container gets a whole copy, made once"
         yield Step("storage.copy", why, op.CopyTree(spec.layers[0], spec.copied_root))
+
+
+def _open_devices(spec: ContainerSpec) -> Iterator[Step]:
+    given = {device.path for device in spec.devices}
+    why = "in a user namespace no device files can be made: the host's are shown"
+    for name, _, _ in _DEVICES:
+        if (path := f"/dev/{name}") not in given:
+            yield Step("device", why, op.OpenTree(path, path))
+    for device in spec.devices:
+        yield Step("device", why, op.OpenTree(device.source, device.path))
 
 
 def _pivot(spec: ContainerSpec) -> Iterator[Step]:
@@ -139,24 +158,25 @@ def _pivot(spec: ContainerSpec) -> Iterator[Step]:
     )
 
 
-def overlay_options(spec: ContainerSpec) -> str:
-    """The options of overlayfs (kernel documentation, filesystems/overlayfs)."""
-    lower = ":".join(spec.layers)
-    return f"lowerdir={lower},upperdir={spec.upper},workdir={spec.work}"
+def _kernels_own(spec: ContainerSpec) -> Iterator[Step]:
+    if spec.pid.joins is not None:
+        why = "a /proc shows the PID namespace of who mounted it: it is the other container's"
+        yield Step("mount.proc", why, op.BorrowProc(*spec.pid.joins))
+    elif spec.limited and spec.pid.host:
+        why = "a new one needs power over the processes it shows, so it is the host's own"
+        yield Step("mount.proc", why, op.OpenTree("/proc", "/proc"))
+    else:
+        why = "made while a whole one can be seen: without power over the host it is a condition"
+        yield Step("mount.proc", why, op.NewFileSystem("proc", "/proc", _SAFE))
+    why = "made in the same place; its network devices are those of this network namespace"
+    yield Step("mount.sys", why, op.NewFileSystem("sysfs", "/sys", _SAFE | _read_only(spec)))
 
 
 def _kernel_file_systems(spec: ContainerSpec) -> Iterator[Step]:
-    new = op.Mount("proc", "/proc", "proc", _SAFE)
-    yield Step(
-        "mount.proc",
-        "ps and top read it; it shows the processes of this PID namespace",
-        new if spec.pid.joins is None else op.AttachProc(),
-    )
-    yield Step(
-        "mount.sys",
-        "the kernel's devices and settings, to read",
-        op.Mount("sysfs", "/sys", "sysfs", _SAFE | _read_only(spec)),
-    )
+    why = "ps and top read it; it shows the processes of this PID namespace"
+    yield Step("mount.proc", why, op.AttachFileSystem("/proc"))
+    why = "the kernel's devices and settings, to read"
+    yield Step("mount.sys", why, op.AttachFileSystem("/sys"))
     if spec.cgroup_mounts:
         yield from _cgroup_file_systems(spec)
 
@@ -191,13 +211,15 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
     tty = _TTY if users is None else users.host_gid(_TTY)
     for name, major, minor in _DEVICES:
         if (path := f"/dev/{name}") not in given:
-            yield Step("device", path, op.MakeDevice(path, major, minor))
+            made = op.MakeDevice(path, major, minor)
+            yield Step("device", path, op.AttachTree(path) if spec.limited else made)
     for points_to, path in _DEVICE_LINKS:
         yield Step("device", f"{path} as every Linux has it", op.MakeSymlink(points_to, path))
     for device in spec.devices:
         why = "a device of the host's that it was given"
         yield Step("device", why, op.MakeRoom(device.path))
-        yield Step("device", why, _given_device(device, spec.user_namespace))
+        made = _given_device(device, spec.user_namespace)
+        yield Step("device", why, op.AttachTree(device.path) if spec.limited else made)
     yield Step(
         "mount.devpts",
         "terminals of its own",

@@ -87,6 +87,8 @@ class Device:
     """The permissions, as of chmod(2)."""
     uid: int
     gid: int
+    source: str = ""
+    """Where it is on the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,4 +247,6 @@ class ContainerSpec:
     cgroup_mounts: tuple[CgroupMount, ...] = ()
     mounts: tuple[BindMount | TmpfsMount, ...] = field(default=())
     """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
+    limited: bool = False
+    """Whether the engine has power in a user namespace only."""
     last_capability: int = 40

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.kernel import loops, mounts, namespaces
+from labkit.kernel import overlay as overlayfs
 
 IMAGE_BYTES = 1 << 20
 
@@ -54,7 +55,7 @@ def overlay(folder: str) -> None:
         )
         for place in (lower, upper, work, merged):
             os.mkdir(place)
-        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        options = overlayfs.options([lower], upper, work)
         mounts.mount("overlay", merged, "overlay", data=options)
         try:
             os.mkdir(f"{merged}/written")

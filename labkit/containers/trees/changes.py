@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from labkit.images.archive_reader import PATH_MAX_BYTES
 from labkit.images.layer_packer import MADE_BY_LABKIT
-from labkit.images.unpacker import OVERLAY_XATTR
+from labkit.kernel import overlay
 from labkit.kernel.trails import Trail
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
@@ -172,6 +172,6 @@ def _is_empty(name: str, found: os.stat_result, folder: int) -> bool:
 
 def _is_opaque(folder: int) -> bool:
     try:
-        return os.getxattr(folder, OVERLAY_XATTR + "opaque") == b"y"
+        return os.getxattr(folder, overlay.OPAQUE) == b"y"
     except OSError:
         return False

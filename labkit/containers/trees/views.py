@@ -16,7 +16,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.kernel import mounts, namespaces, trees, user_namespaces
+from labkit.kernel import mounts, namespaces, overlay, trees, user_namespaces
 from labkit.kernel.mounts import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT
 from labkit.runtime import operations as op
 
@@ -100,7 +100,7 @@ class Layers(NamedTuple):
             for folder in (upper, work, root):
                 os.mkdir(folder)
             _dress_alike(self.layers[0], upper)
-        options = f"lowerdir={':'.join(self.layers)},upperdir={upper},workdir={work},index=off"
+        options = f"{overlay.options(self.layers, upper, work)},index=off"
         op.Mount("overlay", root, "overlay", 0, options).execute(context)
         return root
 

@@ -42,11 +42,12 @@ from labkit.runtime.operations.identity import (
     SwitchUser,
 )
 from labkit.runtime.operations.inside import (
-    AttachProc,
+    AttachFileSystem,
     AttachTree,
     BorrowProc,
     BorrowSharedMemory,
     MountTmpfs,
+    NewFileSystem,
     OpenTree,
 )
 from labkit.runtime.operations.network import (
@@ -95,7 +96,7 @@ __all__ = [
     "AddAddress",
     "AddDefaultRoute",
     "AttachDeviceFilter",
-    "AttachProc",
+    "AttachFileSystem",
     "AttachTree",
     "BindConsole",
     "BorrowProc",
@@ -139,6 +140,7 @@ __all__ = [
     "MapIds",
     "Mount",
     "MountTmpfs",
+    "NewFileSystem",
     "OpenNull",
     "OpenTerminal",
     "OpenTree",
@@ -201,7 +203,7 @@ KINDS: dict[str, type] = {
         ListenForNames,
         JoinNamespace,
         BorrowProc,
-        AttachProc,
+        AttachFileSystem,
         BorrowSharedMemory,
         MakeUserNamespace,
         ActAs,
@@ -216,6 +218,7 @@ KINDS: dict[str, type] = {
         OpenTree,
         AttachTree,
         MountTmpfs,
+        NewFileSystem,
         MakeRoom,
         MakeDevice,
         MakeSymlink,

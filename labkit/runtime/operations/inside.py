@@ -93,7 +93,7 @@ class BorrowProc(NamedTuple):
 
         ENOTSUP where that container has something else in this place.
         """
-        with _among_mounts_of(self.pid, self.start_time), _closing(_open_proc()) as place:
+        with _among_mounts_of(self.pid, self.start_time), _closing(_open_folder(PROC)) as place:
             if not mounts.is_proc(place):
                 text = "the other container's is not a proc file system"
                 raise OSError(errno.ENOTSUP, text, PROC)
@@ -106,8 +106,8 @@ class BorrowProc(NamedTuple):
         context.trees[PROC] = tree
 
 
-def _open_proc() -> int:
-    return os.open(PROC, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _open_folder(path: str) -> int:
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 @contextmanager
@@ -139,18 +139,42 @@ class AttachTree(NamedTuple):
                 trees.attach(tree, target)
 
 
-class AttachProc(NamedTuple):
-    """Show the /proc that `BorrowProc` has taken hold of."""
+class NewFileSystem(NamedTuple):
+    """Make a file system of the kernel's, to be shown inside.
+
+    In a user namespace the kernel makes a proc or a sysfs only for who sees a whole one of that
+    kind (mount_namespaces(7)): so it is made while the host's can be seen.
+    """
+
+    kind: str
+    target: str
+    flags: int
+    """Of mount(2)."""
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        return f'fsmount(fsopen("{self.kind}"), 0, {flag_names(self.flags)})'
+
+    def execute(self, context: Context) -> None:
+        """Make it; the bits of mount(2) used here are those of fsmount(2)."""
+        context.trees[self.target] = trees.new_file_system(self.kind, self.flags)
+
+
+class AttachFileSystem(NamedTuple):
+    """Show the /proc or /sys that `NewFileSystem` has made, or `BorrowProc` has taken hold of."""
+
+    target: str
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
-        return f'move_mount(…, "{PROC}")'
+        return f'move_mount(…, "{self.target}")'
 
     def execute(self, context: Context) -> None:
         """Mount it; a link of the image's in its place is refused, as by `Mount`."""
         with suppress(FileExistsError):
-            os.mkdir(PROC, 0o755)
-        with _closing(context.trees.pop(PROC)) as tree, _closing(_open_proc()) as place:
+            os.mkdir(self.target, 0o755)
+        place = _open_folder(self.target)
+        with _closing(context.trees.pop(self.target)) as tree, _closing(place):
             trees.attach(tree, place)
 
 

@@ -54,9 +54,9 @@ def test_the_order_is_the_design():
         "namespace.mount",
         "mount.private",
         "mount.root",
+        "mount.proc",
         "pivot_root",
         "pivot_root.detach",
-        "mount.proc",
         "masked_paths",
         "seccomp",
         "capabilities.bounding",
@@ -88,6 +88,27 @@ def test_the_host_is_out_of_reach_before_anything_is_looked_up_inside():
     assert "mount.volume" not in names(
         planning.compute(dataclasses.replace(SPEC, mounts=mounts), ["mount.volume"])
     )
+
+
+LIMITED = dataclasses.replace(SPEC, limited=True)
+
+
+def test_without_power_over_the_machine_it_differs_in_few_steps():
+    usual, limited = ([step for _, step in planning.compute(s).steps()] for s in (SPEC, LIMITED))
+    assert {step.name for step in set(limited) - set(usual)} == {"mount.root", "device"}
+    (union,) = (step.operation for step in limited if step.name == "mount.root")
+    assert union.data.endswith(",userxattr")
+    assert not any(isinstance(step.operation, op.MakeDevice) for step in limited)
+
+
+def test_what_shows_all_of_a_kind_is_made_before_the_hosts_is_gone():
+    """A user namespace may mount a proc or a sysfs only where a whole one can be seen."""
+    operations = [step.operation for step in planning.compute(LIMITED).child]
+    pivot = operations.index(op.PivotRoot("/c/merged"))
+    made = [o.kind for o in operations[:pivot] if isinstance(o, op.NewFileSystem)]
+    assert made == ["proc", "sysfs"]
+    of_host = dataclasses.replace(LIMITED, pid=Sharing(host=True))
+    assert op.OpenTree("/proc", "/proc") in [s.operation for s in planning.compute(of_host).child]
 
 
 def test_every_step_says_its_call_and_its_reason():

@@ -1,0 +1,44 @@
+"""Which ids of the machine belong to whom, as the administrator says in /etc/subuid and
+/etc/subgid (subuid(5)): lines `name:first:count`.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+IdRange = tuple[int, int, int]
+"""The first id inside a user namespace, the first id outside, and how many."""
+
+
+class Line(NamedTuple):
+    """The ids from `first` on belong to a user, by name or number."""
+
+    name: str
+    first: int
+    ids: int
+
+
+def read(path: str) -> list[Line]:
+    """The lines of such a file; none if there is no file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return list(parse(file.read()))
+    except FileNotFoundError:
+        return []
+
+
+def parse(text: str) -> Iterable[Line]:
+    """The lines of a text; what is no such line is nobody's."""
+    for line in text.splitlines():
+        match line.strip().split(":"):
+            case [name, first, count] if first.isdecimal() and count.isdecimal() and int(count):
+                yield Line(name, int(first), int(count))
+
+
+def ranges(names: set[str], lines: Iterable[Line], first_inside: int = 0) -> tuple[IdRange, ...]:
+    """The ranges of whoever has one of these names, taken one after another."""
+    found: list[IdRange] = []
+    for line in lines:
+        if line.name in names:
+            found.append((first_inside, line.first, line.ids))
+            first_inside += line.ids
+    return tuple(found)

@@ -1,0 +1,33 @@
+"""Which power this process has: over the whole machine, or within a user namespace only.
+
+The kernel asks for each call whether the caller has a capability *in the user namespace that owns
+the thing* (user_namespaces(7)).  Root of a user namespace has all capabilities there, and mounts,
+networks and processes of its own; device files and the host's limits are not its.
+"""
+
+from labkit.kernel import capabilities
+
+_ALL_IDS = ("0", "0", "4294967295")
+
+
+def has_admin() -> bool:
+    """Whether this process has CAP_SYS_ADMIN, here or in a user namespace of its own."""
+    return bool(capabilities.permitted() & capabilities.mask(["SYS_ADMIN"]))
+
+
+def _maps_all_ids() -> bool:
+    try:
+        with open("/proc/self/uid_map") as file:
+            return tuple(file.read().split()) == _ALL_IDS
+    except OSError:  # a kernel without user namespaces, or no /proc
+        return True
+
+
+IS_LIMITED = not _maps_all_ids()
+"""Whether this process's root is an ordinary user of the machine."""
+
+
+def mapped_ids() -> int:
+    """How many users this process's user namespace has."""
+    with open("/proc/self/uid_map") as file:
+        return sum(int(line.split()[2]) for line in file)

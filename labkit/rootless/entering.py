@@ -1,0 +1,105 @@
+"""Becoming root of the engine's own user namespace, which is made if it is not there."""
+
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from labkit.errors import LabkitError
+from labkit.kernel import messages, namespaces, processes, user_namespaces
+from labkit.paths import Paths
+from labkit.rootless import holder, ids
+
+_MADE, _GO, _READY = b"m", b"g", b"r"
+
+
+def enter(paths: Paths) -> None:
+    """Go on as root of the user namespace of the engine with these folders; LabkitError.
+
+    The program starts anew in there: only so its files in /proc are its own again.  To be called
+    by a process with one thread.
+    """
+    wanted = ids.find()
+    connection = _connect(paths.run) or _make(paths.run, wanted)
+    with connection:
+        messages.send(connection, ("join",))
+        message = messages.receive(connection)
+        if message is None:
+            raise LabkitError("the process that holds the namespaces has ended: try again")
+        user, mount, network = message[1]
+        namespaces.setns(user, namespaces.CLONE_NEWUSER)
+        namespaces.setns(mount, namespaces.CLONE_NEWNS)
+        namespaces.setns(network, namespaces.CLONE_NEWNET)
+        user_namespaces.become_root(may_set_groups=not wanted.is_one)
+    os.chdir("/")
+    os.environ |= {"LABKIT_ROOT": paths.root, "LABKIT_RUN": paths.run}
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _connect(run: str) -> socket.socket | None:
+    try:
+        return messages.connect(f"{run}/{holder.SOCKET_NAME}")
+    except OSError:
+        return None
+
+
+def _make(run: str, wanted: ids.Ids) -> socket.socket:
+    """Start a holder; it is nobody's child, and stays when this process has ended."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{run}/{holder.SOCKET_NAME}")
+    ours, theirs = socket.socketpair()
+    first = os.fork()
+    if first == 0:
+        ours.close()
+        if os.fork():
+            os._exit(0)
+        _be_holder(theirs, run, wanted)
+    theirs.close()
+    os.waitpid(first, 0)
+    with ours:
+        made = ours.recv(64)
+        if not made.startswith(_MADE):
+            raise LabkitError(_refused(made))
+        pid = int(made[1:])
+        try:
+            ids.give(pid, wanted)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        ours.send(_GO)
+        failure = ours.recv(1024)
+        if failure != _READY:
+            text = failure.decode() or "it ended without a word"
+            raise LabkitError(f"the namespaces of an engine without root cannot be made: {text}")
+    connection = _connect(run)
+    if connection is None:
+        raise LabkitError("the process that holds the namespaces does not answer")
+    return connection
+
+
+def _refused(said: bytes) -> str:
+    return (
+        "labkitd has not the power of root here, and this machine lets it make no user namespace "
+        f"({said.decode() or 'no answer'}): run it with sudo, or see what `labkit doctor` says"
+    )
+
+
+def _be_holder(connection: socket.socket, run: str, wanted: ids.Ids) -> None:
+    try:
+        os.setsid()
+        processes.close_all_but({0, 1, 2, connection.fileno()})
+        try:
+            namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+        except OSError as error:
+            connection.send(str(error).encode())
+            os._exit(1)
+        connection.send(_MADE + b"%d" % os.getpid())
+        if connection.recv(1) != _GO:
+            os._exit(1)
+        holder.be(run, lambda: connection.send(_READY), may_set_groups=not wanted.is_one)
+    except BaseException as error:
+        with suppress(OSError):
+            connection.send(f"{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(1)

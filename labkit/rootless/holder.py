@@ -1,0 +1,151 @@
+"""The process that keeps the namespaces of an engine without root.
+
+It is root of the user namespace and in its mounts, but in the network of the machine: so it can
+open ports there.  It goes when labkitd has ended and no other process is in the user namespace.
+
+Messages (`labkit.kernel.messages`) on the socket `holder.sock` of the run folder, and answers:
+`join` → `joined` with the user, mount and network namespaces; `bind` (protocol, address, port) →
+`bound` with a socket, or `failed` (number, text).
+"""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from labkit.kernel import loopback, messages, mounts, namespaces, processes, user_namespaces
+from labkit.rootless import cable
+
+SOCKET_NAME = "holder.sock"
+BACKLOG = 64
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def be(run: str, ready: Callable[[], object], *, may_set_groups: bool) -> None:
+    """Be the holder until it is needed no more, in a process of the new user namespace.
+
+    `ready` is called when it listens.
+    """
+    processes.prctl(processes.PR_SET_NAME, b"labkit-holder")
+    user_namespaces.become_root(may_set_groups=may_set_groups)
+    # Its memory is no secret from its user, and its namespaces are opened by way of /proc.
+    processes.prctl(processes.PR_SET_DUMPABLE, 1)
+    # What the machine mounts later is seen, what is mounted here is not seen there.
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
+    network = _new_network()
+    cable.connect(network, run)
+    own = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt")}
+    with messages.listen(f"{run}/{SOCKET_NAME}") as server:
+        ready()
+        _serve(server, [own["user"], own["mnt"], network])
+    os.unlink(f"{run}/{SOCKET_NAME}")
+    os._exit(0)
+
+
+def _new_network() -> int:
+    """A network namespace, open: made by a process of its own, for this one stays where it is."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            namespaces.unshare(namespaces.CLONE_NEWNET)
+            loopback.bring_up()
+            messages.send(theirs, "made", [os.open("/proc/self/ns/net", os.O_RDONLY)])
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        message = messages.receive(ours)
+    os.waitpid(pid, 0)
+    if message is None:
+        raise OSError("a network namespace could not be made")
+    return message[1][0]
+
+
+def _serve(server: socket.socket, own: list[int]) -> None:
+    """Answer until nobody else is in the user namespace."""
+    poll = select.poll()
+    poll.register(server.fileno(), select.POLLIN)
+    connections: dict[int, socket.socket] = {}
+    other = -1
+    joined = False
+    while True:
+        if joined and other < 0:
+            other = _open_another(own[0])
+            if other < 0:
+                return
+            poll.register(other, select.POLLIN)
+        for fd, _ in poll.poll():
+            if fd == server.fileno():
+                connection, _ = server.accept()
+                connections[connection.fileno()] = connection
+                poll.register(connection.fileno(), select.POLLIN)
+            elif fd == other:
+                poll.unregister(fd)
+                os.close(fd)
+                other = -1
+            elif not _answer(connections[fd], own):
+                poll.unregister(fd)
+                connections.pop(fd).close()
+                # Who has asked to join is in there by now, or will never be.
+                joined = True
+
+
+def _answer(connection: socket.socket, own: list[int]) -> bool:
+    """Answer one message; False when the other side has closed."""
+    try:
+        message = messages.receive(connection)
+        if message is None:
+            return False
+        kind, *words = cast("list[Any]", message[0])
+        if kind == "join":
+            messages.send(connection, ("joined",), own)
+        elif kind == "bind":
+            _bind(connection, *words)
+    except (OSError, EOFError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _bind(connection: socket.socket, protocol: str, address: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, _KINDS[protocol]) as bound:
+            if protocol == "tcp":
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((address, port))
+            if protocol == "tcp":
+                bound.listen(BACKLOG)
+            messages.send(connection, ("bound",), [bound.fileno()])
+    except OSError as error:
+        messages.send(connection, ("failed", error.errno or 0, error.strerror or str(error)))
+
+
+def _open_another(user_namespace: int) -> int:
+    """A pidfd of some process in this user namespace that is none of ours; -1 if there is none."""
+    own = os.fstat(user_namespace).st_ino
+    children = _children()
+    for name in os.listdir("/proc"):
+        if not name.isdecimal() or int(name) in (os.getpid(), *children):
+            continue
+        with suppress(OSError):
+            if os.stat(f"/proc/{name}/ns/user").st_ino == own:
+                return os.pidfd_open(int(name))
+    return -1
+
+
+def _children() -> list[int]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def end_with_this(pid: int) -> None:
+    """Have the kernel end the calling process with the holder, its parent with this number."""
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != pid:
+        os._exit(1)

@@ -1,0 +1,83 @@
+"""Which users an engine without root has: the caller is its root, further ones are subordinate ids.
+
+Without subordinate ids there is one user, root: what a layer gives to others is then root's.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+from typing import NamedTuple
+
+from labkit.dialect import subordinate_ids
+from labkit.dialect.subordinate_ids import IdRange
+from labkit.errors import LabkitError
+
+
+class Ids(NamedTuple):
+    """The lines of a user namespace's uid_map and gid_map."""
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is no user but root."""
+        return len(self.uids) == 1 or len(self.gids) == 1
+
+
+def find(folder: str = "/etc") -> Ids:
+    """The ids of whoever calls."""
+    uid, gid = os.getuid(), os.getgid()
+    names = {str(uid), *([pwd.getpwuid(uid).pw_name] if _has_name(uid) else [])}
+    uids, gids = (
+        subordinate_ids.ranges(names, subordinate_ids.read(f"{folder}/{name}"), 1)
+        for name in ("subuid", "subgid")
+    )
+    if not (uids and gids):
+        uids = gids = ()
+    return Ids(((0, uid, 1), *uids), ((0, gid, 1), *gids))
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def give(pid: int, ids: Ids) -> None:
+    """Write the maps of the user namespace of a process; LabkitError.
+
+    The programs of Debian's package uidmap may map what the administrator's files allow; who has
+    the power over users itself writes the maps itself.
+    """
+    if ids.is_one:
+        with open(f"/proc/{pid}/setgroups", "w") as file:
+            file.write("deny")
+    for name, program, ranges in (
+        ("uid_map", "newuidmap", ids.uids[: 1 if ids.is_one else None]),
+        ("gid_map", "newgidmap", ids.gids[: 1 if ids.is_one else None]),
+    ):
+        try:
+            with open(f"/proc/{pid}/{name}", "w") as file:
+                file.write("".join(f"{' '.join(map(str, line))}\n" for line in ranges))
+        except PermissionError:
+            _ask(program, pid, ranges)
+
+
+def _ask(program: str, pid: int, ranges: tuple[IdRange, ...]) -> None:
+    found = shutil.which(program)
+    if found is None:
+        raise LabkitError(
+            f"without root labkitd needs the program {program} to have more than one user: "
+            "apt install uidmap"
+        )
+    words = [str(number) for line in ranges for number in line]
+    done = subprocess.run([found, str(pid), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabkitError(
+            f"without root labkitd asks {program} for the ids that /etc/subuid and /etc/subgid "
+            f"give to this user, and it refused: {done.stderr.strip()}"
+        )
