@@ -43,6 +43,8 @@ def thaw(layout: Layout, container_id: str) -> None:
 
 def is_frozen(layout: Layout, container_id: str) -> bool:
     """Whether the container is frozen; FileNotFoundError when it has just ended."""
+    if not layout.hierarchies:
+        return False
     path, frozen, _ = _file(layout, container_id)
     return groups.read(path) == frozen
 

@@ -69,7 +69,8 @@ def _paused(parts: Parts, entry: Entry, *, wanted: bool) -> Iterator[None]:
     """Freeze the container, if that is wanted, it runs, and it is not frozen already."""
     is_ours = False
     if wanted and entry.container.state.status == states.RUNNING:
-        with suppress(ConflictError):  # it has just ended
+        # It has just ended, or there is no cgroup that could freeze it.
+        with suppress(ConflictError, InvalidParameterError):
             ending.pause(parts, entry)
             is_ours = True
     try:

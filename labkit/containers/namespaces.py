@@ -7,6 +7,7 @@ from labkit.containers import id_ranges
 from labkit.containers.model import Container, ContainerConfig, HostConfig
 from labkit.containers.parts import Parts
 from labkit.errors import InvalidParameterError, NotFoundError, StartError
+from labkit.kernel import power
 from labkit.runtime.spec import Sharing, UserNamespace
 
 HOST, CONTAINER = "host", "container:"
@@ -65,6 +66,11 @@ def _remap(parts: Parts, host: HostConfig) -> str:
 
 
 def _check_with_user_namespace(parts: Parts, host: HostConfig) -> None:
+    if power.IS_LIMITED:
+        raise InvalidParameterError(
+            f"--userns={PRIVATE} needs an engine with root: the users of this one's containers are "
+            "already other users of the machine"
+        )
     id_ranges.find(_remap(parts, host))
     if host.privileged:
         raise InvalidParameterError(

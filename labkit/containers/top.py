@@ -4,7 +4,9 @@ The host's own `ps` is run and its lines for the container's processes are kept,
 a user asks of ps (`-o pid,comm`, `aux`) is then what he gets.
 """
 
+import os
 import subprocess
+from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.cgroups import Layout, groups
@@ -29,7 +31,7 @@ def top(layout: Layout, entry: Entry, arguments: str) -> Processes:
     if container.state.status not in states.ALIVE:
         raise ConflictError(f"Container {container.id} is not running")
     try:
-        wanted = pids(layout, container.id)
+        wanted = pids(layout, container.id) if layout.hierarchies else related(container.state.pid)
     except FileNotFoundError:
         raise ConflictError(f"Container {container.id} is not running: it has ended") from None
     return parse(_ps(arguments or DEFAULT_ARGUMENTS), wanted)
@@ -37,11 +39,25 @@ def top(layout: Layout, entry: Entry, arguments: str) -> Processes:
 
 def pids(layout: Layout, container_id: str) -> set[int]:
     """The ids, on the host, of the processes in the container's group."""
-    controller = next(iter(layout.hierarchies), "")
-    if not controller:
-        return set()
+    controller = next(iter(layout.hierarchies))
     text = groups.read(layout.path(container_id, controller, "cgroup.procs"))
     return {int(word) for word in text.split()}
+
+
+def related(pid: int) -> set[int]:
+    """Where no cgroup counts them: those in the PID namespace of the container's first process.
+
+    FileNotFoundError if that one has ended; without a namespace of its own it is all that is known.
+    """
+    space = os.stat(f"/proc/{pid}/ns/pid").st_ino
+    if space == os.stat("/proc/self/ns/pid").st_ino:
+        return {pid}
+    found = set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):  # it has just ended, or is another user's
+            if os.stat(f"/proc/{name}/ns/pid").st_ino == space:
+                found.add(int(name))
+    return found
 
 
 def _ps(arguments: str) -> str:

@@ -27,10 +27,8 @@ def enter(paths: Paths) -> None:
         message = messages.receive(connection)
         if message is None:
             raise LabkitError("the process that holds the namespaces has ended: try again")
-        user, mount, network = message[1]
-        namespaces.setns(user, namespaces.CLONE_NEWUSER)
-        namespaces.setns(mount, namespaces.CLONE_NEWNS)
-        namespaces.setns(network, namespaces.CLONE_NEWNET)
+        for namespace in message[1]:
+            namespaces.setns(namespace)
         user_namespaces.become_root(may_set_groups=not wanted.is_one)
     os.chdir("/")
     os.environ |= {"LABKIT_ROOT": paths.root, "LABKIT_RUN": paths.run}
@@ -90,7 +88,7 @@ def _be_holder(connection: socket.socket, run: str, wanted: ids.Ids) -> None:
         os.setsid()
         processes.close_all_but({0, 1, 2, connection.fileno()})
         try:
-            namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+            namespaces.unshare(holder.OWN)
         except OSError as error:
             connection.send(str(error).encode())
             os._exit(1)

@@ -4,8 +4,8 @@ It is root of the user namespace and in its mounts, but in the network of the ma
 open ports there.  It goes when labkitd has ended and no other process is in the user namespace.
 
 Messages (`labkit.kernel.messages`) on the socket `holder.sock` of the run folder, and answers:
-`join` → `joined` with the user, mount and network namespaces; `bind` (protocol, address, port) →
-`bound` with a socket, or `failed` (number, text).
+`join` → `joined` with the user, mount, IPC and network namespaces; `bind` (protocol, address,
+port) → `bound` with a socket, or `failed` (number, text).
 """
 
 import os
@@ -20,6 +20,8 @@ from labkit.kernel import loopback, messages, mounts, namespaces, processes, use
 from labkit.rootless import cable
 
 SOCKET_NAME = "holder.sock"
+OWN = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC
+"""The namespaces that it is in itself: message queues can be mounted only for one's own IPC."""
 BACKLOG = 64
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -37,10 +39,10 @@ def be(run: str, ready: Callable[[], object], *, may_set_groups: bool) -> None:
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
     network = _new_network()
     cable.connect(network, run)
-    own = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt")}
+    own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt", "ipc")]
     with messages.listen(f"{run}/{SOCKET_NAME}") as server:
         ready()
-        _serve(server, [own["user"], own["mnt"], network])
+        _serve(server, [*own, network])
     os.unlink(f"{run}/{SOCKET_NAME}")
     os._exit(0)
 
@@ -135,7 +137,10 @@ def _open_another(user_namespace: int) -> int:
             continue
         with suppress(OSError):
             if os.stat(f"/proc/{name}/ns/user").st_ino == own:
-                return os.pidfd_open(int(name))
+                found = os.pidfd_open(int(name))
+                if not processes.has_ended(found):  # else its parent has not noticed yet
+                    return found
+                os.close(found)
     return -1
 
 

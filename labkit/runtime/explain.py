@@ -18,7 +18,11 @@ _CAUSES = (
     ("exec", errno.ENOENT, "the image has no such program, or its interpreter is missing"),
     ("exec", errno.EACCES, "the file is not executable (chmod +x), or it is a folder"),
     ("exec", errno.ENOEXEC, "the file is for another architecture, or a script without #! line"),
-    ("namespace", errno.EPERM, "labkitd lacks CAP_SYS_ADMIN: it must run as root"),
+    (
+        "namespace",
+        errno.EPERM,
+        "labkitd has not the power for it (CAP_SYS_ADMIN)",
+    ),
     ("namespace", errno.ENOSPC, "the limit in /proc/sys/user/max_*_namespaces is reached"),
     ("namespace", errno.EINVAL, "this kernel was built without that namespace"),
     (

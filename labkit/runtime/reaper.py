@@ -39,3 +39,9 @@ def reap_all_but(awaited: set[int]) -> None:
             if found.si_pid in awaited:
                 return
             os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
+
+
+def left_to_this() -> set[int]:
+    """The children of this process (proc_pid_task(5)): its own, and what those have left behind."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(word) for word in file.read().split()}

@@ -213,6 +213,13 @@ class Shim:
         if not clone.flags & namespaces.CLONE_NEWPID:
             for directory in self.request.cgroup_directories:
                 empty_group(directory)
+            # Where no cgroup tells which they are: what is left behind becomes this one's child.
+            while not self.request.cgroup_directories and (
+                left := reaper.left_to_this() - self.children
+            ):
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)  # a child: its number stays its own
+                    os.waitpid(pid, 0)
 
     def _release_sockets(self) -> None:
         for held in self.held_ports:

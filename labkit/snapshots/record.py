@@ -32,6 +32,8 @@ class Record(NamedTuple):
     """Whether this is the record within the file system of the driver `loop`."""
     why: str = ""
     """Why no driver before this one could be used, when it was chosen."""
+    limited: bool = False
+    """Whether an engine without root made it: its files have other owners and other marks."""
 
 
 def read(root: str) -> Record | None:
@@ -40,7 +42,8 @@ def read(root: str) -> Record | None:
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
-        record = Record(str(found["Driver"]), bool(found["Inside"]), str(found["Why"]))
+        kept = (str(found["Driver"]), bool(found["Inside"]), str(found["Why"]))
+        record = Record(*kept, bool(found.get("Limited", False)))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -52,5 +55,10 @@ def read(root: str) -> Record | None:
 
 def write(root: str, record: Record) -> None:
     """Write the record down; OSError."""
-    shown = {"Driver": record.driver, "Inside": record.is_inside, "Why": record.why}
+    shown = {
+        "Driver": record.driver,
+        "Inside": record.is_inside,
+        "Why": record.why,
+        "Limited": record.limited,
+    }
     write_atomically(os.path.join(root, FILE), json.dumps(shown, indent=2).encode())

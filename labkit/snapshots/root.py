@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from labkit.errors import ConflictError, InvalidParameterError, LabkitError
+from labkit.kernel import power
 from labkit.snapshots import loop_image, record, trials
 from labkit.snapshots.record import ALIASES, COSTS, DRIVERS, LOOP, OVERLAYFS, Record
 
@@ -48,6 +49,13 @@ def open_root(root: str, wanted: str = "") -> Storage:
         known = record.read(root) or _of_old(root)
         if known is None:
             return _choose(root, wanted)
+        if known.limited != power.IS_LIMITED:
+            made, here = ("without", "with") if known.limited else ("with", "without")
+            raise ConflictError(
+                f"the data root {root} belongs to an engine {made} root, and this labkitd runs "
+                f"{here}: the owners of its files would be wrong; start labkitd as the user who "
+                "made it, or name another root (--root, LABKIT_ROOT)"
+            )
         if wanted and wanted != known.driver:
             raise ConflictError(
                 f"the data root {root} was made with the storage driver {known.driver}, and "
@@ -115,7 +123,7 @@ def _try(driver: str, root: str, why: str) -> str:
     if driver == OVERLAYFS and (failure := trials.in_child(trials.overlay, root)):
         return failure
     if driver != LOOP:
-        record.write(root, Record(driver, why=why))
+        record.write(root, Record(driver, why=why, limited=power.IS_LIMITED))
         return ""
     try:
         loop_image.make(root, why)

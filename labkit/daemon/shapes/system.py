@@ -13,6 +13,7 @@ from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.dialect.references import DEFAULT_DOMAIN
+from labkit.kernel import power
 from labkit.registry.client.endpoints import DEFAULT_INDEX
 from labkit.runtime.log import timestamp
 from labkit.snapshots.root import status as storage_status
@@ -112,6 +113,7 @@ def info(engine: Engine) -> JsonObject:
         "SecurityOptions": [
             "name=seccomp,profile=builtin",
             *(["name=userns"] if engine.userns_remap else []),
+            *(["name=rootless"] if power.IS_LIMITED else []),
             "name=cgroupns",
         ],
         "Warnings": [*engine.warnings, *engine.networks.hiding],
