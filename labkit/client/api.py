@@ -234,5 +234,5 @@ def unavailable(path: str, error: OSError) -> DaemonUnavailableError:
             "(sudo usermod -aG labkit $USER, then log in again)"
         )
     return DaemonUnavailableError(
-        f"no labkitd answers on {path} ({error.strerror or error}): start it: sudo labkit daemon"
+        f"no labkitd answers on {path} ({error.strerror or error}): start it: labkit daemon"
     )

@@ -27,5 +27,5 @@ def test_a_start_that_failed_shows_how_far_it_came():
 
 def test_the_usual_cause():
     assert "no such program" in explain.usual_cause("exec", errno.ENOENT)
-    assert "root" in explain.usual_cause("namespace.pid", errno.EPERM)
+    assert "CAP_SYS_ADMIN" in explain.usual_cause("namespace.pid", errno.EPERM)
     assert explain.usual_cause("hostname", errno.EIO) == ""
