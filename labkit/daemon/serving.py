@@ -12,7 +12,9 @@ from labkit.daemon import daemon_json, listener, log
 from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.http.end_signals import EndSignals
+from labkit.kernel import power
 from labkit.paths import Paths
+from labkit.rootless import cable
 
 READY = b"ready\n"
 
@@ -38,6 +40,8 @@ def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
         daemon_json.userns_remap(paths.root, userns_remap),
         daemon_json.network_defaults(paths.root),
     )
+    if power.IS_LIMITED and (warning := cable.warning(paths.run)):
+        engine.warnings.append(warning)
     workroom.sweep(engine)
     server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
     for warning in engine.warnings:

@@ -1,9 +1,116 @@
 """What connects the network of an engine without root with the machine's.
 
-Making a cable into the machine's network needs the power over it.  pasta(1) and slirp4netns(1) do
-without: the packets that come out at their end of a tap device become calls of an ordinary program.
+A cable into the machine's network needs the power over it.  pasta(1) and slirp4netns(1) do without:
+what comes out of their end of a tap device becomes the calls of an ordinary program.  Neither lets
+anyone reach what listens on the machine's 127.0.0.1.
 """
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from labkit.kernel import mounts, namespaces, processes
+
+TUN = "/dev/net/tun"
+CONNECT_TIMEOUT_S = 10.0
+_LOOK_S = 0.02
+_INTERFACE = "outside"
+_NAME_SERVER = "169.254.1.1"
+"""Where pasta takes questions for names; it asks those whom the machine asks."""
+_SLIRP_NAME_SERVER = "10.0.2.3"
+
+
+def _pasta(network: str) -> list[str]:
+    none = [word for way in ("-t", "-u", "-T", "-U") for word in (way, "none")]
+    names = ["--dns-forward", _NAME_SERVER, "--ns-ifname", _INTERFACE]
+    return ["--foreground", "--config-net", "--no-map-gw", *none, *names, "--netns", network]
+
+
+def _slirp(network: str) -> list[str]:
+    options = ["--configure", "--mtu=65520", "--disable-host-loopback", "--netns-type=path"]
+    return [*options, network, _INTERFACE]
+
+
+_PROGRAMS: tuple[tuple[str, str, Callable[[str], list[str]]], ...] = (
+    ("pasta", _NAME_SERVER, _pasta),
+    ("slirp4netns", _SLIRP_NAME_SERVER, _slirp),
+)
+"""In the order in which they are taken: name, name server, arguments for a network namespace."""
 
 
 def connect(network: int, run: str) -> None:
-    """Connect a network namespace, as far as this machine has a program for it."""
+    """Connect a network namespace, as far as this machine lets a user do so.
+
+    The program ends with the calling process.  Its words go to `cable.log` of the run folder.
+    """
+    if problem():
+        return
+    name, name_server, arguments = next(each for each in _PROGRAMS if shutil.which(each[0]))
+    with open(f"{run}/cable.log", "wb") as log:
+        subprocess.Popen(
+            [name, *arguments(f"/proc/self/fd/{network}")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[network],
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 this process has one thread
+        )
+    if _appears(network):
+        _ask_for_names(name_server, run)
+
+
+def _end_with_parent() -> None:
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def problem() -> str:
+    """What this machine lacks for a cable, and what to do; "" if nothing."""
+    if not os.path.exists(TUN):
+        return f"there is no {TUN}: an administrator can load it: modprobe tun"
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        return f"{TUN} is not open to users: an administrator can open it: chmod 666 {TUN}"
+    if not any(shutil.which(name) for name, *_ in _PROGRAMS):
+        return "there is neither pasta nor slirp4netns: apt install passt"
+    return ""
+
+
+def warning(run: str) -> str:
+    """What is said of an engine whose network leads nowhere; "" if it has a way out."""
+    if has_way_out():
+        return ""
+    why = problem() or f"see {run}/cable.log"
+    return f"containers reach each other, but nothing outside, and no ports are published ({why})"
+
+
+def has_way_out() -> bool:
+    """Whether the network namespace of this process has a default route, other than loopback."""
+    with open("/proc/self/net/route") as file:
+        routes = [line.split() for line in file.readlines()[1:]]
+    return any(fields[0] == _INTERFACE for fields in routes)
+
+
+def _appears(network: int) -> bool:
+    """Wait for the interface, in a process that enters the namespace: none can go back."""
+    pid = os.fork()
+    if pid == 0:
+        found = False
+        try:
+            namespaces.setns(network, namespaces.CLONE_NEWNET)
+            deadline = time.monotonic() + CONNECT_TIMEOUT_S
+            while not (found := has_way_out()) and time.monotonic() < deadline:
+                time.sleep(_LOOK_S)
+        finally:
+            os._exit(not found)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _ask_for_names(name_server: str, run: str) -> None:
+    """Have everyone in this mount namespace ask the cable's name server, with the usual options."""
+    path = f"{run}/resolv.conf"
+    with open("/etc/resolv.conf") as usual, open(path, "w") as file:
+        file.write(f"nameserver {name_server}\n")
+        file.writelines(line for line in usual if not line.startswith("nameserver"))
+    mounts.mount(path, os.path.realpath("/etc/resolv.conf"), "", mounts.MS_BIND)

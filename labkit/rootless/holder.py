@@ -10,7 +10,6 @@ port) → `bound` with a socket, or `failed` (number, text).
 
 import os
 import select
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -147,10 +146,3 @@ def _open_another(user_namespace: int) -> int:
 def _children() -> list[int]:
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return [int(word) for word in file.read().split()]
-
-
-def end_with_this(pid: int) -> None:
-    """Have the kernel end the calling process with the holder, its parent with this number."""
-    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != pid:
-        os._exit(1)
