@@ -8,6 +8,8 @@ SET_ASIDE = "set-aside"
 """The folder of the data root for what could not be read (labkit.set_aside)."""
 
 
+HOLDER_SOCKET = "holder.sock"
+"""Of the run folder: where the holder of an engine without root answers (labkit.rootless)."""
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 

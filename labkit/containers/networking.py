@@ -7,6 +7,7 @@ with them; at its end they are given back.  The links are made by the container'
 import errno
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from labkit.containers import etc_files
 from labkit.containers.entry import Entry
@@ -19,16 +20,20 @@ from labkit.errors import (
     LabkitError,
     StartError,
 )
+from labkit.kernel import power
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
 from labkit.networks.addresses import parse_address
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
+from labkit.networks.rules import forwards_to
+from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
-from labkit.runtime.operations import HoldPort
+from labkit.runtime.operations import HoldPort, RelayPort
 from labkit.runtime.spec import Interface
 from labkit.runtime.spec import Network as NetworkSpec
 from labkit.runtime.step import Step
 
+PORTS = (HoldPort, RelayPort)
 _OWN_NETWORK_ONLY = {
     "hostname": "hostname",
     "port_bindings": "port publishing",
@@ -261,7 +266,7 @@ def _check_host_ports(container: Container) -> None:
 
 def has_other_port(container: Container, step: Step, failure: StepFailure) -> bool:
     """Whether a start failed at a port that was chosen, and may choose another."""
-    if not isinstance(step.operation, HoldPort) or failure.errno != errno.EADDRINUSE:
+    if not isinstance(step.operation, PORTS) or failure.errno != errno.EADDRINUSE:
         return False
     return any(wish.first != wish.last or not wish.first for wish in port_wishes(container))
 
@@ -269,7 +274,14 @@ def has_other_port(container: Container, step: Step, failure: StepFailure) -> bo
 def explain_port(step: Step, failure: StepFailure) -> str:
     """Who has the port at which a start failed; empty if the start failed elsewhere."""
     wanted = step.operation
-    if not isinstance(wanted, HoldPort) or failure.errno != errno.EADDRINUSE:
+    if not isinstance(wanted, PORTS):
+        return ""
+    if failure.errno == errno.EACCES:
+        return (
+            f"Bind for {wanted.address}:{wanted.port} failed: users may not open so low a port: "
+            f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted.port} allows it"
+        )
+    if failure.errno != errno.EADDRINUSE:
         return ""
     found = holders.holder(wanted.protocol, wanted.port)
     by = f" by {found}" if found else ""
@@ -291,9 +303,13 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
     for endpoint in sandbox.endpoints:
         interfaces.append(interface(endpoint, with_route=not has_route))
         has_route = has_route or bool(endpoint.gateway)
-    held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
     server = EMBEDDED_DNS if sandbox.asks_labkit else ""
-    return NetworkSpec(interfaces=tuple(interfaces), ports=held, name_server=server)
+    network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
+    if power.IS_LIMITED:
+        holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
+        return replace(network, relays=tuple(forwards_to([sandbox])), holder=holder)
+    held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
+    return replace(network, ports=held)
 
 
 def _shared(parts: Parts, container_id: str) -> tuple[int, int]:

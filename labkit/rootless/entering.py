@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from labkit.errors import LabkitError
 from labkit.kernel import messages, namespaces, processes, user_namespaces
-from labkit.paths import Paths
+from labkit.paths import HOLDER_SOCKET, Paths
 from labkit.rootless import holder, ids
 
 _MADE, _GO, _READY = b"m", b"g", b"r"
@@ -37,7 +37,7 @@ def enter(paths: Paths) -> None:
 
 def _connect(run: str) -> socket.socket | None:
     try:
-        return messages.connect(f"{run}/{holder.SOCKET_NAME}")
+        return messages.connect(f"{run}/{HOLDER_SOCKET}")
     except OSError:
         return None
 
@@ -45,7 +45,7 @@ def _connect(run: str) -> socket.socket | None:
 def _make(run: str, wanted: ids.Ids) -> socket.socket:
     """Start a holder; it is nobody's child, and stays when this process has ended."""
     with suppress(FileNotFoundError):
-        os.unlink(f"{run}/{holder.SOCKET_NAME}")
+        os.unlink(f"{run}/{HOLDER_SOCKET}")
     ours, theirs = socket.socketpair()
     first = os.fork()
     if first == 0:

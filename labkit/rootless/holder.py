@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import Any, cast
 
 from labkit.kernel import loopback, messages, mounts, namespaces, processes, user_namespaces
+from labkit.paths import HOLDER_SOCKET
 from labkit.rootless import cable
 
-SOCKET_NAME = "holder.sock"
 OWN = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC
 """The namespaces that it is in itself: message queues can be mounted only for one's own IPC."""
 BACKLOG = 64
@@ -39,10 +39,10 @@ def be(run: str, ready: Callable[[], object], *, may_set_groups: bool) -> None:
     network = _new_network()
     cable.connect(network, run)
     own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt", "ipc")]
-    with messages.listen(f"{run}/{SOCKET_NAME}") as server:
+    with messages.listen(f"{run}/{HOLDER_SOCKET}") as server:
         ready()
         _serve(server, [*own, network])
-    os.unlink(f"{run}/{SOCKET_NAME}")
+    os.unlink(f"{run}/{HOLDER_SOCKET}")
     os._exit(0)
 
 

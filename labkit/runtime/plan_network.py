@@ -19,6 +19,9 @@ def host(network: Network) -> Iterator[Step]:
     for protocol, address, port in network.ports:
         why = "a published port: held while the container runs, nftables sends its packets on"
         yield Step("network.port", why, op.HoldPort(protocol, address, port))
+    for relay in network.relays:
+        why = "a published port: without power over the machine's packets a process passes them on"
+        yield Step("network.port", why, op.RelayPort(*relay, network.holder))
 
 
 _OWN = op.Unshare(namespaces.CLONE_NEWNET)

@@ -141,6 +141,10 @@ class Network:
     interfaces: tuple[Interface, ...] = ()
     ports: tuple[tuple[str, str, int], ...] = ()
     """The published ports: protocol, address and port of the host."""
+    relays: tuple[tuple[str, str, int, str, int], ...] = ()
+    """The same and the container's address and port, where no packets can be sent on."""
+    holder: str = ""
+    """The socket of who opens those ports."""
     name_server: str = ""
     """Where inside it asks labkit for names; empty if it does not."""
 

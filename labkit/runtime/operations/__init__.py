@@ -57,6 +57,7 @@ from labkit.runtime.operations.network import (
     KeepHostLinks,
     LayCable,
     ListenForNames,
+    RelayPort,
     SwitchOn,
 )
 from labkit.runtime.operations.process import (
@@ -146,6 +147,7 @@ __all__ = [
     "OpenTree",
     "Operation",
     "PivotRoot",
+    "RelayPort",
     "SetCapabilities",
     "SetHostname",
     "SetOomScore",
@@ -201,6 +203,7 @@ KINDS: dict[str, type] = {
         AddAddress,
         AddDefaultRoute,
         ListenForNames,
+        RelayPort,
         JoinNamespace,
         BorrowProc,
         AttachFileSystem,

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from labkit.kernel import links, messages, nat
 from labkit.kernel.netlink import RouteSocket
@@ -48,6 +48,41 @@ class HoldPort(NamedTuple):
         except OSError as error:
             where = f"{self.address}:{self.port}/{self.protocol}"
             raise OSError(error.errno, os.strerror(error.errno or 0), where) from None
+
+
+class RelayPort(NamedTuple):
+    """Publish a port of the machine from an engine whose network is another one.
+
+    The engine's holder (labkit.rootless), which is in the machine's network, opens the port, and a
+    process passes on what comes in (labkit.runtime.relay).
+    """
+
+    protocol: str
+    address: str
+    port: int
+    target: str
+    target_port: int
+    holder: str
+    """The path of the holder's socket."""
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        there = f'bind(socket({self.protocol}), "{self.address}", {self.port}), by the holder'
+        return f'{there}; fork(); splice(…, "{self.target}:{self.target_port}")'
+
+    def execute(self, context: Context) -> None:
+        """Open it and start the process, which ends with what is held here; EADDRINUSE, EACCES."""
+        from labkit.runtime import relay  # noqa: PLC0415 only an engine without root needs it
+
+        with messages.connect(self.holder) as holder:
+            messages.send(holder, ("bind", self.protocol, self.address, self.port))
+            message = messages.receive(holder)
+        (kind, *words), fds = cast("tuple[list[Any], list[int]]", message or (("failed", 0), []))
+        if kind != "bound":
+            where = f"{self.address}:{self.port}/{self.protocol}"
+            raise OSError(words[0], os.strerror(words[0]), where)
+        target = (self.target, self.target_port)
+        context.held.append(relay.start(socket.socket(fileno=fds[0]), target))
 
 
 class KeepHostLinks(NamedTuple):

@@ -1,0 +1,248 @@
+"""The relay of a published port, where no packets can be sent on: it moves bytes between sockets.
+
+An engine without root has a network of its own, and the machine's packets do not come there.  So
+the port is opened in the machine's network, and a small process of its own takes what comes in and
+connects to the container.  TCP's bytes never enter this process: splice(2) moves them from socket
+to socket through a pipe.  It ends when its life line does: with the container, or with the shim.
+"""
+
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from labkit.kernel import processes
+
+PIECE_BYTES = 1 << 20
+UDP_IDLE_S = 90.0
+"""How long the answers to a client of UDP find their way, as with Docker."""
+MOST_UDP_CLIENTS = 1024
+LARGEST_DATAGRAM = 65536
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+
+
+def start(listener: socket.socket, target: tuple[str, int]) -> socket.socket:
+    """Start the process; its life line, to be held open as long as it is wanted."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            processes.prctl(processes.PR_SET_NAME, b"labkit-relay")
+            processes.close_all_but({0, 1, 2, listener.fileno(), theirs.fileno()})
+            processes.set_limit("nofile", *[processes.hard_limit("nofile")] * 2)
+            listener.setblocking(False)
+            kind = _Udp if listener.type == socket.SOCK_DGRAM else _Tcp
+            kind(listener, target).serve(theirs)
+        finally:
+            os._exit(0)
+    theirs.close()
+    listener.close()
+    return ours
+
+
+class _Relay:
+    """Waiting for sockets: each has a function that is called when it can be read or written."""
+
+    def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
+        self.listener, self.target = listener, target
+        self.family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        self.epoll = select.epoll()
+        self.calls: dict[int, Callable[[], None]] = {}
+        self.wanted: dict[int, int] = {}
+        self.timeout_s: float | None = None
+
+    def watch(self, fd: int, events: int, call: Callable[[], None]) -> None:
+        """Call it when one of the events is there; with none, only when the other side has gone."""
+        self.calls[fd] = call
+        if fd not in self.wanted:
+            self.epoll.register(fd, events)
+        elif self.wanted[fd] != events:
+            self.epoll.modify(fd, events)
+        self.wanted[fd] = events
+
+    def forget(self, fd: int) -> None:
+        if self.wanted.pop(fd, None) is not None:
+            self.epoll.unregister(fd)
+            del self.calls[fd]
+
+    def serve(self, life: socket.socket) -> None:
+        """Until the other end of the life line is closed."""
+        self.watch(life.fileno(), _IN, lambda: os._exit(0))
+        self.watch(self.listener.fileno(), _IN, self.take)
+        while True:
+            for fd, _ in self.epoll.poll(self.timeout_s):
+                # What one call does may end what the next is about.
+                if call := self.calls.get(fd):
+                    call()
+            self.tidy()
+
+    def take(self) -> None:
+        """Something has come in."""
+        raise NotImplementedError
+
+    def tidy(self) -> None:
+        """After each round."""
+
+
+class _Flow:
+    """One direction of a connection: what waits in the pipe between the two sockets."""
+
+    def __init__(self, source: socket.socket, target: socket.socket) -> None:
+        self.source, self.target = source, target
+        self.read, self.write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.held = 0
+        self.has_ended = False
+        self.is_over = False
+
+    def move(self) -> None:
+        """Move what can be moved; OSError when a side has gone."""
+        while not self.is_over:
+            if not self.held and not self.has_ended:
+                try:
+                    self.held = os.splice(
+                        self.source.fileno(), self.write, PIECE_BYTES, flags=_MOVE
+                    )
+                except BlockingIOError:
+                    return
+                self.has_ended = not self.held
+            try:
+                while self.held:
+                    self.held -= os.splice(self.read, self.target.fileno(), self.held, flags=_MOVE)
+            except BlockingIOError:
+                return
+            if self.has_ended:
+                self.is_over = True
+                self.target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        os.close(self.read)
+        os.close(self.write)
+
+
+class _Connection:
+    """A client, the container's end, and a flow each way."""
+
+    def __init__(self, relay: "_Tcp", client: socket.socket) -> None:
+        self.relay, self.client = relay, client
+        self.server = socket.socket(relay.family, socket.SOCK_STREAM)
+        self.flows: tuple[_Flow, ...] = ()
+        try:
+            for each in (self.client, self.server):
+                each.setblocking(False)
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.flows = (_Flow(client, self.server), _Flow(self.server, client))
+            with suppress(BlockingIOError):
+                self.server.connect(relay.target)
+        except OSError:
+            self.close()
+            raise
+        relay.watch(self.server.fileno(), _OUT, self._connected)
+
+    def _connected(self) -> None:
+        if self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.close()
+            return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        try:
+            for flow in self.flows:
+                flow.move()
+        except OSError:
+            self.close()
+            return
+        if all(flow.is_over for flow in self.flows):
+            self.close()
+            return
+        there, back = self.flows
+        for own, other, end in ((there, back, self.client), (back, there, self.server)):
+            # A side that has ended is told again and again: it is looked at no more.
+            reads = 0 if own.has_ended or own.held else _IN
+            events = reads | (_OUT if other.held else 0)
+            if events:
+                self.relay.watch(end.fileno(), events, self._go_on)
+            else:
+                self.relay.forget(end.fileno())
+
+    def close(self) -> None:
+        for end in (self.client, self.server):
+            self.relay.forget(end.fileno())
+            end.close()
+        for flow in self.flows:
+            flow.close()
+        self.relay.open_again()
+
+
+class _Tcp(_Relay):
+    def take(self) -> None:
+        """Accept; as long as no descriptor is free (EMFILE) nobody else is let in."""
+        try:
+            client, _ = self.listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.forget(self.listener.fileno())
+            return
+        try:
+            _Connection(self, client)
+        except OSError:
+            client.close()
+
+    def open_again(self) -> None:
+        """A connection has ended: its descriptors are free."""
+        self.watch(self.listener.fileno(), _IN, self.take)
+
+
+class _Client:
+    """Who has sent datagrams, and the socket by which the container answers."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.last_s = time.monotonic()
+
+
+class _Udp(_Relay):
+    def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
+        super().__init__(listener, target)
+        self.clients: dict[object, _Client] = {}
+
+    def take(self) -> None:
+        """Pass one datagram on."""
+        with suppress(OSError):
+            data, address = self.listener.recvfrom(LARGEST_DATAGRAM)
+            client = self.clients.pop(address, None) or self._welcome(address)
+            client.last_s = time.monotonic()
+            self.clients[address] = client  # the last in the order
+            client.end.send(data)
+
+    def _welcome(self, address: object) -> _Client:
+        if len(self.clients) >= MOST_UDP_CLIENTS:
+            self._let_go(next(iter(self.clients)))
+        end = socket.socket(self.family, socket.SOCK_DGRAM)
+        end.setblocking(False)
+        end.connect(self.target)
+        self.watch(end.fileno(), _IN, lambda: self._answer(end, address))
+        return _Client(end)
+
+    def _answer(self, end: socket.socket, address: object) -> None:
+        with suppress(OSError):  # nobody listens in the container (ECONNREFUSED), or it is full
+            self.listener.sendto(end.recv(LARGEST_DATAGRAM), address)  # type: ignore[call-overload]
+
+    def _let_go(self, address: object) -> None:
+        client = self.clients.pop(address)
+        self.forget(client.end.fileno())
+        client.end.close()
+
+    def tidy(self) -> None:
+        """Forget the clients that have been silent for long."""
+        now = time.monotonic()
+        while self.clients:
+            address, client = next(iter(self.clients.items()))
+            if client.last_s + UDP_IDLE_S > now:
+                break
+            self._let_go(address)
+        self.timeout_s = UDP_IDLE_S if self.clients else None
