@@ -25,10 +25,12 @@ def run(paths: Paths, asked: argparse.Namespace) -> None:
     pid_path = listener.pid_path(paths)
     lock = listener.lock(pid_path)
     driver = daemon_json.storage_driver(paths.root, asked.storage_driver)
-    with snapshots.opened(os.path.realpath(paths.root), driver):
-        _serve(paths, asked.userns_remap, asked.ready_fd)
-    os.unlink(pid_path)
-    os.close(lock)
+    try:
+        with snapshots.opened(os.path.realpath(paths.root), driver):
+            _serve(paths, asked.userns_remap, asked.ready_fd)
+    finally:
+        os.unlink(pid_path)
+        os.close(lock)
 
 
 def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:

@@ -98,24 +98,36 @@ class _Flow:
         self.is_over = False
 
     def move(self) -> None:
-        """Move what can be moved; OSError when a side has gone."""
+        """Move what can be moved.
+
+        A source that breaks off has ended, but what it sent before is still passed on.
+        """
         while not self.is_over:
             if not self.held and not self.has_ended:
                 try:
-                    self.held = os.splice(
-                        self.source.fileno(), self.write, PIECE_BYTES, flags=_MOVE
-                    )
+                    self.held = self._splice(self.source.fileno(), self.write, PIECE_BYTES)
                 except BlockingIOError:
                     return
+                except OSError:
+                    self.held = 0
                 self.has_ended = not self.held
             try:
                 while self.held:
-                    self.held -= os.splice(self.read, self.target.fileno(), self.held, flags=_MOVE)
+                    self.held -= self._splice(self.read, self.target.fileno(), self.held)
             except BlockingIOError:
+                return
+            except OSError:  # nobody takes it any more
+                self.is_over = self.has_ended = True
+                self.held = 0
                 return
             if self.has_ended:
                 self.is_over = True
-                self.target.shutdown(socket.SHUT_WR)
+                with suppress(OSError):
+                    self.target.shutdown(socket.SHUT_WR)
+
+    @staticmethod
+    def _splice(source: int, target: int, most: int) -> int:
+        return os.splice(source, target, most, flags=_MOVE)
 
     def close(self) -> None:
         os.close(self.read)
@@ -148,12 +160,8 @@ class _Connection:
         self._go_on()
 
     def _go_on(self) -> None:
-        try:
-            for flow in self.flows:
-                flow.move()
-        except OSError:
-            self.close()
-            return
+        for flow in self.flows:
+            flow.move()
         if all(flow.is_over for flow in self.flows):
             self.close()
             return

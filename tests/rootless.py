@@ -1,0 +1,73 @@
+"""A lab whose labkitd is an ordinary user's, in mounts where that user has subordinate ids.
+
+with running_rootless_lab() as lab:
+    assert lab.cli("run", "--rm", "busybox", "id", "-u").stdout == "0\n"
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labkit.kernel.trails import remove_tree
+from tests import leaks
+from tests.lab import Lab
+from tests.oracle import image_archive
+
+UID = 64_321
+"""A number that no user of the machine has."""
+FIRST_ID, IDS = 300_000, 65_536
+SETUP = """
+mount --make-rprivate /
+for file in subuid subgid passwd group; do
+    [ ! -e /etc/$file ] || mount --bind {folder}/$file /etc/$file
+done
+if [ {tun} = open ]; then
+    mkdir -p /dev/net && mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200
+elif [ -e /dev/net/tun ]; then
+    mount -t tmpfs tmpfs /dev/net
+fi
+exec setpriv --reuid {uid} --regid {uid} --clear-groups "$@"
+"""
+
+
+class RootlessLab(Lab):
+    """`ids`: the lines of /etc/subuid and /etc/subgid; `with_tun`: whether tap devices are open."""
+
+    def __init__(self, ids: str = f"{UID}:{FIRST_ID}:{IDS}\n", *, with_tun: bool = True) -> None:
+        super().__init__()
+        remove_tree(self.root)
+        os.mkdir(self.root)
+        os.mkdir(self.run)
+        for name in ("subuid", "subgid"):
+            Path(self.folder, name).write_text(ids)
+        for name, rest in (("passwd", f"{UID}::/:/bin/sh"), ("group", "")):
+            known = Path("/etc", name).read_text()
+            Path(self.folder, name).write_text(f"{known}learner:x:{UID}:{rest}\n")
+        os.chmod(self.folder, 0o711)
+        for path in (self.root, self.run):
+            os.chown(path, UID, UID)
+            os.chmod(path, 0o700)
+        self.env |= {"HOME": self.root, "XDG_RUNTIME_DIR": self.run}
+        values = {"folder": self.folder, "tun": "open" if with_tun else "shut", "uid": UID}
+        self.enter = ["unshare", "--mount", "sh", "-c", SETUP.format(**values), "sh"]
+
+    def load(self) -> None:
+        """Give it the busybox image."""
+        with tempfile.NamedTemporaryFile(prefix=f"{leaks.RUN_NAME}-", suffix=".tar") as archive:
+            archive.write(image_archive())
+            archive.flush()
+            self.cli("load", "-i", archive.name, check=True)
+
+
+@contextmanager
+def running_rootless_lab(**options: object) -> Iterator[RootlessLab]:
+    """One with its daemon running and the image loaded, closed at the end."""
+    lab = RootlessLab(**options)  # type: ignore[arg-type]
+    try:
+        lab.start_daemon()
+        lab.load()
+        yield lab
+    finally:
+        lab.close()
