@@ -228,12 +228,12 @@ def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
     controllers: dict[str, list[str]] = {}
     for name, hierarchy in layout.hierarchies.items():
         if hierarchy.version == 1:
-            controllers.setdefault(hierarchy.directory, []).append(name)
+            folder = os.path.basename(layout.mount_points.get(name, hierarchy.directory))
+            controllers.setdefault(folder, []).append(name)
     if not controllers:
         return (CgroupMount("", "cgroup2", ""),) if layout.hierarchies else ()
     return tuple(
-        CgroupMount(os.path.basename(directory), "cgroup", ",".join(names))
-        for directory, names in controllers.items()
+        CgroupMount(folder, "cgroup", ",".join(names)) for folder, names in controllers.items()
     )
 
 
