@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("snapshots", "http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "networks", "snapshots", "microvm", *GROUND},
+    "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
     "cli": {"client", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         "snapshots",
