@@ -22,6 +22,7 @@ from labkit.networks import ports
 from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
     DEFAULT_SHM_BYTES,
+    TTY,
     BindMount,
     CgroupMount,
     CgroupPart,
@@ -214,6 +215,7 @@ def build_spec(
         shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
         mounts=mounting.in_order(own_mounts, container.mount_points),
         limited=power.IS_LIMITED,
+        has_tty_group=power.has_group(TTY),
         last_capability=capabilities.last_capability(),
     )
 

@@ -66,7 +66,10 @@ def check_ids(situation: Situation) -> Iterator[Finding]:
     name, count = "subordinate ids", min(_count(found.uids), _count(found.gids))
     line = f"{given.user_name(os.getuid())}:{_free_id()}:{ENOUGH_IDS}"
     add = f"echo {line} | sudo tee -a /etc/subuid /etc/subgid"
-    if not count:
+    if not count and not ids.has_name(os.getuid()):
+        detail = "none: newuidmap gives them only to a user with a name"
+        yield Finding(name, LIMITED, detail, "have this number a name in /etc/passwd")
+    elif not count:
         lost = "none: all files and processes of containers are those of one user"
         yield Finding(name, LIMITED, lost, add)
     elif failure := situation.trials.get("ids", ""):

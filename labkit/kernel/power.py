@@ -43,3 +43,10 @@ def machine_uid() -> int:
             if inside <= uid < inside + count:
                 return outside + uid - inside
     return uid
+
+
+def has_group(gid: int) -> bool:
+    """Whether this process's user namespace has a group with this number."""
+    with open("/proc/self/gid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return any(first <= gid < first + count for first, _, count in ranges)
