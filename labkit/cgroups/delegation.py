@@ -63,7 +63,8 @@ def delegate(uid: int) -> list[str]:
         missing = _prepare(mount, folder, uid)
         _give(folder, mount.version, uid)
         without = f", without {', '.join(missing)}: the kernel refused" if missing else ""
-        done.append(f"{'gave' if is_new else 'kept'} {folder}{without}")
+        moved = ", with the user's running processes" if mount.version == v2.VERSION else ""
+        done.append(f"{'gave' if is_new else 'kept'} {folder}{moved}{without}")
     return done
 
 
