@@ -1,6 +1,7 @@
 """Where labkit keeps its things: the data root, the run folder, the socket."""
 
 import os
+import stat
 
 DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
@@ -68,3 +69,15 @@ def _usual() -> tuple[str, str]:
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     run = os.environ.get("XDG_RUNTIME_DIR") or f"{data}/labkit-run"
     return f"{data}/labkit", f"{run}/labkit"
+
+
+def refuse_foreign(folder: str) -> None:
+    """PermissionError if another user could listen, or put files, in the run folder `folder`."""
+    status = os.stat(folder)
+    why = ""
+    if status.st_uid != os.geteuid():
+        why = f"it belongs to user {status.st_uid}: name a folder of your own"
+    elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        why = f"other users may write in it: chmod go-w {folder}"
+    if why:
+        raise PermissionError(f"labkitd does not use the run folder {folder}, {why}")

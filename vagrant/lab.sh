@@ -159,6 +159,7 @@ clean() {
         remove "$folder"
     done
     find /sys/fs/cgroup -depth -type d -path "*/$parent" -exec rmdir {} +
+    take_groups_back
     ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
     ! getent group labkit > /dev/null || groupdel labkit
     if [ -e /etc/apparmor.d/labkit-default ]; then
@@ -167,6 +168,16 @@ clean() {
     fi
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+}
+
+# What `labkit delegate` gave to users; a group with containers stays, for they are not this lab's.
+take_groups_back() {
+    local uid
+    for uid in $(find /sys/fs/cgroup -maxdepth 2 -type d -name 'labkit.user-*' -printf '%f\n' |
+        sed 's/^labkit.user-//' | sort -u); do
+        PYTHONPATH=$PROJECT /usr/bin/python3 -B -m labkit.cli delegate --undo "$uid" > /dev/null ||
+            say "the groups of user $uid were left; \`labkit delegate --undo $uid\` or a restart of the machine removes them"
+    done
 }
 
 # The storage driver `loop` has mounted a file system on the data root.  labkitd unmounts it when it

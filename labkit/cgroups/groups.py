@@ -74,6 +74,12 @@ def is_root(directory: str) -> bool:
     return not os.path.exists(f"{directory}/cgroup.type")
 
 
+def is_usable(directory: str) -> bool:
+    """Whether this process may make groups in a folder, and put processes there."""
+    writable = os.access(directory, os.W_OK | os.X_OK)
+    return writable and os.access(f"{directory}/cgroup.procs", os.W_OK)
+
+
 def move_processes(source: str, destination: str) -> None:
     """Move every process of one v2 group to another, also those forked meanwhile.
 

@@ -50,6 +50,15 @@ def own_v2_group(cgroups: str) -> str:
     return next((line[3:] for line in cgroups.splitlines() if line.startswith("0::")), "")
 
 
+def own_group(cgroups: str, controllers: tuple[str, ...]) -> str:
+    """The group this process is in, in the v1 hierarchy of these controllers; "" without one."""
+    for line in cgroups.splitlines():
+        _, names, group = line.split(":", 2)
+        if set(controllers) & set(names.split(",")):
+            return group
+    return ""
+
+
 def directory_of(mount: Mount, group: str) -> str:
     """The folder of `group` under a mount; "" when the mount does not show that group."""
     root = mount.root.rstrip("/")

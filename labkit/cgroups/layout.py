@@ -4,6 +4,8 @@ v1      /sys/fs/cgroup/<controller>/labkit/<container id>/
 v2      /sys/fs/cgroup/labkit/<container id>/
 hybrid  each controller where it is mounted: in a v1 hierarchy of its own, or in the v2 tree
 systemd as v2, but below the daemon's own group when its unit says `Delegate=yes`
+
+Without root it is the folders that belong to the user (`labkit.cgroups.given`).
 """
 
 import errno
@@ -11,7 +13,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from labkit.cgroups import groups, v1, v2
+from labkit.cgroups import given, groups, v1, v2
+from labkit.cgroups.given import User
 from labkit.cgroups.hierarchies import Mount, directory_of, own_v2_group, parse_mounts
 from labkit.cgroups.limits import Limits
 from labkit.cgroups.placement import Hierarchy, Placement, place
@@ -61,6 +64,9 @@ class Layout:
         parent: str = DEFAULT_PARENT,
         own_directory: str = "",
         machine: Machine | None = None,
+        user: User | None = None,
+        not_given: tuple[str, ...] = (),
+        mount_points: dict[str, str] | None = None,
     ) -> None:
         self.version: Version = version
         self.hierarchies = hierarchies
@@ -68,6 +74,12 @@ class Layout:
         self.own_directory = own_directory
         """The v2 folder of the group this process is in; "" without v2."""
         self.machine = machine or Machine()
+        self.user = user
+        """Whose folders these are; None with root, which may use all."""
+        self.mount_points = mount_points or {}
+        """Where each v1 controller is mounted: a user's folder is below that."""
+        self.not_given = not_given
+        """The controllers of this machine in which this user has no folder."""
 
     @property
     def controllers(self) -> tuple[str, ...]:
@@ -81,7 +93,7 @@ class Layout:
         moves this process, and all others there, to a leaf.  What could not be had is taken out of
         `hierarchies`, and said in the warnings returned.
         """
-        warnings = []
+        warnings = [self.without_groups()] if self.user and self.not_given else []
         try:
             self._leave_inner_group()
         except OSError as error:
@@ -98,6 +110,15 @@ class Layout:
                 )
         self.machine = _machine(self.hierarchies, self.parent)
         return warnings
+
+    def without_groups(self) -> str:
+        """What the user cannot limit without a folder, and the command that gives one."""
+        lost = dict.fromkeys(WHAT_IT_LIMITS[controller] for controller in self.not_given)
+        uid = self.user.uid if self.user else 0
+        return (
+            f"no {', '.join(lost)}: {given.user_name(uid)} has no cgroups of its own for "
+            f"{', '.join(self.not_given)}; `{given.command(uid)}` gives them"
+        )
 
     def _prepare(self, controller: str, hierarchy: Hierarchy) -> None:
         directory = f"{hierarchy.directory}/{self.parent}"
@@ -220,6 +241,7 @@ _PIDS_FILES = {v1.VERSION: "pids.current", v2.VERSION: "pids.current"}
 
 def detect(parent: str = DEFAULT_PARENT) -> Layout:
     """The layout of this machine; `parent` is the name of the engine's own group."""
+    uid = given.limited_uid()
     with open("/proc/self/mountinfo") as mountinfo, open("/proc/self/cgroup") as cgroups:
         layout = from_mountinfo(
             mountinfo.read(),
@@ -228,6 +250,7 @@ def detect(parent: str = DEFAULT_PARENT) -> Layout:
             controllers_of=lambda directory: groups.read(f"{directory}/cgroup.controllers"),
             is_delegated=groups.is_delegated,
             is_root=groups.is_root,
+            user=None if uid is None else User(uid, groups.is_usable),
         )
     layout.machine = _machine(layout.hierarchies, layout.parent)
     return layout
@@ -241,36 +264,68 @@ def from_mountinfo(
     controllers_of: Callable[[str], str],
     is_delegated: Callable[[str], bool],
     is_root: Callable[[str], bool],
+    user: User | None = None,
 ) -> Layout:
     """The layout that /proc/self/mountinfo and /proc/self/cgroup describe.
 
     Of a v2 folder, `controllers_of` gives the text of `cgroup.controllers`, `is_delegated` whether
-    systemd has handed it over, and `is_root` whether it is the top of the whole tree.
+    systemd has handed it over, and `is_root` whether it is the top of the whole tree.  With a
+    `user` only what this one may use is in the layout.
     """
     mounts = parse_mounts(mountinfo)
-    hierarchies = dict(_v1_hierarchies(mounts))
+    hierarchies = dict(_v1_hierarchies(mounts, user, cgroups))
     unified = next((mount for mount in mounts if mount.version == v2.VERSION), None)
     own = directory_of(unified, own_v2_group(cgroups)) if unified else ""
     if unified:
         base = _base(unified, own, is_delegated, is_root)
-        available = controllers_of(base).split()
+        if user:
+            subtree = base if base != unified.mount_point else ""
+            base = user.base_v2(unified, own, subtree, f"{parent}d")
+        available = controllers_of(base or unified.mount_point).split()
         wanted = [name for name in v2.CONTROLLERS if name in available]
         needed = [name for name in wanted if _v1_name(name) not in hierarchies]
         # An empty v2 tree beside v1 (the usual hybrid) is of no use to us.
         if needed or not hierarchies:
             for name in (*v2.CORE, *needed):
                 hierarchies.setdefault(name, Hierarchy(v2.VERSION, base))
-    return Layout(_version(mounts), hierarchies, parent=parent, own_directory=own)
+    usable = hierarchies if user is None else _given(hierarchies)
+    return Layout(
+        _version(mounts),
+        usable,
+        parent=parent,
+        own_directory=own,
+        user=user,
+        mount_points={
+            name: mount.mount_point for mount in reversed(mounts) for name in mount.controllers
+        },
+        not_given=tuple(
+            name
+            for name, hierarchy in hierarchies.items()
+            if name not in usable and name in given.CONTROLLERS[hierarchy.version]
+        ),
+    )
 
 
-def _v1_hierarchies(mounts: list[Mount]) -> Iterator[tuple[str, Hierarchy]]:
-    """The first mount of each v1 controller."""
+def _given(hierarchies: dict[str, Hierarchy]) -> dict[str, Hierarchy]:
+    """Those in which the user has a folder, and whose controller a user can use."""
+    return {
+        name: hierarchy
+        for name, hierarchy in hierarchies.items()
+        if hierarchy.directory and name in given.CONTROLLERS[hierarchy.version]
+    }
+
+
+def _v1_hierarchies(
+    mounts: list[Mount], user: User | None, cgroups: str
+) -> Iterator[tuple[str, Hierarchy]]:
+    """The first mount of each v1 controller; a folder there that is not the user's is ""."""
     seen = set()
     for mount in mounts:
         for controller in mount.controllers:
             if controller not in seen:
                 seen.add(controller)
-                yield controller, Hierarchy(v1.VERSION, mount.mount_point)
+                directory = user.base_v1(mount, cgroups) if user else mount.mount_point
+                yield controller, Hierarchy(v1.VERSION, directory)
 
 
 def _base(

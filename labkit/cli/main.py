@@ -96,6 +96,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "system df": ("system_df", "Show what takes up the disk"),
         "version": ("version", "Show the versions of the command and the engine"),
         "doctor": ("doctor", "Show what this machine offers, and what is missing"),
+        "delegate": ("delegate", "Give a user cgroups of its own, to limit without root"),
         "daemon": ("daemon", "Run the engine's daemon, labkitd, in the foreground"),
     },
 }

@@ -9,6 +9,7 @@ import sys
 from labkit.client.api import unavailable
 from labkit.client.http import Connection
 from labkit.errors import DaemonUnavailableError
+from labkit.paths import refuse_foreign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def ensure(paths: "Paths", timeout_s: float = START_TIMEOUT_S) -> None:
         return
     if isinstance(error, PermissionError):
         raise unavailable(paths.socket, error)
-    os.makedirs(paths.run, 0o755, exist_ok=True)
+    _make_run_folder(paths.run)
     lock_fd = os.open(f"{paths.run}/{LOCK_NAME}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
@@ -38,6 +39,17 @@ def ensure(paths: "Paths", timeout_s: float = START_TIMEOUT_S) -> None:
             _start(paths, timeout_s)
     finally:
         os.close(lock_fd)
+
+
+def _make_run_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, 0o755, exist_ok=True)
+        if os.geteuid():
+            refuse_foreign(folder)
+    except OSError as error:
+        raise DaemonUnavailableError(
+            f"labkitd cannot be started: {error}; XDG_RUNTIME_DIR and LABKIT_RUN name the folder"
+        ) from None
 
 
 def _connect_error(paths: "Paths") -> OSError | None:

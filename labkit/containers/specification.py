@@ -22,6 +22,7 @@ from labkit.networks import ports
 from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
     DEFAULT_SHM_BYTES,
+    TTY,
     BindMount,
     CgroupMount,
     CgroupPart,
@@ -214,6 +215,7 @@ def build_spec(
         shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
         mounts=mounting.in_order(own_mounts, container.mount_points),
         limited=power.IS_LIMITED,
+        has_tty_group=power.has_group(TTY),
         last_capability=capabilities.last_capability(),
     )
 
@@ -228,12 +230,12 @@ def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
     controllers: dict[str, list[str]] = {}
     for name, hierarchy in layout.hierarchies.items():
         if hierarchy.version == 1:
-            controllers.setdefault(hierarchy.directory, []).append(name)
+            folder = os.path.basename(layout.mount_points.get(name, hierarchy.directory))
+            controllers.setdefault(folder, []).append(name)
     if not controllers:
         return (CgroupMount("", "cgroup2", ""),) if layout.hierarchies else ()
     return tuple(
-        CgroupMount(os.path.basename(directory), "cgroup", ",".join(names))
-        for directory, names in controllers.items()
+        CgroupMount(folder, "cgroup", ",".join(names)) for folder, names in controllers.items()
     )
 
 

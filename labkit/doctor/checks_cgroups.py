@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from labkit.cgroups import Layout
+from labkit.cgroups.given import command
 from labkit.cgroups.layout import WHAT_IT_LIMITS
 from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation
 
@@ -34,7 +35,8 @@ def check_controllers(situation: Situation) -> Iterator[Finding]:
     """Each controller: where it is, or what is lost without it."""
     for controller in CONTROLLERS:
         yield _controller(situation.layout, controller)
-    yield _devices(situation.layout)
+    if situation.layout.user is None:
+        yield _devices(situation.layout)
 
 
 def _controller(layout: Layout, controller: str) -> Finding:
@@ -44,9 +46,20 @@ def _controller(layout: Layout, controller: str) -> Finding:
     if found:
         hierarchy = layout.hierarchies[found]
         return Finding(name, OK, f"v{hierarchy.version}, {purpose}")
+    if layout.user and layout.not_given and set(names) & set(layout.not_given):
+        remedy = ways_to_groups(layout)
+        return Finding(name, LIMITED, f"no {purpose}: not given to this user", remedy)
     if layout.version == "none":
         return Finding(name, MISSING, f"no {purpose}")
     return Finding(name, MISSING, f"no {purpose}", _remedy(layout, names[1]))
+
+
+def ways_to_groups(layout: Layout) -> str:
+    """How a user gets groups: on v2 systemd has some for each user."""
+    uid = layout.user.uid if layout.user else 0
+    if layout.version == "v2" and os.path.isdir("/run/systemd/system"):
+        return f"systemd-run --user --scope -p Delegate=yes labkit daemon, or {command(uid)}"
+    return command(uid)
 
 
 def _remedy(layout: Layout, v1_name: str) -> str:

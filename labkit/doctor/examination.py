@@ -1,7 +1,6 @@
 """Running all the checks: what stands in which section, in the order people read it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from labkit.doctor import (
     checks_programs,
     checks_records,
     checks_storage,
+    checks_user,
 )
 from labkit.doctor.finding import MISSING, UNKNOWN, Check, Finding, Situation
-from labkit.kernel import namespaces
+from labkit.kernel import namespaces, power
 from labkit.paths import Paths
 
 SECTIONS: dict[str, tuple[Check, ...]] = {
@@ -52,11 +52,36 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
     ),
 }
 
+WITHOUT_ROOT = "Without root"
+OF_A_USER: dict[str, tuple[Check, ...]] = {
+    "Kernel": SECTIONS["Kernel"],
+    WITHOUT_ROOT: (
+        checks_user.check_user_namespace,
+        checks_user.check_ids,
+        checks_user.check_proc,
+        checks_user.check_folders,
+        checks_user.check_cable,
+    ),
+    "Namespaces": SECTIONS["Namespaces"],
+    "Limits": SECTIONS["Limits"],
+    "Storage": (
+        checks_storage.check_mounts,
+        checks_storage.check_overlay,
+        checks_storage.check_driver,
+        checks_storage.check_space,
+    ),
+    "Machine": SECTIONS["Machine"],
+    "Network": (checks_programs.check_network,),
+    "Images": SECTIONS["Images"],
+    "labkit": (checks_engine.check_daemon, checks_records.check_records),
+}
+"""The same for a user without root: loop devices, the host's firewall and the group are root's."""
+
 FOR_CONTAINERS = ("Kernel", "Namespaces", "Storage")
 """The sections that tell whether any container could run, whatever were installed."""
 TRIALS_FOR_CONTAINERS = (
     *(f"namespace.{name}" for name in namespaces.FLAGS),
-    *("mounts", "overlay", "image", "seccomp"),
+    *("mounts", "overlay", "image", "seccomp", "proc"),
 )
 
 TRIALS_TIMEOUT_S = 10.0
@@ -64,7 +89,7 @@ TRIALS_TIMEOUT_S = 10.0
 
 def run(paths: Paths) -> list[Finding]:
     """Look at everything; nothing is changed, and nothing stays."""
-    return _run(paths, tuple(SECTIONS), ())
+    return _run(paths, (), ())
 
 
 def run_for_containers(paths: Paths) -> list[Finding]:
@@ -72,19 +97,22 @@ def run_for_containers(paths: Paths) -> list[Finding]:
 
     Takes a tenth of a second, and needs nothing but Python.
     """
-    found = _run(paths, FOR_CONTAINERS, TRIALS_FOR_CONTAINERS)
+    own = () if power.has_admin() else (WITHOUT_ROOT,)
+    found = _run(paths, (*own, *FOR_CONTAINERS), TRIALS_FOR_CONTAINERS)
     return [finding for finding in found if finding.name != checks_kernel.LIBSECCOMP]
 
 
 def _run(paths: Paths, sections: Sequence[str], trials: Sequence[str]) -> list[Finding]:
-    is_root = os.geteuid() == 0
-    results, untried = _trials(paths, trials) if is_root else ({}, "that needs root")
+    is_root = power.has_admin()
+    checks = SECTIONS if is_root else OF_A_USER
+    program = "labkit.doctor.trials" if is_root else "labkit.doctor.user_trials"
+    results, untried = _trials(program, paths, trials)
     layout = detect(ownership.cgroup_parent(paths.root))
     situation = Situation(paths, is_root, layout, results, untried)
     return [
         finding._replace(section=section)
-        for section in sections
-        for check in SECTIONS[section]
+        for section in sections or checks
+        for check in checks[section]
         for finding in _findings(check, situation)
     ]
 
@@ -108,13 +136,13 @@ def _findings(check: Check, situation: Situation) -> list[Finding]:
         return [Finding(name, UNKNOWN, f"could not be looked at: {error}")]
 
 
-def _trials(paths: Paths, names: Sequence[str]) -> tuple[dict[str, str], str]:
+def _trials(program: str, paths: Paths, names: Sequence[str]) -> tuple[dict[str, str], str]:
     """Results of the trials, which a program of its own makes; or none, and why.
 
     Of all the trials if no name is given.
     """
     # -P: they load no code from the folder in which somebody happens to be
-    command = [sys.executable, "-P", "-m", "labkit.doctor.trials", paths.root, *names]
+    command = [sys.executable, "-P", "-m", program, paths.root, *names]
     try:
         made = subprocess.run(
             command,

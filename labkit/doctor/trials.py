@@ -17,7 +17,7 @@ from struct import pack
 from labkit.doctor.checks_networks import UNTRIED
 from labkit.doctor.checks_programs import NOT_TRIED, find
 from labkit.errors import NotFoundError
-from labkit.kernel import mounts, namespaces, processes, seccomp, trees, user_namespaces
+from labkit.kernel import mounts, namespaces, power, processes, seccomp, trees, user_namespaces
 from labkit.snapshots.trials import in_child, loop, nearest, overlay
 
 NFT_RULES = """
@@ -63,8 +63,21 @@ def _mounts(data_root: str) -> None:
     place = nearest(data_root)
     mounts.mount("tmpfs", place, "tmpfs", 0, "size=64k")
     null = f"{place}/null"
-    os.mknod(null, stat.S_IFCHR | 0o666, os.stat("/dev/null").st_rdev)
+    if power.IS_LIMITED:  # without root device files are bound, not made
+        os.close(os.open(null, os.O_CREAT | os.O_CLOEXEC))
+        mounts.mount("/dev/null", null, "", mounts.MS_BIND)
+    else:
+        os.mknod(null, stat.S_IFCHR | 0o666, os.stat("/dev/null").st_rdev)
     os.close(os.open(null, os.O_RDWR | os.O_CLOEXEC))
+
+
+def _proc(_: str) -> None:
+    """A new /proc, in a process namespace of its own."""
+    namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    failure = in_child(lambda place: mounts.mount("proc", place, "proc"), "/proc")
+    if failure:
+        raise OSError(failure)
 
 
 def _seccomp(_: str) -> None:
@@ -118,6 +131,7 @@ TRIALS: dict[str, Callable[[str], None]] = {
     "overlay": overlay,
     "image": loop,
     "idmap": _mapped_ids,
+    "proc": _proc,
     "seccomp": _seccomp,
     "nat": _nat,
     "outward": _outward,

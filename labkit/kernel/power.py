@@ -5,6 +5,8 @@ the thing* (user_namespaces(7)).  Root of a user namespace has all capabilities 
 networks and processes of its own; device files and the host's limits are not its.
 """
 
+import os
+
 from labkit.kernel import capabilities
 
 _ALL_IDS = ("0", "0", "4294967295")
@@ -31,3 +33,20 @@ def mapped_ids() -> int:
     """How many users this process's user namespace has."""
     with open("/proc/self/uid_map") as file:
         return sum(int(line.split()[2]) for line in file)
+
+
+def machine_uid() -> int:
+    """The number that this process's user has outside of a user namespace that it is root of."""
+    uid = os.geteuid()
+    with open("/proc/self/uid_map") as file:
+        for inside, outside, count in (map(int, line.split()) for line in file):
+            if inside <= uid < inside + count:
+                return outside + uid - inside
+    return uid
+
+
+def has_group(gid: int) -> bool:
+    """Whether this process's user namespace has a group with this number."""
+    with open("/proc/self/gid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return any(first <= gid < first + count for first, _, count in ranges)

@@ -29,7 +29,8 @@ class Ids(NamedTuple):
 def find(folder: str = "/etc") -> Ids:
     """The ids of whoever calls."""
     uid, gid = os.getuid(), os.getgid()
-    names = {str(uid), *([pwd.getpwuid(uid).pw_name] if _has_name(uid) else [])}
+    # newuidmap refuses a user without a name, also where the files have its number.
+    names = {str(uid), pwd.getpwuid(uid).pw_name} if has_name(uid) else set()
     uids, gids = (
         subordinate_ids.ranges(names, subordinate_ids.read(f"{folder}/{name}"), 1)
         for name in ("subuid", "subgid")
@@ -39,7 +40,8 @@ def find(folder: str = "/etc") -> Ids:
     return Ids(((0, uid, 1), *uids), ((0, gid, 1), *gids))
 
 
-def _has_name(uid: int) -> bool:
+def has_name(uid: int) -> bool:
+    """Whether this machine has a user with this number."""
     try:
         pwd.getpwuid(uid)
     except KeyError:

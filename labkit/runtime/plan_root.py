@@ -24,6 +24,7 @@ from labkit.kernel.mounts import (
 from labkit.runtime import operations as op
 from labkit.runtime import plan_users
 from labkit.runtime.spec import (
+    TTY,
     BindMount,
     ContainerSpec,
     Device,
@@ -34,8 +35,6 @@ from labkit.runtime.step import Step
 
 SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
 DEFAULT_STORAGE = "overlayfs"
-_TTY = 5
-"""The group tty, on every Linux."""
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 _DEVICES = (
@@ -208,7 +207,7 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
     )
     given = {device.path for device in spec.devices}
     users = spec.user_namespace
-    tty = _TTY if users is None else users.host_gid(_TTY)
+    tty = f",gid={TTY if users is None else users.host_gid(TTY)}" if spec.has_tty_group else ""
     for name, major, minor in _DEVICES:
         if (path := f"/dev/{name}") not in given:
             made = op.MakeDevice(path, major, minor)
@@ -228,7 +227,7 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
             "/dev/pts",
             "devpts",
             MS_NOSUID | MS_NOEXEC,
-            f"newinstance,ptmxmode=0666,mode=0620,gid={tty}",
+            f"newinstance,ptmxmode=0666,mode=0620{tty}",
         ),
     )
     if spec.ipc != Sharing():

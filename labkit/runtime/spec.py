@@ -47,6 +47,9 @@ READ_ONLY_PATHS = (
 )
 """What Docker lets a container read but not write: these change the whole kernel."""
 
+TTY = 5
+"""The group tty, on every Linux."""
+
 
 @dataclass(frozen=True, slots=True)
 class CgroupPart:
@@ -253,4 +256,6 @@ class ContainerSpec:
     """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
     limited: bool = False
     """Whether the engine has power in a user namespace only."""
+    has_tty_group: bool = True
+    """Whether the group tty exists there: an engine without subordinate ids has one user."""
     last_capability: int = 40

@@ -57,8 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("snapshots", "http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "networks", "snapshots", "microvm", *GROUND},
-    "cli": {"client", "doctor", "labdisk", "registry", *GROUND},
+    "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
+    "cli": {"client", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         "snapshots",
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),

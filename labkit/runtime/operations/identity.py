@@ -161,9 +161,25 @@ class SwitchUser(NamedTuple):
             # So that the user may open /dev/stdout again, as many log to it; never a real file.
             if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
                 os.fchown(fd, context.uid, -1)
-        os.setgroups(context.groups)
+        try:
+            os.setgroups(context.groups)
+        except PermissionError:
+            if not _are_groups_denied():
+                raise
         os.setresgid(context.gid, context.gid, context.gid)
         os.setresuid(context.uid, context.uid, context.uid)
+
+
+def _are_groups_denied() -> bool:
+    """Whether nobody may set groups in this user namespace, as in one with a single user.
+
+    The engine's user has them all the same outside, and none of them has a number inside.
+    """
+    try:
+        with open("/proc/self/setgroups") as file:
+            return file.read().strip() == "deny"
+    except OSError:
+        return False
 
 
 class SetCapabilities(NamedTuple):
