@@ -7,7 +7,7 @@ LAB_PACKAGES=(
     debian-archive-keyring        # whom mmdebstrap trusts, also on Ubuntu
     iproute2 nftables             # networks
     libseccomp2                   # the filter of system calls
-    uidmap                        # user namespaces
+    uidmap passt                  # user namespaces, and the network of an engine without root
     tini                          # `run --init`
     e2fsprogs mount               # `labkit lab-disk`
     procps                        # `labkit top`

@@ -29,12 +29,6 @@ IS_LIMITED = not _maps_all_ids()
 """Whether this process's root is an ordinary user of the machine."""
 
 
-def mapped_ids() -> int:
-    """How many users this process's user namespace has."""
-    with open("/proc/self/uid_map") as file:
-        return sum(int(line.split()[2]) for line in file)
-
-
 def machine_uid() -> int:
     """The number that this process's user has outside of a user namespace that it is root of."""
     uid = os.geteuid()

@@ -32,8 +32,8 @@ folder=$2
 shift 4
 exec setpriv --reuid "$uid" --regid "$uid" --clear-groups \
     --inh-caps=+dac_read_search --ambient-caps=+dac_read_search \
-    env -u LABKIT_CGROUP_PARENT HOME="$folder/home" XDG_RUNTIME_DIR="$folder/home/run" \
-    LABKIT_ROOT="$folder/home/root" LABKIT_RUN="$folder/home/run/labkit" "$@"
+    env -u LABKIT_CGROUP_PARENT HOME="$folder/own" XDG_RUNTIME_DIR="$folder/own/run" \
+    LABKIT_ROOT="$folder/own/root" LABKIT_RUN="$folder/own/run/labkit" "$@"
 """
 """A user with these lines of /etc/subuid and /etc/passwd, in mounts of its own."""
 
@@ -43,7 +43,7 @@ class User:
 
     def __init__(self, folder: Path, ids: int = 65536) -> None:
         self.uid = 61_000 + os.getpid() % 4000
-        self.home = folder / "home"
+        self.home = folder / "own"
         self.folder = folder
         self.subid = f"{self.uid}:{FIRST_SUBORDINATE}:{ids}\n" if ids else ""
         (self.home / "run").mkdir(parents=True)
