@@ -133,9 +133,14 @@ def port_wishes(container: Container) -> list[ports.PortWish]:
 
 def warnings(container: Container) -> list[str]:
     """What the user should know about what was asked for and is not so."""
-    if container.host_config.network_mode == "host" and port_wishes(container):
-        return ["Published ports are discarded when using host network mode"]
-    return []
+    if container.host_config.network_mode != "host":
+        return []
+    found = []
+    if port_wishes(container):
+        found.append("Published ports are discarded when using host network mode")
+    if power.IS_LIMITED:
+        found.append("The host network is the one of labkitd, which runs without root: its own")
+    return found
 
 
 # A run

@@ -17,8 +17,10 @@ from contextlib import suppress
 from labkit.kernel import processes
 
 PIECE_BYTES = 1 << 20
+MOST_PIECES = 16
+"""How often a flow is moved before others are: who sends without a pause keeps nobody waiting."""
 UDP_IDLE_S = 90.0
-"""How long the answers to a client of UDP find their way, as with Docker."""
+"""How long both sides of a UDP conversation may be silent before it is over, as with Docker."""
 MOST_UDP_CLIENTS = 1024
 LARGEST_DATAGRAM = 65536
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
@@ -98,11 +100,13 @@ class _Flow:
         self.is_over = False
 
     def move(self) -> None:
-        """Move what can be moved.
+        """Move what can be moved now.
 
         A source that breaks off has ended, but what it sent before is still passed on.
         """
-        while not self.is_over:
+        for _ in range(MOST_PIECES):
+            if self.is_over:
+                return
             if not self.held and not self.has_ended:
                 try:
                     self.held = self._splice(self.source.fileno(), self.write, PIECE_BYTES)
@@ -145,7 +149,8 @@ class _Connection:
             for each in (self.client, self.server):
                 each.setblocking(False)
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.flows = (_Flow(client, self.server), _Flow(self.server, client))
+            for ends in ((client, self.server), (self.server, client)):
+                self.flows += (_Flow(*ends),)  # the second may fail (EMFILE), and both are closed
             with suppress(BlockingIOError):
                 self.server.connect(relay.target)
         except OSError:
@@ -238,6 +243,8 @@ class _Udp(_Relay):
 
     def _answer(self, end: socket.socket, address: object) -> None:
         with suppress(OSError):  # nobody listens in the container (ECONNREFUSED), or it is full
+            client = self.clients[address] = self.clients.pop(address)  # the last in the order
+            client.last_s = time.monotonic()
             self.listener.sendto(end.recv(LARGEST_DATAGRAM), address)  # type: ignore[call-overload]
 
     def _let_go(self, address: object) -> None:
