@@ -313,3 +313,9 @@ def test_a_signal_ends_it_and_its_containers_go_on(user):
     os.kill(pid, 0)
     user.start_daemon()
     assert out(user, "ps", "-q").strip() == name[:12]
+
+
+def test_the_host_network_is_said_to_be_the_engines_own(user):
+    done = user.cli("create", "--name", "own", "--network", "host", "busybox", "true")
+    assert "labkitd, which runs without root" in done.stderr
+    user.cli("rm", "own")
