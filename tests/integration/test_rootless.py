@@ -282,7 +282,8 @@ def test_the_namespaces_end_with_the_last_process():
 def test_without_subordinate_ids_there_is_one_user():
     with running_rootless_lab(ids="") as lab:
         assert out(lab, "run", "--rm", "busybox", "id", "-u") == "0\n"
-        assert "Invalid argument" in out(lab, "run", "--rm", "busybox", "chown", "1", "/etc", code=1)
+        said = out(lab, "run", "--rm", "busybox", "chown", "1", "/etc", code=1)
+        assert "Invalid argument" in said
 
 
 def test_without_a_cable_it_is_said():
