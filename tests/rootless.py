@@ -42,9 +42,12 @@ class RootlessLab(Lab):
         os.mkdir(self.run)
         for name in ("subuid", "subgid"):
             Path(self.folder, name).write_text(ids)
-        for name, rest in (("passwd", f"{UID}::/:/bin/sh"), ("group", "")):
-            known = Path("/etc", name).read_text()
-            Path(self.folder, name).write_text(f"{known}learner:x:{UID}:{rest}\n")
+        # With the group that `make lab` makes for root's engine: it is none of this user's.
+        for name, lines in (
+            ("passwd", f"learner:x:{UID}:{UID}::/:/bin/sh\n"),
+            ("group", f"learner:x:{UID}:\nlabkit:x:{UID - 1}:\n"),
+        ):
+            Path(self.folder, name).write_text(Path("/etc", name).read_text() + lines)
         os.chmod(self.folder, 0o711)
         for path in (self.root, self.run):
             os.chown(path, UID, UID)

@@ -8,7 +8,7 @@ import socket
 
 from labkit.daemon import log
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.kernel import reserve
+from labkit.kernel import power, reserve
 from labkit.paths import Paths
 
 GROUP = "labkit"
@@ -54,6 +54,8 @@ def lock(path: str) -> int:
 def listen(path: str) -> socket.socket:
     """Listen on a Unix socket at `path`, for root and the group `labkit` if there is one.
 
+    An engine without root is for its user alone.
+
     A socket left there by a daemon that is gone is replaced; hold the lock before calling this.
 
     Raises:
@@ -71,7 +73,8 @@ def listen(path: str) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(old_umask)
-    with contextlib.suppress(KeyError):  # no such group: the socket stays root's alone
-        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    if not power.IS_LIMITED:  # else it is its user's alone
+        with contextlib.suppress(KeyError):  # no such group: the socket stays root's alone
+            os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
     listener.listen(BACKLOG)
     return listener
