@@ -9,4 +9,6 @@ holder   the process that keeps the namespaces while containers run, also when l
          it stays in the network of the machine, and opens published ports there
 cable    what connects the namespaces' network with the machine's: pasta, or slirp4netns
 entering making the namespaces, or finding those that are there, and becoming root in them
+
+`python -m labkit.rootless COMMAND…` runs a command in there.
 """

@@ -306,6 +306,30 @@ def test_a_data_root_of_the_other_kind_is_not_opened(tmp_path):
         lab.close()
 
 
+def test_what_others_own_is_in_reach_as_root_of_the_engine():
+    lab = RootlessLab()
+    enter = [*lab.enter, sys.executable, "-m", "labkit.rootless"]
+
+    def inside(*command):
+        words = [*enter, *command]
+        done = subprocess.run(words, env=lab.env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    try:
+        made = inside(sys.executable, "-m", "labkit.images.base", "busybox")
+        assert made[0] == 0, made
+        lab.start_daemon()
+        script = "mkdir /v/d; touch /v/d/f; chown -R 7:7 /v/d; chmod 700 /v/d"
+        out(lab, "run", "--rm", "-v", f"{lab.root}/shared:/v", "busybox", "sh", "-c", script)
+        assert os.stat(f"{lab.root}/shared/d").st_uid == FIRST_ID + 6
+        assert inside("stat", "-c", "%u", f"{lab.root}/shared/d/f")[1] == "7\n"
+        assert inside("rm", "-r", f"{lab.root}/shared") == (0, "", "")
+        assert inside("nosuch")[0] == 1
+        assert inside()[0] == 2
+    finally:
+        lab.close()
+
+
 def test_a_signal_ends_it_and_its_containers_go_on(user):
     name = out(user, "run", "-d", "busybox", "sleep", "600").strip()
     pid = int(out(user, "inspect", "-f", "{{.State.Pid}}", name))

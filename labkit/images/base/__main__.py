@@ -32,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no such base image: {', '.join(sorted(unknown))}")
     if os.geteuid():
-        print("labkit: only root can unpack an image: use sudo", file=sys.stderr)
+        print(
+            "labkit: only root can unpack an image: use sudo; or, for an engine of your own, put "
+            "`python -m labkit.rootless` before this command",
+            file=sys.stderr,
+        )
         return 1
     search_sbin()
     os.umask(0o022)  # what is made here is an image's content

@@ -1,0 +1,34 @@
+"""`python -m labkit.rootless COMMAND…`: run a command as root of this user's own engine.
+
+What containers of an engine without root have written may belong to other numbers than the user's:
+so only in there can it be read, repaired and removed.
+"""
+
+import os
+import sys
+
+from labkit.errors import LabkitError
+from labkit.kernel import power
+from labkit.paths import Paths
+from labkit.rootless import entering
+
+
+def main() -> int:
+    """Become the command; the exit status if that fails."""
+    command = sys.argv[1:]
+    if not command:
+        sys.stderr.write("usage: python -m labkit.rootless COMMAND [ARGUMENT...]\n")
+        return 2
+    try:
+        if not power.has_admin():
+            paths = Paths.from_environment()
+            os.makedirs(paths.run, 0o700, exist_ok=True)
+            entering.enter(paths)
+        os.execvp(command[0], command)
+    except (LabkitError, OSError) as error:
+        sys.stderr.write(f"labkit: {command[0]}: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
