@@ -12,6 +12,7 @@ from bench.peer import MissingPeerError
 from tests import leaks, power, skips
 from tests.lab import Lab, remove_template, running_lab
 from tests.oracle import Oracle, running_oracle
+from tests.rootless import running_rootless_lab
 
 LEFT_OUT = pytest.StashKey[list[Path]]()
 
@@ -99,8 +100,11 @@ def machine_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
-    """One lab for the whole run; tests take `lab`, which sees to its order."""
-    with running_lab() as lab:
+    """One lab for the whole run; tests take `lab`, which sees to its order.
+
+    With LABKIT_TEST_ROOTLESS its labkitd is an ordinary user's.
+    """
+    with running_rootless_lab() if os.environ.get("LABKIT_TEST_ROOTLESS") else running_lab() as lab:
         yield lab
 
 
