@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labkit.kernel.trails import remove_tree
 from tests import leaks
-from tests.lab import Lab
+from tests.lab import PROJECT, Lab
 from tests.oracle import image_archive
 
 UID = 64_321
@@ -20,6 +20,7 @@ UID = 64_321
 FIRST_ID, IDS = 300_000, 65_536
 SETUP = """
 mount --make-rprivate /
+{way}
 for file in subuid subgid passwd group; do
     [ ! -e /etc/$file ] || mount --bind {folder}/$file /etc/$file
 done
@@ -30,6 +31,24 @@ elif [ -e /dev/net/tun ]; then
 fi
 exec setpriv --reuid {uid} --regid {uid} --clear-groups "$@"
 """
+
+
+def way_to_project(folder: str) -> str:
+    """Commands for a mount namespace in which users reach the project.
+
+    It may lie in a folder that is closed to them, as root's home is: that one is then covered, and
+    shows the way to the project alone.  `folder` has room for a mount point.
+    """
+    above = [*reversed(PROJECT.parents)]
+    closed = next((each for each in above if not os.stat(each).st_mode & 0o001), None)
+    if closed is None:
+        return ""
+    place = f"{folder}/project"
+    return (
+        f"mkdir -p {place} && mount --bind {PROJECT} {place} && "
+        f"mount -t tmpfs -o mode=755 tmpfs {closed} && "
+        f"mkdir -p {PROJECT} && mount --bind {place} {PROJECT}"
+    )
 
 
 class RootlessLab(Lab):
@@ -53,7 +72,12 @@ class RootlessLab(Lab):
             os.chown(path, UID, UID)
             os.chmod(path, 0o700)
         self.env |= {"HOME": self.root, "XDG_RUNTIME_DIR": self.run}
-        values = {"folder": self.folder, "tun": "open" if with_tun else "shut", "uid": UID}
+        values = {
+            "folder": self.folder,
+            "way": way_to_project(self.folder),
+            "tun": "open" if with_tun else "shut",
+            "uid": UID,
+        }
         self.enter = ["unshare", "--mount", "sh", "-c", SETUP.format(**values), "sh"]
 
     def load(self) -> None:

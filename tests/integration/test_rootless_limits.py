@@ -16,12 +16,14 @@ from labkit.cgroups.given import PREFIX
 from labkit.doctor.checks_programs import find
 from tests import leaks
 from tests.lab import PROJECT
+from tests.rootless import way_to_project
 
 pytestmark = pytest.mark.root
 
 FIRST_SUBORDINATE = 3_000_000_000
 AS_USER = """
 mount --make-rprivate /
+eval "$5"
 printf '%s' "$1" > "$2/subid"
 (cat /etc/passwd; printf '%s' "$4") > "$2/passwd"
 mount --bind "$2/passwd" /etc/passwd
@@ -29,7 +31,7 @@ mount --bind "$2/subid" /etc/subuid
 mount --bind "$2/subid" /etc/subgid
 uid=$3
 folder=$2
-shift 4
+shift 5
 exec setpriv --reuid "$uid" --regid "$uid" --clear-groups \
     --inh-caps=+dac_read_search --ambient-caps=+dac_read_search \
     env -u LABKIT_CGROUP_PARENT HOME="$folder/own" XDG_RUNTIME_DIR="$folder/own/run" \
@@ -53,7 +55,7 @@ class User:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         words = ["unshare", "--mount", "sh", "-c", AS_USER, "-", self.subid, str(self.folder)]
         done = subprocess.run(
-            [*words, str(self.uid), self.passwd, *command],
+            [*words, str(self.uid), self.passwd, way_to_project(str(self.folder)), *command],
             cwd=PROJECT,
             capture_output=True,
             text=True,
