@@ -37,11 +37,12 @@ class TestDaemonProcess:
         assert err.count(b"\n") == 1
         assert lab.answers()
 
-    def test_not_root(self, lab):
+    def test_the_run_folder_of_another_user(self, lab):
         with self.daemon(lab, through=AS_NOBODY) as process:
             _, err = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 1
-        assert err == b"labkitd must run as root: it makes namespaces, mounts and cgroups\n"
+        assert b"does not use the run folder" in err
+        assert b"it belongs to user 0" in err
 
     def test_ready_line_restart_and_clean_end(self, make_lab):
         lab = make_lab()

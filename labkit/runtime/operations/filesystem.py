@@ -16,6 +16,8 @@ from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
 from labkit.runtime.operations.stdio import NULL, is_device
 
+LINK_IN_PLACE = "it is a symbolic link in the image; it must be a folder"
+
 
 class Mount(NamedTuple):
     """Attach a file system, making the mount point if it is missing."""
@@ -40,8 +42,7 @@ class Mount(NamedTuple):
         the container's own processes could later put another /proc there (CVE-2019-19921).
         """
         if os.path.islink(self.target):
-            text = "it is a symbolic link in the image; it must be a folder"
-            raise OSError(errno.ENOTDIR, text, self.target)
+            raise OSError(errno.ENOTDIR, LINK_IN_PLACE, self.target)
         try:
             mounts.mount(self.source, self.target, self.kind, self.flags, self.data)
         except FileNotFoundError:

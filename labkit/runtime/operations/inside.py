@@ -17,6 +17,7 @@ from typing import NamedTuple
 from labkit.kernel import mounts, namespaces, trees
 from labkit.kernel.mounts import flag_names
 from labkit.runtime.operations.context import Context
+from labkit.runtime.operations.filesystem import LINK_IN_PLACE
 from labkit.runtime.operations.process import namespace_of
 
 TYPE_CHECKING = False
@@ -173,7 +174,10 @@ class AttachFileSystem(NamedTuple):
         """Mount it; a link of the image's in its place is refused, as by `Mount`."""
         with suppress(FileExistsError):
             os.mkdir(self.target, 0o755)
-        place = _open_folder(self.target)
+        try:
+            place = _open_folder(self.target)
+        except NotADirectoryError:
+            raise OSError(errno.ENOTDIR, LINK_IN_PLACE, self.target) from None
         with _closing(context.trees.pop(self.target)) as tree, _closing(place):
             trees.attach(tree, place)
 
