@@ -9,7 +9,7 @@ import sys
 
 from labkit.errors import LabkitError
 from labkit.kernel import power
-from labkit.paths import Paths, refuse_foreign, search_sbin
+from labkit.paths import Paths, search_sbin
 from labkit.rootless import entering
 
 
@@ -46,10 +46,8 @@ def main() -> int:
     try:
         paths = Paths.from_environment(arguments.root, arguments.run)
         if not power.has_admin():
-            os.makedirs(paths.run, 0o700, exist_ok=True)
-            refuse_foreign(paths.run)
             entering.enter(paths)
-        # After that, for who has not the power starts anew.
+        # A process without the power does not come here, so it need not load all this.
         from labkit.daemon import serving  # noqa: PLC0415
 
         serving.run(paths, arguments)

@@ -32,15 +32,18 @@ IS_LIMITED = not _maps_all_ids()
 def machine_uid() -> int:
     """The number that this process's user has outside of a user namespace that it is root of."""
     uid = os.geteuid()
-    with open("/proc/self/uid_map") as file:
-        for inside, outside, count in (map(int, line.split()) for line in file):
-            if inside <= uid < inside + count:
-                return outside + uid - inside
+    for inside, outside, count in _map("uid_map"):
+        if inside <= uid < inside + count:
+            return outside + uid - inside
     return uid
 
 
 def has_group(gid: int) -> bool:
     """Whether this process's user namespace has a group with this number."""
-    with open("/proc/self/gid_map") as file:
-        ranges = [tuple(map(int, line.split())) for line in file]
-    return any(first <= gid < first + count for first, _, count in ranges)
+    return any(first <= gid < first + count for first, _, count in _map("gid_map"))
+
+
+def _map(name: str) -> list[tuple[int, ...]]:
+    """The lines of a map of this process's user namespace (user_namespaces(7))."""
+    with open(f"/proc/self/{name}") as file:
+        return [tuple(map(int, line.split())) for line in file]

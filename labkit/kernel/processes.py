@@ -169,6 +169,15 @@ def ignored_signals() -> list[int]:
     return [number for number in numbers if mask >> (number - 1) & 1]
 
 
+def children() -> set[int]:
+    """The pids of this process's children (proc_pid_task(5)), also of those that were left to it.
+
+    For a process with one thread.
+    """
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(word) for word in file.read().split()}
+
+
 def oom_score() -> int:
     """How soon the kernel ends this process for lack of memory: -1000 to 1000 (proc(5))."""
     with open("/proc/self/oom_score_adj") as file:

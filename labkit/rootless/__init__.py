@@ -2,7 +2,7 @@
 
 An ordinary user may make a user namespace, and is root in there: with mounts and a network of its
 own (user_namespaces(7)).  labkitd does so when it lacks the power over the machine, and goes on in
-there as it does with root: `join` is all that differs at its start.
+there as it does with root: `entering` is all that differs at its start.
 
 ids      which users the namespace has: the caller as its root, and the caller's subordinate ids
 holder   the process that keeps the namespaces while containers run, also when labkitd is restarted;

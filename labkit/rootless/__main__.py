@@ -21,9 +21,7 @@ def main() -> int:
         return 2
     try:
         if not power.has_admin():
-            paths = Paths.from_environment()
-            os.makedirs(paths.run, 0o700, exist_ok=True)
-            entering.enter(paths)
+            entering.enter(Paths.from_environment())
         os.execvp(command[0], command)
     except (LabkitError, OSError) as error:
         sys.stderr.write(f"labkit: {command[0]}: {error}\n")

@@ -86,7 +86,7 @@ def warning(run: str) -> str:
 
 
 def has_way_out() -> bool:
-    """Whether the network namespace of this process has a default route, other than loopback."""
+    """Whether the cable has a route in the network namespace of this process."""
     with open("/proc/self/net/route") as file:
         routes = [line.split() for line in file.readlines()[1:]]
     return any(fields[0] == _INTERFACE for fields in routes)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from labkit.errors import LabkitError
 from labkit.kernel import messages, namespaces, processes, user_namespaces
-from labkit.paths import HOLDER_SOCKET, Paths
+from labkit.paths import HOLDER_SOCKET, Paths, refuse_foreign
 from labkit.rootless import holder, ids
 
 _MADE, _GO, _READY = b"m", b"g", b"r"
@@ -17,9 +17,11 @@ _MADE, _GO, _READY = b"m", b"g", b"r"
 def enter(paths: Paths) -> None:
     """Go on as root of the user namespace of the engine with these folders; LabkitError.
 
-    The program starts anew in there: only so its files in /proc are its own again.  To be called
-    by a process with one thread.
+    The program starts again in there: only so its files in /proc are its own again.  To be called
+    by a process with one thread.  PermissionError for a run folder that is not the caller's alone.
     """
+    os.makedirs(paths.run, 0o700, exist_ok=True)
+    refuse_foreign(paths.run)
     wanted = ids.find()
     connection = _connect(paths.run) or _make(paths.run, wanted)
     with connection:
@@ -43,7 +45,7 @@ def _connect(run: str) -> socket.socket | None:
 
 
 def _make(run: str, wanted: ids.Ids) -> socket.socket:
-    """Start a holder; it is nobody's child, and stays when this process has ended."""
+    """Start a holder; it is no child of this process, and stays when this process has ended."""
     with suppress(FileNotFoundError):
         os.unlink(f"{run}/{HOLDER_SOCKET}")
     ours, theirs = socket.socketpair()

@@ -67,7 +67,7 @@ def _new_network() -> int:
 
 
 def _serve(server: socket.socket, own: list[int]) -> None:
-    """Answer until nobody else is in the user namespace."""
+    """Answer until no other process is in the user namespace."""
     poll = select.poll()
     poll.register(server.fileno(), select.POLLIN)
     connections: dict[int, socket.socket] = {}
@@ -130,7 +130,7 @@ def _bind(connection: socket.socket, protocol: str, address: str, port: int) -> 
 def _open_another(user_namespace: int) -> int:
     """A pidfd of some process in this user namespace that is none of ours; -1 if there is none."""
     own = os.fstat(user_namespace).st_ino
-    children = _children()
+    children = processes.children()
     for name in os.listdir("/proc"):
         if not name.isdecimal() or int(name) in (os.getpid(), *children):
             continue
@@ -141,8 +141,3 @@ def _open_another(user_namespace: int) -> int:
                     return found
                 os.close(found)
     return -1
-
-
-def _children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return [int(word) for word in file.read().split()]

@@ -33,15 +33,9 @@ def sleep_at_ends() -> None:
 
 
 def reap_all_but(awaited: set[int]) -> None:
-    """Reap whoever has ended, until one of those comes that somebody else reaps."""
+    """Reap the children that have ended, up to the first that is awaited: its own code reaps it."""
     with suppress(ChildProcessError):
         while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if found.si_pid in awaited:
                 return
             os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
-
-
-def left_to_this() -> set[int]:
-    """The children of this process (proc_pid_task(5)): its own, and what those have left behind."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return {int(word) for word in file.read().split()}

@@ -215,7 +215,7 @@ class Shim:
                 empty_group(directory)
             # Where no cgroup tells which they are: what is left behind becomes this one's child.
             while not self.request.cgroup_directories and (
-                left := reaper.left_to_this() - self.children
+                left := processes.children() - self.children
             ):
                 for pid in left:
                     os.kill(pid, signal.SIGKILL)  # a child: its number stays its own
