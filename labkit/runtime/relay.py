@@ -8,13 +8,12 @@ to socket through a pipe.  It ends when its life line does: with the container, 
 
 import errno
 import os
-import select
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.kernel import processes
+from labkit.runtime.watcher import READABLE, WRITABLE, Watcher
 
 PIECE_BYTES = 1 << 20
 MOST_PIECES = 16
@@ -23,7 +22,6 @@ UDP_IDLE_S = 90.0
 """How long both sides of a UDP conversation may be silent before it is over, as with Docker."""
 MOST_UDP_CLIENTS = 1024
 LARGEST_DATAGRAM = 65536
-_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
@@ -46,40 +44,25 @@ def start(listener: socket.socket, target: tuple[str, int]) -> socket.socket:
 
 
 class _Relay:
-    """Waiting for sockets: each has a function that is called when it can be read or written."""
+    """A port that is open, where what comes in is to go, and the sockets between the two."""
 
     def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
         self.listener, self.target = listener, target
         self.family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        self.epoll = select.epoll()
-        self.calls: dict[int, Callable[[], None]] = {}
-        self.wanted: dict[int, int] = {}
+        self.watcher = Watcher()
         self.timeout_s: float | None = None
-
-    def watch(self, fd: int, events: int, call: Callable[[], None]) -> None:
-        """Call it when one of the events is there; with none, only when the other side has gone."""
-        self.calls[fd] = call
-        if fd not in self.wanted:
-            self.epoll.register(fd, events)
-        elif self.wanted[fd] != events:
-            self.epoll.modify(fd, events)
-        self.wanted[fd] = events
-
-    def forget(self, fd: int) -> None:
-        if self.wanted.pop(fd, None) is not None:
-            self.epoll.unregister(fd)
-            del self.calls[fd]
 
     def serve(self, life: socket.socket) -> None:
         """Until the other end of the life line is closed."""
-        self.watch(life.fileno(), _IN, lambda: os._exit(0))
-        self.watch(self.listener.fileno(), _IN, self.take)
+        self.watcher.watch(life.fileno(), READABLE, lambda _: os._exit(0))
+        self.open()
         while True:
-            for fd, _ in self.epoll.poll(self.timeout_s):
-                # What one call does may end what the next is about.
-                if call := self.calls.get(fd):
-                    call()
+            self.watcher.serve(self.timeout_s)
             self.tidy()
+
+    def open(self) -> None:
+        """Let in what comes."""
+        self.watcher.watch(self.listener.fileno(), READABLE, lambda _: self.take())
 
     def take(self) -> None:
         """Something has come in."""
@@ -159,7 +142,7 @@ class _Connection:
         except OSError:
             self.close()
             raise
-        relay.watch(self.server.fileno(), _OUT, self._connected)
+        relay.watcher.watch(self.server.fileno(), WRITABLE, lambda _: self._connected())
 
     def _connected(self) -> None:
         if self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -176,20 +159,20 @@ class _Connection:
         there, back = self.flows
         for own, other, end in ((there, back, self.client), (back, there, self.server)):
             # A side that has ended is told again and again: it is looked at no more.
-            reads = 0 if own.has_ended or own.held else _IN
-            events = reads | (_OUT if other.held else 0)
+            reads = 0 if own.has_ended or own.held else READABLE
+            events = reads | (WRITABLE if other.held else 0)
             if events:
-                self.relay.watch(end.fileno(), events, self._go_on)
+                self.relay.watcher.watch(end.fileno(), events, lambda _: self._go_on())
             else:
-                self.relay.forget(end.fileno())
+                self.relay.watcher.forget(end.fileno())
 
     def close(self) -> None:
         for end in (self.client, self.server):
-            self.relay.forget(end.fileno())
+            self.relay.watcher.forget(end.fileno())
             end.close()
         for flow in self.flows:
             flow.close()
-        self.relay.open_again()
+        self.relay.open()  # its descriptors are free
 
 
 class _Tcp(_Relay):
@@ -201,16 +184,12 @@ class _Tcp(_Relay):
             return
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self.forget(self.listener.fileno())
+                self.watcher.forget(self.listener.fileno())
             return
         try:
             _Connection(self, client)
         except OSError:
             client.close()
-
-    def open_again(self) -> None:
-        """A connection has ended: its descriptors are free."""
-        self.watch(self.listener.fileno(), _IN, self.take)
 
 
 class _Client:
@@ -241,7 +220,7 @@ class _Udp(_Relay):
         end = socket.socket(self.family, socket.SOCK_DGRAM)
         end.setblocking(False)
         end.connect(self.target)
-        self.watch(end.fileno(), _IN, lambda: self._answer(end, address))
+        self.watcher.watch(end.fileno(), READABLE, lambda _: self._answer(end, address))
         return _Client(end)
 
     def _answer(self, end: socket.socket, address: object) -> None:
@@ -252,7 +231,7 @@ class _Udp(_Relay):
 
     def _let_go(self, address: object) -> None:
         client = self.clients.pop(address)
-        self.forget(client.end.fileno())
+        self.watcher.forget(client.end.fileno())
         client.end.close()
 
     def tidy(self) -> None:

@@ -232,7 +232,6 @@ def test_answers_keep_a_client_of_udp(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         outside, server, client = (stack.enter_context(_bound(socket.SOCK_DGRAM)) for _ in range(3))
         passes = relay._Udp(outside, server.getsockname())
-        stack.callback(passes.epoll.close)
         now = [0.0]
         monkeypatch.setattr("labkit.runtime.relay.time.monotonic", lambda: now[0])
         client.sendto(b"listen", outside.getsockname())
@@ -243,7 +242,7 @@ def test_answers_keep_a_client_of_udp(monkeypatch: pytest.MonkeyPatch) -> None:
         for text in (b"one", b"two", b"three"):
             now[0] += relay.UDP_IDLE_S - 1
             server.sendto(text, address)
-            passes.calls[known.end.fileno()]()
+            passes.watcher.serve(5)
             passes.tidy()
             assert client.recv(10) == text
         now[0] += relay.UDP_IDLE_S
