@@ -93,9 +93,6 @@ class _Flow:
             if not self.held and not self.has_ended:
                 try:
                     self.held = self._splice(self.source.fileno(), self.write, PIECE_BYTES)
-                    # Under load 0 was seen before the end: only a look at the socket is sure.
-                    if not self.held and self.source.recv(1, socket.MSG_PEEK):
-                        return
                 except BlockingIOError:
                     return
                 except OSError:

@@ -194,19 +194,42 @@ def test_a_port_in_use_on_the_machine(user):
         assert "port is already allocated" in said
 
 
+# busybox's own server has room for nine that wait, and the kernel resets who is too many.
+SERVER = """
+import socket
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+class Server(ThreadingHTTPServer):
+    request_queue_size = 512
+class Handler(SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello\\n")
+server = Server(("0.0.0.0", 80), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
 def test_many_at_once_and_slow_ones(user):
     port = free_port()
-    serving(user, "-p", f"127.0.0.1:{port}:80")
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(fetch(port))) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    name = out(user, "run", "-d", "-p", f"127.0.0.1:{port}:80", "busybox", "sleep", "600")
+    pid = out(user, "inspect", "-f", "{{.State.Pid}}", name.strip()).strip()
+    inside = ["nsenter", "-t", pid, "-n", sys.executable, "-c", SERVER]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(inside, **streams) as server:
+        assert server.stdout.readline() == b"ready\n"
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(fetch(port))) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for connection in slow:
+            connection.close()
+        server.kill()
     assert answers == [b"hello\n"] * 100
-    for connection in slow:
-        connection.close()
 
 
 ECHO = """
