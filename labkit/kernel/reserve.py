@@ -29,10 +29,13 @@ def fill() -> bool:
     if len(_names()) >= sum(FILES.values()):
         return True
     try:
-        os.makedirs(_folder, 0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(_folder, 0o700)
         for size, count in FILES.items():
             for number in range(count):
                 _allocate(f"{_folder}/{size}-{number}", size)
+    except FileNotFoundError:
+        return True  # the data root was removed: it must not come back with this folder alone
     except OSError as error:
         if error.errno not in FULL:
             raise
