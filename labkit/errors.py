@@ -1,9 +1,9 @@
 """Every error labkit raises on purpose, in one small tree.
 
 A message says what happened, to what, why, and what to do next.  Where an error leaves the engine
-it is mapped in one place each: `labkit.daemon.errors` to HTTP status codes, `labkit.cli.errors` to
-exit codes.  Failures of system calls stay what they are, `OSError` with its errno, until a layer
-knows what the user was doing and can say so.
+it is mapped in one place each: `labkit.daemon.errors` to HTTP status codes,
+`labkit.cli.base.errors` to exit codes.  Failures of system calls stay what they
+are, `OSError` with its errno, until a layer knows what the user was doing and can say so.
 """
 
 NO_SPACE = (

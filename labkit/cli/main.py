@@ -8,96 +8,96 @@ import os
 import sys
 
 from labkit import __version__
-from labkit.cli.errors import BROKEN_PIPE, INTERRUPTED, UsageError, report, say
-from labkit.cli.flags import Flag, HelpRequested, parse
+from labkit.cli.base.errors import BROKEN_PIPE, INTERRUPTED, UsageError, report, say
+from labkit.cli.base.flags import Flag, HelpRequested, parse
 from labkit.errors import LabkitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labkit.cli.command import Verb
+    from labkit.cli.base.command import Verb
 
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Containers": {
-        "run": ("run", "Create and run a new container from an image"),
-        "create": ("create", "Create a new container"),
-        "start": ("start", "Start one or more stopped containers"),
-        "exec": ("exec", "Start another process in a running container"),
-        "attach": ("attach", "Join the terminal or streams of a running container"),
-        "ps": ("ps", "List containers"),
-        "logs": ("logs", "Show the output of a container"),
-        "top": ("top", "Show the processes of a container"),
-        "stats": ("stats", "Show what containers use of the machine, live"),
-        "port": ("port", "List the published ports of a container"),
-        "diff": ("diff", "Show what a container has changed in its file system"),
-        "cp": ("cp", "Copy files between a container and here"),
-        "commit": ("commit", "Make an image of a container and what it has changed"),
-        "export": ("export", "Write a container's file system as a tar archive"),
-        "wait": ("wait", "Wait until containers stop, and print their exit codes"),
-        "pause": ("pause", "Freeze running containers"),
-        "unpause": ("unpause", "Let paused containers go on"),
-        "stop": ("stop", "Stop one or more running containers"),
-        "kill": ("kill", "Kill one or more running containers"),
-        "restart": ("restart", "Stop containers, and start them again"),
-        "rename": ("rename", "Give a container another name"),
-        "update": ("update", "Change the limits and the restart policy of containers"),
-        "rm": ("rm", "Remove one or more containers"),
-        "container prune": ("container_prune", "Remove all stopped containers"),
+        "run": ("containers.run", "Create and run a new container from an image"),
+        "create": ("containers.create", "Create a new container"),
+        "start": ("containers.start", "Start one or more stopped containers"),
+        "exec": ("containers.exec", "Start another process in a running container"),
+        "attach": ("containers.attach", "Join the terminal or streams of a running container"),
+        "ps": ("containers.ps", "List containers"),
+        "logs": ("containers.logs", "Show the output of a container"),
+        "top": ("containers.top", "Show the processes of a container"),
+        "stats": ("containers.stats", "Show what containers use of the machine, live"),
+        "port": ("containers.port", "List the published ports of a container"),
+        "diff": ("containers.diff", "Show what a container has changed in its file system"),
+        "cp": ("containers.cp", "Copy files between a container and here"),
+        "commit": ("containers.commit", "Make an image of a container and what it has changed"),
+        "export": ("containers.export", "Write a container's file system as a tar archive"),
+        "wait": ("containers.wait", "Wait until containers stop, and print their exit codes"),
+        "pause": ("containers.pause", "Freeze running containers"),
+        "unpause": ("containers.unpause", "Let paused containers go on"),
+        "stop": ("containers.stop", "Stop one or more running containers"),
+        "kill": ("containers.kill", "Kill one or more running containers"),
+        "restart": ("containers.restart", "Stop containers, and start them again"),
+        "rename": ("containers.rename", "Give a container another name"),
+        "update": ("containers.update", "Change the limits and the restart policy of containers"),
+        "rm": ("containers.rm", "Remove one or more containers"),
+        "container prune": ("containers.prune", "Remove all stopped containers"),
     },
     "Images": {
-        "images": ("images", "List images"),
-        "build": ("build", "Make an image from a Dockerfile"),
-        "history": ("history", "Show how an image came to be, layer by layer"),
-        "tag": ("tag", "Give an image one more name"),
-        "rmi": ("rmi", "Remove one or more images"),
-        "save": ("save", "Write images as one archive"),
-        "load": ("load", "Bring in the images of such an archive"),
-        "pull": ("pull", "Get an image from a registry"),
-        "push": ("push", "Bring an image to a registry"),
-        "search": ("search", "Look for images in a registry"),
-        "login": ("login", "Log in to a registry"),
-        "logout": ("logout", "Forget the credentials for a registry"),
-        "import": ("import_", "Make an image from the archive of a file system"),
-        "image prune": ("image_prune", "Remove the images that nobody needs"),
+        "images": ("images.ls", "List images"),
+        "build": ("images.build", "Make an image from a Dockerfile"),
+        "history": ("images.history", "Show how an image came to be, layer by layer"),
+        "tag": ("images.tag", "Give an image one more name"),
+        "rmi": ("images.rm", "Remove one or more images"),
+        "save": ("images.save", "Write images as one archive"),
+        "load": ("images.load", "Bring in the images of such an archive"),
+        "pull": ("images.pull", "Get an image from a registry"),
+        "push": ("images.push", "Bring an image to a registry"),
+        "search": ("images.search", "Look for images in a registry"),
+        "login": ("registry.login", "Log in to a registry"),
+        "logout": ("registry.logout", "Forget the credentials for a registry"),
+        "import": ("images.import_", "Make an image from the archive of a file system"),
+        "image prune": ("images.prune", "Remove the images that nobody needs"),
     },
     "Networks": {
-        "network create": ("network_create", "Create a network"),
-        "network ls": ("network_ls", "List networks"),
-        "network inspect": ("network_inspect", "Show everything about networks, as JSON"),
-        "network connect": ("network_connect", "Put a container on a network"),
-        "network disconnect": ("network_disconnect", "Take a container off a network"),
-        "network rm": ("network_rm", "Remove one or more networks"),
-        "network prune": ("network_prune", "Remove the networks that no container is on"),
+        "network create": ("networks.create", "Create a network"),
+        "network ls": ("networks.ls", "List networks"),
+        "network inspect": ("networks.inspect", "Show everything about networks, as JSON"),
+        "network connect": ("networks.connect", "Put a container on a network"),
+        "network disconnect": ("networks.disconnect", "Take a container off a network"),
+        "network rm": ("networks.rm", "Remove one or more networks"),
+        "network prune": ("networks.prune", "Remove the networks that no container is on"),
     },
     "Volumes": {
-        "volume create": ("volume_create", "Create a volume"),
-        "volume ls": ("volume_ls", "List volumes"),
-        "volume inspect": ("volume_inspect", "Show everything about volumes, as JSON"),
-        "volume rm": ("volume_rm", "Remove one or more volumes"),
-        "volume prune": ("volume_prune", "Remove the volumes that no container uses"),
+        "volume create": ("volumes.create", "Create a volume"),
+        "volume ls": ("volumes.ls", "List volumes"),
+        "volume inspect": ("volumes.inspect", "Show everything about volumes, as JSON"),
+        "volume rm": ("volumes.rm", "Remove one or more volumes"),
+        "volume prune": ("volumes.prune", "Remove the volumes that no container uses"),
     },
     "The registry": {
-        "registry serve": ("registry_serve", "Run a registry, in the foreground"),
-        "registry gc": ("registry_gc", "Remove what no image in a registry needs any more"),
-        "registry passwd": ("registry_passwd", "Give a user of a registry a password"),
+        "registry serve": ("registry.serve", "Run a registry, in the foreground"),
+        "registry gc": ("registry.gc", "Remove what no image in a registry needs any more"),
+        "registry passwd": ("registry.passwd", "Give a user of a registry a password"),
     },
     "The lab disk": {
-        "lab-disk make": ("lab_disk_make", "Make a disk of the lab's own, to try limits on"),
-        "lab-disk show": ("lab_disk_show", "Show the lab disk"),
-        "lab-disk remove": ("lab_disk_remove", "Remove the lab disk"),
+        "lab-disk make": ("lab_disk.make", "Make a disk of the lab's own, to try limits on"),
+        "lab-disk show": ("lab_disk.show", "Show the lab disk"),
+        "lab-disk remove": ("lab_disk.remove", "Remove the lab disk"),
     },
     "The engine": {
-        "inspect": ("inspect", "Show everything about containers, images or volumes, as JSON"),
-        "events": ("events", "Show what happens, as it happens"),
-        "states": ("states", "Show the states of a container's life, and what leads where"),
-        "info": ("info", "Show what the engine is and has"),
-        "system prune": ("system_prune", "Remove what nothing uses"),
-        "system df": ("system_df", "Show what takes up the disk"),
-        "version": ("version", "Show the versions of the command and the engine"),
-        "doctor": ("doctor", "Show what this machine offers, and what is missing"),
-        "delegate": ("delegate", "Give a user cgroups of its own, to limit without root"),
-        "daemon": ("daemon", "Run the engine's daemon, labkitd, in the foreground"),
+        "inspect": ("engine.inspect", "Show all about containers, images or volumes, as JSON"),
+        "events": ("engine.events", "Show what happens, as it happens"),
+        "states": ("engine.states", "Show the states of a container's life, and what leads where"),
+        "info": ("engine.info", "Show what the engine is and has"),
+        "system prune": ("engine.prune", "Remove what nothing uses"),
+        "system df": ("engine.disk_usage", "Show what takes up the disk"),
+        "version": ("engine.version", "Show the versions of the command and the engine"),
+        "doctor": ("engine.doctor", "Show what this machine offers, and what is missing"),
+        "delegate": ("engine.delegate", "Give a user cgroups of its own, to limit without root"),
+        "daemon": ("engine.daemon", "Run the engine's daemon, labkitd, in the foreground"),
     },
 }
 """Verb: its module in `labkit.cli`, and what it does; in the order and groups of the help."""
@@ -114,11 +114,11 @@ GROUPS = {
 """Words that may stand before the verbs of a group, as in `labkit container stop`."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "container inspect": ("inspect", "--type", "container"),
+    "container inspect": ("engine.inspect", "--type", "container"),
     "container list": ("ps",),
     "container ls": ("ps",),
     "container remove": ("rm",),
-    "image inspect": ("inspect", "--type", "image"),
+    "image inspect": ("engine.inspect", "--type", "image"),
     "image list": ("images",),
     "image ls": ("images",),
     "image remove": ("rmi",),
@@ -191,12 +191,12 @@ def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]
     try:
         options, arguments = parse(command.flags, words, interspersed=command.interspersed)
     except HelpRequested:
-        from labkit.cli.help import command_help  # noqa: PLC0415 only for who asks
+        from labkit.cli.base.help import command_help  # noqa: PLC0415 only for who asks
 
         print(command_help(verb, summary(verb), command))
         return 0
     command.check_count(verb, arguments)
-    from labkit.cli.command import Context  # noqa: PLC0415 the module has imported it
+    from labkit.cli.base.command import Context  # noqa: PLC0415 the module has imported it
 
     return module.execute(Context(given["root"], given["run"]), options, arguments)
 
@@ -238,7 +238,7 @@ def summary(verb: str) -> str:
 
 
 def _print_help(title: str = "") -> int:
-    from labkit.cli.help import overview  # noqa: PLC0415 only for who asks
+    from labkit.cli.base.help import overview  # noqa: PLC0415 only for who asks
 
     print(overview({title: VERBS[title]} if title else VERBS, FLAGS))
     return 0

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labkit.cli import build_context
+from labkit.cli.archives import build_context
 from labkit.images.base.recipe import LABEL
 from tests.lab import UnixConnection
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 import docker
 from docker.errors import APIError
 
-from labkit.cli.errors import UsageError
-from labkit.cli.filters import filters_from
-from labkit.cli.flags import Flag, parse
+from labkit.cli.base.errors import UsageError
+from labkit.cli.base.filters import filters_from
+from labkit.cli.base.flags import Flag, parse
 from labkit.cli.main import find, one_verb
-from labkit.cli.template import Template
+from labkit.cli.show.template import Template
 from tests.matrix.answers import Answer
 
 Options = dict[str, object]

@@ -132,7 +132,7 @@ def test_an_upward_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     module.parent.mkdir()
     module.write_text(
         "from ..runtime.plan import Plan\nfrom labkit import daemon\n"
-        "def late():\n    import labkit.cli.run\n    from . import files\n"
+        "def late():\n    import labkit.cli.containers.run\n    from . import files\n"
     )
     monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
     assert [floor_of(name) for _, name in imported_modules(module)] == [

@@ -49,12 +49,12 @@ def test_spawner_imports_few_modules() -> None:
 
 @pytest.mark.parametrize("verb", ["run", "ps", "logs", "build"])
 def test_command_line_imports_nothing_heavy(verb: str) -> None:
-    modules = imported(f"import labkit.cli.main, labkit.cli.{verb}", "-I")
+    modules = imported(f"from labkit.cli.main import find; find({verb!r})", "-I")
     assert modules & CLI_FORBIDDEN == set()
 
 
 def test_command_line_imports_few_modules() -> None:
-    modules = imported("import labkit.cli.main, labkit.cli.run", "-I")
+    modules = imported("import labkit.cli.main, labkit.cli.containers.run", "-I")
     assert len(modules) <= CLI_MODULES, sorted(modules)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.cli.archives import Source, pack, unpack
+from labkit.cli.archives.packing import Source, pack, unpack
 from labkit.errors import InvalidParameterError, LabkitError
 
 

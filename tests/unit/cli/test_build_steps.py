@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from labkit.cli.build_steps import Steps, columns, cut
+from labkit.cli.show.build_steps import Steps, columns, cut
 
 DRAWN_OVER = re.compile(r"\x1b\[[0-9]*[A-Z]")
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from labkit.cli.explain import Table, render
+from labkit.cli.show.explain import Table, render
 
 ID = "0123456789ab" + "c" * 52
 

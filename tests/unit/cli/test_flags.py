@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.cli.errors import UsageError
-from labkit.cli.flags import Flag, HelpRequested, parse, parse_cpus
+from labkit.cli.base.errors import UsageError
+from labkit.cli.base.flags import Flag, HelpRequested, parse, parse_cpus
 
 FLAGS = (
     Flag("detach", "d", "bool", ""),

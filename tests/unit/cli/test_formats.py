@@ -2,10 +2,10 @@
 
 import pytest
 
-from labkit.cli.errors import UsageError
-from labkit.cli.filters import filters_from
-from labkit.cli.table import short_id, shortened, table
-from labkit.cli.times import ago, duration, parse_duration, parse_time
+from labkit.cli.base.errors import UsageError
+from labkit.cli.base.filters import filters_from
+from labkit.cli.show.table import short_id, shortened, table
+from labkit.cli.show.times import ago, duration, parse_duration, parse_time
 from labkit.client.images import split_tag
 from labkit.errors import InvalidParameterError
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from labkit.cli.usage import HEADINGS, binary_size, cpu_percent, memory_bytes, usage
+from labkit.cli.show.usage import HEADINGS, binary_size, cpu_percent, memory_bytes, usage
 from tests.unit.client.stand_in import CLOSE, chunk, chunked_head, response
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"

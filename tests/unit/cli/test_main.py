@@ -15,7 +15,8 @@ ALL_VERBS = [verb for verbs in VERBS.values() for verb in verbs]
 
 IMPORTED_BY_RUN = """
 import sys
-import labkit.cli.main, labkit.cli.run, labkit.cli.attachment, labkit.cli.signals
+import labkit.cli.main, labkit.cli.containers.run
+import labkit.cli.attached.attachment, labkit.cli.attached.signals
 print(*sorted(sys.modules))
 """
 NOT_ON_THE_WAY_OF_RUN = {
@@ -23,7 +24,12 @@ NOT_ON_THE_WAY_OF_RUN = {
     *("inspect", "locale", "logging", "msgspec", "pathlib", "shlex", "shutil", "subprocess"),
     *("tempfile", "textwrap", "threading", "typing_extensions", "urllib", "urllib.parse"),
     *("labkit.client.client", "labkit.client.containers", "labkit.client.images"),
-    *("labkit.client.daemon", "labkit.cli.explain", "labkit.cli.help", "labkit.cli.ps"),
+    *(
+        "labkit.client.daemon",
+        "labkit.cli.show.explain",
+        "labkit.cli.base.help",
+        "labkit.cli.containers.ps",
+    ),
 }
 
 
@@ -165,7 +171,7 @@ def test_interrupted(labkit, monkeypatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labkit.cli.ps.execute", interrupt)
+    monkeypatch.setattr("labkit.cli.containers.ps.execute", interrupt)
     assert labkit("ps") == (130, "", "")
 
 
@@ -173,7 +179,7 @@ def test_a_reader_that_has_had_enough_is_no_error(labkit, monkeypatch) -> None:
     def write_too_much(*_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("labkit.cli.ps.execute", write_too_much)
+    monkeypatch.setattr("labkit.cli.containers.ps.execute", write_too_much)
     assert labkit("ps") == (141, "", "")
 
 

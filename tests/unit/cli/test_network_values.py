@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.cli.errors import UsageError
-from labkit.cli.network_values import endpoints, port_bindings
+from labkit.cli.base.errors import UsageError
+from labkit.cli.values.networks import endpoints, port_bindings
 
 
 @pytest.mark.parametrize(

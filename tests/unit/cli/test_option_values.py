@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from labkit.cli.container_flags import FLAGS, request_body
-from labkit.cli.errors import UsageError
-from labkit.cli.flags import parse
-from labkit.cli.streams import ATTACH, chosen
+from labkit.cli.attached.streams import ATTACH, chosen
+from labkit.cli.base.errors import UsageError
+from labkit.cli.base.flags import parse
+from labkit.cli.values.container_flags import FLAGS, request_body
 
 
 def body(*words: str) -> dict[str, object]:

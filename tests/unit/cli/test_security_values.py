@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.cli import security_values
-from labkit.cli.errors import UsageError
+from labkit.cli.base.errors import UsageError
+from labkit.cli.values import security as security_values
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.cli import tar_header
-from labkit.cli.tar_header import Member, header
+from labkit.cli.archives import tar_header
+from labkit.cli.archives.tar_header import Member, header
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=120)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from labkit.cli.errors import UsageError
-from labkit.cli.formats import Row, render
-from labkit.cli.template import fill
+from labkit.cli.base.errors import UsageError
+from labkit.cli.show.formats import Row, render
+from labkit.cli.show.template import fill
 
 DATA = {
     "Name": "/web",

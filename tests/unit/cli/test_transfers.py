@@ -2,7 +2,7 @@
 
 import io
 
-from labkit.cli import transfers
+from labkit.cli.show import transfers
 
 EVENTS = [
     {"status": "Pulling from x", "id": "latest"},

@@ -311,7 +311,7 @@ def test_import_of_a_url_is_the_daemons_to_fetch(labkit) -> None:
 def test_import_shows_progress_on_a_terminal_only(labkit, tmp_path, monkeypatch) -> None:
     labkit.routes["POST /images/create"] = {"status": IMAGE_ID}
     (tmp_path / "root.tar").write_bytes(b"x" * 1_500_000)
-    monkeypatch.setattr("labkit.cli.import_.sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("labkit.cli.images.import_.sys.stderr.isatty", lambda: True)
     result = labkit("import", str(tmp_path / "root.tar"))
     assert "Sending the archive: " in result.err
     assert "of 1.5MB" in result.err

@@ -1,0 +1,1 @@
+"""Tar archives that a command sends or receives."""

@@ -1,0 +1,1 @@
+"""Staying with a container: its streams, its terminal, our signals, its end."""

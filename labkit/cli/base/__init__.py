@@ -1,0 +1,1 @@
+"""What every command stands on: its form, its flags, its errors and its help."""

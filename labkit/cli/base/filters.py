@@ -1,0 +1,22 @@
+"""`--filter NAME=VALUE`, as often as wanted."""
+
+from labkit.cli.base.errors import BAD_FLAG, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def filters_from(given: "Sequence[str]") -> dict[str, list[str]]:
+    """The values by name; UsageError, as Docker words it, for what is not `name=value`."""
+    filters: dict[str, list[str]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(
+                f'invalid argument "{text}" for "-f, --filter" flag: bad format of filter '
+                "(expected name=value)",
+                BAD_FLAG,
+            )
+        filters.setdefault(name.strip().lower(), []).append(value.strip())
+    return filters

@@ -1,0 +1,1 @@
+"""`labkit container …`: one file for each command about containers."""

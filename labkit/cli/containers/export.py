@@ -1,0 +1,19 @@
+"""`labkit export`: a container's whole file system as a tar archive."""
+
+from labkit.cli.archives.output import OUTPUT, check, write_archive
+from labkit.cli.base.command import Command, Context
+from labkit.client.api import container_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command("[OPTIONS] CONTAINER", (OUTPUT,), at_least=1, at_most=1)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """The archive on stdout, which must not be a terminal, or in a file that is whole or absent."""
+    check(options["output"])
+    response = context.api().stream("GET", f"{container_path(arguments[0])}/export")
+    write_archive(response, options["output"])
+    return 0

@@ -1,0 +1,21 @@
+"""`labkit container prune`: remove every container that does not run."""
+
+from labkit.cli.base.command import Command, Context
+from labkit.cli.base.prune import FILTER, FORCE, prune
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command("[OPTIONS]", (FILTER, FORCE), at_most=0)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """Print the ids of those that are gone, and the space they took."""
+    return prune(
+        context,
+        options,
+        "/containers/prune",
+        warning="This will remove all stopped containers.",
+        deleted="ContainersDeleted",
+    )

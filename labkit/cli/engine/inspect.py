@@ -1,0 +1,95 @@
+"""`labkit inspect`: everything the engine knows about containers, images or volumes."""
+
+import json
+import sys
+
+from labkit.cli.base.command import Command, Context
+from labkit.cli.base.errors import BAD_FLAG, UsageError, say
+from labkit.cli.base.flags import Flag
+from labkit.cli.show.formats import Row
+from labkit.client.api import Api, container_path, image_path, network_path, volume_path
+from labkit.errors import NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORMAT = Flag("format", "f", "string", "Show a template ({{.State.Status}}, {{json .Config}})")
+COMMAND = Command(
+    "[OPTIONS] NAME|ID [NAME|ID...]",
+    (
+        FORMAT,
+        Flag("size", "s", "bool", "Show how much a container has written"),
+        Flag("type", "", "string", "Look only among these", word="container|image|volume|network"),
+    ),
+    at_least=1,
+)
+PATHS = {
+    "container": lambda name: f"{container_path(name)}/json",
+    "image": lambda name: f"{image_path(name)}/json",
+    "volume": volume_path,
+    "network": network_path,
+}
+"""Where the API shows each kind, in the order in which a name is looked for."""
+LEFT_OUT: "dict[str, dict[str, object]]" = {
+    "Config": {
+        **{"StopSignal": "", "StopTimeout": None, "Healthcheck": None, "Shell": []},
+        **{"ExposedPorts": {}, "MacAddress": "", "NetworkDisabled": False, "ArgsEscaped": False},
+    },
+    "HostConfig": {"Init": None, "Mounts": [], "StorageOpt": {}, "Sysctls": {}, "Tmpfs": {}},
+    "State": {"Health": None},
+}
+"""Fields that the API leaves out while they are empty, as Docker's does; templates have them."""
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """A JSON array; with `--format` a line for each."""
+    kind = options["type"]
+    if kind and kind not in PATHS:
+        message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
+        raise UsageError(message, BAD_FLAG)
+    kinds = [kind] if kind else list(PATHS)
+    return show(context.api(), arguments, kinds, options["format"], size=options["size"])
+
+
+def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool = False) -> int:
+    """Print what there is of these names; the exit code, which is 1 if one is missing."""
+    template = None
+    if form and form != "json":
+        from labkit.cli.show.template import Template  # noqa: PLC0415 only for who wants one
+
+        template = Template(form)
+    found, exit_code = [], 0
+    for name in names:
+        try:
+            found.append(_inspect(api, name, kinds, size))
+        except NotFoundError as error:
+            say(str(error))
+            exit_code = 1
+    if template:
+        sys.stdout.writelines(f"{template.fill(_completed(each))}\n" for each in found)
+    else:
+        indent = None if form else 4
+        sys.stdout.write(json.dumps(found, indent=indent, ensure_ascii=False) + "\n")
+    return exit_code
+
+
+def _completed(found: object) -> object:
+    """What was found with the fields that are left out; `json` in a template does not show them."""
+    parts = found if isinstance(found, dict) else {}
+    rows = {
+        name: Row(part, {key: LEFT_OUT[name][key] for key in LEFT_OUT[name].keys() - part})
+        for name, part in parts.items()
+        if name in LEFT_OUT and isinstance(part, dict)
+    }
+    return {**parts, **rows} if rows else found
+
+
+def _inspect(api: Api, name: str, kinds: list[str], size: bool) -> object:
+    for kind in kinds:
+        try:
+            return api.get(PATHS[kind](name), size=size and kind == "container")
+        except NotFoundError:
+            if len(kinds) == 1:
+                raise
+    raise NotFoundError(f"No such object: {name}")

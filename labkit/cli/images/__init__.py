@@ -1,0 +1,1 @@
+"""`labkit image …`: one file for each command about images."""

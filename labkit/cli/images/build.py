@@ -1,0 +1,224 @@
+"""`labkit build`: make an image from a Dockerfile and the files beside it."""
+
+import json
+import os
+import select
+import sys
+
+from labkit.cli.archives import build_context
+from labkit.cli.base.command import Command, Context
+from labkit.cli.base.errors import BAD_FLAG, BuildFailedError, UsageError
+from labkit.cli.base.flags import Flag
+from labkit.cli.show.build_progress import Plain, Quiet
+from labkit.client import building
+from labkit.errors import InvalidParameterError, LabkitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from labkit.client.http import Response
+
+PROGRESS = ("auto", "plain", "tty", "quiet")
+TICK_MS = 200
+
+COMMAND = Command(
+    "[OPTIONS] PATH|URL|-",
+    (
+        Flag("add-host", "", "list", "Add a host name for RUN (name:address)"),
+        Flag("build-arg", "", "list", "Set an ARG (NAME=value, or NAME to pass ours on)"),
+        Flag("cache-from", "", "list", "Take what is the same from this image too", word="image"),
+        Flag("cpu-period", "", "int", "Length of a CPU period in microseconds, for RUN"),
+        Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
+        Flag("cpu-shares", "c", "int", "CPU shares, for RUN"),
+        Flag("cpuset-cpus", "", "string", "The CPUs RUN may use (0-3, 0,1)"),
+        Flag("cpuset-mems", "", "string", "The memory nodes RUN may use (0-3, 0,1)"),
+        Flag("explain-cache", "", "bool", "Say for each step why the cache was hit or missed"),
+        Flag("file", "f", "string", "The Dockerfile (default PATH/Dockerfile)", word="path"),
+        Flag("iidfile", "", "string", "Write the image's ID to this file", word="path"),
+        Flag("label", "", "list", "Attach a label to the image (name=value)"),
+        Flag("memory", "m", "bytes", "Memory limit, for RUN"),
+        Flag("memory-swap", "", "bytes", "Limit of memory plus swap, for RUN"),
+        Flag("network", "", "string", "Network of RUN", initial="default"),
+        Flag("no-cache", "", "bool", "Build every step anew"),
+        Flag("platform", "", "string", "Build for another machine (linux/arm64)"),
+        Flag("progress", "", "string", "auto, plain, tty or quiet", initial="auto"),
+        Flag("pull", "", "bool", "Get newer versions of the images it begins with"),
+        Flag("quiet", "q", "bool", "Print the image's ID, and nothing else"),
+        Flag("secret", "", "list", "A secret for RUN --mount (id=name,src=path|env=NAME)"),
+        Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
+        Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
+        Flag("target", "", "string", "The stage to build (default the last)"),
+        Flag("ulimit", "", "list", "Limit each of RUN's processes (nofile=1024:2048)"),
+    ),
+    at_least=1,
+    at_most=1,
+)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """0, or the exit code of the command that failed."""
+    (source,) = arguments
+    if options["progress"] not in PROGRESS:
+        raise UsageError(
+            f'invalid argument "{options["progress"]}" for "--progress" flag: it is one of '
+            f"{', '.join(PROGRESS)}",
+            BAD_FLAG,
+        )
+    request = _request(options)
+    if build_context.is_remote(source):
+        request.remote, request.dockerfile = source, options["file"] or "Dockerfile"
+        pieces: Iterator[bytes] = iter(())
+    else:
+        sent = _context(source, options["file"])
+        request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
+        pieces = sent.pieces
+    is_quiet = options["quiet"] or options["progress"] == "quiet"
+    view = _view("quiet" if is_quiet else options["progress"])
+    image_id = _follow(building.start(context.api(), request, pieces), view)
+    if options["iidfile"]:
+        _write(options["iidfile"], image_id)
+    if is_quiet:
+        print(image_id)
+    return 0
+
+
+def _context(source: str, file: str) -> build_context.Context:
+    if source != "-":
+        return build_context.of_folder(source, file)
+    if sys.stdin.isatty():
+        raise InvalidParameterError(
+            "build - reads a Dockerfile or an archive from a pipe: labkit build - < Dockerfile"
+        )
+    return build_context.of_stdin("" if file == "-" else file)
+
+
+def _view(progress: str) -> Plain:
+    """How to show a build; `auto` is steps on a terminal, and plain text elsewhere."""
+    if progress == "auto":
+        is_dumb = os.environ.get("TERM") == "dumb"
+        progress = "tty" if sys.stdout.isatty() and not is_dumb else "plain"
+    if progress == "tty":
+        from labkit.cli.show.build_steps import Steps  # noqa: PLC0415 it compiles patterns
+
+        return Steps()
+    return Quiet() if progress == "quiet" else Plain()
+
+
+def _follow(response: "Response", view: Plain) -> str:
+    """Show what the daemon says; the image's id; BuildFailedError."""
+    image_id, unfinished, failed = "", b"", True
+    try:
+        for piece in _ticking(response):
+            *lines, unfinished = (unfinished + piece).split(b"\n")
+            for line in filter(bytes.strip, lines):
+                event = json.loads(line)
+                if "errorDetail" in event:
+                    detail = event["errorDetail"]
+                    raise BuildFailedError(str(detail["message"]), int(detail.get("code") or 1))
+                image_id = event.get("aux", {}).get("ID", image_id)
+                view.text(_shown(event))
+            view.tick()
+        failed = False
+    finally:
+        view.close(failed=failed)
+        response.close()
+    return image_id
+
+
+def _shown(event: "dict[str, Any]") -> str:
+    if "stream" in event:
+        return str(event["stream"])
+    if "status" in event and "progress" not in event:
+        name = f"{event['id']}: " if event.get("id") else ""
+        return f"{name}{event['status']}\n"
+    return ""
+
+
+def _ticking(response: "Response") -> "Iterator[bytes]":
+    """The body in pieces; an empty one whenever nothing has come for a moment."""
+    pieces = iter(response)
+    while True:
+        if not response.has_received and not select.select([response], [], [], TICK_MS / 1000)[0]:
+            yield b""
+            continue
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def _request(options: "dict[str, Any]") -> building.BuildRequest:
+    request = building.BuildRequest()
+    request.tags = options["tag"]
+    request.build_args = dict(map(_argument, options["build_arg"]))
+    request.labels = dict(text.partition("=")[::2] for text in options["label"])
+    request.target, request.platform = options["target"], options["platform"]
+    request.no_cache, request.pull = options["no_cache"], options["pull"]
+    request.explain_cache = options["explain_cache"]
+    request.cache_from = options["cache_from"]
+    request.secrets = dict(map(_secret, options["secret"]))
+    request.limits = {
+        "memory": options["memory"],
+        "memswap": options["memory_swap"],
+        "cpushares": options["cpu_shares"],
+        "cpuperiod": options["cpu_period"],
+        "cpuquota": options["cpu_quota"],
+        "cpusetcpus": options["cpuset_cpus"],
+        "cpusetmems": options["cpuset_mems"],
+        "shmsize": options["shm_size"],
+        "networkmode": options["network"],
+        "extrahosts": options["add_host"],
+        "ulimits": _ulimits(options["ulimit"]),
+    }
+    return request
+
+
+def _ulimits(given: list[str]) -> str:
+    """The API's list, as JSON; empty if there is none."""
+    if not given:
+        return ""
+    from labkit.cli.values import options as option_values  # noqa: PLC0415 seldom needed
+
+    return json.dumps([option_values.ulimit(text) for text in given])
+
+
+def _argument(text: str) -> "tuple[str, str | None]":
+    name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(
+            f'invalid argument "{text}" for "--build-arg" flag: it is NAME[=value]', BAD_FLAG
+        )
+    return name, value if equals else os.environ.get(name)
+
+
+def _secret(text: str) -> tuple[str, bytes]:
+    """`id=name,src=path`, or `env=NAME` in place of the path; the id alone is both."""
+    given = dict(part.partition("=")[::2] for part in text.split(","))
+    name = given.get("id", "")
+    unknown = given.keys() - {"id", "src", "source", "env", "type"}
+    if not name or unknown:
+        raise UsageError(
+            f'invalid argument "{text}" for "--secret" flag: it is id=NAME[,src=PATH|env=NAME]',
+            BAD_FLAG,
+        )
+    path = given.get("src") or given.get("source")
+    variable = given.get("env", name)
+    if path is None and variable in os.environ:
+        return name, os.environ[variable].encode("utf-8", "surrogateescape")
+    if path is None and "env" in given:
+        raise InvalidParameterError(f"secret {name}: there is no variable {variable}")
+    try:
+        with open(path or name, "rb") as file:
+            return name, file.read()
+    except OSError as error:
+        raise InvalidParameterError(f"secret {name}: {path or name}: {error.strerror}") from error
+
+
+def _write(path: str, image_id: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(image_id)
+    except OSError as error:
+        raise LabkitError(f"cannot write the image's ID to {path}: {error.strerror}") from error

@@ -1,0 +1,18 @@
+"""`labkit save`: images as one archive, for `labkit load`, `docker load` and others."""
+
+from labkit.cli.archives.output import OUTPUT, check, write_archive
+from labkit.cli.base.command import Command, Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command("[OPTIONS] IMAGE [IMAGE...]", (OUTPUT,), at_least=1)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """The archive on stdout, which must not be a terminal, or in a file that is whole or absent."""
+    check(options["output"])
+    response = context.api().stream("GET", "/images/get", names=arguments)
+    write_archive(response, options["output"])
+    return 0

@@ -1,0 +1,1 @@
+"""`labkit lab-disk …`: one file for each command."""

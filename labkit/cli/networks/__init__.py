@@ -1,0 +1,1 @@
+"""`labkit network …`: one file for each command."""

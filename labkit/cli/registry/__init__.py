@@ -1,0 +1,1 @@
+"""`labkit login`, `logout` and `registry …`: one file for each command."""

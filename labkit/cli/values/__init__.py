@@ -1,0 +1,1 @@
+"""How the values of options are read: mounts, ports, variables, policies."""

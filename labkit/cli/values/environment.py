@@ -1,0 +1,39 @@
+"""`--env` and `--env-file`: the variables a process gets from us."""
+
+import os
+
+from labkit.cli.base.errors import BAD_FLAG, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def environment(options: "dict[str, Any]") -> list[str]:
+    """The variables of `--env-file` and then of `--env`, as `NAME=value`; UsageError."""
+    return [_variable(text) for text in lines_of(options["env_file"]) + options["env"]]
+
+
+def lines_of(paths: list[str]) -> list[str]:
+    """The lines of the files that say something: neither empty nor begun with `#`; UsageError."""
+    lines = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8-sig") as file:
+                lines += [line.rstrip("\n").lstrip() for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise UsageError(f"cannot read {path}: {reason}", BAD_FLAG) from error
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _variable(text: str) -> str:
+    """`NAME=value` as it is; a bare `NAME` with our own value, if we have one."""
+    name, equals, _ = text.partition("=")
+    if not name:
+        raise UsageError(
+            f'invalid argument "{text}" for "-e, --env" flag: it has no name', BAD_FLAG
+        )
+    if equals or name not in os.environ:
+        return text
+    return f"{name}={os.environ[name]}"

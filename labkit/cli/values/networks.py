@@ -1,0 +1,98 @@
+"""Flags of `run`, `create` and `network connect` about ports and addresses, as the API has them."""
+
+from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.dialect.numbers import whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Place = tuple[str, str | None]
+
+MOST_PORT = 65535
+
+
+def port_bindings(given: list[str]) -> "dict[str, list[Place]]":
+    """The values of `-p`: for each port of the container the places on the host; UsageError."""
+    found: dict[str, list[Place]] = {}
+    for text in given:
+        for port, place in _read(text):
+            found.setdefault(port, []).append(place)
+    return found
+
+
+def _read(text: str) -> "list[tuple[str, Place]]":
+    address, host_port, inside = _parts(text)
+    inside, _, protocol = inside.partition("/")
+    protocol = protocol.lower() or "tcp"
+    if protocol not in ("tcp", "udp"):
+        raise _invalid(text, f"invalid protocol {protocol}: it is tcp or udp")
+    first, last = _range(inside, text)
+    if not host_port:
+        return [(f"{port}/{protocol}", (address, None)) for port in range(first, last + 1)]
+    host_first, host_last = _range(host_port, text)
+    if first == last and host_first != host_last:
+        # One of these, whichever is free.
+        return [(f"{first}/{protocol}", (address, host_port))]
+    if last - first != host_last - host_first:
+        raise _invalid(text, "the two ranges of ports are not of the same length")
+    return [
+        (f"{port}/{protocol}", (address, str(host_first + port - first)))
+        for port in range(first, last + 1)
+    ]
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Address, port of the host, port of the container; an IPv6 address is in brackets."""
+    address, rest = "", text
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]:")
+        if not bracket:
+            raise _invalid(text, "an IPv6 address is followed by :port")
+    words = rest.split(":")
+    if len(words) == 3 and not address:
+        address, *words = words
+    if len(words) > 2:
+        raise _invalid(text, "it is [[address:]host_port:]container_port[/udp]")
+    inside = words.pop()
+    return address, words[0] if words else "", inside
+
+
+def _range(text: str, asked: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    words = [first, last if dash else first]
+    begin, end = (whole(word, 0) for word in words)
+    if begin is None or end is None:
+        raise _invalid(asked, f"invalid port {text!r}")
+    if not begin <= end <= MOST_PORT:
+        raise _invalid(asked, f"invalid port {text!r}: ports are at most {MOST_PORT}")
+    return begin, end
+
+
+def _invalid(text: str, why: str) -> UsageError:
+    return UsageError(f'invalid argument "{text}" for "-p, --publish" flag: {why}', BAD_FLAG)
+
+
+def endpoints(network: str, options: "dict[str, Any]") -> "dict[str, Any] | None":
+    """What is wanted of the container's network; None if that is nothing special."""
+    wanted = endpoint(
+        aliases=options["network_alias"],
+        ip=options["ip"],
+        ip6=options["ip6"],
+        links=options["link"] if network not in ("default", "bridge") else [],
+    )
+    return {network: wanted} if wanted else None
+
+
+def endpoint(
+    *, aliases: list[str], ip: str, ip6: str, links: list[str], driver_opts: "Any" = None
+) -> "dict[str, Any]":
+    """An EndpointConfig of the API, with what says something."""
+    addresses = {"IPv4Address": ip, "IPv6Address": ip6}
+    fields = {
+        "Aliases": aliases,
+        "DriverOpts": driver_opts,
+        "IPAMConfig": {name: value for name, value in addresses.items() if value},
+        "Links": links,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,1 @@
+"""`labkit volume …`: one file for each command."""

@@ -1,0 +1,15 @@
+"""`labkit volume inspect`: everything about volumes."""
+
+from labkit.cli.base.command import Command, Context
+from labkit.cli.engine.inspect import FORMAT, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMAND = Command("[OPTIONS] VOLUME [VOLUME...]", (FORMAT,), at_least=1)
+
+
+def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
+    """A JSON array; with `--format` a line for each."""
+    return show(context.api(), arguments, ["volume"], options["format"])
