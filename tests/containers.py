@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from labkit.containers import ContainerConfig, HostConfig
-from labkit.containers.execs import ExecConfig
+from labkit.containers.inside.execs import ExecConfig
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 

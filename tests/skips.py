@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.containers import security
+from labkit.containers.given import security
 from labkit.kernel import capabilities
 from tests import oracle
 from tests.peers import clients

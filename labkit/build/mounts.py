@@ -14,7 +14,7 @@ from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.workroom import CACHE_MOUNTS
-from labkit.containers.mount_model import Mount, TmpfsOptions
+from labkit.containers.records.mount_model import Mount, TmpfsOptions
 from labkit.containers.trees.copying import FILE, FOLDER
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import Folder

@@ -11,7 +11,7 @@ from labkit.build.cache import SHORT, Step
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Event
 from labkit.build.parser import Instruction
-from labkit.containers.specification import DEFAULT_PATH
+from labkit.containers.life.specification import DEFAULT_PATH
 from labkit.errors import LabkitError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of

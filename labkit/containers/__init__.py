@@ -1,9 +1,9 @@
 """Containers: their records, their life from create to remove, and who watches them."""
 
 from labkit.containers.engine import Engine
-from labkit.containers.logs import LogLine
-from labkit.containers.model import Container, ContainerConfig, HostConfig, State
-from labkit.containers.watch import Watch
+from labkit.containers.inside.logs import LogLine
+from labkit.containers.life.watch import Watch
+from labkit.containers.records.model import Container, ContainerConfig, HostConfig, State
 from labkit.signals import parse_signal
 
 __all__ = [

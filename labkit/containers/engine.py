@@ -15,34 +15,21 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from labkit.containers import (
-    attaching,
-    committing,
-    connecting,
-    creating,
-    ending,
-    logs,
-    names,
-    namespaces,
-    networking,
-    recovery,
-    starting,
-    states,
-    stats,
-    top,
-    updating,
-)
-from labkit.containers.committing import Commit
-from labkit.containers.entry import Entry
-from labkit.containers.execs import Execs
-from labkit.containers.files import ContainerFiles
-from labkit.containers.health import HealthChecks
-from labkit.containers.logs import LogLine
-from labkit.containers.model import Container, ContainerConfig, HostConfig, State
+from labkit.containers.given import connecting, namespaces, networking
+from labkit.containers.inside import attaching, committing, logs, stats, top
+from labkit.containers.inside.committing import Commit
+from labkit.containers.inside.execs import Execs
+from labkit.containers.inside.files import ContainerFiles
+from labkit.containers.inside.logs import LogLine
+from labkit.containers.inside.top import Processes
+from labkit.containers.life import creating, ending, recovery, starting, updating
+from labkit.containers.life.health import HealthChecks
+from labkit.containers.life.updating import UpdateConfig
+from labkit.containers.life.watch import Watch
 from labkit.containers.parts import Parts
-from labkit.containers.top import Processes
-from labkit.containers.updating import UpdateConfig
-from labkit.containers.watch import Watch
+from labkit.containers.records import names, states
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container, ContainerConfig, HostConfig, State
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,
@@ -299,7 +286,7 @@ class Engine:
         return top.top(self.layout, self.parts.registry.find(ref), arguments)
 
     def stats(self, ref: str) -> dict[str, object]:
-        """What it uses at this moment (`labkit.containers.stats`); zeros when it does not run."""
+        """What it uses at this moment (`inside/stats.py`); zeros when it does not run."""
         entry = self.parts.registry.find(ref)
         if not entry.is_running:
             return stats.EMPTY

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 
 from labkit import cgroups, ownership, snapshots
-from labkit.containers import id_ranges
-from labkit.containers.entry import Entry
-from labkit.containers.events import Events
-from labkit.containers.monitor import Monitor
-from labkit.containers.records import Records
-from labkit.containers.registry import Registry
-from labkit.containers.remover import Remover
-from labkit.containers.volumes import Volumes
+from labkit.containers.given.volumes import Volumes
+from labkit.containers.life.monitor import Monitor
+from labkit.containers.records import id_ranges
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.events import Events
+from labkit.containers.records.records import Records
+from labkit.containers.records.registry import Registry
+from labkit.containers.records.remover import Remover
 from labkit.errors import NO_SPACE
 from labkit.images import ImageStore
 from labkit.kernel import reserve

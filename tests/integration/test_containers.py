@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labkit.containers import ContainerConfig, HostConfig
-from labkit.containers.specification import limits_of
+from labkit.containers.life.specification import limits_of
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,

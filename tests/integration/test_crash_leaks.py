@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 KILLED = """
 import os, signal, sys
 from labkit.containers import ContainerConfig, Engine, HostConfig, creating, ending, mounting
-from labkit.containers.records import Records
+from labkit.containers.records.records import Records
 from labkit.paths import Paths
 
 def killed(*args, **options):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labkit.containers.model import DeviceMapping
+from labkit.containers.records.model import DeviceMapping
 from labkit.errors import InvalidParameterError, StartError
 from tests.containers import create, shell
 from tests.lab import Lab

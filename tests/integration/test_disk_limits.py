@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from labkit.containers import ContainerConfig, HostConfig, disks
-from labkit.containers.model import ThrottleDevice, WeightDevice
-from labkit.containers.updating import UpdateConfig
+from labkit.containers import ContainerConfig, HostConfig
+from labkit.containers.given import disks
+from labkit.containers.life.updating import UpdateConfig
+from labkit.containers.records.model import ThrottleDevice, WeightDevice
 from labkit.errors import InvalidParameterError
 from labkit.labdisk import scheduler
 from tests.containers import create, shell

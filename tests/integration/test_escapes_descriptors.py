@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from labkit.containers.execs import ExecConfig
-from labkit.containers.model import DeviceMapping
+from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.records.model import DeviceMapping
 from labkit.errors import StartError
 from labkit.images.models import Healthcheck
 from labkit.kernel import libc

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from labkit.cgroups import freezer
-from labkit.containers import id_ranges
-from labkit.containers.execs import ExecConfig
+from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.records import id_ranges
 from labkit.errors import StartError
 from labkit.runtime import operations as op
 from labkit.runtime import plan as planning

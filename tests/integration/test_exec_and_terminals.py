@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from labkit.containers.execs import ExecConfig
-from labkit.containers.model import RestartPolicy
+from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.records.model import RestartPolicy
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
 from tests.containers import create, execute, read_all, wait_until
 

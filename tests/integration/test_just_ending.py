@@ -8,9 +8,9 @@ import tarfile
 
 import pytest
 
-from labkit.containers.committing import Commit
-from labkit.containers.execs import ExecConfig
-from labkit.containers.updating import UpdateConfig
+from labkit.containers.inside.committing import Commit
+from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.life.updating import UpdateConfig
 from labkit.errors import ConflictError
 from labkit.kernel import messages
 from labkit.networks import EndpointConfig, Network, new_id

@@ -8,8 +8,8 @@ import pytest
 
 from labkit.cgroups import v1
 from labkit.containers import ContainerConfig, HostConfig
-from labkit.containers.model import ThrottleDevice, Ulimit
-from labkit.containers.updating import FIXED, UpdateConfig
+from labkit.containers.life.updating import FIXED, UpdateConfig
+from labkit.containers.records.model import ThrottleDevice, Ulimit
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities
 from tests.containers import create, shell

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.containers.execs import ExecConfig
+from labkit.containers.inside.execs import ExecConfig
 from labkit.errors import InvalidParameterError, StartError
 from tests.containers import create, run, shell
 

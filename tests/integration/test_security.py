@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from labkit.containers import security
+from labkit.containers.given import security
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities
 from tests.containers import create, execute, run, shell

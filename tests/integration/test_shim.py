@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.containers import remover
-from labkit.containers.execs import ExecConfig
+from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.records import remover
 from labkit.errors import ConflictError
 from labkit.kernel import messages
 from labkit.runtime.shim import SOCKET_NAME

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from labkit.containers.model import DeviceMapping
+from labkit.containers.records.model import DeviceMapping
 from labkit.errors import InvalidParameterError, StartError
 from tests.containers import create, execute, shell
 

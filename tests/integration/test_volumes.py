@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from labkit.containers import ContainerConfig, Engine, HostConfig
-from labkit.containers.mount_model import Mount
+from labkit.containers.records.mount_model import Mount
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
 from tests.containers import create, run, shell
 

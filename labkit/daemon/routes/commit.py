@@ -3,7 +3,7 @@
 import msgspec
 
 from labkit.containers import Engine
-from labkit.containers.committing import Commit
+from labkit.containers.inside.committing import Commit
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.dialect.unreadable import UNREADABLE

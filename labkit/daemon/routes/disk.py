@@ -5,7 +5,7 @@ from collections import Counter
 
 from labkit.build.workroom import CACHE_MOUNTS
 from labkit.containers import Container, Engine
-from labkit.containers.volumes import Volume
+from labkit.containers.given.volumes import Volume
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from labkit.containers import Engine
-from labkit.containers.events import Event, Listener
+from labkit.containers.records.events import Event, Listener
 from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
@@ -26,7 +26,7 @@ _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?", re.ASCII)
 def events(engine: Engine, request: Request) -> Answer:
     """`GET /events?since=&until=&filters=`: one JSON object an event, until the client leaves.
 
-    Of the past there is what this daemon still remembers (labkit.containers.events).
+    Of the past there is what this daemon still remembers (labkit.containers.records.events).
     """
     query = request.query
     since_ns, until_ns = _time_ns(query.text("since")), _time_ns(query.text("until"))

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from labkit.containers import Engine, detach_keys
-from labkit.containers.execs import Exec, ExecConfig
+from labkit.containers import Engine
+from labkit.containers.inside import detach_keys
+from labkit.containers.inside.execs import Exec, ExecConfig
 from labkit.daemon.create_body import convert
 from labkit.daemon.errors import error_message
 from labkit.daemon.frames import framed

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from labkit.containers import Container, Engine, LogLine, Watch, detach_keys, log_options
-from labkit.containers.logs import read
+from labkit.containers import Container, Engine, LogLine, Watch
+from labkit.containers.given import log_options
+from labkit.containers.inside import detach_keys
+from labkit.containers.inside.logs import read
 from labkit.daemon import frames
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.frames import STREAM_NUMBERS
@@ -111,7 +113,7 @@ def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
 def logs(engine: Engine, request: Request, ref: str) -> Answer:
     """`GET /containers/{id}/logs?stdout=&stderr=&follow=&since=&until=&tail=&timestamps=&details=`.
 
-    The details are what the log's options name (labkit.containers.log_options).
+    The details are what the log's options name (labkit.containers.given.log_options).
     """
     query = request.query
     streams = {name for name in STREAM_NUMBERS if query.flag(name)}

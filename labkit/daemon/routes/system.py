@@ -1,6 +1,7 @@
 """The engine itself: is it there, what is it, what does it have."""
 
-from labkit.containers import Engine, states
+from labkit.containers import Engine
+from labkit.containers.records import states
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import TEXT, Answer, Response, json_response
 from labkit.daemon.shapes import system

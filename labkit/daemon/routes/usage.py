@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from labkit.containers import Container, Engine, stats
-from labkit.containers.updating import UpdateConfig
+from labkit.containers import Container, Engine
+from labkit.containers.inside import stats
+from labkit.containers.life.updating import UpdateConfig
 from labkit.daemon.create_body import convert, refuse_not_yet
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream, json_response

@@ -3,8 +3,8 @@
 import msgspec
 
 from labkit.containers import Engine
-from labkit.containers.mounts import LOCAL_DRIVER
-from labkit.containers.volumes import Volume
+from labkit.containers.given.mounts import LOCAL_DRIVER
+from labkit.containers.given.volumes import Volume
 from labkit.daemon import filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response

@@ -7,7 +7,8 @@ from typing import cast
 import msgspec
 
 from labkit import snapshots
-from labkit.containers import Container, Engine, State, security
+from labkit.containers import Container, Engine, State
+from labkit.containers.given import security
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
 from labkit.daemon.shapes import networks
 from labkit.daemon.shapes.mounts import mounts

@@ -1,8 +1,8 @@
 """A container's mounts and volumes as JSON, in `inspect`, in `ps`, and in `volume ls`."""
 
 from labkit.containers import Container
-from labkit.containers.mounts import LOCAL_DRIVER
-from labkit.containers.volumes import Volume
+from labkit.containers.given.mounts import LOCAL_DRIVER
+from labkit.containers.given.volumes import Volume
 from labkit.daemon.shapes.times import whole_seconds
 
 JsonObject = dict[str, object]

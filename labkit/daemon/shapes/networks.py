@@ -3,7 +3,7 @@
 import msgspec
 
 from labkit.containers import Container, Engine
-from labkit.containers.networking import dns_names
+from labkit.containers.given.networking import dns_names
 from labkit.errors import NotFoundError
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, ports
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, IpamConfig

@@ -1,6 +1,6 @@
 """Events for listeners: those that read, and one that does not."""
 
-from labkit.containers.events import WAITING_MAX, Events
+from labkit.containers.records.events import WAITING_MAX, Events
 
 
 def test_a_listener_that_does_not_read_is_cut_off():

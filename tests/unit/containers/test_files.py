@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from labkit.containers.files import absolute, base_name
+from labkit.containers.inside.files import absolute, base_name
 from labkit.containers.trees.changes import ADDED, MODIFIED, changes
 from labkit.errors import InvalidParameterError
 from labkit.images.packer import Packer

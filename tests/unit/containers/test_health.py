@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.containers import health
-from labkit.containers.model import Health, HealthResult
+from labkit.containers.life import health
+from labkit.containers.records.model import Health, HealthResult
 from labkit.errors import InvalidParameterError
 from labkit.images.models import Healthcheck
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.containers import etc_files
+from labkit.containers.given import etc_files
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pwd
 
 import pytest
 
-from labkit.containers import id_ranges
-from labkit.containers.id_ranges import COUNT, FIRST_FREE, IdRanges
+from labkit.containers.records import id_ranges
+from labkit.containers.records.id_ranges import COUNT, FIRST_FREE, IdRanges
 from labkit.errors import InvalidParameterError
 
 ME = pwd.getpwuid(os.getuid()).pw_name

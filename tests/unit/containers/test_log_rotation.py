@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from labkit.containers import log_options, logs
-from labkit.containers.model import LogConfig
+from labkit.containers.given import log_options
+from labkit.containers.inside import logs
+from labkit.containers.records.model import LogConfig
 from labkit.errors import InvalidParameterError
 from labkit.runtime.log import LogWriter
 

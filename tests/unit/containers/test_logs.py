@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from labkit.containers import logs
-from labkit.containers.log_changes import Watches
+from labkit.containers.inside import logs
+from labkit.containers.inside.log_changes import Watches
 from labkit.kernel import inotify
 from labkit.runtime.log import LogWriter
 

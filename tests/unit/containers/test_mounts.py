@@ -2,16 +2,17 @@
 
 import pytest
 
-from labkit.containers import ContainerConfig, HostConfig, mounting
-from labkit.containers.mount_model import (
+from labkit.containers import ContainerConfig, HostConfig
+from labkit.containers.given import mounting
+from labkit.containers.given.mounts import mount_points
+from labkit.containers.given.tmpfs import DEFAULT_FLAGS, tmpfs_flags_and_data
+from labkit.containers.records.mount_model import (
     BindOptions,
     DriverConfig,
     Mount,
     TmpfsOptions,
     VolumeOptions,
 )
-from labkit.containers.mounts import mount_points
-from labkit.containers.tmpfs import DEFAULT_FLAGS, tmpfs_flags_and_data
 from labkit.errors import InvalidParameterError
 from labkit.kernel.mounts import MS_NOEXEC, MS_RDONLY
 from labkit.runtime.spec import BindMount, TmpfsMount

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from labkit.containers import names
+from labkit.containers.records import names
 from labkit.errors import InvalidParameterError
 from labkit.signals import parse_signal
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labkit.containers import HostConfig, security
+from labkit.containers import HostConfig
+from labkit.containers.given import security
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities, processes
 from labkit.runtime.spec import DEFAULT_CAPABILITIES, MASKED_PATHS

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit.containers import detach_keys, states
-from labkit.containers.entry import Entry
-from labkit.containers.model import Container, ContainerConfig, HostConfig, State
-from labkit.containers.watch import Watch
+from labkit.containers.inside import detach_keys
+from labkit.containers.life.watch import Watch
+from labkit.containers.records import states
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container, ContainerConfig, HostConfig, State
 from labkit.errors import ConflictError, InvalidParameterError
 
 

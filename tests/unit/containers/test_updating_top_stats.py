@@ -5,9 +5,10 @@ import os
 import pytest
 
 from labkit.cgroups import Group
-from labkit.containers import stats, top, updating
-from labkit.containers.model import HostConfig, RestartPolicy
-from labkit.containers.updating import UpdateConfig
+from labkit.containers.inside import stats, top
+from labkit.containers.life import updating
+from labkit.containers.life.updating import UpdateConfig
+from labkit.containers.records.model import HostConfig, RestartPolicy
 from labkit.errors import InvalidParameterError
 
 PS = """UID        PID  PPID  C STIME TTY          TIME CMD

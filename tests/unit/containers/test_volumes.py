@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from labkit.containers.remover import Remover
-from labkit.containers.volumes import Volumes
+from labkit.containers.given.volumes import Volumes
+from labkit.containers.records.remover import Remover
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.containers import states as engine
+from labkit.containers.records import states as engine
 from labkit.course.experiments.endings import PROGRAMS, Ending, Endings
 from labkit.course.experiments.pausing import Export, Pausing
 from labkit.course.experiments.restarts import ENDS, POLICIES, BackOff, Policies, Verdict

@@ -6,8 +6,8 @@ import threading
 from types import SimpleNamespace
 
 from labkit.containers import Container, ContainerConfig, HostConfig, State
-from labkit.containers.events import Events
-from labkit.containers.watch import CONDITIONS
+from labkit.containers.life.watch import CONDITIONS
+from labkit.containers.records.events import Events
 from labkit.errors import (
     ConflictError,
     InvalidParameterError,

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from labkit.containers import State, security
+from labkit.containers import State
+from labkit.containers.given import security
 from labkit.daemon.shapes import containers, images, system
 from labkit.daemon.shapes.times import human_duration, unix_s
 from tests.unit.daemon.stand_in import CREATED, IMAGE_ID, StandIn, container, image

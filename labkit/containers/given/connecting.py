@@ -1,0 +1,170 @@
+"""Putting a container on a network, and taking it off, also while it runs.
+
+A running container gets its cable by the same operations that its start would have done, from a
+thread of the daemon that enters its network namespace for them: a namespace is a thread's own
+(setns(2)).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from labkit.containers.given import networking
+from labkit.containers.parts import Parts
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container
+from labkit.errors import ConflictError, ForbiddenError, LabkitError
+from labkit.kernel import messages, namespaces
+from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
+from labkit.networks.bridges import unplug
+from labkit.networks.etc_files import EMBEDDED_DNS
+from labkit.networks.model import BRIDGE, CONTAINER_MODE
+from labkit.runtime.operations import Context
+from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks, ListenForNames
+from labkit.runtime.plan_network import cable, routes
+from labkit.runtime.step import Step
+
+
+def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig) -> None:
+    """Put a container on a network; ForbiddenError, InvalidParameterError, ConflictError."""
+    networking.check_endpoint(network, wanted)
+    container = entry.container
+    with entry.lock:
+        _check(container, network)
+        if entry.is_running and entry.sandbox is not None:
+            _plug_in(parts, entry, entry.sandbox, network, wanted)
+        container.networks[network.name] = wanted
+        parts.records.save(container)
+    parts.publish_network("connect", network, container=container.id)
+
+
+def _check(container: Container, network: Network) -> None:
+    mode = container.host_config.network_mode
+    if mode.startswith(CONTAINER_MODE):
+        raise ForbiddenError(
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network"
+        )
+    if network.driver != BRIDGE or mode == "host":
+        raise ForbiddenError(
+            "container cannot be connected to multiple networks with one of the networks in "
+            f"{network.name if network.driver != BRIDGE else mode} mode"
+        )
+    if network.name in container.networks:
+        raise ForbiddenError(
+            f"endpoint with name {container.name} already exists in network {network.name}"
+        )
+
+
+def _plug_in(
+    parts: Parts, entry: Entry, sandbox: Sandbox, network: Network, wanted: EndpointConfig
+) -> None:
+    taken = {endpoint.interface for endpoint in sandbox.endpoints}
+    index = next(n for n in range(len(taken) + 1) if f"eth{n}" not in taken)
+    endpoint = networking.join(parts, entry.container, network, wanted, index)
+    has_route = any(known.gateway for known in sandbox.endpoints)
+    interface = networking.interface(endpoint, with_route=not has_route)
+    sandbox.endpoints.append(endpoint)
+    parts.networks.take_note(sandbox)
+    parts.records.write_sandbox(sandbox)
+    try:
+        _inside(entry, [*cable(interface), *routes(interface)])
+        if not network.is_default and not sandbox.asks_labkit:
+            _ask_labkit(parts, entry, sandbox)
+    except OSError as error:
+        _unplug(parts, sandbox, endpoint)
+        if isinstance(error, FileNotFoundError):  # its first process is gone
+            raise ConflictError(f"Container {entry.container.id} is not running") from None
+        raise LabkitError(
+            f"cannot connect {entry.container.name} to {network.name}: {error}"
+        ) from error
+    networking.write_hosts(parts, entry.container, sandbox)
+    parts.networks.refresh()
+
+
+def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
+    """Its first network that has names: from now on labkit is asked for them, by the sockets that
+    a start on such a network would have bound.  OSError.
+    """
+    assert entry.shim is not None  # noqa: S101 it runs
+    with _in_network_of(entry.container.state.pid):
+        sockets = ListenForNames(EMBEDDED_DNS).listen()
+    try:
+        messages.send(entry.shim, ("names",), [bound.fileno() for bound in sockets])
+    except OSError:
+        for bound in sockets:
+            bound.close()
+        raise
+    parts.name_server.serve(entry.container.id, [bound.detach() for bound in sockets])
+    networking.set_up_names(entry.container, sandbox)
+    parts.records.write_sandbox(sandbox)
+    networking.write_resolver(parts, entry.container, sandbox)
+
+
+def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> None:
+    """Take a container off a network; ForbiddenError if it is not on it."""
+    container = entry.container
+    with entry.lock:
+        if network.driver != BRIDGE:
+            raise ConflictError(f"container cannot be disconnected from {network.name} network")
+        if network.name not in container.networks:
+            if force:
+                return
+            raise ForbiddenError(
+                f"container {container.id} is not connected to network {network.name}"
+            )
+        sandbox = entry.sandbox
+        if entry.is_running and sandbox is not None:
+            for endpoint in list(sandbox.endpoints):
+                if endpoint.network_id == network.id:
+                    _unplug(parts, sandbox, endpoint)
+            with contextlib.suppress(FileNotFoundError):  # its first process is gone
+                _route_elsewhere(entry, sandbox)
+            networking.write_hosts(parts, container, sandbox)
+            parts.networks.refresh()
+        del container.networks[network.name]
+        parts.records.save(container)
+    parts.publish_network("disconnect", network, container=container.id)
+
+
+def _unplug(parts: Parts, sandbox: Sandbox, endpoint: Endpoint) -> None:
+    unplug([endpoint.host_interface])
+    sandbox.endpoints.remove(endpoint)
+    parts.networks.leave(endpoint)
+    parts.records.write_sandbox(sandbox)
+
+
+def _route_elsewhere(entry: Entry, sandbox: Sandbox) -> None:
+    """The default route went with its cable, if it was that one's: let it lead by another."""
+    for endpoint in sandbox.endpoints:
+        if endpoint.gateway:
+            _inside(entry, list(routes(networking.interface(endpoint, with_route=True))))
+            return
+
+
+def _inside(entry: Entry, steps: list[Step]) -> None:
+    """Do steps of a plan in the network namespace of a running container; OSError."""
+    context = Context((-1, -1, -1), {})
+    KeepHostLinks().execute(context)
+    assert context.host_links is not None  # noqa: S101 it has just been opened
+    with context.host_links, _in_network_of(entry.container.state.pid):
+        for step in steps:
+            step.operation.execute(context)
+
+
+@contextlib.contextmanager
+def _in_network_of(pid: int) -> Iterator[None]:
+    """This thread is in the network namespace of a process meanwhile, and back afterwards."""
+    own = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespaces.setns(theirs, namespaces.CLONE_NEWNET)
+        finally:
+            os.close(theirs)
+        try:
+            yield
+        finally:
+            namespaces.setns(own, namespaces.CLONE_NEWNET)
+    finally:
+        os.close(own)

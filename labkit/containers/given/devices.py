@@ -1,0 +1,105 @@
+"""`--device`, `--device-cgroup-rule` and `--privileged`: the host's devices in a container.
+
+A device is found on the host when the container is created, so that a wrong name is told at once,
+and again at each start, since a device may have got other numbers meanwhile.  What the container
+may then do with it is a rule of its cgroup (`labkit.cgroups.devices`); the file in its /dev alone
+would not be enough, nor would the rule.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator, Sequence
+
+from labkit.cgroups import devices as rules
+from labkit.containers.records.model import DeviceMapping, DeviceNode, HostConfig
+from labkit.errors import InvalidParameterError
+
+ALL_ACCESS = "rwm"
+_OWN_NAMES = frozenset(
+    ("console", "fd", "mqueue", "ptmx", "pts", "shm", "stderr", "stdin", "stdout", "core")
+)
+"""Names of /dev that a container has of its own, also a privileged one."""
+
+
+def gather(host: HostConfig) -> list[DeviceNode]:
+    """The devices a container is given, as the host has them now; InvalidParameterError."""
+    found = {node.path: node for node in _all_of_the_host()} if host.privileged else {}
+    for asked in host.devices or ():
+        found |= {node.path: node for node in _asked(asked)}
+    return list(found.values())
+
+
+def cgroup_rules(host: HostConfig, nodes: Sequence[DeviceNode]) -> tuple[str, ...]:
+    """What the container's cgroup allows besides what every container may."""
+    if host.privileged:
+        return (rules.EVERYTHING,)
+    own = (f"{node.kind} {node.major}:{node.minor} {node.access}" for node in nodes)
+    return (*own, *(host.device_cgroup_rules or ()))
+
+
+def _asked(asked: DeviceMapping) -> Iterator[DeviceNode]:
+    """One `--device`: a device, or a folder for all devices in it."""
+    source = asked.path_on_host
+    target = posixpath.normpath(asked.path_in_container or source)
+    access = asked.cgroup_permissions or ALL_ACCESS
+    if not (source.startswith("/") and target.startswith("/")):
+        raise InvalidParameterError(f'invalid device "{source}": its paths must be absolute')
+    if not set(access) <= set(ALL_ACCESS):
+        raise InvalidParameterError(
+            f'invalid device permissions "{access}": they are letters of {ALL_ACCESS}'
+        )
+    try:
+        status = os.stat(source)
+    except OSError as error:
+        raise _not_gathered(source, error.strerror or str(error)) from None
+    if stat.S_ISDIR(status.st_mode):
+        yield from _below(os.path.realpath(source), target, access)
+    elif (node := _node(status, target, access, source)) is not None:
+        yield node
+    else:
+        raise _not_gathered(source, "not a device node")
+
+
+def _not_gathered(source: str, why: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        "error gathering device information while adding custom device "
+        f'"{source}": {why[:1].lower()}{why[1:]}'
+    )
+
+
+def _all_of_the_host() -> Iterator[DeviceNode]:
+    for entry in os.scandir("/dev"):
+        if entry.name in _OWN_NAMES or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            yield from _below(entry.path, entry.path, ALL_ACCESS)
+        elif (node := _node(entry.stat(), entry.path, ALL_ACCESS, entry.path)) is not None:
+            yield node
+
+
+def _below(folder: str, target: str, access: str) -> Iterator[DeviceNode]:
+    """Every device in a folder of the host and the folders in it; no link is followed."""
+    for here, _, names in os.walk(folder):
+        place = target + here.removeprefix(folder)
+        for name in sorted(names):
+            status = os.lstat(f"{here}/{name}")
+            if (node := _node(status, f"{place}/{name}", access, f"{here}/{name}")) is not None:
+                yield node
+
+
+def _node(status: os.stat_result, path: str, access: str, source: str) -> DeviceNode | None:
+    kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        return None
+    return DeviceNode(
+        path=path,
+        kind=kind,
+        major=os.major(status.st_rdev),
+        minor=os.minor(status.st_rdev),
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        access=access,
+        source=source,
+    )

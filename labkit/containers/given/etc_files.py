@@ -1,0 +1,143 @@
+"""The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from labkit.containers.parts import Parts
+from labkit.containers.records.model import Container
+from labkit.errors import NotFoundError, StartError
+from labkit.networks import Endpoint, Sandbox, etc_files
+from labkit.networks.etc_files import HOST_GATEWAY
+from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
+
+NAMES = {
+    "hostname": "the host name, for programs that read it from a file",
+    "hosts": "the names this container knows without asking",
+    "resolv.conf": "where names are asked for",
+}
+_SYSTEMD_STUBS = {"127.0.0.53", "127.0.0.54"}
+_SYSTEMD_SERVERS = "/run/systemd/resolve/resolv.conf"
+
+
+def folder_of(parts: Parts, container: Container) -> str:
+    """Where the files are: who shares another's network shares them too."""
+    mode = container.host_config.network_mode
+    owner = mode.removeprefix(CONTAINER_MODE) if mode.startswith(CONTAINER_MODE) else container.id
+    return parts.records.folder(owner)
+
+
+def texts(parts: Parts, container: Container, sandbox: Sandbox) -> dict[str, str]:
+    """What they say, for a run that has this of the network."""
+    return {
+        "hostname": f"{container.config.hostname}\n",
+        "hosts": _hosts(parts, container, sandbox),
+        "resolv.conf": _resolv_conf(container, sandbox),
+    }
+
+
+def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
+    host = container.host_config
+    extra = [_resolved(parts, text) for text in host.extra_hosts or []]
+    if host.network_mode == "host":
+        given = _read("/etc/hosts") or etc_files.LOCALHOST
+        return given + etc_files.hosts((), extra).removeprefix(etc_files.LOCALHOST)
+    name = container.config.hostname
+    own = [
+        (address, name)
+        for endpoint in sandbox.endpoints
+        for address in (endpoint.ipv4_address, endpoint.ipv6_address)
+        if address
+    ]
+    return etc_files.hosts(own, extra, _linked(parts, container) if own else ())
+
+
+def _resolved(parts: Parts, text: str) -> str:
+    """`--add-host name:host-gateway` with the host's address on the default network."""
+    name, address = etc_files.split_extra_host(text)
+    if address == HOST_GATEWAY:
+        address = parts.networks.default().ipam.config[0].gateway
+    return f"{name}={address}"
+
+
+def check_links(parts: Parts, container: Container) -> None:
+    """StartError if a container of `--link` does not run."""
+    for link in _links(parts, container):
+        if link.endpoint is None:
+            raise StartError(
+                f"Cannot link to a non running container: /{link.ref} AS "
+                f"/{container.name}/{link.alias}: start {link.ref} on the default network first"
+            )
+
+
+def _linked(parts: Parts, container: Container) -> list[str]:
+    """Lines for the containers of `--link`: address, alias, host name, name."""
+    return [
+        f"{link.endpoint.ipv4_address}\t{' '.join(dict.fromkeys([link.alias, *link.names]))}"
+        for link in _links(parts, container)
+        if link.endpoint is not None
+    ]
+
+
+class _Link(NamedTuple):
+    """One `--link` on the default network."""
+
+    ref: str
+    alias: str
+    names: tuple[str, ...] = ()
+    """The other's host name, and its name."""
+    endpoint: Endpoint | None = None
+    """The other's place on the network; None if it has none at this moment."""
+
+
+def _links(parts: Parts, container: Container) -> Iterator[_Link]:
+    """A container's links where no names are answered, and so files have to say them."""
+    if container.host_config.network_mode != DEFAULT_NETWORK or not container.host_config.links:
+        return
+    members = parts.networks.members(parts.networks.default())
+    for ref, alias in map(split_link, container.host_config.links):
+        try:
+            other = parts.registry.find(ref).container
+        except NotFoundError:
+            yield _Link(ref, alias)
+            continue
+        known = (other.config.hostname, other.name)
+        yield _Link(ref, alias, known, members.get(other.id))
+
+
+def split_link(text: str) -> tuple[str, str]:
+    """`container:alias`, or the container's name alone."""
+    ref, colon, alias = text.partition(":")
+    return ref.removeprefix("/"), alias.rpartition("/")[2] if colon else ref.removeprefix("/")
+
+
+def host_resolver() -> etc_files.Resolver:
+    """What the host's resolv.conf says; behind systemd's own server, what that asks."""
+    found = etc_files.parse_resolver(_read("/etc/resolv.conf"))
+    if not found.servers or set(found.servers) - _SYSTEMD_STUBS:
+        return found
+    behind = etc_files.parse_resolver(_read(_SYSTEMD_SERVERS))
+    return behind if behind.servers else found
+
+
+def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
+    host = container.host_config
+    asked = (host.dns, host.dns_search, host.dns_options)
+    if not sandbox.endpoints and not any(asked):
+        return _read("/etc/resolv.conf")
+    resolver = etc_files.resolver_for(
+        host_resolver(),
+        servers=host.dns or (),
+        search=host.dns_search or (),
+        options=host.dns_options or (),
+    )
+    if sandbox.asks_labkit:
+        resolver = etc_files.asks_labkit(resolver)
+    return etc_files.resolv_conf(resolver)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

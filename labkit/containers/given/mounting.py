@@ -1,0 +1,145 @@
+"""From the mounts a container asked for to the plan's: what has to be there, and in which order."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from labkit.containers.given.mounts import depth
+from labkit.containers.given.tmpfs import tmpfs_flags_and_data
+from labkit.containers.given.volumes import ANONYMOUS_LABEL, Volumes, volume_name
+from labkit.containers.records import id_ranges
+from labkit.containers.records.model import Container
+from labkit.containers.records.mount_model import MountPoint
+from labkit.errors import InvalidParameterError, LabkitError, StartError
+from labkit.kernel.mounts import MS_RDONLY
+from labkit.runtime.spec import BindMount, TmpfsMount
+
+CopyUp = Callable[[str, str], None]
+"""Copies what the image has at a place (the first argument) into a folder (the second)."""
+
+_WHY = {
+    "bind": "a file or folder of the host, shown inside: both sides see every change",
+    "volume": "a folder that outlives the container; it lies outside of the writable layer",
+}
+
+
+def check_without(container: Container) -> None:
+    """InvalidParameterError if the mount points would be made on the host itself."""
+    if container.mount_points and {"pivot_root", "mount.root"} & set(container.without):
+        raise InvalidParameterError(
+            "--without pivot_root and mounts do not go together: the mount points would be made "
+            "on the host; leave out the volumes"
+        )
+
+
+def name_unnamed(container: Container) -> list[str]:
+    """Choose the names of the volumes that nobody named; no volume is made yet."""
+    points = [point for point in container.mount_points if point.type == "volume"]
+    nameless = [point for point in points if not point.name]
+    for point in nameless:
+        point.name = volume_name()
+        point.labels = point.labels | {ANONYMOUS_LABEL: ""}
+    return [point.name for point in nameless]
+
+
+def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
+    """Have every volume that a new container mounts, and fill those that are new."""
+    for point in container.mount_points:
+        if point.type != "volume":
+            continue
+
+        def fill(folder: str, place: str = point.destination) -> None:
+            copy_up(place, folder)
+
+        volume = volumes.claim(
+            point.name, container.id, point.labels, fill if point.copies_up else None
+        )
+        point.name, point.source = volume.name, volume.data
+
+
+def take_note(volumes: Volumes, container: Container) -> None:
+    """A container is there that uses its volumes already."""
+    volumes.take_note(_volume_names(container), container.id)
+
+
+def remove_unnamed(volumes: Volumes, names: Iterable[str]) -> None:
+    """Remove those volumes of these names that are there, unnamed and unused."""
+    for name in names:
+        with contextlib.suppress(LabkitError):
+            if volumes.find(name).is_anonymous:
+                volumes.remove(name)
+
+
+def unnamed(container: Container) -> list[str]:
+    """The volumes that go with a container, if its user says so."""
+    return [point.name for point in container.mount_points if point.anonymous and point.name]
+
+
+def release(volumes: Volumes, container: Container, *, remove_anonymous: bool) -> None:
+    """A container is gone, or was never made: its volumes are free, those nobody named perhaps
+    gone with it.
+    """
+    volumes.release(_volume_names(container), container.id)
+    if remove_anonymous:
+        # Someone else may have mounted it by its long name, or removed it.
+        remove_unnamed(volumes, unnamed(container))
+
+
+def _volume_names(container: Container) -> list[str]:
+    return [point.name for point in container.mount_points if point.type == "volume" and point.name]
+
+
+def make_sources(container: Container) -> None:
+    """Before a start: make the folders that `-v` shows if they are missing, as Docker does.
+
+    They belong to the container's root.
+    """
+    for point in container.mount_points:
+        if point.type != "bind" or os.path.lexists(point.source):
+            continue
+        if not point.makes_source:
+            raise StartError(
+                'invalid mount config for type "bind": bind source path does not exist: '
+                f"{point.source}",
+                step="mount.bind",
+            )
+        try:
+            _make_folders(point.source, *id_ranges.root_of(container))
+        except OSError as error:
+            raise StartError(
+                f"error while creating mount source path '{point.source}': {error.strerror}",
+                step="mount.bind",
+            ) from error
+
+
+def _make_folders(path: str, uid: int, gid: int) -> None:
+    above = os.path.dirname(path)
+    if not os.path.lexists(above):
+        _make_folders(above, uid, gid)
+    os.mkdir(path, 0o755)
+    os.chown(path, uid, gid)
+
+
+def in_order(
+    own: Sequence[BindMount | TmpfsMount], points: Sequence[MountPoint]
+) -> tuple[BindMount | TmpfsMount, ...]:
+    """Labkit's own mounts and the user's, the upper folders first.
+
+    Who mounts a file of their own on /etc/hosts, say, gets that in place of labkit's.
+    """
+    taken = {point.destination for point in points}
+    kept = [mount for mount in own if mount.target not in taken]
+    return tuple(sorted([*kept, *map(planned, points)], key=lambda mount: depth(mount.target)))
+
+
+def planned(point: MountPoint) -> BindMount | TmpfsMount:
+    """A mount as the plan has it."""
+    name = f"mount.{point.type}"
+    if point.type == "tmpfs":
+        flags, data = tmpfs_flags_and_data(point.options)
+        flags |= MS_RDONLY if point.read_only else 0
+        why = "an empty folder in memory, gone when the container ends"
+        return TmpfsMount(name, why, point.destination, flags, data)
+    return BindMount(
+        name, _WHY[point.type], point.source, point.destination, read_only=point.read_only
+    )

@@ -1,0 +1,261 @@
+"""What a container wants to have mounted: the five ways to say it, read, checked and put in order.
+
+`-v` (HostConfig.Binds and Config.Volumes), `--mount` (HostConfig.Mounts), `--tmpfs`
+(HostConfig.Tmpfs), `--volumes-from` (HostConfig.VolumesFrom) and the image's VOLUME become one list
+of `MountPoint`s.  Nothing is made or opened here; `volumes` beside this file keeps the volumes, and
+the plan mounts.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from labkit.containers.given.tmpfs import tmpfs_flags_and_data
+from labkit.containers.records.model import ContainerConfig, HostConfig
+from labkit.containers.records.mount_model import Mount, MountPoint
+from labkit.errors import InvalidParameterError
+
+VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+LOCAL_DRIVER = "local"
+
+_NOT_PRIVATE = frozenset({"shared", "rshared", "slave", "rslave"})
+_MODES: dict[str, str] = {
+    "ro": "writing",
+    "rw": "writing",
+    "z": "label",
+    "Z": "label",
+    "private": "propagation",
+    "rprivate": "propagation",
+    **dict.fromkeys(_NOT_PRIVATE, "propagation"),
+    "nocopy": "copy",
+}
+"""The words after the second colon of `-v`, and what each is about: one word for each matter."""
+
+
+MountsOf = Callable[[str], Sequence[MountPoint]]
+"""What the container of a name has mounted; NotFoundError."""
+
+
+def mount_points(
+    config: ContainerConfig, host: HostConfig, mounts_of: MountsOf
+) -> list[MountPoint]:
+    """Everything to be mounted, the upper folders first; InvalidParameterError in Docker's words.
+
+    An anonymous volume (the image's VOLUME, say) and what comes from another container yield to
+    what is asked for in their place.
+    """
+    asked: dict[str, MountPoint] = {}
+    for point in _asked_for(host):
+        if point.destination in asked:
+            raise InvalidParameterError(f"Duplicate mount point: {point.destination}")
+        asked[point.destination] = point
+    others = [_parse_volumes_from(text, mounts_of) for text in host.volumes_from or []]
+    found = {point.destination: point for points in others for point in points} | asked
+    for path in config.volumes or {}:
+        point = _parse_bind(path)
+        found.setdefault(point.destination, point)
+    return sorted(found.values(), key=lambda point: depth(point.destination))
+
+
+def _parse_volumes_from(text: str, mounts_of: MountsOf) -> list[MountPoint]:
+    """`CONTAINER[:MODE]`: its volumes and paths, with `ro` for reading only."""
+    ref, _, mode = text.partition(":")
+    check_mode(mode)
+    read_only = "ro" in mode.split(",")
+    return [
+        msgspec.structs.replace(point, read_only=point.read_only or read_only, copies_up=False)
+        for point in mounts_of(ref)
+        if point.type != "tmpfs"
+    ]
+
+
+def depth(path: str) -> int:
+    """How deep a normal path is: what is mounted on `/a` must not cover what is on `/a/b`."""
+    return path.count("/")
+
+
+def _asked_for(host: HostConfig) -> Iterator[MountPoint]:
+    for path, options in (host.tmpfs or {}).items():
+        tmpfs_flags_and_data(options)
+        yield MountPoint("tmpfs", _destination(path, "tmpfs"), options=options)
+    for text in host.binds or []:
+        yield _parse_bind(text)
+    for mount in host.mounts or []:
+        yield _from_mount(mount)
+
+
+def _parse_bind(text: str) -> MountPoint:
+    """`[SOURCE:]DESTINATION[:MODE]`, where SOURCE is a path or a volume's name."""
+    words = text.split(":")
+    if not words[0] or len(words) > 3 or (len(words) == 2 and _is_mode(words[1])):
+        raise InvalidParameterError(f"invalid volume specification: '{text}'")
+    if len(words) == 1:
+        words = ["", *words]
+    source, destination, mode = (*words, "")[:3]
+    check_mode(mode)
+    kind = "bind" if source.startswith("/") else "volume"
+    try:
+        place = _destination(destination, kind)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"invalid volume specification: '{text}': {error}") from None
+    if kind == "volume" and source:
+        check_name(source)
+    options = mode.split(",")
+    _refuse_propagation(options)
+    return MountPoint(
+        kind,
+        place,
+        name=source if kind == "volume" else "",
+        source=posixpath.normpath(source) if kind == "bind" else "",
+        anonymous=not source,
+        mode=mode or ("z" if kind == "volume" and source else ""),
+        read_only="ro" in options,
+        copies_up="nocopy" not in options,
+        makes_source=True,
+    )
+
+
+def check_mode(text: str) -> None:
+    """InvalidParameterError for what cannot stand after the second colon of `-v`."""
+    if not _is_mode(text):
+        raise InvalidParameterError(f"invalid mode: {text}")
+
+
+def _is_mode(text: str) -> bool:
+    words = text.split(",") if text else []
+    matters = [_MODES.get(word) for word in words]
+    return None not in matters and len(set(matters)) == len(matters)
+
+
+def _from_mount(mount: Mount) -> MountPoint:
+    reader = _MOUNT_READERS.get(mount.type)
+    if reader is None:
+        raise _bad_mount(mount.type, "mount type unknown")
+    if not mount.target:
+        raise _bad_mount(mount.type, "field Target must not be empty")
+    for kind, options in (
+        ("bind", mount.bind_options),
+        ("volume", mount.volume_options),
+        ("tmpfs", mount.tmpfs_options),
+    ):
+        if options is not None and kind != mount.type:
+            raise _bad_mount(mount.type, f"field {kind.capitalize()}Options must not be specified")
+    point = reader(mount)
+    point.read_only = mount.read_only
+    return point
+
+
+def _bind_of(mount: Mount) -> MountPoint:
+    place = _destination(mount.target, "bind")
+    if not mount.source:
+        raise _bad_mount("bind", "field Source must not be empty")
+    if not mount.source.startswith("/"):
+        raise _bad_mount(
+            "bind", f"invalid mount path: '{mount.source}' mount path must be absolute"
+        )
+    options = mount.bind_options
+    makes_source = options is not None and options.create_mountpoint
+    if options is not None:
+        _refuse_propagation([options.propagation])
+        if options.non_recursive:
+            raise _bad_mount("bind", "labkit's bind mounts are recursive: leave out NonRecursive")
+    source = posixpath.normpath(mount.source)
+    if not makes_source and not os.path.exists(source):
+        raise _bad_mount("bind", f"bind source path does not exist: {source}")
+    return MountPoint("bind", place, source=source, makes_source=makes_source)
+
+
+def _volume_of(mount: Mount) -> MountPoint:
+    place = _destination(mount.target, "volume")
+    if mount.source:
+        check_name(mount.source)
+    point = MountPoint("volume", place, name=mount.source, anonymous=not mount.source, mode="z")
+    options = mount.volume_options
+    if options is not None:
+        if options.subpath:
+            raise _bad_mount("volume", "labkit mounts whole volumes: leave out Subpath")
+        if options.driver_config is not None:
+            check_driver(options.driver_config.name, options.driver_config.options)
+        point.copies_up = not options.no_copy
+        point.labels = options.labels or {}
+    return point
+
+
+def _tmpfs_of(mount: Mount) -> MountPoint:
+    place = _destination(mount.target, "tmpfs")
+    if mount.source:
+        raise _bad_mount("tmpfs", "field Source must not be specified")
+    words = []
+    options = mount.tmpfs_options
+    if options is not None:
+        if not 0 <= options.size_bytes < 2**63 or not 0 <= options.mode <= 0o7777:
+            raise _bad_mount("tmpfs", "SizeBytes or Mode is out of range")
+        if options.size_bytes:
+            words.append(f"size={options.size_bytes}")
+        if options.mode:
+            words.append(f"mode={options.mode:o}")
+        words.extend("=".join(option) for option in options.options or [])
+    text = ",".join(words)
+    tmpfs_flags_and_data(text)
+    return MountPoint("tmpfs", place, options=text)
+
+
+_MOUNT_READERS = {"bind": _bind_of, "volume": _volume_of, "tmpfs": _tmpfs_of}
+
+
+def _destination(path: str, kind: str) -> str:
+    """The normal form of a place in a container; "/" and /proc cannot be covered."""
+    if not path.startswith("/"):
+        raise _bad_mount(kind, f"invalid mount path: '{path}' mount path must be absolute")
+    # Two slashes at the beginning are one on Linux, but posixpath keeps them.
+    place = "/" + posixpath.normpath(path).lstrip("/")
+    if "\0" in place:
+        raise _bad_mount(kind, "invalid mount path: it has a NUL byte")
+    if place == "/":
+        raise _bad_mount(kind, "invalid specification: destination can't be '/'")
+    if f"{place}/".startswith("/proc/"):
+        raise _bad_mount(kind, f"{place} cannot be mounted because it is inside /proc")
+    return place
+
+
+def _bad_mount(kind: str, why: str) -> InvalidParameterError:
+    return InvalidParameterError(f'invalid mount config for type "{kind}": {why}')
+
+
+def _refuse_propagation(words: Iterable[str]) -> None:
+    for word in words:
+        if word in _NOT_PRIVATE:
+            raise InvalidParameterError(
+                f"labkit's mounts are private: what is mounted later on one side is not seen on "
+                f"the other; leave out {word}"
+            )
+
+
+def check_name(name: str) -> None:
+    """InvalidParameterError for what cannot be a volume's name (Docker's rule)."""
+    if len(name) == 1:
+        raise InvalidParameterError(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric "
+            "characters"
+        )
+    if not VOLUME_NAME.fullmatch(name) or len(name) > 255:
+        raise InvalidParameterError(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
+            "use absolute path"
+        )
+
+
+def check_driver(driver: str, options: dict[str, str] | None) -> None:
+    """InvalidParameterError for a volume driver, or an option of one, that labkit does not have."""
+    if driver not in ("", LOCAL_DRIVER):
+        raise InvalidParameterError(
+            f'plugin "{driver}" not found: labkit has the volume driver local'
+        )
+    for option in options or {}:
+        raise InvalidParameterError(
+            f'invalid option: "{option}": labkit\'s local volumes are folders and take no options'
+        )

@@ -1,0 +1,369 @@
+"""A container and the networks: what it asks for is settled at its creation, had at its start.
+
+At a start its addresses and ports are taken, and written to its folder, before anything is done
+with them; at its end they are given back.  The links are made by the container's own plan.
+"""
+
+import errno
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from labkit.containers.given import etc_files
+from labkit.containers.given.etc_files import split_link
+from labkit.containers.parts import Parts
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container, ContainerConfig, HostConfig
+from labkit.errors import (
+    ConflictError,
+    InvalidParameterError,
+    LabkitError,
+    StartError,
+)
+from labkit.kernel import power
+from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
+from labkit.networks.addresses import parse_address
+from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
+from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
+from labkit.networks.rules import forwards_to
+from labkit.paths import HOLDER_SOCKET
+from labkit.runtime.launch import StepFailure
+from labkit.runtime.operations import HoldPort, RelayPort
+from labkit.runtime.spec import Interface
+from labkit.runtime.spec import Network as NetworkSpec
+from labkit.runtime.step import Step
+
+PORTS = (HoldPort, RelayPort)
+_OWN_NETWORK_ONLY = {
+    "hostname": "hostname",
+    "port_bindings": "port publishing",
+    "publish_all_ports": "port publishing",
+    "dns": "dns",
+    "extra_hosts": "custom host-to-IP mapping",
+    "links": "links",
+    "mac_address": "mac-address",
+    "exposed_ports": "port exposing",
+}
+"""What a container that shares another's network cannot have of its own."""
+
+
+# What is asked for
+
+
+def settle(
+    parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
+) -> dict[str, EndpointConfig]:
+    """Check what a new container wants of networks; what it wants of each, by name.
+
+    The first is the one of its network mode, which becomes a network's name.  NotFoundError,
+    InvalidParameterError.
+    """
+    ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
+    check_mac(config.mac_address)
+    for server in host.dns or ():
+        parse_address(server)
+    if host.network_mode.startswith(CONTAINER_MODE):
+        _settle_shared(parts, config, host)
+        return {}
+    mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
+    if mode.is_default:
+        for ref, _ in map(split_link, host.links or ()):
+            parts.registry.find(ref)
+    wanted = {mode.name: EndpointConfig()}
+    for ref, endpoint in asked.items():
+        network = parts.networks.find(ref)
+        if mode.driver != BRIDGE and network is not mode:
+            raise InvalidParameterError(
+                f"container cannot be connected to multiple networks with one of the networks in "
+                f"{mode.name} mode"
+            )
+        check_endpoint(network, endpoint)
+        wanted[network.name] = endpoint
+    host.network_mode = mode.name
+    return wanted
+
+
+def _settle_shared(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
+    other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
+    for field, words in _OWN_NETWORK_ONLY.items():
+        if getattr(host, field, None) or getattr(config, field, None):
+            raise InvalidParameterError(
+                f"conflicting options: {words} and the container type network mode"
+            )
+    host.network_mode = f"{CONTAINER_MODE}{other.id}"
+
+
+def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
+    """InvalidParameterError if a network cannot give what a container wants of it."""
+    wish = wanted.ipam_config or EndpointIpam()
+    check_mac(wanted.mac_address)
+    if wanted.aliases and network.is_default:
+        raise InvalidParameterError(
+            "network-scoped alias is supported only for containers in user defined networks"
+        )
+    if not (wish.ipv4_address or wish.ipv6_address):
+        return
+    if network.driver != BRIDGE or network.is_default:
+        raise InvalidParameterError(
+            "user specified IP address is supported on user defined networks only"
+        )
+    if wish.ipv4_address and network.chosen:
+        raise InvalidParameterError(
+            "user specified IP address is supported only when connecting to networks with user "
+            "configured subnets"
+        )
+
+
+def check_mac(text: str) -> None:
+    """InvalidParameterError if a hardware address is none that an interface may have."""
+    is_address = re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text)
+    if text and not (is_address and int(text[:2], 16) % 2 == 0 and int(text.replace(":", ""), 16)):
+        raise InvalidParameterError(
+            f"invalid MAC address {text}: it is six pairs of hexadecimal digits with : between "
+            "them, the first of them even, such as 02:42:ac:11:00:02"
+        )
+
+
+def port_wishes(container: Container) -> list[ports.PortWish]:
+    """The ports that it wants published."""
+    host = container.host_config
+    exposed = container.config.exposed_ports or ()
+    return ports.wishes(host.port_bindings, exposed, publish_all=host.publish_all_ports)
+
+
+def warnings(container: Container) -> list[str]:
+    """What the user should know about what was asked for and is not so."""
+    if container.host_config.network_mode != "host":
+        return []
+    found = []
+    if port_wishes(container):
+        found.append("Published ports are discarded when using host network mode")
+    if power.IS_LIMITED:
+        found.append("The host network is the one of labkitd, which runs without root: its own")
+    return found
+
+
+# A run
+
+
+def prepare(parts: Parts, entry: Entry) -> None:
+    """Take what a container that is about to start needs of the networks; StartError…
+
+    `release` gives it back.
+    """
+    container = entry.container
+    check_shared(parts, container)
+    etc_files.check_links(parts, container)
+    sandbox = Sandbox(container.id)
+    try:
+        for index, (name, wanted) in enumerate(container.networks.items()):
+            network = parts.networks.find(name)
+            if network.driver == BRIDGE:
+                sandbox.endpoints.append(join(parts, container, network, wanted, index))
+        if sandbox.endpoints:
+            parts.networks.publish(sandbox, port_wishes(container))
+        elif container.host_config.network_mode == "host":
+            _check_host_ports(container)
+    except LabkitError as error:
+        for endpoint in sandbox.endpoints:
+            parts.networks.leave(endpoint)
+        raise StartError(
+            f"driver failed programming external connectivity on container {container.name} "
+            f"({container.id[:12]}): {error}"
+        ) from error
+    except BaseException:
+        for endpoint in sandbox.endpoints:
+            parts.networks.leave(endpoint)
+        raise
+    set_up_names(container, sandbox)
+    entry.sandbox = sandbox
+    parts.records.write_sandbox(sandbox)
+    parts.records.write_etc(container.id, etc_files.texts(parts, container, sandbox))
+
+
+def join(
+    parts: Parts, container: Container, network: Network, wanted: EndpointConfig, index: int
+) -> Endpoint:
+    """A place for a container on a network, with its `index`-th interface."""
+    endpoint = parts.networks.join(
+        network,
+        wanted,
+        interface=f"eth{index}",
+        names=dns_names(container, network, wanted),
+        mac=container.config.mac_address if index == 0 else "",
+    )
+    endpoint.links = {alias: other for other, alias in map(split_link, wanted.links or ())}
+    return endpoint
+
+
+def set_up_names(container: Container, sandbox: Sandbox) -> None:
+    """Have a run ask labkit for names, if it is on a network that has some."""
+    sandbox.asks_labkit = any(endpoint.names for endpoint in sandbox.endpoints)
+    servers = container.host_config.dns or ()
+    sandbox.dns = servers_asked_by_labkit(etc_files.host_resolver(), servers)
+
+
+def rename(parts: Parts, entry: Entry) -> None:
+    """Let others call a running container by its new name; its lock is held."""
+    sandbox, container = entry.sandbox, entry.container
+    if sandbox is None or not entry.is_running:
+        return
+    names = {parts.networks.find(name).id: name for name in container.networks}
+    for endpoint in sandbox.endpoints:
+        if (name := names.get(endpoint.network_id)) is None:
+            continue  # the daemon was killed while it was being connected
+        endpoint.names = dns_names(container, parts.networks.find(name), container.networks[name])
+    parts.networks.take_note(sandbox)
+    parts.records.write_sandbox(sandbox)
+
+
+def tell_linked(parts: Parts, entry: Entry) -> None:
+    """A container runs, with another address maybe: those linked to it (`--link`) know it."""
+    for other in parts.registry.all():
+        if other.container.host_config.links and other.is_running and other.sandbox is not None:
+            write_hosts(parts, other.container, other.sandbox)
+
+
+def dns_names(container: Container, network: Network, wanted: EndpointConfig) -> list[str]:
+    """What others on a network may call a container; on the default one, nothing."""
+    if network.is_default:
+        return []
+    known = [container.name, *(wanted.aliases or []), container.id[:12], container.config.hostname]
+    return list(dict.fromkeys(known))
+
+
+def open_ports(parts: Parts, entry: Entry) -> None:
+    """The container runs, and holds its ports: let packets through."""
+    if entry.sandbox is not None and entry.sandbox.ports:
+        parts.networks.refresh()
+
+
+def write_hosts(parts: Parts, container: Container, sandbox: Sandbox) -> None:
+    """Bring a running container's /etc/hosts up to date."""
+    _write_etc(parts, container, sandbox, "hosts")
+
+
+def write_resolver(parts: Parts, container: Container, sandbox: Sandbox) -> None:
+    """Have a running container ask for names where it is to ask now."""
+    _write_etc(parts, container, sandbox, "resolv.conf")
+
+
+def _write_etc(parts: Parts, container: Container, sandbox: Sandbox, file: str) -> None:
+    text = etc_files.texts(parts, container, sandbox)[file]
+    parts.records.write_etc(container.id, {file: text})
+
+
+def release(parts: Parts, container_id: str) -> None:
+    """A container has ended, or did not start: what it had of the networks is free."""
+    parts.name_server.forget(container_id)
+    parts.networks.forget(container_id)
+
+
+def _check_host_ports(container: Container) -> None:
+    """Who shares the host's network and says which ports it will use is told if one is taken."""
+    for wish in port_wishes(container):
+        if found := holders.holder(wish.protocol, wish.container_port):
+            raise ConflictError(
+                f"port {wish.container_port}/{wish.protocol} of the host is in use by {found}, and "
+                "with --network host the container has no other"
+            )
+
+
+def has_other_port(container: Container, step: Step, failure: StepFailure) -> bool:
+    """Whether a start failed at a port that was chosen, and may choose another."""
+    if not isinstance(step.operation, PORTS) or failure.errno != errno.EADDRINUSE:
+        return False
+    return any(wish.first != wish.last or not wish.first for wish in port_wishes(container))
+
+
+def explain_port(step: Step, failure: StepFailure) -> str:
+    """Who has the port at which a start failed; empty if the start failed elsewhere."""
+    wanted = step.operation
+    if not isinstance(wanted, PORTS):
+        return ""
+    if failure.errno == errno.EACCES:
+        return (
+            f"Bind for {wanted.address}:{wanted.port} failed: users may not open so low a port: "
+            f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted.port} allows it"
+        )
+    if failure.errno != errno.EADDRINUSE:
+        return ""
+    found = holders.holder(wanted.protocol, wanted.port)
+    by = f" by {found}" if found else ""
+    place = f"{wanted.address}:{wanted.port}"
+    return f"Bind for {place} failed: port is already allocated: it is in use{by}"
+
+
+# For the plan
+
+
+def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSpec:
+    """What the plan needs to know of a run's network."""
+    mode = container.host_config.network_mode
+    if mode == "host":
+        return NetworkSpec(host=True)
+    if mode.startswith(CONTAINER_MODE):
+        return NetworkSpec(joins=_shared(parts, mode.removeprefix(CONTAINER_MODE)))
+    interfaces, has_route = [], False
+    for endpoint in sandbox.endpoints:
+        interfaces.append(interface(endpoint, with_route=not has_route))
+        has_route = has_route or bool(endpoint.gateway)
+    server = EMBEDDED_DNS if sandbox.asks_labkit else ""
+    network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
+    if power.IS_LIMITED:
+        holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
+        return replace(network, relays=tuple(forwards_to([sandbox])), holder=holder)
+    held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
+    return replace(network, ports=held)
+
+
+def _shared(parts: Parts, container_id: str) -> tuple[int, int]:
+    """The process whose network is shared; it need not be there before the start."""
+    other = parts.registry.find(container_id)
+    with other.lock:
+        return other.container.state.pid, other.start_time
+
+
+def check_shared(parts: Parts, container: Container) -> None:
+    """ConflictError if a container would share the network of one that does not run."""
+    mode = container.host_config.network_mode
+    if not mode.startswith(CONTAINER_MODE):
+        return
+    other = parts.registry.find(mode.removeprefix(CONTAINER_MODE))
+    if not other.is_running:
+        raise StartError(
+            f"cannot join network of a non running container: {other.container.id}: "
+            f"start {other.container.name} first"
+        )
+
+
+def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
+    """An endpoint as the plan has it."""
+    addresses = [(endpoint.ipv4_address, endpoint.ipv4_prefix)]
+    if endpoint.ipv6_address:
+        addresses.append((endpoint.ipv6_address, endpoint.ipv6_prefix))
+    gateways = (endpoint.gateway, endpoint.ipv6_gateway) if with_route else ()
+    return Interface(
+        name=endpoint.interface,
+        host_name=endpoint.host_interface,
+        bridge=endpoint.bridge,
+        mac=endpoint.mac,
+        mtu=endpoint.mtu,
+        addresses=tuple(addresses),
+        gateways=tuple(filter(None, gateways)),
+    )
+
+
+def draft(parts: Parts, container: Container) -> Sandbox:
+    """A sandbox as the container's would be, with nothing taken: to see which steps it has."""
+    sandbox = Sandbox(container.id)
+    for index, (name, wanted) in enumerate(container.networks.items()):
+        network = parts.networks.find(name)
+        if network.driver == BRIDGE:
+            gateway = "" if network.internal else "?"
+            names = dns_names(container, network, wanted)
+            endpoint = Endpoint(network.bridge, network.id, f"eth{index}", "", "", "?", 0, names)
+            endpoint.gateway = gateway
+            sandbox.endpoints.append(endpoint)
+    set_up_names(container, sandbox)
+    return sandbox

@@ -1,0 +1,45 @@
+"""`--ulimit` and `--oom-score-adj`: limits of each single process, which are in no cgroup."""
+
+from labkit.containers.records.model import HostConfig
+from labkit.errors import InvalidParameterError
+from labkit.kernel import capabilities, processes
+from labkit.kernel.processes import RESOURCES, lower_limit
+from labkit.runtime.spec import ResourceLimit
+
+_MAY_RAISE = 1 << capabilities.NAMES.index("SYS_RESOURCE")
+
+
+def resource_limits(host: HostConfig) -> tuple[ResourceLimit, ...]:
+    """What the plan sets; of a name that is given twice the last counts, as in Docker."""
+    limits = {u.name: (u.name, u.soft, u.hard) for u in host.ulimits or ()}
+    return tuple(limits.values())
+
+
+def check(host: HostConfig) -> list[str]:
+    """InvalidParameterError for what makes no sense; a warning for each that labkitd cannot give.
+
+    Nobody may raise a hard limit without CAP_SYS_RESOURCE, which labkitd lacks in some containers
+    and machines; then the container gets as much as labkitd has itself.
+    """
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise InvalidParameterError(
+            f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]"
+        )
+    warnings = []
+    may_raise = capabilities.permitted() & _MAY_RAISE
+    for name, soft, hard in resource_limits(host):
+        if name not in RESOURCES:
+            raise InvalidParameterError(
+                f"invalid ulimit type: {name}; it is one of {', '.join(sorted(RESOURCES))}"
+            )
+        if lower_limit(soft, hard) != soft:
+            raise InvalidParameterError(
+                f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+            )
+        most = processes.hard_limit(name)
+        if not may_raise and lower_limit(hard, most) != hard:
+            warnings.append(
+                f"labkitd may not raise the limit {name} (it lacks CAP_SYS_RESOURCE): "
+                f"the container gets {most} where {hard} was asked for."
+            )
+    return warnings

@@ -1,0 +1,234 @@
+"""Volumes: folders that outlive containers, `volumes/<name>/_data` with a record beside it.
+
+A container that is to mount a volume *claims* it, and a claimed volume cannot be removed.  Claims
+are kept in memory and derived from the containers' records when the daemon starts.  A volume is
+made whole under another name and renamed into place, and renamed away before it is deleted.
+"""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from labkit.containers.given.mounts import check_driver, check_name
+from labkit.containers.records.remover import Remover
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.kernel import files, trails
+from labkit.runtime.log import timestamp
+from labkit.set_aside import UNREADABLE, ignored, set_aside
+
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+"""Marks a volume that nobody named, which `volume prune` takes without being told to."""
+
+Fill = Callable[[str], None]
+"""Puts what a new volume begins with into the folder it is given."""
+
+OnChange = Callable[[str, str], None]
+"""Told what happens (`create`, `destroy`) to the volume of a name."""
+
+_DATA = "_data"
+_RECORD = "volume.json"
+_UNFINISHED = ".new-"
+
+
+def volume_name() -> str:
+    """A name for a volume that nobody named."""
+    return secrets.token_hex(32)
+
+
+class VolumeRecord(msgspec.Struct, rename="pascal"):
+    """What is known of a volume, as it is written to `volume.json`."""
+
+    name: str
+    created_at: str
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Volume:
+    """A volume, and who uses it.  Its lock is held while it is filled, and while it is removed."""
+
+    def __init__(self, record: VolumeRecord, folder: str) -> None:
+        self.record = record
+        self.folder = folder
+        self.lock = threading.Lock()
+        self.users: set[str] = set()
+        """The ids of the containers that have claimed it."""
+        self.removed = False
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.record.name
+
+    @property
+    def data(self) -> str:
+        """The folder that containers see."""
+        return f"{self.folder}/{_DATA}"
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody gave it its name."""
+        return ANONYMOUS_LABEL in self.record.labels
+
+
+class Volumes:
+    """Every volume under one data root.  Thread-safe."""
+
+    def __init__(
+        self, root: str, remover: Remover, on_change: OnChange = lambda action, name: None
+    ) -> None:
+        self._remover = remover
+        self._on_change = on_change
+        self._base = f"{root}/volumes"
+        self._lock = threading.Lock()
+        self._volumes: dict[str, Volume] = {}
+        self._root = root
+        self.warnings: list[str] = []
+        """What could not be read."""
+        os.makedirs(self._base, 0o700, exist_ok=True)
+        for name in sorted(os.listdir(self._base)):
+            self._load(name)
+
+    def _load(self, name: str) -> None:
+        folder = f"{self._base}/{name}"
+        if name.startswith(_UNFINISHED):
+            self._remover.take(folder)
+            return
+        try:
+            check_name(name)
+        except InvalidParameterError:
+            self.warnings.append(ignored(folder))  # as lost+found
+            return
+        try:
+            with open(f"{folder}/{_RECORD}", "rb") as file:
+                record = msgspec.json.decode(file.read(), type=VolumeRecord)
+        except UNREADABLE as error:
+            self.warnings.append(set_aside(self._root, folder, error))
+            return
+        record.name = name  # a copy of another volume is one of its own
+        self._volumes[name] = Volume(record, folder)
+
+    def list(self) -> "list[Volume]":
+        """Every volume, by name."""
+        with self._lock:
+            return sorted(self._volumes.values(), key=lambda volume: volume.name)
+
+    def find(self, name: str) -> Volume:
+        """The volume called `name`; NotFoundError."""
+        with self._lock:
+            volume = self._volumes.get(name)
+        if volume is None:
+            raise NotFoundError(f"get {name}: no such volume")
+        return volume
+
+    def create(
+        self,
+        name: str = "",
+        labels: dict[str, str] | None = None,
+        *,
+        driver: str = "",
+        options: dict[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume; one that is there already is the one that is meant, as in Docker.
+
+        Without a name it gets one of 64 digits.  InvalidParameterError for a bad name or driver.
+        """
+        check_driver(driver, options)
+        labels = dict(labels or {})
+        if name:
+            check_name(name)
+        else:
+            name = volume_name()
+            labels[ANONYMOUS_LABEL] = ""
+        with self._lock:
+            return self._volumes.get(name) or self._make(name, labels)
+
+    def _make(self, name: str, labels: dict[str, str]) -> Volume:
+        record = VolumeRecord(name, timestamp(time.time_ns()), labels)
+        unfinished, folder = (
+            f"{self._base}/{_UNFINISHED}{secrets.token_hex(8)}",
+            f"{self._base}/{name}",
+        )
+        os.mkdir(unfinished, 0o700)
+        try:
+            os.mkdir(f"{unfinished}/{_DATA}")
+            os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
+            files.write_atomically(
+                f"{unfinished}/{_RECORD}", msgspec.json.encode(record), uses_reserve=False
+            )
+            os.rename(unfinished, folder)
+        except OSError:
+            self._remover.take(unfinished)
+            raise
+        files.sync_folder(self._base)
+        self._volumes[name] = volume = Volume(record, folder)
+        self._on_change("create", name)
+        return volume
+
+    def claim(
+        self,
+        name: str,
+        container_id: str,
+        labels: dict[str, str] | None = None,
+        fill: Fill | None = None,
+    ) -> Volume:
+        """Have a volume for a container, made if there is none called so.
+
+        If it is empty and nobody else has claimed it, it is new: `fill` is called, and what that
+        puts into its folder becomes the volume's content, all of it or nothing.
+        """
+        while True:
+            volume = self.create(name, labels)
+            with volume.lock:
+                if volume.removed:
+                    continue
+                is_first = not volume.users
+                if fill and is_first and not os.listdir(volume.data):
+                    _fill(volume, fill)
+                volume.users.add(container_id)
+                return volume
+
+    def take_note(self, names: Iterable[str], container_id: str) -> None:
+        """A container found when the daemon started uses these; one that is lost stays lost."""
+        for name in names:
+            volume = self._volumes.get(name)
+            if volume is not None:
+                volume.users.add(container_id)
+
+    def release(self, names: Iterable[str], container_id: str) -> None:
+        """The container does not use these volumes any more."""
+        for name in names:
+            with self._lock:
+                volume = self._volumes.get(name)
+            if volume is not None:
+                with volume.lock:
+                    volume.users.discard(container_id)
+
+    def remove(self, name: str) -> None:
+        """Delete a volume and all that is in it; ConflictError if a container uses it."""
+        volume = self.find(name)
+        with volume.lock:
+            if volume.removed:
+                raise NotFoundError(f"get {name}: no such volume")
+            if volume.users:
+                users = ", ".join(sorted(volume.users))
+                raise ConflictError(f"remove {name}: volume is in use - [{users}]")
+            volume.removed = True
+            with self._lock:
+                self._remover.take(volume.folder)
+                del self._volumes[name]
+        files.sync_folder(self._base)
+        self._on_change("destroy", name)
+
+
+def _fill(volume: Volume, fill: Fill) -> None:
+    new = f"{volume.folder}/.new"
+    trails.remove_tree(new)
+    os.mkdir(new)
+    os.chmod(new, 0o755)  # whatever the umask says
+    fill(new)
+    os.rename(new, volume.data)
+    files.sync_folder(volume.folder)

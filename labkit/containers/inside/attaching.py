@@ -1,0 +1,99 @@
+"""Attaching a client to a container: from now on, or with all that was printed before.
+
+What was printed before is in the log, which this daemon reads; what is printed from now on comes
+from the shim.  So that no line is lost between the two and none comes twice, the shim says where
+the log ends at the moment it takes the client, and holds back what is printed after that until it
+hears that the log has been sent up to there (`labkit.runtime.streams`).
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+from labkit.containers.inside import logs
+from labkit.containers.records.entry import Entry
+from labkit.kernel import messages
+from labkit.runtime.streams import Attachment
+
+Replay = Callable[[Iterator[logs.LogLine]], None]
+"""Sends these lines to the client."""
+
+
+def attach(entry: Entry, fd: int, options: Attachment, announce: Callable[[], None]) -> None:
+    """Hand the connection to the shim, now or when the container will be started.
+
+    `announce` is called before anything is sent, under the container's lock: a start that the
+    client asks for thereupon cannot come before the hand-over.
+    """
+    with entry.lock:
+        announce()
+        _hand_over(entry, fd, options)
+
+
+def attach_with_log(
+    entry: Entry, log_path: str, fd: int, options: Attachment, replay: Replay
+) -> None:
+    """The same, after the log up to this moment has been given to `replay`."""
+    _, stdout, stderr, _ = options
+    streams = {name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
+    sent: logs.Position | None = None
+    with contextlib.ExitStack() as stack:
+        while True:
+            with entry.lock:
+                gate = _hand_over_held(entry, fd, options)
+                end = None if gate else _end_of(log_path)
+                if not gate and (end is None or end.is_same(sent)):
+                    if end is not None:
+                        end.file.close()
+                    _hand_over(entry, fd, options)
+                    return
+            if gate is not None:
+                stack.enter_context(gate)
+                end = _end_said_at(gate)
+            if end is not None:
+                stack.enter_context(end.file)
+                replay(logs.read_between(log_path, sent, end, streams))
+                sent = end
+            if gate is not None:
+                with contextlib.suppress(OSError):  # the shim has ended, and with it the client
+                    gate.send(b"1")
+                return
+
+
+def _hand_over(entry: Entry, fd: int, options: Attachment) -> None:
+    if entry.shim is not None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            messages.send(entry.shim, ("attach", options), [fd])
+        return
+    entry.pending_clients.append((socket.socket(fileno=os.dup(fd)), options))
+
+
+def _hand_over_held(entry: Entry, fd: int, options: Attachment) -> socket.socket | None:
+    """Hand it to a shim that holds it back; our end of its gate, or None where no shim is."""
+    if entry.shim is None:
+        return None
+    ours, theirs = socket.socketpair()
+    with theirs, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        messages.send(entry.shim, ("attach", options), [fd, theirs.fileno()])
+    return ours
+
+
+def _end_said_at(gate: socket.socket) -> logs.Position | None:
+    try:
+        message = messages.receive(gate)
+    except ConnectionError:
+        message = None
+    if message is None or not message[1]:
+        return None
+    size, fds = message
+    return logs.Position(os.fdopen(fds[0], "rb"), int(str(size)))
+
+
+def _end_of(log_path: str) -> logs.Position | None:
+    """Where the log of a container ends that does not run."""
+    try:
+        file = open(log_path, "rb")
+    except FileNotFoundError:
+        return None
+    return logs.Position(file, os.fstat(file.fileno()).st_size)

@@ -1,0 +1,1 @@
+"""A container's life: created, started, watched, restarted, ended, and found again (chapter 8)."""

@@ -1,0 +1,208 @@
+"""Ending a container, or halting it: kill, stop, pause; and what follows when it has ended."""
+
+import contextlib
+import signal
+import threading
+import time
+from copy import copy
+
+from labkit.cgroups import freezer
+from labkit.containers.given import mounting, networking
+from labkit.containers.life import restarts, starting
+from labkit.containers.parts import Parts
+from labkit.containers.records import states
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import State
+from labkit.errors import ConflictError, NotModifiedError
+from labkit.kernel import processes
+from labkit.runtime.exit_status import KILLED, ExitStatus
+from labkit.runtime.log import timestamp
+from labkit.signals import parse_signal
+
+DEFAULT_STOP_TIMEOUT_S = 10.0
+KILL_TIMEOUT_S = 10.0
+
+
+def kill(parts: Parts, entry: Entry, number: int) -> None:
+    """Send a signal to the first process; ConflictError if there is none.
+
+    The signals that end a container are the user's word that it shall not be restarted, and a
+    paused container goes on so that they reach it.
+    """
+    container = entry.container
+    with entry.lock:
+        if not entry.is_running:
+            raise _not_running(entry)
+        if number in (signal.SIGKILL, stop_signal(entry)):
+            container.stopped_by_user = True
+        if not processes.send_signal(container.state.pid, entry.start_time, number):
+            raise _not_running(entry)
+        parts.publish("kill", entry, signal=str(number))
+        if container.state.status == "paused" and container.stopped_by_user:
+            unpause(parts, entry)
+
+
+def _not_running(entry: Entry) -> ConflictError:
+    container = entry.container
+    return ConflictError(
+        f"cannot kill container: {container.name}: container {container.id} is not running"
+    )
+
+
+def stop_signal(entry: Entry) -> int:
+    """The signal that asks this container to end."""
+    return parse_signal(entry.container.config.stop_signal or "SIGTERM")
+
+
+def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None) -> None:
+    """Ask the container to end, and kill it if it does not within `timeout_s`.
+
+    None is the container's own time-out, negative is for ever.  NotModifiedError if it does not
+    run; one that waits for its restart is not restarted.
+    """
+    container = entry.container
+    with entry.lock:
+        if entry.restart_timer is not None:
+            entry.cancel_restart()
+            container.stopped_by_user = True
+            container.state.status = states.after(container.state.status, "stop")
+            parts.records.save_if_possible(container)
+            entry.changed.notify_all()
+            return
+        if not entry.is_running:
+            raise NotModifiedError(f"container {container.name} is not running")
+        container.stopped_by_user = True
+    if timeout_s is None:
+        given = container.config.stop_timeout
+        timeout_s = DEFAULT_STOP_TIMEOUT_S if given is None else float(given)
+    # A container that ended of itself meanwhile is stopped, which is what was asked.
+    with contextlib.suppress(ConflictError):
+        kill(parts, entry, number or stop_signal(entry))
+        try:
+            wait_for_end(entry, None if timeout_s < 0 else timeout_s)
+        except TimeoutError:
+            kill(parts, entry, signal.SIGKILL)
+            wait_for_end(entry, KILL_TIMEOUT_S)
+    parts.publish("stop", entry)
+
+
+def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
+    """Block until the container does not run; TimeoutError."""
+    if timeout_s is not None:
+        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)  # 292 years
+    with entry.lock:
+        if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
+            raise TimeoutError(f"container {entry.container.name} still runs")
+
+
+def pause(parts: Parts, entry: Entry) -> None:
+    """Freeze every process of the container; ConflictError unless it runs and is not paused."""
+    container = entry.container
+    with entry.lock:
+        if container.state.status == "paused":
+            raise ConflictError(f"Container {container.id} is already paused")
+        if not entry.is_running:
+            raise ConflictError(f"Container {container.id} is not running")
+        try:
+            freezer.freeze(parts.layout, container.id)
+        except FileNotFoundError:
+            raise ConflictError(f"Container {container.id} is not running: it has ended") from None
+        container.state.status = states.after(container.state.status, "pause")
+        parts.publish("pause", entry)
+
+
+def unpause(parts: Parts, entry: Entry) -> None:
+    """Let a paused container go on; ConflictError if it is not paused."""
+    container = entry.container
+    with entry.lock:
+        if container.state.status != "paused":
+            raise ConflictError(f"Container {container.id} is not paused")
+        freezer.thaw(parts.layout, container.id)
+        container.state.status = states.after(container.state.status, "unpause")
+        parts.publish("unpause", entry)
+
+
+def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    """A shim has told the end of its container, or has gone without a word (None)."""
+    with entry.lock:
+        if entry.removed:
+            return
+        entry.shim = None
+        _record_end(parts, entry, status)
+        container, state = entry.container, entry.container.state
+        if state.oom_killed:
+            parts.publish("oom", entry)
+        parts.publish("die", entry, exitCode=str(state.exit_code))
+        delay_s = restarts.delay_s(entry)
+        if delay_s is not None:
+            state.status = states.after(state.status, "retry")
+            entry.restart_after(delay_s, lambda: _restart(parts, entry))
+        elif container.host_config.auto_remove:
+            remove(parts, entry, volumes=True)
+            return
+        if restarts.has_policy(container):
+            parts.records.save_if_possible(container)
+        entry.exits += 1
+        entry.changed.notify_all()
+
+
+def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    container = entry.container
+    status = status or parts.records.read_exit(container.id)
+    lost = status is None
+    if status is None:
+        # The shim was killed, and the container with it (die_with_shim).
+        parts.layout.remove(container.id)
+        now = timestamp(time.time_ns())
+        status = ExitStatus(KILLED, False, now, entry.durations_ns)
+        parts.records.write_exit(container.id, status)
+    starting.remove_run_folder(parts, container.id)
+    networking.release(parts, container.id)
+    container.state = State(
+        status=states.after(container.state.status, "die"),
+        exit_code=status.code,
+        oom_killed=status.killed_for_memory,
+        started_at=container.state.started_at,
+        finished_at=status.finished_at,
+        health=container.state.health,
+        error="the container's shim was killed, and the container with it" if lost else "",
+    )
+    if lost:
+        parts.records.save_if_possible(
+            container
+        )  # the exit status has no place for what went wrong
+    entry.end = copy(container.state)
+
+
+def _restart(parts: Parts, entry: Entry) -> None:
+    """The delay before a restart is over."""
+    with entry.lock:
+        if entry.removed or entry.restart_timer is None:
+            return
+        entry.restart_timer = None
+        entry.container.restart_count += 1
+        starting.start_or_record(parts, entry)
+
+
+def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
+    """Remove what there is of a container that does not run; the lock is held.
+
+    `volumes`: with the volumes that nobody named.
+    """
+    entry.cancel_restart()
+    state = entry.container.state
+    state.status = states.after(state.status, "remove")
+    try:
+        moved = parts.records.move_away(entry.container.id, volumes=volumes)
+    except OSError:
+        state.status = states.after(state.status, "get stuck")
+        raise
+    state.status = states.after(state.status, "destroy")
+    entry.removed = True
+    entry.exits += 1
+    entry.drop_pending_clients()
+    mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
+    parts.records.delete(moved)
+    parts.registry.release(entry.container.name, entry.container.id)
+    parts.publish("destroy", entry)
+    entry.changed.notify_all()

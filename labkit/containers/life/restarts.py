@@ -1,0 +1,73 @@
+"""Restart policies: what becomes of a container that has ended of itself.
+
+`no` leaves it; `on-failure[:n]` starts it again after an exit code other than 0, n times at most;
+`always` and `unless-stopped` start it again in any case.  One that its user stopped or killed is
+left alone until the daemon starts anew, when `always` starts it and `unless-stopped` does not.  The
+wait before a restart is 100 ms and doubles up to a minute; ten seconds of running make it start
+over (Docker's rules).
+"""
+
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container, RestartPolicy
+from labkit.containers.records.times import unix_time
+from labkit.errors import InvalidParameterError
+
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 60.0
+LONG_ENOUGH_S = 10.0
+_NAMES = ("", "no", "on-failure", "always", "unless-stopped")
+
+
+def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
+    """InvalidParameterError unless Docker would take the policy."""
+    if policy.name not in _NAMES:
+        raise InvalidParameterError(
+            f"invalid restart policy: unknown policy '{policy.name}'; "
+            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    count = policy.maximum_retry_count
+    if count and policy.name != "on-failure":
+        raise InvalidParameterError(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+            + (" and cannot be negative" if count < 0 else "")
+        )
+    if count < 0:
+        raise InvalidParameterError(
+            "invalid restart policy: maximum retry count cannot be negative"
+        )
+    if auto_remove and policy.name not in ("", "no"):
+        raise InvalidParameterError("can't create 'AutoRemove' container with restart policy")
+
+
+def has_policy(container: Container) -> bool:
+    """Whether the container is ever restarted."""
+    return container.host_config.restart_policy.name not in ("", "no")
+
+
+def delay_s(entry: Entry) -> float | None:
+    """How long to wait before this container, which has just ended, is started again; None: never.
+
+    Its state is that of the end; `restart_count` is how often it was started again in a row.
+    """
+    container = entry.container
+    policy, state = container.host_config.restart_policy, container.state
+    if container.stopped_by_user or not has_policy(container):
+        return None
+    if policy.name == "on-failure":
+        most = policy.maximum_retry_count
+        if state.exit_code == 0 or (most and container.restart_count >= most):
+            return None
+    if unix_time(state.finished_at) - unix_time(state.started_at) >= LONG_ENOUGH_S:
+        entry.restart_delay_s = 0.0
+    entry.restart_delay_s = min(max(2 * entry.restart_delay_s, FIRST_DELAY_S), LONGEST_DELAY_S)
+    return entry.restart_delay_s
+
+
+def starts_with_daemon(entry: Entry) -> bool:
+    """Whether a container that does not run is started when the daemon is."""
+    policy = entry.container.host_config.restart_policy
+    if entry.container.state.status == "created":
+        return False
+    return policy.name == "always" or (
+        policy.name == "unless-stopped" and not entry.container.stopped_by_user
+    )

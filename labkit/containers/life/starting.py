@@ -1,0 +1,294 @@
+"""Starting a container: compute the plan, have it run, and say clearly what failed if it did."""
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from labkit.cgroups import Placement
+from labkit.containers.given import (
+    devices,
+    disks,
+    etc_files,
+    log_options,
+    mounting,
+    namespaces,
+    networking,
+    security,
+)
+from labkit.containers.life import specification
+from labkit.containers.parts import Parts
+from labkit.containers.records import states
+from labkit.containers.records.entry import Entry
+from labkit.containers.records.model import Container, State
+from labkit.errors import (
+    NO_SPACE,
+    InvalidParameterError,
+    LabkitError,
+    NotFoundError,
+    StartError,
+)
+from labkit.images import Image
+from labkit.kernel import reserve
+from labkit.networks import Sandbox
+from labkit.runtime import explain, operations
+from labkit.runtime import plan as planning
+from labkit.runtime.exit_status import ExitStatus
+from labkit.runtime.explain import Rows
+from labkit.runtime.launch import Launch, LaunchError, ShimGoneError, StepFailure
+from labkit.runtime.log import timestamp
+from labkit.runtime.plan import Plan
+from labkit.runtime.shim import Request, Started
+from labkit.runtime.step import Step
+
+COMMAND_CANNOT_BE_INVOKED = 126
+COMMAND_NOT_FOUND = 127
+PORT_TRIES = 5
+
+
+def place(parts: Parts, container: Container) -> Placement:
+    """Where the container's cgroups are, and what is written there."""
+    limits = specification.limits_of(container.host_config, container.devices, container.disks)
+    return parts.layout.place(container.id, limits)
+
+
+def make_plan(
+    parts: Parts, container: Container, image: Image, placement: Placement, sandbox: Sandbox
+) -> Plan:
+    """The plan for a container as it stands, for a run that has this of the network."""
+    spec = specification.build_spec(
+        container,
+        image,
+        folder=parts.records.folder(container.id),
+        layout=parts.layout,
+        placement=placement,
+        network=networking.plan_part(parts, container, sandbox),
+        etc_folder=etc_files.folder_of(parts, container),
+    )
+    host = container.host_config
+    spec = replace(
+        spec,
+        storage=parts.snapshots.name,
+        copied_root=parts.snapshots.copy_of(parts.records.folder(container.id)),
+        pid=namespaces.sharing(parts, host.pid_mode),
+        ipc=namespaces.sharing(parts, host.ipc_mode),
+        uts=namespaces.sharing(parts, host.uts_mode),
+        cgroup=namespaces.sharing(parts, host.cgroupns_mode),
+        user_namespace=namespaces.users(
+            parts, container.id_ranges, mounts=security.may_mount(host)
+        ),
+    )
+    return planning.compute(spec, container.without)
+
+
+def steps(parts: Parts, entry: Entry) -> Rows:
+    """The steps of the last start.  The plan is computed again: equal input, equal plan."""
+    container = entry.container
+    durations_ns = entry.durations_ns
+    if not durations_ns and (status := parts.records.read_exit(container.id)):
+        durations_ns = status.durations_ns
+    if not durations_ns:
+        return parts.records.read_steps(container.id)
+    image = parts.images.resolve(container.image_id)
+    sandbox = entry.sandbox or parts.records.read_sandbox(container.id) or Sandbox(container.id)
+    plan = make_plan(parts, container, image, place(parts, container), sandbox)
+    return explain.rows(plan, durations_ns)
+
+
+def start(parts: Parts, entry: Entry) -> None:
+    """Start the container; its lock is held.  StartError says which step failed and why."""
+    container = entry.container
+    running = states.after(container.state.status, "start")
+    container.state = State(status=running, started_at=timestamp(time.time_ns()))
+    namespaces.check_shared(parts, container)
+    for _ in range(PORT_TRIES):
+        try:
+            networking.prepare(parts, entry)
+            _start(parts, entry)
+        except PortTakenError:
+            networking.release(parts, entry.container.id)
+        except BaseException:
+            networking.release(parts, entry.container.id)
+            raise
+        else:
+            networking.open_ports(parts, entry)
+            networking.tell_linked(parts, entry)
+            return
+    raise StartError("no port of the host could be had: each that was chosen was taken meanwhile")
+
+
+class PortTakenError(Exception):
+    """A port that was chosen for the container was taken before it was bound: choose another."""
+
+
+def _start(parts: Parts, entry: Entry) -> None:
+    container = entry.container
+    try:
+        container.devices = devices.gather(container.host_config)
+        container.disks = disks.gather(container.host_config)
+        container.id_ranges = namespaces.gather_id_ranges(parts, container.host_config)
+        mounting.make_sources(container)
+        plan, request = _make_request(parts, entry)
+    except (InvalidParameterError, NotFoundError) as error:
+        # What was there when it was created is gone: its image, a device.
+        raise StartError(f"cannot start the container: {error}") from error
+    parts.records.forget_exit(container.id)
+    entry.durations_ns = []
+    try:
+        launch, started = _launch(parts, entry, request)
+    except ShimGoneError:
+        # Somebody has killed it, or the spawner with the request in its queue: once more.
+        _clear(parts, entry)
+        launch, started = _launch(parts, entry, request)
+    except LaunchError as error:
+        rows = explain.rows(plan, error.failure.durations_ns, error.failure)
+        with contextlib.suppress(OSError):  # they can be missed
+            parts.records.write_steps(container.id, rows)
+        steps = [step for _, step in plan.steps()]
+        if networking.has_other_port(container, steps[error.failure.step_index], error.failure):
+            raise PortTakenError from None
+        raise start_error(steps, error.failure, rows) from None
+    entry.drop_pending_clients()
+    entry.started(launch.connection, started)
+    if launch.names_fds:
+        parts.name_server.serve(container.id, launch.names_fds)
+    watch(parts, entry)
+
+
+def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[Launch, Started]:
+    """Have a shim started, and hear how it went: LaunchError, ShimGoneError, StartError."""
+    clients = [client for client, _ in entry.pending_clients]
+    with parts.records.held(entry.container.id) as hold_fd:
+        launch = parts.spawner.launch(request, hold_fd, clients)
+    # While the shim works: should the machine crash now, the container has been running.
+    parts.records.save_if_possible(entry.container)
+    return launch, Started(*launch.finish())
+
+
+def _clear(parts: Parts, entry: Entry) -> None:
+    """Remove what a shim that was killed during a start has left."""
+    parts.layout.remove(entry.container.id)
+    remove_run_folder(parts, entry.container.id)
+
+
+def start_or_record(parts: Parts, entry: Entry) -> None:
+    """Start the container; a failure is recorded as its state and raised (StartError).
+
+    The state is then the one before, with the error.
+    """
+    container, before = entry.container, entry.container.state
+    try:
+        start(parts, entry)
+    except OSError as error:
+        # Nothing was written or begun: what is on the disk is still right.
+        failure = _full(error) if error.errno in reserve.FULL else StartError(str(error))
+        _record_failure(parts, entry, before, failure, saves=False)
+        raise failure from error
+    except LabkitError as error:
+        failure = error if isinstance(error, StartError) else StartError(str(error))
+        _record_failure(parts, entry, before, failure)
+        raise
+    except BaseException:
+        if entry.shim is None:
+            container.state = before
+        raise
+    parts.publish("start", entry)
+
+
+def _full(error: OSError) -> StartError:
+    return StartError(f"cannot start the container: {error.strerror}: {NO_SPACE}")
+
+
+def _record_failure(
+    parts: Parts, entry: Entry, before: State, error: StartError, *, saves: bool = True
+) -> None:
+    if entry.shim is not None:
+        return  # it runs: what failed came after
+    entry.drop_pending_clients()
+    container = entry.container
+    if isinstance(error, ShimGoneError):
+        _clear(parts, entry)
+    has_run = before.status != "created"
+    status = states.after(states.RUNNING, "fail again" if has_run else "fail")
+    container.state = State(
+        status=status,
+        exit_code=error.exit_code,
+        error=str(error),
+        started_at=before.started_at,
+        finished_at=before.finished_at,
+    )
+    if saves:
+        parts.records.save_if_possible(container)
+    entry.changed.notify_all()
+
+
+def watch(parts: Parts, entry: Entry) -> None:
+    """Have the engine told when this running container ends."""
+    assert entry.shim is not None  # noqa: S101 it has just been started or adopted
+
+    def ended(told: list[Any] | None) -> None:
+        parts.on_end(entry, ExitStatus(*told) if told else None)
+
+    parts.monitor.watch(entry.shim, ended, lambda: parts.publish("detach", entry))
+    parts.on_running(entry)
+
+
+def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
+    container = entry.container
+    image = parts.images.resolve(container.image_id)
+    placement = place(parts, container)
+    sandbox = entry.sandbox or Sandbox(container.id)
+    plan = make_plan(parts, container, image, placement, sandbox)
+    log = log_options.limits(container.host_config.log_config)
+    return plan, Request(
+        host=operations.encode([step.operation for step in plan.host]),
+        clone=operations.encode([plan.clone.operation])[0],
+        child=operations.encode([step.operation for step in plan.child]),
+        environment=specification.environment(container),
+        log_path=parts.records.log_path(container.id),
+        log_limits=(log.max_bytes, log.max_files),
+        exit_path=parts.records.exit_path(container.id),
+        run_folder=parts.paths.container_run(container.id),
+        cgroup_directories=list(dict.fromkeys(group.directory for group in placement.groups)),
+        oom_counter=placement.oom_counter,
+        open_stdin=container.config.open_stdin,
+        stdin_once=container.config.stdin_once,
+        tty=container.config.tty,
+        attached=[options for _, options in entry.pending_clients],
+    )
+
+
+def start_error(
+    steps: Sequence[Step],
+    failure: StepFailure,
+    rows: Rows | None = None,
+    *,
+    what: str = "the container",
+    otherwise: int = 125,
+) -> StartError:
+    """What a user is told of a step that failed, and the exit code Docker has for it.
+
+    `otherwise` is the code where it is not the program itself that cannot be run.
+    """
+    step = steps[failure.step_index]
+    exit_code = otherwise
+    if step.name == "exec":
+        not_found = failure.errno in (errno.ENOENT, errno.ENOTDIR)
+        exit_code = COMMAND_NOT_FOUND if not_found else COMMAND_CANNOT_BE_INVOKED
+    cause = networking.explain_port(step, failure)
+    cause = cause or explain.usual_cause(step.name, failure.errno)
+    message = f"cannot start {what}: step {step.name} failed: {failure.text}"
+    full = f"{message} ({cause})" if cause else message
+    return StartError(full, exit_code=exit_code, step=step.name, steps=rows)
+
+
+def remove_run_folder(parts: Parts, container_id: str) -> None:
+    """Remove what a shim that was killed has left in the run folder."""
+    folder = parts.paths.container_run(container_id)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)

@@ -1,0 +1,1 @@
+"""What the engine knows about containers: their records, their states, their names, who is told."""

@@ -1,0 +1,272 @@
+"""Container records on disk: `containers/<id>/container.json`, and what lies beside it.
+
+    container.json   what was asked and what is so (labkit.containers.records.model)
+    exit.json        how the last run ended and what its steps took, written by the shim
+    steps.json       the steps of the last start, if it failed
+    <id>-json.log    what the container printed, in Docker's json-file format
+    upper/ work/     the writable layer, and overlayfs's scratch folder (see labkit.snapshots)
+    root/            in their stead, a copy of the image's files, where overlayfs does not work
+    merged/          where the root file system is mounted, seen only from inside the container
+    network.json     what the last run has of the network (labkit.networks.model.Sandbox)
+    hostname hosts resolv.conf   bound into the container's /etc
+
+A folder with nothing but empty folders and files for /etc is a container whose creation did not
+finish.  `volumes.json` names the volumes that were to be made for it alone, until it is finished.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from labkit.containers.records import states
+from labkit.containers.records.model import Container
+from labkit.containers.records.remover import HALF_REMOVED, Remover
+from labkit.errors import StartError
+from labkit.kernel import files
+from labkit.networks import Sandbox
+from labkit.paths import Paths
+from labkit.runtime.exit_status import ExitStatus
+from labkit.set_aside import UNREADABLE, ignored, set_aside
+from labkit.snapshots import Snapshotter
+
+LEAVE_TIMEOUT_S = 10.0
+_RECORD = "container.json"
+_SANDBOX = "network.json"
+_VOLUMES = "volumes.json"
+_ID = re.compile(r"[0-9a-f]{64}")
+_ROOT_MOUNT = "merged"
+
+
+class _ExitFile(msgspec.Struct):
+    code: int = msgspec.field(name="ExitCode")
+    killed_for_memory: bool = msgspec.field(name="OOMKilled")
+    finished_at: str = msgspec.field(name="FinishedAt")
+    durations_ns: list[int] = msgspec.field(name="StepsNs")
+
+
+class Records:
+    """The containers' folders.  Every write of a record is durable when it returns."""
+
+    def __init__(self, paths: Paths, remover: Remover, snapshots: Snapshotter) -> None:
+        self._paths = paths
+        self._snapshots = snapshots
+        self._remover = remover
+        self._base = f"{paths.root}/containers"
+        self.warnings: list[str] = []
+        """What could not be read."""
+        os.makedirs(self._base, 0o700, exist_ok=True)
+
+    def folder(self, container_id: str) -> str:
+        """The container's folder."""
+        return self._paths.container_root(container_id)
+
+    def begin(self, container_id: str, volumes: list[str]) -> None:
+        """Make the folder of a new container, which notes the volumes to be made for it alone."""
+        folder = self.folder(container_id)
+        os.mkdir(folder, 0o700)
+        if volumes:
+            files.write_atomically(
+                f"{folder}/{_VOLUMES}", msgspec.json.encode(volumes), uses_reserve=False
+            )
+            files.sync_folder(self._base)
+
+    def finish(self, container: Container, etc_files: dict[str, str]) -> None:
+        """Fill the folder of a new container; its record is written last."""
+        folder = self.folder(container.id)
+        os.mkdir(f"{folder}/{_ROOT_MOUNT}", 0o755)
+        self._snapshots.make_folders(folder)
+        self.write_etc(container.id, etc_files)
+        self.save(container, uses_reserve=False)
+        files.sync_folder(self._base)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{_VOLUMES}")
+
+    def write_etc(self, container_id: str, etc_files: dict[str, str]) -> None:
+        """Write files that are bound into /etc; in place, for a running container has them.
+
+        Nothing is cut off before it is written: on a full disk the old text stays.
+        """
+        for name, text in etc_files.items():
+            path, data = f"{self.folder(container_id)}/{name}", text.encode()
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                files.write_all(fd, data)
+                os.ftruncate(fd, len(data))
+            finally:
+                os.close(fd)
+
+    def write_sandbox(self, sandbox: Sandbox) -> None:
+        """Keep what a run has of the network, before it has it.
+
+        Without fsync: a crash of the machine ends the run, one of the daemon loses no file.
+        """
+        path = f"{self.folder(sandbox.container_id)}/{_SANDBOX}"
+        with open(f"{path}.new", "wb") as file:
+            file.write(msgspec.json.encode(sandbox))
+        os.rename(f"{path}.new", path)
+
+    def read_sandbox(self, container_id: str) -> Sandbox | None:
+        """What the last run had; None if there was none."""
+        try:
+            with open(f"{self.folder(container_id)}/{_SANDBOX}", "rb") as file:
+                return msgspec.json.decode(file.read(), type=Sandbox)
+        except UNREADABLE:  # the machine crashed while it was written
+            return None
+
+    def save(self, container: Container, *, uses_reserve: bool = True) -> None:
+        """Write the record."""
+        data = msgspec.json.format(msgspec.json.encode(container), indent=2)
+        path = f"{self.folder(container.id)}/{_RECORD}"
+        files.write_atomically(path, data, uses_reserve=uses_reserve)
+
+    def save_if_possible(self, container: Container) -> None:
+        """Write the record of what has happened already; on a full disk that is said only."""
+        try:
+            self.save(container)
+        except OSError as error:
+            sys.stderr.write(f"labkitd: the record of {container.id} was not written: {error}\n")
+
+    def ids(self) -> list[str]:
+        """Every container that has a folder; a folder of another name is not labkit's."""
+        names = sorted(os.listdir(self._base))
+        self.warnings += [ignored(f"{self._base}/{name}") for name in names if not _is_id(name)]
+        return [name for name in names if _is_id(name)]
+
+    def load(self, container_id: str) -> Container:
+        """A container's record; FileNotFoundError, OSError, msgspec.DecodeError, ValueError."""
+        with open(f"{self.folder(container_id)}/{_RECORD}", "rb") as file:
+            container = msgspec.json.decode(file.read(), type=Container)
+        if container.id != container_id or container.state.status not in states.STATES:
+            raise ValueError(f"it is the record of {container.id[:100]}: {container.state.status}")
+        return container
+
+    def is_unfinished(self, container_id: str) -> bool:
+        """Whether the folder is that of a creation that did not finish: it holds nothing yet."""
+        folder = self.folder(container_id)
+        for path in (self.log_path(container_id), self.exit_path(container_id)):
+            if os.path.lexists(path):
+                return False
+        with contextlib.suppress(FileNotFoundError):
+            return not os.listdir(f"{folder}/upper")
+        return True
+
+    def volumes_begun(self, container_id: str) -> list[str]:
+        """The volumes that an unfinished creation has made, or was going to make."""
+        try:
+            with open(f"{self.folder(container_id)}/{_VOLUMES}", "rb") as file:
+                return msgspec.json.decode(file.read(), type=list[str])
+        except UNREADABLE:
+            return []
+
+    def set_aside(self, path: str, why: object) -> None:
+        """Move away what cannot be read."""
+        self.warnings.append(set_aside(self._paths.root, path, why))
+
+    def move_away(self, container_id: str, *, volumes: bool = False) -> str:
+        """Move the container's folder out of sight: there is none from now on.
+
+        The path is for `delete`.  `volumes`: if the daemon is killed before that, the next one
+        removes the volumes that nobody named first (`half_removed`).
+        """
+        return self._remover.move(self.folder(container_id), HALF_REMOVED if volumes else "")
+
+    def delete(self, moved: str) -> None:
+        """Have the files of a folder that was moved away deleted, by and by."""
+        self._remover.delete(moved)
+
+    def half_removed(self) -> Iterator[tuple[str, Container | None]]:
+        """The folders that were moved away by a daemon that was killed before `delete`."""
+        for moved in self._remover.held_back:
+            try:
+                with open(f"{moved}/{_RECORD}", "rb") as file:
+                    yield moved, msgspec.json.decode(file.read(), type=Container)
+            except UNREADABLE:
+                yield moved, None
+
+    @contextlib.contextmanager
+    def held(self, container_id: str) -> Iterator[int]:
+        """A descriptor that holds the container, to be handed to its shim.
+
+        A lock of the container's folder (flock(2)) that lasts until the last process has closed its
+        copy: from before a shim exists until it is gone, whatever kills whom in between.  The shim
+        of the run before may still be leaving; StartError if it does not.
+        """
+        fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            deadline = time.monotonic() + LEAVE_TIMEOUT_S
+            while not _lock(fd):
+                if time.monotonic() > deadline:
+                    raise StartError("the shim of the container's last run has not ended")
+                time.sleep(0.001)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def is_held(self, container_id: str) -> bool:
+        """Whether a shim has the container, or one that is asked for will have it."""
+        fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return not _lock(fd)
+        finally:
+            os.close(fd)
+
+    def exit_path(self, container_id: str) -> str:
+        """Where the shim writes the exit status."""
+        return f"{self.folder(container_id)}/exit.json"
+
+    def log_path(self, container_id: str) -> str:
+        """The container's log."""
+        return f"{self.folder(container_id)}/{container_id}-json.log"
+
+    def read_exit(self, container_id: str) -> ExitStatus | None:
+        """How the last run ended; None if its shim has written nothing."""
+        try:
+            with open(self.exit_path(container_id), "rb") as file:
+                found = msgspec.json.decode(file.read(), type=_ExitFile)
+        except FileNotFoundError:
+            return None
+        except UNREADABLE as error:
+            self.set_aside(self.exit_path(container_id), error)
+            return None
+        return ExitStatus(*msgspec.structs.astuple(found))
+
+    def forget_exit(self, container_id: str) -> None:
+        """Before a new start: the exit status of the run before is no longer true."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.exit_path(container_id))
+
+    def write_exit(self, container_id: str, status: ExitStatus) -> None:
+        """Write an exit status in place of a shim that could not; on a full disk nothing is."""
+        with contextlib.suppress(OSError):
+            files.write_atomically(self.exit_path(container_id), status.to_bytes())
+
+    def write_steps(self, container_id: str, rows: list[dict[str, object]]) -> None:
+        """Keep the steps of a start that failed.  They are for readers only: no fsync."""
+        with open(f"{self.folder(container_id)}/steps.json", "wb") as file:
+            file.write(msgspec.json.encode(rows))
+
+    def read_steps(self, container_id: str) -> list[dict[str, object]]:
+        """The steps of the last start that failed; empty if none did."""
+        try:
+            with open(f"{self.folder(container_id)}/steps.json", "rb") as file:
+                return msgspec.json.decode(file.read(), type=list[dict[str, object]])
+        except UNREADABLE:
+            return []
+
+
+def _is_id(name: str) -> bool:
+    return _ID.fullmatch(name) is not None
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
