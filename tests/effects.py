@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from labkit import labdisk
 from labkit.client import Client
-from labkit.course.cpu_files import CpuFiles, CpuMeter
-from labkit.course.experiments import cpu_shares, disk_weights, memory_to_the_limit
-from labkit.course.groups import place_of
-from labkit.course.table import Table
+from labkit.course.cgroups.groups import place_of
+from labkit.course.figures.table import Table
+from labkit.course.limits import cpu_shares, disk_weights, memory_to_the_limit
+from labkit.course.limits.cpu_files import CpuFiles, CpuMeter
 from labkit.errors import LabkitError
 from labkit.paths import Paths
 from tests import leaks

@@ -9,6 +9,6 @@ from typing import Any
 
 def load_ipython_extension(shell: Any) -> None:
     """Register the magics; IPython calls this for `%load_ext labkit.course`."""
-    from labkit.course.magics import DockerMagics  # noqa: PLC0415 it needs IPython
+    from labkit.course.page.magics import DockerMagics  # noqa: PLC0415 it needs IPython
 
     shell.register_magics(DockerMagics)

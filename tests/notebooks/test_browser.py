@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labkit.course.cpu_files import CpuFiles
+from labkit.course.limits.cpu_files import CpuFiles
 from tests.lab import Lab
 from tests.notebooks.browser import Browser, browser, is_installed, wait_for
 from tests.notebooks.jupyter import NotebookPage, clean_environment, jupyterlab

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from labkit.client import Client
-from labkit.course.cpu_files import CpuFiles
-from labkit.course.crew import BUSY, LABEL, Crew
-from labkit.course.experiments import cpu_shares, top
-from labkit.course.experiments.cpu_run import quietest_cpu
-from labkit.course.shares_panel import SharesPanel
+from labkit.course.limits.cpu_files import CpuFiles
+from labkit.course.page.crew import BUSY, LABEL, Crew
+from labkit.course.limits import cpu_shares, top
+from labkit.course.limits.cpu_run import quietest_cpu
+from labkit.course.limits.shares_panel import SharesPanel
 from labkit.errors import LabkitError
 from tests.lab import PROJECT, Lab
 from tests.notebooks.browser import wait_for
@@ -162,7 +162,7 @@ def test_the_panel_notices_that_a_container_has_ended(client: Client) -> None:
 
 
 def test_the_end_of_the_kernel_ends_the_panel(lab: Lab, client: Client) -> None:
-    program = "from labkit.course.shares_panel import SharesPanel; panel = SharesPanel()"
+    program = "from labkit.course.limits.shares_panel import SharesPanel; panel = SharesPanel()"
     subprocess.run([sys.executable, "-c", program], env=lab.env, cwd=PROJECT, check=True)
     assert left(client) == []
 
@@ -192,7 +192,7 @@ def test_top_shows_containers_as_processes(client: Client) -> None:
 
 def test_from_a_terminal_and_without_anything_that_plots(lab: Lab) -> None:
     program = (
-        "import sys; from labkit.course.experiments.__main__ import main\n"
+        "import sys; from labkit.course.experiments import main\n"
         "status = main(['cpu_shares', '--runs', '1', '--seconds', '1', '--weights', '600,300'])\n"
         "heavy = {'matplotlib', 'IPython', 'ipywidgets', 'numpy', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from labkit.client import Client
-from labkit.course.build_graph import build
-from labkit.course.hub import Hub
-from labkit.course.leftovers import clear
+from labkit.course.dockerfile.build_graph import build
+from labkit.course.images.hub import Hub
+from labkit.course.page.leftovers import clear
 from tests.lab import Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("client")]

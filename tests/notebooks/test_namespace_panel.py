@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from labkit.client import Client
-from labkit.course.namespace_map import KINDS
-from labkit.course.namespace_panel import HOST, ONE, OWN, NamespacePanel
+from labkit.course.namespaces.namespace_map import KINDS
+from labkit.course.namespaces.namespace_panel import HOST, ONE, OWN, NamespacePanel
 from labkit.errors import LabkitError
 from tests.lab import Lab
 

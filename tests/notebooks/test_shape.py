@@ -154,7 +154,7 @@ def test_every_picture_has_words(path: Path) -> None:
         for output in cell.outputs:
             kinds = dict(texts_of(output))
             assert not {"image/png", "image/svg+xml"} & kinds.keys(), (
-                f"{cell.id}: show pictures through labkit.course.figure.Figure"
+                f"{cell.id}: show pictures through labkit.course.figures.figure.Figure"
             )
             for tag in re.findall(r"<img\b[^>]*>", kinds.get("text/html", "")):
                 assert re.search(r'\balt="[^"]{20,}"', tag), cell.id

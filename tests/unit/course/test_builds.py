@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from labkit.course.apt_repository import AptRepository
-from labkit.course.build_graph import (
+from labkit.course.dockerfile.apt_repository import AptRepository
+from labkit.course.dockerfile.build_graph import (
     GIVEN,
     HIT,
     MISS,

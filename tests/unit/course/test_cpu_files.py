@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course import cpu_files, groups
-from labkit.course.cpu_files import CpuFiles, CpuMeter
+from labkit.course.cgroups import groups
+from labkit.course.limits import cpu_files
+from labkit.course.limits.cpu_files import CpuFiles, CpuMeter
 from labkit.errors import NotFoundError
 
 ID = "a" * 64

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.course.experiments.cpu_result import (
+from labkit.course.limits.cpu_result import (
     CpuShares,
     HostProcess,
     Sample,

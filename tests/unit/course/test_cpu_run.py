@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from labkit.course.cpu_files import CpuMeter
-from labkit.course.experiments import cpu_run, sampling
-from labkit.course.experiments.cpu_run import cpu_shares
-from labkit.course.experiments.sampling import Reading, calm_window, measure, read_together
+from labkit.course.limits import cpu_run, sampling
+from labkit.course.limits.cpu_files import CpuMeter
+from labkit.course.limits.cpu_run import cpu_shares
+from labkit.course.limits.sampling import Reading, calm_window, measure, read_together
 from labkit.errors import InvalidParameterError, LabkitError
 
 

@@ -1,12 +1,6 @@
 """What results of the lab disk say of themselves."""
 
-from labkit.course.experiments.disk_result import (
-    MIB,
-    DiskRates,
-    DiskSample,
-    DiskWeights,
-    Transfer,
-)
+from labkit.course.limits.disk_result import MIB, DiskRates, DiskSample, DiskWeights, Transfer
 
 
 def weights(first_mib: int, second_mib: int) -> DiskWeights:

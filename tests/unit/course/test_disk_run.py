@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from labkit.course.experiments import disk_run
-from labkit.course.groups import Place
+from labkit.course.cgroups.groups import Place
+from labkit.course.limits import disk_run
 from labkit.errors import LabkitError
 
 PLACES = [Place(1, "/first"), Place(1, "/second")]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from labkit.client.containers import Container
-from labkit.course.experiments.doors import Door, Doors, Process
-from labkit.course.names import least_digits, names
+from labkit.course.running.doors import Door, Doors, Process
+from labkit.course.running.names import least_digits, names
 
 FIRST = Process("sh", 900, 1, "/dev/pts/0")
 GUEST = Process("sh", 950, 3, "/dev/pts/1")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from labkit.course.experiments.cpu_result import CpuShares, HostProcess, Sample
-from labkit.course.live_chart import Moment, alt, draw
-from labkit.course.panel_plot import plot_moments, stretches
-from labkit.course.waterfall import bars_of, explain, waterfall
-from labkit.course.weights import plot_weights, weight_table
+from labkit.course.cgroups.weights import plot_weights, weight_table
+from labkit.course.figures.live_chart import Moment, alt, draw
+from labkit.course.figures.panel_plot import plot_moments, stretches
+from labkit.course.limits.cpu_result import CpuShares, HostProcess, Sample
+from labkit.course.page.waterfall import bars_of, explain, waterfall
 from labkit.errors import InvalidParameterError, LabkitError
 
 

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from labkit.course import far_build
-from labkit.course.experiments.first_listener import FORMS, Listeners, Stopped
-from labkit.course.experiments.starts import (
+from labkit.course.dockerfile import far_build
+from labkit.course.dockerfile.first_listener import FORMS, Listeners, Stopped
+from labkit.course.dockerfile.image_sizes import ImageSizes
+from labkit.course.dockerfile.say_compiler import write_sources
+from labkit.course.dockerfile.starts import (
     ADDED,
     CASES,
     EXEC,
@@ -24,10 +26,8 @@ from labkit.course.experiments.starts import (
     dockerfile_of,
     printed_by,
 )
-from labkit.course.experiments.starts_plot import words_of
-from labkit.course.image_sizes import ImageSizes
-from labkit.course.say_compiler import write_sources
-from labkit.course.web_folder import WebFolder
+from labkit.course.dockerfile.starts_plot import words_of
+from labkit.course.page.web_folder import WebFolder
 
 
 def by_the_rule(case: Case) -> Start:

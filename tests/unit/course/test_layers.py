@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.layer_stack import Layer, LayerStacks, Stack, folder_bytes, made_by
-from labkit.course.union import WHITEOUT, PathView, Union, what_is_at
+from labkit.course.layers.layer_stack import Layer, LayerStacks, Stack, folder_bytes, made_by
+from labkit.course.layers.union import WHITEOUT, PathView, Union, what_is_at
 from labkit.images.models import History
 
 BASE, LIBRARY = Layer("sha256:b", "imported", 100), Layer("sha256:l", "RUN make", 50)

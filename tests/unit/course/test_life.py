@@ -3,11 +3,11 @@
 import pytest
 
 from labkit.containers.records import states as engine
-from labkit.course.experiments.endings import PROGRAMS, Ending, Endings
-from labkit.course.experiments.pausing import Export, Pausing
-from labkit.course.experiments.restarts import ENDS, POLICIES, BackOff, Policies, Verdict
-from labkit.course.life import Arrow, path_of, picture
-from labkit.course.life_plot import BENDS, PLACES
+from labkit.course.lifecycle.endings import PROGRAMS, Ending, Endings
+from labkit.course.lifecycle.life import Arrow, path_of, picture
+from labkit.course.lifecycle.life_plot import BENDS, PLACES
+from labkit.course.lifecycle.pausing import Export, Pausing
+from labkit.course.lifecycle.restarts import ENDS, POLICIES, BackOff, Policies, Verdict
 
 TABLE = [Arrow(row.before, row.event, row.after) for row in engine.TRANSITIONS]
 

@@ -12,9 +12,9 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from labkit.course import command, magics
-from labkit.course.command import run_printing
-from labkit.course.magics import build_words, commands_of, words_of
+from labkit.course.page import command, magics
+from labkit.course.page.command import run_printing
+from labkit.course.page.magics import build_words, commands_of, words_of
 
 
 @pytest.mark.parametrize(

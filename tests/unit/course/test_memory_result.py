@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.course.experiments.kernel_log import killed_for_memory
-from labkit.course.experiments.memory_result import MIB, MemorySample, MemoryToTheLimit
+from labkit.course.limits.kernel_log import killed_for_memory
+from labkit.course.limits.memory_result import MIB, MemorySample, MemoryToTheLimit
 
 OURS, OTHERS = "a" * 64, "b" * 64
 

@@ -1,11 +1,11 @@
 """The map of namespaces, the tree of processes, and what the experiments say of what they found."""
 
-from labkit.course import system_v
-from labkit.course.experiments.first_process import Fate, FirstProcess
-from labkit.course.experiments.inter_process import TEXT, VALUE, InterProcess, Seen
-from labkit.course.experiments.left_out import Answer, LeftOut, questions
-from labkit.course.namespace_map import HOST, KINDS, NamespaceMap, Resident
-from labkit.course.process_tree import Node, ProcessTree, branch, numbers
+from labkit.course.architecture.process_tree import Node, ProcessTree, branch, numbers
+from labkit.course.lifecycle.first_process import Fate, FirstProcess
+from labkit.course.namespaces import system_v
+from labkit.course.namespaces.inter_process import TEXT, VALUE, InterProcess, Seen
+from labkit.course.namespaces.left_out import Answer, LeftOut, questions
+from labkit.course.namespaces.namespace_map import HOST, KINDS, NamespaceMap, Resident
 
 HOSTS = dict.fromkeys(KINDS, 1)
 MAP = NamespaceMap(

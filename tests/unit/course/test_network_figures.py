@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from labkit.course.network_map import (
+from labkit.course.networks.network_map import (
     Bridge,
     Cable,
     NetworkMap,
@@ -13,7 +13,7 @@ from labkit.course.network_map import (
     published_in,
     rules_of,
 )
-from labkit.course.packet_way import Echo, Hop, PacketWay, Place, read_echo
+from labkit.course.networks.packet_way import Echo, Hop, PacketWay, Place, read_echo
 
 MASQUERADE = {
     "nftables": [

@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from labkit.course import answers
-from labkit.course.predict import WIDGET_VIEW, Choice, Guess
+from labkit.course.page import answers
+from labkit.course.page.predict import WIDGET_VIEW, Choice, Guess
 
 
 @pytest.fixture(autouse=True)

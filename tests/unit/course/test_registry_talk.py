@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.blob_tree import Blob, BlobTree, Tree, blob_tree
-from labkit.course.registry_talk import RegistryTalk, about
-from labkit.course.trace import Trace
-from labkit.course.wire import Exchange
+from labkit.course.architecture.trace import Trace
+from labkit.course.architecture.wire import Exchange
+from labkit.course.images.blob_tree import Blob, BlobTree, Tree, blob_tree
+from labkit.course.images.registry_talk import RegistryTalk, about
 from labkit.errors import NotFoundError
 from labkit.images import models
 from labkit.images.layout import Layout, encode

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from labkit.course import style
-from labkit.course.figure import Figure
-from labkit.course.table import Table
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
+from labkit.course.figures.table import Table
 
 Linear = tuple[float, float, float]
 

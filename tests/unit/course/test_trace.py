@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.trace import Trace, from_log, record, route
-from labkit.course.trace_plot import arrows
-from labkit.course.wire import Exchange
+from labkit.course.architecture.trace import Trace, from_log, record, route
+from labkit.course.architecture.trace_plot import arrows
+from labkit.course.architecture.wire import Exchange
 
 CREATE = b"POST /v1.43/containers/create?name=a HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
 CREATED = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -1,0 +1,111 @@
+"""The tree of processes above and in some containers, with the numbers each has outside and inside.
+
+A process has a number in its own PID namespace and one in each above it: the line NSpid of
+/proc/<pid>/status (proc(5), pid_namespaces(7)).
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+from labkit.client import Client
+from labkit.course.architecture.parents import DAEMON_WORD, chain
+from labkit.course.figures.table import Table
+from labkit.course.page.lab import connect
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+TOP = 0
+"""In the place of the daemon's parent: where the tree begins."""
+
+
+class Node(NamedTuple):
+    """A process in the tree."""
+
+    depth: int
+    name: str
+    numbers: tuple[int, ...]
+    """On the host, and then in each namespace down to its own."""
+    space: int
+    """The inode number of its PID namespace."""
+
+    @property
+    def inside(self) -> str:
+        """Its number in its own namespace, if that is not the host's."""
+        return str(self.numbers[-1]) if len(self.numbers) > 1 else "–"
+
+
+@dataclass(frozen=True)
+class ProcessTree:
+    """The processes, parents before children."""
+
+    nodes: tuple[Node, ...]
+    host: int
+    """The inode number of the host's own PID namespace."""
+
+    def table(self) -> Table:
+        """A row a process, indented as a tree is."""
+        return Table(
+            ("process", "number on the host", "number inside", "PID namespace"),
+            tuple(
+                (branch(node), str(node.numbers[0]), node.inside, f"[{node.space}]")
+                for node in self.nodes
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """The tree, with both numbers beside it; equal colours are the same PID namespace."""
+        from labkit.course.architecture.process_tree_plot import plot_tree  # noqa: PLC0415 matplotlib
+
+        return plot_tree(self)
+
+
+def process_tree(*names: str, client: Client | None = None) -> ProcessTree:
+    """The daemon and what hangs under it, as far as it is above or in these containers."""
+    client = client or connect()
+    children: dict[int, list[psutil.Process]] = {}
+    shims: dict[int, str] = {}
+    for name in names:
+        first, *above = chain(client.containers.get(name))
+        shims[above[0].pid] = name
+        line = [*reversed(above), first, *first.children(recursive=True)]
+        for number, one in enumerate(line):
+            known = children.setdefault(one.ppid() if number else TOP, [])
+            if one not in known:
+                known.append(one)
+    nodes = tuple(_nodes(children, shims, TOP, 0))
+    return ProcessTree(nodes, os.stat("/proc/self/ns/pid").st_ino)
+
+
+def _nodes(
+    children: Mapping[int, list[psutil.Process]], shims: Mapping[int, str], parent: int, depth: int
+) -> Iterator[Node]:
+    for one in children.get(parent, ()):
+        status = Path(f"/proc/{one.pid}/status").read_text()
+        space = os.stat(f"/proc/{one.pid}/ns/pid").st_ino
+        name = _name(one.cmdline(), one.name())
+        shown = f"{name} of {shims[one.pid]}" if one.pid in shims else name
+        yield Node(depth, shown, numbers(status), space)
+        yield from _nodes(children, shims, one.pid, depth + 1)
+
+
+def numbers(status: str) -> tuple[int, ...]:
+    """The numbers in the text of /proc/<pid>/status, the host's first."""
+    line = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+    return tuple(int(word) for word in line.split()[1:])
+
+
+def branch(node: Node) -> str:
+    """The name with the lines of a tree before it."""
+    return "   " * node.depth + ("└─ " if node.depth else "") + node.name
+
+
+def _name(words: Sequence[str], name: str) -> str:
+    if DAEMON_WORD in words:
+        return "labkitd"
+    return name if name.startswith("labkit-") else " ".join(words) or name

@@ -1,0 +1,1 @@
+"""Chapter 10: the folders behind the limits, read and written by hand."""

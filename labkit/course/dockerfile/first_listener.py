@@ -1,0 +1,139 @@
+"""Who is process 1, and so who hears `docker stop`: four ways to write the same ENTRYPOINT."""
+
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.dockerfile.build_graph import build
+from labkit.course.figures.table import Table
+from labkit.course.lifecycle.endings import KILL, await_words
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+SERVER = """#!/bin/sh
+trap 'exit 0' TERM
+echo ready
+while :; do sleep 0.05; done
+"""
+IMAGE = "labkit-course-listener"
+
+
+class Form(NamedTuple):
+    """A way to write ENTRYPOINT, and whether the server itself becomes process 1."""
+
+    words: str
+    is_server_first: bool
+
+
+FORMS = (
+    Form('["/serve"]', True),
+    Form("/serve", False),
+    Form("echo starting && /serve", False),
+    Form("echo starting && exec /serve", True),
+)
+
+
+class Stopped(NamedTuple):
+    """How one container ended.  `first` is process 1, as the kernel names it (proc(5), cmdline)."""
+
+    form: Form
+    first: str
+    took_s: float
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """What `first_listener` found; `grace_s` is the time `stop` waits before it kills."""
+
+    grace_s: float
+    rows: tuple[Stopped, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether just those stopped at once, by themselves, whose process 1 is the server."""
+        return all(
+            row.form.is_server_first
+            == (row.first == "/bin/sh /serve")
+            == (row.took_s < self.grace_s)
+            == (row.exit_code == 0)
+            and row.exit_code in (0, 128 + KILL)
+            for row in self.rows
+        )
+
+    def table(self) -> Table:
+        """A row for every form."""
+        return Table(
+            ("ENTRYPOINT", "process 1", "stop took (s)", "exit code", "expected"),
+            tuple(
+                (
+                    row.form.words,
+                    row.first,
+                    f"{row.took_s:.2f}",
+                    str(row.exit_code),
+                    "at once, 0" if row.form.is_server_first else f"{self.grace_s:g} s, 137",
+                )
+                for row in self.rows
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """Bars of the times; the dashed line is where the grace ends."""
+        from labkit.course.dockerfile.first_listener_plot import plot_listeners  # noqa: PLC0415 matplotlib
+
+        return plot_listeners(self)
+
+
+def first_listener(grace_s: int = 2, *, client: Client | None = None) -> Listeners:
+    """Start a server that ends on SIGTERM, once for each form, and stop all four side by side.
+
+    `grace_s` is what `docker stop -t` gets, whole seconds.  The image is `debian`: its shell stays
+    where others may make way for the last command.
+    """
+    client = client or connect()
+    tags: list[str] = []
+    try:
+        for number, form in enumerate(FORMS, 1):
+            tags.append(_made(f"{IMAGE}:{number}", form))
+        with Crew(client, "listener", lifetime_s=60) as crew:
+            boxes = [crew.hire_plain("listener", None, tag) for tag in tags]
+            for box in boxes:
+                await_words(box, b"ready")
+            with ThreadPoolExecutor(len(boxes)) as pool:
+                rows = tuple(pool.map(lambda form, box: _stop(form, box, grace_s), FORMS, boxes))
+    finally:
+        for tag in tags:
+            client.images.remove(tag, force=True)
+    return Listeners(float(grace_s), rows)
+
+
+def _made(tag: str, form: Form) -> str:
+    with tempfile.TemporaryDirectory(prefix="labkit-listener-") as folder:
+        server = Path(folder, "serve")
+        server.write_text(SERVER)
+        server.chmod(0o755)
+        lines = f"FROM debian\nCOPY serve /\nENTRYPOINT {form.words}\n"
+        Path(folder, "Dockerfile").write_text(lines)
+        built = build(folder, tag=tag)
+    if built.error:
+        raise LabkitError(f"{tag} could not be built: {built.error}")
+    return tag
+
+
+def _stop(form: Form, box: Container, grace_s: int) -> Stopped:
+    box.reload()
+    pid = int(box.attrs["State"]["Pid"])
+    first = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode()
+    begin = time.monotonic()
+    box.stop(timeout=grace_s)
+    code = int(box.wait()["StatusCode"])
+    return Stopped(form, first, time.monotonic() - begin, code)

@@ -1,0 +1,64 @@
+"""How large images are: a bar each, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labkit.client.sizes import human_size
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
+from labkit.course.figures.table import Table
+from labkit.course.page.lab import connect
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """(words for it, bytes) of each image."""
+
+    rows: tuple[tuple[str, int], ...]
+
+    def bytes_of(self, name: str) -> int:
+        """The size of the image that was named so."""
+        return dict(self.rows)[name]
+
+    def table(self) -> Table:
+        """A row for every image, with its part of the largest."""
+        largest = max(size for _, size in self.rows)
+        return Table(
+            ("image", "size", "part of the largest"),
+            tuple((name, human_size(size), f"{size / largest:.2%}") for name, size in self.rows),
+        )
+
+    def plot(self) -> Figure:
+        """Bars on one scale, so that a small one may be a line only: its number stands beside."""
+        largest = max(size for _, size in self.rows)
+        with style.picture(height_in=0.95 + 0.42 * len(self.rows)) as drawing:
+            axes = drawing.subplots()
+            for row, (_, size) in enumerate(self.rows):
+                axes.barh(row, size / 1e6, height=0.62, color=style.colour(0 if row == 0 else 2))
+                axes.annotate(
+                    human_size(size),
+                    (size / 1e6, row),
+                    xytext=(6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontweight="bold",
+                )
+            names = [name for name, _ in self.rows]
+            axes.set_yticks(range(len(names)), names, color=style.INK)
+            axes.tick_params(axis="y", length=0)
+            axes.grid(visible=False, axis="y")
+            axes.set(xlim=(0, largest / 1e6 * 1.14), ylim=(len(names) - 0.4, -0.6))
+            axes.set_xlabel("size of the image (MB)")
+            style.headline(drawing, self._finding())
+        each = ", ".join(f"{name}: {human_size(size)}" for name, size in self.rows)
+        return Figure(drawing, alt=f"Bars of the sizes of images. {each}.", table=self.table())
+
+    def _finding(self) -> str:
+        (_, first), *_, (_, last) = self.rows
+        return f"From {human_size(first)} to {human_size(last)}, and it does the same"
+
+
+def image_sizes(images: Sequence[tuple[str, str]]) -> ImageSizes:
+    """The sizes of images, each with words for it: `("one stage", "hello:fat")`; NotFoundError."""
+    found = connect().images
+    return ImageSizes(tuple((name, int(found.get(tag).attrs["Size"])) for name, tag in images))

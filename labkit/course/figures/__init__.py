@@ -1,0 +1,1 @@
+"""How the course draws: one style, figures with words and numbers, tables, live panels."""

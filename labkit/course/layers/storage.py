@@ -1,0 +1,182 @@
+"""One image, three storage drivers: what a container costs with each.
+
+Each driver gets a labkitd and a data root of its own, for the time of the experiment.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit import cgroups
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.client.daemon import daemon_command
+from labkit.course.figures.table import Table
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+from labkit.paths import Paths
+from labkit.snapshots.record import DRIVERS
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+LIBRARY_MIB = 24
+IMAGE = "library"
+STARTS = 5
+WRITES = 3
+START_TIMEOUT_S = 30.0
+_MAKE = f"head -c {LIBRARY_MIB}m /dev/urandom > /library"
+
+
+class Cost(NamedTuple):
+    """What a container costs with one driver."""
+
+    driver: str
+    start_ms: float
+    """From create to the end of a program that does nothing: the median of some."""
+    disk_mb: float
+    """What one more container takes up, before it has written anything."""
+    first_write_ms: float
+    """One byte more for a large file of the image: the median of some containers."""
+
+
+class Storage:
+    """The costs, driver by driver."""
+
+    def __init__(self, costs: tuple[Cost, ...]) -> None:
+        self.costs = costs
+
+    def __getitem__(self, driver: str) -> Cost:
+        return next(cost for cost in self.costs if cost.driver == driver)
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    def table(self) -> Table:
+        """A row a driver."""
+        return Table(
+            ("storage driver", "start", "disk for one container", "first write"),
+            tuple(
+                (
+                    c.driver,
+                    f"{c.start_ms:.0f} ms",
+                    f"{c.disk_mb:.1f} MB",
+                    f"{c.first_write_ms:.1f} ms",
+                )
+                for c in self.costs
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """Draw three panels, a bar a driver in each."""
+        from labkit.course.layers.storage_plot import plot_storage  # noqa: PLC0415
+
+        return plot_storage(self)
+
+
+def compare_drivers() -> Storage:
+    """Measure every driver with an image of busybox and one large file; LabkitError."""
+    with connect() as lab:
+        box = lab.containers.create("busybox")
+        try:
+            files = b"".join(box.export())
+        finally:
+            box.remove()
+    return Storage(tuple(_measure(driver, files) for driver in DRIVERS))
+
+
+def _measure(driver: str, files: bytes) -> Cost:
+    with _engine(driver) as (client, root):
+        client.images.import_image(io.BytesIO(files), repository="busybox")
+        box = client.containers.run(
+            "busybox", ["sh", "-c", _MAKE], detach=True, network_mode="none"
+        )
+        box.wait()
+        box.commit(IMAGE)
+        box.remove()
+        _start_ms(client)  # the layers are unpacked now
+        start_ms = median(_start_ms(client) for _ in range(STARTS))
+        before = _used_bytes(root)
+        boxes = [_sleeper(client) for _ in range(WRITES)]
+        disk_mb = max(0, _used_bytes(root) - before) / len(boxes) / 1e6
+        first_write_ms = median(map(_first_write_ms, boxes))
+        for box in boxes:
+            box.remove(force=True)
+    return Cost(driver, start_ms, disk_mb, first_write_ms)
+
+
+def _start_ms(client: Client) -> float:
+    began = time.perf_counter()
+    client.containers.run(IMAGE, ["true"], remove=True, network_mode="none")
+    return (time.perf_counter() - began) * 1000
+
+
+def _sleeper(client: Client) -> Container:
+    return client.containers.run(IMAGE, ["sleep", "1000"], detach=True, network_mode="none")
+
+
+def _first_write_ms(box: Container) -> float:
+    """The time of an open and a write, in the container's own view of its files."""
+    box.reload()
+    path = f"/proc/{box.attrs['State']['Pid']}/root/library"
+    began = time.perf_counter()
+    with open(path, "ab", buffering=0) as file:
+        file.write(b"x")
+    return (time.perf_counter() - began) * 1000
+
+
+def _used_bytes(root: str) -> int:
+    """What the files of a data root take up, blocks that are not written yet included."""
+    os.sync()
+    done = subprocess.run(["du", "-s", "-B1", root], capture_output=True, text=True, check=False)
+    return int(done.stdout.split()[0])
+
+
+@contextmanager
+def _engine(driver: str) -> Iterator[tuple[Client, str]]:
+    """A labkitd with that driver, and its data root; both are gone afterwards."""
+    folder = tempfile.mkdtemp(prefix="labkit-storage-")
+    paths = Paths(f"{folder}/root", f"{folder}/run")
+    parent = os.path.basename(folder)
+    log_path = f"{folder}/labkitd.log"
+    with open(log_path, "wb") as log:
+        daemon = subprocess.Popen(
+            [*daemon_command(paths), "--storage-driver", driver],
+            env=os.environ | {"LABKIT_CGROUP_PARENT": parent},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        client = Client(paths.socket)
+        _await(client, daemon, log_path)
+        with client:
+            yield client, paths.root
+            for box in client.containers.list(all=True):
+                box.remove(force=True)
+    finally:
+        daemon.terminate()
+        daemon.wait()
+        cgroups.detect(parent).tear_down()
+        shutil.rmtree(folder)
+
+
+def _await(client: Client, daemon: "subprocess.Popen[bytes]", log_path: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            client.ping()
+        except LabkitError:
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                with open(log_path, encoding="utf-8") as log:
+                    raise LabkitError(f"labkitd did not start: {log.read().strip()}") from None
+            time.sleep(0.05)
+        else:
+            return

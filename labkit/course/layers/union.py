@@ -1,0 +1,113 @@
+"""What a container's writable layer says about paths of the image, read from the layer's folder.
+
+overlayfs (Documentation/filesystems/overlayfs) keeps in the upper folder a whole copy of a file
+that was changed, a character device 0, 0 for a name that was deleted (a whiteout), and an extended
+attribute on a folder that hides the one below it (an opaque folder).
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from labkit.client.containers import Container
+from labkit.client.sizes import human_size
+from labkit.course.figures.figure import Figure
+from labkit.course.figures.table import Table
+from labkit.kernel import overlay
+
+NOTHING = ""
+WHITEOUT = "whiteout (device 0, 0)"
+OPAQUE = "opaque folder"
+FOLDER = "folder"
+OPAQUE_ATTRIBUTE = overlay.OPAQUE
+KINDS = {"A": "A: added", "C": "C: changed", "D": "D: deleted", "": "–"}
+"""The letters of `docker diff`."""
+_LETTERS = ("C", "A", "D")
+"""The same as the API's numbers 0, 1, 2."""
+
+
+class PathView(NamedTuple):
+    """One path: what there is in the image, in the writable layer, and in the container."""
+
+    path: str
+    image: str
+    written: str
+    seen: str
+    diff: str
+    """A, C or D; empty if `docker diff` does not speak of it."""
+
+
+class Union:
+    """Paths of one container, layer by layer."""
+
+    def __init__(self, name: str, views: Sequence[PathView]) -> None:
+        self.name = name
+        self.views = tuple(views)
+
+    def __getitem__(self, path: str) -> PathView:
+        return next(view for view in self.views if view.path == path)
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    def table(self) -> Table:
+        """A row a path."""
+        return Table(
+            ("path", "in the image", "in the writable layer", "in the container", "docker diff"),
+            tuple(
+                (view.path, *(word or "–" for word in view[1:4]), KINDS[view.diff])
+                for view in self.views
+            ),
+        )
+
+    def plot(self) -> Figure:
+        """Draw the three folders over each other, a column a path."""
+        from labkit.course.layers.union_plot import plot_union  # noqa: PLC0415 only for who draws
+
+        return plot_union(self)
+
+
+def union(container: Container, *paths: str) -> Union:
+    """Look at absolute paths in the layers of a running container; OSError."""
+    container.reload()
+    folders = container.attrs["GraphDriver"]["Data"]
+    lower = folders["LowerDir"].split(":")
+    inside = f"/proc/{container.attrs['State']['Pid']}/root"
+    letters = {one["Path"]: _LETTERS[one["Kind"]] for one in container.diff()}
+    return Union(
+        container.name,
+        [
+            PathView(
+                path,
+                _in_image(lower, path),
+                what_is_at(folders["UpperDir"] + path),
+                what_is_at(inside + path),
+                letters.get(path, ""),
+            )
+            for path in paths
+        ],
+    )
+
+
+def _in_image(lower: Sequence[str], path: str) -> str:
+    """What the image shows at a path: of its layers, the topmost that says anything."""
+    found = next(filter(None, (what_is_at(folder + path) for folder in lower)), NOTHING)
+    return NOTHING if found == WHITEOUT else found
+
+
+def what_is_at(path: str) -> str:
+    """A few words for what a path of a layer is: a file's size, a folder, a whiteout, nothing."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return NOTHING
+    if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(0, 0):
+        return WHITEOUT
+    if stat.S_ISDIR(status.st_mode):
+        with contextlib.suppress(OSError):  # it has no such attribute, or none may be read
+            if os.getxattr(path, OPAQUE_ATTRIBUTE) == b"y":
+                return OPAQUE
+        return FOLDER
+    return human_size(status.st_size)

@@ -1,0 +1,158 @@
+"""stop against kill: three programs, each asked and each killed; how long it took, how it ended."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.figures.table import Table
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+READY_TIMEOUT_S = 90.0
+TERM, KILL = 15, 9
+
+
+class Program(NamedTuple):
+    """A program, how its container is started, and the exit code that `stop` should give."""
+
+    name: str
+    script: str
+    options: dict[str, Any]
+    code_of_stop: int
+    is_deaf: bool
+
+
+PROGRAMS = (
+    Program(
+        "listens to SIGTERM",
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done",
+        {},
+        0,
+        False,
+    ),
+    Program("sleep, as process 1", "echo ready; exec sleep 1000", {}, 137, True),
+    Program("sleep, below --init", "echo ready; exec sleep 1000", {"init": True}, 143, False),
+)
+
+
+class Ending(NamedTuple):
+    """One container's end: what was said to it, which signals the engine sent, and what came."""
+
+    program: Program
+    verb: str
+    signals: tuple[int, ...]
+    took_s: float
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Endings:
+    """What `endings` found; `grace_s` is the time `stop` waits before it kills."""
+
+    grace_s: float
+    rows: tuple[Ending, ...]
+
+    def expected_codes(self) -> tuple[int, ...]:
+        """The exit codes that the rules of signals give, row by row."""
+        return tuple(
+            row.program.code_of_stop if row.verb == "stop" else 128 + KILL for row in self.rows
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether every code is the expected one, and only the deaf ones used up the grace."""
+        codes = tuple(row.exit_code for row in self.rows)
+        waited = all(
+            (row.took_s >= self.grace_s) == (row.verb == "stop" and row.program.is_deaf)
+            for row in self.rows
+        )
+        return codes == self.expected_codes() and waited
+
+    def table(self) -> Table:
+        """A row for every container."""
+        return Table(
+            ("program", "docker", "signals sent", "took (s)", "exit code", "expected code"),
+            tuple(
+                (
+                    row.program.name,
+                    row.verb,
+                    " then ".join(map(str, row.signals)),
+                    f"{row.took_s:.2f}",
+                    str(row.exit_code),
+                    str(code),
+                )
+                for row, code in zip(self.rows, self.expected_codes(), strict=True)
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """Bars of the times; the dashed line is where the grace ends."""
+        from labkit.course.lifecycle.life_plots import plot_endings  # noqa: PLC0415 matplotlib
+
+        return plot_endings(self)
+
+
+def endings(grace_s: int = 3, *, client: Client | None = None) -> Endings:
+    """Start three programs twice each, stop one of each pair and kill the other.
+
+    `grace_s` is what `docker stop -t` gets, whole seconds.  All run side by side, so that the
+    whole takes little longer than the grace.
+    """
+    client = client or connect()
+    with Crew(client, "endings", lifetime_s=60) as crew:
+        pairs = [
+            (
+                program,
+                verb,
+                crew.hire_plain("ending", ["sh", "-c", program.script], **program.options),
+            )
+            for program in PROGRAMS
+            for verb in ("stop", "kill")
+        ]
+        for _, _, container in pairs:
+            await_words(container, b"ready")
+        with ThreadPoolExecutor(len(pairs)) as pool:
+            rows = tuple(pool.map(lambda pair: _end(client, pair, grace_s), pairs))
+    return Endings(float(grace_s), rows)
+
+
+def await_words(container: Container, words: bytes) -> None:
+    """Wait until the container has printed these words; LabkitError if it does not."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while words not in container.logs():
+        if time.monotonic() > deadline:
+            raise LabkitError(f"{container.name} did not print {words!r}: {container.logs()!r}")
+        time.sleep(0.02)
+
+
+def _end(client: Client, case: tuple[Program, str, Container], grace_s: int) -> Ending:
+    program, verb, container = case
+    begin = time.monotonic()
+    if verb == "stop":
+        container.stop(timeout=grace_s)
+    else:
+        container.kill()
+    code = int(container.wait()["StatusCode"])
+    took_s = time.monotonic() - begin
+    return Ending(program, verb, _signals(client, container), took_s, code)
+
+
+def _signals(client: Client, container: Container) -> tuple[int, ...]:
+    return tuple(
+        int(event["Actor"]["Attributes"]["signal"])
+        for event in told(client, container)
+        if event["Action"] == "kill"
+    )
+
+
+def told(client: Client, container: Container) -> Sequence[dict[str, Any]]:
+    """What the engine has told of this container so far."""
+    return list(client.events(since=1, until=time.time(), filters={"container": container.id}))

@@ -1,0 +1,200 @@
+"""Restart policies: how long the engine waits before each restart, and whom it restarts at all."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.figures.table import Table
+from labkit.course.lifecycle.endings import told
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+NS_PER_S = 1e9
+FIRST_WAIT_S = 0.1
+SLACK_S = 0.5
+"""How much longer than asked a wait may take on a machine that has other work."""
+SETTLED_S = 0.4
+END_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class BackOff:
+    """The waits between an end and the next start, in seconds."""
+
+    waits_s: tuple[float, ...]
+
+    @property
+    def expected_s(self) -> tuple[float, ...]:
+        """100 ms, and twice as much each time."""
+        return tuple(FIRST_WAIT_S * 2**number for number in range(len(self.waits_s)))
+
+    @property
+    def holds(self) -> bool:
+        """Whether no wait was shorter than its rule, and none much longer.
+
+        What the first took beyond its rule is what a start takes here: a slow machine's is long.
+        """
+        late_s = SLACK_S + max(0.0, self.waits_s[0] - self.expected_s[0])
+        pairs = zip(self.waits_s, self.expected_s, strict=True)
+        return all(due - 0.02 <= wait <= due + late_s for wait, due in pairs)
+
+    def table(self) -> Table:
+        """A row for every restart."""
+        return Table(
+            ("restart", "waited (s)", "expected (s)"),
+            tuple(
+                (str(number), f"{wait:.2f}", f"{due:.1f}")
+                for number, (wait, due) in enumerate(
+                    zip(self.waits_s, self.expected_s, strict=True), 1
+                )
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """A bar for every wait, with a dashed mark where it should end."""
+        from labkit.course.lifecycle.life_plots import plot_back_off  # noqa: PLC0415 matplotlib
+
+        return plot_back_off(self)
+
+
+def back_off(restarts: int = 5, *, client: Client | None = None) -> BackOff:
+    """Run a program that fails at once, with `--restart on-failure:N`, and time its restarts."""
+    client = client or connect()
+    with Crew(client, "back-off", lifetime_s=60) as crew:
+        policy = {"Name": "on-failure", "MaximumRetryCount": restarts}
+        container = crew.hire_plain("failing", ["false"], restart_policy=policy)
+        _await(lambda: _count(container) == restarts and container.status == "exited", container)
+        events = [(one["Action"], one["timeNano"]) for one in told(client, container)]
+    ends = [time_ns for action, time_ns in events if action == "die"]
+    starts = [time_ns for action, time_ns in events if action == "start"]
+    # The last end has no restart, the first start no end before it.
+    waits = zip(ends[:-1], starts[1:], strict=True)
+    return BackOff(tuple((start - end) / NS_PER_S for end, start in waits))
+
+
+class End(NamedTuple):
+    """A way to end: the program, and what its user does to it (nothing, for those that die)."""
+
+    name: str
+    command: list[str]
+    options: dict[str, Any]
+    act: Callable[[Container], None] | None
+    is_failure: bool
+
+
+ENDS = (
+    End("exit 0: done", ["true"], {}, None, False),
+    End("exit 1: an error", ["false"], {}, None, True),
+    End("out of memory", ["tail", "/dev/zero"], {"mem_limit": "16m"}, None, True),
+    End("docker kill", ["sleep", "1000"], {}, lambda one: one.kill(), True),
+    End("docker stop", ["sleep", "1000"], {}, lambda one: one.stop(timeout=0), True),
+)
+POLICIES = ("no", "on-failure", "always", "unless-stopped")
+
+
+class Verdict(NamedTuple):
+    """What became of one container; exit code and OOMKilled are those of its first end."""
+
+    end: End
+    policy: str
+    is_restarted: bool
+    exit_code: int
+    is_oom: bool
+
+    @property
+    def is_expected(self) -> bool:
+        """What the rule says: never after the user's own word; else by the policy."""
+        if self.end.act is not None or self.policy == "no":
+            return False
+        return self.policy != "on-failure" or self.end.is_failure
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What `policies` found: a verdict for every way to end and every policy."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every container met the fate its policy says."""
+        return all(one.is_restarted == one.is_expected for one in self.verdicts)
+
+    def table(self) -> Table:
+        """A row for every way to end, a column for every policy."""
+        return Table(
+            ("how it ended", "exit code", "OOMKilled", *POLICIES),
+            tuple(self._row(end) for end in ENDS),
+        )
+
+    def _row(self, end: End) -> tuple[str, ...]:
+        row = self.of(end)
+        fates = ("restarted" if one.is_restarted else "left" for one in row)
+        return end.name, str(row[0].exit_code), str(row[0].is_oom).lower(), *fates
+
+    def of(self, end: End) -> tuple[Verdict, ...]:
+        """The verdicts on one way to end, in the order of `POLICIES`."""
+        return tuple(one for one in self.verdicts if one.end is end)
+
+    def plot(self) -> "Figure":
+        """The same as a grid of squares."""
+        from labkit.course.lifecycle.life_plots import plot_policies  # noqa: PLC0415 matplotlib
+
+        return plot_policies(self)
+
+
+def policies(*, client: Client | None = None) -> Policies:
+    """End a container in every way under every policy, twenty in all, and see who comes back."""
+    client = client or connect()
+    cases = [(end, policy) for end in ENDS for policy in POLICIES]
+    with Crew(client, "policies", lifetime_s=60) as crew, ThreadPoolExecutor(4) as pool:
+        return Policies(tuple(pool.map(lambda case: _judge(crew, *case), cases)))
+
+
+def _judge(crew: Crew, end: End, policy: str) -> Verdict:
+    options = {**end.options, "restart_policy": {"Name": policy}}
+    container = crew.hire_plain("policy", end.command, **options)
+    if end.act is not None:
+        end.act(container)
+    settled: list[float] = []
+
+    def is_decided() -> bool:
+        if _count(container):
+            return True
+        if container.status == "exited":
+            settled.append(time.monotonic())
+        return bool(settled) and time.monotonic() - settled[0] > SETTLED_S
+
+    _await(is_decided, container)
+    first = next(one for one in told(crew.client, container) if one["Action"] == "die")
+    actions = {one["Action"] for one in told(crew.client, container)}
+    verdict = Verdict(
+        end,
+        policy,
+        bool(_count(container)),
+        int(first["Actor"]["Attributes"]["exitCode"]),
+        "oom" in actions,
+    )
+    container.remove(force=True)
+    return verdict
+
+
+def _count(container: Container) -> int:
+    container.reload()
+    return int(container.attrs["RestartCount"])
+
+
+def _await(is_there: Callable[[], bool], container: Container) -> None:
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while not is_there():
+        if time.monotonic() > deadline:
+            raise LabkitError(f"{container.name} is still {container.status}")
+        time.sleep(0.05)

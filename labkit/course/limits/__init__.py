@@ -1,0 +1,28 @@
+"""Chapter 9: CPU shares, memory and disk limits, measured on real containers.
+
+An experiment is a function: it runs containers, measures, and returns what it found.  The result
+holds the samples and the expectation, and shows itself (`table()`, `plot()`).  The same function
+serves the chapter, the demo, the exercise and the test.
+"""
+
+from labkit.course.limits.cpu_result import CpuShares, deviation, expected_parts
+from labkit.course.limits.cpu_run import cpu_shares
+from labkit.course.limits.disk_result import DiskRates, DiskWeights
+from labkit.course.limits.disk_run import disk_rates, disk_weights
+from labkit.course.limits.host_view import top
+from labkit.course.limits.memory_result import MemoryToTheLimit
+from labkit.course.limits.memory_run import memory_to_the_limit
+
+__all__ = [
+    "CpuShares",
+    "DiskRates",
+    "DiskWeights",
+    "MemoryToTheLimit",
+    "cpu_shares",
+    "deviation",
+    "disk_rates",
+    "disk_weights",
+    "expected_parts",
+    "memory_to_the_limit",
+    "top",
+]

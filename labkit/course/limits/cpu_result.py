@@ -1,0 +1,241 @@
+"""What `cpu_shares` found, and the arithmetic of proportional shares.
+
+When every container wants the CPU all the time, the kernel divides it in proportion to the weights:
+container i gets wᵢ / Σw.  Only the proportion counts: 1024 and 512 are the same request as 2 and 1.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from labkit.course.figures.table import Table
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+TOLERANCE = 0.05
+"""A measured proportion this close to the expected one counts as held."""
+
+
+def expected_parts(weights: Sequence[float]) -> tuple[float, ...]:
+    """The part of the CPU each container should get: 1024 and 512 give 2/3 and 1/3."""
+    total = sum(weights)
+    return tuple(weight / total for weight in weights)
+
+
+def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
+    """How far the measured proportion is from the expected one, at the container where it is most.
+
+    Each container is compared with the last: (cpuᵢ / cpuₙ) / (wᵢ / wₙ) − 1, with its sign.  For
+    1024 and 512 that is ratio / 2 − 1.  0.0 for a container alone: it has nobody to compare with.
+    """
+    errors = [
+        (cpu / cpu_s[-1]) / (weight / weights[-1]) - 1
+        for cpu, weight in zip(cpu_s, weights, strict=True)
+    ]
+    return max(errors, key=abs)
+
+
+def due_s(
+    weights: Sequence[float], ceilings_s: Sequence[float], together_s: float
+) -> tuple[float, ...]:
+    """The CPU seconds due to each of `together_s`: by weight, but to nobody more than its ceiling.
+
+    What a ceiling takes from one the others divide by their weights (max-min fairness).  A ceiling
+    of 0 is none.
+    """
+    due = [0.0] * len(weights)
+    open_to = list(range(len(weights)))
+    while open_to:
+        parts = expected_parts([weights[at] for at in open_to])
+        left_s = together_s - sum(due)
+        by_weight = {at: left_s * part for at, part in zip(open_to, parts, strict=True)}
+        full = [at for at in open_to if 0 < ceilings_s[at] < by_weight[at]]
+        for at in full or open_to:
+            due[at] = ceilings_s[at] if full else by_weight[at]
+        open_to = [at for at in open_to if full and at not in full]
+    return tuple(due)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One simultaneous reading: `time_s` since the window began, CPU seconds used since then."""
+
+    time_s: float
+    cpu_s: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class HostProcess:
+    """A container's busiest process as the host's `top` shows it; `percent` is of one CPU."""
+
+    pid: int
+    command: str
+    percent: float
+
+
+@dataclass(frozen=True)
+class CpuShares:
+    """The result of one run; sequences are in the order of `weights`.
+
+    `cpu` is the number of the CPU the containers shared, `weight_file` the name of the kernel's
+    file that holds a weight and `kernel_weights` the numbers found in those files.  `ceilings` are
+    `--cpus`, 0 where a container has none; empty where nobody has.
+    """
+
+    weights: tuple[int, ...]
+    cpu: int
+    weight_file: str
+    kernel_weights: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    host: tuple[HostProcess, ...]
+    ceilings: tuple[float, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each container by its flags."""
+        ceilings = self.ceilings or (0,) * len(self.weights)
+        return tuple(
+            f"-c {weight}, --cpus {ceiling:g}" if ceiling else f"-c {weight}"
+            for weight, ceiling in zip(self.weights, ceilings, strict=True)
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long was measured."""
+        return self.samples[-1].time_s
+
+    @property
+    def cpu_s(self) -> tuple[float, ...]:
+        """CPU seconds each container used in that time, counted by its cgroup."""
+        return self.samples[-1].cpu_s
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """Each container's part of the CPU time they used together; the sum is 1."""
+        return expected_parts(self.cpu_s)
+
+    @property
+    def expected(self) -> tuple[float, ...]:
+        """The parts the weights ask for, and the ceilings allow, of the time they used together."""
+        if not self.ceilings:
+            return expected_parts(self.weights)
+        due = [0.0] * len(self.weights)
+        for length_s, used_s in self._intervals():
+            ceilings_s = [ceiling * length_s for ceiling in self.ceilings]
+            for at, one_s in enumerate(due_s(self.weights, ceilings_s, sum(used_s))):
+                due[at] += one_s
+        return tuple(one_s / sum(self.cpu_s) for one_s in due)
+
+    def _intervals(self) -> Iterator[tuple[float, list[float]]]:
+        """The length of each interval between two samples, and what each container used in it.
+
+        How much there is for all of them together changes with what the machine has to do.
+        """
+        for before, after in pairwise(self.samples):
+            used_s = [b - a for a, b in zip(before.cpu_s, after.cpu_s, strict=True)]
+            yield after.time_s - before.time_s, used_s
+
+    @property
+    def ratio(self) -> float:
+        """CPU time of the first container for each second of the last one's."""
+        return self.cpu_s[0] / self.cpu_s[-1]
+
+    @property
+    def expected_ratio(self) -> float:
+        """What that ratio should be."""
+        return self.expected[0] / self.expected[-1]
+
+    @property
+    def deviation(self) -> float:
+        """The largest relative error of a proportion, with its sign (see `deviation`).
+
+        With ceilings it is that of a part of the CPU time: one alone may be off there too.
+        """
+        if not self.ceilings:
+            return deviation(self.cpu_s, self.weights)
+        pairs = zip(self.parts, self.expected, strict=True)
+        return max((part / expected - 1 for part, expected in pairs), key=abs)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every proportion is within 5 % of what was asked."""
+        return abs(self.deviation) <= TOLERANCE
+
+    def parts_over_time(self) -> list[tuple[float, tuple[float, ...]]]:
+        """(middle of the interval in s, each container's part in it) between two samples each."""
+        points = []
+        for before, after in zip(self.samples, self.samples[1:], strict=False):
+            used = [b - a for a, b in zip(before.cpu_s, after.cpu_s, strict=True)]
+            if sum(used) > 0:
+                points.append(((before.time_s + after.time_s) / 2, expected_parts(used)))
+        return points
+
+    def table(self) -> Table:
+        """The summary, one row a container: asked, expected, counted by cgroup, seen by `top`."""
+        return Table(
+            (
+                "--cpu-shares",
+                *(["--cpus"] if self.ceilings else []),
+                self.weight_file,
+                "expected part",
+                "CPU time (s)",
+                "measured part",
+                "of one CPU, cgroup",
+                "of one CPU, top",
+                "PID on the host",
+            ),
+            tuple(
+                (
+                    str(weight),
+                    *self._ceiling_cell(row),
+                    str(in_file),
+                    f"{expected:.1%}",
+                    f"{cpu_s:.2f}",
+                    f"{part:.1%}",
+                    f"{cpu_s / self.seconds:.1%}",
+                    f"{process.percent:.1f}%",
+                    str(process.pid),
+                )
+                for row, weight, in_file, expected, cpu_s, part, process in zip(
+                    range(len(self.weights)),
+                    self.weights,
+                    self.kernel_weights,
+                    self.expected,
+                    self.cpu_s,
+                    self.parts,
+                    self.host,
+                    strict=True,
+                )
+            ),
+        )
+
+    def _ceiling_cell(self, row: int) -> tuple[str, ...]:
+        if not self.ceilings:
+            return ()
+        return (f"{self.ceilings[row]:g}" if self.ceilings[row] else "–",)
+
+    def plot(self, guess: float | None = None) -> "Figure":
+        """Parts over time, and the totals as bars; `guess` is a predicted part of the first one."""
+        from labkit.course.limits.cpu_plots import plot_parts  # noqa: PLC0415 matplotlib
+
+        return plot_parts(self, guess)
+
+    def __str__(self) -> str:
+        asked = " : ".join(str(weight) for weight in self.weights)
+        if self.ceilings:
+            each = "; ".join(
+                f"{name}: {used / self.seconds:.1%} of CPU {self.cpu}"
+                for name, used in zip(self.names, self.cpu_s, strict=True)
+            )
+            return f"{each} ({self.deviation:+.1%})"
+        if len(self.weights) == 1:
+            return (
+                f"{asked} shares, alone on CPU {self.cpu}: {self.cpu_s[0] / self.seconds:.0%} of it"
+            )
+        last = self.cpu_s[-1]
+        measured = " : ".join([*(f"{cpu_s / last:.2f}" for cpu_s in self.cpu_s[:-1]), "1"])
+        return f"{asked} shares on CPU {self.cpu}: {measured} measured ({self.deviation:+.1%})"
+
+    __repr__ = __str__

@@ -1,0 +1,188 @@
+"""The experiments of chapter 9 on the lab disk: who gets how much of it, and how fast.
+
+What makes the proportion of weights come out, and why:
+- Each container reads with several processes past the page cache, so that it always has something
+  to ask for; who has nothing to ask for gives its turn away.
+- BFQ gives turns by budget, and finds out by itself how large one may be.  On a disk as fast as a
+  file in memory that is so much that a window holds a few dozen turns: small budgets, for the time
+  of the experiment, make them many.
+- What was read is counted by each container's group, in one window, and the usual part is the
+  median of its intervals: in some the machine may have had no CPU for a reader.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from labkit import labdisk
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.cgroups.groups import Place, place_of
+from labkit.course.lifecycle.endings import await_words
+from labkit.course.limits.disk_result import MIB, DiskRates, DiskSample, DiskWeights, Transfer
+from labkit.course.limits.sampling import START_TIMEOUT_S
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+from labkit.paths import Paths
+
+DISK_BYTES = 256 * MIB
+READERS = 8
+FILE_MIB = 64
+EVERY_S = 0.25
+SETTLE_S = 1.0
+LIFETIME_S = 3 * START_TIMEOUT_S
+BLOCK_MIB, BLOCKS = 5, 4
+"""Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
+BUDGET = {"max_budget": "2048", "low_latency": "0"}
+"""In sectors; and no favour to who has only begun (Documentation/block/bfq-iosched.rst)."""
+READS = (
+    f"dd if=/dev/zero of=/disk/{{name}} bs={MIB} count={FILE_MIB} oflag=direct 2>/dev/null; "
+    "echo ready; for one in {readers}; do "
+    f"(while :; do dd if=/disk/{{name}} of=/dev/null bs={MIB} iflag=direct 2>/dev/null; done) & "
+    "done; wait"
+)
+NOW = "echo now | ts %.s"
+"""Prints `SECONDS now`, to the microsecond."""
+WRITES = (
+    f"{NOW}; dd if=/dev/zero of={{file}} bs={BLOCK_MIB * MIB} count={BLOCKS} {{flag}} && {NOW}; "
+)
+
+
+def disk_weights(
+    weights: Sequence[int] = (600, 300), seconds: float = 5.0, *, client: Client | None = None
+) -> DiskWeights:
+    """Run one container per `--blkio-weight` that reads from the lab disk without a pause.
+
+    The lab disk is made for the run if there is none.  Needs root.  Raises `LabkitError` where
+    BFQ is not to be had: nothing else knows weights.
+    """
+    with _lab_disk() as disk, Crew(client or connect(), "disk-weights", LIFETIME_S) as crew:
+        if not disk.has_weights:
+            raise LabkitError(
+                f"{disk.device} is in the care of {disk.scheduler}, which knows no weights: this "
+                "kernel has no BFQ (modprobe bfq)"
+            )
+        with _settings(disk.device, BUDGET):
+            boxes = [_hire_reader(crew, disk, number, w) for number, w in enumerate(weights)]
+            for box in boxes:
+                await_words(box, b"ready")
+            places = [_place(box) for box in boxes]
+            _wait_until_all_read(places)
+            time.sleep(SETTLE_S)
+            return DiskWeights(tuple(weights), _measure(places, seconds))
+
+
+def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates:
+    """Write a file on the lab disk four times: past the cache and not, without a limit and with
+    `--device-write-bps`.  Needs root."""
+    with _lab_disk() as disk, Crew(client or connect(), "disk-rates", LIFETIME_S) as crew:
+        version = place_of(os.getpid(), "blkio").version
+        transfers = tuple(
+            _transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
+            for is_direct in (True, False)
+            for limit in (0, limit_mib)
+        )
+        return DiskRates(limit_mib, version, transfers)
+
+
+@contextmanager
+def _lab_disk() -> Iterator[labdisk.LabDisk]:
+    """The lab disk, whatever its size, else one for the time of the experiment."""
+    with labdisk.borrow(Paths.from_environment(), DISK_BYTES) as disk:
+        yield disk
+
+
+@contextmanager
+def _settings(device: str, wanted: dict[str, str]) -> Iterator[None]:
+    """Settings of the disk's scheduler, as they were afterwards."""
+    folder = f"/sys/block/{os.path.basename(device)}/queue/iosched"
+    before = {}
+    try:
+        for name, value in wanted.items():
+            with open(f"{folder}/{name}", "r+", encoding="ascii") as file:
+                before[name] = file.read()
+                file.write(value)
+        yield
+    finally:
+        for name, value in before.items():
+            with open(f"{folder}/{name}", "w", encoding="ascii") as file:
+                file.write(value)
+
+
+def _hire_reader(crew: Crew, disk: labdisk.LabDisk, number: int, weight: int) -> Container:
+    readers = " ".join(map(str, range(READERS)))
+    script = READS.format(name=f"weights-{number}", readers=readers)
+    return crew.hire_plain(
+        f"weight-{weight}",
+        ["sh", "-c", script],
+        blkio_weight=weight,
+        volumes=[f"{disk.mount}:/disk"],
+    )
+
+
+def _place(box: Container) -> Place:
+    box.reload()
+    return place_of(int(box.attrs["State"]["Pid"]), "blkio")
+
+
+def _wait_until_all_read(places: Sequence[Place], timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until every group has read from the disk: on a busy machine the readers start late."""
+    deadline = time.monotonic() + timeout_s
+    begun = [_read_bytes(place) for place in places]
+    while any(_read_bytes(place) <= start for place, start in zip(places, begun, strict=True)):
+        if time.monotonic() > deadline:
+            raise LabkitError(
+                f"not all containers read from the lab disk in {timeout_s:g} s: something on this "
+                "machine takes its whole CPU or disk; try again"
+            )
+        time.sleep(EVERY_S / 10)
+
+
+def _measure(places: Sequence[Place], seconds: float) -> tuple[DiskSample, ...]:
+    begin, first = time.monotonic(), [_read_bytes(place) for place in places]
+    samples = [DiskSample(0.0, (0,) * len(places))]
+    # A disk that stands still (other work of the machine) would leave nothing to compare.
+    while samples[-1].time_s < seconds or not all(samples[-1].read_bytes):
+        if samples[-1].time_s > seconds + START_TIMEOUT_S:
+            raise LabkitError("the lab disk stands still: the machine's own is busy; try again")
+        time.sleep(EVERY_S)
+        now = [_read_bytes(place) for place in places]
+        read = tuple(after - before for after, before in zip(now, first, strict=True))
+        samples.append(DiskSample(time.monotonic() - begin, read))
+    return tuple(samples)
+
+
+def _read_bytes(place: Place) -> int:
+    """What the group has read from disks so far."""
+    if place.version == 2:
+        return sum(int(number) for number in re.findall(r"rbytes=(\d+)", place.read("io.stat")))
+    text = place.read("blkio.throttle.io_service_bytes_recursive")
+    return sum(int(line.split()[2]) for line in text.splitlines() if " Read " in line)
+
+
+def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: int) -> Transfer:
+    flag = "oflag=direct" if is_direct else ""
+    limit = [{"Path": disk.device, "Rate": limit_mib * MIB}] if limit_mib else None
+    file = f"/disk/rates-{is_direct:d}-{limit_mib}"
+    box = crew.hire_plain(
+        "rates",
+        ["sh", "-c", WRITES.format(file=file, flag=flag) + "echo done; exec sleep 60"],
+        device_write_bps=limit,
+        volumes=[f"{disk.mount}:/disk"],
+    )
+    await_words(box, b"done")
+    begin = time.monotonic()
+    # The container stays until its pages are written: with it would go whose they are.
+    subprocess.run(["sync", "--file-system", disk.mount], check=True)
+    wrote_s = time.monotonic() - begin
+    moments = [float(line.split()[0]) for line in box.logs().splitlines() if line.endswith(b" now")]
+    if len(moments) != 2:
+        raise LabkitError(f"dd could not write on the lab disk: {box.logs()!r}")
+    box.remove(force=True)
+    took_s = moments[1] - moments[0]
+    size_bytes = BLOCKS * BLOCK_MIB * MIB
+    return Transfer(is_direct, bool(limit_mib), size_bytes, took_s, took_s + wrote_s)

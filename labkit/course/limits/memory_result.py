@@ -1,0 +1,107 @@
+"""What `memory_to_the_limit` found: memory and swap over time, and the end."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.course.figures.table import Table
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+MIB = 1 << 20
+TOLERANCE = 0.05
+KILLED = 128 + 9
+"""The exit code of who was ended by SIGKILL."""
+
+
+class MemorySample(NamedTuple):
+    """What the container held `time_s` after the first reading: in memory, and in swap."""
+
+    time_s: float
+    memory_bytes: int
+    swap_bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryToTheLimit:
+    """One container that took more and more memory.
+
+    `limit_bytes` is `-m`; `swap_limit_bytes` what `--memory-swap` allows beyond it, 0 where the
+    machine has no swap or does not count it by container.  `peak_bytes` is the kernel's own mark
+    of the most memory held at once, `oom_kills` how many processes it killed in the container,
+    `message` what it said of that ("" where its log may not be read).
+    """
+
+    limit_bytes: int
+    swap_limit_bytes: int
+    samples: tuple[MemorySample, ...]
+    peak_bytes: int
+    oom_kills: int
+    exit_code: int
+    message: str
+
+    @property
+    def swap_peak_bytes(self) -> int:
+        """The most swap in any sample."""
+        return max(sample.swap_bytes for sample in self.samples)
+
+    @property
+    def most_bytes(self) -> int:
+        """The most memory and swap together in any sample."""
+        return max(sample.memory_bytes + sample.swap_bytes for sample in self.samples)
+
+    @property
+    def seconds(self) -> float:
+        """How long it was watched."""
+        return self.samples[-1].time_s
+
+    @property
+    def end_s(self) -> float:
+        """When it held most: right after that the kernel killed."""
+        return max(self.samples, key=lambda one: one.memory_bytes + one.swap_bytes).time_s
+
+    @property
+    def deviation(self) -> float:
+        """How far the kernel's mark of the most memory is from the limit, as a part of it."""
+        return self.peak_bytes / self.limit_bytes - 1
+
+    @property
+    def holds(self) -> bool:
+        """Killed at the limit ± 5 %, and not before the swap it may have was as good as full."""
+        swapped = self.swap_peak_bytes >= (1 - 4 * TOLERANCE) * self.swap_limit_bytes
+        is_killed = self.oom_kills > 0 and self.exit_code == KILLED
+        return is_killed and swapped and abs(self.deviation) <= TOLERANCE
+
+    def table(self) -> Table:
+        """What was asked and what came, in MiB."""
+        asked = self.limit_bytes + self.swap_limit_bytes
+        return Table(
+            ("", "limit (MiB)", "most at once (MiB)", "off by"),
+            (
+                _row("memory (the kernel's mark)", self.limit_bytes, self.peak_bytes),
+                _row("swap (sampled)", self.swap_limit_bytes, self.swap_peak_bytes),
+                _row("memory and swap (sampled)", asked, self.most_bytes),
+            ),
+            caption=f"exit code {self.exit_code}, processes killed by the kernel: {self.oom_kills}",
+        )
+
+    def plot(self) -> "Figure":
+        """Memory, and swap on top of it, over time, up to the kill."""
+        from labkit.course.limits.memory_plots import plot_memory  # noqa: PLC0415 matplotlib
+
+        return plot_memory(self)
+
+    def __str__(self) -> str:
+        swap = f" + {self.swap_limit_bytes / MIB:.0f} of swap" if self.swap_limit_bytes else ""
+        return (
+            f"limit {self.limit_bytes / MIB:.0f} MiB{swap}: {self.peak_bytes / MIB:.1f} MiB of "
+            f"memory at most ({self.deviation:+.1%}), {self.swap_peak_bytes / MIB:.1f} of swap, "
+            f"{self.oom_kills} killed, exit code {self.exit_code}"
+        )
+
+    __repr__ = __str__
+
+
+def _row(name: str, limit_bytes: int, most_bytes: int) -> tuple[str, ...]:
+    off = f"{most_bytes / limit_bytes - 1:+.1%}" if limit_bytes else "–"
+    return name, f"{limit_bytes / MIB:.1f}", f"{most_bytes / MIB:.1f}", off

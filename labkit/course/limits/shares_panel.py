@@ -1,0 +1,168 @@
+"""The live panel of chapter 9: sliders that change CPU shares of *running* containers.
+
+Moving a slider writes one number to one file, the container's weight; the kernel does the rest, and
+the curves part.  The panel measures in a thread of its own, so other cells can run meanwhile.
+
+It leaves nothing behind: one panel lives at a time (showing it again replaces the last), `close()`
+and its button remove the containers, and so do the end of the kernel and the end of its lifetime,
+for those who just close the tab.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit.client import Client
+from labkit.course.figures.live_chart import Moment
+from labkit.course.figures.panel import Panel
+from labkit.course.limits.cpu_files import NS_PER_S, CpuFiles, CpuMeter
+from labkit.course.limits.cpu_result import expected_parts
+from labkit.course.limits.cpu_run import hire_busy, pin, quietest_cpu
+from labkit.course.limits.sampling import read_together, wait_until_busy
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+    from labkit.course.limits.shares_view import SharesView
+
+INTERVAL_S = 0.25
+LIFETIME_S = 300.0
+
+_open: list["SharesPanel"] = []
+
+
+class SharesPanel(Panel):
+    """Always-busy containers on one CPU, their shares on sliders, and a chart of who gets what.
+
+    Show it by making it the last line of a cell.  `lifetime_s` is how long it runs by itself.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[int] = (1024, 512),
+        *,
+        lifetime_s: float = LIFETIME_S,
+        client: Client | None = None,
+    ) -> None:
+        while _open:
+            _open[-1].close()
+        self.shares = list(weights)
+        self._moments: list[Moment] = []
+        self.status = "running"
+        self.cpu = quietest_cpu()
+        self._crew = Crew(client or connect(), "shares-panel", lifetime_s + 30)
+        self._meters: list[CpuMeter] = []
+        self._thread = threading.Thread(target=self._watch, name="shares-panel", daemon=True)
+        self._closing = threading.Lock()
+        self._ended, self._gone = threading.Event(), threading.Event()
+        _open.append(self)
+        try:
+            self.files = [
+                CpuFiles.of_process(hire_busy(self._crew, weight, self.cpu)) for weight in weights
+            ]
+            pin(self.files, self.cpu)
+            self._meters = [CpuMeter(files) for files in self.files]
+            wait_until_busy(self._meters)
+        except BaseException:
+            self.close()
+            raise
+        self._begin_s = time.monotonic()
+        self._end_s = self._begin_s + lifetime_s
+        self._thread.start()
+
+    def set_shares(self, number: int, shares: int) -> int:
+        """Give container `number` (from 0) new shares, by writing its weight file.
+
+        Returns the number written.  Raises `LabkitError` when the panel is closed.
+        """
+        if self._ended.is_set():
+            raise LabkitError("this panel is closed; run its cell again for a new one")
+        written = self.files[number].write_shares(shares)
+        self.shares[number] = shares
+        if self._view is not None:
+            self._view.show_shares(number, shares)
+        return written
+
+    def watch(self, seconds: float) -> None:
+        """Let it run for a while: for a cell that wants to look at the curves afterwards."""
+        if self._ended.wait(seconds):
+            self._gone.wait()
+
+    def plot(self) -> "Figure":
+        """Everything measured so far, with the moments at which shares were changed."""
+        from labkit.course.figures.panel_plot import plot_moments  # noqa: PLC0415 matplotlib
+
+        return plot_moments(self.moments, self.names)
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """What has been measured up to now; the panel's thread goes on measuring meanwhile."""
+        return tuple(self._moments)
+
+    @property
+    def names(self) -> list[str]:
+        """What the curves are called; after the first container, the second, …"""
+        return [f"container {number}" for number in range(1, len(self.shares) + 1)]
+
+    def close(self, status: str = "Stopped. The containers are gone.") -> None:
+        """Stop measuring and remove the containers; once is enough, twice does no harm."""
+        is_watching = threading.current_thread() is self._thread
+        with self._closing:
+            is_first = not self._ended.is_set()
+            self._ended.set()
+        if not is_first:
+            if not is_watching:
+                self._gone.wait()
+            return
+        if self in _open:
+            _open.remove(self)
+        if self._thread.is_alive() and not is_watching:
+            self._thread.join()
+        for meter in self._meters:
+            meter.close()
+        try:
+            self._crew.dismiss()
+        finally:
+            self._gone.set()
+        self.status = status
+        if self._view is not None:
+            self._view.show_end(status)
+
+    def _watch(self) -> None:
+        """The thread: measure until the panel is closed, its time is over, or a container gone."""
+        try:
+            self._measure()
+        except LabkitError:
+            self.close("A container has ended. Run the cell again for new ones.")
+        else:
+            self.close("Time is up: the containers are gone. Run the cell again for new ones.")
+
+    def _measure(self) -> None:
+        then = read_together(self._meters)
+        while time.monotonic() < self._end_s and not self._ended.wait(INTERVAL_S):
+            now = read_together(self._meters)
+            used = [after - before for after, before in zip(now.cpu_ns, then.cpu_ns, strict=True)]
+            then = now
+            if sum(used) > 0:
+                time_s = now.time_ns / NS_PER_S - self._begin_s
+                self._moments.append(Moment(time_s, expected_parts(used), tuple(self.shares)))
+                if self._view is not None:
+                    self._view.show(self._end_s - time.monotonic())
+
+    def __repr__(self) -> str:
+        shares = " and ".join(f"-c {shares}" for shares in self.shares)
+        return f"A panel with live containers, {shares}, on CPU {self.cpu}."
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p><i>Here stand a slider for each of the {len(self.shares)} containers and a live "
+            "chart of who gets the CPU, when this cell is run in JupyterLab.</i></p>"
+        )
+
+    def _make_view(self) -> "SharesView":
+        from labkit.course.limits.shares_view import SharesView  # noqa: PLC0415 there may be no widgets
+
+        return SharesView(self)

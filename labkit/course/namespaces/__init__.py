@@ -1,0 +1,1 @@
+"""Chapter 11: which namespaces containers have, share and lack."""

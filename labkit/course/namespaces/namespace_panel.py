@@ -1,0 +1,159 @@
+"""The live panel of the namespace demo: two containers, and switches for whose namespaces one has.
+
+A namespace is chosen when a process is made, so each switch starts *two* again, with other flags,
+and the map beside it is read from the kernel anew.
+
+One panel lives at a time; `close()`, its button, the end of the kernel and the end of the
+containers' own lifetime leave nothing behind.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.figures.panel import Panel
+from labkit.course.figures.table import Table
+from labkit.course.namespaces import system_v
+from labkit.course.namespaces.inter_process import KEY, TEXT, VALUE
+from labkit.course.namespaces.namespace_map import NamespaceMap, map_of, said_inside
+from labkit.course.page.crew import Crew, remove
+from labkit.course.page.lab import connect
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+    from labkit.course.namespaces.namespace_view import NamespaceView
+
+LIFETIME_S = 300.0
+OWN, HOST, ONE = "its own", "the host's", "that of one"
+SHARED = {HOST: "host", ONE: "container:{one}"}
+
+
+class Switch(NamedTuple):
+    """A flag whose namespace can be chosen."""
+
+    flag: str
+    option: str
+    """Its name in `containers.run`."""
+    words: Mapping[str, str]
+    """What the flag is given for each choice, the first being the one to begin with; `{one}` is the
+    other container, and for nothing the flag is left out."""
+
+
+SWITCHES: Mapping[str, Switch] = {
+    "pid": Switch("--pid", "pid_mode", {OWN: "", **SHARED}),
+    "ipc": Switch("--ipc", "ipc_mode", {OWN: "", **SHARED}),
+    "net": Switch("--network", "network_mode", {OWN: "none", **SHARED}),
+    "uts": Switch("--uts", "uts_mode", {OWN: "", HOST: "host"}),
+    "cgroup": Switch("--cgroupns", "cgroupns", {OWN: "", HOST: "host"}),
+    "user": Switch("--userns", "userns_mode", {HOST: "", OWN: "private"}),
+}
+"""By the kind's name in /proc/<pid>/ns."""
+
+ASKED = {
+    "its name": "hostname",
+    "processes it sees": "ls -d /proc/[0-9]* | wc -l",
+    "the memory of one": f"grep -qw {KEY} /proc/sysvipc/shm && echo found || echo no such key",
+    "interfaces": "ls /sys/class/net | wc -l",
+    "its root, on the host, is user": "awk '{ print $2 }' /proc/self/uid_map",
+    "its group": "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
+}
+"""What is asked in *two*, in a shell."""
+
+_open: list["NamespacePanel"] = []
+
+
+class NamespacePanel(Panel):
+    """*one*, an ordinary container, and *two*, whose namespaces are chosen.
+
+    Show it by making it the last line of a cell.
+    """
+
+    def __init__(self, *, lifetime_s: float = LIFETIME_S, client: Client | None = None) -> None:
+        while _open:
+            _open[-1].close()
+        self.modes = {kind: next(iter(switch.words)) for kind, switch in SWITCHES.items()}
+        self.status = "running"
+        self._crew = Crew(client or connect(), "namespace-panel", lifetime_s)
+        _open.append(self)
+        try:
+            self._one = self._hire("one", ipc_mode="shareable", network_mode="bridge")
+            pid = int(self._one.attrs["State"]["Pid"])
+            system_v.in_ipc_of(pid, lambda: system_v.make(KEY, VALUE, TEXT))
+            self._two = self._hire("two", **self._options(self.modes))
+        except BaseException:
+            self.close()
+            raise
+
+    def choose(self, kind: str, mode: str) -> None:
+        """Start *two* again, with the namespace `kind` being OWN, HOST or ONE's.
+
+        LabkitError if the panel is closed or the engine refuses; then all stays as it was.
+        """
+        if self not in _open:
+            raise LabkitError("this panel is closed; run its cell again for a new one")
+        modes = self.modes | {kind: mode}
+        two = self._hire("two", **self._options(modes))
+        remove(self._two)
+        self._two, self.modes = two, modes
+        if self._view is not None:
+            self._view.show()
+
+    @property
+    def command(self) -> str:
+        """How *two* was started."""
+        words = [f"{SWITCHES[kind].flag} {word}" for kind, word in self._words(self.modes, "one")]
+        return " ".join(["docker run", *words, "busybox sleep 300"])
+
+    def map(self) -> NamespaceMap:
+        """Who shares which namespace, as the kernel says."""
+        return map_of({"one": self._one, "two": self._two})
+
+    def facts(self) -> Table:
+        """What *two* says of itself."""
+        script = "; ".join(f"({command})" for command in ASKED.values())
+        said = said_inside(self._two, "sh", "-c", script).splitlines()
+        return Table(("asked in two", "answer"), tuple(zip(ASKED, said, strict=True)))
+
+    def plot(self) -> "Figure":
+        """The map as a picture."""
+        return self.map().plot()
+
+    def close(self, status: str = "Stopped. The containers are gone.") -> None:
+        """Remove the containers; once is enough, twice does no harm."""
+        if self not in _open:
+            return
+        _open.remove(self)
+        self._crew.dismiss()
+        self.status = status
+        if self._view is not None:
+            self._view.show_end()
+
+    def _hire(self, name: str, **options: Any) -> Container:
+        container = self._crew.hire(name, "sleep 1000", **options)
+        container.reload()
+        return container
+
+    def _options(self, modes: Mapping[str, str]) -> dict[str, str]:
+        words = self._words(modes, self._one.id)
+        return {SWITCHES[kind].option: word for kind, word in words}
+
+    def _words(self, modes: Mapping[str, str], one: str) -> list[tuple[str, str]]:
+        """The flags' words, by kind; those that go without saying are left out."""
+        said = {kind: SWITCHES[kind].words[mode].format(one=one) for kind, mode in modes.items()}
+        return [(kind, word) for kind, word in said.items() if word]
+
+    def __repr__(self) -> str:
+        return "A panel with two live containers, and switches for whose namespaces one has."
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p><i>Here stand {len(SWITCHES)} switches, for whose namespaces a container has, and "
+            "a live map of them, when this cell is run in JupyterLab.</i></p>"
+        )
+
+    def _make_view(self) -> "NamespaceView":
+        from labkit.course.namespaces.namespace_view import NamespaceView  # noqa: PLC0415 there may be no widgets
+
+        return NamespaceView(self)

@@ -1,0 +1,146 @@
+"""Two doors into a container, attach and exec: which process is behind each, and whose terminal."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.client import Client
+from labkit.client.containers import Container
+from labkit.course.figures.table import Table
+from labkit.course.limits.cpu_files import CpuFiles
+from labkit.course.page.crew import Crew
+from labkit.course.page.lab import connect
+from labkit.course.page.terminal import DETACH, Terminal
+
+if TYPE_CHECKING:
+    from labkit.course.figures.figure import Figure
+
+SETTLE_S = 10.0
+PTS_MAJOR = 136
+"""The device number of pseudo-terminals (Documentation/admin-guide/devices.txt)."""
+
+
+class Process(NamedTuple):
+    """A process of the container, with its number on the host and inside, and its terminal."""
+
+    command: str
+    host_pid: int
+    inner_pid: int
+    terminal: str
+
+
+class Door(NamedTuple):
+    """What was found behind a door: who answered there, who was there, what `exit` did."""
+
+    verb: str
+    answered_pid: int
+    answered_terminal: str
+    processes: tuple[Process, ...]
+    status_after_exit: str
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What `doors` found."""
+
+    attach: Door
+    exec: Door
+
+    @property
+    def holds(self) -> bool:
+        """attach reaches process 1 and ends it; exec makes another and ends that alone."""
+        return (
+            (self.attach.answered_pid, self.attach.status_after_exit) == (1, "exited")
+            and len(self.attach.processes) == 1
+            and self.exec.answered_pid != 1
+            and self.exec.status_after_exit == "running"
+            and len(self.exec.processes) == 2
+            and self.attach.answered_terminal != self.exec.answered_terminal
+        )
+
+    def table(self) -> Table:
+        """A row for every process at either door."""
+        return Table(
+            ("door", "process", "PID inside", "PID on the host", "terminal", "after exit"),
+            tuple(
+                (
+                    door.verb,
+                    one.command + (" (you)" if one.inner_pid == door.answered_pid else ""),
+                    str(one.inner_pid),
+                    str(one.host_pid),
+                    one.terminal,
+                    f"the container is {door.status_after_exit}",
+                )
+                for door in (self.attach, self.exec)
+                for one in door.processes
+            ),
+        )
+
+    def plot(self) -> "Figure":
+        """Both doors beside each other."""
+        from labkit.course.running.doors_plot import plot_doors  # noqa: PLC0415 matplotlib
+
+        return plot_doors(self)
+
+
+def doors(*, client: Client | None = None) -> Doors:
+    """Enter a container whose first process is a shell by both doors, and leave by `exit`."""
+    client = client or connect()
+    with Crew(client, "doors", lifetime_s=60) as crew:
+        box = crew.hire_plain("doors", ["sh"], tty=True, stdin_open=True)
+        with Terminal(["attach", box.id]) as terminal:
+            first = _answer(terminal)
+            alone = _processes(box)
+            terminal.press(DETACH)
+            terminal.end()
+        with Terminal(["exec", "-it", box.id, "sh"]) as terminal:
+            second = _answer(terminal)
+            both = _processes(box)
+            terminal.press(b"exit\n")
+            terminal.end()
+        after_exec = _status(box, "exited", patience_s=0.5)
+        with Terminal(["attach", box.id]) as terminal:
+            _answer(terminal)
+            terminal.press(b"exit\n")
+            terminal.end()
+        after_attach = _status(box, "exited", patience_s=SETTLE_S)
+    return Doors(
+        Door("attach", *first, alone, after_attach), Door("exec", *second, both, after_exec)
+    )
+
+
+def _answer(terminal: Terminal) -> tuple[int, str]:
+    """Who answers there: `$$` is a shell's own number, tty(1) its terminal."""
+    pid, name = terminal.ask("echo $$ $(tty)").split()
+    return int(pid), name
+
+
+def _status(box: Container, awaited: str, patience_s: float) -> str:
+    """The container's status, as soon as it is the awaited one, or when patience is at its end."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        box.reload()
+        if box.status == awaited or time.monotonic() > deadline:
+            return box.status
+        time.sleep(0.05)
+
+
+def _processes(box: Container) -> tuple[Process, ...]:
+    """What is in the container's control group, as /proc tells of it (proc(5))."""
+    box.reload()
+    pids = CpuFiles.of_process(int(box.attrs["State"]["Pid"])).pids()
+    return tuple(sorted(map(_process, pids), key=lambda one: one.inner_pid))
+
+
+def _process(pid: int) -> Process:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        command, _, fields = file.read().partition("(")[2].rpartition(") ")
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        numbers = next(line.split() for line in file if line.startswith("NSpid:"))
+    return Process(command, pid, int(numbers[-1]), _terminal(int(fields.split()[4])))
+
+
+def _terminal(device: int) -> str:
+    """The name of a controlling terminal, from its device number (tty_nr in proc(5))."""
+    major, minor = (device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & 0xFFF00)
+    return f"/dev/pts/{minor}" if major == PTS_MAJOR else "none"
