@@ -16,7 +16,8 @@ from bench.engines import IMAGE, Docker, Engine, Labkit
 from bench.peer import MissingPeerError, Peer, command
 from bench.report import Aim, RateAim
 from bench.running import OfEngine
-from labkit.kernel import loopback, namespaces
+from labkit.kernel import namespaces
+from labkit.kernel.network import loopback
 
 IPERF = "iperf3"
 CGROUP_PARENT = "labkit-bench-net"

@@ -10,8 +10,8 @@ import hashlib
 import os
 
 from labkit.errors import InvalidParameterError
-from labkit.kernel.links import LONGEST_NAME
 from labkit.kernel.mounts import mount_of
+from labkit.kernel.network.links import LONGEST_NAME
 from labkit.paths import DEFAULT_ROOT
 
 USUAL_NAME = "labkit"

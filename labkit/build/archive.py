@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import XATTR, ArchiveReader, Member, is_head
-from labkit.images.compression import plain_chunks
+from labkit.images.archives.compression import plain_chunks
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import XATTR, ArchiveReader, Member, is_head
+from labkit.images.archives.unpacker import inside
 from labkit.images.layers import limit_bytes
-from labkit.images.unpacker import inside
 from labkit.patterns import Patterns
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from labkit.containers import Engine
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import READ_ONLY, Layers
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
-from labkit.images import Draft, Image, references, words
-from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.images import Draft, Image, references
+from labkit.images import shell_words as words
+from labkit.images.archives.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Platform
-from labkit.images.words import Expander
+from labkit.images.shell_words import Expander
 from labkit.kernel import threads
 from labkit.patterns import Patterns, has_wildcard, read_ignore
 

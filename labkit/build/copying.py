@@ -18,8 +18,8 @@ from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import HARMLESS, Layers
 from labkit.errors import InvalidParameterError
 from labkit.images import Draft, Image
+from labkit.images.archives.compression import plain_chunks
 from labkit.images.changes import INSTRUCTIONS
-from labkit.images.compression import plain_chunks
 
 URLS = ("http://", "https://")
 UNNAMED = "unnamed"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from labkit.build.errors import DockerfileError
-from labkit.images import words
+from labkit.images import shell_words as words
 
 SIZE_LIMIT_BYTES = 1 << 20
 """More is no Dockerfile, but something that was taken for one."""

@@ -13,7 +13,7 @@ from labkit.build.errors import DockerfileError
 from labkit.build.lines import Heredoc, Line, Source, read
 from labkit.build.rules import RULES, Rule
 from labkit.errors import InvalidParameterError
-from labkit.images import words
+from labkit.images import shell_words as words
 from labkit.images.changes import NO_TRIGGERS
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")

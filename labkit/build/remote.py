@@ -14,7 +14,7 @@ from labkit.build.workroom import Workroom
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import Folder
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images.compression import plain_chunks
+from labkit.images.archives.compression import plain_chunks
 from labkit.kernel.trails import remove_tree
 
 GIT_TIMEOUT_S = 600.0

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.errors import InvalidParameterError
-from labkit.images import healthchecks, words
+from labkit.images import healthchecks
+from labkit.images import shell_words as words
 
 if TYPE_CHECKING:
     from labkit.build.parser import Instruction

@@ -21,8 +21,8 @@ from labkit.build.workroom import CONTAINER_LABEL
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.errors import InvalidParameterError, LabkitError, StartError
 from labkit.images import Draft, Image
+from labkit.images.archives.layer_packer import MADE_BY_LABKIT
 from labkit.images.changes import environment_of
-from labkit.images.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Healthcheck
 
 SHORT = 12

@@ -15,7 +15,7 @@ from labkit.build.errors import CancelledError
 from labkit.build.options import Event
 from labkit.build.parser import Dockerfile, Instruction, Stage
 from labkit.errors import InvalidParameterError
-from labkit.images.words import Budget, Expander
+from labkit.images.shell_words import Budget, Expander
 
 STAGES_SIDE_BY_SIDE = 4
 

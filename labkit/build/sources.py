@@ -14,7 +14,7 @@ from typing import NamedTuple
 from labkit.build.archive import Archive, Node, attributes, below
 from labkit.build.modes import Change
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images import sparse
+from labkit.images.archives import sparse
 from labkit.patterns import Patterns, has_wildcard, wildcard
 
 END = bytes(2 * tarfile.BLOCKSIZE)

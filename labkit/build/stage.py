@@ -16,7 +16,7 @@ from labkit.errors import LabkitError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
 from labkit.images.models import SCRATCH, History, ImageConfig, RootFs, RuntimeConfig
-from labkit.images.words import Expander
+from labkit.images.shell_words import Expander
 
 if TYPE_CHECKING:
     from labkit.build.builder import Build

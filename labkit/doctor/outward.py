@@ -12,8 +12,9 @@ import time
 from typing import NamedTuple
 
 from labkit import ownership
-from labkit.kernel import links, namespaces
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel import namespaces
+from labkit.kernel.network import links
+from labkit.kernel.network.netlink import RouteSocket
 from labkit.networks import bridges
 from labkit.networks.surroundings import GROUP
 

@@ -8,9 +8,10 @@ import msgspec
 
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
-from labkit.images import healthchecks, words
+from labkit.images import healthchecks
+from labkit.images import shell_words as words
 from labkit.images.models import RuntimeConfig
-from labkit.images.words import Expander
+from labkit.images.shell_words import Expander
 from labkit.signals import parse_signal
 
 Change = Callable[[RuntimeConfig, str, Expander], None]

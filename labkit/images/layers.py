@@ -16,10 +16,11 @@ from typing import BinaryIO
 import msgspec
 
 from labkit.errors import InvalidParameterError
-from labkit.images import programs, unpacker
-from labkit.images.compression import GzipBlob, plain_chunks
+from labkit.images import programs
+from labkit.images.archives import unpacker
+from labkit.images.archives.compression import GzipBlob, plain_chunks
 from labkit.images.staging import Folder
-from labkit.images.uppers import PackingProcess, pieces
+from labkit.images.writable_layers import PackingProcess, pieces
 from labkit.kernel import waiting
 from labkit.kernel.files import sync_folder, write_atomically
 from labkit.set_aside import UNREADABLE
@@ -107,7 +108,7 @@ class Layers:
 class UnpackingProcess:
     """The confined process that unpacks a plain tar archive into a new folder.
 
-    See `labkit.images.unpacker` for what it does and why it is a process of its own.
+    See `labkit.images.archives.unpacker` for what it does and why it is a process of its own.
     """
 
     def __init__(self, folder: Folder, below: str, *, marked: bool) -> None:

@@ -14,9 +14,9 @@ from typing import BinaryIO, NamedTuple, cast
 
 from labkit.errors import InvalidParameterError
 from labkit.images import models, references
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import ArchiveReader
-from labkit.images.compression import CHUNK_BYTES, plain_chunks
+from labkit.images.archives.compression import CHUNK_BYTES, plain_chunks
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import ArchiveReader
 from labkit.images.documents import check_times
 from labkit.images.drafts import Draft
 from labkit.images.image import Image

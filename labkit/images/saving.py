@@ -13,7 +13,7 @@ import msgspec
 
 from labkit.errors import InvalidParameterError
 from labkit.images import models, references
-from labkit.images.compression import CHUNK_BYTES
+from labkit.images.archives.compression import CHUNK_BYTES
 from labkit.images.drafts import Draft
 from labkit.images.image import Image
 from labkit.images.layout import LAYOUT_MARKER

@@ -8,9 +8,10 @@ import secrets
 from collections.abc import Iterable
 
 from labkit.errors import ConflictError
-from labkit.kernel import links, sysctls
-from labkit.kernel.links import LONGEST_NAME
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel import sysctls
+from labkit.kernel.network import links
+from labkit.kernel.network.links import LONGEST_NAME
+from labkit.kernel.network.netlink import RouteSocket
 from labkit.networks import options
 from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import Network

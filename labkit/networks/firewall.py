@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from labkit.errors import LabkitError
-from labkit.kernel import nft_chains
+from labkit.kernel.network import nft_chains
 from labkit.networks import options
 from labkit.networks.forwarding import Closed
 from labkit.networks.model import Network

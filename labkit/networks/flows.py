@@ -8,9 +8,9 @@ the port when it began, or nobody, though another has it by now.
 import socket
 from collections.abc import Collection, Iterable
 
-from labkit.kernel import conntrack
-from labkit.kernel.conntrack import Flow
-from labkit.kernel.netlink import NetfilterSocket
+from labkit.kernel.network import conntrack
+from labkit.kernel.network.conntrack import Flow
+from labkit.kernel.network.netlink import NetfilterSocket
 from labkit.networks.firewall import ANYWHERE, Forward
 
 

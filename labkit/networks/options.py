@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
-from labkit.kernel.links import LONGEST_NAME
+from labkit.kernel.network.links import LONGEST_NAME
 from labkit.networks.addresses import parse_address
 
 _BRIDGE = "com.docker.network.bridge"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from labkit.errors import ConflictError
-from labkit.kernel import links
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel.network import links
+from labkit.kernel.network.netlink import RouteSocket
 from labkit.networks.addresses import Subnet
 
 

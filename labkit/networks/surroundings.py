@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from labkit.kernel import links
-from labkit.kernel.links import Link
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel.network import links
+from labkit.kernel.network.links import Link
+from labkit.kernel.network.netlink import RouteSocket
 
 GROUP = 0x6C6B
 """The group of every labkit's bridges (`lk`), by which the engines of one machine know them."""

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from labkit.kernel import notices
-from labkit.kernel.notices import Notice
+from labkit.kernel.network import notices
+from labkit.kernel.network.notices import Notice
 from labkit.networks.passage import iptables
 
 SETTLE_S = 0.05

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from labkit.kernel import loopback, messages, mounts, namespaces, processes, user_namespaces
+from labkit.kernel import messages, mounts, namespaces, processes, user_namespaces
+from labkit.kernel.network import loopback
 from labkit.paths import HOLDER_SOCKET
 from labkit.rootless import cable
 

@@ -7,7 +7,8 @@ from random import Random
 
 from labkit.build.parser import Dockerfile, parse
 from labkit.errors import LabkitError
-from labkit.images import healthchecks, words
+from labkit.images import healthchecks
+from labkit.images import shell_words as words
 from tests.fuzz.runner import FindingError, resident_bytes
 
 CPU_MAX_S = 3.0

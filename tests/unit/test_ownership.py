@@ -7,7 +7,7 @@ import pytest
 
 from labkit import ownership
 from labkit.errors import InvalidParameterError
-from labkit.kernel.links import LONGEST_NAME
+from labkit.kernel.network.links import LONGEST_NAME
 from labkit.networks import bridges
 
 

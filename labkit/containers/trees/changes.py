@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.images.archive_reader import PATH_MAX_BYTES
-from labkit.images.layer_packer import MADE_BY_LABKIT
+from labkit.images.archives.layer_packer import MADE_BY_LABKIT
+from labkit.images.archives.reader import PATH_MAX_BYTES
 from labkit.kernel import overlay
 from labkit.kernel.trails import Trail
 

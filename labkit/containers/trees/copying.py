@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 
 from labkit.containers.trees.unpacking import Placer
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import ArchiveReader, Member
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import ArchiveReader, Member
 from labkit.runtime import operations as op
 
 FOLDER, FILE = "folder", "file"

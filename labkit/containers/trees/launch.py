@@ -12,7 +12,7 @@ from labkit.containers.trees import worker
 from labkit.containers.trees.views import View
 from labkit.errors import ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.images import programs
-from labkit.images.unpacker import NO_PROGRESS_S
+from labkit.images.archives.unpacker import NO_PROGRESS_S
 from labkit.kernel import messages, waiting
 
 CHUNK_BYTES = 256 * 1024

@@ -2,9 +2,9 @@
 
 import stat
 
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import Member
-from labkit.images.unpacker import Unpacker, kind_of
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import Member
+from labkit.images.archives.unpacker import Unpacker, kind_of
 
 
 class Placer(Unpacker):

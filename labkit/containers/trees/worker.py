@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from labkit.containers.trees import changes, copying, views
 from labkit.containers.trees.unpacking import Placer
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.packer import Packer, children, warm_up
-from labkit.images.unpacker import Unpacker, confine, sync
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.packer import Packer, children, warm_up
+from labkit.images.archives.unpacker import Unpacker, confine, sync
 from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 

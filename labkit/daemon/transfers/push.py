@@ -11,7 +11,7 @@ from labkit.daemon.transfers.progress import Progress
 from labkit.daemon.transfers.remotes import Access, push_error, registries
 from labkit.errors import NotFoundError
 from labkit.images import Image, ImageStore, models, references
-from labkit.images.compression import CHUNK_BYTES, GzipBlob
+from labkit.images.archives.compression import CHUNK_BYTES, GzipBlob
 from labkit.images.documents import for_this_machine
 from labkit.images.drafts import Draft
 from labkit.images.layout import digest_of, encode

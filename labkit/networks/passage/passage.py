@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from labkit.errors import LabkitError
-from labkit.kernel import files, nft_chains
+from labkit.kernel import files
+from labkit.kernel.network import nft_chains
 from labkit.networks.firewall import OWN_CHAIN
 from labkit.networks.passage import chains, firewalld, iptables, nftables
 from labkit.networks.passage.ways import Ways

@@ -2,7 +2,7 @@
 
 import socket
 
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel.network.netlink import RouteSocket
 
 
 class Context:

@@ -4,8 +4,9 @@ import os
 import socket
 from typing import Any, NamedTuple, cast
 
-from labkit.kernel import links, messages, nat
-from labkit.kernel.netlink import RouteSocket
+from labkit.kernel import messages
+from labkit.kernel.network import links, nat
+from labkit.kernel.network.netlink import RouteSocket
 from labkit.runtime.operations.context import Context
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"

@@ -6,7 +6,8 @@ import signal
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from labkit.kernel import files, loopback, namespaces, processes
+from labkit.kernel import files, namespaces, processes
+from labkit.kernel.network import loopback
 from labkit.runtime.operations.context import Context
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ import pytest
 from labkit.containers.inside.files import absolute, base_name
 from labkit.containers.trees.changes import ADDED, MODIFIED, changes
 from labkit.errors import InvalidParameterError
-from labkit.images.packer import Packer
+from labkit.images.archives.packer import Packer
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 
 from labkit.errors import InvalidParameterError
-from labkit.images import changes, words
+from labkit.images import changes
+from labkit.images import shell_words as words
 from labkit.images.models import Healthcheck, RuntimeConfig
 
 

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from labkit.errors import InvalidParameterError
-from labkit.images.compression import GzipBlob, plain_chunks
+from labkit.images.archives.compression import GzipBlob, plain_chunks
 
 PLAIN = os.urandom(300_000) + bytes(700_000)
 COMPRESSED = {

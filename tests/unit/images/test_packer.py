@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.packer import HOLES_MIN_BYTES, Packer
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.packer import HOLES_MIN_BYTES, Packer
 
 
 class Nowhere(io.RawIOBase):
@@ -61,7 +61,7 @@ def test_holes_of_many_files_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         sparse(tmp_path / name, 400 << 10)
     found = os.statvfs_result((4096, 4096, 256, 0, 0, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "fstatvfs", lambda fd: found)
-    monkeypatch.setattr("labkit.images.packer.HOLES_MIN_BYTES", 0)
+    monkeypatch.setattr("labkit.images.archives.packer.HOLES_MIN_BYTES", 0)
     with pytest.raises(BadArchiveError, match="'c' of 409600 bytes"):
         Packer(io.BytesIO()).add_tree(str(tmp_path), "")
 

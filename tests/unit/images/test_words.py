@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from labkit.errors import InvalidParameterError
-from labkit.images import words
+from labkit.images import shell_words as words
 
 ENVIRONMENT = {"x": "foobarfoo", "empty": "", "path": "/usr/local/bin"}
 

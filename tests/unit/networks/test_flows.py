@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from labkit.kernel.conntrack import Direction, Flow
+from labkit.kernel.network.conntrack import Direction, Flow
 from labkit.networks.firewall import Forward
 from labkit.networks.flows import is_stale
 

@@ -1,6 +1,6 @@
 """Which links lead outside."""
 
-from labkit.kernel.links import Link
+from labkit.kernel.network.links import Link
 from labkit.networks.surroundings import GROUP, sort
 
 LINKS = [

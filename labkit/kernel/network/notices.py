@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from struct import calcsize, unpack_from
 from typing import NamedTuple
 
-from labkit.kernel.netlink import attributes
-from labkit.kernel.nft_chains import SUBSYSTEM
+from labkit.kernel.network.netlink import attributes
+from labkit.kernel.network.nft_chains import SUBSYSTEM
 
 _NETLINK_NETFILTER = 12
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1

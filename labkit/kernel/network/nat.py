@@ -14,7 +14,7 @@ import socket
 from collections.abc import Mapping
 from struct import calcsize, pack, unpack_from
 
-from labkit.kernel.netlink import (
+from labkit.kernel.network.netlink import (
     NLM_F_ACK,
     NLM_F_CREATE,
     NLM_F_REQUEST,

@@ -8,7 +8,7 @@ import errno
 import socket
 from struct import pack, unpack
 
-from labkit.kernel.netlink import NetfilterSocket, attributes
+from labkit.kernel.network.netlink import NetfilterSocket, attributes
 
 SUBSYSTEM = 10
 _GET_CHAIN = SUBSYSTEM << 8 | 4

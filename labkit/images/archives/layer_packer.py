@@ -21,15 +21,9 @@ import tarfile
 from collections.abc import Collection
 from typing import BinaryIO
 
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.packer import Packer, children, warm_up
-from labkit.images.unpacker import (
-    MARKED,
-    OPAQUE,
-    WHITEOUT,
-    confine,
-    fail,
-)
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.packer import Packer, children, warm_up
+from labkit.images.archives.unpacker import MARKED, OPAQUE, WHITEOUT, confine, fail
 from labkit.kernel import overlay, trees
 
 ROOT = "."

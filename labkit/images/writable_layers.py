@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Collection, Iterator, Sequence
 
 from labkit.errors import InvalidParameterError
-from labkit.images import layer_packer, programs, unpacker
-from labkit.images.compression import CHUNK_BYTES
+from labkit.images import programs
+from labkit.images.archives import layer_packer, unpacker
+from labkit.images.archives.compression import CHUNK_BYTES
 from labkit.kernel import threads, trees, waiting
 
 ETC = "etc"

@@ -5,7 +5,7 @@ Docker, podman and GNU tar read it.
 
 import tarfile
 
-from labkit.images.archive_reader import GNU_SPARSE, Member
+from labkit.images.archives.reader import GNU_SPARSE, Member
 
 _NAME = "GNUSparseFile.0"
 """The folder in which a program that knows no sparse files puts what it unpacks."""

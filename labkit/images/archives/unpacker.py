@@ -28,8 +28,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NoReturn, cast
 
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import CHUNK_BYTES, XATTR, ArchiveReader, Member
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import CHUNK_BYTES, XATTR, ArchiveReader, Member
 from labkit.kernel import overlay, power, processes
 from labkit.kernel.trails import remove_tree
 

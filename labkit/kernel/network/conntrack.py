@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from struct import pack, unpack
 from typing import NamedTuple
 
-from labkit.kernel.netlink import NetfilterSocket, attribute, attributes
+from labkit.kernel.network.netlink import NetfilterSocket, attribute, attributes
 
 _CT_GET, _CT_DELETE = 0x101, 0x102
 _CTA_TUPLE_ORIG, _CTA_TUPLE_REPLY, _CTA_ID = 1, 2, 12

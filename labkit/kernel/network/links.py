@@ -8,7 +8,7 @@ import socket
 from struct import pack, unpack_from
 from typing import NamedTuple
 
-from labkit.kernel.netlink import (
+from labkit.kernel.network.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,

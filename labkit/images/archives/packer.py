@@ -12,8 +12,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from labkit.images.archive_numbers import BadArchiveError
-from labkit.images.archive_reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
+from labkit.images.archives.numbers import BadArchiveError
+from labkit.images.archives.reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
 from labkit.kernel import overlay
 
 _TYPES = {

@@ -9,7 +9,7 @@ BadArchiveError, and nothing else.  Memory stays small, however large the archiv
 import tarfile
 from typing import BinaryIO
 
-from labkit.images.archive_numbers import (
+from labkit.images.archives.numbers import (
     BadArchiveError,
     Pieces,
     check_pieces,

@@ -1,0 +1,1 @@
+"""Layers as tar archives: read with care, unpacked, packed, compressed."""
