@@ -38,9 +38,11 @@ bench: ## measure against crun, docker and podman; writes bench/RESULTS.md
 lock: ## resolve requirements.lock again, for each Python and both architectures
 	@bash vagrant/lock.sh
 
-KERNEL_TESTS = $(addprefix tests/integration/test_,cgroups.py containers.py container_life.py \
-    devices.py doctor.py exec_and_terminals.py limit_effects.py limits.py namespaces.py \
-    network_matrix.py shim.py survival.py user_namespaces.py without.py)
+KERNEL_TESTS = $(addprefix tests/integration/,$(addprefix limits/test_,cgroups.py \
+    limit_effects.py limits.py) machine/test_doctor.py \
+    networks/test_network_matrix.py $(addprefix containers/test_,containers.py container_life.py \
+    devices.py exec_and_terminals.py namespaces.py shim.py survival.py user_namespaces.py \
+    without.py))
 
 test-v2: ## the tests of limits and every notebook on a kernel with cgroup v2, in a small QEMU machine
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

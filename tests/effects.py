@@ -1,7 +1,7 @@
 """Every limit by its effect: `python -m tests.effects` prints what was asked and what came.
 
 An effect is a number that a container's programs run into: how many processes, which rate, at how
-much memory the kernel kills.  `tests/integration/test_limit_effects.py` holds each to its
+much memory the kernel kills.  `tests/integration/limits/test_limit_effects.py` holds each to its
 tolerance; this command prints them as a table.
 """
 

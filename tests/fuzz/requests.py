@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from random import Random
 
 from tests.fuzz.runner import CASE_TIMEOUT_S, FindingError, resident_bytes
-from tests.integration import test_hostile_requests as grid
+from tests.integration.api import test_hostile_requests as grid
 from tests.lab import Lab, running_lab
 
 LINES = (

@@ -23,7 +23,7 @@ from labkit.runtime import plan as planning
 from labkit.runtime import plan_exec
 from labkit.runtime.step import Step
 from tests.containers import create, execute, run, wait_until
-from tests.integration.test_escapes_descriptors import HANDS, PYTHON, processes_in
+from tests.integration.security.test_escapes_descriptors import HANDS, PYTHON, processes_in
 
 pytestmark = pytest.mark.root
 

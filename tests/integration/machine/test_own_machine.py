@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 pytestmark = pytest.mark.root
 
 SWAP = "/var/swap.labkit"

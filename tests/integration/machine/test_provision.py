@@ -14,7 +14,7 @@ import pytest
 
 from tests import leaks
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 pytestmark = pytest.mark.root
 
 

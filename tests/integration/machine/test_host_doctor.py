@@ -9,7 +9,7 @@ import pytest
 from tests import firewalls, hosts
 from tests.firewalls import wait_until
 from tests.hosts import Host
-from tests.integration.test_host_routing import host, lab_on, sleeper
+from tests.integration.networks.test_host_routing import host, lab_on, sleeper
 from tests.lab import PROJECT, Lab
 
 __all__ = ["host", "lab_on"]

@@ -8,7 +8,7 @@ import pytest
 from tests import firewalls, hosts
 from tests.firewalls import Docker, wait_until
 from tests.hosts import Host
-from tests.integration.test_host_routing import (
+from tests.integration.networks.test_host_routing import (
     FIRST,
     IPV4,
     IPV6,

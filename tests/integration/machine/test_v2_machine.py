@@ -45,10 +45,11 @@ CORE = {
 }
 """File by file the tests that run in the machine; "" is all of a file."""
 
-FOLDERS = {"test_run.py": "tests/notebooks"}
 NAMES = [
-    f"{FOLDERS.get(file, 'tests/integration')}/{file}::{name}".removesuffix("::")
+    f"{path.relative_to(PROJECT)}::{name}".removesuffix("::")
+    for place in ("integration", "notebooks")
     for file, names in CORE.items()
+    for path in (PROJECT / "tests" / place).rglob(file)
     for name in names
 ]
 PYTEST = (

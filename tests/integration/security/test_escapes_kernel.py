@@ -14,7 +14,7 @@ import pytest
 from labkit.containers import ContainerConfig, HostConfig
 from labkit.errors import InvalidParameterError, StartError
 from tests.containers import create, exchanging, execute, run, shell, wait_until
-from tests.integration.test_volumes import import_image, link
+from tests.integration.containers.test_volumes import import_image, link
 
 pytestmark = pytest.mark.root
 

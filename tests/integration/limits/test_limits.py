@@ -13,7 +13,7 @@ from labkit.containers.records.model import ThrottleDevice, Ulimit
 from labkit.errors import InvalidParameterError
 from labkit.kernel import capabilities
 from tests.containers import create, shell
-from tests.integration.test_exec_and_terminals import execute
+from tests.integration.containers.test_exec_and_terminals import execute
 from tests.lab import Lab
 
 pytestmark = pytest.mark.root
