@@ -114,11 +114,11 @@ GROUPS = {
 """Words that may stand before the verbs of a group, as in `labkit container stop`."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "container inspect": ("engine.inspect", "--type", "container"),
+    "container inspect": ("inspect", "--type", "container"),
     "container list": ("ps",),
     "container ls": ("ps",),
     "container remove": ("rm",),
-    "image inspect": ("engine.inspect", "--type", "image"),
+    "image inspect": ("inspect", "--type", "image"),
     "image list": ("images",),
     "image ls": ("images",),
     "image remove": ("rmi",),
