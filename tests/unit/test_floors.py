@@ -5,7 +5,7 @@ The table is ARCHITECTURE.md's.  Every import counts, also one inside a function
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -138,3 +138,51 @@ def test_an_upward_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [floor_of(name) for _, name in imported_modules(module)] == [
         *("runtime", "daemon", "cli", "kernel"),
     ]
+
+
+def test_no_module_is_in_a_circle() -> None:
+    """Imports within functions and under TYPE_CHECKING count, too."""
+    names = {
+        ".".join(["labkit", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        ): path
+        for path in modules()
+    }
+    graph = {
+        name: modules_imported(path, names) - {name}
+        for name, path in names.items()
+        if not name.startswith("labkit.build.")
+    }
+    done: set[str] = set()
+
+    def climb(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for lower in sorted(graph.get(name, ())):
+                climb(lower, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        climb(name, ())
+
+
+def modules_imported(path: Path, names: Collection[str]) -> set[str]:
+    """The labkit modules that a file imports: `from labkit.kernel import mounts` is of `mounts`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= below & set(names) or {node.module}
+    return found & set(names)
+
+
+@pytest.mark.parametrize(("top", "most"), [("labkit", 25), ("tests", 30)])
+def test_no_folder_is_a_corridor(top: str, most: int) -> None:
+    crowds = {
+        str(folder): count
+        for folder in (PACKAGE.parent / top).rglob("*/")
+        if (count := sum(1 for _ in folder.glob("*.py"))) > most
+    }
+    assert not crowds

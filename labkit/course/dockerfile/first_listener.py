@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from labkit.client import Client
 from labkit.client.containers import Container
 from labkit.course.dockerfile.build_graph import build
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.lifecycle.endings import KILL, await_words
 from labkit.course.page.crew import Crew
@@ -88,8 +90,6 @@ class Listeners:
 
     def plot(self) -> "Figure":
         """Bars of the times; the dashed line is where the grace ends."""
-        from labkit.course.dockerfile.first_listener_plot import plot_listeners  # noqa: PLC0415 matplotlib
-
         return plot_listeners(self)
 
 
@@ -137,3 +137,47 @@ def _stop(form: Form, box: Container, grace_s: int) -> Stopped:
     box.stop(timeout=grace_s)
     code = int(box.wait()["StatusCode"])
     return Stopped(form, first, time.monotonic() - begin, code)
+
+
+# The picture of `first_listener`: how long each form took to stop, and who was process 1.
+
+
+def plot_listeners(result: Listeners) -> Figure:
+    """A bar for every form; the dashed line is where the grace ends."""
+    rows = range(len(result.rows))
+    with style.picture(height_in=0.95 + 0.5 * len(rows)) as drawing:
+        axes = drawing.subplots()
+        for row, one in enumerate(result.rows):
+            tone = style.colour(0 if one.exit_code == 0 else 1)
+            axes.barh(row, one.took_s, height=0.6, color=tone)
+            axes.annotate(
+                f"{one.took_s:.2f} s, exit {one.exit_code}\nprocess 1: {one.first}",
+                (one.took_s, row),
+                xytext=(7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        axes.axvline(result.grace_s, color=style.QUIET, linewidth=1.1, linestyle=style.DASHED)
+        labels = [f"ENTRYPOINT\n{one.form.words}" for one in result.rows]
+        axes.set_yticks(list(rows), labels, color=style.INK, fontsize=8, family="DejaVu Sans Mono")
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlim=(0, result.grace_s * 2.15), ylim=(len(result.rows) - 0.4, -0.6))
+        axes.set_xlabel("time from docker stop to the end (s)")
+        style.headline(
+            drawing,
+            "Only process 1 hears stop",
+            f"dashed: stop -t {result.grace_s:.0f}",
+        )
+    each = "; ".join(
+        f"ENTRYPOINT {one.form.words}: process 1 is {one.first}, {one.took_s:.2f} s, "
+        f"exit code {one.exit_code}"
+        for one in result.rows
+    )
+    alt = (
+        f"Bars: how long {len(result.rows)} containers took to stop, with a dashed line at the "
+        f"grace of {result.grace_s:.0f} s. {each}."
+    )
+    return Figure(drawing, alt=alt, table=result.table())

@@ -14,6 +14,8 @@ PALETTE = ("#12304F", "#AD2F55", "#2A9287", "#DB9A1E")
 """From dark to light: navy, crimson, teal, amber."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 """The fifth curve and on take the colours again with the next of these."""
+DASHED = (0, (4, 3))
+"""A line for what is expected, or for a limit."""
 INK = "#1F2328"
 QUIET = "#656D76"
 GRID = "#E4E7EB"
@@ -129,3 +131,11 @@ def readable(number: int) -> str:
     red, green, blue = (int(colour(number)[at : at + 2], 16) for at in (1, 3, 5))
     factor = min(1.0, 115 / max(1.0, 0.299 * red + 0.587 * green + 0.114 * blue))
     return "#{:02X}{:02X}{:02X}".format(*(int(part * factor) for part in (red, green, blue)))
+
+
+def named_rows(axes: Any, labels: Sequence[str]) -> None:
+    """Name the rows of a bar chart, the first at the top."""
+    axes.set_yticks(range(len(labels)), labels, color=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(labels) - 0.4, -0.6)

@@ -4,17 +4,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.client import Client
 from labkit.client.containers import Container
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
 from labkit.errors import LabkitError
-
-if TYPE_CHECKING:
-    from labkit.course.figures.figure import Figure
 
 READY_TIMEOUT_S = 90.0
 TERM, KILL = 15, 9
@@ -95,8 +94,6 @@ class Endings:
 
     def plot(self) -> "Figure":
         """Bars of the times; the dashed line is where the grace ends."""
-        from labkit.course.lifecycle.life_plots import plot_endings  # noqa: PLC0415 matplotlib
-
         return plot_endings(self)
 
 
@@ -156,3 +153,48 @@ def _signals(client: Client, container: Container) -> tuple[int, ...]:
 def told(client: Client, container: Container) -> Sequence[dict[str, Any]]:
     """What the engine has told of this container so far."""
     return list(client.events(since=1, until=time.time(), filters={"container": container.id}))
+
+
+def plot_endings(result: Endings) -> Figure:
+    """A bar for every container; the dashed line is where the grace ends."""
+    rows = range(len(result.rows))
+    with style.picture(height_in=0.9 + 0.36 * len(rows)) as drawing:
+        axes = drawing.subplots()
+        for row, one in enumerate(result.rows):
+            tone = style.colour(0 if one.verb == "stop" else 1)
+            axes.barh(row, one.took_s, height=0.66, color=tone)
+            signals = " then ".join(map(str, one.signals))
+            _beside(axes, one.took_s, row, f"{one.took_s:.2f} s, exit {one.exit_code}", signals)
+        axes.axvline(result.grace_s, color=style.QUIET, linewidth=1.1, linestyle=style.DASHED)
+        labels = [f"{one.program.name}: {one.verb}" for one in result.rows]
+        style.named_rows(axes, labels)
+        axes.set(xlim=(0, result.grace_s * 1.75), xlabel="time from the command to the end (s)")
+        style.headline(
+            drawing,
+            "Who does not listen is killed when the grace is over",
+            f"dashed: stop -t {result.grace_s:.0f}",
+        )
+    return Figure(drawing, alt=_alt_of_endings(result), table=result.table())
+
+
+def _beside(axes: Any, x: float, row: int, words: str, signals: str) -> None:
+    axes.annotate(
+        f"{words}   (signal {signals})",
+        (x, row),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )
+
+
+def _alt_of_endings(result: Endings) -> str:
+    each = "; ".join(
+        f"{one.program.name}, {one.verb}: {one.took_s:.2f} s, exit code {one.exit_code}"
+        for one in result.rows
+    )
+    return (
+        f"Bars: how long {len(result.rows)} containers took to end, with a dashed line at the "
+        f"grace of {result.grace_s:.0f} s. {each}."
+    )

@@ -6,18 +6,17 @@ import tarfile
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from labkit.client import Client
 from labkit.client.containers import Container
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.lifecycle.endings import await_words
 from labkit.course.limits.cpu_files import NS_PER_S, CpuFiles, CpuMeter
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
-
-if TYPE_CHECKING:
-    from labkit.course.figures.figure import Figure
 
 EVERY_S = 0.05
 COUNT = "i=0; echo ready; while :; do i=$((i+1)); echo $i > /left; echo $i > /right; done"
@@ -74,8 +73,6 @@ class Pausing:
 
     def plot(self) -> "Figure":
         """The CPU time over time; what it uses stops where it is paused."""
-        from labkit.course.lifecycle.life_plots import plot_pausing  # noqa: PLC0415 matplotlib
-
         return plot_pausing(self)
 
 
@@ -145,3 +142,29 @@ class _Watch:
         self._over.set()
         self._thread.join()
         self._meter.close()
+
+
+def plot_pausing(result: Pausing) -> Figure:
+    """The CPU time over time, with the paused stretch shaded."""
+    begin_s, end_s = result.paused_s
+    with style.picture(height_in=3.0) as drawing:
+        axes = drawing.subplots()
+        axes.axvspan(begin_s, end_s, color="#EEF0F3", linewidth=0)
+        times = [time_s for time_s, _ in result.samples]
+        used = [cpu_s for _, cpu_s in result.samples]
+        level = next(cpu_s for time_s, cpu_s in result.samples if time_s >= begin_s)
+        axes.plot(times, used, color=style.colour(0))
+        style.expected_line(axes, level, begin_s, end_s)
+        axes.text((begin_s + end_s) / 2, max(used) * 0.94, "paused", ha="center", fontweight="bold")
+        axes.set(xlim=(0, times[-1]), ylim=(0, max(used) * 1.05))
+        axes.set(xlabel="time (s)", ylabel="CPU time used so far (s)")
+        part = result.cpu_part(begin_s, end_s)
+        style.headline(drawing, f"While paused: {part:.1%} of a CPU", "dashed: expected")
+    before = result.cpu_part(0, begin_s)
+    after = result.cpu_part(end_s, times[-1])
+    alt = (
+        "A curve of the CPU time a container has used: it rises, is level while the container is "
+        f"paused, and rises again. Of one CPU it used {before:.0%} before, {part:.1%} while it was "
+        f"paused from {begin_s:.1f} s to {end_s:.1f} s, and {after:.0%} afterwards."
+    )
+    return Figure(drawing, alt=alt, table=result.table())

@@ -4,18 +4,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.client import Client
 from labkit.client.containers import Container
+from labkit.course.figures import style
+from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.lifecycle.endings import told
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
 from labkit.errors import LabkitError
-
-if TYPE_CHECKING:
-    from labkit.course.figures.figure import Figure
 
 NS_PER_S = 1e9
 FIRST_WAIT_S = 0.1
@@ -60,8 +59,6 @@ class BackOff:
 
     def plot(self) -> "Figure":
         """A bar for every wait, with a dashed mark where it should end."""
-        from labkit.course.lifecycle.life_plots import plot_back_off  # noqa: PLC0415 matplotlib
-
         return plot_back_off(self)
 
 
@@ -146,8 +143,6 @@ class Policies:
 
     def plot(self) -> "Figure":
         """The same as a grid of squares."""
-        from labkit.course.lifecycle.life_plots import plot_policies  # noqa: PLC0415 matplotlib
-
         return plot_policies(self)
 
 
@@ -198,3 +193,76 @@ def _await(is_there: Callable[[], bool], container: Container) -> None:
         if time.monotonic() > deadline:
             raise LabkitError(f"{container.name} is still {container.status}")
         time.sleep(0.05)
+
+
+def plot_back_off(result: BackOff) -> Figure:
+    """A bar for every wait, and a dashed mark where it should end."""
+    with style.picture(height_in=1.0 + 0.34 * len(result.waits_s)) as drawing:
+        axes = drawing.subplots()
+        for row, (wait, due) in enumerate(zip(result.waits_s, result.expected_s, strict=True)):
+            axes.barh(row, wait, height=0.62, color=style.colour(0))
+            mark = [row - 0.44, row + 0.44]
+            axes.plot([due, due], mark, color=style.QUIET, linewidth=1.3, linestyle=style.DASHED)
+            axes.annotate(
+                f"{wait:.2f} s",
+                (max(wait, due), row),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                fontweight="bold",
+            )
+        style.named_rows(
+            axes, [f"restart {number}" for number in range(1, len(result.waits_s) + 1)]
+        )
+        axes.set(xlim=(0, max(*result.waits_s, *result.expected_s) * 1.18))
+        axes.set_xlabel("wait between the end and the next start (s)")
+        style.headline(drawing, "Each wait is twice as long as the one before", "dashed: expected")
+    each = ", ".join(f"{wait:.2f} s" for wait in result.waits_s)
+    rule = ", ".join(f"{wait:.1f} s" for wait in result.expected_s)
+    alt = f"Bars of the waits before {len(result.waits_s)} restarts: {each}; expected {rule}."
+    return Figure(drawing, alt=alt, table=result.table())
+
+
+def plot_policies(result: Policies) -> Figure:
+    """A square for every way to end and every policy: full where the container was restarted."""
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+
+    with style.picture(height_in=3.2) as drawing:
+        axes = drawing.subplots()
+        for row, end in enumerate(ENDS):
+            for column, one in enumerate(result.of(end)):
+                tone = style.colour(0) if one.is_restarted else "#EEF0F3"
+                axes.add_patch(Rectangle((column + 0.04, row + 0.07), 0.92, 0.86, color=tone))
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    "restarted" if one.is_restarted else "left alone",
+                    ha="center",
+                    va="center",
+                    color="white" if one.is_restarted else style.QUIET,
+                    fontweight="bold" if one.is_restarted else "normal",
+                )
+        first = [result.of(end)[0] for end in ENDS]
+        labels = [
+            f"{one.end.name}\nexit code {one.exit_code}{', OOMKilled' if one.is_oom else ''}"
+            for one in first
+        ]
+        axes.set_yticks([row + 0.5 for row in range(len(ENDS))], labels, color=style.INK)
+        axes.set_xticks([column + 0.5 for column in range(len(POLICIES))], POLICIES)
+        axes.tick_params(length=0, labelsize=8.5, top=False)
+        axes.xaxis.tick_top()
+        axes.tick_params(axis="x", length=0, labelsize=9.5, labelcolor=style.INK)
+        axes.grid(visible=False)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
+        axes.set(xlim=(0, len(POLICIES)), ylim=(len(ENDS), 0))
+        style.headline(drawing, "Who dies is judged by its policy; who is stopped stays down")
+    fates = "; ".join(
+        f"{end.name}: "
+        + ", ".join(
+            f"{one.policy} {'restarted' if one.is_restarted else 'left'}" for one in result.of(end)
+        )
+        for end in ENDS
+    )
+    alt = f"A grid of five ways to end against four restart policies. {fates}."
+    return Figure(drawing, alt=alt, table=result.table())

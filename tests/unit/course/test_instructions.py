@@ -25,8 +25,8 @@ from labkit.course.dockerfile.starts import (
     argv_of,
     dockerfile_of,
     printed_by,
+    words_of,
 )
-from labkit.course.dockerfile.starts_plot import words_of
 from labkit.course.page.web_folder import WebFolder
 
 

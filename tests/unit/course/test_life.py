@@ -4,8 +4,7 @@ import pytest
 
 from labkit.containers.records import states as engine
 from labkit.course.lifecycle.endings import PROGRAMS, Ending, Endings
-from labkit.course.lifecycle.life import Arrow, path_of, picture
-from labkit.course.lifecycle.life_plot import BENDS, PLACES
+from labkit.course.lifecycle.life import BENDS, PLACES, Arrow, path_of, picture
 from labkit.course.lifecycle.pausing import Export, Pausing
 from labkit.course.lifecycle.restarts import ENDS, POLICIES, BackOff, Policies, Verdict
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.architecture.trace import Trace, from_log, record, route
-from labkit.course.architecture.trace_plot import arrows
+from labkit.course.architecture.trace import Trace, arrows, from_log, record, route
 from labkit.course.architecture.wire import Exchange
 
 CREATE = b"POST /v1.43/containers/create?name=a HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from labkit.course.cgroups import groups
-from labkit.course.cgroups.walk import Home, Walk, find, layout
-from labkit.course.cgroups.walk_plot import parts, plot_walk
+from labkit.course.cgroups.walk import Home, Walk, find, layout, parts, plot_walk
 
 ID = "c0ffee" + "0" * 58
 PLACES = f"4:cpu,cpuacct:/labkit/{ID}\n3:pids:/labkit/{ID}\n2:name=systemd:/\n0::/\n"
