@@ -150,6 +150,8 @@ class Lab:
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self.enter: list[str] = []
         """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
+        self.code = PROJECT
+        """Where labkitd's code is: an earlier release's, for tests of an update."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self._has_disk = disk_bytes > 0
         if storage:
@@ -228,7 +230,7 @@ class Lab:
             self._daemon = subprocess.Popen(
                 [*self.enter, sys.executable, "-m", "labkit.daemon", *folders, *options],
                 env=self.env,
-                cwd=PROJECT,
+                cwd=self.code,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

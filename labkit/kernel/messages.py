@@ -12,7 +12,9 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from struct import pack, unpack
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _LENGTH = "<I"
 _LENGTH_SIZE = 4
@@ -42,6 +44,16 @@ def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
     if length > _MOST_BYTES:
         raise ConnectionError(f"a message of {length} bytes: the other side is not labkit")
     return marshal.loads(_receive_exactly(connection, length)), fds  # noqa: S302 our own process
+
+
+def known(kind: "type[T]", values: "Sequence[Any]") -> "T":
+    """A named tuple of the values that the other side sent, which may be of another release.
+
+    A later one sends more values: they are dropped.  An earlier one sends fewer: the rest have
+    their defaults.  So new fields are added at the end, with a default.
+    """
+    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # a NamedTuple's
+    return kind(*values[: len(fields)])
 
 
 def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:

@@ -136,7 +136,7 @@ def connect(run_folder: str) -> tuple[socket.socket, Started, list[int]] | None:
         return None
     try:
         launch = Launch(connection)
-        started = Started(*launch.finish())
+        started = messages.known(Started, launch.finish())
     except (StartError, LaunchError):
         return None
     return connection, started, launch.names_fds

@@ -31,6 +31,9 @@ from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
+MESSAGES = 1
+"""The version of these messages, and of the operations that `exec` brings.  A shim may be of an
+earlier release than the daemon, and go on for months."""
 ACCEPT_PAUSE_S = 0.01
 MESSAGE_PAUSE_S = 2
 
@@ -67,6 +70,8 @@ class Started(NamedTuple):
     start_time: int
     started_at: str
     durations_ns: list[int]
+    messages: int = 0
+    """Which version of the messages the shim knows."""
 
 
 def main(request_fields: Any, fds: list[int], keeper: socket.socket) -> None:
@@ -182,7 +187,7 @@ class Shim:
         self.names.take(context)
         started_at = timestamp(time.time_ns())
         durations = [*before, *born.durations_ns]
-        return Started(born.pid, processes.start_time(born.pid), started_at, durations)
+        return Started(born.pid, processes.start_time(born.pid), started_at, durations, MESSAGES)
 
     def _prepare_to_serve(self) -> None:
         request = self.request
@@ -343,7 +348,7 @@ class Shim:
         if connection in self.daemons:
             self.daemons.remove(connection)
         process = ExecProcess(connection, self.watcher, self.children, fds)
-        process.start(ExecRequest(*request), self.pidfd, self._container_has_ended)
+        process.start(messages.known(ExecRequest, request), self.pidfd, self._container_has_ended)
         self.execs[connection] = process
 
     def _container_has_ended(self) -> bool:

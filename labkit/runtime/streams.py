@@ -173,7 +173,7 @@ class Streams:
 
         With a gate the client waits behind it (see above).
         """
-        stdin, stdout, stderr, keys = options
+        stdin, stdout, stderr, keys, *_ = options  # a later daemon may send more
         connection = socket.socket(fileno=fd)
         connection.setblocking(False)
         wanted = {name for name, wants in (("stdout", stdout), ("stderr", stderr)) if wants}

@@ -4,7 +4,7 @@ import json
 import os
 from typing import NamedTuple
 
-from labkit.errors import LabkitError
+from labkit.errors import ConflictError, LabkitError
 from labkit.kernel.files import write_atomically
 
 OVERLAYFS, LOOP, COPIES = "overlayfs", "loop", "copies"
@@ -22,6 +22,9 @@ COSTS = {
 """By driver, what it costs to use it."""
 
 FILE = "storage.json"
+VERSION = 1
+"""The form of everything that is kept in a data root.  A release that changes it so that earlier
+ones would misread it counts on, and reads the earlier forms itself."""
 
 
 class Record(NamedTuple):
@@ -34,20 +37,30 @@ class Record(NamedTuple):
     """Why no driver before this one could be used, when it was chosen."""
     limited: bool = False
     """Whether an engine without root made it: its files have other owners and other marks."""
+    version: int = VERSION
 
 
 def read(root: str) -> Record | None:
-    """The record of a data root, None if it has none; LabkitError if it is damaged."""
+    """The record of a data root, None if it has none.
+
+    LabkitError if it is damaged, ConflictError if a later release has written it.
+    """
     path = os.path.join(root, FILE)
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
         kept = (str(found["Driver"]), bool(found["Inside"]), str(found["Why"]))
-        record = Record(*kept, bool(found.get("Limited", False)))
+        record = Record(*kept, bool(found.get("Limited", False)), int(found.get("Version", 1)))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise LabkitError(f"{path} is damaged ({error!r}): it names the storage driver") from None
+    if record.version > VERSION:
+        raise ConflictError(
+            f"the data root {root} cannot be opened: a later release of labkit has written it in "
+            f"form {record.version}, and this one knows form {VERSION}; use that release, or name "
+            "another root (--root, LABKIT_ROOT)"
+        )
     if record.driver not in DRIVERS:
         raise LabkitError(f"{path} names the storage driver {record.driver}, which is not known")
     return record
@@ -60,5 +73,6 @@ def write(root: str, record: Record) -> None:
         "Inside": record.is_inside,
         "Why": record.why,
         "Limited": record.limited,
+        "Version": record.version,
     }
     write_atomically(os.path.join(root, FILE), json.dumps(shown, indent=2).encode())

@@ -27,6 +27,7 @@ from labkit.runtime.exec_process import ExecRequest
 from labkit.runtime.exit_status import KILLED
 from labkit.runtime.launch import Launch, LaunchError, connect
 from labkit.runtime.plan_exec import ExecSpec
+from labkit.runtime.shim import MESSAGES
 from labkit.runtime.streams import Attachment
 
 KEPT_S = 300.0
@@ -158,7 +159,7 @@ class Execs:
         found = self.get(exec_id)
         with found.changed:
             self.check_startable(exec_id)
-            found.shim = self._connect(found.entry)
+            found.shim, known = self._connect(found.entry)
         config = found.config
         attached: list[Attachment] = []
         if fd is not None:
@@ -193,6 +194,8 @@ class Execs:
             # The shim has no container any more to start it in.
             found.shim.close()
             self._ended(found, None)
+            if found.entry.is_running and known < MESSAGES:
+                raise _of_earlier_release(found.entry) from None
             raise _not_running(found.entry) from None
         with found.changed:
             found.running = True
@@ -220,14 +223,14 @@ class Execs:
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 messages.send(found.shim, ("resize", height, width))
 
-    def _connect(self, entry: Entry) -> socket.socket:
+    def _connect(self, entry: Entry) -> tuple[socket.socket, int]:
         connected = connect(self._parts.paths.container_run(entry.container.id))
         if connected is None:
             raise _not_running(entry)
-        connection, _, names_fds = connected
+        connection, started, names_fds = connected
         for fd in names_fds:
             os.close(fd)
-        return connection
+        return connection, started.messages
 
     def _spec(self, found: Exec, size: tuple[int, int]) -> ExecSpec:
         config, container = found.config, found.entry.container
@@ -280,3 +283,10 @@ def _check_running(entry: Entry) -> None:
 
 def _not_running(entry: Entry) -> ConflictError:
     return ConflictError(f"Container {entry.container.id} is not running")
+
+
+def _of_earlier_release(entry: Entry) -> ConflictError:
+    return ConflictError(
+        f"exec in {entry.container.name} failed: labkit was updated while the container ran, and "
+        "its shim does not know the request of this release; restart the container"
+    )

@@ -32,7 +32,7 @@ from labkit.errors import (
     StartError,
 )
 from labkit.images import Image
-from labkit.kernel import reserve
+from labkit.kernel import messages, reserve
 from labkit.networks import Sandbox
 from labkit.runtime import explain, operations
 from labkit.runtime import plan as planning
@@ -165,7 +165,7 @@ def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[Launch, Start
         launch = parts.spawner.launch(request, hold_fd, clients)
     # While the shim works: should the machine crash now, the container has been running.
     parts.records.save_if_possible(entry.container)
-    return launch, Started(*launch.finish())
+    return launch, messages.known(Started, launch.finish())
 
 
 def _clear(parts: Parts, entry: Entry) -> None:
@@ -230,7 +230,7 @@ def watch(parts: Parts, entry: Entry) -> None:
     assert entry.shim is not None  # noqa: S101 it has just been started or adopted
 
     def ended(told: list[Any] | None) -> None:
-        parts.on_end(entry, ExitStatus(*told) if told else None)
+        parts.on_end(entry, messages.known(ExitStatus, told) if told else None)
 
     parts.monitor.watch(entry.shim, ended, lambda: parts.publish("detach", entry))
     parts.on_running(entry)
