@@ -7,9 +7,9 @@ from labkit.client.api import Api, container_path, filters_json
 from labkit.client.archive import get_archive, put_archive
 from labkit.client.create import create_body
 from labkit.client.execs import ExecResult, exec_run
-from labkit.client.frames import demultiplex
 from labkit.client.http import Response
 from labkit.client.images import Image, ImageCollection
+from labkit.dialect.frames import demultiplex
 from labkit.errors import LabkitError, NotFoundError
 
 

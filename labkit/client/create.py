@@ -1,6 +1,6 @@
 """The body of `POST /containers/create`, from the words docker-py and the command line use."""
 
-from labkit.client.sizes import parse_size
+from labkit.dialect.sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

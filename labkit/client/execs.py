@@ -7,7 +7,7 @@ from typing import NamedTuple
 from labkit.client.api import Api
 from labkit.client.create import pairs, words
 from labkit.client.exit_code import exec_exit_code
-from labkit.client.frames import STDERR, STDOUT, Demultiplexer
+from labkit.dialect.frames import STDERR, STDOUT, Demultiplexer
 
 RECEIVE_BYTES = 64 * 1024
 

@@ -13,6 +13,7 @@ from labkit.containers.records.events import Events
 from labkit.containers.records.records import Records
 from labkit.containers.records.registry import Registry
 from labkit.containers.records.remover import Remover
+from labkit.dialect.moments import timestamp
 from labkit.errors import NO_SPACE
 from labkit.images import ImageStore
 from labkit.kernel import reserve
@@ -22,7 +23,6 @@ from labkit.networks.names.server import NameServer
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.launch import Spawner
-from labkit.runtime.log import timestamp
 
 OnEnd = Callable[[Entry, ExitStatus | None], None]
 """Called when a container has ended: with its exit status, or None when its shim is gone."""

@@ -5,19 +5,15 @@ from collections.abc import Mapping
 
 import msgspec
 
+from labkit.dialect import durations
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images.models import Healthcheck
 
 FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 
-_NANOS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
-_NANOS["h"] = 60 * _NANOS["m"]
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _LEAST_NANOS = 10**6
 """A healthcheck's times are at least a millisecond, as Docker has it."""
-_MOST_NANOS = 2**63 - 1
 _MOST_RETRIES = 2**31 - 1
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 
@@ -81,14 +77,11 @@ def _nanos(flags: Mapping[str, str], flag: str) -> int:
     text = flags.get(flag, "")
     if not text:
         return 0
-    if not _DURATION.fullmatch(text):
+    nanos = durations.parse_ns(text)
+    if nanos is None or nanos < 0:
         raise InvalidParameterError(
             f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
         )
-    total = sum(float(number) * _NANOS[unit] for number, unit in _PART.findall(text))
-    if total > _MOST_NANOS:
-        raise InvalidParameterError(f'invalid duration "{text}" for --{flag}: more than 292 years')
-    nanos = round(total)
     if 0 < nanos < _LEAST_NANOS:
         raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
     return nanos

@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import suppress
 
+from labkit.dialect.moments import timestamp
 from labkit.kernel import reserve
 from labkit.kernel.files import write_all
 
@@ -27,12 +28,6 @@ _ESCAPES = (
     ("\u2028", "\\u2028"),
     ("\u2029", "\\u2029"),
 )
-
-
-def timestamp(time_ns: int) -> str:
-    """A point in time as RFC 3339 with nanoseconds, in UTC."""
-    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
 
 
 def escape(text: str) -> str:

@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
+from labkit.dialect.moments import timestamp
 from labkit.kernel import files, messages, namespaces, processes, reserve
 from labkit.runtime import operations, reaper
 from labkit.runtime.birth import Birth, StepFailedError, exit_code_of
 from labkit.runtime.exec_process import DRAIN_S, ExecProcess, ExecRequest
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.held_names import HeldNames
-from labkit.runtime.log import timestamp
 from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
 

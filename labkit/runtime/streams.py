@@ -19,9 +19,9 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from struct import pack
 from typing import NamedTuple
 
+from labkit.dialect.frames import framed
 from labkit.kernel import messages, terminals
 from labkit.runtime.detach import DetachKeys
 from labkit.runtime.log import LogWriter
@@ -29,8 +29,6 @@ from labkit.runtime.watcher import GONE, READABLE, WRITABLE, Watcher
 
 READ_SIZE = 65536
 MOST_WAITING = 64 * 1024 * 1024
-FRAME_HEADER = ">BxxxL"
-STREAM_NUMBERS = {"stdout": 1, "stderr": 2}
 
 Attachment = tuple[bool, bool, bool, bytes]
 """What a client wants: stdin, stdout, stderr; and the keys by which it detaches."""
@@ -221,7 +219,7 @@ class Streams:
     def _framed(self, name: str, data: bytes) -> bytes:
         if self._pipes.terminal_receiver is not None:
             return data
-        return pack(FRAME_HEADER, STREAM_NUMBERS[name], len(data)) + data
+        return framed(name, data)
 
     def _read_output(self, fd: int) -> None:
         try:

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[2]
 
 # A bare `python -SI` has 23.  What the paths have now is a little below; a number that must be
 # raised is a reason to look at what came in.
-SPAWNER_MODULES = 115
+SPAWNER_MODULES = 119
 CLI_MODULES = 100
 
 HEAVY = {

@@ -5,7 +5,7 @@ import sys
 
 from labkit.cli.base.flags import Flag
 from labkit.cli.base.output import write
-from labkit.client.frames import STDOUT
+from labkit.dialect.frames import STDOUT
 from labkit.errors import InvalidParameterError
 
 TYPE_CHECKING = False

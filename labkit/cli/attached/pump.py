@@ -9,7 +9,7 @@ import time
 from labkit.cli.attached.ending import RETRY_S
 from labkit.cli.base.output import write
 from labkit.client.detach import DetachWatch
-from labkit.client.frames import STDOUT, Demultiplexer
+from labkit.dialect.frames import STDOUT, Demultiplexer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ this command's own modules; the rules are few, so they are written out here:
 """
 
 from labkit.cli.base.errors import BAD_FLAG, UsageError
-from labkit.client.sizes import parse_size
+from labkit.dialect.sizes import parse_size
 from labkit.errors import InvalidParameterError
 
 TYPE_CHECKING = False
@@ -196,12 +196,12 @@ def _parse_int(text: str) -> int:
 
 
 def _parse_nanoseconds(text: str) -> int:
-    from labkit.cli.show.times import parse_duration  # noqa: PLC0415 rarely given
+    from labkit.dialect.durations import parse_ns  # noqa: PLC0415 rarely given
 
-    seconds = parse_duration(text)
-    if seconds is None or seconds > LONGEST_S:
+    nanoseconds = parse_ns(text)
+    if nanoseconds is None:
         raise ValueError("a duration is needed, such as 1m30s")
-    return round(seconds * NANOS)
+    return nanoseconds
 
 
 KINDS: "dict[str, tuple[Callable[[str], object], object]]" = {

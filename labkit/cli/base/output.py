@@ -4,7 +4,7 @@ import os
 import select
 
 from labkit.cli.base.errors import say
-from labkit.client.frames import STDERR, STDOUT
+from labkit.dialect.frames import STDERR, STDOUT
 
 
 def write(stream: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ from labkit.cli.base.command import Context
 from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
 from labkit.client.api import filters_json
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from labkit.cli.base.flags import Flag
 from labkit.cli.base.output import write
 from labkit.client.api import Api, container_path
 from labkit.client.archive import PathStat, get_archive, path_stat, put_archive
-from labkit.client.frames import STDOUT
-from labkit.client.sizes import human_size
+from labkit.dialect.frames import STDOUT
+from labkit.dialect.sizes import human_size
 from labkit.errors import InvalidParameterError, NotFoundError
 
 TYPE_CHECKING = False

@@ -5,9 +5,9 @@ import time
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
 from labkit.cli.base.output import write
-from labkit.cli.show.times import parse_time
 from labkit.client.api import container_path
-from labkit.client.frames import STDOUT, demultiplex
+from labkit.dialect.frames import STDOUT, demultiplex
+from labkit.dialect.moments import parse_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def _unix_time(text: str) -> str | None:
-    return f"{parse_time(text, time.time()):.9f}" if text else None
+    return f"{parse_s(text, time.time()):.9f}" if text else None

@@ -9,8 +9,8 @@ from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
 from labkit.cli.show.table import short_id, shortened
-from labkit.cli.show.times import ago
 from labkit.client.api import filters_json
+from labkit.dialect.durations import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
 
 def _size(container: "dict[str, Any]") -> str:
     """What it has written, and that with its image: `27B (virtual 4.26MB)`; 0B if not asked for."""
-    from labkit.client.sizes import human_size  # noqa: PLC0415 rarely shown
+    from labkit.dialect.sizes import human_size  # noqa: PLC0415 rarely shown
 
     written = human_size(container.get("SizeRw") or 0)
     whole = container.get("SizeRootFs")

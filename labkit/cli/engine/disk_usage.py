@@ -6,7 +6,7 @@ from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import BAD_FLAG, UsageError
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from labkit.cli.containers import ps
 from labkit.cli.images import ls as images
 from labkit.cli.show.formats import Row, render
 from labkit.cli.show.table import short_id
-from labkit.cli.show.times import ago, parse_time
-from labkit.client.sizes import human_size
+from labkit.dialect.durations import ago
+from labkit.dialect.moments import parse_s
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +81,6 @@ def _cache(cache: "dict[str, Any]", now_s: float) -> Row:
             "ID": short_id(cache["ID"]),
             "CacheType": cache["Type"],
             "Size": human_size(cache["Size"]),
-            "LastUsedSince": ago(now_s - parse_time(cache["LastUsedAt"], now_s)),
+            "LastUsedSince": ago(now_s - parse_s(cache["LastUsedAt"], now_s)),
         }
     )

@@ -6,9 +6,9 @@ import time
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
-from labkit.cli.show.times import parse_time
 from labkit.client.api import filters_json
 from labkit.client.events import events
+from labkit.dialect.moments import parse_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def local_time(nanoseconds: int) -> str:
 
 
 def _unix_time(text: str, now_s: float) -> str | None:
-    return f"{parse_time(text, now_s):.9f}" if text else None
+    return f"{parse_s(text, now_s):.9f}" if text else None

@@ -7,9 +7,10 @@ from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
 from labkit.cli.show.table import short_id, shortened
-from labkit.cli.show.times import ago, rfc3339
+from labkit.cli.show.times import rfc3339
 from labkit.client.api import image_path
-from labkit.client.sizes import human_size
+from labkit.dialect.durations import ago
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import partial
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
 from labkit.client.images import import_events, pieces_of, split_tag
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 from labkit.errors import InvalidParameterError
 
 TYPE_CHECKING = False

@@ -8,9 +8,9 @@ from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
 from labkit.cli.show.table import short_id
-from labkit.cli.show.times import ago
 from labkit.client.api import filters_json
-from labkit.client.sizes import human_size
+from labkit.dialect.durations import ago
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import sys
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.show.formats import FORMAT, Row, render
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 from labkit.errors import NotFoundError
 from labkit.labdisk import LabDisk, find
 

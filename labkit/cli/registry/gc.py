@@ -5,7 +5,7 @@ import os
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
 from labkit.cli.registry.serve import root_of
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 from labkit.errors import NotFoundError
 from labkit.registry.server.garbage import Sweep, collect
 from labkit.registry.server.store import Store

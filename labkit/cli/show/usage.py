@@ -1,6 +1,6 @@
 """What a container uses, from the engine's measurements, with the fields of Docker's `stats`."""
 
-from labkit.client.sizes import human_size
+from labkit.dialect.sizes import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

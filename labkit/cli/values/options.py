@@ -72,7 +72,7 @@ def disk_limit(name: str, text: str) -> "dict[str, Any]":
             raise _invalid(flag, text, f"invalid weight for device: {text}")
         return {"Path": path, "Weight": int(value)}
     if name.endswith("bps"):
-        from labkit.client.sizes import parse_size  # noqa: PLC0415 only here
+        from labkit.dialect.sizes import parse_size  # noqa: PLC0415 only here
 
         form = f"{RATE_FORM}[<unit>]. Unit is optional and can be kb, mb, or gb"
         try:
@@ -149,7 +149,7 @@ def _mount_value(text: str, key: str, value: str) -> object:
     except (KeyError, ValueError):
         raise _invalid("mount", text, f"invalid value for {key}: {value}") from None
     if key == "tmpfs-size":
-        from labkit.client.sizes import parse_size  # noqa: PLC0415 only here
+        from labkit.dialect.sizes import parse_size  # noqa: PLC0415 only here
 
         return parse_size(value)
     return value

@@ -15,9 +15,9 @@ import msgspec
 
 from labkit.containers.given.mounts import check_driver, check_name
 from labkit.containers.records.remover import Remover
+from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 from labkit.kernel import files, trails
-from labkit.runtime.log import timestamp
 from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"

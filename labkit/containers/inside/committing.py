@@ -12,10 +12,10 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
+from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.images import Image, RuntimeConfig, changes
 from labkit.images.models import History, ImageConfig
-from labkit.runtime.log import timestamp
 
 
 class Commit(NamedTuple):

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from labkit.containers.inside.log_changes import POLL_S, WATCHES
-from labkit.containers.records.times import unix_time
+from labkit.dialect.moments import unix_s
 from labkit.dialect.unreadable import UNREADABLE
 
 LOOK_AFTER_S = 1.0
@@ -56,7 +56,7 @@ def read(
     newest = files[-1]
 
     def is_wanted(line: LogLine) -> bool:
-        return line.stream in streams and unix_time(line.time) >= since
+        return line.stream in streams and unix_s(line.time) >= since
 
     with contextlib.ExitStack() as stack:
         for file in files:
@@ -64,14 +64,14 @@ def read(
         if tail is not None:
             files = _last(files, tail, is_wanted)
         for line in (line for file in files for line in _parse(_complete_lines(file))):
-            if until and unix_time(line.time) > until:
+            if until and unix_s(line.time) > until:
                 return
             if is_wanted(line):
                 yield line
         if is_running is None:
             return
         for line in _parse(_follow(path, newest, is_running)):
-            if until and unix_time(line.time) > until:
+            if until and unix_s(line.time) > until:
                 return
             if line.stream in streams:
                 yield line

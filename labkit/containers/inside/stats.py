@@ -10,7 +10,7 @@ import os
 import time
 
 from labkit.cgroups import Layout, groups
-from labkit.runtime.log import timestamp
+from labkit.dialect.moments import timestamp
 
 Numbers = dict[str, int]
 JsonObject = dict[str, object]

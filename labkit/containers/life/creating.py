@@ -36,10 +36,10 @@ from labkit.containers.records.model import (
     State,
 )
 from labkit.containers.records.mount_model import MountPoint
+from labkit.dialect.moments import timestamp
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import Image
 from labkit.networks import EndpointConfig, Sandbox
-from labkit.runtime.log import timestamp
 
 SHORT_ID_LENGTH = 12
 

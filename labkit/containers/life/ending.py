@@ -13,10 +13,10 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
+from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
-from labkit.runtime.log import timestamp
 from labkit.signals import parse_signal
 
 DEFAULT_STOP_TIMEOUT_S = 10.0

@@ -15,10 +15,10 @@ from labkit.containers.parts import Parts
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Health, HealthResult
 from labkit.containers.records.states import PAUSED
+from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError, StartError
 from labkit.images.models import Healthcheck
 from labkit.kernel import processes, threads
-from labkit.runtime.log import timestamp
 
 NS_A_SECOND = 1_000_000_000
 DEFAULT_INTERVAL_S = 30.0

@@ -9,7 +9,7 @@ over (Docker's rules).
 
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container, RestartPolicy
-from labkit.containers.records.times import unix_time
+from labkit.dialect.moments import unix_s
 from labkit.errors import InvalidParameterError
 
 FIRST_DELAY_S = 0.1
@@ -57,7 +57,7 @@ def delay_s(entry: Entry) -> float | None:
         most = policy.maximum_retry_count
         if state.exit_code == 0 or (most and container.restart_count >= most):
             return None
-    if unix_time(state.finished_at) - unix_time(state.started_at) >= LONG_ENOUGH_S:
+    if unix_s(state.finished_at) - unix_s(state.started_at) >= LONG_ENOUGH_S:
         entry.restart_delay_s = 0.0
     entry.restart_delay_s = min(max(2 * entry.restart_delay_s, FIRST_DELAY_S), LONGEST_DELAY_S)
     return entry.restart_delay_s

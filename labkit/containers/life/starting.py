@@ -24,6 +24,7 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container, State
+from labkit.dialect.moments import timestamp
 from labkit.errors import (
     NO_SPACE,
     InvalidParameterError,
@@ -39,7 +40,6 @@ from labkit.runtime import plan as planning
 from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.explain import Rows
 from labkit.runtime.launch import Launch, LaunchError, ShimGoneError, StepFailure
-from labkit.runtime.log import timestamp
 from labkit.runtime.plan import Plan
 from labkit.runtime.shim import Request, Started
 from labkit.runtime.step import Step

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.lab import connect
+from labkit.dialect.sizes import human_size
 
 HIT, MISS, GIVEN = "hit", "miss", ""
 """What the cache had for a step; FROM asks it for nothing."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.lab import connect
+from labkit.dialect.sizes import human_size
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ name is the digest of what is in it.
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.dialect.sizes import human_size
 from labkit.images import ImageStore
 from labkit.images.models import Descriptor
 from labkit.paths import Paths

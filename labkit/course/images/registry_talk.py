@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from labkit.client.sizes import human_size
 from labkit.course.architecture.trace import Trace
 from labkit.course.architecture.wire import Exchange
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.images.blob_tree import SHORT_DIGITS, BlobTree
+from labkit.dialect.sizes import human_size
 
 LANE = "daemon"
 """Who asks the registry."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from labkit.client import Client
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.lab import connect
+from labkit.dialect.sizes import human_size
 from labkit.errors import NotFoundError
 from labkit.images import ImageStore
 from labkit.images.models import History

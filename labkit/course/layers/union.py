@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from labkit.client.containers import Container
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.dialect.sizes import human_size
 from labkit.kernel import overlay
 
 NOTHING = ""

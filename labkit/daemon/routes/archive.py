@@ -12,8 +12,8 @@ from labkit.containers import Engine
 from labkit.containers.trees.worker import FileStat
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
+from labkit.dialect.moments import timestamp
 from labkit.images.archives.compression import plain_chunks
-from labkit.runtime.log import timestamp
 
 TAR = "application/x-tar"
 OCTETS = "application/octet-stream"

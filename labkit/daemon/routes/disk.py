@@ -14,10 +14,9 @@ from labkit.daemon.routes.images import publish_removal
 from labkit.daemon.shapes import mounts as mount_shapes
 from labkit.daemon.shapes.containers import JsonObject, summary, written_bytes
 from labkit.daemon.shapes.images import image_summary
-from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, NotFoundError
 from labkit.images import Image
-from labkit.runtime.log import timestamp
 from labkit.snapshots.comparing import size_bytes
 
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
@@ -97,7 +96,7 @@ def prune_images(engine: Engine, request: Request) -> Answer:
     """
     asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
     only_dangling = filters.truth(asked, "dangling") is not False
-    before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
+    before_s = min((parse_s(text, time.time()) for text in asked.get("until", [])), default=None)
     report: list[dict[str, str]] = []
     sizes = engine.images.chain_sizes()
     for image in engine.images.list():

@@ -1,6 +1,5 @@
 """`GET /events`: what happens, as it happens."""
 
-import datetime
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,8 @@ from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream
 from labkit.daemon.shapes.containers import JsonObject
+from labkit.dialect.durations import NS_PER_S
+from labkit.dialect.moments import parse_s
 from labkit.errors import InvalidParameterError
 from labkit.http.connection import Connection
 from labkit.images import references
@@ -66,14 +67,8 @@ def _time_ns(text: str) -> int:
         return 0
     if _SECONDS.fullmatch(text):
         seconds, _, fraction = text.partition(".")
-        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
-    try:
-        return int(datetime.datetime.fromisoformat(text).timestamp() * 1_000_000_000)
-    except OverflowError:
-        return 1  # long before there was an event
-    except ValueError:
-        raise InvalidParameterError(f"{text[:60]} is not a time: seconds since 1970, or RFC 3339"
-                                    ) from None  # fmt: skip
+        return int(seconds) * NS_PER_S + int(fraction.ljust(9, "0") or 0)
+    return max(1, int(parse_s(text, time.time()) * NS_PER_S))
 
 
 def _of(kind: str) -> Callable[[Event, str], bool]:

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 from labkit.containers import Engine
-from labkit.containers.inside import detach_keys
 from labkit.containers.inside.execs import Exec, ExecConfig
 from labkit.daemon.create_body import convert
 from labkit.daemon.errors import error_message
-from labkit.daemon.frames import framed
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import (
     MULTIPLEXED_STREAM,
@@ -19,6 +17,8 @@ from labkit.daemon.responses import (
 )
 from labkit.daemon.routes.sizes import size
 from labkit.daemon.shapes.containers import JsonObject
+from labkit.dialect import detach_keys
+from labkit.dialect.frames import framed
 from labkit.errors import LabkitError
 
 MULTIPLEXED_SINCE = (1, 42)

@@ -17,7 +17,7 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
-from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.images.references import is_digest, repository_of
@@ -56,7 +56,7 @@ def _bounds(engine: Engine, asked: filters.Filters) -> tuple[float, float]:
     """The moments between which an image must have been made, in seconds since 1970."""
     since = [_made_s(engine, name) for name in asked.get("since", [])]
     before = [_made_s(engine, name) for name in asked.get("before", [])]
-    before += [moment_s(text, time.time()) for text in asked.get("until", [])]
+    before += [parse_s(text, time.time()) for text in asked.get("until", [])]
     return max(since, default=-math.inf), min(before, default=math.inf)
 
 

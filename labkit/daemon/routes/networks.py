@@ -11,11 +11,10 @@ from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import networks as shapes
-from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.networks import EndpointConfig, Network, new_id
 from labkit.networks.model import BRIDGE, Ipam, docker_name
-from labkit.runtime.log import timestamp
 
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("label", "label!", "until")
@@ -114,7 +113,7 @@ def remove(engine: Engine, request: Request, ref: str) -> Answer:
 def prune(engine: Engine, request: Request) -> Answer:
     """`POST /networks/prune?filters=`: remove those that somebody made and no container is on."""
     asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
-    before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
+    before_s = min((parse_s(text, time.time()) for text in asked.get("until", [])), default=None)
     deleted = []
     for network in engine.networks.all():
         if _is_builtin(network) or _users(engine, network):

@@ -8,7 +8,7 @@ from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.daemon.shapes.containers import written_bytes
-from labkit.daemon.shapes.times import moment_s, unix_s
+from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
 
 FILTERS = ("label", "label!", "until")
@@ -18,7 +18,7 @@ PRUNED = ("created", "dead", "exited")
 def prune(engine: Engine, request: Request) -> Answer:
     """`POST /containers/prune?filters=`: what was removed, and how many bytes that frees."""
     asked = filters.parse(request.query.text("filters"), FILTERS)
-    before_s = min((moment_s(text, time.time()) for text in asked.get("until", [])), default=None)
+    before_s = min((parse_s(text, time.time()) for text in asked.get("until", [])), default=None)
     deleted, reclaimed_bytes = [], 0
     for container in engine.list():
         if not _may_go(container, asked, before_s):

@@ -6,11 +6,8 @@ import msgspec
 
 from labkit.containers import Container, Engine, LogLine, Watch
 from labkit.containers.given import log_options
-from labkit.containers.inside import detach_keys
 from labkit.containers.inside.logs import read
-from labkit.daemon import frames
 from labkit.daemon.errors import UnsupportedError
-from labkit.daemon.frames import STREAM_NUMBERS
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import (
     MULTIPLEXED_STREAM,
@@ -19,6 +16,8 @@ from labkit.daemon.responses import (
     Hijack,
     Stream,
 )
+from labkit.dialect import detach_keys, frames
+from labkit.dialect.frames import STREAM_NUMBERS
 from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.http.connection import Connection

@@ -12,7 +12,8 @@ from labkit.containers.given import security
 from labkit.daemon.create_body import CONFIG_NOT_YET, HOST_CONFIG_NOT_YET
 from labkit.daemon.shapes import networks
 from labkit.daemon.shapes.mounts import mounts
-from labkit.daemon.shapes.times import human_duration, unix_s
+from labkit.dialect.durations import human
+from labkit.dialect.moments import unix_s
 from labkit.errors import NotFoundError
 
 JsonObject = dict[str, object]
@@ -36,8 +37,8 @@ HEALTH_WORDS = {
 
 def status_text(state: State, now_s: float) -> str:
     """The state in words: "Up 3 seconds (Paused)", "Exited (0) 2 minutes ago"."""
-    up = f"Up {human_duration(now_s - unix_s(state.started_at))}"
-    ago = f"({state.exit_code}) {human_duration(now_s - unix_s(state.finished_at))} ago"
+    up = f"Up {human(now_s - unix_s(state.started_at))}"
+    ago = f"({state.exit_code}) {human(now_s - unix_s(state.finished_at))} ago"
     words = {
         "running": up + (HEALTH_WORDS[state.health.status] if state.health else ""),
         "paused": f"{up} (Paused)",

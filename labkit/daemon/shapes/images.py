@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 
 from labkit.daemon.shapes.containers import JsonObject
-from labkit.daemon.shapes.times import ZERO_TIME, unix_s
+from labkit.dialect.moments import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
 from labkit.images.models import SCRATCH
 from labkit.snapshots.record import OVERLAYFS

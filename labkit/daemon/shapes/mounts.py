@@ -3,7 +3,6 @@
 from labkit.containers import Container
 from labkit.containers.given.mounts import LOCAL_DRIVER
 from labkit.containers.given.volumes import Volume
-from labkit.daemon.shapes.times import whole_seconds
 
 JsonObject = dict[str, object]
 
@@ -31,7 +30,7 @@ def mounts(container: Container) -> list[JsonObject]:
 def volume(found: Volume) -> JsonObject:
     """One element of `GET /volumes`, and the answer of `GET /volumes/{name}`."""
     return {
-        "CreatedAt": whole_seconds(found.record.created_at),
+        "CreatedAt": _whole_seconds(found.record.created_at),
         "Driver": LOCAL_DRIVER,
         "Labels": found.record.labels or None,
         "Mountpoint": found.data,
@@ -39,3 +38,8 @@ def volume(found: Volume) -> JsonObject:
         "Options": None,
         "Scope": "local",
     }
+
+
+def _whole_seconds(text: str) -> str:
+    """An RFC 3339 time in UTC without its fraction."""
+    return text.partition(".")[0].removesuffix("Z") + "Z"

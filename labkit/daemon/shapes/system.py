@@ -12,10 +12,10 @@ from labkit.containers import Engine
 from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import JsonObject
+from labkit.dialect.moments import timestamp
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.kernel import power
 from labkit.registry.client.endpoints import DEFAULT_INDEX
-from labkit.runtime.log import timestamp
 from labkit.snapshots.root import status as storage_status
 
 GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

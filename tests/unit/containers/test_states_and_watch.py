@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit.containers.inside import detach_keys
 from labkit.containers.life.watch import Watch
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container, ContainerConfig, HostConfig, State
+from labkit.dialect import detach_keys
 from labkit.errors import ConflictError, InvalidParameterError
 
 
@@ -113,5 +113,5 @@ def test_detach_keys(text, keys):
 
 @pytest.mark.parametrize("text", ["ctrl-", "ctrl-1", "ab", "ctrl-p,", "é"])
 def test_detach_keys_that_are_none(text):
-    with pytest.raises(InvalidParameterError, match="Invalid escape keys"):
+    with pytest.raises(InvalidParameterError, match="Invalid detach keys"):
         detach_keys.parse(text)

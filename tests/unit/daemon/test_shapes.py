@@ -8,41 +8,10 @@ import pytest
 from labkit.containers import State
 from labkit.containers.given import security
 from labkit.daemon.shapes import containers, images, system
-from labkit.daemon.shapes.times import human_duration, unix_s
+from labkit.dialect.moments import unix_s
 from tests.unit.daemon.stand_in import CREATED, IMAGE_ID, StandIn, container, image
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-5, "Less than a second"),
-        (0.9, "Less than a second"),
-        (1, "1 second"),
-        (59.9, "59 seconds"),
-        (60, "About a minute"),
-        (2 * MINUTE, "2 minutes"),
-        (59 * MINUTE, "59 minutes"),
-        (HOUR, "About an hour"),
-        (1.4 * HOUR, "About an hour"),
-        (1.6 * HOUR, "2 hours"),
-        (47 * HOUR, "47 hours"),
-        (2 * DAY, "2 days"),
-        (13 * DAY, "13 days"),
-        (14 * DAY, "2 weeks"),
-        (60 * DAY, "2 months"),
-        (730 * DAY, "2 years"),
-    ],
-)
-def test_durations_are_worded_as_docker_does(seconds, words):
-    assert human_duration(seconds) == words
-
-
-def test_times():
-    assert unix_s("2024-05-01T12:00:00.5Z") == 1714564800.5
-    assert unix_s("0001-01-01T00:00:00Z") == 0
-    assert unix_s("") == 0
 
 
 @pytest.mark.parametrize(

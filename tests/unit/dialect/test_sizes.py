@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.client.sizes import human_size, parse_size
+from labkit.dialect.sizes import human_size, parse_size
 from labkit.errors import InvalidParameterError
 
 

@@ -14,6 +14,7 @@ STDOUT = 1
 STDERR = 2
 SYSTEM_ERROR = 3
 HEADER_BYTES = 8
+STREAM_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Demultiplexer:
@@ -51,3 +52,13 @@ def demultiplex(pieces: "Iterable[bytes]") -> "Iterator[tuple[int, bytes]]":
     demultiplexer = Demultiplexer()
     for piece in pieces:
         yield from demultiplexer.feed(piece)
+
+
+def head(number: int, size: int) -> bytes:
+    """The header of a frame with `size` bytes of payload."""
+    return bytes([number, 0, 0, 0]) + size.to_bytes(4, "big")
+
+
+def framed(stream: str, data: bytes) -> bytes:
+    """`data` as one frame of `stdout` or `stderr`."""
+    return head(STREAM_NUMBERS[stream], len(data)) + data

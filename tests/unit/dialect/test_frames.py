@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from labkit.client.frames import Demultiplexer, demultiplex
+from labkit.dialect.frames import Demultiplexer, demultiplex
 from tests.unit.client.stand_in import frame
 
 STREAM = frame(1, b"out") + frame(2, b"err\n") + frame(1, b"") + frame(1, bytes(range(256)) * 300)

@@ -31,5 +31,5 @@ def _code(key: str, text: str) -> int:
     if len(key) == 1 and key.isascii():
         return ord(key)
     if key not in _NAMED:
-        raise InvalidParameterError(f"Invalid escape keys ({text}) provided: unknown key {key!r}")
+        raise InvalidParameterError(f"Invalid detach keys ({text}) provided: unknown key {key!r}")
     return _NAMED[key]
