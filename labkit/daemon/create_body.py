@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar, cast
 import msgspec
 
 from labkit.containers import ContainerConfig, HostConfig
+from labkit.daemon import letter_case
 from labkit.daemon.errors import UnsupportedError
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
@@ -19,6 +20,7 @@ from labkit.networks import EndpointConfig
 JsonObject = dict[str, object]
 Model = TypeVar("Model")
 
+_OBJECTS = ("HostConfig", "NetworkingConfig", "Labkit")
 LARGEST_NUMBER = 2**63 - 1
 
 
@@ -42,35 +44,41 @@ class NotYet(NamedTuple):
     """What `inspect` shows for it."""
     is_neutral: Callable[[object], bool] = _is_empty
     """Whether a value asks for nothing that labkit does not do anyway."""
+    why: str = ""
+    """Why it is refused, if there is more to say than that it is not there."""
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Cgroup": NotYet(""),
-    "CgroupParent": NotYet(""),
     # Docker's engine only records where the client writes the id.
     "ContainerIDFile": NotYet("", _says_nothing),
     "CpuCount": NotYet(0),
     "CpuPercent": NotYet(0),
     "CpuRealtimePeriod": NotYet(0),
     "CpuRealtimeRuntime": NotYet(0),
-    "DeviceRequests": NotYet(None),
-    "GroupAdd": NotYet(None),
+    "DeviceRequests": NotYet(
+        None,
+        why="could not select device driver: labkit gives devices by --device alone, not by "
+        "--gpus or what a driver offers",
+    ),
     "IOMaximumBandwidth": NotYet(0),
     "IOMaximumIOps": NotYet(0),
     "Isolation": NotYet("", _one_of("default")),
-    "KernelMemory": NotYet(0),
-    "KernelMemoryTCP": NotYet(0),
-    "Runtime": NotYet("labkit", _one_of("labkit")),
-    "StorageOpt": NotYet(None),
-    "Sysctls": NotYet(None),
+    # Docker ignores both since version 23: the kernel has no such limit any more.
+    "KernelMemory": NotYet(0, _says_nothing),
+    "KernelMemoryTCP": NotYet(0, _says_nothing),
+    "StorageOpt": NotYet(
+        None,
+        why="--storage-opt is supported only for overlay over xfs with 'pquota' mount option: "
+        "labkit limits no container's disk space",
+    ),
     "VolumeDriver": NotYet("", _one_of("local")),
 }
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "Domainname": NotYet(""),
-    "NetworkDisabled": NotYet(False),
-    "OnBuild": NotYet(None),
-    "Shell": NotYet(None),
+    # Words for a builder, which clients copy from an image's configuration.
+    "OnBuild": NotYet(None, _says_nothing),
+    "Shell": NotYet(None, _says_nothing),
 }
 
 
@@ -102,7 +110,8 @@ def decode(body: JsonObject) -> CreateBody:
     """
     if not body:
         raise InvalidParameterError("Config cannot be empty in order to create a container")
-    host_body = _object(body, "HostConfig")
+    body = letter_case.names(body, (*_OBJECTS, *CONFIG_NOT_YET))
+    host_body = letter_case.names(_object(body, "HostConfig"), HOST_CONFIG_NOT_YET)
     refuse_not_yet(host_body)
     _refuse_not_yet(body, CONFIG_NOT_YET, "")
     networking = convert(_object(body, "NetworkingConfig"), _Networking, "NetworkingConfig.")
@@ -123,7 +132,7 @@ def _object(body: JsonObject, name: str) -> JsonObject:
 
 def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
     """`body` as the model; null means not given, as in Docker's engine."""
-    given = cast("JsonObject", _without_nulls(body))
+    given = cast("JsonObject", letter_case.spelled(_without_nulls(body), model))
     for name, value in given.items():
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise InvalidParameterError(f"{prefix}{name}: {value} does not fit in 64 bits")
@@ -151,4 +160,4 @@ def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) 
     for name, value in body.items():
         field = table.get(name)
         if field is not None and not (value is None or field.is_neutral(value)):
-            raise UnsupportedError(f"labkit does not support {prefix}{name} yet")
+            raise UnsupportedError(field.why or f"labkit does not support {prefix}{name} yet")

@@ -14,7 +14,7 @@ from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
 from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.images import Image, RuntimeConfig, changes
+from labkit.images import Image, RuntimeConfig, changes, references
 from labkit.images.models import History, ImageConfig
 
 
@@ -60,7 +60,10 @@ def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
         names = [asked.reference] if asked.reference else []
         document = _document(image, container, config, asked, is_empty=is_empty)
         made = draft.commit(document, names=names, parent=image.id)
-    attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": asked.reference}
+    name = references.parse(asked.reference).familiar if asked.reference else ""
+    if name:
+        parts.events.publish_image("tag", made, name)
+    attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": name}
     parts.publish("commit", entry, **attributes)
     return made
 
@@ -89,6 +92,7 @@ def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfi
     """
     given = replace(asked.config) if asked.config else RuntimeConfig()
     base = _base(container, image)
+    given.working_dir = given.working_dir or base.working_dir
     given.env = list((_by_name(base.env) | _by_name(given.env)).values()) or None
     changes.apply(asked.changes, given)
     if given.entrypoint is None:
@@ -98,7 +102,6 @@ def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfi
     given.volumes = {**(base.volumes or {}), **(given.volumes or {})} or None
     given.labels = {**(base.labels or {}), **(given.labels or {})} or None
     given.user = given.user or base.user
-    given.working_dir = given.working_dir or base.working_dir
     given.stop_signal = given.stop_signal or base.stop_signal
     given.healthcheck = given.healthcheck or base.healthcheck
     return given

@@ -30,13 +30,13 @@ def _saved(engine: Engine, names: list[str]) -> Answer:
     # docker-py sends several names as one, with commas.
     asked = [name for text in names for name in text.split(",") if name]
     for saved in saving.choose(engine.images, asked):
-        engine.events.publish("image", "save", saved.image.id, {"name": saved.image.id})
+        engine.events.publish_image("save", saved.image)
     return Stream(_begun(saving.save(engine.images, asked)), TAR)
 
 
 def load(engine: Engine, request: Request) -> Answer:
     """`POST /images/load?quiet=`: a stream of JSON objects that tell what was loaded."""
-    events = _begun(loading.load(engine.images, request.body_file()))
+    events = loading.load(engine.images, request.body_file())
     return Stream(_told(engine, events, quiet=request.query.flag("quiet")))
 
 
@@ -51,7 +51,7 @@ def _told(engine: Engine, events: Iterator[loading.Event], *, quiet: bool) -> It
         for event in events:
             if isinstance(event, loading.Loaded):
                 yield _line({"stream": _loaded(event)})
-                engine.events.publish("image", "load", event.image.id, {"name": event.image.id})
+                engine.events.publish_image("load", event.image)
             elif not quiet:
                 yield _line(_progress(event))
     except LabkitError as error:

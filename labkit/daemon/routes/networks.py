@@ -1,6 +1,7 @@
 """Networks: list, inspect, create, remove, prune; containers put on them and taken off."""
 
 import time
+from functools import partial
 
 import msgspec
 
@@ -10,6 +11,7 @@ from labkit.daemon.create_body import convert
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes import networks as shapes
 from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
@@ -56,8 +58,8 @@ def _matches(engine: Engine, network: Network, asked: Filters) -> bool:
     kind = "builtin" if _is_builtin(network) else "custom"
     return (
         (dangling is None or dangling == (kind == "custom" and not _users(engine, network)))
-        and filters.matches_any(asked, "name", network.name.__contains__)
-        and filters.matches_any(asked, "id", network.id.startswith)
+        and filters.matches_any(asked, "name", partial(filters.text_matches, text=network.name))
+        and filters.matches_any(asked, "id", partial(filters.text_matches, text=network.id))
         and filters.matches_any(asked, "driver", network.driver.__eq__)
         and filters.matches_any(asked, "type", kind.__eq__)
         and filters.matches_any(asked, "scope", "local".__eq__)
@@ -129,6 +131,7 @@ def prune(engine: Engine, request: Request) -> Answer:
         except (ConflictError, ForbiddenError, NotFoundError):
             continue  # somebody was quicker
         deleted.append(network.name)
+    publish_prune(engine, "network")
     return json_response({"NetworksDeleted": deleted or None})
 
 

@@ -68,10 +68,9 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
         raise InvalidParameterError(
             "Bad parameters: attach without stream=1 or logs=1 would show nothing"
         )
-    if not request.body.is_read:
-        raise InvalidParameterError(
-            "attach takes no body: what follows the answer's head is standard input"
-        )
+    if "content-length" in request.headers:
+        # Clients of JavaScript repeat the query in it.  What follows the head is standard input.
+        request.body_bytes()
     keys = detach_keys.parse(query.text("detachKeys"))
     container = engine.get(ref)
     if container.state.status in NOT_TO_ATTACH_TO:
@@ -119,6 +118,8 @@ def logs(engine: Engine, request: Request, ref: str) -> Answer:
     if not streams:
         raise InvalidParameterError("Bad parameters: you must choose at least one stream")
     container = engine.get(ref)
+    if not log_options.keeps_log(container):
+        raise UnsupportedError("configured logging driver does not support reading")
     details = log_options.details(container) if query.flag("details") else None
     client = request.connection
     follow = query.flag("follow")
