@@ -109,8 +109,10 @@ def _appears(network: int) -> bool:
 
 def _ask_for_names(name_server: str, run: str) -> None:
     """Have everyone in this mount namespace ask the cable's name server, with the usual options."""
-    path = f"{run}/resolv.conf"
+    path, place = f"{run}/resolv.conf", os.path.realpath("/etc/resolv.conf")
+    if os.path.exists(path) and os.path.samefile(path, place):
+        return  # of the holder before, which was killed
     with open("/etc/resolv.conf") as usual, open(path, "w") as file:
         file.write(f"nameserver {name_server}\n")
         file.writelines(line for line in usual if not line.startswith("nameserver"))
-    mounts.mount(path, os.path.realpath("/etc/resolv.conf"), "", mounts.MS_BIND)
+    mounts.mount(path, place, "", mounts.MS_BIND)
