@@ -41,6 +41,20 @@ _PROGRAMS: tuple[tuple[str, str, Callable[[str], list[str]]], ...] = (
 """In the order in which they are taken: name, name server, arguments for a network namespace."""
 
 
+_RULES = f"""
+add table inet labkit-cable
+delete table inet labkit-cable
+table inet labkit-cable {{
+    chain arrive {{
+        type filter hook input priority filter
+        iifname "{_INTERFACE}" ct state invalid drop
+    }}
+}}
+"""
+"""pasta of 2023 acknowledges data by segments without any flag.  No connection is known for these,
+so they are not sent on to the container, and this network would answer with a reset."""
+
+
 def connect(network: int, run: str) -> None:
     """Connect a network namespace, as far as this machine lets a user do so.
 
@@ -102,6 +116,7 @@ def _appears(network: int) -> bool:
             deadline = time.monotonic() + CONNECT_TIMEOUT_S
             while not (found := has_way_out()) and time.monotonic() < deadline:
                 time.sleep(_LOOK_S)
+            subprocess.run(["nft", "-f", "-"], input=_RULES.encode(), check=True)
         finally:
             os._exit(not found)
     return os.waitpid(pid, 0)[1] == 0
