@@ -39,9 +39,8 @@ FILES = {
 }
 UNCONFINED = {
     "docker": ("seccomp=unconfined", "systempaths=unconfined"),
-    "podman": ("unmask=ALL",),
+    "podman": ("seccomp=unconfined", "unmask=ALL"),
 }
-"""podman's own filter lets root make namespaces and mounts."""
 LABKIT = f"{sys.executable} -P -m labkit"
 SCRIPT = f"""
 set -e
