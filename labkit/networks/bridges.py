@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -18,12 +20,26 @@ from labkit.networks.model import Network
 from labkit.networks.surroundings import GROUP
 
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
+OF_CONTAINERS = 0x42  # as Docker has it
 USUAL_MTU = 1500
 
 
 def random_mac() -> str:
     """A hardware address that no device has."""
     octets = [ROOM_FOR_MAC, *secrets.token_bytes(5)]
+    return ":".join(f"{octet:02x}" for octet in octets)
+
+
+def mac_of(address: str) -> str:
+    """The hardware address of the container that has this address.
+
+    A neighbour keeps the hardware address of an address for half a minute (arp(7)): this way it is
+    still right when the container was started again, or another one has got the address.
+    """
+    packed = ipaddress.ip_address(address).packed
+    if len(packed) > 4:
+        packed = hashlib.sha256(packed).digest()
+    octets = [ROOM_FOR_MAC, OF_CONTAINERS, *packed[:4]]
     return ":".join(f"{octet:02x}" for octet in octets)
 
 

@@ -283,7 +283,7 @@ class Networks:
                 network_id=network.id,
                 interface=interface,
                 host_interface=self._free_cable(),
-                mac=wanted.mac_address or mac or bridges.random_mac(),
+                mac=wanted.mac_address or mac or bridges.mac_of(given[0]),
                 ipv4_address="",
                 ipv4_prefix=0,
                 names=list(dict.fromkeys(names)),

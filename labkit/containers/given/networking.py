@@ -6,7 +6,7 @@ with them; at its end they are given back.  The links are made by the container'
 
 import errno
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from labkit.containers.given import etc_files
@@ -21,7 +21,7 @@ from labkit.errors import (
     StartError,
 )
 from labkit.kernel import power
-from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, holders, ports
+from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, bridges, holders, ports
 from labkit.networks.addresses import parse_address
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
@@ -63,7 +63,7 @@ def settle(
     for server in host.dns or ():
         parse_address(server)
     if host.network_mode.startswith(CONTAINER_MODE):
-        _settle_shared(parts, config, host)
+        _settle_shared(parts, config, host, asked)
         return {}
     mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
     if mode.is_default:
@@ -83,14 +83,23 @@ def settle(
     return wanted
 
 
-def _settle_shared(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
+def _settle_shared(
+    parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
+) -> None:
     other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
     for field, words in _OWN_NETWORK_ONLY.items():
         if getattr(host, field, None) or getattr(config, field, None):
             raise InvalidParameterError(
                 f"conflicting options: {words} and the container type network mode"
             )
+    for endpoint in asked.values():
+        for wanted, words in ((endpoint.aliases, "network aliases"), (endpoint.links, "links")):
+            if wanted:
+                raise InvalidParameterError(
+                    f"conflicting options: {words} and the container type network mode"
+                )
     host.network_mode = f"{CONTAINER_MODE}{other.id}"
+    config.hostname, config.domainname = other.config.hostname, other.config.domainname
 
 
 def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
@@ -256,7 +265,26 @@ def _write_etc(parts: Parts, container: Container, sandbox: Sandbox, file: str) 
 def release(parts: Parts, container_id: str) -> None:
     """A container has ended, or did not start: what it had of the networks is free."""
     parts.name_server.forget(container_id)
+    _take_cables(parts, container_id)
     parts.networks.forget(container_id)
+
+
+def _take_cables(parts: Parts, container_id: str) -> None:
+    """Remove the cables of a network that others share, and so keep: its addresses will be free.
+
+    Otherwise the kernel removes them with the network.
+    """
+    sandbox = parts.networks.sandbox(container_id)
+    if sandbox is not None and any(sharers(parts, container_id)):
+        bridges.unplug(endpoint.host_interface for endpoint in sandbox.endpoints)
+
+
+def sharers(parts: Parts, container_id: str) -> Iterator[Entry]:
+    """The running containers that share a container's network."""
+    mode = f"{CONTAINER_MODE}{container_id}"
+    for entry in parts.registry.all():
+        if entry.container.host_config.network_mode == mode and entry.is_running:
+            yield entry
 
 
 def _check_host_ports(container: Container) -> None:
