@@ -80,6 +80,8 @@ class Layout:
         """Where each v1 controller is mounted: a user's folder is below that."""
         self.not_given = not_given
         """The controllers of this machine in which this user has no folder."""
+        self._parents: dict[str, str] = {}
+        """The containers whose groups are in another group than labkit's own."""
 
     @property
     def controllers(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class Layout:
                 raise  # else each controller is tried below, and says the same
         for controller, hierarchy in list(self.hierarchies.items()):
             try:
-                self._prepare(controller, hierarchy)
+                self._prepare(controller, hierarchy.version, f"{hierarchy.directory}/{self.parent}")
             except OSError as error:
                 del self.hierarchies[controller]
                 warnings.append(
@@ -120,15 +122,27 @@ class Layout:
             f"{', '.join(self.not_given)}; `{given.command(uid)}` gives them"
         )
 
-    def _prepare(self, controller: str, hierarchy: Hierarchy) -> None:
-        directory = f"{hierarchy.directory}/{self.parent}"
+    def _prepare(self, controller: str, version: int, directory: str) -> None:
         groups.make(directory)
-        if hierarchy.version == v1.VERSION:
+        if version == v1.VERSION:
             if controller == "cpuset":
                 groups.fill_cpuset(directory)
         elif controller not in v2.CORE:
-            groups.enable(hierarchy.directory, controller)
+            groups.enable(os.path.dirname(directory), controller)
             groups.enable(directory, controller)
+
+    def put_below(self, container_id: str, parent: str) -> None:
+        """Have a container's groups in another group (`--cgroup-parent`): from each top on."""
+        self._parents[container_id] = parent.strip("/")
+
+    def make_parent(self, container_id: str) -> None:
+        """Make the group that `put_below` named, where it is not there; it stays.  OSError."""
+        folders = self._parents.get(container_id, "").split("/")
+        for controller, hierarchy in self.hierarchies.items():
+            directory = hierarchy.directory
+            for folder in filter(None, folders):
+                directory = f"{directory}/{folder}"
+                self._prepare(controller, hierarchy.version, directory)
 
     def _leave_inner_group(self) -> None:
         """Move what runs in the group we build in to a leaf of it (`labkitd`), ourselves included.
@@ -150,7 +164,11 @@ class Layout:
         weighs = limits.blkio_weight or any(limit.kind == "weight" for limit in limits.disks)
         weight_file = self._weight_file() if weighs else ""
         machine = self.machine._replace(weight_file=weight_file)
-        return place(self.hierarchies, f"{self.parent}/{container_id}", limits, machine)
+        return place(self.hierarchies, self._name(container_id), limits, machine)
+
+    def _name(self, container_id: str) -> str:
+        """Its folder in each hierarchy; without an id labkit's own."""
+        return f"{self._parents.get(container_id, self.parent)}/{container_id}".strip("/")
 
     def _weight_file(self) -> str:
         """What takes a weight on disks; the top has no such file, so labkit's group is asked."""
@@ -167,7 +185,7 @@ class Layout:
         KeyError when this machine lacks the controller.
         """
         directory = self.hierarchies[controller].directory
-        return f"{directory}/{self.parent}/{container_id}/{file}"
+        return f"{directory}/{self._name(container_id)}/{file}"
 
     def read(self, container_id: str, controller: str, file: str) -> str:
         """The text of that file; FileNotFoundError when there is no such container or file."""
@@ -211,7 +229,7 @@ class Layout:
 
     def _directories(self, container_id: str = "") -> list[str]:
         """The container's folders, or labkit's own ones, each once."""
-        name = f"{self.parent}/{container_id}".rstrip("/")
+        name = self._name(container_id)
         return list(dict.fromkeys(f"{h.directory}/{name}" for h in self.hierarchies.values()))
 
     def _cpu_ns(self, container_id: str) -> int:

@@ -42,35 +42,41 @@ class NotYet(NamedTuple):
     """What `inspect` shows for it."""
     is_neutral: Callable[[object], bool] = _is_empty
     """Whether a value asks for nothing that labkit does not do anyway."""
+    why: str = ""
+    """Why it is refused, if there is more to say than that it is not there."""
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Cgroup": NotYet(""),
-    "CgroupParent": NotYet(""),
     # Docker's engine only records where the client writes the id.
     "ContainerIDFile": NotYet("", _says_nothing),
     "CpuCount": NotYet(0),
     "CpuPercent": NotYet(0),
     "CpuRealtimePeriod": NotYet(0),
     "CpuRealtimeRuntime": NotYet(0),
-    "DeviceRequests": NotYet(None),
-    "GroupAdd": NotYet(None),
+    "DeviceRequests": NotYet(
+        None,
+        why="could not select device driver: labkit gives devices by --device alone, not by "
+        "--gpus or what a driver offers",
+    ),
     "IOMaximumBandwidth": NotYet(0),
     "IOMaximumIOps": NotYet(0),
     "Isolation": NotYet("", _one_of("default")),
-    "KernelMemory": NotYet(0),
-    "KernelMemoryTCP": NotYet(0),
-    "Runtime": NotYet("labkit", _one_of("labkit")),
-    "StorageOpt": NotYet(None),
-    "Sysctls": NotYet(None),
+    # Docker ignores both since version 23: the kernel has no such limit any more.
+    "KernelMemory": NotYet(0, _says_nothing),
+    "KernelMemoryTCP": NotYet(0, _says_nothing),
+    "StorageOpt": NotYet(
+        None,
+        why="--storage-opt is supported only for overlay over xfs with 'pquota' mount option: "
+        "labkit limits no container's disk space",
+    ),
     "VolumeDriver": NotYet("", _one_of("local")),
 }
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    "Domainname": NotYet(""),
-    "NetworkDisabled": NotYet(False),
-    "OnBuild": NotYet(None),
-    "Shell": NotYet(None),
+    # Words for a builder, which clients copy from an image's configuration.
+    "OnBuild": NotYet(None, _says_nothing),
+    "Shell": NotYet(None, _says_nothing),
 }
 
 
@@ -151,4 +157,4 @@ def _refuse_not_yet(body: JsonObject, table: Mapping[str, NotYet], prefix: str) 
     for name, value in body.items():
         field = table.get(name)
         if field is not None and not (value is None or field.is_neutral(value)):
-            raise UnsupportedError(f"labkit does not support {prefix}{name} yet")
+            raise UnsupportedError(field.why or f"labkit does not support {prefix}{name} yet")

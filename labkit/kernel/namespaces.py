@@ -51,3 +51,9 @@ def set_hostname(name: str) -> None:
     """Set the host name of the UTS namespace this process is in (man 2 sethostname)."""
     encoded = os.fsencode(name)
     libc.call("sethostname", encoded, len(encoded))
+
+
+def set_domainname(name: str) -> None:
+    """Set the NIS domain name of the UTS namespace this process is in (man 2 setdomainname)."""
+    encoded = os.fsencode(name)
+    libc.call("setdomainname", encoded, len(encoded))

@@ -158,7 +158,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
     )
     yield from plan_root.steps(spec)
     yield from give_up_power(
-        user=spec.user,
+        user=op.LookUpUser(spec.user, spec.more_groups),
         working_directory=op.EnterDirectory(spec.working_directory),
         seccomp_program=spec.seccomp_program,
         keep=capabilities.mask(spec.capabilities),
@@ -218,7 +218,13 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
     if not spec.uts.host:
         why = "the default is the container's short id"
         yield Step("namespace.uts.hostname", why, op.SetHostname(spec.hostname))
+        if spec.domainname:
+            why = "--domainname: what domainname(1) shows"
+            yield Step("namespace.uts.domainname", why, op.SetDomainname(spec.domainname))
     yield from plan_network.interfaces(spec.network)
+    for name, path, value in spec.sysctls:
+        why = "a parameter of the kernel that this namespace has for itself"
+        yield Step(name, why, op.WriteSysctl(path, value))
 
 
 def _namespace(
@@ -233,7 +239,7 @@ def _namespace(
 
 def give_up_power(
     *,
-    user: str,
+    user: op.LookUpUser,
     working_directory: op.EnterDirectory,
     seccomp_program: bytes,
     keep: int,
@@ -252,7 +258,7 @@ def give_up_power(
     yield Step(
         "user",
         "names and numbers come from the container's own /etc/passwd and /etc/group",
-        op.LookUpUser(user),
+        user,
     )
     start = Step("working_directory", "where the program starts", working_directory)
     # In that namespace's /proc there is nothing of this process until it is in there.

@@ -45,6 +45,7 @@ class ExecSpec:
     last_capability: int
     apparmor_profile: str = ""
     oom_score_adj: int | None = None
+    more_groups: tuple[str, ...] = ()
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
     user_namespace: UserNamespace | None = None
@@ -90,7 +91,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
     keep = capabilities.mask(spec.capabilities)
     yield from give_up_power(
-        user=spec.user,
+        user=op.LookUpUser(spec.user, spec.more_groups),
         working_directory=op.EnterDirectory(spec.working_directory, make=False),
         seccomp_program=spec.seccomp_program,
         keep=keep,

@@ -34,6 +34,7 @@ from labkit.runtime.spec import (
 from labkit.runtime.step import Step
 
 SHM = "/dev/shm"  # noqa: S108 the mount point programs expect, not a file of ours
+MARK = "/.dockerenv"
 DEFAULT_STORAGE = "overlayfs"
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
@@ -83,6 +84,8 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
             data = plan_users.tmpfs_options(spec.user_namespace, mount.data)
             tmpfs = op.MountTmpfs(mount.target, mount.flags, data)
             yield Step(mount.name, mount.why, tmpfs)
+    why = "an empty file by which programs know that they are in a container, as with Docker"
+    yield Step("mark", why, op.MakeMark(MARK))
     yield from _protection(spec)
 
 

@@ -212,6 +212,11 @@ class ContainerSpec:
     copied_root: str = ""
     """Where a copy of the topmost layer is the root, as no overlay works; "" for a union."""
     user: str = ""
+    more_groups: tuple[str, ...] = ()
+    """Groups of its user besides, by name or number."""
+    domainname: str = ""
+    sysctls: tuple[tuple[str, str, str], ...] = ()
+    """Parameters of its own namespaces: the step's name, the file, and the value."""
     working_directory: str = "/"
     network: Network = Network()
     pid: Sharing = Sharing()

@@ -41,7 +41,7 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
     if host.network_mode == "host":
         given = _read("/etc/hosts") or etc_files.LOCALHOST
         return given + etc_files.hosts((), extra).removeprefix(etc_files.LOCALHOST)
-    name = container.config.hostname
+    name = own_names(container)
     own = [
         (address, name)
         for endpoint in sandbox.endpoints
@@ -49,6 +49,14 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
         if address
     ]
     return etc_files.hosts(own, extra, _linked(parts, container) if own else ())
+
+
+def own_names(container: Container) -> str:
+    """Its whole name and, if that has a domain, the short one: as /etc/hosts has them."""
+    config = container.config
+    whole = ".".join(filter(None, (config.hostname, config.domainname)))
+    short = whole.partition(".")[0]
+    return whole if short == whole else f"{whole} {short}"
 
 
 def _resolved(parts: Parts, text: str) -> str:

@@ -3,23 +3,37 @@
 Without options a log keeps the last 100 MB, in five files, as Docker's driver `local` does: a
 container that prints without end would fill the disk.  `max-size=-1` keeps all.
 
-`labels` and `env` name what `logs --details` shows before each line.
+`labels`, `env` and `tag` say what `logs --details` shows before each line.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
 from labkit.containers.records.model import Container, LogConfig
 from labkit.errors import InvalidParameterError
 
-JSON_FILE = "json-file"
+JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
+NO_FILE = "/dev/null"
+"""Where the log goes of a container that keeps none."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)b?", re.IGNORECASE)
+_FIELD = re.compile(r"\{\{ *\.(\w+) *\}\}")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 """Decimal, as Docker reads this option."""
 _MOST_FILES = 1000
 _MOST_BYTES = 2**63
-_OPTIONS = ("max-size", "max-file", "labels", "env")
+_OF_FILES = ("max-size", "max-file", "compress")
+_OF_ALL = ("mode", "max-buffer-size")
+_OF_DETAILS = ("labels", "env", "tag")
+DRIVERS = {
+    JSON_FILE: (*_OF_FILES, *_OF_ALL, *_OF_DETAILS),
+    LOCAL: (*_OF_FILES, *_OF_ALL, *_OF_DETAILS),
+    NONE: _OF_ALL,
+}
+"""What each driver may be told.  Both that keep files keep them in one form."""
+_MODES = ("blocking", "non-blocking")
+_TRUTHS = ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")
 
 
 class LogLimits(NamedTuple):
@@ -31,14 +45,18 @@ class LogLimits(NamedTuple):
 
 def limits(config: LogConfig) -> LogLimits:
     """What was asked; InvalidParameterError, in Docker's words, for what makes no sense."""
-    if config.type not in ("", JSON_FILE):
+    driver = config.type or JSON_FILE
+    if driver not in DRIVERS:
         raise InvalidParameterError(
-            f"logger: no log driver named '{config.type}' is registered: labkit has {JSON_FILE}"
+            f"logger: no log driver named '{driver}' is registered: labkit has {', '.join(DRIVERS)}"
         )
     options = config.config or {}
     for name in options:
-        if name not in _OPTIONS:
-            raise InvalidParameterError(f"unknown log opt '{name}' for {JSON_FILE} log driver")
+        if name not in DRIVERS[driver]:
+            raise InvalidParameterError(f"unknown log opt '{name}' for {driver} log driver")
+    _check_delivery(options)
+    if driver == NONE:
+        return LogLimits(0, 1)
     default = LogLimits()
     if not {"max-size", "max-file"} & options.keys():
         return default
@@ -49,9 +67,33 @@ def limits(config: LogConfig) -> LogLimits:
     return LogLimits(max_bytes, max_files)
 
 
+def _check_delivery(options: Mapping[str, str]) -> None:
+    """InvalidParameterError for options that are taken and change nothing here.
+
+    The shim writes to a file, so that no container waits for a reader (`mode`), and the files that
+    are kept are never more than max-size and max-file say (`compress`).
+    """
+    mode = options.get("mode") or "blocking"
+    if mode not in _MODES:
+        raise InvalidParameterError(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in options and mode != "non-blocking":
+        raise InvalidParameterError(
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
+        )
+    if "max-buffer-size" in options:
+        _size(options["max-buffer-size"], "max-buffer-size")
+    if (truth := options.get("compress", "false")) not in _TRUTHS:
+        raise InvalidParameterError(f"invalid value for compress: {truth!r} is not true or false")
+
+
+def keeps_log(container: Container) -> bool:
+    """Whether what the container prints can be read afterwards."""
+    return container.host_config.log_config.type != NONE
+
+
 def details(container: Container) -> str:
-    """The labels and variables that the options `labels` and `env` name, as `logs --details` has
-    them: `name=value,…`, by name.
+    """What the options `labels`, `env` and `tag` say, as `logs --details` has it: `name=value,…`,
+    by name.
     """
     options = container.host_config.log_config.config or {}
     variables = dict(word.partition("=")[::2] for word in container.config.env or [])
@@ -61,7 +103,23 @@ def details(container: Container) -> str:
         for name in options.get(option, "").split(",")
         if name in values
     }
+    if "tag" in options:
+        found["tag"] = _tag(options["tag"], container)
     return ",".join(f"{quote_plus(name)}={quote_plus(found[name])}" for name in sorted(found))
+
+
+def _tag(template: str, container: Container) -> str:
+    """The option `tag` with the container's values; what is no field stays as it is written."""
+    fields = {
+        "ID": container.id[:12],
+        "FullID": container.id,
+        "Name": container.name,
+        "ImageID": container.image_id.removeprefix("sha256:")[:12],
+        "ImageFullID": container.image_id,
+        "ImageName": container.config.image,
+        "DaemonName": "docker",
+    }
+    return _FIELD.sub(lambda match: fields.get(match[1], match[0]), template)
 
 
 def _files(text: str) -> int:
@@ -73,11 +131,11 @@ def _files(text: str) -> int:
     return number
 
 
-def _size(text: str) -> int:
+def _size(text: str, option: str = "max-size") -> int:
     if text == "-1":
         return 0
     match = _SIZE.fullmatch(text)
     size = float(match[1]) * _UNITS[match[2].lower()] if match else 0.0
     if not 1 <= size < _MOST_BYTES:
-        raise InvalidParameterError(f"invalid max-size: {text!r} is not a size such as 10m")
+        raise InvalidParameterError(f"invalid {option}: {text!r} is not a size such as 10m")
     return int(size)

@@ -58,6 +58,8 @@ def settle(
     The first is the one of its network mode, which becomes a network's name.  NotFoundError,
     InvalidParameterError.
     """
+    if config.network_disabled:
+        host.network_mode, asked = "none", {}
     ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
     check_mac(config.mac_address)
     for server in host.dns or ():

@@ -259,6 +259,7 @@ class Execs:
             oom_score_adj=security.oom_score(host),
             # As in Docker, a privileged exec keeps the container's profile.
             apparmor_profile=security.apparmor_profile(container.host_config),
+            more_groups=tuple(host.group_add or ()),
             resource_limits=ulimits.resource_limits(host),
             user_namespace=users,
         )

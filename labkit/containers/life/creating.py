@@ -130,7 +130,7 @@ def _checked(
     specification.fill_in(host_config)
     specification.check(config, host_config)
     log_options.limits(host_config.log_config)
-    host_config.log_config.type = log_options.JSON_FILE
+    host_config.log_config.type = host_config.log_config.type or log_options.JSON_FILE
     restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
     return warnings, nodes, limited
 

@@ -69,6 +69,8 @@ def _load(parts: Parts) -> list[str]:
         if container.state.status == "restarting":
             container.state.status = states.after(container.state.status, "stop")
         parts.registry.add(entry)
+        if parent := container.host_config.cgroup_parent:
+            parts.layout.put_below(container_id, parent)
         mounting.take_note(parts.volumes, container)
         entry.sandbox = parts.records.read_sandbox(container.id)
     return unfinished

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from labkit import cgroups
 from labkit.cgroups import Layout, Limits, Placement
-from labkit.containers.given import devices, disks, etc_files, mounting, security, ulimits
+from labkit.containers.given import devices, disks, etc_files, mounting, security, sysctls, ulimits
 from labkit.containers.records.model import (
+    RUNTIMES,
     Container,
     ContainerConfig,
     DeviceNode,
@@ -191,6 +192,9 @@ def build_spec(
         work=f"{folder}/work",
         root_mount=f"{folder}/merged",
         user=config.user,
+        more_groups=tuple(host.group_add or ()),
+        domainname=config.domainname,
+        sysctls=tuple(sysctls.of(host)),
         working_directory=config.working_dir or "/",
         open_stdin=config.open_stdin,
         tty=config.tty,
@@ -253,6 +257,20 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
     if config.hostname and not HOSTNAME.fullmatch(config.hostname):
         raise InvalidParameterError(
             f"invalid hostname {config.hostname[:70]!r}: at most 64 characters, no blanks"
+        )
+    if config.domainname and not HOSTNAME.fullmatch(config.domainname):
+        raise InvalidParameterError(
+            f"invalid domainname {config.domainname[:70]!r}: at most 64 characters, no blanks"
+        )
+    if ".." in host.cgroup_parent.split("/"):
+        raise InvalidParameterError(
+            f"invalid cgroup parent {host.cgroup_parent!r}: it is a path without .. in it"
+        )
+    host.runtime = host.runtime or RUNTIMES[0]
+    if host.runtime not in RUNTIMES:
+        raise InvalidParameterError(
+            f"unknown or invalid runtime name: {host.runtime}: labkit has its own alone, which "
+            f"{', '.join(RUNTIMES)} stand for"
         )
     if config.stop_signal:
         parse_signal(config.stop_signal)

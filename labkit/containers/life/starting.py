@@ -18,6 +18,7 @@ from labkit.containers.given import (
     namespaces,
     networking,
     security,
+    sysctls,
 )
 from labkit.containers.life import specification
 from labkit.containers.parts import Parts
@@ -51,6 +52,8 @@ PORT_TRIES = 5
 
 def place(parts: Parts, container: Container) -> Placement:
     """Where the container's cgroups are, and what is written there."""
+    if parent := container.host_config.cgroup_parent:
+        parts.layout.put_below(container.id, parent)
     limits = specification.limits_of(container.host_config, container.devices, container.disks)
     return parts.layout.place(container.id, limits)
 
@@ -127,6 +130,7 @@ class PortTakenError(Exception):
 def _start(parts: Parts, entry: Entry) -> None:
     container = entry.container
     try:
+        sysctls.check(container.host_config)
         container.devices = devices.gather(container.host_config)
         container.disks = disks.gather(container.host_config)
         container.id_ranges = namespaces.gather_id_ranges(parts, container.host_config)
@@ -240,15 +244,17 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
     container = entry.container
     image = parts.images.resolve(container.image_id)
     placement = place(parts, container)
+    parts.layout.make_parent(container.id)
     sandbox = entry.sandbox or Sandbox(container.id)
     plan = make_plan(parts, container, image, placement, sandbox)
     log = log_options.limits(container.host_config.log_config)
+    keeps_log = log_options.keeps_log(container)
     return plan, Request(
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),
         environment=specification.environment(container),
-        log_path=parts.records.log_path(container.id),
+        log_path=parts.records.log_path(container.id) if keeps_log else log_options.NO_FILE,
         log_limits=(log.max_bytes, log.max_files),
         exit_path=parts.records.exit_path(container.id),
         run_folder=parts.paths.container_run(container.id),

@@ -28,6 +28,10 @@ def docker_name(field: str) -> str:
     return DOCKER_FIELD_NAMES.get(field) or "".join(word.capitalize() for word in field.split("_"))
 
 
+RUNTIMES = ("labkit", "runc", "io.containerd.runc.v2")
+"""What the engine's own runtime is called: the others are names that Docker's users write."""
+
+
 class ContainerConfig(msgspec.Struct, rename=docker_name):
     """What runs: the part of a container that does not depend on the machine."""
 
@@ -52,6 +56,8 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     exposed_ports: dict[str, dict[str, str]] | None = None
     """The ports that others may want, such as `80/tcp`; the values are empty."""
     mac_address: str = ""
+    network_disabled: bool = False
+    """The same as the network mode `none`."""
     volumes: dict[str, dict[str, str]] | None = None
     """The places of anonymous volumes; the values are empty."""
 
@@ -139,6 +145,17 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     oom_kill_disable: bool = False
     oom_score_adj: int = 0
     pids_limit: int | None = None
+    cgroup_parent: str = ""
+    """The group that its own is in: from the top of the hierarchy, or below labkit's own."""
+    sysctls: dict[str, str] | None = None
+    """Parameters of the kernel that its namespaces have for themselves (labkit.containers.sysctls).
+    """
+    group_add: list[str] | None = None
+    """Groups of its user besides, by name or number."""
+    annotations: dict[str, str] | None = None
+    """Words for a runtime, which labkit's own has no use for: kept and shown."""
+    runtime: str = "labkit"
+    """A name of the engine's own runtime (`RUNTIMES`)."""
     blkio_weight: int = 0
     blkio_weight_device: list[WeightDevice] | None = None
     blkio_device_read_bps: list[ThrottleDevice] | None = None

@@ -119,6 +119,8 @@ def logs(engine: Engine, request: Request, ref: str) -> Answer:
     if not streams:
         raise InvalidParameterError("Bad parameters: you must choose at least one stream")
     container = engine.get(ref)
+    if not log_options.keeps_log(container):
+        raise UnsupportedError("configured logging driver does not support reading")
     details = log_options.details(container) if query.flag("details") else None
     client = request.connection
     follow = query.flag("follow")

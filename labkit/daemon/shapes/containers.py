@@ -25,7 +25,16 @@ UNSAID_CONFIG = frozenset(
     }
 )
 UNSAID_HOST_CONFIG = frozenset(
-    {"Init", "KernelMemory", "KernelMemoryTCP", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"}
+    {
+        "Annotations",
+        "Init",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "Mounts",
+        "StorageOpt",
+        "Sysctls",
+        "Tmpfs",
+    }
 )
 """Docker leaves these out of an inspection where they say nothing."""
 HEALTH_WORDS = {

@@ -9,6 +9,8 @@ from functools import cache
 import labkit
 from labkit import snapshots
 from labkit.containers import Engine
+from labkit.containers.given import log_options
+from labkit.containers.records.model import RUNTIMES
 from labkit.daemon import registry_settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import JsonObject
@@ -65,7 +67,7 @@ def info(engine: Engine) -> JsonObject:
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file"],
+            "Log": list(log_options.DRIVERS),
         },
         "MemoryLimit": "memory" in controllers,
         "SwapLimit": "memory" in controllers,
@@ -82,7 +84,7 @@ def info(engine: Engine) -> JsonObject:
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": threading.active_count(),
         "SystemTime": timestamp(time.time_ns()),
-        "LoggingDriver": "json-file",
+        "LoggingDriver": log_options.JSON_FILE,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if engine.layout.version == "v2" else "1",
         "NEventsListener": 0,
@@ -104,8 +106,8 @@ def info(engine: Engine) -> JsonObject:
         "Labels": [],
         "ExperimentalBuild": False,
         "ServerVersion": labkit.__version__,
-        "Runtimes": {"labkit": {"path": "labkit.runtime"}},
-        "DefaultRuntime": "labkit",
+        "Runtimes": {name: {"path": "labkit.runtime"} for name in RUNTIMES},
+        "DefaultRuntime": RUNTIMES[0],
         "Swarm": {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False},
         "LiveRestoreEnabled": True,
         "Isolation": "",

@@ -29,9 +29,11 @@ from labkit.kernel import overlay, trees
 ROOT = "."
 """Left out, it says that the folder itself has nothing to tell."""
 MADE_BY_LABKIT = frozenset(
-    {"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
+    {"/.dockerenv", "/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 )
-"""Mount points that a start makes where the image has none: not the container's doing."""
+"""Mount points and the mark that a start makes where the image has none: not the container's
+doing.
+"""
 _ATTRIBUTES = (
     trees.MOUNT_ATTR_RDONLY
     | trees.MOUNT_ATTR_NODEV

@@ -123,6 +123,22 @@ class MakeSymlink(NamedTuple):
         os.symlink(self.points_to, self.path)
 
 
+class MakeMark(NamedTuple):
+    """Make an empty file that tells programs where they are, unless the image has one there."""
+
+    path: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'open("{self.path}", O_CREAT|O_EXCL, 0755)'
+
+    def execute(self, context: Context) -> None:
+        """Make it; a link of the image's in its place is left alone."""
+        with suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self.path, flags, 0o755))
+
+
 class HoldNull(NamedTuple):
     """Take hold of /dev/null as it was made, before anything of the user's is mounted over /dev.
 

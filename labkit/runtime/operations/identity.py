@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.dialect.numbers import whole
@@ -39,6 +40,8 @@ class LookUpUser(NamedTuple):
     """
 
     user: str
+    more: Sequence[str] = ()
+    """Groups besides, names or numbers."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -59,6 +62,9 @@ class LookUpUser(NamedTuple):
             ]
             # Among the others too: else a set-group-id program could leave it (CVE-2022-36109).
             context.groups = list(dict.fromkeys((context.gid, *others)))
+        for name in self.more:
+            if (gid := _find_group(name)) not in context.groups:
+                context.groups.append(gid)
         context.environment.setdefault("HOME", home)
 
 

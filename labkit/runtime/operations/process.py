@@ -224,6 +224,40 @@ class SetHostname(NamedTuple):
         namespaces.set_hostname(self.name)
 
 
+class SetDomainname(NamedTuple):
+    """Set the domain name this UTS namespace shows."""
+
+    name: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'setdomainname("{self.name}", {len(self.name)})'
+
+    def execute(self, context: Context) -> None:
+        """Set it."""
+        namespaces.set_domainname(self.name)
+
+
+class WriteSysctl(NamedTuple):
+    """Set a parameter of the kernel that each network or IPC namespace has for itself."""
+
+    path: str
+    """Its file (proc_sys(5))."""
+    value: str
+
+    def call(self) -> str:
+        """The call as a C programmer would write it."""
+        return f'write("{self.path}", "{self.value}")'
+
+    def execute(self, context: Context) -> None:
+        """Write it: the file shows the namespaces of the process that opens it."""
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, self.value.encode())
+        finally:
+            os.close(fd)
+
+
 class BringUpLoopback(NamedTuple):
     """Switch on `lo`, the one interface a new network namespace has."""
 

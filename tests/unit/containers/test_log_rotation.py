@@ -101,7 +101,7 @@ def test_options(options, limits):
     "config",
     [LogConfig(type="journald"), *(LogConfig(config=options) for options in (
         {"max-size": "ten"}, {"max-size": "0"}, {"max-file": "0"}, {"max-file": "9" * 5000},
-        {"max-file": "2", "max-size": "-1"}, {"max-size": "9" * 400 + "g"}, {"tag": "x"},
+        {"max-file": "2", "max-size": "-1"}, {"max-size": "9" * 400 + "g"}, {"nosuch": "x"},
     ))],
 )  # fmt: skip
 def test_options_that_make_no_sense(config):

@@ -87,8 +87,8 @@ def test_what_clients_send_is_taken(body):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("Sysctls", {"net.core.somaxconn": "1"}),
-        ("Runtime", "runc"),
+        ("CpuRealtimePeriod", 1000),
+        ("VolumeDriver", "nfs"),
     ],
 )
 def test_what_labkit_does_not_do_is_refused_by_name(field, value):
@@ -96,16 +96,14 @@ def test_what_labkit_does_not_do_is_refused_by_name(field, value):
         create_body.decode({"Image": "busybox", "HostConfig": {field: value}})
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("NetworkDisabled", True),
-        ("Domainname", "example.org"),
-    ],
-)
-def test_config_fields_that_labkit_does_not_do(field, value):
-    with pytest.raises(UnsupportedError, match=field):
-        create_body.decode({"Image": "busybox", field: value})
+def test_a_refusal_says_why_where_there_is_a_reason():
+    with pytest.raises(UnsupportedError, match="only for overlay over xfs"):
+        create_body.decode({"Image": "busybox", "HostConfig": {"StorageOpt": {"size": "1G"}}})
+
+
+@pytest.mark.parametrize("field", ["OnBuild", "Shell"])
+def test_words_for_builders_are_taken(field):
+    create_body.decode({"Image": "busybox", field: ["/bin/sh", "-c"]})
 
 
 @pytest.mark.parametrize(
