@@ -78,8 +78,8 @@ def _status(engine: Engine, words: list[str]) -> Test:
     return lambda container: container.state.status in words
 
 
-def _id(engine: Engine, beginnings: list[str]) -> Test:
-    return lambda container: container.id.startswith(tuple(beginnings))
+def _id(engine: Engine, patterns: list[str]) -> Test:
+    return lambda container: any(filters.text_matches(text, container.id) for text in patterns)
 
 
 def _name(engine: Engine, patterns: list[str]) -> Test:
@@ -106,9 +106,14 @@ def _volume(engine: Engine, words: list[str]) -> Test:
 
 
 def _network(engine: Engine, words: list[str]) -> Test:
+    """By a network's name or its whole id."""
+    named = set(words)
+    for network in engine.networks.all():
+        if network.id in named:
+            named.add(network.name)
     return lambda container: (
-        container.host_config.network_mode in words
-        or not container.networks.keys().isdisjoint(words)
+        container.host_config.network_mode in named
+        or not container.networks.keys().isdisjoint(named)
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar, cast
 import msgspec
 
 from labkit.containers import ContainerConfig, HostConfig
+from labkit.daemon import letter_case
 from labkit.daemon.errors import UnsupportedError
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
@@ -19,6 +20,7 @@ from labkit.networks import EndpointConfig
 JsonObject = dict[str, object]
 Model = TypeVar("Model")
 
+_OBJECTS = ("HostConfig", "NetworkingConfig", "Labkit")
 LARGEST_NUMBER = 2**63 - 1
 
 
@@ -108,7 +110,8 @@ def decode(body: JsonObject) -> CreateBody:
     """
     if not body:
         raise InvalidParameterError("Config cannot be empty in order to create a container")
-    host_body = _object(body, "HostConfig")
+    body = letter_case.names(body, (*_OBJECTS, *CONFIG_NOT_YET))
+    host_body = letter_case.names(_object(body, "HostConfig"), HOST_CONFIG_NOT_YET)
     refuse_not_yet(host_body)
     _refuse_not_yet(body, CONFIG_NOT_YET, "")
     networking = convert(_object(body, "NetworkingConfig"), _Networking, "NetworkingConfig.")
@@ -129,7 +132,7 @@ def _object(body: JsonObject, name: str) -> JsonObject:
 
 def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
     """`body` as the model; null means not given, as in Docker's engine."""
-    given = cast("JsonObject", _without_nulls(body))
+    given = cast("JsonObject", letter_case.spelled(_without_nulls(body), model))
     for name, value in given.items():
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise InvalidParameterError(f"{prefix}{name}: {value} does not fit in 64 bits")

@@ -30,6 +30,10 @@ class UnsupportedError(LabkitError):
     """Docker's API knows this, labkit does not do it (501).  The message names what it was."""
 
 
+class UnavailableError(LabkitError):
+    """What is asked for is not there, though it is Docker's API (503): a swarm."""
+
+
 STATUS: tuple[tuple[type[LabkitError], int], ...] = (
     (NotModifiedError, 304),
     (InvalidParameterError, 400),
@@ -38,6 +42,7 @@ STATUS: tuple[tuple[type[LabkitError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (UnsupportedError, 501),
+    (UnavailableError, 503),
 )
 
 

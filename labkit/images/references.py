@@ -11,6 +11,7 @@ from labkit.dialect.references import DEFAULT_DOMAIN, DEFAULT_TAG, split
 from labkit.errors import InvalidParameterError
 
 ID_DIGITS = 64
+DIGEST_ALGORITHMS = ("sha256", "sha384", "sha512")
 
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
@@ -52,6 +53,10 @@ def parse_tag(text: str) -> Reference:
     name = parse(text)
     if name.digest:
         raise InvalidParameterError("refusing to create a tag with a digest reference")
+    if name.repository in DIGEST_ALGORITHMS:
+        raise InvalidParameterError(
+            "refusing to create an ambiguous tag using digest algorithm as name"
+        )
     return name
 
 

@@ -34,6 +34,8 @@ class ExecRequest(NamedTuple):
     open_stdin: bool
     attached: list[Attachment]
     """The clients attached from the start; their sockets came with the request."""
+    framed: bool
+    """Whether they get what is printed in Docker's frames."""
 
 
 class ExecProcess:
@@ -73,6 +75,7 @@ class ExecProcess:
             pipes,
             None,
             stdin_once=True,
+            framed=request.framed,
             on_detach=lambda: self._tell("detached"),
         )
         child = operations.decode(request.child)

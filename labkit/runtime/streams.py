@@ -113,12 +113,15 @@ class Streams:
         stdin_once: bool,
         log_limits: tuple[int, int] = (0, 1),
         *,
+        framed: bool | None = None,
         on_detach: Callable[[], None] = lambda: None,
     ) -> None:
         self._watcher = watcher
         self._pipes = pipes
         self._log_path = log_path
         self._log_limits = log_limits
+        self._framed_output = pipes.terminal_receiver is None if framed is None else framed
+        """Whether clients get Docker's frames: without a terminal, unless it is said."""
         self._on_detach = on_detach
         self._log: LogWriter | None = None
         self._clients: set[Client] = set()
@@ -217,7 +220,7 @@ class Streams:
             client.gate = None
 
     def _framed(self, name: str, data: bytes) -> bytes:
-        if self._pipes.terminal_receiver is not None:
+        if not self._framed_output:
             return data
         return framed(name, data)
 

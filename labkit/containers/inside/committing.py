@@ -89,6 +89,7 @@ def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfi
     """
     given = replace(asked.config) if asked.config else RuntimeConfig()
     base = _base(container, image)
+    given.working_dir = given.working_dir or base.working_dir
     given.env = list((_by_name(base.env) | _by_name(given.env)).values()) or None
     changes.apply(asked.changes, given)
     if given.entrypoint is None:
@@ -98,7 +99,6 @@ def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfi
     given.volumes = {**(base.volumes or {}), **(given.volumes or {})} or None
     given.labels = {**(base.labels or {}), **(given.labels or {})} or None
     given.user = given.user or base.user
-    given.working_dir = given.working_dir or base.working_dir
     given.stop_signal = given.stop_signal or base.stop_signal
     given.healthcheck = given.healthcheck or base.healthcheck
     return given

@@ -149,9 +149,17 @@ class Execs:
             self._by_id = {k: e for k, e in self._by_id.items() if e.entry is not entry}
 
     def start(
-        self, exec_id: str, fd: int | None, keys: bytes, size: tuple[int, int] = (0, 0)
+        self,
+        exec_id: str,
+        fd: int | None,
+        keys: bytes,
+        size: tuple[int, int] = (0, 0),
+        *,
+        framed: bool = True,
     ) -> None:
         """Run it, with a client's connection attached to its streams or with none.
+
+        `framed`: whether the client gets what is printed in Docker's frames.
 
         StartError (126, 127…) when the command cannot run, ConflictError when it ran before or the
         container does not run.  The descriptor is duplicated, as by `Engine.attach`.
@@ -174,6 +182,7 @@ class Execs:
             tty=config.tty,
             open_stdin=config.attach_stdin,
             attached=attached,
+            framed=framed,
         )
         try:
             messages.send(found.shim, ("exec", tuple(request)), [] if fd is None else [fd])

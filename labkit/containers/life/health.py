@@ -107,7 +107,8 @@ class HealthChecks:
             is_lenient = time.monotonic() < lenient_until
             interval_s = _seconds(asked.interval, DEFAULT_INTERVAL_S)
             if is_lenient and health.status == "starting":
-                interval_s = _seconds(asked.start_interval, DEFAULT_START_INTERVAL_S)
+                usual_s = min(DEFAULT_START_INTERVAL_S, interval_s)
+                interval_s = _seconds(asked.start_interval, usual_s)
             with entry.lock:
                 if entry.changed.wait_for(lambda: self._over or entry.shim is not shim, interval_s):
                     return

@@ -19,6 +19,7 @@ from labkit.daemon.routes import (
     prune,
     registries,
     streams,
+    swarm,
     system,
     usage,
     volumes,
@@ -92,6 +93,7 @@ ROUTES = (
     Route("DELETE", "/networks/{id}", networks.remove),
     Route("POST", "/networks/{id}/connect", networks.connect),
     Route("POST", "/networks/{id}/disconnect", networks.disconnect),
+    *swarm.ROUTES,
 )
 
 TABLE = Table(ROUTES)

@@ -74,7 +74,7 @@ def prune(engine: Engine, request: Request) -> Answer:
     removed = CACHE_MOUNTS.prune(engine.paths)
     return json_response(
         {
-            "CachesDeleted": [cache.name for cache in removed],
+            "CachesDeleted": [cache.name for cache in removed] or None,
             "SpaceReclaimed": sum(cache.size_bytes for cache in removed),
         }
     )

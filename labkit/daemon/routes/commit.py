@@ -1,12 +1,10 @@
 """`POST /commit`: an image from a container."""
 
-import msgspec
-
 from labkit.containers import Engine
 from labkit.containers.inside.committing import Commit
-from labkit.daemon.requests import Request
+from labkit.daemon.create_body import convert
+from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, json_response
-from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.images import RuntimeConfig
 
@@ -24,17 +22,14 @@ def commit(engine: Engine, request: Request) -> Answer:
         reference=f"{repository}:{tag}" if tag else repository,
         author=query.text("author"),
         comment=query.text("comment"),
-        changes=query.texts("changes"),
-        config=_config(request.json()),
+        changes=changes_of(query),
+        config=convert(request.json(), RuntimeConfig, ""),
         pause=query.flag("pause") if query.text("pause") else True,
     )
     image = engine.commit(query.text("container"), asked)
     return json_response({"Id": image.id}, 201)
 
 
-def _config(body: dict[str, object]) -> RuntimeConfig:
-    given = {name: value for name, value in body.items() if value is not None}
-    try:
-        return msgspec.convert(given, RuntimeConfig)
-    except UNREADABLE as error:
-        raise InvalidParameterError(str(error)) from None
+def changes_of(query: Query) -> list[str]:
+    """The instructions of `changes`: it may be repeated, and have several lines."""
+    return [line for text in query.texts("changes") for line in text.splitlines() if line.strip()]

@@ -6,7 +6,9 @@ from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import containers as shapes
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images.models import Platform
+from labkit.registry.client import platforms
 
 NO_CONTENT = Response(204)
 LISTED = ("running", "paused", "restarting")
@@ -14,8 +16,10 @@ LISTED = ("running", "paused", "restarting")
 
 
 def create(engine: Engine, request: Request) -> Answer:
-    """`POST /containers/create?name=`: 201 and the id."""
+    """`POST /containers/create?name=&platform=`: 201 and the id."""
     body = create_body.decode(request.json())
+    if platform := request.query.text("platform"):
+        _check_platform(engine, body.config.image, platform)
     container, warnings = engine.create(
         body.config,
         body.host_config,
@@ -24,6 +28,18 @@ def create(engine: Engine, request: Request) -> Answer:
         endpoints=body.endpoints,
     )
     return json_response({"Id": container.id, "Warnings": list(warnings)}, 201)
+
+
+def _check_platform(engine: Engine, reference: str, platform: str) -> None:
+    """NotFoundError, at which a client pulls, if the image here is for another machine."""
+    wanted = platforms.parse(platform)
+    document = engine.images.resolve(reference).document
+    found = Platform(document.architecture, document.os)
+    if not platforms.runs_on(found, wanted):
+        raise NotFoundError(
+            f"image with reference {reference} was found but does not match the specified "
+            f"platform: wanted {platforms.words(wanted)}, actual: {platforms.words(found)}"
+        )
 
 
 def list_containers(engine: Engine, request: Request) -> Answer:

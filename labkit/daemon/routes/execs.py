@@ -50,17 +50,19 @@ def start(engine: Engine, request: Request, exec_id: str) -> Answer:
         engine.execs.start(exec_id, None, b"", console)
         return Response(200)
     keys = detach_keys.parse(made.config.detach_keys) if made.config.tty else b""
+    # It is the start that says how the client reads: its terminal may be none of the process's.
+    is_framed = not body.tty
 
     def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:
         send_head()
         try:
-            engine.execs.start(exec_id, connection_fd, keys, console)
+            engine.execs.start(exec_id, connection_fd, keys, console, framed=is_framed)
         except LabkitError as error:
             text = f"{error_message(error)}\r\n".encode()
-            sent = text if made.config.tty else framed("stdout", text)
+            sent = framed("stdout", text) if is_framed else text
             request.connection.send(sent)
 
-    multiplexed = not made.config.tty and request.version >= MULTIPLEXED_SINCE
+    multiplexed = is_framed and request.version >= MULTIPLEXED_SINCE
     return Hijack(hand_over, MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
 
 

@@ -36,7 +36,7 @@ def _saved(engine: Engine, names: list[str]) -> Answer:
 
 def load(engine: Engine, request: Request) -> Answer:
     """`POST /images/load?quiet=`: a stream of JSON objects that tell what was loaded."""
-    events = _begun(loading.load(engine.images, request.body_file()))
+    events = loading.load(engine.images, request.body_file())
     return Stream(_told(engine, events, quiet=request.query.flag("quiet")))
 
 

@@ -16,6 +16,7 @@ from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
 from labkit.daemon.routes import registries
+from labkit.daemon.routes.commit import changes_of
 from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
 from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import InvalidParameterError
@@ -104,7 +105,7 @@ def create(engine: Engine, request: Request) -> Answer:
     reference = f"{repository}:{tag}" if tag else repository
     with _source(engine, request) as archive:
         image = engine.images.import_tar(
-            archive, reference, query.texts("changes"), query.text("message")
+            archive, reference, changes_of(query), query.text("message")
         )
     _publish(engine, "import", image.id, reference or image.id)
     return Stream(_progress(image.id))

@@ -1,6 +1,7 @@
 """Networks: list, inspect, create, remove, prune; containers put on them and taken off."""
 
 import time
+from functools import partial
 
 import msgspec
 
@@ -56,8 +57,8 @@ def _matches(engine: Engine, network: Network, asked: Filters) -> bool:
     kind = "builtin" if _is_builtin(network) else "custom"
     return (
         (dangling is None or dangling == (kind == "custom" and not _users(engine, network)))
-        and filters.matches_any(asked, "name", network.name.__contains__)
-        and filters.matches_any(asked, "id", network.id.startswith)
+        and filters.matches_any(asked, "name", partial(filters.text_matches, text=network.name))
+        and filters.matches_any(asked, "id", partial(filters.text_matches, text=network.id))
         and filters.matches_any(asked, "driver", network.driver.__eq__)
         and filters.matches_any(asked, "type", kind.__eq__)
         and filters.matches_any(asked, "scope", "local".__eq__)

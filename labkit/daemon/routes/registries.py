@@ -7,7 +7,7 @@ they are first needed: their HTTP library takes a tenth of a second.
 from collections.abc import Callable
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from labkit.containers import Engine
 from labkit.daemon import filters, registry_settings
@@ -25,6 +25,7 @@ from labkit.registry.client.endpoints import Settings
 if TYPE_CHECKING:
     from labkit.daemon.transfers import remotes
 
+_Read = TypeVar("_Read")
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
 SEARCH_LIMIT = 100
 SEARCH_DEFAULT = 25
@@ -71,7 +72,7 @@ def pull_for_build(
             say(message)
 
     reference = references.parse(name)
-    kept = credentials.from_config_header(request.headers.get("x-registry-config", ""))
+    kept = _readable(credentials.from_config_header, request, "x-registry-config") or {}
     given = next((kept[key] for key in kept if domain_of(key) == reference.domain), None)
     access = remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
     pulled = partial(_publish, engine, "pull")
@@ -189,8 +190,16 @@ def _named(name: str, tag: str) -> tuple[Reference, bool]:
 def _access(engine: Engine, request: Request) -> "remotes.Access":
     from labkit.daemon.transfers import remotes  # noqa: PLC0415
 
-    given = credentials.from_header(request.headers.get("x-registry-auth", ""))
-    return remotes.Access(given, _settings(engine))
+    given = _readable(credentials.from_header, request, "x-registry-auth")
+    return remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
+
+
+def _readable(read: Callable[[str], _Read], request: Request, header: str) -> _Read | None:
+    """What a header says; None if it cannot be read: Docker then goes on without a name."""
+    try:
+        return read(request.headers.get(header, ""))
+    except InvalidParameterError:
+        return None
 
 
 def _settings(engine: Engine) -> Settings:

@@ -68,10 +68,9 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
         raise InvalidParameterError(
             "Bad parameters: attach without stream=1 or logs=1 would show nothing"
         )
-    if not request.body.is_read:
-        raise InvalidParameterError(
-            "attach takes no body: what follows the answer's head is standard input"
-        )
+    if "content-length" in request.headers:
+        # Clients of JavaScript repeat the query in it.  What follows the head is standard input.
+        request.body_bytes()
     keys = detach_keys.parse(query.text("detachKeys"))
     container = engine.get(ref)
     if container.state.status in NOT_TO_ATTACH_TO:

@@ -1,16 +1,18 @@
 """Volumes: create, list, inspect, remove, prune."""
 
+from functools import partial
+
 import msgspec
 
 from labkit.containers import Engine
 from labkit.containers.given.mounts import LOCAL_DRIVER
 from labkit.containers.given.volumes import Volume
 from labkit.daemon import filters
+from labkit.daemon.create_body import convert
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import mounts as shapes
-from labkit.dialect.unreadable import UNREADABLE
-from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+from labkit.errors import ConflictError, NotFoundError
 from labkit.snapshots.comparing import size_bytes
 
 FILTERS = ("dangling", "driver", "label", "name")
@@ -28,11 +30,7 @@ class _CreateBody(msgspec.Struct, rename="pascal"):
 
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /volumes/create`: 201 and the volume, be it new or not."""
-    given = {name: value for name, value in request.json().items() if value is not None}
-    try:
-        body = msgspec.convert(given, _CreateBody)
-    except UNREADABLE as error:
-        raise InvalidParameterError(str(error)) from None
+    body = convert(request.json(), _CreateBody, "")
     volume = engine.volumes.create(
         body.name, body.labels, driver=body.driver, options=body.driver_opts
     )
@@ -48,14 +46,10 @@ def list_volumes(engine: Engine, request: Request) -> Answer:
         for volume in engine.volumes.list()
         if (dangling is None or dangling == (not volume.users))
         and filters.matches_any(asked, "driver", LOCAL_DRIVER.__eq__)
-        and filters.matches_any(asked, "name", _is_in(volume.name))
+        and filters.matches_any(asked, "name", partial(filters.text_matches, text=volume.name))
         and filters.has_labels(asked, volume.record.labels)
     ]
     return json_response({"Volumes": found, "Warnings": None})
-
-
-def _is_in(name: str) -> filters.Test:
-    return lambda text: filters.text_matches(text, name)
 
 
 def inspect(engine: Engine, request: Request, name: str) -> Answer:
@@ -91,7 +85,7 @@ def prune(engine: Engine, request: Request) -> Answer:
             continue  # somebody was quicker
         deleted.append(volume.name)
         reclaimed_bytes += taken_bytes
-    return json_response({"VolumesDeleted": deleted or None, "SpaceReclaimed": reclaimed_bytes})
+    return json_response({"VolumesDeleted": deleted, "SpaceReclaimed": reclaimed_bytes})
 
 
 def _may_go(volume: Volume, asked: filters.Filters) -> bool:

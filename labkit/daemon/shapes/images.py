@@ -98,12 +98,22 @@ def _folders(layers: Sequence[str]) -> JsonObject:
 
 def _config(config: RuntimeConfig) -> JsonObject:
     shown: JsonObject = {
+        "Hostname": "",
+        "Domainname": "",
         "User": "",
+        "AttachStdin": False,
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "Tty": False,
+        "OpenStdin": False,
+        "StdinOnce": False,
         "Env": None,
         "Entrypoint": None,
         "Cmd": None,
         "WorkingDir": "",
+        "Image": "",
         "Volumes": None,
+        "OnBuild": None,
         "Labels": None,
     }
     return shown | cast("JsonObject", msgspec.to_builtins(config))

@@ -1,0 +1,60 @@
+"""JSON by field names in any case, as Go reads it: `{"image": …}` sets the field `Image`.
+
+Clients are written by hand as well, and Docker's engine takes what they send.  Names within a map,
+such as labels, are the user's own and stay as they are.
+"""
+
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+
+import msgspec
+
+Json = object
+
+
+@cache
+def _fields(model: type[msgspec.Struct]) -> Mapping[str, tuple[str, object]]:
+    """A struct's fields by their names in small letters: the name that is meant, and the type."""
+    found = msgspec.structs.fields(model)
+    return {field.encode_name.lower(): (field.encode_name, field.type) for field in found}
+
+
+@cache
+def _parts(kind: object) -> tuple[object, ...]:
+    """The types that a union allows; of any other type itself."""
+    is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+    return typing.get_args(kind) if is_union else (kind,)
+
+
+def spelled(value: Json, model: object) -> Json:
+    """`value` with the names that `model` has; of a field that is given twice the last counts."""
+    for kind in _parts(model):
+        if isinstance(value, dict) and _is_struct(kind):
+            return _spelled_fields(value, typing.cast("type[msgspec.Struct]", kind))
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if isinstance(value, dict) and origin is dict:
+            return {name: spelled(inner, arguments[1]) for name, inner in value.items()}
+        if isinstance(value, list) and origin is list:
+            return [spelled(inner, arguments[0]) for inner in value]
+    return value
+
+
+def names(value: dict[str, Json], known: typing.Iterable[str]) -> dict[str, Json]:
+    """The same for an object whose own names alone are known."""
+    meant = {name.lower(): name for name in known}
+    return {meant.get(name.lower(), name): inner for name, inner in value.items()}
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _spelled_fields(value: dict[str, Json], model: type[msgspec.Struct]) -> dict[str, Json]:
+    fields = _fields(model)
+    found = {}
+    for name, inner in value.items():
+        meant, kind = fields.get(name.lower(), (name, None))
+        found[meant] = spelled(inner, kind)
+    return found
