@@ -180,6 +180,7 @@ class Engine:
         """
         entry = self.parts.registry.find(ref)
         options = (stdin, stdout, stderr, detach_keys)
+        self.parts.publish("attach", entry)
         if replay is None:
             attaching.attach(entry, connection_fd, options, announce)
             return
@@ -283,7 +284,10 @@ class Engine:
 
     def top(self, ref: str, arguments: str = "") -> Processes:
         """The container's processes as `ps` on the host shows them (`-ef` unless said)."""
-        return top.top(self.layout, self.parts.registry.find(ref), arguments)
+        entry = self.parts.registry.find(ref)
+        found = top.top(self.layout, entry, arguments)
+        self.parts.publish("top", entry)
+        return found
 
     def stats(self, ref: str) -> dict[str, object]:
         """What it uses at this moment (`inside/stats.py`); zeros when it does not run."""

@@ -1,5 +1,6 @@
 """The parts an engine is made of, which the functions of this package work on."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from labkit.containers.records.records import Records
 from labkit.containers.records.registry import Registry
 from labkit.containers.records.remover import Remover
 from labkit.dialect.moments import timestamp
-from labkit.errors import NO_SPACE
+from labkit.errors import NO_SPACE, NotFoundError
 from labkit.images import ImageStore
 from labkit.kernel import reserve
 from labkit.networks import Network, Networks
@@ -74,6 +75,27 @@ class Parts:
         """Tell whoever listens what happens to a network."""
         attributes = {"name": network.name, "type": network.driver, **more}
         self.events.publish("network", action, network.id, attributes)
+
+    def publish_networks(self, action: str, entry: Entry) -> None:
+        """Tell that a container that starts or ends is put on its networks, or taken off."""
+        container = entry.container
+        for name in container.networks:
+            with contextlib.suppress(NotFoundError):  # removed while the container ran
+                self.publish_network(action, self.networks.find(name), container=container.id)
+
+    def publish_mounts(self, action: str, entry: Entry) -> None:
+        """Tell that a container that starts or ends mounts its volumes, or unmounts them."""
+        container = entry.container
+        for point in container.mount_points:
+            if point.type == "volume":
+                attributes = {"container": container.id, "driver": "local"}
+                if action == "mount":
+                    attributes |= {
+                        "destination": point.destination,
+                        "propagation": "",
+                        "read/write": str(not point.read_only).lower(),
+                    }
+                self.events.publish("volume", action, point.name, attributes)
 
     def publish(self, action: str, entry: Entry, **attributes: str) -> None:
         """Tell whoever listens what happens to a container."""

@@ -31,11 +31,13 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
     container = entry.container
     with entry.lock:
         _check(container, network)
-        if entry.is_running and entry.sandbox is not None:
-            _plug_in(parts, entry, entry.sandbox, network, wanted)
+        sandbox = entry.sandbox if entry.is_running else None
+        if sandbox is not None:
+            _plug_in(parts, entry, sandbox, network, wanted)
         container.networks[network.name] = wanted
         parts.records.save(container)
-    parts.publish_network("connect", network, container=container.id)
+    if sandbox is not None:  # else it is connected at its start
+        parts.publish_network("connect", network, container=container.id)
 
 
 def _check(container: Container, network: Network) -> None:
@@ -113,8 +115,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> 
             raise ForbiddenError(
                 f"container {container.id} is not connected to network {network.name}"
             )
-        sandbox = entry.sandbox
-        if entry.is_running and sandbox is not None:
+        sandbox = entry.sandbox if entry.is_running else None
+        if sandbox is not None:
             for endpoint in list(sandbox.endpoints):
                 if endpoint.network_id == network.id:
                     _unplug(parts, sandbox, endpoint)
@@ -124,7 +126,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> 
             parts.networks.refresh()
         del container.networks[network.name]
         parts.records.save(container)
-    parts.publish_network("disconnect", network, container=container.id)
+    if sandbox is not None:
+        parts.publish_network("disconnect", network, container=container.id)
 
 
 def _unplug(parts: Parts, sandbox: Sandbox, endpoint: Endpoint) -> None:

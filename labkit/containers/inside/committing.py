@@ -14,7 +14,7 @@ from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
 from labkit.dialect.moments import timestamp
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.images import Image, RuntimeConfig, changes
+from labkit.images import Image, RuntimeConfig, changes, references
 from labkit.images.models import History, ImageConfig
 
 
@@ -60,7 +60,10 @@ def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
         names = [asked.reference] if asked.reference else []
         document = _document(image, container, config, asked, is_empty=is_empty)
         made = draft.commit(document, names=names, parent=image.id)
-    attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": asked.reference}
+    name = references.parse(asked.reference).familiar if asked.reference else ""
+    if name:
+        parts.events.publish_image("tag", made, name)
+    attributes = {"comment": asked.comment, "imageID": made.id, "imageRef": name}
     parts.publish("commit", entry, **attributes)
     return made
 

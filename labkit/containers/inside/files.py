@@ -57,6 +57,7 @@ class ContainerFiles:
         except BaseException:
             worker.close()
             raise
+        self._parts.publish("archive-path", entry)
         return found, streaming(worker)
 
     def export(self, ref: str) -> Iterator[bytes]:
@@ -64,6 +65,7 @@ class ContainerFiles:
         entry = self._parts.registry.find(ref)
         with self._looking(entry, "export", (), only_root=True) as worker:
             worker.ready()
+            self._parts.publish("export", entry)
             yield from worker.output()
 
     def place(
@@ -92,12 +94,14 @@ class ContainerFiles:
                     worker = _start("place", arguments, view, pidfd, takes_input=True)
             if running is not None:
                 _feed(worker, archive)
+                self._parts.publish("extract-to-dir", entry)
                 return
             # A container that does not run must not be started meanwhile: two unions would write to
             # one layer.  So the archive is taken in before, however long its sender takes.
             with _kept(archive, self._parts.paths.root) as chunks, entry.lock:
                 rest = self._to_write(entry)
                 _feed(_start("place", arguments, rest, None, takes_input=True), chunks)
+        self._parts.publish("extract-to-dir", entry)
 
     def changes(self, ref: str) -> list[Change]:
         """What the container has added to its image, changed, and deleted: paths and kinds."""

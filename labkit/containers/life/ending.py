@@ -13,7 +13,7 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
-from labkit.dialect.moments import timestamp
+from labkit.dialect.moments import timestamp, unix_time
 from labkit.errors import ConflictError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
@@ -132,7 +132,10 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         container, state = entry.container, entry.container.state
         if state.oom_killed:
             parts.publish("oom", entry)
-        parts.publish("die", entry, exitCode=str(state.exit_code))
+        parts.publish_networks("disconnect", entry)
+        parts.publish_mounts("unmount", entry)
+        ran_s = int(unix_time(state.finished_at) - unix_time(state.started_at))
+        parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
         delay_s = restarts.delay_s(entry)
         if delay_s is not None:
             state.status = states.after(state.status, "retry")

@@ -199,6 +199,8 @@ def start_or_record(parts: Parts, entry: Entry) -> None:
         if entry.shim is None:
             container.state = before
         raise
+    parts.publish_networks("connect", entry)
+    parts.publish_mounts("mount", entry)
     parts.publish("start", entry)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from labkit.images import Image
+
 KEPT = 256
 WAITING_MAX = 4096
 """How many events may wait for one listener; then it is cut off, for it does not read."""
@@ -47,17 +49,25 @@ class Events:
         for cut in cuts:
             cut()
 
+    def publish_image(self, action: str, image: Image, name: str = "") -> None:
+        """Tell whoever listens what happens to an image; without a name it is called by its id."""
+        attributes = {**(image.config.labels or {}), "name": name or image.id}
+        self.publish("image", action, image.id, attributes)
+
     def listen(
-        self, since_ns: int = 0, silence_s: float = 1.0, cut: Callable[[], None] = lambda: None
+        self,
+        since_ns: int | None = None,
+        silence_s: float = 1.0,
+        cut: Callable[[], None] = lambda: None,
     ) -> "Listener":
-        """From now on every event, after the kept ones since then (0: none of them).
+        """From now on every event, after the kept ones since then (None: none of them).
 
         `cut` is called if the listener falls so far behind that it gets no more events.
         """
         own: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
             for event in self._kept:
-                if since_ns and event.time_ns >= since_ns:
+                if since_ns is not None and event.time_ns >= since_ns:
                     own.put(event)
             self._listeners[own] = cut
         return Listener(own, silence_s, lambda: self._forget(own))

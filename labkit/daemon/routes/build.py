@@ -19,6 +19,7 @@ from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Query, Request
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import registries
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.requests import decode_json
@@ -72,6 +73,7 @@ def build(engine: Engine, request: Request) -> Answer:
 def prune(engine: Engine, request: Request) -> Answer:
     """`POST /build/prune`: remove the caches of `RUN --mount=type=cache` that nobody uses."""
     removed = CACHE_MOUNTS.prune(engine.paths)
+    publish_prune(engine, "builder", sum(cache.size_bytes for cache in removed))
     return json_response(
         {
             "CachesDeleted": [cache.name for cache in removed] or None,

@@ -11,6 +11,7 @@ from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.daemon.routes.images import publish_removal
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes import mounts as mount_shapes
 from labkit.daemon.shapes.containers import JsonObject, summary, written_bytes
 from labkit.daemon.shapes.images import image_summary
@@ -106,6 +107,7 @@ def prune_images(engine: Engine, request: Request) -> Answer:
         if _may_go(image, asked, before_s):
             report += _remove(engine, image)
     reclaimed_bytes = sum(sizes.get(line.get("Deleted", ""), 0) for line in report)
+    publish_prune(engine, "image", reclaimed_bytes)
     return json_response({"ImagesDeleted": report or None, "SpaceReclaimed": reclaimed_bytes})
 
 
@@ -123,5 +125,5 @@ def _remove(engine: Engine, image: Image) -> list[dict[str, str]]:
         report = engine.images.remove(image.id, force=True, users=engine.image_users())
     except (ConflictError, NotFoundError):
         return []  # others were made from it, or somebody was quicker
-    publish_removal(engine, image.id, report)
+    publish_removal(engine, image, report)
     return report

@@ -27,20 +27,28 @@ _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?", re.ASCII)
 def events(engine: Engine, request: Request) -> Answer:
     """`GET /events?since=&until=&filters=`: one JSON object an event, until the client leaves.
 
-    Of the past there is what this daemon still remembers (labkit.containers.records.events).
+    Of the past there is what this daemon still remembers (labkit.containers.records.events): from
+    `since` on, or all of it if only `until` is said.
     """
     query = request.query
-    since_ns, until_ns = _time_ns(query.text("since")), _time_ns(query.text("until"))
+    since, until = query.text("since"), query.text("until")
+    since_ns, until_ns = _time_ns(since), _time_ns(until)
+    if until and since and since_ns > until_ns:
+        raise InvalidParameterError(
+            f"`since` time ({since}) cannot be after `until` time ({until})"
+        )
     asked = filters.parse(query.text("filters"), FILTERS)
-    listener = engine.events.listen(since_ns, cut=request.connection.abort)
-    return Stream(_Lines(listener, asked, until_ns, request.connection))
+    begin_ns = since_ns if since or until else None
+    listener = engine.events.listen(begin_ns, cut=request.connection.abort)
+    end_ns = until_ns if until else None
+    return Stream(_Lines(listener, asked, end_ns, request.connection))
 
 
 class _Lines:
     """The events as lines; it is closed also when nobody ever asked for the first."""
 
     def __init__(
-        self, listener: Listener, asked: Filters, until_ns: int, client: Connection
+        self, listener: Listener, asked: Filters, until_ns: int | None, client: Connection
     ) -> None:
         self._listener = listener
         self._asked = asked
@@ -49,13 +57,17 @@ class _Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         for event in self._listener:
-            if self._until_ns and (event.time_ns if event else time.time_ns()) > self._until_ns:
+            if self._is_over(event):
                 return
             if event is None:
                 if self._client.client_is_gone():
                     return
             elif _matches(event, self._asked):
                 yield msgspec.json.encode(_shape(event)) + b"\n"
+
+    def _is_over(self, event: Event | None) -> bool:
+        now_ns = event.time_ns if event else time.time_ns()
+        return self._until_ns is not None and now_ns > self._until_ns
 
     def close(self) -> None:
         self._listener.close()

@@ -30,7 +30,7 @@ def _saved(engine: Engine, names: list[str]) -> Answer:
     # docker-py sends several names as one, with commas.
     asked = [name for text in names for name in text.split(",") if name]
     for saved in saving.choose(engine.images, asked):
-        engine.events.publish("image", "save", saved.image.id, {"name": saved.image.id})
+        engine.events.publish_image("save", saved.image)
     return Stream(_begun(saving.save(engine.images, asked)), TAR)
 
 
@@ -51,7 +51,7 @@ def _told(engine: Engine, events: Iterator[loading.Event], *, quiet: bool) -> It
         for event in events:
             if isinstance(event, loading.Loaded):
                 yield _line({"stream": _loaded(event)})
-                engine.events.publish("image", "load", event.image.id, {"name": event.image.id})
+                engine.events.publish_image("load", event.image)
             elif not quiet:
                 yield _line(_progress(event))
     except LabkitError as error:

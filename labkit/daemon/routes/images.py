@@ -20,7 +20,7 @@ from labkit.daemon.routes.commit import changes_of
 from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
 from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import InvalidParameterError
-from labkit.images import Image
+from labkit.images import Image, references
 from labkit.images.references import is_digest, repository_of
 
 FILTERS = ("before", "dangling", "label", "reference", "since", "until")
@@ -107,7 +107,9 @@ def create(engine: Engine, request: Request) -> Answer:
         image = engine.images.import_tar(
             archive, reference, changes_of(query), query.text("message")
         )
-    _publish(engine, "import", image.id, reference or image.id)
+    if reference:
+        engine.events.publish_image("tag", image, references.parse(reference).familiar)
+    engine.events.publish_image("import", image)
     return Stream(_progress(image.id))
 
 
@@ -145,32 +147,28 @@ def tag(engine: Engine, request: Request, reference: str) -> Answer:
     repository, tag_ = request.query.text("repo"), request.query.text("tag")
     name = f"{repository}:{tag_}" if tag_ else repository
     engine.images.tag(reference, name)
-    _publish(engine, "tag", engine.images.resolve(name).id, name)
+    engine.events.publish_image("tag", engine.images.resolve(name), references.parse(name).familiar)
     return Response(201)
 
 
 def remove(engine: Engine, request: Request, reference: str) -> Answer:
     """`DELETE /images/{name}?force=&noprune=`: what was untagged and what deleted."""
     query = request.query
-    image_id = engine.images.resolve(reference).id
+    image = engine.images.resolve(reference)
     report = engine.images.remove(
         reference,
         force=query.flag("force"),
         prune=not query.flag("noprune"),
         users=engine.image_users(),
     )
-    publish_removal(engine, image_id, report)
+    publish_removal(engine, image, report)
     return json_response(report)
 
 
-def publish_removal(engine: Engine, image_id: str, report: Sequence[Mapping[str, str]]) -> None:
-    """Tell who listens which names and images are gone."""
+def publish_removal(engine: Engine, image: Image, report: Sequence[Mapping[str, str]]) -> None:
+    """Tell who listens that an image has lost names, and that it is gone."""
     for line in report:
-        if name := line.get("Untagged"):
-            _publish(engine, "untag", image_id, name)
-        elif line["Deleted"] == image_id:
-            _publish(engine, "delete", image_id, image_id)
-
-
-def _publish(engine: Engine, action: str, image_id: str, name: str) -> None:
-    engine.events.publish("image", action, image_id, {"name": name})
+        if "Untagged" in line:
+            engine.events.publish_image("untag", image)
+        elif line["Deleted"] == image.id:
+            engine.events.publish("image", "delete", image.id, {"name": image.id})

@@ -11,6 +11,7 @@ from labkit.daemon.create_body import convert
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes import networks as shapes
 from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
@@ -130,6 +131,7 @@ def prune(engine: Engine, request: Request) -> Answer:
         except (ConflictError, ForbiddenError, NotFoundError):
             continue  # somebody was quicker
         deleted.append(network.name)
+    publish_prune(engine, "network")
     return json_response({"NetworksDeleted": deleted or None})
 
 

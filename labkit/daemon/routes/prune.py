@@ -7,6 +7,7 @@ from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes.containers import written_bytes
 from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
@@ -30,6 +31,7 @@ def prune(engine: Engine, request: Request) -> Answer:
             continue  # it was started, or somebody was quicker
         deleted.append(container.id)
         reclaimed_bytes += taken_bytes
+    publish_prune(engine, "container", reclaimed_bytes)
     return json_response({"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed_bytes})
 
 

@@ -11,6 +11,7 @@ from labkit.daemon import filters
 from labkit.daemon.create_body import convert
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes import mounts as shapes
 from labkit.errors import ConflictError, NotFoundError
 from labkit.snapshots.comparing import size_bytes
@@ -85,6 +86,7 @@ def prune(engine: Engine, request: Request) -> Answer:
             continue  # somebody was quicker
         deleted.append(volume.name)
         reclaimed_bytes += taken_bytes
+    publish_prune(engine, "volume", reclaimed_bytes)
     return json_response({"VolumesDeleted": deleted, "SpaceReclaimed": reclaimed_bytes})
 
 

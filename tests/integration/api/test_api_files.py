@@ -82,7 +82,7 @@ class TestVolumes:
         assert report["VolumesDeleted"] == [anonymous.name]
         status, answer = lab.api("POST", '/v1.41/volumes/prune?filters={"label!":["x"]}')
         assert (status, answer["VolumesDeleted"]) == (200, ["named"])
-        assert lab.api("POST", "/volumes/prune")[1] == {"VolumesDeleted": None, "SpaceReclaimed": 0}
+        assert lab.api("POST", "/volumes/prune")[1] == {"VolumesDeleted": [], "SpaceReclaimed": 0}
 
     def test_errors(self, lab, client):
         client.containers.create(
