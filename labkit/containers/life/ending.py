@@ -13,7 +13,7 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
-from labkit.dialect.moments import timestamp, unix_time
+from labkit.dialect.moments import timestamp, unix_s
 from labkit.errors import ConflictError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
@@ -134,7 +134,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
             parts.publish("oom", entry)
         parts.publish_networks("disconnect", entry)
         parts.publish_mounts("unmount", entry)
-        ran_s = int(unix_time(state.finished_at) - unix_time(state.started_at))
+        ran_s = int(unix_s(state.finished_at) - unix_s(state.started_at))
         parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
         delay_s = restarts.delay_s(entry)
         if delay_s is not None:
