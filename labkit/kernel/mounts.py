@@ -17,6 +17,7 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
 MS_RELATIME = 0x200000
 MS_STRICTATIME = 0x1000000
 
@@ -39,6 +40,7 @@ FLAG_NAMES = {
     MS_REC: "MS_REC",
     MS_PRIVATE: "MS_PRIVATE",
     MS_SLAVE: "MS_SLAVE",
+    MS_SHARED: "MS_SHARED",
     MS_RELATIME: "MS_RELATIME",
     MS_STRICTATIME: "MS_STRICTATIME",
 }
@@ -109,6 +111,8 @@ class MountPoint(NamedTuple):
     kind: str
     source: str
     super_options: tuple[str, ...]
+    peers: tuple[str, ...] = ()
+    """Where what is mounted below spreads to and comes from: `shared:2`, `master:7`."""
 
 
 def parse_mountinfo(text: str) -> list[MountPoint]:
@@ -131,7 +135,7 @@ def mount_of(path: str) -> MountPoint | None:
 def _parse_line(line: str) -> MountPoint:
     # Optional fields stand between the sixth field and a lone hyphen.
     own, _, common = line.partition(" - ")
-    _, _, _, root, target, options, *_ = own.split(" ")
+    _, _, _, root, target, options, *peers = own.split(" ")
     kind, source, super_options = common.split(" ", 2)
     return MountPoint(
         _unescape(root),
@@ -140,6 +144,7 @@ def _parse_line(line: str) -> MountPoint:
         kind,
         _unescape(source),
         tuple(super_options.split(",")),
+        tuple(peers),
     )
 
 

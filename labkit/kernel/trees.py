@@ -76,12 +76,17 @@ def new_file_system(kind: str, attributes: int) -> int:
         os.close(made)
 
 
-def set_attributes(fd: int, attributes: int) -> None:
+def set_attributes(fd: int, attributes: int, *, recursive: bool = True) -> None:
     """Add attributes to a mount and to all below it; what was forbidden before stays forbidden.
 
     man 2 mount_setattr (Linux 5.12).
     """
-    _change(fd, attributes, 0)
+    _change(fd, attributes=attributes, recursive=recursive)
+
+
+def spread(fd: int, propagation: int, *, recursive: bool) -> None:
+    """Say how what is mounted below a mount later spreads: MS_SLAVE, MS_SHARED."""
+    _change(fd, propagation=propagation, recursive=recursive)
 
 
 def map_ids(fd: int, user_namespace_fd: int) -> None:
@@ -91,17 +96,24 @@ def map_ids(fd: int, user_namespace_fd: int) -> None:
     here belongs to 0 on the disk; no file is touched (man 2 mount_setattr, MOUNT_ATTR_IDMAP).
     EINVAL if a file system cannot do so (overlay, NFS; tmpfs before Linux 6.3).
     """
-    _change(fd, MOUNT_ATTR_IDMAP, user_namespace_fd)
+    _change(fd, attributes=MOUNT_ATTR_IDMAP, user_namespace_fd=user_namespace_fd)
 
 
-def _change(fd: int, attributes: int, user_namespace_fd: int) -> None:
-    change = pack("<4Q", attributes, 0, 0, user_namespace_fd)
+def _change(
+    fd: int,
+    *,
+    attributes: int = 0,
+    propagation: int = 0,
+    user_namespace_fd: int = 0,
+    recursive: bool = True,
+) -> None:
+    change = pack("<4Q", attributes, 0, propagation, user_namespace_fd)
     libc.syscall(
         "mount_setattr",
         SYS_MOUNT_SETATTR,
         fd,
         c_char_p(b""),
-        AT_EMPTY_PATH | AT_RECURSIVE,
+        AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0),
         change,
         c_size_t(len(change)),
     )

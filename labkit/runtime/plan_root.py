@@ -92,15 +92,21 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
 def _of_others(spec: ContainerSpec) -> Iterator[Step]:
     """What the host and other containers show is taken while it can be named."""
     for mount in spec.mounts:
-        if isinstance(mount, BindMount):
+        if isinstance(mount, BindMount) and not mount.propagation:
             why = f"{mount.why}: taken while the host can still be named"
-            tree = op.OpenTree(mount.source, mount.target, mount.read_only)
-            yield Step(mount.name, why, tree)
+            yield Step(mount.name, why, _opened(mount))
     if spec.ipc.host:
         yield Step("mount.shm", "the host's: taken while it can be named", op.OpenTree(SHM, SHM))
     elif spec.ipc.joins is not None:
         why = "POSIX shared memory of whose IPC namespace it shares"
         yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
+
+
+def _opened(mount: BindMount) -> op.OpenTree:
+    return op.OpenTree(
+        *(mount.source, mount.target, mount.read_only, mount.subpath, mount.recursive),
+        *(mount.read_only_recursive, mount.propagation),
+    )
 
 
 def control_terminal() -> Step:
@@ -109,6 +115,10 @@ def control_terminal() -> Step:
 
 
 def _root(spec: ContainerSpec) -> Iterator[Step]:
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount) and mount.propagation:
+            why = f"{mount.why}: taken while it is the host's like, to which mounts spread"
+            yield Step(mount.name, why, _opened(mount))
     yield Step(
         "mount.private",
         "what is mounted here must not appear on the host",

@@ -103,6 +103,14 @@ class BindMount:
     source: str
     target: str
     read_only: bool = False
+    subpath: str = ""
+    """The part of the source that is shown."""
+    recursive: bool = True
+    """With what is mounted below the source."""
+    read_only_recursive: bool = True
+    """Whether that is read-only as well."""
+    propagation: str = ""
+    """`shared`, `slave`, or the same with `r` before it; empty for private."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from labkit.containers.given.mounts import depth
 from labkit.containers.given.tmpfs import tmpfs_flags_and_data
 from labkit.containers.given.volumes import ANONYMOUS_LABEL, Volumes, volume_name
+from labkit.containers.parts import Parts
 from labkit.containers.records import id_ranges
 from labkit.containers.records.model import Container
-from labkit.containers.records.mount_model import MountPoint
+from labkit.containers.records.mount_model import SHARED, MountPoint
 from labkit.errors import InvalidParameterError, LabkitError, StartError
+from labkit.kernel import mounts
 from labkit.kernel.mounts import MS_RDONLY
 from labkit.runtime.spec import BindMount, TmpfsMount
 
@@ -52,7 +54,9 @@ def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
             copy_up(place, folder)
 
         volume = volumes.claim(
-            point.name, container.id, point.labels, fill if point.copies_up else None
+            *(point.name, container.id, point.labels),
+            fill=fill if point.copies_up and not point.subpath else None,
+            options=point.driver_options,
         )
         point.name, point.source = volume.name, volume.data
 
@@ -89,12 +93,34 @@ def _volume_names(container: Container) -> list[str]:
     return [point.name for point in container.mount_points if point.type == "volume" and point.name]
 
 
+def mount_volumes(parts: Parts, container: Container) -> None:
+    """Before a start: mount the volumes that have options; StartError."""
+    for name in _volume_names(container):
+        parts.volumes.mount(name)
+
+
+def unmount_volumes(parts: Parts, container: Container) -> None:
+    """A container has ended: unmount those of its volumes with options that none other has."""
+
+    def is_in_use(name: str) -> bool:
+        return any(
+            entry.is_running and name in _volume_names(entry.container)
+            for entry in parts.registry.all()
+            if entry.container is not container
+        )
+
+    for name in _volume_names(container):
+        parts.volumes.unmount(name, is_in_use)
+
+
 def make_sources(container: Container) -> None:
     """Before a start: make the folders that `-v` shows if they are missing, as Docker does.
 
     They belong to the container's root.
     """
     for point in container.mount_points:
+        if point.type == "bind" and point.propagation in SHARED:
+            _check_propagation(point)
         if point.type != "bind" or os.path.lexists(point.source):
             continue
         if not point.makes_source:
@@ -110,6 +136,19 @@ def make_sources(container: Container) -> None:
                 f"error while creating mount source path '{point.source}': {error.strerror}",
                 step="mount.bind",
             ) from error
+
+
+def _check_propagation(point: MountPoint) -> None:
+    """StartError, in Docker's words, where the host's own mount spreads nothing."""
+    found = mounts.mount_of(os.path.realpath(point.source))
+    peers = found.peers if found else ()
+    kinds = ("shared",) if point.propagation.endswith("shared") else ("shared", "master")
+    if found and not any(peer.startswith(kinds) for peer in peers):
+        what = " or ".join(kind.replace("master", "slave") for kind in kinds)
+        raise StartError(
+            f"path {point.source} is mounted on {found.target} but it is not a {what} mount",
+            step="mount.bind",
+        )
 
 
 def _make_folders(path: str, uid: int, gid: int) -> None:
@@ -141,5 +180,10 @@ def planned(point: MountPoint) -> BindMount | TmpfsMount:
         why = "an empty folder in memory, gone when the container ends"
         return TmpfsMount(name, why, point.destination, flags, data)
     return BindMount(
-        name, _WHY[point.type], point.source, point.destination, read_only=point.read_only
+        *(name, _WHY[point.type], point.source, point.destination),
+        read_only=point.read_only,
+        subpath=point.subpath,
+        recursive=point.recursive,
+        read_only_recursive=point.read_only_recursive,
+        propagation=point.propagation if point.propagation in SHARED else "",
     )

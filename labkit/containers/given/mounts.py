@@ -9,27 +9,27 @@ the plan mounts.
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from labkit.containers.given import volume_mounts
 from labkit.containers.given.tmpfs import tmpfs_flags_and_data
 from labkit.containers.records.model import ContainerConfig, HostConfig
-from labkit.containers.records.mount_model import Mount, MountPoint
+from labkit.containers.records.mount_model import PROPAGATIONS, Mount, MountPoint
 from labkit.errors import InvalidParameterError
 
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 LOCAL_DRIVER = "local"
 
-_NOT_PRIVATE = frozenset({"shared", "rshared", "slave", "rslave"})
 _MODES: dict[str, str] = {
     "ro": "writing",
     "rw": "writing",
     "z": "label",
     "Z": "label",
-    "private": "propagation",
-    "rprivate": "propagation",
-    **dict.fromkeys(_NOT_PRIVATE, "propagation"),
+    **dict.fromkeys(PROPAGATIONS, "propagation"),
+    # For Docker on other systems than Linux.
+    **dict.fromkeys(("consistent", "cached", "delegated"), "consistency"),
     "nocopy": "copy",
 }
 """The words after the second colon of `-v`, and what each is about: one word for each matter."""
@@ -104,7 +104,9 @@ def _parse_bind(text: str) -> MountPoint:
     if kind == "volume" and source:
         check_name(source)
     options = mode.split(",")
-    _refuse_propagation(options)
+    spread = next((word for word in options if word in PROPAGATIONS), "")
+    if (spread and kind == "volume") or ("nocopy" in options and kind == "bind"):
+        raise InvalidParameterError(f"invalid volume specification: '{text}': invalid mode: {mode}")
     return MountPoint(
         kind,
         place,
@@ -115,6 +117,7 @@ def _parse_bind(text: str) -> MountPoint:
         read_only="ro" in options,
         copies_up="nocopy" not in options,
         makes_source=True,
+        propagation=spread,
     )
 
 
@@ -158,14 +161,17 @@ def _bind_of(mount: Mount) -> MountPoint:
         )
     options = mount.bind_options
     makes_source = options is not None and options.create_mountpoint
-    if options is not None:
-        _refuse_propagation([options.propagation])
-        if options.non_recursive:
-            raise _bad_mount("bind", "labkit's bind mounts are recursive: leave out NonRecursive")
+    if options is not None and options.propagation not in ("", *PROPAGATIONS):
+        raise _bad_mount("bind", f"invalid propagation mode: {options.propagation}")
     source = posixpath.normpath(mount.source)
     if not makes_source and not os.path.exists(source):
         raise _bad_mount("bind", f"bind source path does not exist: {source}")
-    return MountPoint("bind", place, source=source, makes_source=makes_source)
+    point = MountPoint("bind", place, source=source, makes_source=makes_source)
+    if options is not None:
+        point.propagation = options.propagation
+        point.recursive = not options.non_recursive
+        point.read_only_recursive = not options.read_only_non_recursive
+    return point
 
 
 def _volume_of(mount: Mount) -> MountPoint:
@@ -176,9 +182,12 @@ def _volume_of(mount: Mount) -> MountPoint:
     options = mount.volume_options
     if options is not None:
         if options.subpath:
-            raise _bad_mount("volume", "labkit mounts whole volumes: leave out Subpath")
-        if options.driver_config is not None:
-            check_driver(options.driver_config.name, options.driver_config.options)
+            if not is_local(options.subpath):
+                raise _bad_mount("volume", "subpath must be a relative path within the volume")
+            point.subpath = options.subpath
+        if (config := options.driver_config) is not None:
+            check_driver(config.name, config.options)
+            point.driver_options = config.options or {}
         point.copies_up = not options.no_copy
         point.labels = options.labels or {}
     return point
@@ -225,13 +234,9 @@ def _bad_mount(kind: str, why: str) -> InvalidParameterError:
     return InvalidParameterError(f'invalid mount config for type "{kind}": {why}')
 
 
-def _refuse_propagation(words: Iterable[str]) -> None:
-    for word in words:
-        if word in _NOT_PRIVATE:
-            raise InvalidParameterError(
-                f"labkit's mounts are private: what is mounted later on one side is not seen on "
-                f"the other; leave out {word}"
-            )
+def is_local(path: str) -> bool:
+    """Whether a path stays in the folder that it is taken from, whatever links there are."""
+    return not path.startswith("/") and ".." not in path.split("/")
 
 
 def check_name(name: str) -> None:
@@ -255,7 +260,4 @@ def check_driver(driver: str, options: dict[str, str] | None) -> None:
         raise InvalidParameterError(
             f'plugin "{driver}" not found: labkit has the volume driver local'
         )
-    for option in options or {}:
-        raise InvalidParameterError(
-            f'invalid option: "{option}": labkit\'s local volumes are folders and take no options'
-        )
+    volume_mounts.check(options or {})

@@ -1,5 +1,6 @@
 """The options of `--tmpfs /path:OPTIONS`: flags of mount(2), and what tmpfs itself takes."""
 
+from labkit.containers.records.mount_model import PROPAGATIONS
 from labkit.errors import InvalidParameterError
 from labkit.kernel.mounts import (
     MS_NOATIME,
@@ -14,7 +15,7 @@ from labkit.kernel.mounts import (
 DEFAULT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 """What Docker takes from a tmpfs unless asked not to."""
 
-_FLAGS: dict[str, tuple[int, int]] = {
+MOUNT_FLAGS: dict[str, tuple[int, int]] = {
     "ro": (MS_RDONLY, 0),
     "rw": (0, MS_RDONLY),
     "nosuid": (MS_NOSUID, 0),
@@ -35,12 +36,17 @@ _VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mp
 
 
 def tmpfs_flags_and_data(options: str) -> tuple[int, str]:
-    """The flags for mount(2) and the text for tmpfs; InvalidParameterError for an unknown word."""
+    """The flags for mount(2) and the text for tmpfs; InvalidParameterError for an unknown word.
+
+    How mounts spread from it is one of `mount_model.PROPAGATIONS`, which are no flags here.
+    """
     flags, values = DEFAULT_FLAGS, []
     for word in filter(None, options.split(",")):
         name, equals, value = word.partition("=")
-        if word in _FLAGS:
-            sets, clears = _FLAGS[word]
+        if word in PROPAGATIONS:
+            continue
+        if word in MOUNT_FLAGS:
+            sets, clears = MOUNT_FLAGS[word]
             flags = flags & ~clears | sets
         elif name in _VALUES and equals and value:
             values.append(word)

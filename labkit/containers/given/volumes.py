@@ -5,6 +5,7 @@ are kept in memory and derived from the containers' records when the daemon star
 made whole under another name and renamed into place, and renamed away before it is deleted.
 """
 
+import contextlib
 import os
 import secrets
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from labkit.containers.given import volume_mounts
 from labkit.containers.given.mounts import check_driver, check_name
 from labkit.containers.records.remover import Remover
 from labkit.dialect.moments import timestamp
@@ -45,6 +47,8 @@ class VolumeRecord(msgspec.Struct, rename="pascal"):
     name: str
     created_at: str
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    """What is mounted over its folder while it is used (labkit.containers.given.volume_mounts)."""
 
 
 class Volume:
@@ -57,6 +61,8 @@ class Volume:
         self.users: set[str] = set()
         """The ids of the containers that have claimed it."""
         self.removed = False
+        self.is_mounted = False
+        """Whether its options are in effect."""
 
     @property
     def name(self) -> str:
@@ -91,6 +97,10 @@ class Volumes:
         os.makedirs(self._base, 0o700, exist_ok=True)
         for name in sorted(os.listdir(self._base)):
             self._load(name)
+        if any(volume.record.options for volume in self._volumes.values()):
+            mounted = volume_mounts.mounted_below(self._base)
+            for volume in self._volumes.values():
+                volume.is_mounted = os.path.realpath(volume.data) in mounted
 
     def _load(self, name: str) -> None:
         folder = f"{self._base}/{name}"
@@ -136,7 +146,10 @@ class Volumes:
 
         Without a name it gets one of 64 digits.  InvalidParameterError for a bad name or driver.
         """
-        check_driver(driver, options)
+        try:
+            check_driver(driver, options)
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"create {name}: {error}") from None
         labels = dict(labels or {})
         if name:
             check_name(name)
@@ -144,10 +157,10 @@ class Volumes:
             name = volume_name()
             labels[ANONYMOUS_LABEL] = ""
         with self._lock:
-            return self._volumes.get(name) or self._make(name, labels)
+            return self._volumes.get(name) or self._make(name, labels, options or {})
 
-    def _make(self, name: str, labels: dict[str, str]) -> Volume:
-        record = VolumeRecord(name, timestamp(time.time_ns()), labels)
+    def _make(self, name: str, labels: dict[str, str], options: dict[str, str]) -> Volume:
+        record = VolumeRecord(name, timestamp(time.time_ns()), labels, options)
         unfinished, folder = (
             f"{self._base}/{_UNFINISHED}{secrets.token_hex(8)}",
             f"{self._base}/{name}",
@@ -174,6 +187,7 @@ class Volumes:
         container_id: str,
         labels: dict[str, str] | None = None,
         fill: Fill | None = None,
+        options: dict[str, str] | None = None,
     ) -> Volume:
         """Have a volume for a container, made if there is none called so.
 
@@ -181,15 +195,35 @@ class Volumes:
         puts into its folder becomes the volume's content, all of it or nothing.
         """
         while True:
-            volume = self.create(name, labels)
+            volume = self.create(name, labels, options=options)
             with volume.lock:
                 if volume.removed:
                     continue
                 is_first = not volume.users
-                if fill and is_first and not os.listdir(volume.data):
+                if fill and is_first and not (volume.record.options or os.listdir(volume.data)):
                     _fill(volume, fill)
                 volume.users.add(container_id)
                 return volume
+
+    def mount(self, name: str) -> None:
+        """Before a start: mount what a volume's options say, if it has any.  StartError."""
+        volume = self._volumes.get(name)
+        if volume is None or not volume.record.options:
+            return
+        with volume.lock:
+            if not volume.is_mounted:
+                volume_mounts.mount(volume.data, volume.record.options)
+                volume.is_mounted = True
+
+    def unmount(self, name: str, is_in_use: Callable[[str], bool]) -> None:
+        """A container has ended: unmount a volume with options that no other one that runs has."""
+        volume = self._volumes.get(name)
+        if volume is None or not volume.is_mounted:
+            return
+        with volume.lock:
+            if not is_in_use(name):
+                volume_mounts.unmount(volume.data)
+                volume.is_mounted = False
 
     def take_note(self, names: Iterable[str], container_id: str) -> None:
         """A container found when the daemon started uses these; one that is lost stays lost."""
@@ -217,8 +251,11 @@ class Volumes:
                 users = ", ".join(sorted(volume.users))
                 raise ConflictError(f"remove {name}: volume is in use - [{users}]")
             volume.removed = True
+            if volume.is_mounted:
+                volume_mounts.unmount(volume.data)
             with self._lock:
-                self._remover.take(volume.folder)
+                with contextlib.suppress(FileNotFoundError):  # somebody has deleted its folder
+                    self._remover.take(volume.folder)
                 del self._volumes[name]
         files.sync_folder(self._base)
         self._on_change("destroy", name)

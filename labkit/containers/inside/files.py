@@ -84,7 +84,8 @@ class ContainerFiles:
         NotFoundError, InvalidParameterError (a bad archive, no folder), ForbiddenError (read-only).
         """
         entry, path = self._parts.registry.find(ref), absolute(path)
-        user = entry.container.config.user if as_user else None
+        # As in Docker, the numbers of the archive are kept for a container without a user.
+        user = entry.container.config.user or None if as_user else None
         arguments = (path, keep_kinds, user)
         with _naming(ref, path, is_root_read_only=entry.container.host_config.readonly_rootfs):
             with entry.lock:

@@ -161,6 +161,7 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         parts.records.write_exit(container.id, status)
     starting.remove_run_folder(parts, container.id)
     networking.release(parts, container.id)
+    mounting.unmount_volumes(parts, container)
     container.state = State(
         status=states.after(container.state.status, "die"),
         exit_code=status.code,

@@ -115,6 +115,7 @@ def start(parts: Parts, entry: Entry) -> None:
             networking.release(parts, entry.container.id)
         except BaseException:
             networking.release(parts, entry.container.id)
+            mounting.unmount_volumes(parts, entry.container)
             raise
         else:
             networking.open_ports(parts, entry)
@@ -135,6 +136,7 @@ def _start(parts: Parts, entry: Entry) -> None:
         container.disks = disks.gather(container.host_config)
         container.id_ranges = namespaces.gather_id_ranges(parts, container.host_config)
         mounting.make_sources(container)
+        mounting.mount_volumes(parts, container)
         plan, request = _make_request(parts, entry)
     except (InvalidParameterError, NotFoundError) as error:
         # What was there when it was created is gone: its image, a device.

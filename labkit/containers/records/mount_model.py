@@ -2,6 +2,10 @@
 
 import msgspec
 
+SHARED = frozenset({"shared", "rshared", "slave", "rslave"})
+PROPAGATIONS = (*sorted(SHARED), "private", "rprivate")
+"""How what is mounted later below a mount spreads to its like on the host (mount_namespaces(7))."""
+
 
 class BindOptions(msgspec.Struct, rename="pascal"):
     """What only a bind mount can be told."""
@@ -10,6 +14,9 @@ class BindOptions(msgspec.Struct, rename="pascal"):
     non_recursive: bool = False
     create_mountpoint: bool = False
     """Make the source if it is missing."""
+    read_only_non_recursive: bool = False
+    """Read-only is the mount alone, not what is mounted below it."""
+    read_only_force_recursive: bool = False
 
 
 class DriverConfig(msgspec.Struct, rename="pascal"):
@@ -68,5 +75,15 @@ class MountPoint(msgspec.Struct, rename="pascal"):
     """Whether a missing source of a bind mount is made."""
     options: str = ""
     """A tmpfs's, as the user wrote them."""
+    propagation: str = ""
+    """Of `PROPAGATIONS`, for a bind mount."""
+    recursive: bool = True
+    """Whether a bind mount shows what is mounted below its source."""
+    read_only_recursive: bool = True
+    """Whether that is read-only as well."""
+    subpath: str = ""
+    """The part of a volume that is shown."""
+    driver_options: dict[str, str] = msgspec.field(default_factory=dict)
+    """For a volume that is made."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     """For a volume that is made."""

@@ -21,7 +21,7 @@ def mounts(container: Container) -> list[JsonObject]:
             "Destination": point.destination,
             "Mode": point.mode,
             "RW": not point.read_only,
-            "Propagation": "rprivate" if point.type == "bind" else "",
+            "Propagation": (point.propagation or "rprivate") if point.type == "bind" else "",
         }
         shown.append(entry | of_volume)
     return shown
@@ -35,7 +35,7 @@ def volume(found: Volume) -> JsonObject:
         "Labels": found.record.labels or None,
         "Mountpoint": found.data,
         "Name": found.name,
-        "Options": None,
+        "Options": found.record.options or None,
         "Scope": "local",
     }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROC = "/proc"
 _RESTRICTED = trees.MOUNT_ATTR_NOSUID | trees.MOUNT_ATTR_NODEV | trees.MOUNT_ATTR_NOEXEC
 _MOST_LINKS = 40
+_PROPAGATIONS = {"slave": mounts.MS_SLAVE, "shared": mounts.MS_SHARED}
 
 
 class OpenTree(NamedTuple):
@@ -36,11 +37,23 @@ class OpenTree(NamedTuple):
     target: str
     """Where it will be attached."""
     read_only: bool = False
+    subpath: str = ""
+    """The part of the source that is shown, wherever links in there lead."""
+    recursive: bool = True
+    read_only_recursive: bool = True
+    propagation: str = ""
+    """`slave`, `shared`, or the same with `r` before it."""
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
-        read_only = "; mount_setattr(…, MOUNT_ATTR_RDONLY)" if self.read_only else ""
-        return f'open_tree(AT_FDCWD, "{self.source}", OPEN_TREE_CLONE|AT_RECURSIVE){read_only}'
+        below = "|AT_RECURSIVE" if self.recursive else ""
+        source = "/".join(filter(None, (self.source, self.subpath)))
+        calls = [f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE{below})']
+        if self.read_only:
+            calls.append("mount_setattr(…, MOUNT_ATTR_RDONLY)")
+        if self.propagation:
+            calls.append(f"mount_setattr(…, MS_{self.propagation.removeprefix('r').upper()})")
+        return "; ".join(calls)
 
     def execute(self, context: Context) -> None:
         """Copy the mount, attached nowhere yet.
@@ -49,9 +62,17 @@ class OpenTree(NamedTuple):
         takes away none of a mount's other restrictions.
         """
         with _closing(os.open(self.source, os.O_PATH | os.O_CLOEXEC)) as source:
-            tree = trees.clone_tree(source)
+            if self.subpath:
+                with _closing(trees.open_in_root(source, self.subpath)) as part:
+                    tree = trees.clone_tree(part, recursive=self.recursive)
+            else:
+                tree = trees.clone_tree(source, recursive=self.recursive)
         if self.read_only:
-            trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
+            below = self.read_only_recursive
+            trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY, recursive=below)
+        if self.propagation:
+            kind = _PROPAGATIONS[self.propagation.removeprefix("r")]
+            trees.spread(tree, kind, recursive=self.propagation.startswith("r"))
         context.trees[self.target] = tree
 
 

@@ -83,7 +83,8 @@ def test_the_short_form(text, kind, name, source, destination, read_only):
         ("../x:/b", "includes invalid characters for a local volume name"),
         ("x/y:/b", "includes invalid characters"),
         (".hidden:/b", "includes invalid characters"),
-        ("/a:/b:rshared", "mounts are private"),
+        ("xx:/b:rshared", "invalid mode: rshared"),
+        ("/a:/b:nocopy", "invalid mode: nocopy"),
         ("/a:/b\0c", "NUL"),
     ],
 )
@@ -119,11 +120,11 @@ def test_mounts_of_each_type(tmp_path):
         (Mount("bind", "/no/such", "/a"), "bind source path does not exist: /no/such"),
         (Mount("tmpfs", "x", "/a"), "field Source must not be specified"),
         (Mount("bind", "/", "/a", volume_options=VolumeOptions()), "VolumeOptions must not be"),
-        (Mount("bind", "/", "/a", bind_options=BindOptions("shared")), "mounts are private"),
+        (Mount("bind", "/", "/a", bind_options=BindOptions("odd")), "invalid propagation mode"),
         (Mount("volume", "aa", "/proc/x"), "inside /proc"),
         (
-            Mount("volume", "aa", "/a", volume_options=VolumeOptions(subpath="x")),
-            "leave out Subpath",
+            Mount("volume", "aa", "/a", volume_options=VolumeOptions(subpath="x/../y")),
+            "subpath must be a relative path",
         ),
         (
             Mount("volume", "aa", "/a", volume_options=VolumeOptions(False, {}, DriverConfig("x"))),

@@ -30,7 +30,7 @@ def test_what_cannot_be_made(store):
         store.create("../evil")
     with pytest.raises(InvalidParameterError, match='plugin "nfs" not found'):
         store.create("data", driver="nfs")
-    with pytest.raises(InvalidParameterError, match="invalid option"):
+    with pytest.raises(InvalidParameterError, match="missing required option"):
         store.create("data", options={"type": "tmpfs"})
     assert store.list() == []
 

@@ -24,7 +24,8 @@ def test_mountinfo_is_parsed_as_proc_writes_it():
     line = r"36 35 98:0 /a\040b /mnt\134c rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
     (mount,) = mounts.parse_mountinfo(line + "\n")
     assert mount == mounts.MountPoint(
-        "/a b", "/mnt\\c", ("rw", "noatime"), "ext3", "/dev/root", ("rw", "errors=continue")
+        *("/a b", "/mnt\\c", ("rw", "noatime"), "ext3", "/dev/root", ("rw", "errors=continue")),
+        ("master:1",),
     )
     with open("/proc/self/mountinfo") as file:
         assert any(mount.target == "/" for mount in mounts.parse_mountinfo(file.read()))
