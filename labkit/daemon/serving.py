@@ -15,7 +15,7 @@ from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
 from labkit.kernel import power
 from labkit.paths import Paths
-from labkit.rootless import cable, traces
+from labkit.rootless import cable, outside, traces
 from labkit.rootless.watch import HolderWatch
 
 READY = b"ready\n"
@@ -46,6 +46,7 @@ def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
         daemon_json.network_defaults(paths.root),
     )
     if watch:
+        outside.lead_through_holder(paths.run)
         engine.warnings += filter(None, [cable.warning(paths.run)])
         if group := engine.layout.own_group():
             traces.write_group(paths.run, *group)
