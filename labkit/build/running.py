@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
+from labkit.build import events
 from labkit.build.errors import BuildError
 from labkit.build.mounts import Mounts
 from labkit.build.parser import Instruction
@@ -153,8 +154,8 @@ def _run(
                 raise BuildError(str(error), error.exit_code) from None
             begun()
             stage.build.cancellation.check()
-            for text in _output(ours):
-                stage.say(text)
+            for stream, data in _output(ours):
+                stage.tell(events.Printed(stage.step, stream, data))
             state = engine.wait(container_id)
     stage.build.cancellation.check()
     if state.exit_code:
@@ -166,9 +167,9 @@ def _run(
         )
 
 
-def _output(connection: socket.socket) -> Iterator[str]:
+def _output(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
     """What the container prints, both streams as they come (Engine API, "Attach")."""
     with connection.makefile("rb") as stream:
         while header := stream.read(FRAME.size):
-            _, length = FRAME.unpack(header)
-            yield stream.read(length).decode("utf-8", "replace")
+            number, length = FRAME.unpack(header)
+            yield number, stream.read(length)

@@ -7,11 +7,12 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from labkit.build import remote
+from labkit.build import remote, telling
 from labkit.build.archive import Archive
 from labkit.build.builder import Build
+from labkit.build.contexts import Sent
 from labkit.build.errors import BuildError, CancelledError
-from labkit.build.options import Event, Options
+from labkit.build.options import Message, Options
 from labkit.build.workroom import CACHE_MOUNTS, Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
@@ -63,7 +64,8 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        made = Build(engine, options, context, workroom, _Registries(engine, request))
+        contexts = Sent(context, options)
+        made = Build(engine, options, contexts, workroom, _Registries(engine, request))
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -91,7 +93,7 @@ class _Registries:
         self._engine = engine
         self._request = request
 
-    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+    def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store."""
         told = cast("Callable[[object], None]", say)
         registries.pull_for_build(self._engine, self._request, name, platform, told)
@@ -111,12 +113,13 @@ def _messages(
 
     `quiet`: of what is built only the image's id, unless the build fails.
     """
-    untold: list[Event] = []
+    untold: list[Message] = []
     with kept:
         try:
-            for events in made.run():
-                if not events and request.connection.client_is_gone():
+            for happened in made.run():
+                if not happened and request.connection.client_is_gone():
                     return
+                events = [said for each in happened if (said := telling.message(each)) is not None]
                 told = [event for event in events if not quiet or "stream" not in event]
                 untold += [event for event in events if quiet and "stream" in event]
                 if told:
@@ -131,11 +134,11 @@ def _messages(
             yield b"".join(map(_encoded, [*untold, _failure(str(error), 1)]))
 
 
-def _encoded(event: Event) -> bytes:
+def _encoded(event: Message) -> bytes:
     return msgspec.json.encode(event) + b"\r\n"
 
 
-def _failure(message: str, code: int) -> Event:
+def _failure(message: str, code: int) -> Message:
     return {"errorDetail": {"code": code, "message": message}, "error": message}
 
 
@@ -169,7 +172,7 @@ def _options(request: Request) -> Options:
         cache_from=_json(query, "cachefrom", list[str]) or [],
         host_config=_host_config(query),
         explain=query.flag("explaincache"),
-        secrets=_secrets(request),
+        secret=_secrets(request).get,
     )
 
 
