@@ -352,7 +352,7 @@ class Build:
             yield named
             return
         image = self.origin_image(stage, name)
-        chunks = self._files(image, [_packable(path) for path in paths])
+        chunks = self.files_of(image, [_packable(path) for path in paths])
         archive = receive(chunks, self.workroom.path, devices=True)
         try:
             yield archive
@@ -374,7 +374,7 @@ class Build:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         return image
 
-    def _files(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
+    def files_of(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
         """What an image has at some paths, as an archive in which it has those paths."""
         place = f"{self.engine.paths.run}/containers"
         view = Layers(image.layer_directories(), "", "", place, [], False, READ_ONLY)

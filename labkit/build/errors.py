@@ -9,15 +9,30 @@ class DockerfileError(InvalidParameterError):
     def __init__(self, why: str, file: str, line: int, source: str) -> None:
         shown = f"\n{file}:{line}: {source.strip()}" if source.strip() else ""
         super().__init__(f"dockerfile parse error on line {line}: {why}{shown}")
-        self.line = line
+        self.why = why
+        self.line = self.last_line = line
 
 
 class BuildError(LabkitError):
-    """An instruction failed; `code` is its command's exit code, or 1."""
+    """An instruction failed; `code` is its command's exit code, or 1.
 
-    def __init__(self, message: str, code: int = 1) -> None:
+    `why` is the message without the place; `line` and `last_line` are of the Dockerfile, from 1, or
+    0 if it is of none.
+    """
+
+    def __init__(self, message: str, code: int = 1, *, why: str = "", line: int = 0) -> None:
         super().__init__(message)
         self.code = code
+        self.why = why or message
+        self.line = self.last_line = line
+
+
+class CommandError(BuildError):
+    """The command of a RUN ended with another code than 0."""
+
+    def __init__(self, message: str, code: int, command: str) -> None:
+        super().__init__(message, code)
+        self.command = command
 
 
 class CancelledError(LabkitError):

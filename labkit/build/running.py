@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build import events
-from labkit.build.errors import BuildError
+from labkit.build.errors import BuildError, CommandError
 from labkit.build.mounts import Mounts
 from labkit.build.parser import Instruction
 from labkit.build.stage import PREDEFINED, StageBuild
@@ -161,9 +161,10 @@ def _run(
     if state.exit_code:
         shown = " ".join(command)
         reason = ": it was killed for want of memory (-m)" if state.oom_killed else ""
-        raise BuildError(
+        raise CommandError(
             f"The command '{shown}' returned a non-zero code: {state.exit_code}{reason}",
             state.exit_code,
+            f"{shown}{reason}",
         )
 
 

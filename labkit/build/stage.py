@@ -250,14 +250,23 @@ class Cancellation:
 @contextmanager
 def naming(instruction: Instruction, file: str) -> Iterator[None]:
     """Let an error say where in the Dockerfile it happened."""
+    place = f"{file}:{instruction.number}"
     try:
         yield
     except BuildError as error:
-        raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
+        if not error.line:
+            error.args = (f"{error}\n{place}",)
+            error.line = instruction.number
+            error.last_line = instruction.last
+        raise
     except CancelledError:
         raise
     except (LabkitError, OSError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or error
-        raise BuildError(
-            f"{instruction.name} failed: {why}\n{file}:{instruction.number}: {instruction.original}"
-        ) from None
+        why = str((error.strerror if isinstance(error, OSError) else "") or error)
+        failed = BuildError(
+            f"{instruction.name} failed: {why}\n{place}: {instruction.original}",
+            why=why,
+            line=instruction.number,
+        )
+        failed.last_line = instruction.last
+        raise failed from None

@@ -204,7 +204,7 @@ class SourceInfo(Struct):
     language: Annotated[str, 4] = ""
 
 
-class Position(Struct):
+class Position(Struct, frozen=True):
     """A line, from 1."""
 
     line: Annotated[int, 1] = 0

@@ -6,7 +6,7 @@ as the latest state of each step and part, so that a client that does not read c
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from labkit.buildkit.messages import (
     StatusResponse,
@@ -96,17 +96,24 @@ class Progress:
 
     # Following it
 
-    def follow(self) -> Iterator[StatusResponse]:
-        """Everything that has happened and will, to the end."""
-        follower = _Follower(dict(self._vertexes), dict(self._statuses))
+    def wake(self) -> None:
+        """A follower may have gone."""
         with self._changed:
+            self._changed.notify_all()
+
+    def follow(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[StatusResponse]:
+        """Everything that has happened and will, to the end, or until the follower `is_gone`."""
+        with self._changed:
+            follower = _Follower(dict(self._vertexes), dict(self._statuses))
             self._followers.append(follower)
         try:
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._has_news(follower) or self._is_over)
+                    self._changed.wait_for(
+                        lambda: self._has_news(follower) or self._is_over or is_gone()
+                    )
                     news = self._news(follower)
-                if news is None:
+                if news is None or is_gone():
                     return
                 yield news
         finally:

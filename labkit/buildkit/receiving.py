@@ -121,6 +121,7 @@ class Receiver:
         self.root = folder_node("")
         self.found: dict[bytes, Known] = {}
         """Everything, as the next build may know it."""
+        self.moved_bytes = 0
         self._count = 0
         self._heads_bytes = 0
         self._to_ask: deque[tuple[int, Node]] = deque()
@@ -129,15 +130,14 @@ class Receiver:
 
     def receive(self) -> None:
         """Receive everything.  InvalidParameterError for a folder that cannot be; CallError."""
-        moved_bytes = 0
         has_said_fin = False
         while (data := self._call.receive(Packet)) is not None:
             if data.type == FIN:
                 break
-            moved_bytes += len(data.data)
+            self.moved_bytes += len(data.data)
             self._take(data)
             if not self._call.has_more:
-                self._moved(moved_bytes)
+                self._moved(self.moved_bytes)
                 self._ask()
             if self._is_over and not has_said_fin:
                 has_said_fin = True
@@ -145,7 +145,7 @@ class Receiver:
         if not self._is_over:
             raise InvalidParameterError("the client ended the transfer before it had sent all")
         self._content.flush()
-        self._moved(moved_bytes)
+        self._moved(self.moved_bytes)
 
     @property
     def _is_over(self) -> bool:

@@ -29,12 +29,10 @@ class Session:
 
     def __init__(self, link: Link, headers: Mapping[str, list[str]]) -> None:
         """Read the headers, whose names are in lower case; InvalidParameterError."""
-        self.uuid = calls.first(headers, f"{HEADER}uuid")
+        self.uuid = _uuid(headers)
         self.shared_key = calls.first(headers, f"{HEADER}sharedkey")
         """The same for each build of a folder by a user."""
         self.methods = frozenset(headers.get(f"{HEADER}grpc-method", []))
-        if not self.uuid:
-            raise InvalidParameterError("a session needs an id")
         self._connection = Connection(link, is_client=True)
 
     @property
@@ -80,6 +78,15 @@ class Sessions:
         self._changed = threading.Condition()
         self._by_id: dict[str, Session] = {}
 
+    def check(self, headers: Mapping[str, list[str]]) -> None:
+        """ConflictError if the session's id is taken, InvalidParameterError if it has none."""
+        uuid = _uuid(headers)
+        with self._changed:
+            if uuid in self._by_id:
+                raise ConflictError(f"session {uuid} already exists")
+            if len(self._by_id) >= SESSIONS_MAX:
+                raise ConflictError(f"there are {SESSIONS_MAX} sessions already")
+
     @contextmanager
     def holding(self, link: Link, headers: Mapping[str, list[str]]) -> Iterator[Session]:
         """Have a session for the time of the block, in which it is to be run.
@@ -88,10 +95,7 @@ class Sessions:
         """
         session = Session(link, headers)
         with self._changed:
-            if session.uuid in self._by_id:
-                raise ConflictError(f"session {session.uuid} already exists")
-            if len(self._by_id) >= SESSIONS_MAX:
-                raise ConflictError(f"there are {SESSIONS_MAX} sessions already")
+            self.check(headers)
             self._by_id[session.uuid] = session
             self._changed.notify_all()
         try:
@@ -112,3 +116,10 @@ class Sessions:
         if found is None:
             raise CallError(UNAVAILABLE, f"no active session for {uuid}: context deadline exceeded")
         return found
+
+
+def _uuid(headers: Mapping[str, list[str]]) -> str:
+    uuid = calls.first(headers, f"{HEADER}uuid")
+    if not uuid:
+        raise InvalidParameterError("a session needs an id: X-Docker-Expose-Session-Uuid")
+    return uuid

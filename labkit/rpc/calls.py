@@ -7,7 +7,7 @@ it; the trailers hold the status.  Source: gRPC, "gRPC over HTTP2" (PROTOCOL-HTT
 import base64
 import binascii
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote
 
@@ -134,6 +134,12 @@ class Served(Call):
     def is_cancelled(self) -> bool:
         """Whether the caller has broken the call off, or is gone."""
         return self._stream.is_reset
+
+    def on_cancel(self, action: Callable[[], None]) -> None:
+        """Do something when the caller breaks the call off, or is gone already."""
+        self._stream.on_reset = action
+        if self._stream.is_reset:
+            action()
 
     def answer_headers(self) -> None:
         """Send the answer's headers, before its first message."""

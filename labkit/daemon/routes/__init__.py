@@ -7,6 +7,7 @@ A handler takes the engine, the request and the names in its path, and returns a
 from labkit.daemon.routes import (
     archive,
     build,
+    buildkit,
     commit,
     containers,
     disk,
@@ -42,6 +43,8 @@ ROUTES = (
     Route("POST", "/images/prune", disk.prune_images),
     Route("POST", "/build", build.build),
     Route("POST", "/build/prune", build.prune),
+    Route("POST", "/grpc", buildkit.grpc),
+    Route("POST", "/session", buildkit.session),
     Route("GET", "/images/{image}/json", images.inspect),
     Route("GET", "/images/{image}/history", images.history),
     Route("GET", "/images/{image}/get", image_archives.save_one),

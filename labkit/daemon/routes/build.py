@@ -65,7 +65,13 @@ def build(engine: Engine, request: Request) -> Answer:
         context = _context(request, options, workroom)
         stack.callback(context.close)
         contexts = Sent(context, options)
-        made = Build(engine, options, contexts, workroom, _Registries(engine, request))
+        made = Build(
+            engine,
+            options,
+            contexts,
+            workroom,
+            Registries(engine, registries.from_build_request(request)),
+        )
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -82,21 +88,21 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-class _Registries:
-    """What a build asks of registries, with the credentials of its request."""
+class Registries:
+    """What a build asks of registries, with the credentials that it was given."""
 
     platform = staticmethod(platforms.parse)
     suits = staticmethod(platforms.runs_on)
     shown = staticmethod(platforms.words)
 
-    def __init__(self, engine: Engine, request: Request) -> None:
+    def __init__(self, engine: Engine, known: registries.CredentialsFor) -> None:
         self._engine = engine
-        self._request = request
+        self._known = known
 
     def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store."""
         told = cast("Callable[[object], None]", say)
-        registries.pull_for_build(self._engine, self._request, name, platform, told)
+        registries.pull_for_build(self._engine, self._known, name, platform, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
