@@ -14,7 +14,7 @@ from labkit.build import events, solver, stubs
 from labkit.build.archive import Archive
 from labkit.build.cache import Cache
 from labkit.build.contexts import Contexts, wanted
-from labkit.build.errors import BuildError, CancelledError
+from labkit.build.errors import BuildError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Options, Registries
@@ -157,9 +157,10 @@ class Build:
             try:
                 self._image(report, node.base, self._stage_platform(node))
             except (LabkitError, OSError) as error:
-                report(events.Resolved(name, str(error)))
-                with naming(node.stage.start, self.dockerfile.file):
-                    raise
+                report(events.Resolved(name, error))
+                why = f"{node.base}: failed to resolve source metadata for {name}: {error}"
+                start = node.stage.start
+                raise BuildError(why, line=start.number, last_line=start.last) from None
             report(events.Resolved(name))
         self._triggers.clear()
         self._find_order()
@@ -271,11 +272,8 @@ class Build:
         try:
             with naming(step.instruction, file):
                 yield
-        except CancelledError:
-            stage.tell(events.Ended(step, "context canceled"))
-            raise
         except (LabkitError, OSError) as error:
-            stage.tell(events.Ended(step, str(error)))
+            stage.tell(events.Ended(step, error))
             raise
         stage.tell(events.Ended(step))
 

@@ -16,15 +16,35 @@ class DockerfileError(InvalidParameterError):
 class BuildError(LabkitError):
     """An instruction failed; `code` is its command's exit code, or 1.
 
-    `why` is the message without the place; `line` and `last_line` are of the Dockerfile, from 1, or
-    0 if it is of none.
+    `why` is what went wrong, without the place; `line` and `last_line` are of the Dockerfile, from
+    1, or 0 if it is of none.
     """
 
-    def __init__(self, message: str, code: int = 1, *, why: str = "", line: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        code: int = 1,
+        *,
+        why: Exception | None = None,
+        line: int = 0,
+        last_line: int = 0,
+    ) -> None:
         super().__init__(message)
         self.code = code
-        self.why = why or message
-        self.line = self.last_line = line
+        self.why = why
+        self.line = line
+        self.last_line = last_line
+
+
+class MissingSourceError(InvalidParameterError):
+    """COPY or ADD names a file that is not in the context."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"file not found in build context or excluded by .dockerignore: stat {path}: "
+            "file does not exist"
+        )
+        self.path = path
 
 
 class CommandError(BuildError):

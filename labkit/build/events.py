@@ -45,10 +45,10 @@ class Printed(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A step is done, or has failed: `error` says why."""
+    """A step is done, or has failed."""
 
     step: Step
-    error: str = ""
+    error: Exception | None = None
 
 
 class Resolving(NamedTuple):
@@ -58,10 +58,10 @@ class Resolving(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """It is there, or `error` says why not."""
+    """It is there, or cannot be had."""
 
     name: str
-    error: str = ""
+    error: Exception | None = None
 
 
 class Pulled(NamedTuple):

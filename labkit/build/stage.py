@@ -263,10 +263,9 @@ def naming(instruction: Instruction, file: str) -> Iterator[None]:
         raise
     except (LabkitError, OSError) as error:
         why = str((error.strerror if isinstance(error, OSError) else "") or error)
-        failed = BuildError(
+        raise BuildError(
             f"{instruction.name} failed: {why}\n{place}: {instruction.original}",
-            why=why,
+            why=error,
             line=instruction.number,
-        )
-        failed.last_line = instruction.last
-        raise failed from None
+            last_line=instruction.last,
+        ) from None

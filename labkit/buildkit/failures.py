@@ -10,9 +10,14 @@ import base64
 import msgspec
 
 from labkit.build.contexts import Source
-from labkit.build.errors import BuildError, CancelledError, CommandError, DockerfileError
+from labkit.build.errors import (
+    BuildError,
+    CancelledError,
+    CommandError,
+    DockerfileError,
+    MissingSourceError,
+)
 from labkit.buildkit.messages import Any, Status
-from labkit.errors import LabkitError
 from labkit.rpc import wire
 from labkit.rpc.errors import CANCELLED, UNKNOWN, CallError
 
@@ -22,13 +27,22 @@ _EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
 
 def message(error: Exception) -> str:
     """What a client is told of an error, without the place in the Dockerfile."""
-    if isinstance(error, CommandError):
-        return f'process "{error.command}" did not complete successfully: exit code: {error.code}'
-    if isinstance(error, BuildError | DockerfileError):
-        return error.why
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
+    said = str(error)
+    match error:
+        case CommandError():
+            command, code = error.command, error.code
+            said = f'process "{command}" did not complete successfully: exit code: {code}'
+        case BuildError():
+            said = said.partition("\n")[0] if error.why is None else message(error.why)
+        case DockerfileError():
+            said = f"dockerfile parse error on line {error.line}: {error.why}"
+        case MissingSourceError():
+            said = f'failed to compute cache key: "/{error.path}": not found'
+        case CancelledError() | ConnectionAbortedError():
+            said = "context canceled"
+        case OSError():
+            said = error.strerror or said
+    return said
 
 
 def call_error(error: Exception, source: Source | None = None) -> CallError:
@@ -41,8 +55,6 @@ def call_error(error: Exception, source: Source | None = None) -> CallError:
     details: list[Any] = []
     if isinstance(error, BuildError | DockerfileError) and error.line and source is not None:
         details.append(_source(source, error.line, error.last_line or error.line))
-        if isinstance(error, DockerfileError):
-            text = f"dockerfile parse error on line {error.line}: {error.why}"
     if isinstance(error, CommandError):
         details.append(_json(_EXIT, {"Code": error.code}))
     status = Status(UNKNOWN, text, details)
@@ -58,8 +70,3 @@ def _source(source: Source, first: int, last: int) -> Any:
 
 def _json(kind: str, value: object) -> Any:
     return Any(kind, msgspec.json.encode(value))
-
-
-def is_expected(error: Exception) -> bool:
-    """Whether an error is one that a build may end with, and no defect of labkit's."""
-    return isinstance(error, LabkitError | OSError)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from labkit.build import events
 from labkit.build.builder import SCRATCH, Build, shown_name
 from labkit.build.events import Step
+from labkit.buildkit import failures
 from labkit.buildkit.messages import Timestamp, Vertex, VertexStatus
 from labkit.buildkit.progress import Progress, now
 
@@ -97,8 +98,8 @@ class Vertices:
         self.begin(name, name)
         try:
             yield name
-        except BaseException as error:
-            self.end(name, str(error) or type(error).__name__)
+        except Exception as error:
+            self.end(name, _said(error))
             raise
         self.end(name)
 
@@ -157,13 +158,13 @@ class Teller:
             case events.Printed(step, stream, data):
                 self._vertices.log(_key(step), stream, data)
             case events.Ended(step, error):
-                self._vertices.end(_key(step), error)
+                self._vertices.end(_key(step), _said(error))
             case events.Resolving(name):
                 key = f"[internal] load metadata for {name}"
                 self._pulling[threading.get_ident()] = key
                 self._vertices.begin(key, key)
             case events.Resolved(name, error):
-                self._vertices.end(f"[internal] load metadata for {name}", error)
+                self._vertices.end(f"[internal] load metadata for {name}", _said(error))
             case events.Pulled(message):
                 self._pulled(message)
 
@@ -186,3 +187,7 @@ class Teller:
 
 def _key(step: Step) -> str:
     return f"{step.stage}/{step.place}"
+
+
+def _said(error: Exception | None) -> str:
+    return "" if error is None else failures.message(error) or type(error).__name__
