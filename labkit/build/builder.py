@@ -14,11 +14,11 @@ from labkit.build import events, solver, stubs
 from labkit.build.archive import Archive
 from labkit.build.cache import Cache
 from labkit.build.contexts import Contexts, wanted
+from labkit.build.dockerfile.parser import Instruction, parse, parse_line, parse_trigger
 from labkit.build.errors import BuildError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Options, Registries
-from labkit.build.parser import Instruction, parse, parse_line, parse_trigger
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
 from labkit.build.tars import receive

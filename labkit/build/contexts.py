@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from labkit.build.archive import Archive
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.options import Options
-from labkit.build.parser import Instruction
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images import words
+from labkit.images import shell_words as words
 from labkit.patterns import Patterns, read_ignore
 
 DOCKERFILE_LIMIT_BYTES = 1 << 20

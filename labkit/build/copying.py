@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from labkit.build import explain, fetch, modes
 from labkit.build.archive import Archive
-from labkit.build.parser import Instruction
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.sources import Source, content_key, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.tars import is_archive, of_file, receive

@@ -9,7 +9,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 
-from labkit.build.parser import Instruction
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from labkit.build import fetch
 from labkit.build.archive import Archive
-from labkit.build.lines import SIZE_LIMIT_BYTES
+from labkit.build.dockerfile.lines import SIZE_LIMIT_BYTES
 from labkit.build.tars import is_archive, of_file, receive
 from labkit.build.workroom import Workroom
 from labkit.containers.trees.launch import Worker

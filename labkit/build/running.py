@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build import events
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.errors import BuildError, CommandError
 from labkit.build.mounts import Mounts
-from labkit.build.parser import Instruction
 from labkit.build.stage import PREDEFINED, StageBuild
 from labkit.build.workroom import CONTAINER_LABEL
 from labkit.containers import ContainerConfig, HostConfig

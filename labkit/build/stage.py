@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from labkit.build import events
 from labkit.build.cache import SHORT, Step
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.errors import BuildError, CancelledError
-from labkit.build.parser import Instruction
 from labkit.containers.life.specification import DEFAULT_PATH
 from labkit.errors import LabkitError
 from labkit.images import Draft, Image

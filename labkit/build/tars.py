@@ -21,11 +21,11 @@ from labkit.build.archive import (
     folder_node,
 )
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.images.archives.compression import plain_chunks
 from labkit.images.archives.numbers import BadArchiveError
 from labkit.images.archives.reader import ArchiveReader, Member, is_head
-from labkit.images.archives.compression import plain_chunks
-from labkit.images.layers import limit_bytes
 from labkit.images.archives.unpacker import inside
+from labkit.images.layers import limit_bytes
 
 HEAD_BYTES = 512
 """About what a member takes in memory, its names aside."""

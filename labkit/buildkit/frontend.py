@@ -26,7 +26,7 @@ from labkit.buildkit.messages import (
 from labkit.buildkit.sessions import Session, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
-from labkit.containers.model import Ulimit
+from labkit.containers.records.model import Ulimit
 from labkit.errors import InvalidParameterError
 from labkit.rpc import calls
 from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError

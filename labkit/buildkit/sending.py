@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from labkit.build.archive import Archive, Node, below
 from labkit.buildkit.messages import DATA, ERR, FIN, REQ, STAT, Packet, Stat
 from labkit.errors import InvalidParameterError
-from labkit.images.archive_reader import XATTR
+from labkit.images.archives.reader import XATTR
 from labkit.rpc.calls import Made
 from labkit.rpc.tunnel import PIECE_BYTES, Piece
 

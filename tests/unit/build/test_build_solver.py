@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from labkit.build import solver
+from labkit.build.dockerfile.parser import parse
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.events import Event, Said
-from labkit.build.parser import parse
 from labkit.errors import InvalidParameterError
 
 TEXT = b"""

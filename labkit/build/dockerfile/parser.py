@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from labkit.build.dockerfile.lines import Heredoc, Line, Source, read
+from labkit.build.dockerfile.rules import RULES, Rule
 from labkit.build.errors import DockerfileError
-from labkit.build.lines import Heredoc, Line, Source, read
-from labkit.build.rules import RULES, Rule
 from labkit.errors import InvalidParameterError
 from labkit.images import shell_words as words
 from labkit.images.changes import NO_TRIGGERS
