@@ -10,6 +10,7 @@ import posixpath
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from labkit.build import remote
@@ -21,7 +22,7 @@ from labkit.build.workroom import Workroom
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.progress import now
 from labkit.buildkit.receiving import Receiver
-from labkit.buildkit.sessions import Session
+from labkit.buildkit.sessions import Client
 from labkit.buildkit.uploads import uploaded
 from labkit.buildkit.vertices import Vertices
 from labkit.errors import InvalidParameterError, NotFoundError
@@ -38,15 +39,19 @@ class SessionContexts:
     def __init__(
         self,
         attributes: Mapping[str, str],
-        session: Session,
+        session: Client,
         *,
-        shared: Mapping[str, Session],
+        sent: BinaryIO | None,
+        shared: Mapping[str, Client],
         kept: Kept,
         workroom: Workroom,
         vertices: Vertices,
         stack: ExitStack,
     ) -> None:
-        """`shared`: the sessions that serve some of the folders; `stack` closes what is opened."""
+        """`sent`: the context, if it came with the request; `shared`: the sessions that serve some
+        of the folders; `stack` closes what is opened.
+        """
+        self._sent = sent
         self._attributes = attributes
         self._session = session
         self._shared = shared
@@ -64,7 +69,7 @@ class SessionContexts:
 
     def dockerfile(self) -> Source:
         """The Dockerfile, and on the way the ignore file."""
-        if self._remote:
+        if self._is_elsewhere:
             return Sent(self._whole(), self._options._replace(is_context_whole=True)).dockerfile()
         name = posixpath.normpath(self._options.dockerfile)
         folder = self._attributes.get("dockerfilekey") or "dockerfile"
@@ -88,7 +93,7 @@ class SessionContexts:
 
     def files(self, wanted: Sequence[str] | None) -> Archive:
         """The files that COPY and ADD name."""
-        if self._remote:
+        if self._is_elsewhere:
             return self._whole()
         with self._lock:
             if "context" not in self._found:
@@ -177,9 +182,9 @@ class SessionContexts:
     # A context that is not a folder of the client's
 
     @property
-    def _remote(self) -> str:
-        """The URL of a context that lies elsewhere; empty for a folder of the client's."""
-        return self._attributes.get("context", "")
+    def _is_elsewhere(self) -> bool:
+        """Whether the context is no folder of the client's."""
+        return self._sent is not None or "context" in self._attributes
 
     def _whole(self) -> Archive:
         with self._lock:
@@ -189,15 +194,22 @@ class SessionContexts:
             return self._found["context"]
 
     def _fetched(self) -> Archive:
-        if not self._remote.startswith(_SESSION):
-            return remote.fetched(self._remote, self._options.dockerfile, self._workroom)
-        with uploaded(self._session, urlsplit(self._remote), self._workroom) as file:
-            if is_archive(file):
-                file.seek(0)
-                return remote.sent(file, self._workroom)
+        if self._sent is not None:
+            return self._read(self._sent)
+        url = self._attributes["context"]
+        if not url.startswith(_SESSION):
+            return remote.fetched(url, self._options.dockerfile, self._workroom)
+        with uploaded(self._session, urlsplit(url), self._workroom) as file:
+            return self._read(file)
+
+    def _read(self, file: BinaryIO) -> Archive:
+        """An archive, or just a Dockerfile."""
+        if is_archive(file):
             file.seek(0)
-            data = file.read(DOCKERFILE_LIMIT_BYTES + 1)
-            return of_file(posixpath.normpath(self._options.dockerfile), data)
+            return remote.sent(file, self._workroom)
+        file.seek(0)
+        data = file.read(DOCKERFILE_LIMIT_BYTES + 1)
+        return of_file(posixpath.normpath(self._options.dockerfile), data)
 
     def _closing(self, archive: Archive) -> Archive:
         self._stack.callback(archive.close)

@@ -97,31 +97,32 @@ class Control:
         request = received(call, SolveRequest)
         with self._jobs.running(request) as job:
             call.on_cancel(job.cancel)
-            try:
-                answer = self._solved(job)
-            except CallError:
-                raise
-            except (LabkitError, OSError) as error:
-                if job.is_cancelled or isinstance(error, CancelledError):
-                    job.check()
-                raise failures.call_error(error, job.source) from None
+            answer = self.result(job)
             job.progress.close()
         call.send(SolveResponse(answer))
+
+    def result(self, job: Job) -> dict[str, str]:
+        """Carry a job out, and return what its exporters say.  CallError."""
+        try:
+            return self._solved(job)
+        except CallError:
+            raise
+        except (LabkitError, OSError) as error:
+            if job.is_cancelled or isinstance(error, CancelledError):
+                job.check()
+            raise failures.call_error(error, job.source) from None
 
     def _solved(self, job: Job) -> dict[str, str]:
         request = job.request
         if request.frontend:  # the daemon runs it by itself
             asked = BridgeSolveRequest(request.frontend, request.frontend_attributes)
-            solved = self._solve(job, asked)
-            return self._exporters.export(job, solved)
+            return self._exporters.export(job, self._solve(job, asked))
         returned = job.wait()
         if returned.error is not None:
             error = returned.error
             raise CallError(error.code or UNKNOWN, error.message, wire.encode(error))
         found = job.solved(returned.result or Result())
-        if found is None:
-            return {}
-        return self._exporters.export(job, found)
+        return {} if found is None else self._exporters.export(job, found)
 
     def status(self, call: Served) -> None:
         """`Status`: news of a build, to its end."""
@@ -130,7 +131,6 @@ class Control:
             request.ref, STATUS_TIMEOUT_S, lambda: call.is_cancelled, or_finished=True
         )
         call.answer_headers()
-        call.on_cancel(job.progress.wake)
         for news in job.progress.follow(lambda: call.is_cancelled):
             call.send(news)
 

@@ -17,7 +17,7 @@ from labkit.buildkit import sending
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.messages import Exporter
 from labkit.buildkit.progress import now
-from labkit.buildkit.sessions import Session, Sessions
+from labkit.buildkit.sessions import Sessions
 from labkit.containers import Engine
 from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError
@@ -110,7 +110,7 @@ class Exporters:
     @contextmanager
     def _sending(self, job: Job, number: int) -> Iterator[Made]:
         """A call on which files go to the client."""
-        session: Session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
+        session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
         call = session.call(FILE_SEND, {"buildkit-attachable-exporter-id": [str(number)]})
         try:
             yield call

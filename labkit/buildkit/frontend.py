@@ -23,7 +23,7 @@ from labkit.buildkit.messages import (
     SecretResponse,
     VertexWarning,
 )
-from labkit.buildkit.sessions import Session, Sessions
+from labkit.buildkit.sessions import Client, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
 from labkit.containers.records.model import Ulimit
@@ -79,6 +79,7 @@ class Solve:
         contexts = SessionContexts(
             attributes,
             session,
+            sent=job.sent,
             shared=shared,
             kept=self._kept,
             workroom=workroom,
@@ -212,7 +213,7 @@ def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:
 # What a build asks its client
 
 
-def secret(session: Session, name: str) -> bytes | None:
+def secret(session: Client, name: str) -> bytes | None:
     """A secret by its id; None if the client has none.  CallError, InvalidParameterError."""
     path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
     try:
@@ -226,7 +227,7 @@ def secret(session: Session, name: str) -> bytes | None:
     return found.data
 
 
-def credentials(session: Session, host: str) -> tuple[str, str]:
+def credentials(session: Client, host: str) -> tuple[str, str]:
     """What to say to a registry."""
     path = "/moby.filesync.v1.Auth/Credentials"
     try:

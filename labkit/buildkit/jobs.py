@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 from labkit.build.builder import Build
 from labkit.build.contexts import Source
@@ -43,8 +44,10 @@ class Solved:
 class Job:
     """One build."""
 
-    def __init__(self, request: SolveRequest) -> None:
+    def __init__(self, request: SolveRequest, sent: BinaryIO | None = None) -> None:
+        """`sent`: the context, if it came with the request."""
         self.request = request
+        self.sent = sent
         self.ref = request.ref
         self.progress = Progress()
         self.vertices = Vertices(self.progress, self.ref)
@@ -133,9 +136,9 @@ class Jobs:
         self._finished: deque[Job] = deque(maxlen=FINISHED_MAX)
 
     @contextmanager
-    def running(self, request: SolveRequest) -> Iterator[Job]:
+    def running(self, request: SolveRequest, sent: BinaryIO | None = None) -> Iterator[Job]:
         """Have a build for the time of the block.  CallError if there is one of this ref."""
-        job = Job(request)
+        job = Job(request, sent)
         with self._changed:
             if not job.ref or job.ref in self._running:
                 raise CallError(ALREADY_EXISTS, f"job ID {job.ref} exists")

@@ -24,6 +24,8 @@ KEPT_LOG_MAX_BYTES = 16 << 20
 LOG_PIECE_BYTES = 64 << 10
 MESSAGE_LOGS = 32
 PARTS_MAX = 2000
+LOOK_S = 0.5
+"""How often a follower that nothing is told is looked for."""
 
 
 def now() -> Timestamp:
@@ -96,11 +98,6 @@ class Progress:
 
     # Following it
 
-    def wake(self) -> None:
-        """A follower may have gone."""
-        with self._changed:
-            self._changed.notify_all()
-
     def follow(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[StatusResponse]:
         """Everything that has happened and will, to the end, or until the follower `is_gone`."""
         with self._changed:
@@ -110,12 +107,14 @@ class Progress:
             while True:
                 with self._changed:
                     self._changed.wait_for(
-                        lambda: self._has_news(follower) or self._is_over or is_gone()
+                        lambda: self._has_news(follower) or self._is_over, LOOK_S
                     )
                     news = self._news(follower)
-                if news is None or is_gone():
+                    is_over = news is None and self._is_over
+                if is_over or is_gone():
                     return
-                yield news
+                if news is not None:
+                    yield news
         finally:
             with self._changed:
                 self._followers.remove(follower)

@@ -28,18 +28,18 @@ class Service:
     ) -> None:
         self._sessions = Sessions()
         self.kept = Kept(f"{engine.paths.root}/build/contexts")
-        jobs = Jobs()
+        self.jobs = Jobs()
         solve = Solve(engine, self._sessions, registries, self.kept)
-        control = Control(
-            jobs,
+        self.control = Control(
+            self.jobs,
             sessions=self._sessions,
             solve=solve,
             exporters=Exporters(engine, self._sessions),
             usage=Usage(engine.paths, self.kept),
             worker=("labkit", machine, version),
         )
-        bridge = Bridge(jobs, solve)
-        self._handlers = {**control.handlers(), **bridge.handlers(), HEALTH: _healthy}
+        bridge = Bridge(self.jobs, solve)
+        self._handlers = {**self.control.handlers(), **bridge.handlers(), HEALTH: _healthy}
 
     def serve(self, link: Link) -> None:
         """Serve a client's calls until it goes."""

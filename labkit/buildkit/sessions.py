@@ -7,6 +7,7 @@ methods it serves.  A session that does not answer is given up, and every call o
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from labkit.buildkit.messages import Empty, HealthCheckResponse
 from labkit.errors import ConflictError, InvalidParameterError
@@ -22,6 +23,27 @@ HEALTH_TIMEOUT_S = 15.0
 HEALTH_FAILURES = 2
 """After so many the session is dead (buildkit's session/manager.go)."""
 SESSIONS_MAX = 1000
+
+
+class Client(Protocol):
+    """A client that can be called."""
+
+    @property
+    def shared_key(self) -> str:
+        """The same for each build of a folder by a user; empty if there is none."""
+
+    def call(self, path: str, metadata: Metadata) -> Made:
+        """Begin a call.  CallError, also for what the client does not serve."""
+
+
+class NoSession:
+    """A client that cannot be called: it sends all at once."""
+
+    shared_key = ""
+
+    def call(self, path: str, metadata: Metadata) -> Made:
+        """CallError."""
+        raise CallError(UNIMPLEMENTED, f"the build has no session: {path} cannot be called")
 
 
 class Session:
@@ -108,8 +130,10 @@ class Sessions:
 
     def wait(
         self, uuid: str, timeout_s: float, is_cancelled: Callable[[], bool] = lambda: False
-    ) -> Session:
+    ) -> Client:
         """Return the session of an id: the build that names it may be quicker.  CallError."""
+        if not uuid:
+            return NoSession()
         with self._changed:
             self._changed.wait_for(lambda: uuid in self._by_id or is_cancelled(), timeout_s)
             found = self._by_id.get(uuid)

@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 from urllib.parse import SplitResult
 
 from labkit.build.workroom import Workroom
-from labkit.buildkit.sessions import Session
+from labkit.buildkit.sessions import Client
 from labkit.errors import LabkitError
 from labkit.images.layers import limit_bytes
 from labkit.rpc.tunnel import Piece
@@ -16,7 +16,7 @@ PULL = "/moby.upload.v1.Upload/Pull"
 
 
 @contextmanager
-def uploaded(session: Session, url: SplitResult, workroom: Workroom) -> Iterator[BinaryIO]:
+def uploaded(session: Client, url: SplitResult, workroom: Workroom) -> Iterator[BinaryIO]:
     """What the client sends for a URL of its own, as a file at its beginning."""
     call = session.call(PULL, {"urlpath": [url.path], "urlhost": [url.netloc]})
     with tempfile.TemporaryFile(dir=workroom.path) as file:

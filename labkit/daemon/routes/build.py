@@ -31,8 +31,6 @@ SECRETS_HEADER = "x-labkit-build-secrets"
 place for them.  Not in the query, which is logged here and there."""
 _T = TypeVar("_T")
 
-CLASSIC = ("", "1")
-"""The values of `version` that mean the classic builder; 2 is BuildKit."""
 
 _NUMBERS = {
     "memory": "Memory",
@@ -129,31 +127,29 @@ def _messages(
                 told = [event for event in events if not quiet or "stream" not in event]
                 untold += [event for event in events if quiet and "stream" in event]
                 if told:
-                    yield b"".join(map(_encoded, told))
+                    yield b"".join(map(encoded, told))
             if quiet:
-                yield _encoded({"stream": f"{made.image_id}\n"})
+                yield encoded({"stream": f"{made.image_id}\n"})
         except CancelledError:
             return
         except BuildError as error:
-            yield b"".join(map(_encoded, [*untold, _failure(str(error), error.code)]))
+            yield b"".join(map(encoded, [*untold, failure(str(error), error.code)]))
         except (LabkitError, OSError) as error:
-            yield b"".join(map(_encoded, [*untold, _failure(str(error), 1)]))
+            yield b"".join(map(encoded, [*untold, failure(str(error), 1)]))
 
 
-def _encoded(event: Message) -> bytes:
+def encoded(event: Message) -> bytes:
+    """A message as a line of the stream."""
     return msgspec.json.encode(event) + b"\r\n"
 
 
-def _failure(message: str, code: int) -> Message:
+def failure(message: str, code: int) -> Message:
+    """The last message of a build that has failed."""
     return {"errorDetail": {"code": code, "message": message}, "error": message}
 
 
 def _options(request: Request) -> Options:
     query = request.query
-    if query.text("version") not in CLASSIC:
-        raise UnsupportedError(
-            "labkit builds as Docker's classic builder does: set DOCKER_BUILDKIT=0"
-        )
     if query.flag("squash"):
         raise UnsupportedError("labkit does not support squash")
     if query.text("securityopt"):
@@ -161,7 +157,7 @@ def _options(request: Request) -> Options:
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
         references.parse_tag(tag)  # what cannot be tagged at the end need not be built
-    labels = _json(query, "labels", dict[str, str]) or {}
+    labels = json_of(query, "labels", dict[str, str]) or {}
     if "" in labels:
         raise InvalidParameterError(f"invalid label '={labels['']}': empty name")
     return Options(
@@ -169,13 +165,13 @@ def _options(request: Request) -> Options:
         dockerfile_path=query.text("dockerfilepath"),
         is_context_whole=bool(query.text("remote")),
         tags=tags,
-        build_args=_json(query, "buildargs", dict[str, str | None]) or {},
+        build_args=json_of(query, "buildargs", dict[str, str | None]) or {},
         labels=labels,
         target=query.text("target"),
         platform=query.text("platform"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
-        cache_from=_json(query, "cachefrom", list[str]) or [],
+        cache_from=json_of(query, "cachefrom", list[str]) or [],
         host_config=_host_config(query),
         explain=query.flag("explaincache"),
         secret=_secrets(request).get,
@@ -188,13 +184,14 @@ def _host_config(query: Query) -> HostConfig:
     if query.text("extrahosts"):
         body["ExtraHosts"] = query.texts("extrahosts")
     if query.text("ulimits"):
-        body["Ulimits"] = _json(query, "ulimits", list[object])
+        body["Ulimits"] = json_of(query, "ulimits", list[object])
     given = {name: value for name, value in body.items() if value}
     refuse_not_yet(given)
     return convert(given, HostConfig, "HostConfig.")
 
 
-def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
+def json_of(query: Query, name: str, kind: type[_T]) -> _T | None:
+    """A parameter that is JSON; None if it is not given.  InvalidParameterError."""
     text = query.text(name)
     if text in ("", "null"):
         return None

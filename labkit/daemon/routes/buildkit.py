@@ -7,29 +7,37 @@ calls the client.  What is called is in `labkit.buildkit`, imported with the fir
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
 
-import labkit
 from labkit.containers import Engine
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Hijack
-from labkit.daemon.routes.build import Registries
+from labkit.daemon.routes import build as classic
+from labkit.daemon.routes.build_service import service
 from labkit.errors import InvalidParameterError
-from labkit.registry.client import platforms
-from labkit.registry.client.credentials import Credentials
 
-if TYPE_CHECKING:
-    from labkit.buildkit.service import Service
-
+BUILDKIT = "2"
+"""The value of the parameter `version` that means BuildKit."""
 H2C = "h2c"
 SEND_TIME_S = 30
 """How long a client may take to read what was sent."""
 SESSION_METHODS = "x-docker-expose-session-grpc-method"
 
-_LOCK = threading.Lock()
+
+def build(engine: Engine, request: Request) -> Answer:
+    """`POST /build`: the classic builder's, or with `version=2` BuildKit's of 2018 to 2022."""
+    if request.query.text("version") != BUILDKIT:
+        return classic.build(engine, request)
+    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+
+    return build_by_request.build(engine, request)
+
+
+def cancel(engine: Engine, request: Request) -> Answer:
+    """`POST /build/cancel?id=`: end a build that was begun by `version=2`."""
+    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+
+    return build_by_request.cancel(engine, request)
 
 
 def grpc(engine: Engine, request: Request) -> Answer:
@@ -48,23 +56,6 @@ def session(engine: Engine, request: Request) -> Answer:
     headers[SESSION_METHODS] = [method.strip() for method in methods.split(",")]
     found.check_session(headers)
     return Hijack(_taking(lambda link: found.serve_session(link, headers)), protocol=H2C)
-
-
-def service(engine: Engine) -> "Service":
-    """The service of an engine, made when it is first asked for."""
-    with _LOCK:
-        return _made(engine)
-
-
-@cache
-def _made(engine: Engine) -> "Service":
-    from labkit.buildkit.service import Service  # noqa: PLC0415
-
-    def registries_for(known: Callable[[str], tuple[str, str]]) -> Registries:
-        return Registries(engine, lambda domain: Credentials(*known(domain)))
-
-    version = f"v{labkit.__version__}"
-    return Service(engine, registries_for, platforms.parse(""), version)
 
 
 def _check_upgrade(request: Request) -> None:
