@@ -262,7 +262,8 @@ class Server:
 
         def send_head() -> None:
             connection.send(head)
-            connection.wait_until_read()
+            if hijack.protocol == "tcp":
+                connection.wait_until_read()
 
         try:
             hijack.take(connection.fileno(), send_head)
