@@ -53,7 +53,7 @@ class Judged:
 
     def after(self, number: str, way: Way | None) -> list[Finding]:
         self.exercise = exercise = exercises.find(number)
-        memo = lay(number, self.place, TOKEN)
+        memo = lay(exercise, self.place, TOKEN)
         if way is not None:
             way(Bench(self.lab, self.place, exercise.values(TOKEN)))
         return list(judge(exercise, self.place, TOKEN, memo))

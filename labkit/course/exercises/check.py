@@ -15,7 +15,7 @@ from labkit.course.exercises.finding import Finding, MachineFaultError
 from labkit.course.exercises.hints import hint
 from labkit.course.exercises.place import Place
 from labkit.course.exercises.tidying import tidy
-from labkit.course.lab import connect
+from labkit.course.page.lab import connect
 from labkit.errors import DaemonUnavailableError, LabkitError
 from labkit.paths import Paths
 
@@ -55,9 +55,8 @@ def local_place(client: Client | None = None) -> Place:
     return Place(client or connect(), folder=os.getcwd(), disk=_disk())
 
 
-def lay(number: str, place: Place, token: str) -> Memo:
+def lay(exercise: Exercise, place: Place, token: str) -> Memo:
     """Lay an exercise's scene in place of what an earlier one has left; what it has noted."""
-    exercise = exercises.find(number)
     values = exercise.values(token)
     tidy(exercise, place, values)
     return exercise.scene(place, values)

@@ -1,7 +1,7 @@
 """Values of a learner's own: the same each time for one learner, different between two.
 
-Names end in a *mark*, four letters that no other learner and no other exercise has: by it all that
-an exercise has made is found again and removed.
+Names end in a *mark*, six letters of this learner and this exercise: by it all that an exercise has
+made is found again and removed.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ class Dice(random.Random):
     def __init__(self, token: str, number: str) -> None:
         digest = hashlib.sha256(f"{token} {number}".encode()).digest()
         super().__init__(int.from_bytes(digest))
-        self.mark = self.word()
+        self.mark = self.word(syllables=3)
 
-    def word(self) -> str:
-        """Four letters that can be spoken."""
-        return "".join(self.choice(letters) for letters in (_CONSONANTS, _VOWELS) * 2)
+    def word(self, syllables: int = 2) -> str:
+        """Letters that can be spoken, two for each syllable."""
+        return "".join(self.choice(letters) for letters in (_CONSONANTS, _VOWELS) * syllables)
 
     def name(self, stem: str) -> str:
         """A name with the exercise's mark."""

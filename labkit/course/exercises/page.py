@@ -10,7 +10,7 @@ from labkit.course.exercises.card import Card, card
 from labkit.course.exercises.check import GRADED_VARIABLE, lay, local_place, outcome
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.tidying import tidy
-from labkit.course.lab import connect
+from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
 """Where a notebook is graded: the drawn values of its exercises, as JSON."""
@@ -48,7 +48,7 @@ def task(number: str) -> Task:
     exercise = exercises.find(number)
     values = exercise.values(record.token())
     here = local_place()
-    record.keep_memo(number, lay(number, here, record.token()))
+    record.keep_memo(number, lay(exercise, here, record.token()))
     shown = Values(values.mark, {**values, "disk": here.disk or NO_DISK, "folder": here.folder})
     return Task(number, exercise.title, exercise.text(shown), shown)
 

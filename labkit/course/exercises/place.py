@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from labkit.client import Client
-from labkit.course import groups
+from labkit.course.cgroups import groups
 from labkit.course.exercises import processes
 from labkit.course.exercises.finding import MachineFaultError
 from labkit.errors import LabkitError, NotFoundError
@@ -67,6 +67,7 @@ class Place:
     """`kernel_pid` is the learner's kernel; `root` is where the learner's `/` is seen from here.
 
     `folder` is the learner's folder as the learner sees it, `disk` the device for disk limits.
+    `groups_below` is the control group that all the learner's groups are in.
     With `uid` the learner's files are touched as that user only.
     """
 
@@ -79,6 +80,7 @@ class Place:
         root: str = "/",
         uid: int = 0,
         disk: str = "",
+        groups_below: str = "",
     ) -> None:
         self.client = client
         self.folder = folder
@@ -86,6 +88,7 @@ class Place:
         self.root = root
         self.uid = uid
         self.disk = disk
+        self._groups_below = groups_below
 
     @property
     def device_number(self) -> str:
@@ -96,6 +99,11 @@ class Place:
             return f"{os.major(number)}:{os.minor(number)}"
 
         return self.among_files(look)
+
+    def group_roots(self) -> list[str]:
+        """The folders below which the learner's control groups are, one in each hierarchy."""
+        points = {point for point, _ in groups.mounted_here().values()}
+        return sorted(f"{point}/{self._groups_below}".rstrip("/") for point in points)
 
     # The engine
 

@@ -1,7 +1,7 @@
 """What is kept of a learner's exercises: the token, tries, points, and what scenes have noted.
 
-The file is `exercises.json` beside the predictions (`labkit.course.answers`).  The token decides
-which values are drawn; it goes along with what the learner hands in.
+The file is `exercises.json` beside the predictions (`labkit.course.page.answers`).
+The token decides which values are drawn; it goes along with what the learner hands in.
 """
 
 import json

@@ -5,18 +5,18 @@ import signal
 from contextlib import suppress
 
 from labkit.cgroups import groups as control_groups
-from labkit.course import groups, netlink
 from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
 from labkit.course.exercises.place import Place
+from labkit.course.networks import netlink
 from labkit.errors import ConflictError, LabkitError, NotFoundError
 
 
 def tidy(exercise: Exercise, place: Place, values: Values) -> None:
     """Remove its containers, images, networks, volumes, links, groups and sleeping processes."""
     exercise.tidy(place, values)
-    client, mark = place.client, values.mark
+    client, mark = place.client, f"-{values.mark}"
     for sleeper in _sleepers(values):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(sleeper, signal.SIGKILL)
@@ -38,7 +38,7 @@ def tidy(exercise: Exercise, place: Place, values: Values) -> None:
             with suppress(LabkitError):
                 volume.remove(force=True)
     _remove_links(mark)
-    _remove_groups(mark)
+    _remove_groups(place, mark)
 
 
 def _image_names(attrs: dict[str, object]) -> list[str]:
@@ -60,8 +60,8 @@ def _remove_links(mark: str) -> None:
                     host.link("del", index=link["index"])
 
 
-def _remove_groups(mark: str) -> None:
-    for point, _ in groups.mounted_here().values():
+def _remove_groups(place: Place, mark: str) -> None:
+    for point in place.group_roots():
         found = [
             f"{folder}/{name}"
             for folder, names, _ in os.walk(point)

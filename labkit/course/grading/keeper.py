@@ -3,7 +3,8 @@
     python -m labkit.course.grading.keeper DESCRIPTOR
 
 Requests come over a socket of the grader: {"run": [...], "env": {...}, "cwd": "...", "log": "..."}
-is answered with {"pid": ...}, {"signal": 2, "pid": 12} with {}.  When it ends, the kernel ends all
+is answered with {"pid": ...}, {"alive": 12} with {"is_alive": true}, {"signal": 2, "pid": 12}
+with {}.  When it ends, the kernel ends all
 other processes of the submission with it (pid_namespaces(7)).
 
 What it starts has no CAP_SYS_PTRACE, and cannot get it: so the engine and this process, which have
@@ -21,6 +22,8 @@ from typing import Any
 from labkit.kernel import capabilities
 
 OOM_FIRST = 800
+_STARTED: set[int] = set()
+"""What was started for the grader and has not ended."""
 MESSAGE_BYTES = 1 << 20
 
 
@@ -45,6 +48,9 @@ def _answer(request: dict[str, Any], last: int) -> dict[str, Any]:
     try:
         if "run" in request:
             return {"pid": _run(request, last)}
+        if "alive" in request:
+            _reap()
+            return {"is_alive": request["alive"] in _STARTED}
         os.kill(request["pid"], request["signal"])
     except OSError as error:
         return {"error": str(error)}
@@ -54,6 +60,7 @@ def _answer(request: dict[str, Any], last: int) -> dict[str, Any]:
 def _run(request: dict[str, Any], last: int) -> int:
     pid = os.fork()
     if pid:
+        _STARTED.add(pid)
         return pid
     try:
         os.setsid()
@@ -80,8 +87,8 @@ def _run(request: dict[str, Any], last: int) -> int:
 
 def _reap() -> None:
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while ended := os.waitpid(-1, os.WNOHANG)[0]:
+            _STARTED.discard(ended)
     except ChildProcessError:
         return
 

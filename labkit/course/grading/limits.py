@@ -11,7 +11,7 @@ class Limits(NamedTuple):
     memory_bytes: int = 1024 * MIB
     disk_bytes: int = 768 * MIB
     pids: int = 400
-    cpus: float = 1.0
+    cpus: float = 1.5
     cell_s: float = 60.0
     """For one cell; the notebook goes on with the next one."""
     wall_s: float = 900.0

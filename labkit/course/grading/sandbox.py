@@ -27,9 +27,10 @@ from labkit.course.grading import tree
 from labkit.course.grading.groups import Groups
 from labkit.course.grading.limits import Limits
 from labkit.errors import LabkitError
-from labkit.kernel import loopback, mounts, namespaces, processes, user_namespaces
+from labkit.kernel import mounts, namespaces, processes, user_namespaces
+from labkit.kernel.network import loopback
 
-FIRST_UID = 0x60000000
+FIRST_UID = 0x40000000
 """Far from the numbers of users, and from the subordinate ids that adduser(8) gives."""
 IDS = 0x40000
 SLOTS = 4096
@@ -104,6 +105,35 @@ class Sandbox:
         """Signal a process by its number in there; one that has ended is no error."""
         with suppress(SandboxError):
             self._ask({"pid": pid, "signal": number})
+
+    def runs(self, pid: int) -> bool:
+        """Whether a process that `run` has started still runs; SandboxError."""
+        return bool(pid) and bool(self._ask({"alive": pid})["is_alive"])
+
+    def write(self, path: str, content: object) -> None:
+        """Write JSON to a new file in there.
+
+        No link is followed: in a folder of the submission it could lead anywhere.
+        """
+        folder, name = os.path.split(path)
+        fd = open_inside(self.place, folder)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with open(os.open(name, flags, 0o600, dir_fd=fd), "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                os.fchown(file.fileno(), self.uid, self.uid)
+        finally:
+            os.close(fd)
+
+    @property
+    def group(self) -> str:
+        """The name of its control group in each hierarchy."""
+        return self._groups.name
+
+    @property
+    def disk(self) -> str:
+        """The block device for disk limits, as it is called in there."""
+        return self.device
 
     def start_engine(self) -> None:
         """Start labkitd if it does not run, and wait until it answers; SandboxError."""
@@ -215,6 +245,19 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_inside(place: str, path: str) -> int:
+    """Open a folder below `place`, step by step; OSError (ELOOP) if a link is on the way."""
+    fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in path.strip("/").split("/"):
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            found = os.open(name, flags, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = found
+    return fd
 
 
 def _expect(steps: socket.socket, word: bytes) -> None:
