@@ -7,8 +7,8 @@ speak of the same processes; but neither its users nor its files: what a submiss
 and programs does not touch this process, and none of its processes may look into it.  It has the
 values, the notes of the scenes and the points; the submission's kernel never has them.
 
-Requests on the descriptor, JSON: {"scene": "09.2"}, {"judge": "09.2", "kernel": 7, "engine": 2}, {"tidy": …};
-the first one says who it is for: {"token": …, "folder": …, …}.
+Requests on the descriptor, JSON: {"scene": "09.2"}, {"judge": "09.2", "kernel": 7, "engine": 2};
+{"tidy": …} removes what an exercise has made; the first request says who it is for.
 """
 
 import json
