@@ -93,6 +93,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "states": ("engine.states", "Show the states of a container's life, and what leads where"),
         "info": ("engine.info", "Show what the engine is and has"),
         "system prune": ("engine.prune", "Remove what nothing uses"),
+        "system dial-stdio": ("engine.dial_stdio", "Speak to the daemon by stdin, over ssh say"),
         "system df": ("engine.disk_usage", "Show what takes up the disk"),
         "version": ("engine.version", "Show the versions of the command and the engine"),
         "doctor": ("engine.doctor", "Show what this machine offers, and what is missing"),

@@ -379,6 +379,7 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
         bridge=endpoint.bridge,
         mac=endpoint.mac,
         mtu=endpoint.mtu,
+        isolated=endpoint.isolated,
         addresses=tuple(addresses),
         gateways=tuple(filter(None, gateways)),
     )
