@@ -243,9 +243,13 @@ class Engine:
     ) -> None:
         """Stop the container if it runs, and start it."""
         entry = self.parts.registry.find(ref)
-        with contextlib.suppress(NotModifiedError):
-            ending.stop(self.parts, entry, timeout_s, signal_number)
-        self.start(entry.container.id)
+        entry.starts_again = True
+        try:
+            with contextlib.suppress(NotModifiedError):
+                ending.stop(self.parts, entry, timeout_s, signal_number)
+            self.start(entry.container.id)
+        finally:
+            entry.starts_again = False
         self.parts.publish("restart", entry)
 
     def pause(self, ref: str) -> None:

@@ -38,6 +38,13 @@ def begin(make_lab: Callable[..., Lab], *flags: str, **options: object) -> Lab:
     return lab
 
 
+def await_log(lab: Lab, word: str) -> None:
+    log, deadline = Path(lab.folder, "labkitd.log"), time.monotonic() + SOON_S
+    while word not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+
+
 def validate(lab: Lab, *flags: str) -> subprocess.CompletedProcess[str]:
     return lab.cli("daemon", "--validate", *flags)
 
@@ -107,7 +114,7 @@ def test_what_info_says(make_lab):
     assert info["RegistryConfig"]["Mirrors"] == ["https://mirror.example"]
     assert len(info["ID"]) == 36
     assert any(line.startswith("live-restore has no effect:") for line in info["Warnings"])
-    assert "GET /info 200" in Path(lab.folder, "labkitd.log").read_text()
+    await_log(lab, "GET /info 200")
     lab.stop_daemon()
     write(lab)
     lab.start_daemon()
@@ -116,22 +123,18 @@ def test_what_info_says(make_lab):
 
 def test_a_hangup_reloads_and_what_cannot_be_read_changes_nothing(make_lab):
     lab = begin(make_lab, labels=["a=1"])
-    log = Path(lab.folder, "labkitd.log")
 
     def hang_up(word: str) -> None:
         os.kill(lab.daemon_pid(), signal.SIGHUP)
-        deadline = time.monotonic() + SOON_S
-        while word not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        await_log(lab, word)
 
     write(lab, labels=["a=2"], debug=True)
     hang_up("reloaded")
     assert lab.api("GET", "/info")[1]["Labels"] == ["a=2"]
-    assert "GET /info 200" in log.read_text()
+    await_log(lab, "GET /info 200")
     write(lab, labels="x", nosuch=1)
     hang_up("is not reloaded: ")
-    assert "nosuch" in log.read_text()
+    await_log(lab, "nosuch")
     write(lab)
     assert lab.answers()
 
@@ -196,8 +199,8 @@ def test_clients_with_a_certificate_drive_the_engine_by_tls(make_lab, certificat
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     port = free_port()
-    tls = {name: str(certificates / file) for name, file in
-           (("tlscacert", "ca.pem"), ("tlscert", "server.pem"), ("tlskey", "server.key"))}  # fmt: skip
+    files = (("tlscacert", "ca.pem"), ("tlscert", "server.pem"), ("tlskey", "server.key"))
+    tls = {name: str(certificates / file) for name, file in files}
     begin(make_lab, "-H", f"tcp://127.0.0.1:{port}", "--tlsverify", **tls)
     options = docker.tls.TLSConfig(
         client_cert=(str(certificates / "cert.pem"), str(certificates / "key.pem")),
