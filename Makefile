@@ -3,8 +3,8 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant \
-    test-arm64
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-bare \
+    test-vagrant test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -51,6 +51,11 @@ test-v2: ## the tests of limits and every notebook on a kernel with cgroup v2, i
 	    --memory 3072 --scratch 4096 'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest \
 	    -p pytest_timeout -p no:cacheprovider -o timeout=3600 -v --durations=30 \
 	    $(KERNEL_TESTS) tests/notebooks/test_run.py'
+
+test-rootless: ## the integration tests with an ordinary user's engine; lists what needs root, and why
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	LABKIT_TEST_ROOTLESS=1 $(PYTHON) -m pytest -p no:cacheprovider --basetemp "$$folder/tests" \
+	    $(or $(TESTS),tests/integration)
 
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)

@@ -50,6 +50,11 @@ class Paths:
         """The Docker API's Unix socket."""
         return f"{self.run}/labkit.sock"
 
+    @property
+    def docker_socket(self) -> str:
+        """The same socket, of an engine without root, under the name that Docker's has."""
+        return f"{self.run}/docker.sock"
+
     def container_root(self, container_id: str) -> str:
         """A container's record, writable layer and log."""
         return f"{self.root}/containers/{container_id}"

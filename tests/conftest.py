@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.peer import MissingPeerError
-from tests import leaks, power, skips
-from tests.lab import Lab, remove_template, running_lab
+from tests import host_power, leaks, power, skips
+from tests.lab import Lab, new_lab, remove_template, running_lab
 from tests.oracle import Oracle, running_oracle
-from tests.rootless import running_rootless_lab
 
 LEFT_OUT = pytest.StashKey[list[Path]]()
+NEEDS_ROOT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
@@ -31,6 +31,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `root` start containers: where none can run, the others are run."""
     config.stash[LEFT_OUT] = []
+    config.stash[NEEDS_ROOT] = []
+    host_power.mark(items)
+    if host_power.IS_LEFT_OUT:
+        marked = [item for item in items if host_power.word_of(item)]
+        items[:] = [item for item in items if not host_power.word_of(item)]
+        config.stash[NEEDS_ROOT] = list(map(host_power.word_of, marked))
+        config.hook.pytest_deselected(items=marked)
     if not power.lacking():
         return
     needs_root = [item for item in items if item.get_closest_marker("root")]
@@ -68,6 +75,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def pytest_report_header() -> str:
     """One line about who runs this."""
+    if host_power.IS_LEFT_OUT:
+        return "labkit: with the engines of an ordinary user"
     if not power.lacking():
         return "labkit: as root, with real containers"
     return "labkit: no container can run here, so the tests marked `root` are left out"
@@ -76,7 +85,11 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """At the very end: what was not run on this machine, how many, and why."""
+    """At the very end: what was not run, how many, and why."""
+    if words := config.stash.get(NEEDS_ROOT, []):
+        terminalreporter.section("left out of the run without root")
+        for line in host_power.summary(words):
+            terminalreporter.write_line(line)
     left_out = config.stash.get(LEFT_OUT, [])
     if not left_out:
         return
@@ -92,7 +105,11 @@ def pytest_terminal_summary(
 def machine_as_it_was() -> Iterator[None]:
     """Fail the run when it leaves a mount, cgroup, link, process or file of ours behind."""
     before = leaks.measure()
+    if host_power.IS_LEFT_OUT:
+        host_power.give_groups()
     yield
+    if host_power.IS_LEFT_OUT:
+        host_power.take_groups()
     remove_template()
     left = leaks.left_behind(before)
     assert not left, "this run left behind:\n  " + "\n  ".join(left)
@@ -100,12 +117,17 @@ def machine_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
-    """One lab for the whole run; tests take `lab`, which sees to its order.
-
-    With LABKIT_TEST_ROOTLESS its labkitd is an ordinary user's.
-    """
-    with running_rootless_lab() if os.environ.get("LABKIT_TEST_ROOTLESS") else running_lab() as lab:
+    """One lab for the whole run; tests take `lab`, which sees to its order."""
+    with running_lab() as lab:
         yield lab
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """pytest's folder for a test, which the user of an engine without root can use, too."""
+    if host_power.IS_LEFT_OUT:
+        host_power.open_to_user(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -134,10 +156,8 @@ def make_lab() -> Iterator[Callable[[], Lab]]:
     labs: list[Lab] = []
 
     def make() -> Lab:
-        lab = Lab()
-        labs.append(lab)
-        lab.start_daemon()
-        return lab
+        labs.append(new_lab())
+        return labs[-1]
 
     yield make
     for lab in labs:

@@ -194,7 +194,7 @@ class Lab:
     def cli_as_nobody(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run `labkit ARGS` as a user who is neither root nor in the group `labkit`."""
         return subprocess.run(
-            [*AS_NOBODY, *self.argv(*args)],
+            [*AS_NOBODY, *Lab.argv(self, *args)],
             env=self.env,
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -311,12 +311,25 @@ class Lab:
         return [line for line in lines if any(mark in line for mark in marks)]
 
 
+def new_lab() -> Lab:
+    """A lab with its daemon running, and the busybox image: a user's with LABKIT_TEST_ROOTLESS."""
+    if os.environ.get("LABKIT_TEST_ROOTLESS"):
+        from tests.rootless import RootlessLab  # noqa: PLC0415 which is made of this file's Lab
+
+        rootless = RootlessLab()
+        rootless.start_daemon()
+        rootless.load()
+        return rootless
+    lab = Lab()
+    lab.start_daemon()
+    return lab
+
+
 @contextmanager
 def running_lab() -> Iterator[Lab]:
     """A lab with its daemon running, closed at the end."""
-    lab = Lab()
+    lab = new_lab()
     try:
-        lab.start_daemon()
         yield lab
     finally:
         lab.close()

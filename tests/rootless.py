@@ -5,18 +5,16 @@ with running_rootless_lab() as lab:
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.kernel.trails import remove_tree
-from tests import leaks
 from tests.lab import PROJECT, Lab
 from tests.oracle import image_archive
 
-UID = 64_321
-"""A number that no user of the machine has."""
+UID = 65_000 + os.getpid() % 500
+"""A number that no user of the machine has, and no other run of the tests."""
 FIRST_ID, IDS = 300_000, 65_536
 SETUP = """
 mount --make-rprivate /
@@ -82,10 +80,14 @@ class RootlessLab(Lab):
 
     def load(self) -> None:
         """Give it the busybox image."""
-        with tempfile.NamedTemporaryFile(prefix=f"{leaks.RUN_NAME}-", suffix=".tar") as archive:
-            archive.write(image_archive())
-            archive.flush()
-            self.cli("load", "-i", archive.name, check=True)
+        archive = Path(self.folder, "busybox.tar")
+        archive.write_bytes(image_archive())
+        self.cli("load", "-i", str(archive), check=True)
+        archive.unlink()
+
+    def argv(self, *args: str) -> list[str]:
+        """The command as its user types it: it may have to start labkitd."""
+        return [*self.enter, *super().argv(*args)]
 
 
 @contextmanager

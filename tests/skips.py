@@ -30,6 +30,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
+    "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),

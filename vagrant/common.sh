@@ -10,13 +10,30 @@ PYTHON=$VENV/bin/python
 # requirements.lock names wheels for these (lock.sh checks that each is there).
 PYTHONS=(3.11 3.12 3.13 3.14)
 
-export LABKIT_ROOT=${LABKIT_ROOT:-/var/lib/labkit}
-export LABKIT_RUN=${LABKIT_RUN:-/run/labkit}
-
 LAB_IP=${LAB_IP:-127.0.0.1}
 LAB_PORT=${LAB_PORT:-8888}
-COMMAND=/usr/local/bin/labkit
-UNITS=/etc/systemd/system
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# Where root's lab is, and where an ordinary user's is (as labkit.paths has them).
+if is_root; then
+    : "${LABKIT_ROOT:=/var/lib/labkit}" "${LABKIT_RUN:=/run/labkit}"
+    COMMAND=/usr/local/bin/labkit
+    UNITS=/etc/systemd/system
+    SYSTEMCTL=(systemctl)
+    DAEMON_UNIT=labkitd.service
+    as_root_of_engine=()
+else
+    HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)}
+    data=${XDG_DATA_HOME:-$HOME/.local/share}
+    : "${LABKIT_ROOT:=$data/labkit}" "${LABKIT_RUN:=${XDG_RUNTIME_DIR:-$data/labkit-run}/labkit}"
+    COMMAND=$HOME/.local/bin/labkit
+    UNITS=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+    SYSTEMCTL=(systemctl --user)
+    DAEMON_UNIT=labkitd-user.service
+    as_root_of_engine=("$PYTHON" -P -m labkit.rootless)
+fi
+export LABKIT_ROOT LABKIT_RUN
 
 say() { printf 'labkit: %s\n' "$*"; }
 
@@ -32,14 +49,21 @@ command_text() {
         "from labkit.cli.main import main" "sys.exit(main())"
 }
 
-require_root() {
+require_linux() {
     [ "$(uname -s)" = Linux ] ||
         fail "containers are made of Linux: on $(uname -s), run \`vagrant up\` and use the lab in its VM"
-    [ "$(id -u)" = 0 ] ||
+}
+
+require_root() {
+    require_linux
+    is_root ||
         fail "this needs root, because namespaces, mounts and cgroups do: become root (\`su -\`), or try \`sudo make $1\`"
 }
 
-has_systemd() { [ -d /run/systemd/system ]; }
+# Whether systemd starts services for whoever calls.  A user's own systemd is there after a login.
+has_systemd() {
+    [ -d /run/systemd/system ] && { is_root || systemctl --user show-environment > /dev/null 2>&1; }
+}
 
 # A process number is used again by the kernel; together with its start time (proc(5), stat, field
 # 22, clock ticks since boot) it names one process for ever.

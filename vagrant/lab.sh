@@ -11,10 +11,10 @@ JUPYTER_TIMEOUT_S=600
 start_labkitd() {
     local error
     if has_systemd; then
-        install_unit labkitd
-        systemctl enable --quiet --now labkitd
+        install_unit labkitd "$DAEMON_UNIT"
+        "${SYSTEMCTL[@]}" enable --quiet --now labkitd
         wait_until "$START_TIMEOUT_S" labkitd_runs_or_failed && labkitd_runs ||
-            fail "labkitd did not start: see \`journalctl -u labkitd\`"
+            fail "labkitd did not start: see \`${SYSTEMCTL[*]} status labkitd\`"
     fi
     # Without systemd, the first command starts it.
     labkitd_runs || say "starting labkitd"
@@ -26,7 +26,7 @@ labkitd_runs() {
     [ -e "$LABKIT_RUN/labkitd.pid" ] && ! flock -n "$LABKIT_RUN/labkitd.pid" true
 }
 
-labkitd_runs_or_failed() { systemctl is-failed --quiet labkitd || labkitd_runs; }
+labkitd_runs_or_failed() { "${SYSTEMCTL[@]}" is-failed --quiet labkitd || labkitd_runs; }
 
 start_jupyter() {
     if running jupyter > /dev/null; then
@@ -52,7 +52,7 @@ start_jupyter() {
 enable_jupyter() {
     make_token
     echo "$LAB_PORT" > "$STATE/port"
-    install_unit labkit-jupyter
+    install_unit labkit-jupyter labkit-jupyter.service
     systemctl enable --quiet --now labkit-jupyter
     wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers_or_failed && jupyter_answers ||
         fail "JupyterLab does not answer: see \`journalctl -u labkit-jupyter\`"
@@ -85,27 +85,34 @@ print_link() {
 
 open_browser() {
     [ "${LAB_OPEN:-1}" != 0 ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || return 0
-    # A browser refuses to run as root: it belongs to whoever called sudo.
-    [ -n "${SUDO_USER:-}" ] && command -v xdg-open > /dev/null || return 0
-    sudo -u "$SUDO_USER" xdg-open "$URL" > /dev/null 2>&1 &
+    command -v xdg-open > /dev/null || return 0
+    if ! is_root; then
+        xdg-open "$URL" > /dev/null 2>&1 &
+    elif [ -n "${SUDO_USER:-}" ]; then # a browser refuses to run as root
+        sudo -u "$SUDO_USER" xdg-open "$URL" > /dev/null 2>&1 &
+    fi
 }
 
-# install_unit NAME: write the unit with this lab's places filled in, if it differs
+# install_unit NAME FILE: write the unit with this lab's places filled in, if it differs
 install_unit() {
-    local text
-    text=$(sed -e "s|@PROJECT@|$PROJECT|; s|@VENV@|$VENV|; s|@STATE@|$STATE|" \
-        -e "s|@ROOT@|$LABKIT_ROOT|; s|@RUN@|$LABKIT_RUN|" \
-        -e "s|@IP@|$LAB_IP|; s|@PORT@|$LAB_PORT|" "$PROJECT/vagrant/$1.service")
+    local text name value
+    text=$(cat "$PROJECT/vagrant/$2")
+    for name in PROJECT VENV STATE LABKIT_ROOT LABKIT_RUN LAB_IP LAB_PORT; do
+        # systemd.unit(5): a percent sign begins a specifier.
+        value=${!name//%/%%}
+        text=${text//"@$name@"/"$value"}
+    done
     [ "$text" != "$(cat "$UNITS/$1.service" 2>/dev/null)" ] || return 0
+    mkdir -p "$UNITS"
     echo "$text" > "$UNITS/$1.service"
-    systemctl daemon-reload
+    "${SYSTEMCTL[@]}" daemon-reload
 }
 
 remove_unit() {
     [ -e "$UNITS/$1.service" ] || return 0
-    systemctl disable --quiet --now "$1" || true
+    "${SYSTEMCTL[@]}" disable --quiet --now "$1" || true
     rm "$UNITS/$1.service"
-    systemctl daemon-reload
+    "${SYSTEMCTL[@]}" daemon-reload
 }
 
 stop() {
@@ -128,8 +135,8 @@ stop() {
             "$COMMAND" stop $containers > /dev/null
         fi
         say "ending labkitd"
-        if has_systemd && systemctl is-active --quiet labkitd; then
-            systemctl stop labkitd
+        if has_systemd && "${SYSTEMCTL[@]}" is-active --quiet labkitd; then
+            "${SYSTEMCTL[@]}" stop labkitd
         else
             end_process "$(cat "$LABKIT_RUN/labkitd.pid")" 20
         fi
@@ -149,25 +156,46 @@ clean() {
     if has_systemd; then
         remove_unit labkit-jupyter
         remove_unit labkitd
-        bash "$PROJECT/vagrant/machine.sh" remove
     fi
-    [ ! -x "$PYTHON" ] || "$PYTHON" -P -m labkit.networks.undoing ||
-        say "links or rules of labkit's networks were left; a restart of the machine removes them"
+    if is_root; then
+        ! has_systemd || bash "$PROJECT/vagrant/machine.sh" remove
+        [ ! -x "$PYTHON" ] || "$PYTHON" -P -m labkit.networks.undoing ||
+            say "links or rules of labkit's networks were left; a restart of the machine removes them"
+    fi
     say "removing images, containers, the Python environment and the lab's state"
     unmount_root
-    for folder in "$LABKIT_ROOT" "$LABKIT_RUN" "$VENV" "$STATE"; do
+    remove_root
+    for folder in "$LABKIT_RUN" "$VENV" "$STATE"; do
         remove "$folder"
     done
-    find /sys/fs/cgroup -depth -type d -path "*/$parent" -exec rmdir {} +
-    take_groups_back
     ! grep -q -s -F "#!$PYTHON -I" "$COMMAND" || rm "$COMMAND"
+    find /sys/fs/cgroup -depth -type d -path "*/$parent" -uid "$(id -u)" -exec rmdir {} +
+    if is_root; then
+        take_groups_back
+        remove_what_is_of_the_machine
+    fi
+    find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
+        -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+}
+
+# The containers of a user's engine have left files of other owners: only its root removes them.
+remove_root() {
+    if [ -d "$LABKIT_ROOT" ] && ! is_root; then
+        [ -x "$PYTHON" ] ||
+            fail "$VENV is not there, without which the files of containers cannot be removed: run \`make lab\`, then \`make clean\`"
+        "${as_root_of_engine[@]}" find "$LABKIT_ROOT" -mindepth 1 -delete
+        # Its namespaces end with the last process in them.
+        wait_until 10 [ ! -e "$LABKIT_RUN/holder.sock" ] || true
+    fi
+    remove "$LABKIT_ROOT"
+}
+
+remove_what_is_of_the_machine() {
     ! getent group labkit > /dev/null || groupdel labkit
     if [ -e /etc/apparmor.d/labkit-default ]; then
         apparmor_parser -R /etc/apparmor.d/labkit-default || true # this kernel may run without it
         rm /etc/apparmor.d/labkit-default
     fi
-    find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
-        -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 }
 
 # What `labkit delegate` gave to users; a group with containers stays, for they are not this lab's.
@@ -208,7 +236,8 @@ wait_until() {
 
 case ${1:-} in
     start-labkitd | start-jupyter | enable-jupyter | stop | clean)
-        require_root "$1"
+        require_linux
+        [ "$1" != enable-jupyter ] || require_root "$1"
         mkdir -p -m 0700 "$STATE"
         "${1//-/_}"
         ;;

@@ -6,13 +6,15 @@
 #   provision.sh STEP...         check power packages python kernel command images group apparmor
 #                                labkitd jupyter test_packages machine_kernel peers_root
 #
-# As root, on one of the systems in systems.sh.
+# As root, on one of the systems in systems.sh.  `lab` also as an ordinary user: then nothing of the
+# machine is changed, and what only an administrator can do is named.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/systems.sh"
 
 declare -A STEPS_FOR=(
     [lab]="check power packages python kernel command images group apparmor labkitd jupyter"
     [test]="check packages test_packages python kernel machine_kernel peers_root"
+    [lab_of_a_user]="python kernel command images labkitd jupyter"
     [vm]="check power packages python kernel command images group apparmor swap labkitd
           jupyter_at_boot login"
 )
@@ -34,6 +36,32 @@ step_power() {
         'mount -t tmpfs tmpfs /tmp && mknod /tmp/null c 1 3 && : > /tmp/null' 2>&1); then
         fail "no container can run on this machine ($error): start it with the power to make others (\`docker run --privileged ...\`), or run \`vagrant up\` on your own computer; nothing was installed"
     fi
+}
+
+# What an ordinary user must have before anything is made.
+require_power_of_a_user() {
+    local missing
+    step_check
+    check_places
+    missing=$(missing_packages "${LAB_PACKAGES[@]}")
+    # Either program is a cable.
+    ! command -v slirp4netns > /dev/null || missing=$(grep -v -x passt <<< "$missing" || true)
+    [ -z "$missing" ] ||
+        fail "nothing was made, because Debian packages are missing, which an administrator installs: sudo apt-get install -y --no-install-recommends $(echo $missing)"
+    step_power
+}
+
+# A user's lab is in folders of that user.
+check_places() {
+    local folder place
+    [ "$LABKIT_RUN" = /run/labkit ] || [ ! -w /run/labkit/labkit.sock ] ||
+        fail "you may use the engine of this machine (you are in the group labkit), and the command labkit takes that one: for an engine of your own, name its folders: make lab LABKIT_ROOT=... LABKIT_RUN=... "
+    for folder in "$STATE" "$VENV" "$PROJECT/notebooks" "$LABKIT_ROOT" "$LABKIT_RUN" "${COMMAND%/*}"; do
+        place=$folder
+        until [ -e "$place" ]; do place=$(dirname "$place"); done
+        [ -d "$place" ] && [ -w "$place" ] ||
+            fail "$(id -un 2> /dev/null || id -u) may not write in $place, where $folder belongs: clone the project into your home and see that HOME names it, or become root: sudo make lab"
+    done
 }
 
 step_packages() { install_packages "Debian packages" "${LAB_PACKAGES[@]}"; }
@@ -63,13 +91,23 @@ install_packages() {
 # container, say) its image is taken out of Debian's package, which is not installed: that would
 # make the system one that boots.
 step_kernel() {
-    local kernels=$VENV/share/labkit/boot meta=linux-image-cloud-$ARCHITECTURE
-    ! compgen -G "/boot/vmlinuz-*" > /dev/null || return 0
-    ! compgen -G "$kernels/vmlinuz-*" > /dev/null || return 0
-    [ "${SYSTEM%:*}" = debian ] || meta=linux-image-virtual
+    local kernels=$VENV/share/labkit/boot
+    # Ubuntu's own may be read by root alone.
+    [ -z "$(find /boot "$kernels" -maxdepth 1 -name 'vmlinuz-*' -readable 2> /dev/null)" ] || return 0
     say "kernel: fetching one for the virtual machine of chapter 1"
+    if is_root; then
+        bring_kernel "$kernels"
+    else # cannot read the lists of packages again
+        (bring_kernel "$kernels") || say "so chapter 1 has no virtual machine; the rest of the lab is whole"
+    fi
+}
+
+# bring_kernel FOLDER: the system's own kernel for virtual machines
+bring_kernel() {
+    local meta=linux-image-cloud-$ARCHITECTURE
+    [ "${SYSTEM%:*}" = debian ] || meta=linux-image-virtual
     fetch_kernel "$meta" './boot/vmlinuz-*'
-    install -D -m 0644 -t "$kernels" "$fetched"/boot/vmlinuz-*
+    install -D -m 0644 -t "$1" "$fetched"/boot/vmlinuz-*
     rm -rf "$fetched"
 }
 
@@ -205,15 +243,19 @@ pip_percent() {
 step_command() {
     local text
     text=$(command_text)
+    mkdir -p "${COMMAND%/*}"
     if [ -e "$COMMAND" ] && ! grep -q "^# labkit's command" "$COMMAND"; then
         fail "$COMMAND is there and is not labkit's: move it away first"
     fi
     [ "$text" = "$(cat "$COMMAND" 2>/dev/null)" ] || { echo "$text" > "$COMMAND" && chmod 0755 "$COMMAND"; }
+    [[ :$PATH: == *:${COMMAND%/*}:* ]] ||
+        say "${COMMAND%/*} is not in your PATH: log in again, or: export PATH=${COMMAND%/*}:\$PATH"
 }
 
 step_images() {
+    mkdir -p "$(dirname "$LABKIT_ROOT")"
     [ -d "$LABKIT_ROOT/images" ] || need_space "$(dirname "$LABKIT_ROOT")" 1000 "the images"
-    "$PYTHON" -m labkit.images.base busybox debian --root "$LABKIT_ROOT" < /dev/null
+    "${as_root_of_engine[@]}" "$PYTHON" -m labkit.images.base busybox debian --root "$LABKIT_ROOT" < /dev/null
 }
 
 step_group() {
@@ -260,8 +302,13 @@ reason() {
 main() {
     local step
     [ $# -gt 0 ] || fail "say what to make: lab, test, vm, or names of steps"
-    [ -z "${STEPS_FOR[$1]:-}" ] || { require_root "$1" && set -- ${STEPS_FOR[$1]}; }
-    require_root lab
+    if [ "$*" = lab ] && require_linux && ! is_root; then
+        require_power_of_a_user
+        set -- ${STEPS_FOR[lab_of_a_user]}
+    else
+        [ -z "${STEPS_FOR[$1]:-}" ] || { require_root "$1" && set -- ${STEPS_FOR[$1]}; }
+        require_root lab
+    fi
     mkdir -p -m 0700 "$STATE"
     # Two at once would trip over each other in apt and pip; daemons must not keep the lock.
     exec 9> "$STATE/lock"

@@ -20,6 +20,7 @@ TEST_PACKAGES=(
     podman docker-registry openssl # the registry's peers, and certificates
     kmod                          # modules for the machine with cgroup v2
     iptables ufw firewalld dbus-daemon # firewalls of others
+    slirp4netns                   # the other cable of an engine without root
     crun iperf3                   # for `make bench`: a peer, and how fast networks are
 )
 

@@ -113,6 +113,14 @@ class Layout:
         self.machine = _machine(self.hierarchies, self.parent)
         return warnings
 
+    def own_group(self) -> tuple[str, str] | None:
+        """The v2 folder of this process's group, and that of labkit's; None if v2 has none of it.
+
+        To be called after `prepare`.
+        """
+        used = [h.directory for h in self.hierarchies.values() if h.version == v2.VERSION]
+        return (self.own_directory, f"{used[0]}/{self.parent}") if used else None
+
     def without_groups(self) -> str:
         """What the user cannot limit without a folder, and the command that gives one."""
         lost = dict.fromkeys(WHAT_IT_LIMITS[controller] for controller in self.not_given)

@@ -5,6 +5,7 @@ import fcntl
 import grp
 import os
 import socket
+from collections.abc import Iterator
 
 from labkit.daemon import log
 from labkit.errors import ConflictError, InvalidParameterError
@@ -49,6 +50,22 @@ def lock(path: str) -> int:
             raise
         log.line(f"the process id could not be written to {path}: {error.strerror}")
     return fd
+
+
+@contextlib.contextmanager
+def docker_name(paths: Paths) -> Iterator[None]:
+    """Let Docker's clients find a user's socket as `docker.sock`, as in Docker's rootless mode."""
+    if not power.IS_LIMITED:
+        yield
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(paths.docker_socket)
+    os.symlink(os.path.basename(paths.socket), paths.docker_socket)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.docker_socket)
 
 
 def listen(path: str, group: str = "") -> socket.socket:

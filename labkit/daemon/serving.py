@@ -17,7 +17,8 @@ from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
 from labkit.kernel import power
 from labkit.paths import Paths
-from labkit.rootless import cable
+from labkit.rootless import cable, traces
+from labkit.rootless.watch import HolderWatch
 
 READY = b"ready\n"
 
@@ -25,7 +26,7 @@ READY = b"ready\n"
 def run(
     paths: Paths, given: Mapping[str, Sequence[str]], config_file: str | None, ready_fd: int | None
 ) -> None:
-    """Be the daemon until a signal says stop.
+    """Be the daemon until a signal says stop; LabkitError if it lost the machine's network.
 
     `given` are the texts of flags by name, `config_file` is the file with options if it is said.
     """
@@ -55,6 +56,7 @@ def _serve(
     """Answer requests on a data root that is open, until a signal says stop."""
     lock = listener.lock(f"{paths.root}/labkitd.lock")
     signals = EndSignals(hangup=True)
+    watch = HolderWatch(paths.run) if power.IS_LIMITED else None
     engine = Engine.open(
         paths,
         said.userns_remap,
@@ -62,8 +64,10 @@ def _serve(
         settings.container_defaults(said),
     )
     engine.warnings += warnings
-    if power.IS_LIMITED and (warning := cable.warning(paths.run)):
-        engine.warnings.append(warning)
+    if watch:
+        engine.warnings += filter(None, [cable.warning(paths.run)])
+        if group := engine.layout.own_group():
+            traces.write_group(paths.run, *group)
     workroom.sweep(engine)
     server = Server(None, partial(TABLE.handle, engine))
     server.is_talkative = said.is_talkative
@@ -71,15 +75,18 @@ def _serve(
     for warning in engine.warnings:
         log.line(warning)
     log.line(f"labkit {labkit.__version__} listens on {', '.join(places)}, pid {os.getpid()}")
-    if ready_fd is not None:
-        os.write(ready_fd, READY)
-        os.close(ready_fd)
-    server.serve(signals, lambda: _reload(source, engine, server))
+    with listener.docker_name(paths):
+        if ready_fd is not None:
+            os.write(ready_fd, READY)
+            os.close(ready_fd)
+        server.serve(signals, lambda: _reload(source, engine, server))
     log.line("asked to end; running containers go on")
     server.finish()
     os.unlink(paths.socket)
     engine.close()
     os.close(lock)
+    if watch and watch.is_lost:
+        raise LabkitError(watch.LOST)
 
 
 def _reload(source: Source, engine: Engine, server: Server) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from labkit.doctor import checks_user
 from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, install, tried
 from labkit.kernel import capabilities
 
@@ -96,10 +97,13 @@ def effective_capabilities() -> set[str]:
 
 def check_namespaces(situation: Situation) -> Iterator[Finding]:
     """Each kind of namespace, made by a short-lived child process."""
+    forbidden = "this kernel allows it, but not here: a chroot, a sandbox or a sysctl forbids it"
+    if not situation.is_root:
+        _, forbidden = checks_user.obstacle()
     for kind, (name, gives) in NAMESPACES.items():
         in_kernel = os.path.exists(f"/proc/self/ns/{kind}")
         remedy = (
-            "this kernel allows it, but not here: a chroot, a sandbox or a sysctl forbids it"
+            forbidden
             if in_kernel
             else f"use a kernel with CONFIG_{'NET' if kind == 'net' else kind.upper()}_NS"
         )

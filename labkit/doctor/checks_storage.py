@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from labkit.doctor.finding import LIMITED, MISSING, OK, UNKNOWN, Finding, Situation, tried
 from labkit.errors import LabkitError
+from labkit.kernel import power
 from labkit.snapshots import record
 from labkit.snapshots.record import COPIES, LOOP, OVERLAYFS
 
@@ -56,6 +57,10 @@ def check_driver(situation: Situation) -> Iterator[Finding]:
         known = None
     except LabkitError as error:
         yield Finding(name, MISSING, str(error), "make clean", required=True)
+        return
+    limited = power.IS_LIMITED or not situation.is_root
+    if known and (why := record.other_kind(situation.paths.root, known, limited=limited)):
+        yield Finding(name, MISSING, why, record.WAY_OUT_OF_OTHER_KIND, required=True)
         return
     if situation.untried:
         yield Finding(name, UNKNOWN, f"not tried: {situation.untried}")

@@ -8,6 +8,7 @@ is a program apart because the one that asks may have threads, and forking those
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -45,6 +46,12 @@ def main() -> None:
 
 def _namespace(flag: int) -> Callable[[str], None]:
     return lambda _: namespaces.unshare(flag)
+
+
+def _host_name(_: str) -> None:
+    """A host name of its own: podman's filter allows the namespace, and not the name."""
+    namespaces.unshare(namespaces.CLONE_NEWUTS)
+    socket.sethostname(socket.gethostname())
 
 
 def _mapped_ids(data_root: str) -> None:
@@ -127,6 +134,7 @@ def _loop_control(_: str) -> None:
 
 TRIALS: dict[str, Callable[[str], None]] = {
     **{f"namespace.{name}": _namespace(flag) for name, flag in namespaces.FLAGS.items()},
+    "namespace.uts": _host_name,
     "mounts": _mounts,
     "overlay": overlay,
     "image": loop,

@@ -39,6 +39,8 @@ class LayerNote(msgspec.Struct, rename="pascal"):
 
     diff_id: str
     size_bytes: int
+    devices_left_out: int = 0
+    """How many device files of its archive an engine without root could not make."""
 
 
 class PackedLayer(msgspec.Struct):
@@ -140,12 +142,13 @@ class UnpackingProcess:
             self.finish()
             raise
 
-    def finish(self) -> int:
-        """Wait for its end: the sum of the files' sizes in bytes."""
+    def finish(self) -> tuple[int, int]:
+        """Wait for its end: the sum of the files' sizes in bytes, and the devices left out."""
         output, errors = waiting.until_ended(self._process)
         status = self._process.returncode
         if status == 0:
-            return int(output)
+            size_bytes, devices = map(int, output.split())
+            return size_bytes, devices
         if status == -signal.SIGALRM:
             raise InvalidParameterError(
                 f"cannot unpack: no progress for {unpacker.NO_PROGRESS_S} s"
@@ -211,11 +214,11 @@ def unpack(
             diff.update(chunk)
             if keep:
                 keep.write(chunk)
-        size_bytes = process.finish()
+        size_bytes, devices = process.finish()
     finally:
         process.abandon()
     snapshots.settle(process.tree, below)
-    return LayerNote(f"sha256:{diff.hexdigest()}", size_bytes)
+    return LayerNote(f"sha256:{diff.hexdigest()}", size_bytes, devices)
 
 
 def receive(

@@ -84,6 +84,11 @@ class ImageStore:
         """The sizes of an image's layers in bytes, the lowest first: the sums of their files'."""
         return self._holdings.layer_sizes(image.manifest, image.document)
 
+    def devices_left_out(self, image: Image) -> int:
+        """How many device files of an image an engine without root could not make."""
+        notes = map(self._holdings.layers.note, chain_ids(image.diff_ids))
+        return sum(note.devices_left_out for note in notes if note)
+
     def shared_sizes(self) -> dict[str, int]:
         """For each image, by id, how many bytes of its layers other images have as well."""
         images = self.list()

@@ -98,12 +98,24 @@ def enter(fd: int) -> None:
     become_root()
 
 
-def become_root(*, may_set_groups: bool = True) -> None:
-    """Be root of the user namespace this process is in already.
+def may_set_groups() -> bool:
+    """Whether this process's user namespace lets its root set groups (user_namespaces(7)).
 
-    In one whose maps hold its maker alone groups may not be set (user_namespaces(7)).
+    One whose maps hold its maker alone does not.
     """
-    if may_set_groups:
+    try:
+        with open("/proc/self/setgroups") as file:
+            return file.read().strip() != "deny"
+    except OSError:
+        return True
+
+
+def become_root() -> None:
+    """Be root of the user namespace this process is in already."""
+    try:
         os.setgroups([])
+    except PermissionError:
+        if may_set_groups():
+            raise
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)

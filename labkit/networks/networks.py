@@ -332,7 +332,7 @@ class Networks:
         with self._lock:
             holders = list(self._sandboxes.values())
             if (endpoint := way_in(sandbox)) is not None:
-                is_6 = bool(endpoint.ipv6_address)
+                is_6 = bool(endpoint.ipv6_address) or ports.relays_ipv6()
                 network = self._by_id[endpoint.network_id]
                 sandbox.ports = ports.allocate(
                     sandbox.container_id,

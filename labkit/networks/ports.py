@@ -1,6 +1,7 @@
 """Published ports: which of the host's go to which of a container's."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import msgspec
 
 from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
+from labkit.kernel import power
 from labkit.networks.addresses import parse_address
 from labkit.networks.model import EVERY_IPV4, EVERY_IPV6, PublishedPort, Sandbox, docker_name
 
@@ -99,7 +101,7 @@ def _check_host_ip(text: str) -> None:
     address = parse_address(text) if text else None
     if not isinstance(address, ipaddress.IPv6Address):
         return
-    if address.is_loopback:
+    if address.is_loopback and not power.IS_LIMITED:
         raise InvalidParameterError(
             f"labkit cannot publish a port at {text}: the kernel knows no way from IPv6's loopback "
             "to a container: publish it at 127.0.0.1"
@@ -108,6 +110,14 @@ def _check_host_ip(text: str) -> None:
         raise InvalidParameterError(
             f"labkit cannot publish a port at {text}: give the address of IPv4 or IPv6 alone"
         )
+
+
+def relays_ipv6() -> bool:
+    """Whether ports of IPv6 also lead to containers that have IPv4 alone.
+
+    They do without root, where a process passes on what comes in, if this kernel has IPv6.
+    """
+    return power.IS_LIMITED and os.path.exists("/proc/net/if_inet6")
 
 
 def _range(text: str, port: str) -> tuple[int, int]:

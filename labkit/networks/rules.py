@@ -114,8 +114,11 @@ def way_in(sandbox: Sandbox) -> Endpoint | None:
     return next((endpoint for endpoint in sandbox.endpoints if endpoint.gateway), None)
 
 
-def forwards_to(sandboxes: Iterable[Sandbox]) -> Iterator[Forward]:
-    """The published ports of containers that run."""
+def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iterator[Forward]:
+    """The published ports of containers that run.
+
+    `by_relay`: a process connects to the container, so that a port of IPv6 may lead to IPv4.
+    """
     for sandbox in sandboxes:
         endpoint = way_in(sandbox)
         if endpoint is None:
@@ -123,6 +126,8 @@ def forwards_to(sandboxes: Iterable[Sandbox]) -> Iterator[Forward]:
         for port in sandbox.ports:
             is_6 = ":" in port.host_ip
             address = endpoint.ipv6_address if is_6 else endpoint.ipv4_address
+            if by_relay:
+                address = address or endpoint.ipv4_address
             if address:
                 yield Forward(
                     port.protocol, port.host_ip, port.host_port, address, port.container_port

@@ -8,6 +8,8 @@ ids      which users the namespace has: the caller as its root, and the caller's
 holder   the process that keeps the namespaces while containers run, also when labkitd is restarted;
          it stays in the network of the machine, and opens published ports there
 cable    what connects the namespaces' network with the machine's: pasta, or slirp4netns
+watch    labkitd's eye on the holder, without which no port can be published
+traces   what is written down, so that a labkitd that starts later finds all this again
 entering making the namespaces, or finding those that are there, and becoming root in them
 
 `python -m labkit.rootless COMMAND…` runs a command in there.

@@ -9,7 +9,7 @@ import sys
 
 from labkit.errors import LabkitError
 from labkit.kernel import power
-from labkit.paths import Paths
+from labkit.paths import Paths, search_sbin
 from labkit.rootless import entering
 
 
@@ -20,6 +20,7 @@ def main() -> int:
         sys.stderr.write("usage: python -m labkit.rootless COMMAND [ARGUMENT...]\n")
         return 2
     try:
+        search_sbin()
         if not power.has_admin():
             entering.enter(Paths.from_environment())
         os.execvp(command[0], command)

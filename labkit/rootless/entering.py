@@ -9,7 +9,7 @@ from contextlib import suppress
 from labkit.errors import LabkitError
 from labkit.kernel import messages, namespaces, processes, user_namespaces
 from labkit.paths import HOLDER_SOCKET, Paths, refuse_foreign
-from labkit.rootless import holder, ids
+from labkit.rootless import holder, ids, traces
 
 _MADE, _GO, _READY = b"m", b"g", b"r"
 
@@ -22,8 +22,8 @@ def enter(paths: Paths) -> None:
     """
     os.makedirs(paths.run, 0o700, exist_ok=True)
     refuse_foreign(paths.run)
-    wanted = ids.find()
-    connection = _connect(paths.run) or _make(paths.run, wanted)
+    traces.rejoin_group(paths.run)
+    connection = _connect(paths.run) or _make(paths.run)
     with connection:
         messages.send(connection, ("join",))
         message = messages.receive(connection)
@@ -31,7 +31,7 @@ def enter(paths: Paths) -> None:
             raise LabkitError("the process that holds the namespaces has ended: try again")
         for namespace in message[1]:
             namespaces.setns(namespace)
-        user_namespaces.become_root(may_set_groups=not wanted.is_one)
+        user_namespaces.become_root()
     os.chdir("/")
     os.environ |= {"LABKIT_ROOT": paths.root, "LABKIT_RUN": paths.run}
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -44,18 +44,24 @@ def _connect(run: str) -> socket.socket | None:
         return None
 
 
-def _make(run: str, wanted: ids.Ids) -> socket.socket:
-    """Start a holder; it is no child of this process, and stays when this process has ended."""
+def _make(run: str) -> socket.socket:
+    """Start a holder; it is no child of this process, and stays when this process has ended.
+
+    If one was killed, and a process is left in its namespaces, the new one takes its place.
+    """
     with suppress(FileNotFoundError):
         os.unlink(f"{run}/{HOLDER_SOCKET}")
+    found = traces.find_namespaces(run)
     ours, theirs = socket.socketpair()
     first = os.fork()
     if first == 0:
         ours.close()
         if os.fork():
             os._exit(0)
-        _be_holder(theirs, run, wanted)
+        _be_holder(theirs, run, found)
     theirs.close()
+    for fd in found:
+        os.close(fd)
     os.waitpid(first, 0)
     with ours:
         made = ours.recv(64)
@@ -63,7 +69,8 @@ def _make(run: str, wanted: ids.Ids) -> socket.socket:
             raise LabkitError(_refused(made))
         pid = int(made[1:])
         try:
-            ids.give(pid, wanted)
+            if not found:
+                ids.give(pid, ids.find())
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             raise
@@ -85,19 +92,19 @@ def _refused(said: bytes) -> str:
     )
 
 
-def _be_holder(connection: socket.socket, run: str, wanted: ids.Ids) -> None:
+def _be_holder(connection: socket.socket, run: str, found: list[int]) -> None:
     try:
         os.setsid()
-        processes.close_all_but({0, 1, 2, connection.fileno()})
+        processes.close_all_but({0, 1, 2, connection.fileno(), *found})
         try:
-            namespaces.unshare(holder.OWN)
+            holder.move(found)
         except OSError as error:
             connection.send(str(error).encode())
             os._exit(1)
         connection.send(_MADE + b"%d" % os.getpid())
         if connection.recv(1) != _GO:
             os._exit(1)
-        holder.be(run, lambda: connection.send(_READY), may_set_groups=not wanted.is_one)
+        holder.be(run, lambda: connection.send(_READY), found)
     except BaseException as error:
         with suppress(OSError):
             connection.send(f"{type(error).__name__}: {error}".encode())

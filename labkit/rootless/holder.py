@@ -11,14 +11,14 @@ port) → `bound` with a socket, or `failed` (number, text).
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
 from labkit.kernel import messages, mounts, namespaces, processes, user_namespaces
 from labkit.kernel.network import loopback
 from labkit.paths import HOLDER_SOCKET
-from labkit.rootless import cable
+from labkit.rootless import cable, traces
 
 OWN = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC
 """The namespaces that it is in itself: message queues can be mounted only for one's own IPC."""
@@ -26,20 +26,32 @@ BACKLOG = 64
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-def be(run: str, ready: Callable[[], object], *, may_set_groups: bool) -> None:
-    """Be the holder until it is needed no more, in a process of the new user namespace.
+def move(found: Sequence[int]) -> None:
+    """Be in namespaces of the engine's: new ones, or those that were found (`traces`); OSError."""
+    if not found:
+        namespaces.unshare(OWN)
+        return
+    *own, _ = found
+    for namespace in own:
+        namespaces.setns(namespace)
 
-    `ready` is called when it listens.
+
+def be(run: str, ready: Callable[[], object], found: Sequence[int]) -> None:
+    """Be the holder until it is needed no more, in a process that has moved and has its ids.
+
+    `ready` is called when it listens.  `found` are the namespaces of a holder that was killed.
     """
     processes.prctl(processes.PR_SET_NAME, b"labkit-holder")
-    user_namespaces.become_root(may_set_groups=may_set_groups)
+    user_namespaces.become_root()
     # Its memory is no secret from its user, and its namespaces are opened by way of /proc.
     processes.prctl(processes.PR_SET_DUMPABLE, 1)
-    # What the machine mounts later is seen, what is mounted here is not seen there.
-    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
-    network = _new_network()
+    if not found:
+        # What the machine mounts later is seen, what is mounted here is not seen there.
+        mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
+    network = found[-1] if found else _new_network()
     cable.connect(network, run)
     own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt", "ipc")]
+    traces.write_namespaces(run, [*own, network])
     with messages.listen(f"{run}/{HOLDER_SOCKET}") as server:
         ready()
         _serve(server, [*own, network])

@@ -6,12 +6,14 @@ Without subordinate ids there is one user, root: what a layer gives to others is
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from typing import NamedTuple
 
 from labkit.dialect import subordinate_ids
 from labkit.dialect.subordinate_ids import IdRange
 from labkit.errors import LabkitError
+from labkit.kernel import power
 
 
 class Ids(NamedTuple):
@@ -81,5 +83,20 @@ def _ask(program: str, pid: int, ranges: tuple[IdRange, ...]) -> None:
     if done.returncode:
         raise LabkitError(
             f"without root labkitd asks {program} for the ids that /etc/subuid and /etc/subgid "
-            f"give to this user, and it refused: {done.stderr.strip()}"
+            f"give to this user, and it refused: {done.stderr.strip()}{_way_out(found)}"
         )
+
+
+def _way_out(program: str) -> str:
+    """What an administrator does in a container, where a setuid program has too little power.
+
+    The kernel wants power over the new namespace, which its maker has and root has not: a program
+    that runs as its caller, with one capability, has both.
+    """
+    if power.machine_uid() and os.stat(program).st_mode & stat.S_ISUID:
+        return (
+            "; in a container its root can mend that: chmod u-s /usr/bin/newuidmap "
+            "/usr/bin/newgidmap; setcap cap_setuid+ep /usr/bin/newuidmap; "
+            "setcap cap_setgid+ep /usr/bin/newgidmap"
+        )
+    return ""

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Sequence
 
 from labkit.errors import NO_SPACE
-from labkit.kernel import reserve
+from labkit.kernel import power, reserve
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.plan import Plan
 
@@ -53,9 +53,20 @@ _CAUSES = (
 )
 
 
+_CAUSES_WITHOUT_ROOT = (
+    (
+        "user",
+        errno.EINVAL,
+        "labkitd runs without root and has only the users and groups that /etc/subuid and "
+        "/etc/subgid give it; `labkit doctor` says how to get more",
+    ),
+)
+
+
 def usual_cause(step_name: str, number: int) -> str:
     """What is usually behind this errno at this step; empty if nothing is known."""
-    for prefix, known, cause in _CAUSES:
+    causes = (*_CAUSES_WITHOUT_ROOT, *_CAUSES) if power.IS_LIMITED else _CAUSES
+    for prefix, known, cause in causes:
         if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):
             return cause
     return NO_SPACE if number in reserve.FULL else ""

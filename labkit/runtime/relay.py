@@ -7,10 +7,13 @@ to socket through a pipe.  It ends when its life line does: with the container, 
 """
 
 import errno
+import fcntl
 import os
 import socket
+import termios
 import time
 from contextlib import suppress
+from struct import pack, unpack
 
 from labkit.kernel import processes
 from labkit.runtime.watcher import READABLE, WRITABLE, Watcher
@@ -22,6 +25,11 @@ UDP_IDLE_S = 90.0
 """How long both sides of a UDP conversation may be silent before it is over, as with Docker."""
 MOST_UDP_CLIENTS = 1024
 LARGEST_DATAGRAM = 65536
+RESET_WITHIN_S = 10.0
+"""How long a client may take for what came before a reset."""
+_LOOK_S = 0.02
+_RESET_AT_CLOSE = pack("ii", 1, 0)
+"""socket(7), SO_LINGER: on, and no second of it."""
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
@@ -81,11 +89,13 @@ class _Flow:
         self.held = 0
         self.has_ended = False
         self.is_over = False
+        self.is_source_reset = False
+        self.is_target_reset = False
 
     def move(self) -> None:
         """Move what can be moved now.
 
-        A source that breaks off has ended, but what it sent before is still passed on.
+        A source that was reset has ended, but what it sent before is still passed on.
         """
         for _ in range(MOST_PIECES):
             if self.is_over:
@@ -96,21 +106,25 @@ class _Flow:
                 except BlockingIOError:
                     return
                 except OSError:
-                    self.held = 0
+                    self.is_source_reset = True
                 self.has_ended = not self.held
             try:
                 while self.held:
                     self.held -= self._splice(self.read, self.target.fileno(), self.held)
             except BlockingIOError:
                 return
-            except OSError:  # nobody takes it any more
+            except OSError:
+                self.is_target_reset = True
                 self.is_over = self.has_ended = True
                 self.held = 0
                 return
-            if self.has_ended:
-                self.is_over = True
-                with suppress(OSError):
-                    self.target.shutdown(socket.SHUT_WR)
+            self.is_over = self.has_ended
+
+    def pass_end_on(self) -> None:
+        """Once the source has ended, and all it sent is passed on, the target is told."""
+        if self.is_over:
+            with suppress(OSError):
+                self.target.shutdown(socket.SHUT_WR)
 
     @staticmethod
     def _splice(source: int, target: int, most: int) -> int:
@@ -128,6 +142,7 @@ class _Connection:
         self.relay, self.client = relay, client
         self.server = socket.socket(relay.family, socket.SOCK_STREAM)
         self.flows: tuple[_Flow, ...] = ()
+        self.survivor = client
         try:
             for each in (self.client, self.server):
                 each.setblocking(False)
@@ -143,17 +158,30 @@ class _Connection:
 
     def _connected(self) -> None:
         if self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self.close()
+            self._reset(self.client)
             return
         self._go_on()
 
     def _go_on(self) -> None:
         for flow in self.flows:
             flow.move()
-        if all(flow.is_over for flow in self.flows):
+        there, back = self.flows
+        is_over = there.is_over and back.is_over
+        for flow in self.flows:
+            if flow.is_source_reset:
+                self._reset(flow.target)
+                return
+            # A side that was found to be reset may have sent something before: its own flow, the
+            # other one, passes that on first.
+            if flow.is_target_reset and is_over:
+                self._reset(flow.source)
+                return
+        if is_over:
             self.close()
             return
-        there, back = self.flows
+        if not (there.is_target_reset or back.is_target_reset):
+            there.pass_end_on()
+            back.pass_end_on()
         for own, other, end in ((there, back, self.client), (back, there, self.server)):
             # A side that has ended is told again and again: it is looked at no more.
             reads = 0 if own.has_ended or own.held else READABLE
@@ -162,6 +190,23 @@ class _Connection:
                 self.relay.watcher.watch(end.fileno(), events, lambda _: self._go_on())
             else:
                 self.relay.watcher.forget(end.fileno())
+
+    def _reset(self, survivor: socket.socket) -> None:
+        """Let the side that is left see that the other broke off, after all that came before."""
+        for end in (self.client, self.server):
+            self.relay.watcher.forget(end.fileno())
+        self.survivor = survivor
+        self.relay.breaking[self] = time.monotonic() + RESET_WITHIN_S
+
+    def has_unsent(self) -> bool:
+        """Whether the kernel still sends what came before; a reset would discard it."""
+        return _unsent_bytes(self.survivor) > 0
+
+    def break_off(self) -> None:
+        """Close with resets."""
+        for end in (self.client, self.server):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        self.close()
 
     def close(self) -> None:
         for end in (self.client, self.server):
@@ -172,7 +217,30 @@ class _Connection:
         self.relay.open()  # its descriptors are free
 
 
+def _unsent_bytes(end: socket.socket) -> int:
+    """What is in the kernel's queue and not acknowledged yet (tcp(7), SIOCOUTQ)."""
+    try:
+        (size,) = unpack("i", fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, pack("i", 0)))
+    except OSError:
+        return 0
+    return int(size)
+
+
 class _Tcp(_Relay):
+    def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
+        super().__init__(listener, target)
+        self.breaking: dict[_Connection, float] = {}
+        """Connections to be reset, and when at the latest."""
+
+    def tidy(self) -> None:
+        """Reset the connections whose last bytes have been sent."""
+        now = time.monotonic()
+        for connection, latest in list(self.breaking.items()):
+            if latest < now or not connection.has_unsent():
+                del self.breaking[connection]
+                connection.break_off()
+        self.timeout_s = _LOOK_S if self.breaking else None
+
     def take(self) -> None:
         """Accept; as long as no descriptor is free (EMFILE) nobody else is let in."""
         try:

@@ -66,6 +66,22 @@ def read(root: str) -> Record | None:
     return record
 
 
+def other_kind(root: str, record: Record, *, limited: bool) -> str:
+    """Why an engine with or without root (`limited`) cannot open this root; "" if it can."""
+    if record.limited == limited:
+        return ""
+    made, here = ("without", "with") if record.limited else ("with", "without")
+    return (
+        f"the data root {root} belongs to an engine {made} root, and this labkitd runs {here}: "
+        "the owners of its files would be wrong"
+    )
+
+
+WAY_OUT_OF_OTHER_KIND = (
+    "start labkitd as the user who made it, or name another root (--root, LABKIT_ROOT)"
+)
+
+
 def write(root: str, record: Record) -> None:
     """Write the record down; OSError."""
     shown = {

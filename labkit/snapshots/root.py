@@ -49,13 +49,8 @@ def open_root(root: str, wanted: str = "") -> Storage:
         known = record.read(root) or _of_old(root)
         if known is None:
             return _choose(root, wanted)
-        if known.limited != power.IS_LIMITED:
-            made, here = ("without", "with") if known.limited else ("with", "without")
-            raise ConflictError(
-                f"the data root {root} belongs to an engine {made} root, and this labkitd runs "
-                f"{here}: the owners of its files would be wrong; start labkitd as the user who "
-                "made it, or name another root (--root, LABKIT_ROOT)"
-            )
+        if why := record.other_kind(root, known, limited=power.IS_LIMITED):
+            raise ConflictError(f"{why}; {record.WAY_OUT_OF_OTHER_KIND}")
         if wanted and wanted != known.driver:
             raise ConflictError(
                 f"the data root {root} was made with the storage driver {known.driver}, and "

@@ -354,7 +354,7 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
     network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
     if power.IS_LIMITED:
         holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
-        return replace(network, relays=tuple(forwards_to([sandbox])), holder=holder)
+        return replace(network, relays=tuple(forwards_to([sandbox], by_relay=True)), holder=holder)
     held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
     return replace(network, ports=held)
 

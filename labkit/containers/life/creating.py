@@ -8,7 +8,7 @@ import functools
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from labkit.containers.given import (
     devices,
@@ -39,6 +39,7 @@ from labkit.containers.records.mount_model import MountPoint
 from labkit.dialect.moments import timestamp
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import Image
+from labkit.kernel import power
 from labkit.networks import EndpointConfig, Sandbox
 
 SHORT_ID_LENGTH = 12
@@ -71,6 +72,7 @@ def create(
     _record(parts, files, container, image)
     return container, [
         *warnings,
+        *_image_warnings(parts, image),
         *placement.warnings,
         *networking.warnings(container),
         *specification.without_warnings(without),
@@ -117,6 +119,13 @@ def _completed(
         id_ranges=namespaces.gather_id_ranges(parts, host_config),
     )
     return container, warnings
+
+
+def _image_warnings(parts: Parts, image: Image) -> Iterator[str]:
+    """What of the image this engine could not make."""
+    if power.IS_LIMITED and (count := parts.images.devices_left_out(image)):
+        what = "1 device file" if count == 1 else f"{count} device files"
+        yield f"This engine runs without root and left out {what} of the image"
 
 
 def _checked(

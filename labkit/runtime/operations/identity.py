@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.dialect.numbers import whole
-from labkit.kernel import capabilities, processes, seccomp
+from labkit.kernel import capabilities, processes, seccomp, user_namespaces
 from labkit.runtime.operations.context import Context
 
 APPARMOR_ON_EXEC = ("/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec")
@@ -171,22 +171,11 @@ class SwitchUser(NamedTuple):
         try:
             os.setgroups(context.groups)
         except PermissionError:
-            if not _are_groups_denied():
+            # The engine's user has them all the same outside, and none has a number inside.
+            if user_namespaces.may_set_groups():
                 raise
         os.setresgid(context.gid, context.gid, context.gid)
         os.setresuid(context.uid, context.uid, context.uid)
-
-
-def _are_groups_denied() -> bool:
-    """Whether nobody may set groups in this user namespace, as in one with a single user.
-
-    The engine's user has them all the same outside, and none of them has a number inside.
-    """
-    try:
-        with open("/proc/self/setgroups") as file:
-            return file.read().strip() == "deny"
-    except OSError:
-        return False
 
 
 class SetCapabilities(NamedTuple):

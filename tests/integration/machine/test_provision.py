@@ -64,9 +64,9 @@ def refusal(result: subprocess.CompletedProcess[str]) -> str:
 def test_not_root(machine: Machine) -> None:
     result = machine.run(
         *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-        *("bash", "vagrant/provision.sh", "lab"),
+        *("bash", "vagrant/provision.sh", "test"),
     )
-    assert refusal(result).endswith("try `sudo make lab`")
+    assert refusal(result).endswith("try `sudo make test`")
     assert not (machine.folder / "state").exists()
 
 

@@ -1,0 +1,91 @@
+"""The run of the same tests with an ordinary user's engine (`make test-rootless`), and what it
+leaves out.
+
+With LABKIT_TEST_ROOTLESS every lab of the tests is a `RootlessLab`.  A test is left out only by its
+mark, which says what of root's power it is about:
+
+    @pytest.mark.host_power("devices")
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.lab import PROJECT
+from tests.rootless import UID
+
+IS_LEFT_OUT = bool(os.environ.get("LABKIT_TEST_ROOTLESS"))
+"""Whether this is the run without root."""
+
+WHY = {
+    "own engine": "the test's process is the engine, or starts one itself, as root",
+    "cgroups": "groups or controllers that no user is given: devices, the top, another parent",
+    "devices": "device files, loop devices and disks are root's alone to make and to mount",
+    "host network": "links, rules and 127.0.0.1 of the machine are no user's to use or to change",
+    "users": "--userns private maps ids that only root may map, and shows files with other owners",
+    "root's files": "what is read, bound or repaired belongs to root",
+    "kernel": "settings, limits and keys of the kernel are changed for the whole machine",
+    "no container": "the test is about no lab: a script, a file or another program",
+}
+"""The words of the mark `host_power`."""
+
+FIXTURES = {
+    "engine": "own engine",
+    "open_engine": "own engine",
+    "oracle": "no container",
+}
+"""Fixtures whose tests are marked by them."""
+
+
+def mark(items: Iterable[pytest.Item]) -> None:
+    """Mark the tests that a fixture of theirs marks; refuse words that are not in the table."""
+    for item in items:
+        for fixture, word in FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.host_power(word))
+        for found in item.iter_markers("host_power"):
+            assert found.args[0] in WHY, f"{item.nodeid}: host_power knows no {found.args[0]!r}"
+
+
+def word_of(item: pytest.Item) -> str:
+    """What of root's power a test needs; "" if none."""
+    found = item.get_closest_marker("host_power")
+    return str(found.args[0]) if found else ""
+
+
+def summary(words: Iterable[str]) -> list[str]:
+    """The lines that say what was left out of a run without root, how many of each, and why."""
+    counts = Counter(words)
+    return [
+        f"{counts.total()} tests that need the machine's own root",
+        *(f"    {counts[word]:5d}  {word}: {why}" for word, why in WHY.items() if counts[word]),
+    ]
+
+
+def give_groups() -> None:
+    """Give the user of the labs groups of its own, as an administrator does."""
+    _delegate(str(UID))
+
+
+def take_groups() -> None:
+    """Take them back; a failure means that a container is left in them."""
+    _delegate("--undo", str(UID))
+
+
+def _delegate(*words: str) -> None:
+    command = [sys.executable, "-P", "-m", "labkit.cli", "delegate", *words]
+    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+
+
+def open_to_user(folder: Path) -> None:
+    """Let the user of the labs into a folder of a test's own, and let it be that user's."""
+    os.chown(folder, UID, UID)
+    for place in (folder, *folder.parents):
+        mode = place.stat().st_mode
+        if not mode & 0o001:
+            place.chmod(mode | 0o011)
