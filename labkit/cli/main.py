@@ -143,6 +143,7 @@ FEWEST_OBJECTS_TO_COLLECT = 50_000
 
 def main(words: "Sequence[str] | None" = None) -> int:
     """Run a command line and return its exit code; without `words` this process's, and leave."""
+    _fill_standard_streams()
     if words is None:
         # What it imports stays in use, and the collector would look through it a dozen times.
         gc.set_threshold(FEWEST_OBJECTS_TO_COLLECT)
@@ -152,6 +153,18 @@ def main(words: "Sequence[str] | None" = None) -> int:
         sys.stderr.flush()
         os._exit(exit_code)
     return exit_code
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null in the place of those that our caller has closed (`>&-`).
+
+    Otherwise the next file or socket that is opened would be taken for one of them.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: `fd`
+            os.set_inheritable(opened, True)
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r"))
 
 
 def _guarded(words: list[str]) -> int:
