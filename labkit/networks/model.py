@@ -150,6 +150,8 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     ipv6_prefix: int = 0
     ipv6_gateway: str = ""
     mtu: int = 1500
+    isolated: bool = False
+    """Whether it reaches the bridge alone, and none of the others there."""
 
 
 class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):

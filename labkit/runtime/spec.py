@@ -139,6 +139,8 @@ class Interface:
     """Addresses with the lengths of their subnets' prefixes."""
     gateways: tuple[str, ...] = ()
     """Where the default routes lead, on one of a container's interfaces."""
+    isolated: bool = False
+    """Whether it reaches the bridge alone, and none of the others there."""
 
 
 @dataclass(frozen=True, slots=True)

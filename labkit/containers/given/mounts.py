@@ -258,6 +258,7 @@ def check_driver(driver: str, options: dict[str, str] | None) -> None:
     """InvalidParameterError for a volume driver, or an option of one, that labkit does not have."""
     if driver not in ("", LOCAL_DRIVER):
         raise InvalidParameterError(
-            f'plugin "{driver}" not found: labkit has the volume driver local'
+            f'error looking up volume plugin {driver}: plugin "{driver}" not found: labkit has the '
+            "volume driver local"
         )
     volume_mounts.check(options or {})

@@ -87,6 +87,7 @@ def _completed(
     endpoints: Mapping[str, EndpointConfig],
 ) -> tuple[Container, list[str]]:
     """The container as it will be but for its name, and warnings; InvalidParameterError."""
+    parts.defaults.apply(host_config)
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)

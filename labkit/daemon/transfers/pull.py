@@ -19,7 +19,6 @@ from labkit.registry.client.errors import RegistryError, UnreachableError
 from labkit.registry.client.manifests import Received
 from labkit.registry.client.repository import Repository
 
-LAYERS_AT_ONCE = 3
 SHORT_DIGITS = 12
 
 
@@ -140,7 +139,7 @@ class Puller:
         for layer in layers:
             is_new = layer in fetch
             self._progress.state(_short(layer), "Pulling fs layer" if is_new else "Already exists")
-        with ThreadPoolExecutor(LAYERS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(self._access.settings.max_concurrent_downloads) as pool:
             coming = {
                 layer.digest: pool.submit(
                     self._download, repository, layer, draft.place(_hex(layer))
