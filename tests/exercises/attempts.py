@@ -4,6 +4,7 @@ Here and never in the installed package, where a learner's Tab key would find th
 """
 
 import shlex
+import subprocess
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -19,6 +20,13 @@ class Bench:
 
     def __init__(self, lab: Lab, place: Place, values: Values) -> None:
         self.lab, self.place, self.v = lab, place, values
+        self.lab_processes: list[subprocess.Popen[bytes]] = []
+        """What a way has started on the host: killed at the end."""
+
+    def close(self) -> None:
+        for process in self.lab_processes:
+            process.kill()
+            process.wait()
 
     def docker(self, command: str, *, check: bool = True) -> str:
         """Run a docker command, with the drawn values put in; what it prints."""

@@ -50,18 +50,23 @@ class Judged:
     def __init__(self, lab: Lab, place: Place) -> None:
         self.lab, self.place = lab, place
         self.exercise: Exercise | None = None
+        self.benches: list[Bench] = []
 
     def after(self, number: str, way: Way | None) -> list[Finding]:
         self.exercise = exercise = exercises.find(number)
         memo = lay(exercise, self.place, TOKEN)
         if way is not None:
-            way(Bench(self.lab, self.place, exercise.values(TOKEN)))
+            bench = Bench(self.lab, self.place, exercise.values(TOKEN))
+            self.benches.append(bench)
+            way(bench)
         return list(judge(exercise, self.place, TOKEN, memo))
 
     def tidy(self) -> None:
         assert self.exercise is not None
         values = self.exercise.values(TOKEN)
         tidy(self.exercise, self.place, values)
+        for bench in self.benches:
+            bench.close()
         left = [one.name for one in self.place.client.containers.list(all=True)]
         assert left == [], "tidying must remove what the exercise made"
         names = [name for image in self.place.client.images.list() for name in image.tags]

@@ -20,6 +20,7 @@ import nbformat
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises import hiding
 from labkit.course.exercises.check import DISK_VARIABLE, GRADED_VARIABLE
+from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
 from labkit.course.exercises.page import TASK_MEDIA_TYPE, VALUES_VARIABLE
 from labkit.course.exercises.record import TOKEN_VARIABLE
@@ -73,7 +74,8 @@ class Grader:
     def _environment(self, sandbox: Sandbox) -> dict[str, str]:
         extra = {"disk": sandbox.disk, "folder": tree.HOME}
         drawn = {
-            number: {**each.values(self.token), **extra} for number, each in self.exercises.items()
+            number: {**_shown(each.values(self.token)), **extra}
+            for number, each in self.exercises.items()
         }
         return {
             GRADED_VARIABLE: "1",
@@ -145,6 +147,11 @@ def _exercises(cells: list[tuple[int, str]], folder: str) -> Iterator[Exercise]:
             yield from exercises.of_chapter(chapter, folder)
         except NotFoundError:
             continue
+
+
+def _shown(values: Values) -> dict[str, Any]:
+    """The values that a learner may know."""
+    return {name: value for name, value in values.items() if not name.startswith("_")}
 
 
 def token_of(notebook: Any, student: str) -> str:
