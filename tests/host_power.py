@@ -67,7 +67,7 @@ MODULES = {
     "cgroups": ("limits/test_cgroups",),
 }
 """Whole files of tests/integration, by the beginning of their path there."""
-_PLACES = {f"tests/integration/{path}": word for word, paths in MODULES.items() for path in paths}
+PLACES = {f"tests/integration/{path}": word for word, paths in MODULES.items() for path in paths}
 
 FIXTURES = {
     "engine": "own engine",
@@ -83,7 +83,7 @@ def mark(items: Iterable[pytest.Item]) -> None:
         for fixture, word in FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.host_power(word))
-        for place, word in _PLACES.items():
+        for place, word in PLACES.items():
             if item.nodeid.startswith(place):
                 item.add_marker(pytest.mark.host_power(word))
         for found in item.iter_markers("host_power"):
