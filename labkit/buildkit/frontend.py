@@ -68,6 +68,7 @@ class Solve:
         session = self._sessions.wait(
             job.request.session, SESSION_TIMEOUT_S, lambda: job.is_cancelled
         )
+        session.on_close(job.cancel)
         shared = {
             key.removeprefix(LOCAL_SESSION): self._sessions.wait(uuid, SESSION_TIMEOUT_S)
             for key, uuid in attributes.items()
