@@ -311,8 +311,11 @@ class Engine:
         entry = self.parts.registry.find(ref)
         if not entry.is_running:
             return stats.EMPTY
+        is_host = entry.container.host_config.network_mode == "host"
         try:
-            return stats.sample(self.layout, entry.container.id)
+            return stats.sample(
+                self.layout, entry.container.id, 0 if is_host else entry.container.state.pid
+            )
         except FileNotFoundError:  # it has just ended
             return stats.EMPTY
 
