@@ -367,8 +367,10 @@ class Engine:
         users: dict[str, ImageUser] = {}
         for container in self.list():
             user = ImageUser(container.id, container.state.status in states.ALIVE)
-            if user.is_running or container.image_id not in users:
-                users[container.image_id] = user
+            shown = [point.source for point in container.mount_points if point.type == "image"]
+            for image_id in (container.image_id, *shown):
+                if user.is_running or image_id not in users:
+                    users[image_id] = user
         return users
 
     def logs(

@@ -22,7 +22,9 @@ FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("label", "label!", "until")
 
 
-class _CreateBody(msgspec.Struct, rename=docker_name):
+class CreateBody(msgspec.Struct, rename=docker_name):
+    """What is asked of a new network."""
+
     name: str = ""
     driver: str = ""
     scope: str = ""
@@ -85,7 +87,7 @@ def inspect(engine: Engine, request: Request, ref: str) -> Answer:
 
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /networks/create`: 201 and the id."""
-    body = convert(request.json(), _CreateBody, "")
+    body = convert(request.json(), CreateBody, "")
     for field, words in (("ingress", "ingress networks"), ("config_only", "config-only networks")):
         if getattr(body, field):
             raise InvalidParameterError(f"labkit has no {words}")
