@@ -39,7 +39,7 @@ lock: ## resolve requirements.lock again, for each Python and both architectures
 	@bash vagrant/lock.sh
 
 KERNEL_TESTS = $(addprefix tests/integration/,$(addprefix limits/test_,cgroups.py \
-    limit_effects.py limits.py) machine/test_doctor.py \
+    limit_effects.py limits.py) machine/test_doctor.py machine/test_rootless_v2.py \
     networks/test_network_matrix.py $(addprefix containers/test_,containers.py container_life.py \
     devices.py exec_and_terminals.py namespaces.py shim.py survival.py user_namespaces.py \
     without.py))

@@ -1,45 +1,35 @@
-"""Files to copy from: a tar archive that is looked at, and never unpacked.
+"""Files to copy from: an index that is looked at, and nothing that is unpacked.
 
-A build's context is a stranger's archive.  It is kept as one file without a name on the disk, and
-what it holds is known by an index in memory: names, links and folders are followed in that index
-alone, so that nothing in it can lead anywhere else.  The files of an image or a stage that COPY
---from reads come as such an archive too.
+A build's context is a stranger's.  It is kept as one file without a name on the disk, and what it
+holds is known by an index in memory: names, links and folders are followed in that index alone, so
+that nothing in it can lead anywhere else.  It comes as a tar archive (`labkit.build.tars`), or file
+by file (`labkit.buildkit.receiving`).
 """
 
-import errno
 import hashlib
 import io
 import os
 import posixpath
 import tarfile
-import tempfile
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
-from labkit.images.archives.compression import plain_chunks
-from labkit.images.archives.numbers import BadArchiveError
-from labkit.images.archives.reader import XATTR, ArchiveReader, Member, is_head
-from labkit.images.archives.unpacker import inside
-from labkit.images.layers import limit_bytes
+from labkit.images.archives.reader import XATTR, Member
 from labkit.patterns import Patterns
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK_BYTES = 1 << 18
-LINKS_MAX = 40
-"""How many symbolic links one path may lead through, as in the kernel."""
 HEADS_MAX_BYTES = 256 << 20
-HEAD_BYTES = 512
-"""About what a member takes in memory, its names aside."""
-SPARSE_PIECE_BYTES = 128
 MEMBERS_MAX = 400_000
 """More files than this are no context."""
+LINKS_MAX = 40
+"""How many symbolic links one path may lead through, as in the kernel."""
 
-_KINDS = {
+KINDS = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
     tarfile.CONTTYPE: "file",
@@ -55,14 +45,16 @@ _KINDS = {
 class Node:
     """One file of an archive: what it is, and where its content lies."""
 
-    __slots__ = ("children", "content", "kind", "member")
+    __slots__ = ("children", "content", "extents", "kind", "member")
 
     def __init__(self, member: Member) -> None:
         self.member = member
-        self.kind = _KINDS[member.type]
+        self.kind = KINDS[member.type]
         self.children: dict[str, Node] = {}
         self.content = ""
         """The SHA-256 of what it holds, once that has been asked for."""
+        self.extents: list[tuple[int, int]] | None = None
+        """Where its content lies, if that is in several pieces: offsets and sizes."""
 
     @property
     def is_folder(self) -> bool:
@@ -71,69 +63,19 @@ class Node:
 
 
 class Archive:
-    """A tar archive's index; the file must be seekable and stay open."""
+    """Files to look at: an index of them, and the file that holds their content.
 
-    def __init__(self, file: BinaryIO, *, devices: bool = False) -> None:
-        """Read all headers.  InvalidParameterError for what is damaged or hostile.
+    The file must be seekable and stay open.
+    """
 
-        `devices`: whether there may be device files, as an image has them and a context has not.
-        """
+    def __init__(self, file: BinaryIO, root: Node) -> None:
         self._file = file
         self._lock = threading.Lock()  # stages side by side read the same context
-        self._devices = devices
-        self._size_bytes = _fill_last_block(file)
-        self.root = _folder("")
         try:
-            self._read(ArchiveReader(file, size_bytes=self._size_bytes))
-        except BadArchiveError as error:
-            raise InvalidParameterError(f"the archive is refused: {error}") from None
-
-    def _read(self, reader: ArchiveReader) -> None:
-        heads_bytes = count = 0
-        while (member := reader.next()) is not None:
-            count += 1
-            heads_bytes += HEAD_BYTES + len(member.name) + len(member.linkname)
-            heads_bytes += sum(map(len, member.pax_headers.values()))
-            heads_bytes += SPARSE_PIECE_BYTES * len(member.stored)
-            if count > MEMBERS_MAX or heads_bytes > HEADS_MAX_BYTES:
-                raise BadArchiveError(
-                    f"it has more than {MEMBERS_MAX} files, or their names and attributes take "
-                    f"more than {HEADS_MAX_BYTES >> 20} MiB"
-                )
-            self._add(member)
-
-    def _add(self, member: Member) -> None:
-        parts = inside(member.name).strip("/").split("/")
-        if member.type not in _KINDS and not member.islnk():
-            raise BadArchiveError(f"{member.name!r}: members of type {member.type!r} are not known")
-        if parts == [""]:
-            return
-        folder = self.root
-        for part in parts[:-1]:
-            folder = folder.children.setdefault(part, _folder(part))
-            if not folder.is_folder:
-                raise BadArchiveError(f"{member.name!r} lies behind {part!r}, which is no folder")
-        node = self._linked(member) if member.islnk() else Node(member)
-        if node.kind == "device" and not self._devices:
-            raise BadArchiveError(f"{member.name!r} is a device: a build's context has none")
-        before = folder.children.get(parts[-1])
-        if before is not None and before.is_folder and node.is_folder:
-            node.children = before.children
-        folder.children[parts[-1]] = node
-
-    def _linked(self, member: Member) -> Node:
-        """The file that a hard link is another name of."""
-        node = self.root
-        for part in inside(member.linkname).strip("/").split("/"):
-            found = node.children.get(part)
-            if found is None:
-                raise BadArchiveError(
-                    f"{member.name!r} is a hard link to {member.linkname!r}, which is not there"
-                )
-            node = found
-        if node.is_folder:
-            raise BadArchiveError(f"{member.name!r} is a hard link to a folder")
-        return node
+            self._fd: int | None = file.fileno()
+        except OSError:
+            self._fd = None  # it is in memory
+        self.root = root
 
     # Looking
 
@@ -178,16 +120,24 @@ class Archive:
 
     def stored(self, node: Node) -> Iterator[bytes]:
         """A file's content in pieces; of a sparse file what is not holes."""
-        left = sum(size for _, size in node.member.stored)
-        at = node.member.offset_data
-        while left:
-            with self._lock:
-                self._file.seek(at)
-                piece = self._file.read(min(left, CHUNK_BYTES))
-            if not piece:
-                raise LabkitError("the archive to copy from was cut short")
-            yield piece
-            at, left = at + len(piece), left - len(piece)
+        extents = node.extents
+        if extents is None:
+            extents = [(node.member.offset_data, sum(size for _, size in node.member.stored))]
+        for start, size in extents:
+            at, left = start, size
+            while left:
+                piece = self._read_at(at, min(left, CHUNK_BYTES))
+                if not piece:
+                    raise LabkitError("the archive to copy from was cut short")
+                yield piece
+                at, left = at + len(piece), left - len(piece)
+
+    def _read_at(self, at: int, count: int) -> bytes:
+        if self._fd is not None:
+            return os.pread(self._fd, count, at)
+        with self._lock:
+            self._file.seek(at)
+            return self._file.read(count)
 
     def open(self, node: Node) -> BinaryIO:
         """What is stored of a file's content as a file of its own."""
@@ -235,27 +185,6 @@ class Archive:
         self._file.close()
 
 
-def receive(chunks: Iterable[bytes], folder: str, *, devices: bool = False) -> Archive:
-    """Keep a plain archive in a file without a name in `folder`, and index it."""
-    file = tempfile.TemporaryFile(dir=folder)
-    try:
-        left_bytes = limit_bytes(folder)
-        for chunk in chunks:
-            left_bytes -= len(chunk)
-            if left_bytes < 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            file.write(chunk)
-        return Archive(file, devices=devices)
-    except BaseException as error:
-        file.close()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LabkitError(
-                f"the files to copy from do not fit in {folder}: {error.strerror}. Make room "
-                "there, or send less (.dockerignore)"
-            ) from None
-        raise
-
-
 class _Content(io.RawIOBase):
     """Pieces as a file."""
 
@@ -283,41 +212,6 @@ def _exclude(root: Node, ignored: Patterns) -> None:
                 del folder.children[name]
 
 
-def _fill_last_block(file: BinaryIO) -> int:
-    """How long the archive is as it came; what its last block lacks is then filled in.
-
-    Docker's command ends the archive right after the last file when the Dockerfile comes from
-    elsewhere than the context (`docker build -f - .`).
-    """
-    size_bytes = file.seek(0, os.SEEK_END)
-    file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
-    file.seek(0)
-    return size_bytes
-
-
-def of_file(name: str, data: bytes) -> Archive:
-    """An archive with one file: a Dockerfile that came alone, say."""
-    file = tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES)
-    member = Member(name)
-    member.size, member.mtime = len(data), int(time.time())
-    file.write(member.tobuf(tarfile.PAX_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0"))
-    file.write(bytes(2 * tarfile.BLOCKSIZE))
-    return Archive(file)  # type: ignore[arg-type]  # it reads and seeks
-
-
-def is_archive(stream: BinaryIO) -> bool:
-    """Whether it is a tar archive, compressed or not: what its first header says."""
-    start = b""
-    try:
-        for piece in plain_chunks(stream, tarfile.BLOCKSIZE):
-            start += piece
-            if len(start) >= tarfile.BLOCKSIZE:
-                break
-    except (InvalidParameterError, OSError):
-        return False
-    return is_head(start[: tarfile.BLOCKSIZE])
-
-
 def attributes(member: Member) -> dict[str, str]:
     """The PAX headers that stand for extended attributes."""
     return {key: value for key, value in member.pax_headers.items() if key.startswith(XATTR)}
@@ -334,8 +228,8 @@ def below(node: Node, name: str = "") -> Iterator[tuple[str, Node]]:
         ]
 
 
-def _folder(name: str) -> Node:
-    """A folder the archive does not name itself."""
+def folder_node(name: str) -> Node:
+    """A folder that the sender does not name itself."""
     member = Member(name)
     member.type, member.mode = tarfile.DIRTYPE, 0o755
     return Node(member)

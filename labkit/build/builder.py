@@ -1,8 +1,8 @@
 """One build, from its context and options to an image.
 
->>> build = Build(engine, options, context)
->>> for events in build.run():
-...     print(*events, sep="\n")
+>>> build = Build(engine, options, contexts, workroom, registries)
+>>> for happened in build.run():
+...     print(*happened, sep="\n")
 """
 
 import contextlib
@@ -10,19 +10,24 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from labkit.build import solver, stubs
-from labkit.build.archive import Archive, receive
-from labkit.build.cache import SHORT, Cache
+from labkit.build import events, solver, stubs
+from labkit.build.archive import Archive
+from labkit.build.cache import Cache
+from labkit.build.contexts import Contexts, wanted
+from labkit.build.dockerfile.parser import Instruction, parse, parse_line, parse_trigger
 from labkit.build.errors import BuildError
+from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
-from labkit.build.options import Event, Options, Registries
-from labkit.build.parser import Dockerfile, Instruction, parse, parse_line, parse_trigger
+from labkit.build.options import Options, Registries
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
+from labkit.build.tars import receive
+from labkit.build.telling import short
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import READ_ONLY, Layers
+from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references
 from labkit.images import shell_words as words
@@ -30,10 +35,8 @@ from labkit.images.archives.layer_packer import MADE_BY_LABKIT
 from labkit.images.models import Platform
 from labkit.images.shell_words import Expander
 from labkit.kernel import threads
-from labkit.patterns import Patterns, has_wildcard, read_ignore
+from labkit.patterns import has_wildcard
 
-DOCKERFILE_LIMIT_BYTES = 1 << 20
-IGNORE_FILE = ".dockerignore"
 SCRATCH = "scratch"
 
 
@@ -44,56 +47,53 @@ class Build:
         self,
         engine: Engine,
         options: Options,
-        context: Archive,
+        contexts: Contexts,
         workroom: Workroom,
         registries: Registries,
     ) -> None:
         self.engine = engine
         self.options = options
-        self.context = context
+        self.contexts = contexts
         self.workroom = workroom
         self.cancellation = Cancellation()
         self._registries = registries
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
+        self._resolved: dict[tuple[str, str], Image] = {}
+        self._triggers: dict[str, list[Instruction]] = {}
         self.image_id = ""
         """The image that was built, once it has been."""
         self.platform = registries.platform(options.platform)
-        self.dockerfile = self._parse()
+        self.source = contexts.dockerfile()
+        self.dockerfile = parse(*self.source)
         self._budget = words.Budget()
         self.global_arguments = self._global_arguments()
-        self._nodes = solver.graph(
-            self.dockerfile, self.global_arguments, self._kept_triggers, self._budget
-        )
-        self._target = solver.target(self.dockerfile, options.target)
-        self._order = solver.needed(self._nodes, self._target)
+        self.target = solver.target(self.dockerfile, options.target)
+        self._find_order()
         self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
 
-    def _parse(self) -> Dockerfile:
-        """Read the Dockerfile, then take out of the context what `.dockerignore` says of both."""
-        file = posixpath.normpath(self.options.dockerfile.replace("\\", "/"))
-        try:
-            if file.startswith("../"):
-                raise InvalidParameterError(
-                    f"forbidden path outside the build context: {self.options.dockerfile}"
-                )
-            data = self.context.read(self.context.find(file), DOCKERFILE_LIMIT_BYTES)
-        except NotFoundError:
-            raise InvalidParameterError(
-                f"Cannot locate specified Dockerfile: {self.options.dockerfile}"
-            ) from None
-        if self.options.dockerfile_path:
-            self.context.remove(file)
-        dockerfile = parse(data, self.options.dockerfile_path or file)
-        with contextlib.suppress(NotFoundError):
-            ignore = self.context.read(self.context.find(IGNORE_FILE), DOCKERFILE_LIMIT_BYTES)
-            patterns = Patterns(read_ignore(ignore.decode("utf-8", "replace")))
-            if self.options.is_context_whole:
-                self.context.exclude(patterns)
-            for path in (file, IGNORE_FILE):
-                if patterns.match(path):
-                    self.context.remove(path)
-        return dockerfile
+    def _find_order(self) -> None:
+        """Which stages are built, and in which order."""
+        self.nodes = solver.graph(
+            self.dockerfile,
+            self.global_arguments,
+            self._kept_triggers,
+            self._budget,
+            self._is_named,
+        )
+        self.order = solver.needed(self.nodes, self.target)
+        self.steps = self._steps()
+        every = (step.instruction for steps in self.steps.values() for step in steps)
+        self._wanted = wanted(every)
+
+    def _is_named(self, name: str) -> bool:
+        """Whether a name means a context of the user's own, which goes before stages and images."""
+        return self.contexts.named(name) is not None
+
+    @property
+    def context(self) -> Archive:
+        """The files that COPY and ADD name."""
+        return self.contexts.files(self._wanted)
 
     def _global_arguments(self) -> dict[str, str]:
         found = self._platform_arguments("TARGET", self.platform)
@@ -119,10 +119,15 @@ class Build:
 
     def _kept_triggers(self, name: str) -> list[Instruction]:
         """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
-        if len(self.dockerfile.stages) == 1 or name == SCRATCH:
+        if name not in self._triggers:
+            self._triggers[name] = self._found_triggers(name)
+        return self._triggers[name]
+
+    def _found_triggers(self, name: str) -> list[Instruction]:
+        if name == SCRATCH:
             return []
         try:
-            kept = self.engine.images.resolve(name).config.on_build or []
+            kept = self.engine.images.resolve(self.image_name(name)).config.on_build or []
             return [parse_trigger(text) for text in kept]
         except (NotFoundError, InvalidParameterError):
             return []  # FROM says what is wrong with it
@@ -138,54 +143,105 @@ class Build:
 
     # Running it
 
+    def resolve(self, report: solver.Report) -> None:
+        """Have the images that stages begin with, before any stage is built.
+
+        So what is wrong with their names is known first, and what their ONBUILD needs.
+        """
+        for number in self.order:
+            node = self.nodes[number]
+            if node.base_stage is not None or node.base == SCRATCH:
+                continue
+            name = shown_name(self.image_name(node.base))
+            report(events.Resolving(name))
+            try:
+                self._image(report, node.base, self._stage_platform(node))
+            except (LabkitError, OSError) as error:
+                report(events.Resolved(name, error))
+                why = f"{node.base}: failed to resolve source metadata for {name}: {error}"
+                start = node.stage.start
+                raise BuildError(why, line=start.number, last_line=start.last) from None
+            report(events.Resolved(name))
+        self._triggers.clear()
+        self._find_order()
+
     def run(self) -> Iterator[list[Event]]:
-        """Build, and give what there is to say; an empty list now and then, while nothing is.
+        """Build, and give what happens in the order of stages; an empty list while nothing does.
 
         Closing the iterator ends the build.  BuildError, and what the engine raises.
         """
-        total = self._total()
-        yield [_step(*said, total) for said in enumerate(self.dockerfile.arguments, 1)]
-        firsts = self._first_steps()
+        yield [events.Begun(step, step.instruction.original) for step in self._global_steps()]
+        yield from solver.solve(self.nodes, self.order, self._build_stage, self.cancellation.set)
+        yield from self._finish(self._built())
 
-        def build(node: Node, report: solver.Report) -> None:
-            self._build_stage(node, report, firsts[node.stage.number])
+    def run_reporting(self, report: solver.Report) -> Image:
+        """Build, and report what happens as it happens, from several threads."""
 
-        yield from solver.solve(self._nodes, self._order, build, self.cancellation.set)
-        image = self._stages[self._target].image
+        def build(node: Node, _: solver.Report) -> None:
+            self._build_stage(node, report)
+
+        for _ in solver.solve(self.nodes, self.order, build, self.cancellation.set):
+            pass
+        return self._built()
+
+    def _built(self) -> Image:
+        image = self._stages[self.target].image
         if image is None:
             raise BuildError("No image was generated. Is your Dockerfile empty?")
         self.image_id = image.id
-        yield from self._finish(image)
+        return image
 
     def _finish(self, image: Image) -> Iterator[list[Event]]:
-        events: list[Event] = []
-        unused = sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
-        if unused:
-            events.append(
-                _said(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
-            )
-        short = image.id.removeprefix("sha256:")[:SHORT]
-        yield [*events, {"aux": {"ID": image.id}}, _said(f"Successfully built {short}\n")]
+        happened: list[Event] = []
+        if unused := self.unused_arguments():
+            said = f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n"
+            happened.append(events.Said(said))
+        built = events.Said(f"Successfully built {short(image.id)}\n")
+        yield [*happened, events.Built(image.id), built]
         for tag in self.options.tags:
             self.engine.images.tag(image.id, tag)
-            yield [_said(f"Successfully tagged {references.parse(tag).familiar}\n")]
+            yield [events.Said(f"Successfully tagged {references.parse(tag).familiar}\n")]
+
+    def unused_arguments(self) -> list[str]:
+        """The build arguments that no ARG has asked for."""
+        return sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
+
+    # Steps
+
+    def _global_steps(self) -> list[Step]:
+        total = self._total()
+        return [
+            Step(-1, index, index + 1, total, instruction)
+            for index, instruction in enumerate(self.dockerfile.arguments)
+        ]
 
     def _total(self) -> int:
-        steps = sum(1 + len(self._instructions(number)) for number in self._order)
+        steps = sum(1 + len(self._instructions(number)) for number in self.order)
         return len(self.dockerfile.arguments) + steps
 
-    def _first_steps(self) -> dict[int, int]:
-        """The number of each stage's first step."""
-        firsts, count = {}, len(self.dockerfile.arguments)
-        for number in self._order:
-            firsts[number] = count + 1
-            count += 1 + len(self._instructions(number))
-        return firsts
+    def _steps(self) -> dict[int, list[Step]]:
+        """The steps of each stage that is built: FROM, what ONBUILD has kept, and the others."""
+        found: dict[int, list[Step]] = {}
+        count, total = len(self.dockerfile.arguments), self._total()
+        for number in self.order:
+            node = self.nodes[number]
+            count += 1
+            steps = [Step(number, 0, count, total, node.stage.start)]
+            if node.base_stage is None:
+                kept = self._kept_triggers(node.base)
+            else:
+                kept = list(solver.kept_by(self.dockerfile.stages[node.base_stage]))
+            steps += [Step(number, index, 0, total, each) for index, each in enumerate(kept, 1)]
+            for instruction in self._instructions(number):
+                count += 1
+                steps.append(Step(number, len(steps), count, total, instruction))
+            found[number] = steps
+        return found
 
     def _instructions(self, number: int) -> Sequence[Instruction]:
         """A stage's instructions; those of the target end with the labels that were asked for."""
-        instructions = self._nodes[number].stage.instructions
-        if number != self._target or not self.options.labels:
+        instructions = self.nodes[number].stage.instructions
+        if number != self.target or not self.options.labels:
             return instructions
         labels = " ".join(
             f"{_quoted(name)}={_quoted(value)}"
@@ -193,33 +249,63 @@ class Build:
         )
         return [*instructions, parse_line(f"LABEL {labels}")]
 
-    def _build_stage(self, node: Node, report: solver.Report, first: int) -> None:
+    def _build_stage(self, node: Node, report: solver.Report) -> None:
         threads.work_for(self.cancellation.is_set)
         number = node.stage.number
-        stage = StageBuild(self, number, report)
+        first, *others = self.steps[number]
+        stage = StageBuild(self, first, report)
         self._stages[number] = stage
-        self.cancellation.check()
-        total = self._total()
-        stage.tell(_step(first, node.stage.start, total))
-        with naming(node.stage.start, self.dockerfile.file):
+        with self._step(stage, first, self.dockerfile.file):
             stage.begin(self._base(stage, node))
-            self._run_triggers(stage)
-        for step, instruction in enumerate(self._instructions(number), first + 1):
-            self.cancellation.check()
-            stage.tell(_step(step, instruction, total))
-            with naming(instruction, self.dockerfile.file):
-                INSTRUCTIONS[instruction.name](stage, instruction)
+        self._run_triggers(stage, [step for step in others if not step.number])
+        for step in others:
+            if step.number:
+                with self._step(stage, step, self.dockerfile.file):
+                    INSTRUCTIONS[step.instruction.name](stage, step.instruction)
+
+    @contextlib.contextmanager
+    def _step(self, stage: StageBuild, step: Step, file: str) -> Iterator[None]:
+        """Report a step's beginning and its end, and let an error say where it happened."""
+        self.cancellation.check()
+        stage.step = step
+        stage.tell(events.Begun(step, stage.shown(step.instruction)))
+        try:
+            with naming(step.instruction, file):
+                yield
+        except (LabkitError, OSError) as error:
+            stage.tell(events.Ended(step, error))
+            raise
+        stage.tell(events.Ended(step))
 
     def _base(self, stage: StageBuild, node: Node) -> Image | None:
         if node.base_stage is not None:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        platform = self.expander(self.global_arguments).expand(node.stage.platform)
-        return self._image(stage, node.base, platform or self.options.platform)
+        return self._image(stage.tell, node.base, self._stage_platform(node))
 
-    def _image(self, stage: StageBuild, name: str, platform: str) -> Image:
+    def _stage_platform(self, node: Node) -> str:
+        platform = self.expander(self.global_arguments).expand(node.stage.platform)
+        return platform or self.options.platform
+
+    def image_name(self, name: str) -> str:
+        """The image that a name means: the user may have given it another meaning."""
+        named = self.contexts.named(name)
+        if isinstance(named, Archive):
+            raise InvalidParameterError(
+                f"{name} is a folder, and no image that a stage can be from"
+            )
+        return named or name
+
+    def _image(self, report: solver.Report, name: str, platform: str) -> Image:
         """An image by its name, pulled if it is not here for the platform (empty: for any)."""
+        name = self.image_name(name)
+        key = name, platform
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve_image(report, name, platform)
+        return self._resolved[key]
+
+    def _resolve_image(self, report: solver.Report, name: str, platform: str) -> Image:
         has = ""
         if not self.options.pull:
             with contextlib.suppress(NotFoundError):
@@ -230,23 +316,26 @@ class Build:
                     return image
                 has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
         try:
-            self._registries.pull(name, platform, stage.tell)
+            self._registries.pull(name, platform, lambda message: report(events.Pulled(message)))
         except LabkitError as error:
             if not has:
                 raise
             raise InvalidParameterError(f"{has}: {error}") from None
         return self.engine.images.resolve(name)
 
-    def _run_triggers(self, stage: StageBuild) -> None:
+    def _run_triggers(self, stage: StageBuild, steps: Sequence[Step]) -> None:
         """What ONBUILD has kept in the base image is done first."""
         kept = stage.config.on_build or []
         stage.config.on_build = None
         if kept:
             stage.say(f"# Executing {len(kept)} build trigger{'s' if len(kept) > 1 else ''}\n")
-        for text in kept:
-            instruction = parse_trigger(text)
-            with naming(instruction, "ONBUILD"):
-                INSTRUCTIONS[instruction.name](stage, instruction)
+        if len(steps) != len(kept):  # the base was not known when the steps were counted
+            steps = [
+                stage.step._replace(number=0, instruction=parse_trigger(text)) for text in kept
+            ]
+        for step in steps:
+            with self._step(stage, step, "ONBUILD"):
+                INSTRUCTIONS[step.instruction.name](stage, step.instruction)
 
     # What instructions need
 
@@ -256,8 +345,12 @@ class Build:
         if not name:
             yield self.context
             return
+        named = self.contexts.named(name)
+        if isinstance(named, Archive):
+            yield named
+            return
         image = self.origin_image(stage, name)
-        chunks = self._files(image, [_packable(path) for path in paths])
+        chunks = self.files_of(image, [_packable(path) for path in paths])
         archive = receive(chunks, self.workroom.path, devices=True)
         try:
             yield archive
@@ -267,9 +360,9 @@ class Build:
     def origin_image(self, stage: StageBuild, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
         number = solver.named(self.dockerfile, name, stage.number)
-        if number is None:
-            return self._image(stage, name, self.options.platform)
-        if number not in self._nodes[stage.number].needs:
+        if number is None or self._is_named(name):
+            return self._image(stage.tell, name, self.options.platform)
+        if number not in self.nodes[stage.number].needs:
             raise InvalidParameterError(
                 f"stage {name} is not built, as nobody knew that it is needed: the image that says "
                 "so in its ONBUILD has just been pulled. Build again"
@@ -279,7 +372,7 @@ class Build:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         return image
 
-    def _files(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
+    def files_of(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
         """What an image has at some paths, as an archive in which it has those paths."""
         place = f"{self.engine.paths.run}/containers"
         view = Layers(image.layer_directories(), "", "", place, [], False, READ_ONLY)
@@ -320,12 +413,12 @@ def _packable(path: str) -> str:
     return "/".join(parts).strip("/")
 
 
-def _step(number: int, instruction: Instruction, total: int) -> Event:
-    return _said(f"Step {number}/{total} : {instruction.original}\n")
-
-
-def _said(text: str) -> Event:
-    return {"stream": text}
+def shown_name(name: str) -> str:
+    """An image's name as BuildKit shows it: whole, unless it is an id."""
+    try:
+        return canonical(name)
+    except InvalidParameterError:
+        return name
 
 
 def _quoted(text: str) -> str:

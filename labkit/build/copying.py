@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from labkit.build import explain, fetch, modes
-from labkit.build.archive import Archive, is_archive, of_file, receive
-from labkit.build.parser import Instruction
+from labkit.build.archive import Archive
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.sources import Source, content_key, packed, select
 from labkit.build.stage import StageBuild
+from labkit.build.tars import is_archive, of_file, receive
 from labkit.containers.trees.copying import FILE, FOLDER
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import HARMLESS, Layers

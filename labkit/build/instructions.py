@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
-from labkit.build.parser import Instruction
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.stage import StageBuild
 from labkit.images import changes, healthchecks
 from labkit.images import shell_words as words

@@ -9,7 +9,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 
-from labkit.build.parser import Instruction
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild
@@ -196,7 +196,7 @@ def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterat
         raise InvalidParameterError("--mount=type=secret: a file is mounted; leave out env")
     if not name:
         raise InvalidParameterError("--mount=type=secret: id or target is required")
-    data = stage.build.options.secrets.get(name)
+    data = stage.build.options.secret(name)
     if data is None and _is_true(settings, "required"):
         raise InvalidParameterError(f"secret {name} is required: give it with --secret id={name}")
     if data is None:

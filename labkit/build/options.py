@@ -6,14 +6,14 @@ from typing import NamedTuple, Protocol
 from labkit.containers import HostConfig
 from labkit.images.models import Platform
 
-Event = dict[str, object]
-"""One message of the API's stream: `{"stream": "Step 1/3 : FROM busybox\\n"}`."""
+Message = dict[str, object]
+"""One message of the classic API's stream, of a pull here."""
 
 
 class Registries(Protocol):
     """What a build asks of registries."""
 
-    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+    def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store, and say how it goes; NotFoundError, LabkitError."""
 
     def platform(self, text: str) -> Platform:
@@ -24,6 +24,10 @@ class Registries(Protocol):
 
     def shown(self, platform: Platform) -> str:
         """`linux/arm/v7`."""
+
+
+def _no_secret(_: str) -> bytes | None:
+    return None
 
 
 class Options(NamedTuple):
@@ -47,5 +51,7 @@ class Options(NamedTuple):
     """How the containers of RUN run: limits, network."""
     explain: bool = False
     """Say for each step why the cache was hit or missed."""
-    secrets: Mapping[str, bytes] = {}
+    secret: Callable[[str], bytes | None] = _no_secret
     """What `RUN --mount=type=secret` shows, by id; kept nowhere."""
+    no_cache_stages: Sequence[str] = ()
+    """The stages for which the cache does not count (--no-cache-filter)."""

@@ -13,9 +13,10 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
-from labkit.build.errors import BuildError
+from labkit.build import events
+from labkit.build.dockerfile.parser import Instruction
+from labkit.build.errors import BuildError, CommandError
 from labkit.build.mounts import Mounts
-from labkit.build.parser import Instruction
 from labkit.build.stage import PREDEFINED, StageBuild
 from labkit.build.workroom import CONTAINER_LABEL
 from labkit.containers import ContainerConfig, HostConfig
@@ -153,22 +154,23 @@ def _run(
                 raise BuildError(str(error), error.exit_code) from None
             begun()
             stage.build.cancellation.check()
-            for text in _output(ours):
-                stage.say(text)
+            for stream, data in _output(ours):
+                stage.tell(events.Printed(stage.step, stream, data))
             state = engine.wait(container_id)
     stage.build.cancellation.check()
     if state.exit_code:
         shown = " ".join(command)
         reason = ": it was killed for want of memory (-m)" if state.oom_killed else ""
-        raise BuildError(
+        raise CommandError(
             f"The command '{shown}' returned a non-zero code: {state.exit_code}{reason}",
             state.exit_code,
+            f"{shown}{reason}",
         )
 
 
-def _output(connection: socket.socket) -> Iterator[str]:
+def _output(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
     """What the container prints, both streams as they come (Engine API, "Attach")."""
     with connection.makefile("rb") as stream:
         while header := stream.read(FRAME.size):
-            _, length = FRAME.unpack(header)
-            yield stream.read(length).decode("utf-8", "replace")
+            number, length = FRAME.unpack(header)
+            yield number, stream.read(length)

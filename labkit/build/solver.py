@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from labkit.build.dockerfile.parser import Dockerfile, Instruction, Stage
 from labkit.build.errors import CancelledError
-from labkit.build.options import Event
-from labkit.build.parser import Dockerfile, Instruction, Stage
+from labkit.build.events import Event
 from labkit.errors import InvalidParameterError
 from labkit.images.shell_words import Budget, Expander
 
@@ -40,8 +40,12 @@ def graph(
     arguments: Mapping[str, str],
     kept: Triggers = lambda _: (),
     budget: Budget | None = None,
+    is_outside: Callable[[str], bool] = lambda _: False,
 ) -> list[Node]:
-    """Every stage with what it needs; `arguments` are the ARGs before the first FROM."""
+    """Every stage with what it needs; `arguments` are the ARGs before the first FROM.
+
+    `is_outside` says of a name that it means no stage, though one may be called so.
+    """
     nodes: list[Node] = []
     for stage in dockerfile.stages:
         base = Expander(arguments, stage.start.escape, budget).expand(stage.base)
@@ -50,24 +54,35 @@ def graph(
                 f"base name ({stage.base}) should not be blank: give it with --build-arg\n"
                 f"{dockerfile.file}:{stage.start.number}: {stage.start.original}"
             )
-        base_stage = named(dockerfile, base, stage.number, by_number=False)
-        triggers = kept(base) if base_stage is None else _kept(dockerfile.stages[base_stage])
+        base_stage = None
+        if not is_outside(base):
+            base_stage = named(dockerfile, base, stage.number, by_number=False)
+        triggers = kept(base) if base_stage is None else kept_by(dockerfile.stages[base_stage])
         needs = {base_stage}
         for instruction in (*triggers, *stage.instructions):
-            needs |= _needed_for(dockerfile, instruction, stage.number)
+            needs |= _needed_for(dockerfile, instruction, stage.number, is_outside)
         needed = frozenset(number for number in needs if number is not None)
         nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, needed))
     return nodes
 
 
-def _kept(stage: Stage) -> Iterator[Instruction]:
+def kept_by(stage: Stage) -> Iterator[Instruction]:
     """The triggers of a stage."""
     return (found.trigger for found in stage.instructions if found.trigger is not None)
 
 
-def _needed_for(dockerfile: Dockerfile, instruction: Instruction, before: int) -> set[int | None]:
+def _needed_for(
+    dockerfile: Dockerfile,
+    instruction: Instruction,
+    before: int,
+    is_outside: Callable[[str], bool],
+) -> set[int | None]:
     try:
-        return {named(dockerfile, name, before) for name in _origins(instruction)}
+        return {
+            named(dockerfile, name, before)
+            for name in _origins(instruction)
+            if not is_outside(name)
+        }
     except InvalidParameterError as error:
         place = f"{dockerfile.file}:{instruction.number}: {instruction.original}"
         raise InvalidParameterError(f"{error}\n{place}") from None

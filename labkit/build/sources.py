@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from labkit.build.archive import Archive, Node, attributes, below
+from labkit.build.errors import MissingSourceError
 from labkit.build.modes import Change
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images.archives import sparse
@@ -72,10 +73,7 @@ def _source(archive: Archive, path: str, patterns: Patterns) -> Source:
     try:
         node = archive.find(path)
     except NotFoundError:
-        raise InvalidParameterError(
-            f"file not found in build context or excluded by .dockerignore: stat {path}: "
-            "file does not exist"
-        ) from None
+        raise MissingSourceError(path) from None
     if not node.is_folder:
         return Source(archive, path, node, [(posixpath.basename(path), node)])
     parts = [(name, part) for name, part in below(node) if not patterns.match(name)]

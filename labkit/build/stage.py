@@ -1,16 +1,17 @@
 """A stage while it is built: the image so far, the config to come, how a step becomes an image."""
 
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from labkit.build import events
 from labkit.build.cache import SHORT, Step
+from labkit.build.dockerfile.parser import Instruction
 from labkit.build.errors import BuildError, CancelledError
-from labkit.build.options import Event
-from labkit.build.parser import Instruction
 from labkit.containers.life.specification import DEFAULT_PATH
 from labkit.errors import LabkitError
 from labkit.images import Draft, Image
@@ -35,9 +36,13 @@ PREDEFINED = frozenset(
 class StageBuild:
     """One stage's state.  Instructions are functions on it, see `labkit.build.instructions`."""
 
-    def __init__(self, build: "Build", number: int, report: Callable[[Event], None]) -> None:
+    def __init__(
+        self, build: "Build", first: events.Step, report: Callable[[events.Event], None]
+    ) -> None:
         self.build = build
-        self.number = number
+        self.number = first.stage
+        self.step = first
+        """What is being done at the moment."""
         self._report = report
         self.image: Image | None = None
         """What it is at the moment; None: nothing, as after FROM scratch."""
@@ -70,6 +75,10 @@ class StageBuild:
         """What an instruction's arguments are read with."""
         return self.build.expander(self.environment, instruction.escape)
 
+    def shown(self, instruction: Instruction) -> str:
+        """An instruction with the variables put in that have a value."""
+        return substituted(instruction.original, self.environment)
+
     @property
     def shell(self) -> list[str]:
         """What runs the shell form of commands."""
@@ -79,10 +88,10 @@ class StageBuild:
 
     def say(self, text: str) -> None:
         """A piece of the build's output."""
-        self._report({"stream": text})
+        self._report(events.Said(text))
 
-    def tell(self, event: Event) -> None:
-        """A message of the API's stream."""
+    def tell(self, event: events.Event) -> None:
+        """Something that has happened."""
         self._report(event)
 
     def say_image(self) -> None:
@@ -124,7 +133,7 @@ class StageBuild:
     def _from_cache(self, step: Step) -> Image | None:
         cache, why = self.build.cache, ""
         hit: Image | None = None
-        if not cache.enabled:
+        if not cache.enabled or self._is_uncached:
             why = "--no-cache"
         elif self._has_missed:
             why = "a step before it missed"
@@ -133,11 +142,17 @@ class StageBuild:
             why = "" if hit or not self.build.options.explain else cache.why_missed(step)
         self._has_missed = hit is None
         if hit is not None:
-            self.say(" ---> Using cache\n")
+            self.tell(events.Cached(self.step))
         if self.build.options.explain:
             same = "the same image below, the same instruction, the same content"
             self.say(f" ---> Cache {'hit: ' + same if hit else 'miss: ' + why}\n")
         return hit
+
+    @property
+    def _is_uncached(self) -> bool:
+        """Whether --no-cache-filter names this stage."""
+        name = self.build.dockerfile.stages[self.number].name
+        return name != "" and name in self.build.options.no_cache_stages
 
     def _restored(self, step: Step) -> Image | None:
         """The step made from the layer that an image of --cache-from has."""
@@ -182,6 +197,18 @@ class StageBuild:
         )
 
 
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def substituted(text: str, environment: Mapping[str, str]) -> str:
+    """A text as people are shown it: variables that are set are put in, others stay."""
+
+    def value(found: re.Match[str]) -> str:
+        return environment.get(found[1] or found[2], found[0])
+
+    return _VARIABLE.sub(value, text)
+
+
 class Cancellation:
     """The one switch that ends a build: its client has gone, or a stage has failed."""
 
@@ -223,14 +250,22 @@ class Cancellation:
 @contextmanager
 def naming(instruction: Instruction, file: str) -> Iterator[None]:
     """Let an error say where in the Dockerfile it happened."""
+    place = f"{file}:{instruction.number}"
     try:
         yield
     except BuildError as error:
-        raise BuildError(f"{error}\n{file}:{instruction.number}", error.code) from None
+        if not error.line:
+            error.args = (f"{error}\n{place}",)
+            error.line = instruction.number
+            error.last_line = instruction.last
+        raise
     except CancelledError:
         raise
     except (LabkitError, OSError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or error
+        why = str((error.strerror if isinstance(error, OSError) else "") or error)
         raise BuildError(
-            f"{instruction.name} failed: {why}\n{file}:{instruction.number}: {instruction.original}"
+            f"{instruction.name} failed: {why}\n{place}: {instruction.original}",
+            why=error,
+            line=instruction.number,
+            last_line=instruction.last,
         ) from None

@@ -1,10 +1,11 @@
 """The body of `POST /containers/create`, from the words docker-py and the command line use."""
 
+from labkit.dialect.limits import LIMITS
 from labkit.dialect.sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     Binds = dict[str, dict[str, str]]
@@ -16,81 +17,14 @@ def create_body(
     command: "str | Sequence[str] | None" = None,
     *,
     attach: "Sequence[str]" = ("stdout", "stderr"),
-    auto_remove: bool = False,
-    blkio_weight: int = 0,
-    blkio_weight_device: "Sequence[Mapping[str, Any]] | None" = None,
-    cap_add: "Sequence[str] | None" = None,
-    cap_drop: "Sequence[str] | None" = None,
-    cgroup_parent: str = "",
-    cgroupns: str = "",
-    console_size: "tuple[int, int] | None" = None,
-    cpu_period: int = 0,
-    cpu_quota: int = 0,
-    cpu_shares: int = 0,
-    cpuset_cpus: str = "",
-    cpuset_mems: str = "",
-    device_cgroup_rules: "Sequence[str] | None" = None,
-    device_read_bps: "Sequence[Mapping[str, Any]] | None" = None,
-    device_read_iops: "Sequence[Mapping[str, Any]] | None" = None,
-    device_write_bps: "Sequence[Mapping[str, Any]] | None" = None,
-    device_write_iops: "Sequence[Mapping[str, Any]] | None" = None,
-    devices: "Sequence[str | Mapping[str, str]] | None" = None,
-    dns: "Sequence[str] | None" = None,
-    dns_opt: "Sequence[str] | None" = None,
-    dns_search: "Sequence[str] | None" = None,
-    domainname: str = "",
-    entrypoint: "str | Sequence[str] | None" = None,
-    environment: "dict[str, str | None] | Sequence[str] | None" = None,
     exposed_ports: "Sequence[str] | None" = None,
-    extra_hosts: "Mapping[str, str] | Sequence[str] | None" = None,
-    group_add: "Sequence[str] | None" = None,
-    healthcheck: "Mapping[str, Any] | None" = None,
-    hostname: str = "",
-    init: bool | None = None,
-    ipc_mode: str = "",
-    labels: "dict[str, str] | Sequence[str] | None" = None,
-    links: "Mapping[str, str] | Sequence[str] | None" = None,
-    log_config: "Mapping[str, Any] | None" = None,
-    mac_address: str = "",
-    mem_limit: int | str = 0,
-    mem_reservation: int | str = 0,
-    mem_swappiness: int | None = None,
-    masked_paths: "Sequence[str] | None" = None,
-    memswap_limit: int | str = 0,
-    mounts: "Sequence[Mapping[str, Any]] | None" = None,
-    nano_cpus: int = 0,
-    network_mode: str = "default",
-    oom_kill_disable: bool = False,
-    oom_score_adj: int = 0,
     networking_config: "Mapping[str, Any] | None" = None,
-    pid_mode: str = "",
-    pids_limit: int | None = None,
-    privileged: bool = False,
     ports: "Ports | None" = None,
-    publish_all_ports: bool = False,
-    read_only: bool = False,
-    readonly_paths: "Sequence[str] | None" = None,
-    restart_policy: "Mapping[str, Any] | None" = None,
-    runtime: str = "",
-    security_opt: "Sequence[str] | None" = None,
-    shm_size: int | str = 0,
-    stdin_once: bool = False,
-    stdin_open: bool = False,
-    stop_signal: str = "",
-    stop_timeout: int | None = None,
-    sysctls: "Mapping[str, str] | None" = None,
-    tmpfs: "Mapping[str, str] | None" = None,
-    tty: bool = False,
-    ulimits: "Sequence[Mapping[str, Any]] | None" = None,
-    user: str = "",
-    userns_mode: str = "",
-    uts_mode: str = "",
     volumes: "Binds | Sequence[str] | None" = None,
-    volumes_from: "Sequence[str] | None" = None,
     without: "Sequence[str]" = (),
-    working_dir: str = "",
+    **asked: "Any",
 ) -> dict[str, object]:
-    """What docker-py's arguments of the same names mean in the API.
+    """What docker-py's arguments of the same names mean in the API; `FIELDS` lists them.
 
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
     10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  Volumes are
@@ -99,120 +33,39 @@ def create_body(
     `{"Path": "/dev/x", "Rate": 1048576}` or with a `"Weight"`; a health check is
     `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
-    labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size.
+    labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size,
+    TypeError for an argument that there is not.
 
     Ports are `{"80/tcp": 8080}`, with None for any port of the host that is free, with
     `("127.0.0.1", 8080)` for one address only, or with a list of these; extra hosts
     `{"name": "address"}` and links `{"container": "alias"}`, or the same as `["name:address"]`;
     `networking_config` is `{"network": {"Aliases": […], "IPAMConfig": {…}}}`.
     """
-    bindings = _bindings(ports)
-    exposed = dict.fromkeys([*(exposed_ports or ()), *bindings])
-    places, binds = _volumes(volumes)
+    if unknown := asked.keys() - FIELDS.keys():
+        raise TypeError(f"create() has no argument {min(unknown)!r}")
+    host: dict[str, object] = {}
     body: dict[str, object] = {
         "Image": image,
         "Cmd": words(command),
-        "Entrypoint": words(entrypoint),
-        "Env": pairs(environment),
-        "Hostname": hostname,
-        "Labels": _labels(labels),
-        "StopSignal": stop_signal,
-        "User": user,
-        "WorkingDir": working_dir,
-        "AttachStdin": "stdin" in attach,
-        "AttachStdout": "stdout" in attach,
-        "AttachStderr": "stderr" in attach,
-        "OpenStdin": stdin_open,
-        "StdinOnce": stdin_once,
-        "Tty": tty,
-        "HostConfig": {
-            "AutoRemove": auto_remove,
-            "CpuShares": cpu_shares,
-            "CpusetCpus": cpuset_cpus,
-            "Init": init,
-            "Memory": _bytes(mem_limit),
-            "MemorySwap": _bytes(memswap_limit),
-            "NanoCpus": nano_cpus,
-            "NetworkMode": network_mode,
-            "PidsLimit": pids_limit,
-            "ReadonlyRootfs": read_only,
-        }
-        | _given(
-            Binds=binds,
-            BlkioWeight=blkio_weight,
-            CapAdd=cap_add,
-            CapDrop=cap_drop,
-            CgroupParent=cgroup_parent,
-            CgroupnsMode=cgroupns,
-            ConsoleSize=console_size,
-            CpuPeriod=cpu_period,
-            CpuQuota=cpu_quota,
-            CpusetMems=cpuset_mems,
-            DeviceCgroupRules=device_cgroup_rules,
-            GroupAdd=group_add,
-            ExtraHosts=_colon_pairs(extra_hosts),
-            IpcMode=ipc_mode,
-            Links=_colon_pairs(links),
-            LogConfig=log_config,
-            MemoryReservation=_bytes(mem_reservation),
-            Mounts=mounts,
-            OomKillDisable=oom_kill_disable,
-            OomScoreAdj=oom_score_adj,
-            PidMode=pid_mode,
-            PortBindings=bindings,
-            Privileged=privileged,
-            PublishAllPorts=publish_all_ports,
-            RestartPolicy=restart_policy,
-            Runtime=runtime,
-            ShmSize=_bytes(shm_size),
-            Sysctls=sysctls,
-            Tmpfs=tmpfs,
-            UTSMode=uts_mode,
-            UsernsMode=userns_mode,
-            VolumesFrom=volumes_from,
-        )
-        | _lists(
-            BlkioDeviceReadBps=device_read_bps,
-            BlkioDeviceReadIOps=device_read_iops,
-            BlkioDeviceWriteBps=device_write_bps,
-            BlkioDeviceWriteIOps=device_write_iops,
-            BlkioWeightDevice=blkio_weight_device,
-            Devices=[_device(given) for given in devices or ()],
-            Dns=dns,
-            DnsOptions=dns_opt,
-            DnsSearch=dns_search,
-            Ulimits=ulimits,
-        )
-        # An empty list is not nothing: it covers none.
-        | ({} if security_opt is None else {"SecurityOpt": security_opt})
-        | ({} if masked_paths is None else {"MaskedPaths": masked_paths})
-        | ({} if readonly_paths is None else {"ReadonlyPaths": readonly_paths})
-        | ({} if mem_swappiness is None else {"MemorySwappiness": mem_swappiness}),
+        **{f"Attach{name.capitalize()}": name in attach for name in ("stdin", "stdout", "stderr")},
+        "HostConfig": host,
     }
-    body |= _given(
-        Domainname=domainname,
-        ExposedPorts={port: {} for port in exposed},
-        Healthcheck=_api_names(healthcheck),
-        MacAddress=mac_address,
-        Volumes=places,
-    )
-    if networking_config:
-        body["NetworkingConfig"] = {"EndpointsConfig": dict(networking_config)}
-    if stop_timeout is not None:
-        body["StopTimeout"] = stop_timeout
+    for keyword, field in FIELDS.items():
+        given = asked.get(keyword)
+        value = field.read(field.unset if given is None else given)
+        if field.is_sent(value):
+            (host if field.of_host else body)[field.name] = value
+    bindings = _bindings(ports)
+    places, binds = _volumes(volumes)
+    exposed: dict[str, object] = {port: {} for port in (*(exposed_ports or ()), *bindings)}
+    endpoints = dict(networking_config or {})
+    host |= {name: it for name, it in (("Binds", binds), ("PortBindings", bindings)) if it}
+    body |= {name: it for name, it in (("Volumes", places), ("ExposedPorts", exposed)) if it}
+    if endpoints:
+        body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
     if without:
         body["Labkit"] = {"Without": list(without)}
     return body
-
-
-def _given(**fields: object) -> dict[str, object]:
-    """Those that say something."""
-    return {name: value for name, value in fields.items() if value}
-
-
-def _lists(**fields: "Sequence[Any] | None") -> dict[str, object]:
-    """These as lists, empty where nothing is given: Docker's command sends them always."""
-    return {name: list(value or ()) for name, value in fields.items()}
 
 
 def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":
@@ -225,6 +78,10 @@ def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":
         "PathInContainer": place or source,
         "CgroupPermissions": access or "rwm",
     }
+
+
+def _devices(given: "Sequence[str | Mapping[str, str]]") -> "list[Mapping[str, str]]":
+    return [_device(each) for each in given]
 
 
 def _bindings(given: "Ports | None") -> "dict[str, list[dict[str, str]]]":
@@ -269,6 +126,10 @@ def _api_names(given: "Mapping[str, Any] | None") -> dict[str, object]:
     }
 
 
+def _list(given: "Sequence[Any]") -> "list[Any]":
+    return list(given)
+
+
 def words(given: "str | Sequence[str] | None") -> list[str] | None:
     """A command's words; one string is split as a shell would."""
     if given is None:
@@ -300,3 +161,112 @@ def _labels(given: "dict[str, str] | Sequence[str] | None") -> dict[str, str] | 
 
 def _bytes(given: int | str) -> int:
     return parse_size(given) if isinstance(given, str) else given
+
+
+def _as_it_is(given: object) -> object:
+    return given
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+def _if_any(value: object) -> bool:
+    return bool(value)
+
+
+def _if_given(value: object) -> bool:
+    """An empty list says something: that none is wanted."""
+    return value is not None
+
+
+class Field:
+    """Where an argument is in the body, how it is read, and when it is sent."""
+
+    __slots__ = ("is_sent", "name", "of_host", "read", "unset")
+
+    def __init__(
+        self,
+        name: str,
+        is_sent: "Callable[[Any], bool]" = _if_any,
+        read: "Callable[[Any], object]" = _as_it_is,
+        unset: object = None,
+    ) -> None:
+        place, _, self.name = name.rpartition(".")
+        self.of_host = place == "HostConfig"
+        self.is_sent = is_sent
+        self.read = read
+        self.unset = unset
+        """The value of an argument that is not given."""
+
+
+ALWAYS_SENT = ("CpuShares", "CpusetCpus", "Memory", "MemorySwap", "NanoCpus", "PidsLimit")
+"""Limits that Docker's command sends also if none is asked for."""
+
+FIELDS = {
+    "domainname": Field("Domainname"),
+    "entrypoint": Field("Entrypoint", _always, words),
+    "environment": Field("Env", _always, pairs),
+    "healthcheck": Field("Healthcheck", read=_api_names),
+    "hostname": Field("Hostname", _always, unset=""),
+    "labels": Field("Labels", _always, _labels),
+    "mac_address": Field("MacAddress"),
+    "stdin_once": Field("StdinOnce", _always, unset=False),
+    "stdin_open": Field("OpenStdin", _always, unset=False),
+    "stop_signal": Field("StopSignal", _always, unset=""),
+    "stop_timeout": Field("StopTimeout", _if_given),
+    "tty": Field("Tty", _always, unset=False),
+    "user": Field("User", _always, unset=""),
+    "working_dir": Field("WorkingDir", _always, unset=""),
+    "auto_remove": Field("HostConfig.AutoRemove", _always, unset=False),
+    "blkio_weight_device": Field("HostConfig.BlkioWeightDevice", _always, _list, ()),
+    "cap_add": Field("HostConfig.CapAdd"),
+    "cap_drop": Field("HostConfig.CapDrop"),
+    "cgroup_parent": Field("HostConfig.CgroupParent"),
+    "cgroupns": Field("HostConfig.CgroupnsMode"),
+    "console_size": Field("HostConfig.ConsoleSize"),
+    "device_cgroup_rules": Field("HostConfig.DeviceCgroupRules"),
+    "device_read_bps": Field("HostConfig.BlkioDeviceReadBps", _always, _list, ()),
+    "device_read_iops": Field("HostConfig.BlkioDeviceReadIOps", _always, _list, ()),
+    "device_write_bps": Field("HostConfig.BlkioDeviceWriteBps", _always, _list, ()),
+    "device_write_iops": Field("HostConfig.BlkioDeviceWriteIOps", _always, _list, ()),
+    "devices": Field("HostConfig.Devices", _always, _devices, ()),
+    "dns": Field("HostConfig.Dns", _always, _list, ()),
+    "dns_opt": Field("HostConfig.DnsOptions", _always, _list, ()),
+    "dns_search": Field("HostConfig.DnsSearch", _always, _list, ()),
+    "extra_hosts": Field("HostConfig.ExtraHosts", read=_colon_pairs),
+    "group_add": Field("HostConfig.GroupAdd"),
+    "init": Field("HostConfig.Init", _always),
+    "ipc_mode": Field("HostConfig.IpcMode"),
+    "links": Field("HostConfig.Links", read=_colon_pairs),
+    "log_config": Field("HostConfig.LogConfig"),
+    "masked_paths": Field("HostConfig.MaskedPaths", _if_given),
+    "mounts": Field("HostConfig.Mounts"),
+    "network_mode": Field("HostConfig.NetworkMode", _always, unset="default"),
+    "oom_score_adj": Field("HostConfig.OomScoreAdj"),
+    "pid_mode": Field("HostConfig.PidMode"),
+    "privileged": Field("HostConfig.Privileged"),
+    "publish_all_ports": Field("HostConfig.PublishAllPorts"),
+    "read_only": Field("HostConfig.ReadonlyRootfs", _always, unset=False),
+    "readonly_paths": Field("HostConfig.ReadonlyPaths", _if_given),
+    "restart_policy": Field("HostConfig.RestartPolicy"),
+    "runtime": Field("HostConfig.Runtime"),
+    "security_opt": Field("HostConfig.SecurityOpt", _if_given),
+    "shm_size": Field("HostConfig.ShmSize", read=_bytes, unset=0),
+    "sysctls": Field("HostConfig.Sysctls"),
+    "tmpfs": Field("HostConfig.Tmpfs"),
+    "ulimits": Field("HostConfig.Ulimits", _always, _list, ()),
+    "userns_mode": Field("HostConfig.UsernsMode"),
+    "uts_mode": Field("HostConfig.UTSMode"),
+    "volumes_from": Field("HostConfig.VolumesFrom"),
+    **{
+        row.keyword: Field(
+            f"HostConfig.{row.field}",
+            _always if row.field in ALWAYS_SENT else _if_given if row.unset is None else _if_any,
+            _bytes if row.kind == "bytes" else _as_it_is,
+            row.unset,
+        )
+        for row in LIMITS
+    },
+}
+"""By argument.  Docker's command sends some fields always, and `docker inspect` shows them."""

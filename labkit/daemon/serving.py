@@ -17,7 +17,7 @@ from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
 from labkit.kernel import power
 from labkit.paths import Paths
-from labkit.rootless import cable, traces
+from labkit.rootless import cable, outside, traces
 from labkit.rootless.watch import HolderWatch
 
 READY = b"ready\n"
@@ -65,6 +65,7 @@ def _serve(
     )
     engine.warnings += warnings
     if watch:
+        outside.lead_through_holder(paths.run)
         engine.warnings += filter(None, [cable.warning(paths.run)])
         if group := engine.layout.own_group():
             traces.write_group(paths.run, *group)

@@ -119,7 +119,12 @@ class Request:
     @property
     def wants_upgrade(self) -> bool:
         """Whether the client asked to leave HTTP with `Upgrade: tcp`."""
-        return self.headers.get("upgrade", "").lower() == "tcp"
+        return self.upgrade == "tcp"
+
+    @property
+    def upgrade(self) -> str:
+        """The protocol that the client asked to go on with, in lower case; empty for HTTP."""
+        return self.headers.get("upgrade", "").lower()
 
     def json(self) -> dict[str, object]:
         """The body as a JSON object; {} when there is none.

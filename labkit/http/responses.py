@@ -88,6 +88,8 @@ class Hijack(NamedTuple):
 
     take: Callable[[int, Callable[[], None]], None]
     content_type: str = RAW_STREAM
+    protocol: str = "tcp"
+    """What the connection speaks from then on: raw bytes, or HTTP/2 (`h2c`)."""
 
 
 Answer = Response | FilePart | Stream | Hijack
@@ -166,6 +168,11 @@ def hijack_head(hijack: Hijack, *, upgrade: bool) -> bytes:
     A client that asked with `Upgrade: tcp` takes nothing but 101; one that did not gets a body
     without length, and always the raw stream's type, as Docker's engine does it.
     """
+    if hijack.protocol != "tcp":
+        return (
+            "HTTP/1.1 101 Switching Protocols\r\n"
+            f"Connection: Upgrade\r\nUpgrade: {hijack.protocol}\r\n\r\n"
+        ).encode("latin-1")
     if upgrade:
         return (
             f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {hijack.content_type}\r\n"

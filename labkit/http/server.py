@@ -298,7 +298,8 @@ class Server:
 
         def send_head() -> None:
             connection.send(head)
-            connection.wait_until_read()
+            if hijack.protocol == "tcp":
+                connection.wait_until_read()
 
         try:
             with connection.given_away() as fd:

@@ -9,6 +9,7 @@ holder   the process that keeps the namespaces while containers run, also when l
          it stays in the network of the machine, and opens published ports there
 cable    what connects the namespaces' network with the machine's: pasta, or slirp4netns
 watch    labkitd's eye on the holder, without which no port can be published
+outside  the connections that labkitd itself needs, made in the machine's network
 traces   what is written down, so that a labkitd that starts later finds all this again
 entering making the namespaces, or finding those that are there, and becoming root in them
 

@@ -20,6 +20,7 @@ def enter(paths: Paths) -> None:
     The program starts again in there: only so its files in /proc are its own again.  To be called
     by a process with one thread.  PermissionError for a run folder that is not the caller's alone.
     """
+    folder = os.getcwd()
     os.makedirs(paths.run, 0o700, exist_ok=True)
     refuse_foreign(paths.run)
     traces.rejoin_group(paths.run)
@@ -32,7 +33,8 @@ def enter(paths: Paths) -> None:
         for namespace in message[1]:
             namespaces.setns(namespace)
         user_namespaces.become_root()
-    os.chdir("/")
+    with suppress(OSError):  # joining left it
+        os.chdir(folder)
     os.environ |= {"LABKIT_ROOT": paths.root, "LABKIT_RUN": paths.run}
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

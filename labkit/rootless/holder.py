@@ -5,11 +5,13 @@ open ports there.  It goes when labkitd has ended and no other process is in the
 
 Messages (`labkit.kernel.messages`) on the socket `holder.sock` of the run folder, and answers:
 `join` → `joined` with the user, mount, IPC and network namespaces; `bind` (protocol, address,
-port) → `bound` with a socket, or `failed` (number, text).
+port) → `bound` with a socket, or `failed` (number, text); `connect` (host, port, seconds or None) →
+`connected` with a socket, or `failed` (the exception's name, its arguments).
 """
 
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -81,6 +83,7 @@ def _new_network() -> int:
 
 def _serve(server: socket.socket, own: list[int]) -> None:
     """Answer until no other process is in the user namespace."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps those that connect
     poll = select.poll()
     poll.register(server.fileno(), select.POLLIN)
     connections: dict[int, socket.socket] = {}
@@ -119,6 +122,8 @@ def _answer(connection: socket.socket, own: list[int]) -> bool:
             messages.send(connection, ("joined",), own)
         elif kind == "bind":
             _bind(connection, *words)
+        elif kind == "connect":
+            _connect(connection, *words)
     except (OSError, EOFError, ValueError, TypeError):
         return False
     return True
@@ -138,6 +143,20 @@ def _bind(connection: socket.socket, protocol: str, address: str, port: int) -> 
             messages.send(connection, ("bound",), [bound.fileno()])
     except OSError as error:
         messages.send(connection, ("failed", error.errno or 0, error.strerror or str(error)))
+
+
+def _connect(connection: socket.socket, host: str, port: int, timeout_s: float | None) -> None:
+    """Connect in a process of its own: a name server, or the other side, may take its time."""
+    if os.fork():
+        return
+    try:
+        cable.ask_the_machine_for_names()
+        with socket.create_connection((host, port), timeout_s) as made:
+            messages.send(connection, ("connected",), [made.fileno()])
+    except OSError as error:
+        messages.send(connection, ("failed", type(error).__name__, error.args))
+    finally:
+        os._exit(0)
 
 
 def _open_another(user_namespace: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import quote
 
-from tests import leaks
+from tests import host_power, leaks
 from tests.lab import ask
 from tests.matrix.answers import lines
 from tests.matrix.cases import Case, Step
@@ -36,6 +36,7 @@ def hold(speaker: Speaker, cases: Iterable[Case]) -> Answers:
 
 def _one(speaker: Speaker, images: Images, case: Case) -> Answers:
     with tempfile.TemporaryDirectory(prefix=f"{leaks.RUN_NAME}-") as folder:
+        host_power.let_in(folder)
         os.mkdir(f"{folder}/folder")
         for name in ("file", "folder/inner"):
             with open(f"{folder}/{name}", "w") as file:

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"kernel", *GROUND},
     "runtime": {"kernel", *GROUND},
     "http": {"errors", "dialect"},
+    "rpc": {"errors"},
     "registry": {"images", "http", "kernel", *GROUND},
     "containers": {
         *("runtime", "cgroups", "images", "networks", "snapshots"),
@@ -40,6 +41,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("containers", "runtime", "cgroups", "images", "networks", "snapshots"),
         *("kernel", *GROUND),
     },
+    "buildkit": {
+        *("rpc", "build", "containers", "images", "snapshots", "kernel", *GROUND),
+    },
     "microvm": {"images", "kernel", *GROUND},
     "labdisk": {"kernel", *GROUND},
     "rootless": {"kernel", *GROUND},
@@ -47,6 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *(
             "rootless",
             "build",
+            "buildkit",
+            "rpc",
             "containers",
             "registry",
             "runtime",

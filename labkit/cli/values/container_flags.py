@@ -6,6 +6,7 @@ import sys
 from labkit.cli.attached.streams import console_size
 from labkit.cli.base.errors import BAD_FLAG, UsageError
 from labkit.cli.base.flags import Flag
+from labkit.cli.values import limits
 from labkit.cli.values.environment import environment, lines_of
 from labkit.client.api import container_path
 from labkit.client.create import create_body
@@ -17,21 +18,14 @@ if TYPE_CHECKING:
 
     from labkit.client.api import Api
 
-FLAGS = (
+_OTHER_FLAGS = (
     Flag("add-host", "", "list", "Add a line to /etc/hosts (name:address, name:host-gateway)"),
-    Flag("blkio-weight", "", "int", "Weight on disks beside other containers: 10 to 1000"),
     Flag("blkio-weight-device", "", "list", "The same on one disk (/dev/x:weight)"),
     Flag("cap-add", "", "list", "Give it a capability (NET_ADMIN, ALL)", word="capability"),
     Flag("cap-drop", "", "list", "Take a capability from it", word="capability"),
     Flag("cgroup-parent", "", "string", "Group of the host that its own is in", word="path"),
     Flag("cgroupns", "", "string", "Whose cgroup namespace it has: host or private"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
-    Flag("cpu-period", "", "int", "Period of the CPU quota in microseconds (default 100000)"),
-    Flag("cpu-quota", "", "int", "CPU time it may use in each period, in microseconds"),
-    Flag("cpu-shares", "c", "int", "CPU shares: the weight beside other containers (default 1024)"),
-    Flag("cpus", "", "decimal", "Number of CPUs it may use, such as 1.5", word="number"),
-    Flag("cpuset-cpus", "", "string", "The CPUs it may run on (0-3, 0,1)"),
-    Flag("cpuset-mems", "", "string", "The memory nodes it may use (0-3, 0,1)"),
     Flag("device", "", "list", "Give it a device of the host (/dev/x[:/place][:rwm])"),
     Flag(
         "device-cgroup-rule", "", "list", "Let it use devices by number ('c 42:* rwm')", word="rule"
@@ -66,20 +60,14 @@ FLAGS = (
     Flag("log-driver", "", "string", "How its output is kept: json-file, local, none"),
     Flag("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
     Flag("mac-address", "", "string", "Hardware address of its interface", word="address"),
-    Flag("memory", "m", "bytes", "Memory limit, such as 200m"),
-    Flag("memory-reservation", "", "bytes", "Memory it keeps when the machine is short of it"),
-    Flag("memory-swappiness", "", "int", "How readily it is swapped out: 0 to 100", initial=None),
-    Flag("memory-swap", "", "bytes", "Limit of memory plus swap; -1 for unlimited swap"),
     Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),
     Flag("name", "", "string", "Name the container"),
     Flag("net", "", "string", "The same as --network", word="network"),
     Flag("network", "", "string", "bridge, none, host, container:NAME, or a network of your own"),
     Flag("network-alias", "", "list", "Another name for it on the network", word="name"),
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
-    Flag("oom-kill-disable", "", "bool", "Let it wait for memory at its limit, and kill nothing"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pid", "", "string", "Whose processes it sees: host or container:NAME", word="mode"),
-    Flag("pids-limit", "", "int", "How many processes it may have; -1 for any number"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
     Flag("publish-all", "P", "bool", "Publish every exposed port, each at one that is free"),
@@ -105,6 +93,7 @@ FLAGS = (
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
+FLAGS = tuple(sorted((*_OTHER_FLAGS, *limits.FLAGS), key=lambda flag: flag.name))
 NO_IMAGE = "No such image: "
 PULL_POLICIES = ("always", "missing", "never")
 DISK_LIMITS = (
@@ -154,15 +143,9 @@ def request_body(
         command or None,
         attach=attach,
         auto_remove=options["rm"],
-        blkio_weight=options["blkio_weight"],
         console_size=console_size() if options["tty"] else None,
         cgroup_parent=options["cgroup_parent"],
         cgroupns=options["cgroupns"],
-        cpu_period=options["cpu_period"],
-        cpu_quota=options["cpu_quota"],
-        cpu_shares=options["cpu_shares"],
-        cpuset_cpus=options["cpuset_cpus"],
-        cpuset_mems=options["cpuset_mems"],
         device_cgroup_rules=options["device_cgroup_rule"],
         domainname=options["domainname"],
         # An empty one, `--entrypoint ""`, takes the image's away.
@@ -173,16 +156,9 @@ def request_body(
         init=options["init"] or None,
         ipc_mode=options["ipc"],
         labels=lines_of(options["label_file"]) + options["label"] or None,
-        mem_limit=options["memory"],
-        mem_reservation=options["memory_reservation"],
-        mem_swappiness=options["memory_swappiness"],
-        memswap_limit=options["memory_swap"],
-        nano_cpus=options["cpus"],
-        oom_kill_disable=options["oom_kill_disable"],
         oom_score_adj=options["oom_score_adj"],
         network_mode=options["network"] or options["net"] or DEFAULT_NETWORK,
         pid_mode=options["pid"],
-        pids_limit=options["pids_limit"] or None,
         privileged=options["privileged"],
         read_only=options["read_only"],
         runtime=options["runtime"],
@@ -200,6 +176,7 @@ def request_body(
         volumes_from=options["volumes_from"],
         without=options["without"],
         working_dir=options["workdir"],
+        **limits.asked(options),
         **_structured(options),
         **_security(options),
         **_network(options),

@@ -16,6 +16,7 @@ from labkit.containers.records.model import (
     DiskNode,
     HostConfig,
 )
+from labkit.dialect.limits import LIMITS
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
 from labkit.kernel import capabilities, power
@@ -73,21 +74,10 @@ def limits_of(
 
     `nodes` are the devices the container is given, `found` the disks it has limits on.
     """
+    asked = {row.limit: getattr(host, row.model) for row in LIMITS}
     return Limits(
-        cpu_shares=host.cpu_shares,
-        nano_cpus=host.nano_cpus,
-        cpu_period_us=host.cpu_period,
-        cpu_quota_us=host.cpu_quota,
-        cpuset_cpus=host.cpuset_cpus,
-        cpuset_mems=host.cpuset_mems,
-        memory_bytes=host.memory,
-        memory_swap_bytes=host.memory_swap,
-        memory_reservation_bytes=host.memory_reservation,
-        memory_swappiness=host.memory_swappiness,
-        oom_kill_disable=host.oom_kill_disable,
-        pids=host.pids_limit or 0,
+        **asked | {"pids": host.pids_limit or 0},
         device_rules=devices.cgroup_rules(host, nodes),
-        blkio_weight=host.blkio_weight,
         disks=disks.limits(host, found),
     )
 

@@ -8,36 +8,15 @@ from labkit.containers.life import restarts, specification
 from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
-from labkit.containers.records.model import (
-    HostConfig,
-    RestartPolicy,
-    ThrottleDevice,
-    WeightDevice,
-    docker_name,
-)
+from labkit.containers.records.model import HostConfig, Resources, RestartPolicy, docker_name
+from labkit.dialect.limits import LIMITS
 from labkit.errors import ConflictError, InvalidParameterError, LabkitError
 
 
-class UpdateConfig(msgspec.Struct, rename=docker_name):
+class UpdateConfig(Resources, rename=docker_name):
     """What is to change; 0, "" and null leave it as it is (Engine API, "ContainerUpdate")."""
 
-    blkio_weight: int = 0
-    cpu_shares: int = 0
-    nano_cpus: int = 0
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpuset_cpus: str = ""
-    cpuset_mems: str = ""
-    memory: int = 0
-    memory_swap: int = 0
-    memory_reservation: int = 0
-    pids_limit: int | None = None
     restart_policy: RestartPolicy | None = None
-    blkio_weight_device: list[WeightDevice] | None = None
-    blkio_device_read_bps: list[ThrottleDevice] | None = None
-    blkio_device_write_bps: list[ThrottleDevice] | None = None
-    blkio_device_read_iops: list[ThrottleDevice] | None = None
-    blkio_device_write_iops: list[ThrottleDevice] | None = None
 
 
 FIXED = "A container's {} cannot be changed after its creation. Field discarded."
@@ -46,10 +25,7 @@ _FIXED = (
     *("blkio_device_read_iops", "blkio_device_write_iops"),
 )
 """Limits the API's body may carry (Docker's `Resources`), which no engine changes."""
-_LIMITS = (
-    *("cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems"),
-    *("memory", "memory_swap", "memory_reservation", "pids_limit", "blkio_weight"),
-)
+_LIMITS = tuple(row.model for row in LIMITS if row.can_change)
 
 
 def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:

@@ -109,7 +109,30 @@ class Ulimit(msgspec.Struct, rename=docker_name):
     hard: int = 0
 
 
-class HostConfig(msgspec.Struct, rename=docker_name):
+class Resources(msgspec.Struct, rename=docker_name):
+    """The limits that `create` and `update` have in common (`labkit.dialect.limits`)."""
+
+    cpu_shares: int = 0
+    nano_cpus: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    memory: int = 0
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    pids_limit: int | None = None
+    blkio_weight: int = 0
+    blkio_weight_device: list[WeightDevice] | None = None
+    blkio_device_read_bps: list[ThrottleDevice] | None = None
+    blkio_device_write_bps: list[ThrottleDevice] | None = None
+    blkio_device_read_iops: list[ThrottleDevice] | None = None
+    blkio_device_write_iops: list[ThrottleDevice] | None = None
+
+
+class HostConfig(Resources, rename=docker_name):
     """How it runs on this machine: limits, network, what is writable."""
 
     network_mode: str = "default"
@@ -133,19 +156,7 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     links: list[str] | None = None
     """Other containers on the default network and names for them, as `container:alias`."""
     auto_remove: bool = False
-    cpu_shares: int = 0
-    nano_cpus: int = 0
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpuset_cpus: str = ""
-    cpuset_mems: str = ""
-    memory: int = 0
-    memory_swap: int = 0
-    memory_reservation: int = 0
-    memory_swappiness: int | None = None
-    oom_kill_disable: bool = False
     oom_score_adj: int = 0
-    pids_limit: int | None = None
     cgroup_parent: str = ""
     """The group that its own is in: from the top of the hierarchy, or below labkit's own."""
     sysctls: dict[str, str] | None = None
@@ -157,12 +168,6 @@ class HostConfig(msgspec.Struct, rename=docker_name):
     """Words for a runtime, which labkit's own has no use for: kept and shown."""
     runtime: str = "labkit"
     """A name of the engine's own runtime (`RUNTIMES`)."""
-    blkio_weight: int = 0
-    blkio_weight_device: list[WeightDevice] | None = None
-    blkio_device_read_bps: list[ThrottleDevice] | None = None
-    blkio_device_write_bps: list[ThrottleDevice] | None = None
-    blkio_device_read_iops: list[ThrottleDevice] | None = None
-    blkio_device_write_iops: list[ThrottleDevice] | None = None
     shm_size: int = 0
     """How large /dev/shm is; 0 for Docker's 64 MiB."""
     privileged: bool = False

@@ -7,11 +7,12 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from labkit.build import remote
+from labkit.build import remote, telling
 from labkit.build.archive import Archive
 from labkit.build.builder import Build
+from labkit.build.contexts import Sent
 from labkit.build.errors import BuildError, CancelledError
-from labkit.build.options import Event, Options
+from labkit.build.options import Message, Options
 from labkit.build.workroom import CACHE_MOUNTS, Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
@@ -30,8 +31,6 @@ SECRETS_HEADER = "x-labkit-build-secrets"
 place for them.  Not in the query, which is logged here and there."""
 _T = TypeVar("_T")
 
-CLASSIC = ("", "1")
-"""The values of `version` that mean the classic builder; 2 is BuildKit."""
 
 _NUMBERS = {
     "memory": "Memory",
@@ -63,7 +62,14 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        made = Build(engine, options, context, workroom, _Registries(engine, request))
+        contexts = Sent(context, options)
+        made = Build(
+            engine,
+            options,
+            contexts,
+            workroom,
+            Registries(engine, registries.from_build_request(request)),
+        )
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
@@ -81,21 +87,21 @@ def prune(engine: Engine, request: Request) -> Answer:
     )
 
 
-class _Registries:
-    """What a build asks of registries, with the credentials of its request."""
+class Registries:
+    """What a build asks of registries, with the credentials that it was given."""
 
     platform = staticmethod(platforms.parse)
     suits = staticmethod(platforms.runs_on)
     shown = staticmethod(platforms.words)
 
-    def __init__(self, engine: Engine, request: Request) -> None:
+    def __init__(self, engine: Engine, known: registries.CredentialsFor) -> None:
         self._engine = engine
-        self._request = request
+        self._known = known
 
-    def pull(self, name: str, platform: str, say: Callable[[Event], None]) -> None:
+    def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store."""
         told = cast("Callable[[object], None]", say)
-        registries.pull_for_build(self._engine, self._request, name, platform, told)
+        registries.pull_for_build(self._engine, self._known, name, platform, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
@@ -112,40 +118,39 @@ def _messages(
 
     `quiet`: of what is built only the image's id, unless the build fails.
     """
-    untold: list[Event] = []
+    untold: list[Message] = []
     with kept:
         try:
-            for events in made.run():
-                if not events and request.connection.client_is_gone():
+            for happened in made.run():
+                if not happened and request.connection.client_is_gone():
                     return
+                events = [said for each in happened if (said := telling.message(each)) is not None]
                 told = [event for event in events if not quiet or "stream" not in event]
                 untold += [event for event in events if quiet and "stream" in event]
                 if told:
-                    yield b"".join(map(_encoded, told))
+                    yield b"".join(map(encoded, told))
             if quiet:
-                yield _encoded({"stream": f"{made.image_id}\n"})
+                yield encoded({"stream": f"{made.image_id}\n"})
         except CancelledError:
             return
         except BuildError as error:
-            yield b"".join(map(_encoded, [*untold, _failure(str(error), error.code)]))
+            yield b"".join(map(encoded, [*untold, failure(str(error), error.code)]))
         except (LabkitError, OSError) as error:
-            yield b"".join(map(_encoded, [*untold, _failure(str(error), 1)]))
+            yield b"".join(map(encoded, [*untold, failure(str(error), 1)]))
 
 
-def _encoded(event: Event) -> bytes:
+def encoded(event: Message) -> bytes:
+    """A message as a line of the stream."""
     return msgspec.json.encode(event) + b"\r\n"
 
 
-def _failure(message: str, code: int) -> Event:
+def failure(message: str, code: int) -> Message:
+    """The last message of a build that has failed."""
     return {"errorDetail": {"code": code, "message": message}, "error": message}
 
 
 def _options(request: Request) -> Options:
     query = request.query
-    if query.text("version") not in CLASSIC:
-        raise UnsupportedError(
-            "labkit builds as Docker's classic builder does: set DOCKER_BUILDKIT=0"
-        )
     if query.flag("squash"):
         raise UnsupportedError("labkit does not support squash")
     if query.text("securityopt"):
@@ -153,7 +158,7 @@ def _options(request: Request) -> Options:
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
         references.parse_tag(tag)  # what cannot be tagged at the end need not be built
-    labels = _json(query, "labels", dict[str, str]) or {}
+    labels = json_of(query, "labels", dict[str, str]) or {}
     if "" in labels:
         raise InvalidParameterError(f"invalid label '={labels['']}': empty name")
     return Options(
@@ -161,16 +166,16 @@ def _options(request: Request) -> Options:
         dockerfile_path=query.text("dockerfilepath"),
         is_context_whole=bool(query.text("remote")),
         tags=tags,
-        build_args=_json(query, "buildargs", dict[str, str | None]) or {},
+        build_args=json_of(query, "buildargs", dict[str, str | None]) or {},
         labels=labels,
         target=query.text("target"),
         platform=query.text("platform"),
         no_cache=query.flag("nocache"),
         pull=query.flag("pull"),
-        cache_from=_json(query, "cachefrom", list[str]) or [],
+        cache_from=json_of(query, "cachefrom", list[str]) or [],
         host_config=_host_config(query),
         explain=query.flag("explaincache"),
-        secrets=_secrets(request),
+        secret=_secrets(request).get,
     )
 
 
@@ -180,13 +185,14 @@ def _host_config(query: Query) -> HostConfig:
     if query.text("extrahosts"):
         body["ExtraHosts"] = query.texts("extrahosts")
     if query.text("ulimits"):
-        body["Ulimits"] = _json(query, "ulimits", list[object])
+        body["Ulimits"] = json_of(query, "ulimits", list[object])
     given = {name: value for name, value in body.items() if value}
     refuse_not_yet(given)
     return convert(given, HostConfig, "HostConfig.")
 
 
-def _json(query: Query, name: str, kind: type[_T]) -> _T | None:
+def json_of(query: Query, name: str, kind: type[_T]) -> _T | None:
+    """A parameter that is JSON; None if it is not given.  InvalidParameterError."""
     text = query.text(name)
     if text in ("", "null"):
         return None

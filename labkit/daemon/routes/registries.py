@@ -59,13 +59,25 @@ def pull(engine: Engine, request: Request) -> Answer:
     return progress.run(work)
 
 
-def pull_for_build(
-    engine: Engine, request: Request, name: str, platform: str, say: Callable[[object], None]
-) -> None:
-    """Pull an image that a build begins with; `say` gets the messages.
+CredentialsFor = Callable[[str], credentials.Credentials]
+"""What to say to a registry, by its domain."""
 
-    The credentials are in `X-Registry-Config`, one for each registry.
-    """
+
+def from_build_request(request: Request) -> CredentialsFor:
+    """The credentials in `X-Registry-Config`, one for each registry."""
+
+    def find(domain: str) -> credentials.Credentials:
+        kept = _readable(credentials.from_config_header, request, "x-registry-config") or {}
+        given = next((kept[key] for key in kept if domain_of(key) == domain), None)
+        return given or credentials.ANONYMOUS
+
+    return find
+
+
+def pull_for_build(
+    engine: Engine, known: CredentialsFor, name: str, platform: str, say: Callable[[object], None]
+) -> None:
+    """Pull an image that a build begins with; `say` gets the messages."""
     from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
     from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
 
@@ -74,9 +86,7 @@ def pull_for_build(
             say(message)
 
     reference = references.parse(name)
-    kept = _readable(credentials.from_config_header, request, "x-registry-config") or {}
-    given = next((kept[key] for key in kept if domain_of(key) == reference.domain), None)
-    access = remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
+    access = remotes.Access(known(reference.domain), _settings(engine))
     pulled = partial(_publish, engine, "pull")
     Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
 

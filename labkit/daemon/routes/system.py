@@ -6,14 +6,14 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import TEXT, Answer, Response, json_response
 from labkit.daemon.shapes import system
 
-CLASSIC_BUILDER = ("Builder-Version", "1")
-"""Which of Docker's two builders clients shall speak to: not BuildKit."""
+BUILDER = ("Builder-Version", "2")
+"""Which of Docker's two builders clients speak to unless their user says: BuildKit."""
 NEVER_CACHED = (("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"))
 
 
 def ping(engine: Engine, request: Request) -> Answer:
     """`GET /_ping`: OK.  Clients read the API's version from the headers."""
-    return Response(200, b"OK", TEXT, (*NEVER_CACHED, CLASSIC_BUILDER))
+    return Response(200, b"OK", TEXT, (*NEVER_CACHED, BUILDER))
 
 
 def version(engine: Engine, request: Request) -> Answer:

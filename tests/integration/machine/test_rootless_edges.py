@@ -17,6 +17,7 @@ import pytest
 from tests.containers import wait_until
 from tests.integration.docker_command import DockerCommand
 from tests.peers import clients
+from tests.registries import LabkitRegistry
 from tests.rootless import RootlessLab, running_rootless_lab
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
@@ -253,3 +254,36 @@ def test_a_killed_holder_with_all_that_it_held(user: RootlessLab) -> None:
     user.start_daemon()
     assert out(user, "ps", "-q") == ""
     assert out(user, "run", "--rm", "busybox", "echo", "hi") == "hi\n"
+
+
+@pytest.mark.parametrize("with_tun", [True, False], ids=["cable", "no cable"])
+def test_registries_of_the_machine_are_labkitds_and_no_containers(
+    tmp_path: Path, with_tun: bool
+) -> None:
+    registry = LabkitRegistry(str(tmp_path))
+    try:
+        with running_rootless_lab(with_tun=with_tun) as lab:
+            name = f"localhost:{registry.port}/one"
+            out(lab, "tag", "busybox", name)
+            assert "digest: sha256:" in out(lab, "push", name)
+            out(lab, "rmi", name)
+            out(lab, "pull", "-q", name)
+            script = f"nc -w 2 localhost {registry.port}; nc -w 2 127.0.0.1 {registry.port}"
+            assert lab.cli("run", "--rm", "--network", "host", name, "sh", "-c", script).returncode
+    finally:
+        registry.end()
+
+
+def test_a_registry_that_does_not_answer_is_named_as_ever(user: RootlessLab) -> None:
+    port = free_port()
+    said = out(user, "pull", f"127.0.0.1:{port}/one", code=1)
+    assert "connection refused" in said
+    assert "no such host" in out(user, "pull", "nosuch.invalid/one", code=1)
+
+
+def test_commands_inside_begin_where_they_were_called(user: RootlessLab) -> None:
+    words = [*user.enter, sys.executable, "-m", "labkit.rootless", "pwd"]
+    done = subprocess.run(
+        words, cwd="/usr", env=user.env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "/usr\n"), done.stderr

@@ -7,6 +7,7 @@ import pytest
 
 from labkit.build.archive import Archive
 from labkit.build.sources import content_key, packed, select
+from labkit.build.tars import of_tar
 from labkit.errors import InvalidParameterError, NotFoundError
 
 
@@ -30,7 +31,7 @@ def archive(*members: tuple[str, str], **fields: object) -> Archive:
                 setattr(member, field, value)
             tar.addfile(member, io.BytesIO(data))
     buffer.seek(0)
-    return Archive(buffer)
+    return of_tar(buffer)
 
 
 def key(found: Archive, *paths: str, excluded: tuple[str, ...] = ()) -> str:
@@ -78,10 +79,10 @@ def test_an_archive_may_end_with_its_last_file_but_not_within_it() -> None:
         member.size = 600
         tar.addfile(member, io.BytesIO(b"x" * 600))
     whole = buffer.getvalue()[: tarfile.BLOCKSIZE + 600]
-    found = Archive(io.BytesIO(whole))
+    found = of_tar(io.BytesIO(whole))
     assert found.read(found.find("f"), 600) == b"x" * 600
     with pytest.raises(InvalidParameterError, match="'f' ends 1 bytes too early"):
-        Archive(io.BytesIO(whole[:-1]))
+        of_tar(io.BytesIO(whole[:-1]))
 
 
 def test_a_device_is_none_of_a_context() -> None:

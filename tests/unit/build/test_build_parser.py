@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from labkit.build.dockerfile.lines import read
+from labkit.build.dockerfile.parser import Instruction, parse
+from labkit.build.dockerfile.rules import RULES
 from labkit.build.errors import DockerfileError
-from labkit.build.lines import read
-from labkit.build.parser import Instruction, parse
-from labkit.build.rules import RULES
 from labkit.errors import InvalidParameterError
 from labkit.images import healthchecks
 

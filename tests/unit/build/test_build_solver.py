@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from labkit.build import solver
+from labkit.build.dockerfile.parser import parse
 from labkit.build.errors import BuildError, CancelledError
-from labkit.build.options import Event
-from labkit.build.parser import parse
+from labkit.build.events import Event, Said
 from labkit.errors import InvalidParameterError
 
 TEXT = b"""
@@ -71,7 +71,7 @@ def solve(text: bytes, build: Callable[[int, Report], None]) -> list[object]:
         lambda node, report: build(node.stage.number, report),
         lambda: None,
     )
-    return [event["stream"] for events in batches for event in events]
+    return [event.text for events in batches for event in events if isinstance(event, Said)]
 
 
 INDEPENDENT = b"FROM a AS x\nFROM b AS y\nFROM c\nCOPY --from=x f f\nCOPY --from=y f f\n"
@@ -81,10 +81,10 @@ def test_independent_stages_meet_and_output_has_the_stages_order() -> None:
     meeting = threading.Barrier(2, timeout=10)
 
     def build(number: int, report: Report) -> None:
-        report({"stream": f"begin {number}"})
+        report(Said(f"begin {number}"))
         if number < 2:
             meeting.wait()
-        report({"stream": f"end {number}"})
+        report(Said(f"end {number}"))
 
     assert solve(INDEPENDENT, build) == [
         *("begin 0", "end 0", "begin 1", "end 1", "begin 2", "end 2"),

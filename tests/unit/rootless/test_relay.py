@@ -159,7 +159,7 @@ def test_nobody_there_resets_the_connection_and_not_the_relay(lines: list[socket
     where = outside.getsockname()
     lines.append(relay.start(outside, target))
     for _ in range(3):
-        with _client(where) as client, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), _client(where) as client:
             client.recv(1)
 
 

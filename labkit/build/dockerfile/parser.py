@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from labkit.build.dockerfile.lines import Heredoc, Line, Source, read
+from labkit.build.dockerfile.rules import RULES, Rule
 from labkit.build.errors import DockerfileError
-from labkit.build.lines import Heredoc, Line, Source, read
-from labkit.build.rules import RULES, Rule
 from labkit.errors import InvalidParameterError
 from labkit.images import shell_words as words
 from labkit.images.changes import NO_TRIGGERS
@@ -34,6 +34,8 @@ class Instruction(NamedTuple):
     number: int
     """The line it begins on."""
     escape: str
+    last: int = 0
+    """The line it ends on, with its heredocs."""
     trigger: "Instruction | None" = None
     """For ONBUILD: the instruction that it keeps."""
 
@@ -129,7 +131,9 @@ def _instruction(text: str, line: Line, escape: str) -> Instruction:
         raise InvalidParameterError(f"unknown instruction: {name}{_hint(name, list(RULES))}")
     flags, rest = _flags(name, rest.strip(), rule, escape)
     listed = _json_list(rest) if rule.takes_json else None
-    instruction = Instruction(name, flags, rest, listed, line.heredocs, text, line.number, escape)
+    instruction = Instruction(
+        name, flags, rest, listed, line.heredocs, text, line.number, escape, line.last
+    )
     rule.check(instruction)
     return instruction if name != "ONBUILD" else _with_trigger(instruction, line)
 

@@ -40,6 +40,8 @@ class Line(NamedTuple):
     source: str
     """Its first line as it stands there."""
     heredocs: tuple[Heredoc, ...] = ()
+    last: int = 0
+    """The number of its last line, heredocs included."""
 
 
 class Source(NamedTuple):
@@ -105,7 +107,7 @@ class _Lexer:
             if not text:
                 continue  # nothing follows the backslash of a last line
             heredocs = self._heredocs(text, number) if _WITH_HEREDOCS.match(text) else ()
-            yield Line(number, text, source, heredocs)
+            yield Line(number, text, source, heredocs, self._position)
 
     def _joined(self) -> str:
         """The line at the position and those that continue it."""

@@ -12,7 +12,7 @@ from labkit.images import healthchecks
 from labkit.images import shell_words as words
 
 if TYPE_CHECKING:
-    from labkit.build.parser import Instruction
+    from labkit.build.dockerfile.parser import Instruction
 
 _ARG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 

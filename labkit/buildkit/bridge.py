@@ -1,0 +1,90 @@
+"""`LLBBridge`: the client runs the frontend, which is with the daemon, and says what came of it.
+
+`Ping` tells what the daemon can do, `Solve` turns a Dockerfile into a result that can be built, and
+`Return` says which result the build is to export.  Only then is anything built.
+"""
+
+from collections.abc import Callable, Mapping
+
+from labkit.build.errors import CancelledError
+from labkit.buildkit import failures, frontend
+from labkit.buildkit.jobs import BRIDGE_TIMEOUT_S, Job, Jobs
+from labkit.buildkit.messages import (
+    ApiCapability,
+    BridgeSolveRequest,
+    BridgeSolveResponse,
+    Empty,
+    PongResponse,
+    Ref,
+    Result,
+    ReturnRequest,
+)
+from labkit.errors import LabkitError
+from labkit.rpc.calls import LARGE_MESSAGE_MAX_BYTES, Message, Served, first
+from labkit.rpc.errors import INVALID_ARGUMENT, CallError
+
+BUILD_ID = "buildkit-controlapi-buildid"
+CAPABILITIES = ("return", "returnmap", "proto.refarray", "frontend.caps")
+"""Without `return` clients take an older protocol, and wait for ever."""
+
+
+class Bridge:
+    """Serves the calls of one daemon's clients."""
+
+    def __init__(self, jobs: Jobs, solve: "frontend.Solve") -> None:
+        self._jobs = jobs
+        self._solve = solve
+
+    def handlers(self) -> Mapping[str, Callable[[Served], None]]:
+        """The methods by their paths."""
+        service = "/moby.buildkit.v1.frontend.LLBBridge"
+        return {
+            f"{service}/Ping": self.ping,
+            f"{service}/Solve": self.solve,
+            f"{service}/Return": self.give_back,
+        }
+
+    def _job(self, call: Served) -> Job:
+        ref = first(call.metadata, BUILD_ID)
+        if not ref:
+            raise CallError(INVALID_ARGUMENT, "the call does not say which build it is for")
+        return self._jobs.find(ref, BRIDGE_TIMEOUT_S, lambda: call.is_cancelled, or_finished=False)
+
+    def ping(self, call: Served) -> None:
+        """`Ping`."""
+        self._job(call)
+        call.send(PongResponse([ApiCapability(name, enabled=True) for name in CAPABILITIES]))
+
+    def solve(self, call: Served) -> None:
+        """`Solve`: read the Dockerfile, and find the images that it begins with."""
+        request = received(call, BridgeSolveRequest)
+        job = self._job(call)
+        try:
+            solved = self._solve(job, request)
+        except CallError:
+            raise
+        except (LabkitError, OSError) as error:
+            if job.is_cancelled or isinstance(error, CancelledError):
+                job.check()
+            raise failures.call_error(error, job.source) from None
+        job.add(solved)
+        ref = Ref(solved.id if solved.build is not None else "")
+        result = Result(ref=ref, metadata=solved.metadata)
+        if not request.allow_result_return:
+            raise CallError(INVALID_ARGUMENT, "the client is too old: it takes no result")
+        call.send(BridgeSolveResponse(result=result))
+
+    def give_back(self, call: Served) -> None:
+        """`Return`."""
+        call.message_max_bytes = LARGE_MESSAGE_MAX_BYTES
+        request = received(call, ReturnRequest)
+        self._job(call).give_back(request)
+        call.send(Empty())
+
+
+def received(call: Served, kind: type[Message]) -> Message:
+    """The one message of a call.  CallError."""
+    message = call.receive(kind)
+    if message is None:
+        raise CallError(INVALID_ARGUMENT, "the call has no message")
+    return message

@@ -1,0 +1,90 @@
+"""Questions about a Dockerfile that are answered without a build: `--check`, `--call`.
+
+The client puts them as a frontend's subrequests, and prints the answer's text or its JSON.  Source:
+buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
+"""
+
+import msgspec
+
+from labkit.build.contexts import Source
+from labkit.build.dockerfile.parser import Dockerfile, parse
+from labkit.build.solver import target
+from labkit.rpc.errors import UNIMPLEMENTED, CallError
+
+Answer = dict[str, bytes]
+VERSION = b"1.0.0"
+
+
+def answer(asked: str, source: Source, wanted: str) -> Answer:
+    """The answer to a subrequest.  CallError for one that is not known; DockerfileError."""
+    find = _ANSWERS.get(asked)
+    if find is None:
+        raise CallError(UNIMPLEMENTED, f"unsupported request {asked!r}")
+    return find(source, wanted)
+
+
+def _lint(source: Source, wanted: str) -> Answer:
+    """What is wrong with it; labkit says only what no build would do with."""
+    target(parse(*source), wanted)
+    found: dict[str, list[object]] = {"warnings": [], "sources": []}
+    return {
+        "result.json": msgspec.json.encode(found),
+        "result.txt": b"Check complete, no warnings found.\n",
+        "result.statuscode": b"0",
+        "version": VERSION,
+    }
+
+
+def _targets(source: Source, _: str) -> Answer:
+    """The stages that can be built."""
+    dockerfile = parse(*source)
+    stages = [
+        {
+            "name": stage.name,
+            "default": stage.number == len(dockerfile.stages) - 1,
+            "base": stage.base,
+            "platform": stage.platform,
+        }
+        for stage in dockerfile.stages
+    ]
+    lines = ["TARGET".ljust(20) + "DESCRIPTION"]
+    for stage in stages:
+        name = str(stage["name"] or "") + (" (default)" if stage["default"] else "")
+        lines.append(name)
+    return {
+        "result.json": msgspec.json.encode({"targets": stages, "sources": [source.data]}),
+        "result.txt": ("\n".join(lines) + "\n").encode(),
+        "version": VERSION,
+    }
+
+
+def _outline(source: Source, wanted: str) -> Answer:
+    """The target, and the build arguments that it takes."""
+    dockerfile = parse(*source)
+    name = dockerfile.stages[target(dockerfile, wanted)].name
+    found = _arguments(dockerfile, wanted)
+    lines = [f"TARGET: {name or '(default)'}", "", "BUILD ARG".ljust(20) + "VALUE"]
+    lines += [f"{each['name']:<20}{each['value']}" for each in found]
+    return {
+        "result.json": msgspec.json.encode({"name": name, "args": found}),
+        "result.txt": ("\n".join(lines) + "\n").encode(),
+        "version": VERSION,
+    }
+
+
+def _arguments(dockerfile: Dockerfile, wanted: str) -> list[dict[str, str]]:
+    stage = dockerfile.stages[target(dockerfile, wanted)]
+    found: dict[str, str] = {}
+    for instruction in (*dockerfile.arguments, *stage.instructions):
+        if instruction.name == "ARG":
+            for word in instruction.text.split():
+                name, _, value = word.partition("=")
+                found[name] = value or found.get(name, "")
+    return [{"name": name, "value": value} for name, value in found.items()]
+
+
+_ANSWERS = {
+    "frontend.lint": _lint,
+    "frontend.targets": _targets,
+    "frontend.outline": _outline,
+}

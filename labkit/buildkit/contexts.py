@@ -1,0 +1,251 @@
+"""What a build reads from its client, asked for when the build comes to it.
+
+The Dockerfile and `.dockerignore` first, then, once, the files that COPY and ADD name: the client
+leaves out what the ignore file says.  A context may also be named (`--build-context`), come as an
+archive on the client's standard input, or be fetched from a URL.
+"""
+
+import os
+import posixpath
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import BinaryIO
+from urllib.parse import quote, urlsplit
+
+from labkit.build import remote
+from labkit.build.archive import Archive, Node
+from labkit.build.contexts import DOCKERFILE_LIMIT_BYTES, IGNORE_FILE, Sent, Source
+from labkit.build.options import Options
+from labkit.build.tars import is_archive, of_file
+from labkit.build.workroom import Workroom
+from labkit.buildkit.kept import Kept
+from labkit.buildkit.progress import now
+from labkit.buildkit.receiving import Receiver
+from labkit.buildkit.sessions import Client
+from labkit.buildkit.uploads import uploaded
+from labkit.buildkit.vertices import Vertices
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.patterns import read_ignore
+
+DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
+_LOCAL, _IMAGE = "local:", "docker-image://"
+_SESSION = "http://buildkit-session/"
+
+
+class SessionContexts:
+    """The contexts of one build (`labkit.build.contexts.Contexts`)."""
+
+    def __init__(
+        self,
+        attributes: Mapping[str, str],
+        session: Client,
+        *,
+        sent: BinaryIO | None,
+        shared: Mapping[str, Client],
+        kept: Kept,
+        workroom: Workroom,
+        vertices: Vertices,
+        stack: ExitStack,
+    ) -> None:
+        """`sent`: the context, if it came with the request; `shared`: the sessions that serve some
+        of the folders; `stack` closes what is opened.
+        """
+        self._sent = sent
+        self._attributes = attributes
+        self._session = session
+        self._shared = shared
+        self._kept = kept
+        self._workroom = workroom
+        self._vertices = vertices
+        self._stack = stack
+        self._lock = threading.RLock()
+        self._found: dict[str, Archive] = {}
+        self._ignored: dict[str, list[str]] = {}
+        self._named = _named(attributes)
+        self._options = Options(dockerfile=attributes.get("filename") or "Dockerfile")
+
+    # The build's questions
+
+    def dockerfile(self) -> Source:
+        """The Dockerfile, and on the way the ignore file."""
+        if self._is_elsewhere:
+            return Sent(self._whole(), self._options._replace(is_context_whole=True)).dockerfile()
+        name = posixpath.normpath(self._options.dockerfile)
+        folder = self._attributes.get("dockerfilekey") or "dockerfile"
+        wanted = [name, f"{name}.dockerignore"]
+        if name == "Dockerfile":
+            wanted.append("dockerfile")
+        with self._vertices.step(f"[internal] load build definition from {name}") as step:
+            found = self._receive(folder, wanted, [], step, keep=False)
+            try:
+                file = self._first(found, [name, *wanted[2:]])
+                data = found.read(file, DOCKERFILE_LIMIT_BYTES)
+            except NotFoundError:
+                raise InvalidParameterError(
+                    f"failed to read dockerfile: open {name}: no such file or directory"
+                ) from None
+        own = self._text(found, f"{name}.dockerignore")
+        if own is not None:
+            self._ignored["context"] = read_ignore(own)
+        self._ignore_rules("context")
+        return Source(data, name)
+
+    def files(self, wanted: Sequence[str] | None) -> Archive:
+        """The files that COPY and ADD name."""
+        if self._is_elsewhere:
+            return self._whole()
+        with self._lock:
+            if "context" not in self._found:
+                self._found["context"] = self._load(
+                    "context", "[internal] load build context", wanted or []
+                )
+            return self._found["context"]
+
+    def named(self, name: str) -> Archive | str | None:
+        """What the user gave a name to (`--build-context NAME=…`)."""
+        meant = self._named.get(name.lower())
+        if meant is None:
+            return None
+        if meant.startswith(_IMAGE):
+            return meant.removeprefix(_IMAGE)
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = self._load_named(name, meant)
+            return self._found[name]
+
+    # Fetching
+
+    def _load_named(self, name: str, meant: str) -> Archive:
+        if meant.startswith(_LOCAL):
+            folder = meant.removeprefix(_LOCAL)
+            return self._load(folder, f"[context {name}] load from client", [])
+        if meant.startswith(("http://", "https://", "git://", "git@", "ssh://")):
+            with self._vertices.step(f"[context {name}] {meant}"):
+                return self._closing(remote.fetched(meant, "Dockerfile", self._workroom))
+        raise InvalidParameterError(
+            f"the context {name}={meant} is of a kind that is not known here: a folder, a URL, a "
+            "git repository and docker-image:// are"
+        )
+
+    def _load(self, folder: str, name: str, wanted: Sequence[str]) -> Archive:
+        ignored = self._ignore_rules(folder)
+        with self._vertices.step(name) as step:
+            return self._receive(folder, wanted, ignored, step, keep=True)
+
+    def _ignore_rules(self, folder: str) -> list[str]:
+        """What the folder's ignore file says."""
+        with self._lock:
+            if folder not in self._ignored:
+                of_one = "[internal]" if folder == "context" else f"[context {folder}]"
+                with self._vertices.step(f"{of_one} load .dockerignore") as step:
+                    found = self._receive(folder, [IGNORE_FILE], [], step, keep=False)
+                    self._ignored[folder] = read_ignore(self._text(found, IGNORE_FILE) or "")
+            return self._ignored[folder]
+
+    def _receive(
+        self,
+        folder: str,
+        wanted: Sequence[str],
+        ignored: Sequence[str],
+        step: str,
+        *,
+        keep: bool,
+    ) -> Archive:
+        """Receive a folder of the client's; with `keep` compare it with the last time."""
+        session = self._shared.get(folder, self._session)
+        metadata = {"dir-name": [folder]}
+        for key, values in (("followpaths", wanted), ("exclude-patterns", ignored)):
+            if values:
+                metadata |= _listed(key, values)
+        started = now()
+
+        def moved(count: int) -> None:
+            self._vertices.part(step, "transferring context:", started, current=count)
+
+        last_time = (session.shared_key if keep else "", folder)
+        with self._kept.slot(last_time) as slot:
+            call = session.call(DIFF_COPY, metadata)
+            try:
+                content = slot.content()
+                receiver = Receiver(call, content, slot.known, moved)
+                receiver.receive()
+            finally:
+                call.close()
+            slot.note(content, receiver.found)
+            self._vertices.part(
+                step, "transferring context:", started, current=receiver.moved_bytes, is_done=True
+            )
+            file = os.fdopen(os.dup(slot.fd), "rb")
+        return self._closing(Archive(file, receiver.root))
+
+    # A context that is not a folder of the client's
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether the context is no folder of the client's."""
+        return self._sent is not None or "context" in self._attributes
+
+    def _whole(self) -> Archive:
+        with self._lock:
+            if "context" not in self._found:
+                with self._vertices.step("[internal] load remote build context"):
+                    self._found["context"] = self._closing(self._fetched())
+            return self._found["context"]
+
+    def _fetched(self) -> Archive:
+        if self._sent is not None:
+            return self._read(self._sent)
+        url = self._attributes["context"]
+        if not url.startswith(_SESSION):
+            return remote.fetched(url, self._options.dockerfile, self._workroom)
+        with uploaded(self._session, urlsplit(url), self._workroom) as file:
+            return self._read(file)
+
+    def _read(self, file: BinaryIO) -> Archive:
+        """An archive, or just a Dockerfile."""
+        if is_archive(file):
+            file.seek(0)
+            return remote.sent(file, self._workroom)
+        file.seek(0)
+        data = file.read(DOCKERFILE_LIMIT_BYTES + 1)
+        return of_file(posixpath.normpath(self._options.dockerfile), data)
+
+    def _closing(self, archive: Archive) -> Archive:
+        self._stack.callback(archive.close)
+        return archive
+
+    @staticmethod
+    def _first(archive: Archive, names: Sequence[str]) -> Node:
+        for name in names[:-1]:
+            try:
+                return archive.find(name)
+            except NotFoundError:
+                continue
+        return archive.find(names[-1])
+
+    @staticmethod
+    def _text(archive: Archive, name: str) -> str | None:
+        try:
+            found = archive.read(archive.find(name), DOCKERFILE_LIMIT_BYTES)
+        except NotFoundError:
+            return None
+        return found.decode("utf-8", "replace")
+
+
+def _named(attributes: Mapping[str, str]) -> dict[str, str]:
+    """What names mean: `context:NAME` or `context:NAME::PLATFORM`."""
+    return {
+        key.removeprefix("context:").partition("::")[0].lower(): value
+        for key, value in attributes.items()
+        if key.startswith("context:")
+    }
+
+
+def _listed(key: str, values: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """A list in a call's metadata, which is ASCII: other values are escaped as in a query."""
+    if all(value.isascii() and value.isprintable() for value in values):
+        yield key, list(values)
+        return
+    yield key, [quote(value, safe="") for value in values]
+    yield f"{key}-encoded", ["1"]

@@ -1,0 +1,153 @@
+"""What becomes of a build's result: an image of the engine, or files that go to the client.
+
+| `-o` | exporter | what happens |
+|---|---|---|
+| nothing, `type=image` | `moby`, `image` | the image gets its names |
+| `type=local` | `local` | its files go to a folder of the client's, one by one |
+| `type=tar` | `tar` | its files go to the client as an archive |
+| `type=docker`, `type=oci` | `docker`, `oci` | the image goes to the client as an archive |
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from labkit.build.builder import Build
+from labkit.build.tars import receive
+from labkit.buildkit import sending
+from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
+from labkit.buildkit.messages import Exporter
+from labkit.buildkit.progress import now
+from labkit.buildkit.sessions import Sessions
+from labkit.containers import Engine
+from labkit.dialect.references import canonical
+from labkit.errors import InvalidParameterError
+from labkit.images import Image, references, saving
+from labkit.rpc.calls import Made
+
+FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy"
+
+
+class Exporters:
+    """Runs the exporters of an engine's builds."""
+
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        self._engine = engine
+        self._sessions = sessions
+
+    def export(self, job: Job, solved: Solved) -> dict[str, str]:
+        """Build, then do with the image what is asked for; what the client is told of it."""
+        build, teller = solved.build, solved.teller
+        if build is None or teller is None:
+            return {}
+        wanted = _wanted(job)
+        for exporter in wanted:  # what cannot be exported at the end need not be built
+            if exporter.type not in _EXPORTS:
+                raise InvalidParameterError(f"exporter {exporter.type} is not known here")
+            _names(exporter)
+        image = build.run_reporting(teller.take)
+        said: dict[str, str] = {}
+        for number, exporter in enumerate(wanted):
+            job.check()
+            said |= _EXPORTS[exporter.type](self, job, build, image, exporter, number)
+        return said
+
+    def to_image(
+        self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
+    ) -> dict[str, str]:
+        """Give the image its names."""
+        names = _names(exporter)
+        with job.vertices.step("exporting to image") as step, _part(job, step, "exporting layers"):
+            with _part(job, step, f"writing image {image.id}"):
+                pass
+            for name in names:
+                with _part(job, step, f"naming to {name}"):
+                    self._engine.images.tag(image.id, name)
+                    self._engine.events.publish("image", "tag", image.id, {"name": name})
+        said = {"containerimage.config.digest": image.id, "containerimage.digest": image.id}
+        return said | ({"image.name": ",".join(names)} if names else {})
+
+    def to_folder(
+        self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
+    ) -> dict[str, str]:
+        """Send the image's files to a folder of the client's."""
+        archive = receive(build.files_of(image, [""]), build.workroom.path, devices=True)
+        job.stack.callback(archive.close)
+        with (
+            job.vertices.step("exporting to client directory") as step,
+            _part(job, step, "copying files"),
+            self._sending(job, number) as call,
+        ):
+            sending.send_folder(call, archive)
+        return {}
+
+    def to_archive(
+        self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
+    ) -> dict[str, str]:
+        """Send the image's files as an archive."""
+        self._send(job, "exporting to client tarball", build.files_of(image, [""]), number)
+        return {}
+
+    def to_image_archive(
+        self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
+    ) -> dict[str, str]:
+        """Send the image, as `docker save` writes it; it is an OCI layout as well."""
+        names = _names(exporter)
+        for name in names:
+            self._engine.images.tag(image.id, name)
+        pieces = saving.save(self._engine.images, names or [image.id])
+        kind = "oci" if exporter.type == "oci" else "docker"
+        self._send(job, f"exporting to {kind} image format", pieces, number)
+        return {"containerimage.config.digest": image.id, "containerimage.digest": image.digest}
+
+    def _send(self, job: Job, title: str, pieces: Iterable[bytes], number: int) -> None:
+        with (
+            job.vertices.step(title) as step,
+            _part(job, step, "sending tarball"),
+            self._sending(job, number) as call,
+        ):
+            sending.send_bytes(call, pieces)
+
+    @contextmanager
+    def _sending(self, job: Job, number: int) -> Iterator[Made]:
+        """A call on which files go to the client."""
+        session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
+        call = session.call(FILE_SEND, {"buildkit-attachable-exporter-id": [str(number)]})
+        try:
+            yield call
+        finally:
+            call.close()
+
+
+def _wanted(job: Job) -> Sequence[Exporter]:
+    request = job.request
+    if request.exporters:
+        return request.exporters
+    if not request.exporter_deprecated:
+        return []
+    return [Exporter(request.exporter_deprecated, request.exporter_attributes_deprecated)]
+
+
+def _names(exporter: Exporter) -> list[str]:
+    """The whole names that the image is to have; InvalidParameterError."""
+    given = [name for name in exporter.attributes.get("name", "").split(",") if name]
+    for name in given:
+        references.parse_tag(name)
+    return [canonical(name) for name in given]
+
+
+@contextmanager
+def _part(job: Job, step: str, name: str) -> Iterator[None]:
+    started = now()
+    job.vertices.part(step, name, started)
+    yield
+    job.vertices.part(step, name, started, is_done=True)
+
+
+_EXPORTS = {
+    "moby": Exporters.to_image,
+    "image": Exporters.to_image,
+    "local": Exporters.to_folder,
+    "tar": Exporters.to_archive,
+    "docker": Exporters.to_image_archive,
+    "oci": Exporters.to_image_archive,
+}

@@ -1,0 +1,241 @@
+"""From what a client asks for to a build of `labkit.build`.
+
+A frontend is a program that turns a file into steps; Docker's clients name `dockerfile.v0`, or an
+image that holds a newer one.  labkit has one, its own, and takes it for both.  What a user asks for
+by options comes as attributes, words by words: `build-arg:A`, `target`, `no-cache`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from labkit.build.builder import Build
+from labkit.build.options import Options, Registries
+from labkit.build.workroom import Workroom
+from labkit.buildkit import checking
+from labkit.buildkit.contexts import SessionContexts
+from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
+from labkit.buildkit.kept import Kept
+from labkit.buildkit.messages import (
+    BridgeSolveRequest,
+    CredentialsRequest,
+    CredentialsResponse,
+    SecretRequest,
+    SecretResponse,
+    VertexWarning,
+)
+from labkit.buildkit.sessions import Client, Sessions
+from labkit.buildkit.vertices import Teller, Vertices
+from labkit.containers import Engine, HostConfig
+from labkit.containers.records.model import Ulimit
+from labkit.errors import InvalidParameterError
+from labkit.rpc import calls
+from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError
+
+SECRET_TIMEOUT_S = 60.0
+SECRET_MAX_BYTES = 500 << 10
+"""As in BuildKit (session/secrets): more is no secret."""
+LOCAL_SESSION = "local-sessionid:"
+
+_OWN_FRONTENDS = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?")
+_DOCKERFILE, _GATEWAY = "dockerfile.v0", "gateway.v0"
+
+Credentials = Callable[[str], tuple[str, str]]
+"""What to say to a registry, by its host: a name and a password, empty if there are none."""
+
+
+RegistriesFor = Callable[[Credentials], Registries]
+"""Makes what a build asks of registries, with these credentials."""
+
+
+class Solve:
+    """Runs the frontend for a job: `solve(job, request)`."""
+
+    def __init__(
+        self, engine: Engine, sessions: Sessions, registries: RegistriesFor, kept: Kept
+    ) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._registries = registries
+        self._kept = kept
+
+    def __call__(self, job: Job, request: BridgeSolveRequest) -> Solved:
+        """Read the Dockerfile, and have the images that it begins with.
+
+        CallError for what no build is; LabkitError, OSError.
+        """
+        attributes = request.options
+        _check_frontend(request.frontend, attributes)
+        session = self._sessions.wait(
+            job.request.session, SESSION_TIMEOUT_S, lambda: job.is_cancelled
+        )
+        shared = {
+            key.removeprefix(LOCAL_SESSION): self._sessions.wait(uuid, SESSION_TIMEOUT_S)
+            for key, uuid in attributes.items()
+            if key.startswith(LOCAL_SESSION)
+        }
+        workroom = Workroom(self._engine.paths, self._engine.parts.snapshots)
+        job.stack.callback(workroom.close)
+        vertices = Vertices(job.progress, f"{job.ref} {len(attributes)}")
+        contexts = SessionContexts(
+            attributes,
+            session,
+            sent=job.sent,
+            shared=shared,
+            kept=self._kept,
+            workroom=workroom,
+            vertices=vertices,
+            stack=job.stack,
+        )
+        options = _options(attributes, lambda name: secret(session, name))
+        job.source = contexts.dockerfile()
+        _check_syntax(job.source.data)
+        if asked := attributes.get("requestid"):
+            return Solved(None, None, checking.answer(asked, job.source, options.target))
+        registries = self._registries(lambda host: credentials(session, host))
+        build = Build(self._engine, options, contexts, workroom, registries)
+        job.hold(build)
+        teller = Teller(vertices)
+        build.resolve(teller.take)
+        teller.know(build)
+        _warn(job, vertices, attributes)
+        return Solved(build, teller)
+
+
+def _check_frontend(name: str, attributes: Mapping[str, str]) -> None:
+    if name == _DOCKERFILE or not name:
+        name = attributes.get("build-arg:BUILDKIT_SYNTAX", "")
+    elif name == _GATEWAY:
+        name = attributes.get("source", "")
+    else:
+        raise CallError(UNIMPLEMENTED, f"unknown frontend {name}: labkit has {_DOCKERFILE}")
+    _check_own(name)
+
+
+def _check_own(image: str) -> None:
+    if image and not _OWN_FRONTENDS.fullmatch(image.split(maxsplit=1)[0]):
+        raise CallError(
+            UNIMPLEMENTED,
+            f"the frontend {image} cannot be run: labkit builds Dockerfiles by itself, and runs no "
+            "other frontend. Take the syntax line out, or name docker/dockerfile",
+        )
+
+
+def _check_syntax(data: bytes) -> None:
+    """A `# syntax=` line on top of the file may name a frontend of its own."""
+    for line in data.decode("utf-8-sig", "replace").splitlines():
+        found = re.fullmatch(r"#\s*([A-Za-z]+)\s*=\s*(.+?)\s*", line)
+        if found is None:
+            return
+        if found[1].lower() == "syntax":
+            _check_own(found[2])
+
+
+def _options(attributes: Mapping[str, str], ask: Callable[[str], bytes | None]) -> Options:
+    """A build's options by the attributes of a request; InvalidParameterError."""
+    no_cache = attributes.get("no-cache")
+    return Options(
+        dockerfile=attributes.get("filename") or "Dockerfile",
+        build_args=_with_prefix(attributes, "build-arg:"),
+        labels=_with_prefix(attributes, "label:"),
+        target=attributes.get("target", ""),
+        platform=_platform(attributes.get("platform", "")),
+        no_cache=no_cache == "",
+        no_cache_stages=[name.lower() for name in (no_cache or "").split(",") if name],
+        pull=attributes.get("image-resolve-mode") == "pull",
+        host_config=_host_config(attributes),
+        secret=ask,
+    )
+
+
+def _with_prefix(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
+    found = {
+        key.removeprefix(prefix): value
+        for key, value in attributes.items()
+        if key.startswith(prefix)
+    }
+    found.pop("BUILDKIT_SYNTAX", None)
+    return found
+
+
+def _platform(text: str) -> str:
+    if "," in text:
+        raise InvalidParameterError(
+            f"the platforms {text}: labkit builds for one platform at a time"
+        )
+    return text
+
+
+def _host_config(attributes: Mapping[str, str]) -> HostConfig:
+    """How the containers of RUN run."""
+    host = HostConfig()
+    if hosts := attributes.get("add-hosts"):
+        pairs = (pair.partition("=") for pair in hosts.split(","))
+        host.extra_hosts = [f"{name}:{address}" for name, _, address in pairs]
+    host.network_mode = attributes.get("force-network-mode") or host.network_mode
+    if attributes.get("cgroup-parent"):
+        raise InvalidParameterError("cgroup-parent: labkit chooses a container's cgroup itself")
+    size = attributes.get("shm-size", "")
+    if size:
+        host.shm_size = _whole("shm-size", size)
+    if limits := attributes.get("ulimit"):
+        host.ulimits = [_ulimit(text) for text in limits.split(",")]
+    return host
+
+
+def _ulimit(text: str) -> Ulimit:
+    name, _, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    return Ulimit(name, _whole("ulimit", soft), _whole("ulimit", hard or soft))
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidParameterError(f"{name}={text} is not a whole number") from None
+
+
+def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:
+    """Say what was asked for and is left out."""
+    asked = sorted(key for key in attributes if key.startswith("attest:"))
+    wanted = [key for key in asked if "disabled=true" not in attributes[key]]
+    if not wanted:
+        return
+    names = " and ".join(key.removeprefix("attest:") for key in wanted)
+    with vertices.step("[internal] attestations") as step:
+        job.progress.warn(
+            VertexWarning(
+                vertices.digest(step), 1, f"labkit makes no attestations: {names} left out".encode()
+            )
+        )
+
+
+# What a build asks its client
+
+
+def secret(session: Client, name: str) -> bytes | None:
+    """A secret by its id; None if the client has none.  CallError, InvalidParameterError."""
+    path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+    try:
+        found = calls.ask(session, path, SecretRequest(name), SecretResponse, SECRET_TIMEOUT_S)
+    except CallError as error:
+        if error.code in (NOT_FOUND, UNIMPLEMENTED):
+            return None
+        raise
+    if len(found.data) > SECRET_MAX_BYTES:
+        raise InvalidParameterError(f"secret {name} is larger than {SECRET_MAX_BYTES >> 10} KiB")
+    return found.data
+
+
+def credentials(session: Client, host: str) -> tuple[str, str]:
+    """What to say to a registry."""
+    path = "/moby.filesync.v1.Auth/Credentials"
+    try:
+        found = calls.ask(
+            session, path, CredentialsRequest(host), CredentialsResponse, SECRET_TIMEOUT_S
+        )
+    except CallError as error:
+        if error.code in (NOT_FOUND, UNIMPLEMENTED):
+            return "", ""
+        raise
+    return found.username, found.secret

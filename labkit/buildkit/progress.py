@@ -1,0 +1,154 @@
+"""News of a build for those who follow it: steps, their parts, what they print, warnings.
+
+Each follower gets everything, in as few messages as it can take: what it has not taken yet is kept
+as the latest state of each step and part, so that a client that does not read costs little.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from labkit.buildkit.messages import (
+    StatusResponse,
+    Timestamp,
+    Vertex,
+    VertexLog,
+    VertexStatus,
+    VertexWarning,
+)
+
+LOG_MAX_BYTES = 2 << 20
+"""What a step may print, as in BuildKit."""
+KEPT_LOG_MAX_BYTES = 16 << 20
+"""What all steps may print, as long as nobody reads it."""
+LOG_PIECE_BYTES = 64 << 10
+MESSAGE_LOGS = 32
+PARTS_MAX = 2000
+LOOK_S = 0.5
+"""How often a follower that nothing is told is looked for."""
+
+
+def now() -> Timestamp:
+    """This moment."""
+    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    return Timestamp(seconds, nanos)
+
+
+class Progress:
+    """What has happened in one build; for several threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._vertexes: dict[str, Vertex] = {}
+        self._statuses: dict[tuple[str, str], VertexStatus] = {}
+        self._logs: list[VertexLog] = []
+        self._log_bytes: dict[str, int] = {}
+        self._kept_bytes = 0
+        self._warnings: list[VertexWarning] = []
+        self._followers: list[_Follower] = []
+        self._is_over = False
+
+    # What happens
+
+    def vertex(self, vertex: Vertex) -> None:
+        """A step in its present state."""
+        with self._changed:
+            self._vertexes[vertex.digest] = vertex
+            for follower in self._followers:
+                follower.vertexes[vertex.digest] = vertex
+            self._changed.notify_all()
+
+    def status(self, status: VertexStatus) -> None:
+        """A part of a step in its present state."""
+        key = status.vertex, status.id
+        with self._changed:
+            if key not in self._statuses and len(self._statuses) >= PARTS_MAX:
+                return
+            self._statuses[key] = status
+            for follower in self._followers:
+                follower.statuses[key] = status
+            self._changed.notify_all()
+
+    def log(self, vertex: str, stream: int, data: bytes) -> None:
+        """A step has printed something; more than `LOG_MAX_BYTES` of it are left out."""
+        with self._changed:
+            before = self._log_bytes.get(vertex, 0)
+            self._log_bytes[vertex] = before + len(data)
+            if before > LOG_MAX_BYTES or self._kept_bytes > KEPT_LOG_MAX_BYTES:
+                return
+            if before + len(data) > LOG_MAX_BYTES:
+                data = b"[output clipped, log limit 2MiB reached]\n"
+                self._log_bytes[vertex] = LOG_MAX_BYTES + 1
+            self._kept_bytes += len(data)
+            for at in range(0, len(data), LOG_PIECE_BYTES):
+                self._logs.append(VertexLog(vertex, now(), stream, data[at : at + LOG_PIECE_BYTES]))
+            self._changed.notify_all()
+
+    def warn(self, warning: VertexWarning) -> None:
+        """Something the client is to list after the build."""
+        with self._changed:
+            self._warnings.append(warning)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more happens."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    # Following it
+
+    def follow(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[StatusResponse]:
+        """Everything that has happened and will, to the end, or until the follower `is_gone`."""
+        with self._changed:
+            follower = _Follower(dict(self._vertexes), dict(self._statuses))
+            self._followers.append(follower)
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(
+                        lambda: self._has_news(follower) or self._is_over, LOOK_S
+                    )
+                    news = self._news(follower)
+                    is_over = news is None and self._is_over
+                if is_over or is_gone():
+                    return
+                if news is not None:
+                    yield news
+        finally:
+            with self._changed:
+                self._followers.remove(follower)
+
+    def _has_news(self, follower: "_Follower") -> bool:
+        return (
+            bool(follower.vertexes or follower.statuses)
+            or follower.logs < len(self._logs)
+            or follower.warnings < len(self._warnings)
+        )
+
+    def _news(self, follower: "_Follower") -> StatusResponse | None:
+        if not self._has_news(follower):
+            return None
+        logs = self._logs[follower.logs : follower.logs + MESSAGE_LOGS]
+        news = StatusResponse(
+            list(follower.vertexes.values()),
+            list(follower.statuses.values()),
+            logs,
+            self._warnings[follower.warnings :],
+        )
+        follower.vertexes, follower.statuses = {}, {}
+        follower.logs += len(logs)
+        follower.warnings = len(self._warnings)
+        return news
+
+
+class _Follower:
+    """What one follower has not taken yet."""
+
+    def __init__(
+        self, vertexes: dict[str, Vertex], statuses: dict[tuple[str, str], VertexStatus]
+    ) -> None:
+        self.vertexes = vertexes
+        self.statuses = statuses
+        self.logs = 0
+        self.warnings = 0

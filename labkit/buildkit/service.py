@@ -1,0 +1,60 @@
+"""The parts of BuildKit's service, put together: one for an engine."""
+
+from collections.abc import Mapping
+
+from labkit.buildkit.bridge import Bridge
+from labkit.buildkit.control import Control
+from labkit.buildkit.exporting import Exporters
+from labkit.buildkit.frontend import RegistriesFor, Solve
+from labkit.buildkit.jobs import Jobs
+from labkit.buildkit.kept import Kept
+from labkit.buildkit.messages import HealthCheckResponse
+from labkit.buildkit.sessions import HEALTH, Sessions
+from labkit.buildkit.usage import Usage
+from labkit.containers import Engine
+from labkit.images.models import Platform
+from labkit.rpc.calls import Served
+from labkit.rpc.connection import Link
+from labkit.rpc.serving import Server
+
+SERVING = 1
+
+
+class Service:
+    """Serves an engine's build clients."""
+
+    def __init__(
+        self, engine: Engine, registries: RegistriesFor, machine: Platform, version: str
+    ) -> None:
+        self._sessions = Sessions()
+        self.kept = Kept(f"{engine.paths.root}/build/contexts")
+        self.jobs = Jobs()
+        solve = Solve(engine, self._sessions, registries, self.kept)
+        self.control = Control(
+            self.jobs,
+            sessions=self._sessions,
+            solve=solve,
+            exporters=Exporters(engine, self._sessions),
+            usage=Usage(engine.paths, self.kept),
+            worker=("labkit", machine, version),
+        )
+        bridge = Bridge(self.jobs, solve)
+        self._handlers = {**self.control.handlers(), **bridge.handlers(), HEALTH: _healthy}
+
+    def serve(self, link: Link) -> None:
+        """Serve a client's calls until it goes."""
+        Server(link, self._handlers).run()
+
+    def check_session(self, headers: Mapping[str, list[str]]) -> None:
+        """InvalidParameterError, ConflictError for a session that cannot be."""
+        self._sessions.check(headers)
+
+    def serve_session(self, link: Link, headers: Mapping[str, list[str]]) -> None:
+        """Hold a session until its client goes."""
+        with self._sessions.holding(link, headers) as session:
+            session.run()
+
+
+def _healthy(call: Served) -> None:
+    """`Health/Check`."""
+    call.send(HealthCheckResponse(SERVING))

@@ -1,0 +1,34 @@
+"""BuildKit's service of an engine, made with the first request that needs it."""
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import labkit
+from labkit.containers import Engine
+from labkit.daemon.routes.build import Registries
+from labkit.registry.client import platforms
+from labkit.registry.client.credentials import Credentials
+
+if TYPE_CHECKING:
+    from labkit.buildkit.service import Service
+
+_LOCK = threading.Lock()
+
+
+def service(engine: Engine) -> "Service":
+    """The service of an engine, made when it is first asked for."""
+    with _LOCK:
+        return _made(engine)
+
+
+@cache
+def _made(engine: Engine) -> "Service":
+    from labkit.buildkit.service import Service  # noqa: PLC0415
+
+    def registries_for(known: Callable[[str], tuple[str, str]]) -> Registries:
+        return Registries(engine, lambda domain: Credentials(*known(domain)))
+
+    version = f"v{labkit.__version__}"
+    return Service(engine, registries_for, platforms.parse(""), version)

@@ -1,0 +1,77 @@
+"""BuildKit's two doors on the Docker socket: `POST /grpc` and `POST /session`.
+
+Both leave HTTP/1.1 for HTTP/2.  On the first the client calls the daemon, on the second the daemon
+calls the client.  What is called is in `labkit.buildkit`, imported with the first such request.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from labkit.containers import Engine
+from labkit.daemon.requests import Request
+from labkit.daemon.responses import Answer, Hijack
+from labkit.daemon.routes import build as classic
+from labkit.daemon.routes.build_service import service
+from labkit.errors import InvalidParameterError
+
+BUILDKIT = "2"
+"""The value of the parameter `version` that means BuildKit."""
+H2C = "h2c"
+SEND_TIME_S = 30
+"""How long a client may take to read what was sent."""
+SESSION_METHODS = "x-docker-expose-session-grpc-method"
+
+
+def build(engine: Engine, request: Request) -> Answer:
+    """`POST /build`: the classic builder's, or with `version=2` BuildKit's of 2018 to 2022."""
+    if request.query.text("version") != BUILDKIT:
+        return classic.build(engine, request)
+    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+
+    return build_by_request.build(engine, request)
+
+
+def cancel(engine: Engine, request: Request) -> Answer:
+    """`POST /build/cancel?id=`: end a build that was begun by `version=2`."""
+    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+
+    return build_by_request.cancel(engine, request)
+
+
+def grpc(engine: Engine, request: Request) -> Answer:
+    """`POST /grpc`: the client's calls."""
+    _check_upgrade(request)
+    found = service(engine)
+    return Hijack(_taking(found.serve), protocol=H2C)
+
+
+def session(engine: Engine, request: Request) -> Answer:
+    """`POST /session`: a client that can be called."""
+    _check_upgrade(request)
+    found = service(engine)
+    headers = {name: [value] for name, value in request.headers.items()}
+    methods = request.headers.get(SESSION_METHODS, "")
+    headers[SESSION_METHODS] = [method.strip() for method in methods.split(",")]
+    found.check_session(headers)
+    return Hijack(_taking(lambda link: found.serve_session(link, headers)), protocol=H2C)
+
+
+def _check_upgrade(request: Request) -> None:
+    if request.upgrade != H2C:
+        raise InvalidParameterError(f"{request.path} goes on as HTTP/2: send Upgrade: {H2C}")
+
+
+def _taking(
+    serve: Callable[[socket.socket], None],
+) -> Callable[[int, Callable[[], None]], None]:
+    def take(fd: int, send_head: Callable[[], None]) -> None:
+        send_head()
+        with socket.socket(fileno=os.dup(fd)) as link:
+            link.settimeout(None)
+            limit = struct.pack("ll", SEND_TIME_S, 0)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            serve(link)
+
+    return take

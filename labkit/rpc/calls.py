@@ -1,0 +1,260 @@
+"""A call: messages in one direction, messages in the other, and a status at the end (gRPC).
+
+The request's headers name the method; each message on the stream has a flag and its length before
+it; the trailers hold the status.  Source: gRPC, "gRPC over HTTP2" (PROTOCOL-HTTP2.md).
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeVar
+from urllib.parse import quote, unquote
+
+from labkit.rpc import wire
+from labkit.rpc.connection import Connection, Headers, Stream, StreamError
+from labkit.rpc.errors import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    OK,
+    RESOURCE_EXHAUSTED,
+    UNIMPLEMENTED,
+    UNKNOWN,
+    CallError,
+)
+
+MESSAGE_MAX_BYTES = 4 << 20
+LARGE_MESSAGE_MAX_BYTES = 16 << 20
+_HEAD = struct.Struct(">BL")
+"""Whether the message is compressed, and how long it is."""
+_CONTENT_TYPE = "application/grpc"
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+Metadata = Mapping[str, list[str]]
+Message = TypeVar("Message", bound=wire.Struct)
+
+
+class Call:
+    """One call, made by us or by the other side."""
+
+    def __init__(self, connection: Connection, stream: Stream) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._buffer = bytearray()
+        self._has_answered = False
+        self.message_max_bytes = MESSAGE_MAX_BYTES
+
+    # Both sides
+
+    def receive_bytes(self, timeout_s: float | None = None) -> bytes | None:
+        """Return the other side's next message; None after its last.  CallError."""
+        try:
+            return self._next(timeout_s)
+        except StreamError as error:
+            raise CallError(CANCELLED, str(error)) from None
+        except TimeoutError as error:
+            self._stream.reset()
+            raise CallError(DEADLINE_EXCEEDED, str(error)) from None
+
+    def receive(self, kind: type[Message], timeout_s: float | None = None) -> Message | None:
+        """Return the next message, read as one of a kind; None after the last.  CallError."""
+        data = self.receive_bytes(timeout_s)
+        try:
+            return None if data is None else wire.decode(kind, data)
+        except wire.WireError as error:
+            raise CallError(INTERNAL, str(error)) from None
+
+    def messages(self, kind: type[Message]) -> Iterator[Message]:
+        """The messages that are still to come.  CallError."""
+        while (message := self.receive(kind)) is not None:
+            yield message
+
+    def send(self, *messages: wire.Struct, end: bool = False) -> None:
+        """Send messages; with `end` nothing follows them.  CallError."""
+        parts: list[bytes] = []
+        for message in messages:
+            data = wire.encode(message)
+            parts += (_HEAD.pack(0, len(data)), data)
+        try:
+            self._stream.send(b"".join(parts), end=end)
+        except OSError as error:
+            raise CallError(CANCELLED, str(error)) from None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another message has arrived whole already."""
+        if len(self._buffer) < _HEAD.size or len(self._buffer) < self._size():
+            return self._stream.has_waiting
+        return True
+
+    def _next(self, timeout_s: float | None) -> bytes | None:
+        while len(self._buffer) < _HEAD.size or len(self._buffer) < self._size():
+            data = self._stream.read(timeout_s)
+            if not data:
+                if self._buffer:
+                    raise CallError(INTERNAL, "a message was cut short")
+                return None
+            self._buffer += data
+        size = self._size()
+        message = bytes(memoryview(self._buffer)[_HEAD.size : size])
+        del self._buffer[:size]
+        return message
+
+    def _size(self) -> int:
+        is_compressed, size = _HEAD.unpack_from(self._buffer)
+        if is_compressed:
+            raise CallError(UNIMPLEMENTED, "compressed messages are not read here")
+        if size > self.message_max_bytes:
+            raise CallError(
+                RESOURCE_EXHAUSTED,
+                f"a message of {size} bytes: {self.message_max_bytes} are the most",
+            )
+        return int(size) + _HEAD.size
+
+    def cancel(self) -> None:
+        """Break the call off."""
+        self._stream.reset()
+
+
+class Served(Call):
+    """A call that the other side made."""
+
+    @property
+    def path(self) -> str:
+        """The method: `/package.Service/Method`."""
+        return first(_metadata(self._stream.headers), ":path")
+
+    @property
+    def metadata(self) -> Metadata:
+        """What came with the request, by names in lower case."""
+        return _metadata(self._stream.headers)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller has broken the call off, or is gone."""
+        return self._stream.is_reset
+
+    def on_cancel(self, action: Callable[[], None]) -> None:
+        """Do something when the caller breaks the call off, or is gone already."""
+        self._stream.on_reset = action
+        if self._stream.is_reset:
+            action()
+
+    def answer_headers(self) -> None:
+        """Send the answer's headers, before its first message."""
+        if not self._has_answered:
+            self._has_answered = True
+            self._stream.send_headers([(":status", "200"), ("content-type", _CONTENT_TYPE)])
+
+    def send(self, *messages: wire.Struct, end: bool = False) -> None:
+        """Send messages of the answer; the status follows them.  CallError."""
+        try:
+            self.answer_headers()
+        except OSError as error:
+            raise CallError(CANCELLED, str(error)) from None
+        super().send(*messages, end=end)
+
+    def finish(self, code: int = OK, message: str = "", details: bytes = b"") -> None:
+        """End the call with a status; an OSError says that nobody is there to read it."""
+        trailers = [("grpc-status", str(code))]
+        if message:
+            trailers.append(("grpc-message", quote(message, safe=_PRINTABLE)))
+        if details:
+            encoded = base64.b64encode(details).decode().rstrip("=")
+            trailers.append(("grpc-status-details-bin", encoded))
+        self.answer_headers()
+        self._stream.send_headers(trailers, end=True)
+        self._connection.forget(self._stream)
+
+
+class Made(Call):
+    """A call that we make: `with calling(...) as call`."""
+
+    def send(self, *messages: wire.Struct, end: bool = False) -> None:
+        """Send messages; nothing is sent once the other side has answered.  CallError."""
+        try:
+            super().send(*messages, end=end)
+        except CallError:
+            if not self._stream.has_ended:
+                raise
+
+    def check(self) -> None:
+        """Raise the call's status, if it is not OK; after its last message."""
+        metadata = _metadata([*self._stream.headers, *self._stream.trailers])
+        if first(metadata, ":status") != "200":
+            raise CallError(UNKNOWN, "the other side does not speak gRPC")
+        status = first(metadata, "grpc-status")
+        code = int(status) if status.isdecimal() else UNKNOWN
+        if code != OK:
+            raise CallError(code, unquote(first(metadata, "grpc-message")), _details(metadata))
+
+    def receive_bytes(self, timeout_s: float | None = None) -> bytes | None:
+        """Return the next message; None after the last, if the status is OK.  CallError."""
+        data = super().receive_bytes(timeout_s)
+        if data is None:
+            self.check()
+        return data
+
+    def close(self) -> None:
+        """End it, whether it has ended or not."""
+        self._connection.forget(self._stream)
+
+
+class Caller(Protocol):
+    """Something that calls can be made on."""
+
+    def call(self, path: str, metadata: Metadata) -> Made:
+        """Begin a call.  CallError."""
+
+
+def call(connection: Connection, path: str, metadata: Metadata | None = None) -> Made:
+    """Begin a call of the method `path`; to be closed.  CallError."""
+    headers: Headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "localhost"),
+        ("content-type", _CONTENT_TYPE),
+        ("te", "trailers"),
+    ]
+    headers += [(name, value) for name, values in (metadata or {}).items() for value in values]
+    try:
+        return Made(connection, connection.open(headers))
+    except OSError as error:
+        raise CallError(CANCELLED, str(error)) from None
+
+
+def ask(
+    caller: Caller, path: str, request: wire.Struct, kind: type[Message], timeout_s: float
+) -> Message:
+    """Make a call of one message with an answer of one message.  CallError."""
+    made = caller.call(path, {})
+    try:
+        made.send(request, end=True)
+        answer = made.receive(kind, timeout_s)
+        if answer is None:
+            raise CallError(INTERNAL, f"{path} gave no answer")
+        return answer
+    finally:
+        made.close()
+
+
+def first(metadata: Metadata, name: str) -> str:
+    """The first value of a name; empty if there is none."""
+    return metadata.get(name, [""])[0]
+
+
+def _metadata(headers: Headers) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _details(metadata: Metadata) -> bytes:
+    text = first(metadata, "grpc-status-details-bin")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""
