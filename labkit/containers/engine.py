@@ -314,8 +314,11 @@ class Engine:
         entry = self.parts.registry.find(ref)
         if not entry.is_running:
             return stats.EMPTY
+        is_host = entry.container.host_config.network_mode == "host"
         try:
-            return stats.sample(self.layout, entry.container.id)
+            return stats.sample(
+                self.layout, entry.container.id, 0 if is_host else entry.container.state.pid
+            )
         except FileNotFoundError:  # it has just ended
             return stats.EMPTY
 
@@ -367,8 +370,10 @@ class Engine:
         users: dict[str, ImageUser] = {}
         for container in self.list():
             user = ImageUser(container.id, container.state.status in states.ALIVE)
-            if user.is_running or container.image_id not in users:
-                users[container.image_id] = user
+            shown = [point.source for point in container.mount_points if point.type == "image"]
+            for image_id in (container.image_id, *shown):
+                if user.is_running or image_id not in users:
+                    users[image_id] = user
         return users
 
     def logs(

@@ -293,6 +293,7 @@ class Networks:
                 names=list(dict.fromkeys(names)),
                 bridge=network.bridge,
                 mtu=mtu,
+                priority=wanted.gw_priority,
                 isolated=not options.is_on(network.options, options.ICC, default=True),
             )
         for space, config, address in zip(spaces, network.ipam.config, given, strict=True):

@@ -4,6 +4,7 @@ What Docker's command runs at the other end of `ssh://`: so a `docker context` o
 the engine of another, with no port open but ssh's.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -38,10 +39,12 @@ def carry(daemon: socket.socket) -> None:
         ready = {fd for fd, _ in poll.poll()}
         if STDIN in ready:
             data = os.read(STDIN, PIECE_BYTES)
-            daemon.sendall(data)
+            with contextlib.suppress(OSError):  # it takes no more; what it says is still heard
+                daemon.sendall(data)
+                if not data:
+                    daemon.shutdown(socket.SHUT_WR)
             if not data:
                 poll.unregister(STDIN)
-                daemon.shutdown(socket.SHUT_WR)
         if daemon.fileno() in ready:
             data = daemon.recv(PIECE_BYTES)
             if not data:

@@ -26,7 +26,7 @@ from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, bridges,
 from labkit.networks.addresses import parse_address
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
-from labkit.networks.rules import forwards_to
+from labkit.networks.rules import forwards_to, way_in
 from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.operations import HoldPort, RelayPort
@@ -346,10 +346,10 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
         return NetworkSpec(host=True)
     if mode.startswith(CONTAINER_MODE):
         return NetworkSpec(joins=_shared(parts, mode.removeprefix(CONTAINER_MODE)))
-    interfaces, has_route = [], False
-    for endpoint in sandbox.endpoints:
-        interfaces.append(interface(endpoint, with_route=not has_route))
-        has_route = has_route or bool(endpoint.gateway)
+    way_out = way_in(sandbox)
+    interfaces = [
+        interface(endpoint, with_route=endpoint is way_out) for endpoint in sandbox.endpoints
+    ]
     server = EMBEDDED_DNS if sandbox.asks_labkit else ""
     network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
     if power.IS_LIMITED:

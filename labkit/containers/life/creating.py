@@ -119,7 +119,7 @@ def _completed(
         state=State(status=states.after(states.NONE, "create")),
         command=command,
         networks=wanted,
-        mount_points=mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts)),
+        mount_points=_mount_points(parts, config, host_config),
         devices=nodes,
         disks=limited,
         id_ranges=namespaces.gather_id_ranges(parts, host_config),
@@ -149,6 +149,14 @@ def _checked(
     host_config.log_config.type = host_config.log_config.type or log_options.JSON_FILE
     restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
     return warnings, nodes, limited
+
+
+def _mount_points(
+    parts: Parts, config: ContainerConfig, host_config: HostConfig
+) -> list[MountPoint]:
+    points = mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts))
+    mounting.find_images(parts, points)
+    return points
 
 
 def _mounts_of(parts: Parts, ref: str) -> Sequence[MountPoint]:

@@ -24,8 +24,7 @@ from labkit.daemon.routes.pruned import publish_prune
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.requests import decode_json
-from labkit.images import references
-from labkit.registry.client import platforms
+from labkit.images import platforms, references
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no

@@ -118,7 +118,7 @@ class Pusher:
         data = self._store.blob_bytes(image.digest)
         if msgspec.json.decode(data, type=models.Kind).is_index():
             index = msgspec.json.decode(data, type=Index)
-            data = self._store.blob_bytes(for_this_machine(index, image.digest).digest)
+            data = self._store.blob_bytes(for_this_machine(index).digest)
         return Descriptor(media_type, digest_of(data), len(data)), data
 
     def _push_config(self, repository: Repository, config: Descriptor) -> None:
