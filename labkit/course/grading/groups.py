@@ -70,6 +70,16 @@ class Groups:
                             return True
         return False
 
+    def has_refused_fork(self) -> bool:
+        """Whether the kernel has refused the submission a process (pids.events)."""
+        for mount in self._mounts:
+            for folder in (self._folder(mount), f"{self._folder(mount)}/{BOX}"):
+                with suppress(OSError):
+                    words = groups.read(f"{folder}/pids.events").split()
+                    if "max" in words and words[words.index("max") + 1] != "0":
+                        return True
+        return False
+
     def _folder(self, mount: Mount) -> str:
         return f"{mount.mount_point}/{self.name}"
 

@@ -17,11 +17,13 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 from labkit.kernel import capabilities
 
 OOM_FIRST = 800
+ROUNDS = 5
 _STARTED: set[int] = set()
 """What was started for the grader and has not ended."""
 MESSAGE_BYTES = 1 << 20
@@ -51,10 +53,38 @@ def _answer(request: dict[str, Any], last: int) -> dict[str, Any]:
         if "alive" in request:
             _reap()
             return {"is_alive": request["alive"] in _STARTED}
+        if "end" in request:
+            _end(request["end"])
+            return {}
         os.kill(request["pid"], request["signal"])
     except OSError as error:
         return {"error": str(error)}
     return {}
+
+
+def _end(session: int) -> None:
+    """Kill a program with all that it has started: those in its session (credentials(7)).
+
+    Stopped first, so that none can fork while the others are looked for.
+    """
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for _ in range(ROUNDS):
+            members = [pid for pid in _processes() if _session(pid) == session]
+            for pid in members:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            _reap()
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != 1]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _run(request: dict[str, Any], last: int) -> int:

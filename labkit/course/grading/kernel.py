@@ -117,11 +117,11 @@ class Kernel:
         return why
 
     def close(self) -> None:
-        """Kill it."""
+        """Kill it, with all that it has started."""
         if self._client is not None:
             self._client.stop_channels()
             self._client.context.destroy(linger=0)
             self._client = None
         if self.pid:
-            self.sandbox.send_signal(self.pid, signal.SIGKILL)
+            self.sandbox.end(self.pid)
             self.pid = 0

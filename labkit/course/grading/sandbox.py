@@ -106,6 +106,11 @@ class Sandbox:
         with suppress(SandboxError):
             self._ask({"pid": pid, "signal": number})
 
+    def end(self, pid: int) -> None:
+        """Kill a program that `run` has started, and all that it has started itself."""
+        with suppress(SandboxError):
+            self._ask({"end": pid})
+
     def runs(self, pid: int) -> bool:
         """Whether a process that `run` has started still runs; SandboxError."""
         return bool(pid) and bool(self._ask({"alive": pid})["is_alive"])
@@ -181,6 +186,10 @@ class Sandbox:
         """Whether its first process still lives."""
         return bool(self.keeper_pid) and os.path.exists(f"/proc/{self.keeper_pid}/ns/pid")
 
+    def was_out_of_processes(self) -> bool:
+        """Whether a fork in there has failed because of the limit."""
+        return self._groups.has_refused_fork()
+
     def was_out_of_memory(self) -> bool:
         """Whether the kernel has ended a process in there for lack of memory."""
         return self._groups.has_memory_kill()
@@ -194,7 +203,7 @@ class Sandbox:
             answer = json.loads(self._requests.recv(1 << 16) or b"{}") if ready else {}
         except (OSError, ValueError) as error:
             raise SandboxError(f"the submission's first process has ended: {error}") from None
-        if "error" in answer or not (answer or "signal" in request):
+        if "error" in answer or not (answer or request.keys() & {"signal", "end"}):
             raise SandboxError(str(answer.get("error", "the submission does not answer")))
         return dict(answer)
 

@@ -67,6 +67,8 @@ class Grader:
             finally:
                 if sandbox.was_out_of_memory():
                     self.notes.append("The kernel ended a process for lack of memory.")
+                if sandbox.was_out_of_processes():
+                    self.notes.append("The kernel refused it more processes than its limit.")
                 judging.close()
                 kernel.close()
         return list(self.marks.values())
@@ -116,8 +118,8 @@ class Grader:
                     if number not in {later for _, later in self.cells[place + 1 :]}:
                         judging.tidy(number, kernel.pid)
             except SandboxError:
-                # What ended itself is the submission's own doing; all else is the machine's.
-                if sandbox.is_alive():
+                # What ended or filled itself is the submission's own doing, all else the machine's.
+                if sandbox.is_alive() and not sandbox.was_out_of_processes():
                     raise
 
     def _begin_again(self, kernel: Kernel, before: int) -> None:
