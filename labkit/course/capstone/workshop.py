@@ -1,0 +1,94 @@
+"""The learner's file: where it is, how it begins, and the tools for each stage."""
+
+import importlib
+import inspect
+import os
+
+from labkit.course.figures.table import Table
+
+START = '''"""mini: a container engine in one file, on labkit.kernel alone."""
+
+import os
+
+from labkit.course.capstone import given
+
+
+def run(box):
+    """Start box.command, stay with it, and return its exit status."""
+    raise SystemExit("mini: stage 1 is still to be written")
+
+
+if __name__ == "__main__":
+    given.command_line(run)
+'''
+"""The file as it is handed out."""
+
+TOOLS = {
+    1: "os.fork os.execvpe os.wait os.waitstatus_to_exitcode signal.signal os.kill",
+    2: "processes.clone namespaces.FLAGS mounts.mount mounts.pivot_root mounts.unmount "
+    "processes.close_all_but processes.close_on_exec_from",
+    3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
+    4: "namespaces.FLAGS namespaces.set_hostname",
+    5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options mounts.mount given.STATE",
+    6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare os.rmdir",
+    7: "capabilities.mask capabilities.last_capability capabilities.drop_from_bounding_set "
+    "capabilities.set_capabilities processes.prctl seccomp_profile.compile_filter seccomp.load "
+    "given.CAPABILITIES given.MASKED given.READ_ONLY",
+    8: "network.netlink.RouteSocket network.links.make_bridge network.links.Veth "
+    "network.links.make_veth network.links.add_address network.links.switch_on "
+    "network.links.add_default_route network.links.every_link network.links.delete "
+    "network.loopback.bring_up given.BRIDGE given.GATEWAY",
+    9: "os.setsid os.dup2 processes.start_time processes.open_pidfd processes.send_signal "
+    "namespaces.setns given.record given.wait_until",
+    10: "urllib.request.Request urllib.request.urlopen given.MANIFEST hashlib.sha256 "
+    "given.write_index os.rename",
+    11: "user_namespaces.make user_namespaces.enter user_namespaces.act_as trees.clone_tree "
+    "trees.map_ids trees.attach given.FIRST_ID given.IDS",
+}
+"""What a stage can be built from: of labkit.kernel, of `given`, or of Python."""
+KERNEL = ("capabilities", "mounts", "namespaces", "network", "overlay", "processes", "seccomp")
+KERNEL += ("seccomp_profile", "trees", "user_namespaces")
+
+
+def path() -> str:
+    """Where the learner's file is: `mini/mini.py` beside the page, or where MINI_FILE says."""
+    return os.environ.get("MINI_FILE") or os.path.abspath("mini/mini.py")
+
+
+def begin() -> None:
+    """Make the file, unless it is there, and say where it is."""
+    if not os.path.exists(path()):
+        os.makedirs(os.path.dirname(path()), exist_ok=True)
+        with open(path(), "w", encoding="utf-8") as file:
+            file.write(START)
+    print("Your engine: mini/mini.py, beside this page. Open it in the file browser.")
+
+
+def tools(stage: int) -> Table:
+    """The tools of a stage: how each is called, and what it does."""
+    rows = tuple(_row(name) for name in TOOLS[stage].split())
+    return Table(("where", "what", "what it does"), rows, f"Tools for stage {stage}")
+
+
+def _row(name: str) -> tuple[str, str, str]:
+    home, _, last = name.rpartition(".")
+    if home == "given":
+        return "given", last, _words_of_value(last)
+    where = f"labkit.kernel.{home}" if home.partition(".")[0] in KERNEL else home
+    thing = getattr(importlib.import_module(where), last)
+    if not callable(thing):
+        return where, last, "a table of the module" if isinstance(thing, dict) else repr(thing)
+    if not where.startswith("labkit"):
+        return where, last, "see Python's documentation"
+    parameters = str(inspect.signature(thing)).partition(" ->")[0]
+    said = (inspect.getdoc(thing) or "").partition("\n")[0]
+    return where, last + parameters, said
+
+
+def _words_of_value(name: str) -> str:
+    from labkit.course.capstone import given  # noqa: PLC0415 the learner's side of it
+
+    thing = getattr(given, name)
+    if callable(thing):
+        return (inspect.getdoc(thing) or "").partition("\n")[0]
+    return str(thing) if len(str(thing)) < 60 else f"{str(thing)[:56]}…"
