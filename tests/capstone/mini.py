@@ -7,7 +7,6 @@ import shutil
 import signal
 import stat
 import tarfile
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def run(box):
             return 0 if given.wait_until(given.record(box.name).exists, 10) else 125
         become_nobodys_child()
     os.makedirs(given.folder(box.name))  # an error if the name is taken
-    lower = [unpack(box.image, layer["digest"]) for layer in layers(box.image)]
+    lower = [unpack(box.image, digest) for digest in layers(box.image)] if box.image else []
     program = seccomp_profile.compile_filter(given.CAPABILITIES)
     users = make_users() if box.userns else None
     gate, opened = os.pipe()
@@ -104,14 +103,13 @@ def enter_root(box, lower, users):
     if users:
         show_mapped(given.STATE if box.image else box.root, users)
         user_namespaces.act_as(given.FIRST_ID, given.FIRST_ID)  # to own what is made from here on
-    root, upper, work = (given.folder(box.name) / name for name in ("root", "upper", "work"))
+    root, upper, work = (f"{given.folder(box.name)}/{name}" for name in ("root", "upper", "work"))
     for path in (root, upper, work):
-        path.mkdir()
+        os.mkdir(path)
     if box.image:
-        options = overlay.options(reversed(lower), str(upper), str(work))
-        mounts.mount("overlay", str(root), "overlay", 0, options)
+        mounts.mount("overlay", root, "overlay", 0, overlay.options(reversed(lower), upper, work))
     else:
-        mounts.mount(box.root, str(root), "", mounts.MS_BIND)
+        mounts.mount(box.root, root, "", mounts.MS_BIND)
     mount_proc_and_dev(root)
     os.chdir(root)
     mounts.pivot_root(".", ".")  # now the old root lies over the new one
@@ -122,8 +120,8 @@ def enter_root(box, lower, users):
 def mount_proc_and_dev(root):
     """A /proc of the new PID namespace, partly covered, and the few devices of a container."""
     proc, dev = f"{root}/proc", f"{root}/dev"
-    for path in (proc, dev):
-        os.makedirs(path, exist_ok=True)
+    os.makedirs(proc, exist_ok=True)
+    os.makedirs(dev, exist_ok=True)
     mounts.mount("proc", proc, "proc", SAFE)
     mounts.mount("tmpfs", dev, "tmpfs", mounts.MS_NOSUID, "mode=755,size=64k")
     for name in given.DEVICES:
@@ -131,10 +129,9 @@ def mount_proc_and_dev(root):
         mounts.mount(f"/dev/{name}", f"{dev}/{name}", "", mounts.MS_BIND)
     for name in given.MASKED:
         mounts.mount("/dev/null", f"{proc}/{name}", "", mounts.MS_BIND)
-    again = mounts.MS_BIND | mounts.MS_REMOUNT
     for path in (f"{proc}/{name}" for name in given.READ_ONLY):
         mounts.mount(path, path, "", mounts.MS_BIND)
-        mounts.mount("", path, "", SAFE | again | mounts.MS_RDONLY)
+        mounts.mount("", path, "", SAFE | mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
 
 
 def restrict(program):
@@ -147,17 +144,10 @@ def restrict(program):
 
 
 def layers(image):
-    """The layers of the layout's first image, the lowest first; none without an image."""
-    if not image:
-        return []
+    """The digests of the layers of the layout's first image, the lowest first."""
     index = json.loads(Path(image, "index.json").read_text())
-    manifest = blob(image, index["manifests"][0]["digest"])
-    return json.loads(manifest.read_text())["layers"]
-
-
-def blob(image, digest):
-    """Where an OCI layout has a blob."""
-    return Path(image, "blobs", digest.replace(":", "/"))
+    manifest = json.loads(given.blob(image, index["manifests"][0]["digest"]).read_text())
+    return [layer["digest"] for layer in manifest["layers"]]
 
 
 def unpack(image, digest):
@@ -166,7 +156,7 @@ def unpack(image, digest):
     if os.path.isdir(target):
         return target
     os.makedirs(f"{target}.new")
-    with tarfile.open(blob(image, digest)) as archive:
+    with tarfile.open(given.blob(image, digest)) as archive:
         for member in archive:
             above, name = os.path.split(f"{target}.new/{member.name}")
             if name == ".wh..wh..opq":
@@ -190,15 +180,13 @@ def groups():
 
 def limit(box):
     """Make the container's groups, and write its limits into their files."""
-    wanted = {"memory": box.memory, "pids": box.pids, "cpu": box.shares}
     for controller, top, is_v2 in groups():
         above, own = f"{top}/{given.GROUP}", f"{top}/{given.GROUP}/{box.name}"
         os.makedirs(own, exist_ok=True)
         for path in (top, above) if is_v2 else ():
             Path(path, "cgroup.subtree_control").write_text(f"+{controller}")
-        if value := wanted[controller]:
-            if controller == "cpu" and is_v2:
-                value = value * 100 // 1024
+        if value := box.limits[controller]:
+            value = value * 100 // 1024 if controller == "cpu" and is_v2 else value
             Path(own, given.FILES[controller][is_v2]).write_text(str(value))
 
 
@@ -249,9 +237,8 @@ def tidy(box, pid):
 def become_nobodys_child():
     """Leave the session of the starter, and hold none of its files."""
     os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
-        os.dup2(null, fd)
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
     processes.close_all_but({0, 1, 2})
 
 
@@ -290,15 +277,13 @@ def stop(box):
 
 def pull(box):
     """Bring an image from a registry into an OCI layout; a blob that was changed is refused."""
-    host, _, name = box.address.partition("/")
-    name, _, tag = name.rpartition(":")
     unfinished = f"{box.folder}.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     os.makedirs(f"{unfinished}/blobs/sha256")
-    manifest = fetch(f"http://{host}/v2/{name}/manifests/{tag}")
+    manifest = given.fetch(f"{box.repository}/manifests/{box.tag}")
     parts = json.loads(manifest)
     for digest in [part["digest"] for part in (parts["config"], *parts["layers"])]:
-        found = keep(unfinished, fetch(f"http://{host}/v2/{name}/blobs/{digest}"))
+        found = keep(unfinished, given.fetch(f"{box.repository}/blobs/{digest}"))
         if found != digest:
             raise SystemExit(f"mini: {digest} was asked for, and {found} came")
     given.write_index(unfinished, keep(unfinished, manifest), len(manifest))
@@ -306,18 +291,10 @@ def pull(box):
     return 0
 
 
-def fetch(url):
-    """What an address has, as bytes."""
-    with urllib.request.urlopen(
-        urllib.request.Request(url, headers={"Accept": given.MANIFEST})
-    ) as answer:
-        return answer.read()
-
-
 def keep(image, content):
     """Write a blob under the name that its content gives it; its digest."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    blob(image, digest).write_bytes(content)
+    given.blob(image, digest).write_bytes(content)
     return digest
 
 

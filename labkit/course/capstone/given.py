@@ -5,6 +5,7 @@ file.
 """
 
 import argparse
+import http.client
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 STATE = os.environ.get("MINI_STATE", "/var/lib/mini")
 """The folder for what mini keeps on the disk."""
@@ -64,6 +66,25 @@ def record(name: str) -> Path:
     return folder(name) / "record.json"
 
 
+def blob(layout: str, digest: str) -> Path:
+    """Where an OCI layout has a blob."""
+    return Path(layout, "blobs", digest.replace(":", "/"))
+
+
+def fetch(url: str) -> bytes:
+    """What a registry has at an address (GET); OSError for anything but success."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.netloc, timeout=20)
+    try:
+        connection.request("GET", place.path, headers={"Accept": f"{MANIFEST}, */*"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise OSError(f"{url}: the registry answered {answer.status}")
+        return answer.read()
+    finally:
+        connection.close()
+
+
 def write_index(layout: str, digest: str, size: int) -> None:
     """Make `layout`, which has the blobs, an OCI layout of the image with this manifest."""
     entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
@@ -94,19 +115,20 @@ def command_line(run: Verb, **others: Verb) -> None:
 
     `others` are `execute`, `ps`, `stop` and `pull`, once there are any.  Each gets the options as
     attributes of one object: `box.name`, `box.root`, `box.command` (a list of words)…
+    `box.limits` has the limits by controller, 0 for none; `box.repository`
+    (`http://HOST:PORT/v2/NAME`) and `box.tag` are those of an image to pull.
     """
-    sys.exit(_options(run, others).do_it())
+    box = _options(sys.argv[1:], run, others)
+    if "memory" in box:
+        box.limits = {"memory": box.memory, "pids": box.pids, "cpu": box.shares}
+    if "from_" in box:
+        host, _, name = box.from_.partition("/")
+        name, _, box.tag = name.rpartition(":")
+        box.repository = f"http://{host}/v2/{name}"
+    sys.exit(box.do(box))
 
 
-class _Options(argparse.Namespace):
-    do: Verb
-
-    def do_it(self) -> int:
-        return self.do(self)
-
-
-def _options(run: Verb, others: dict[str, Verb]) -> _Options:
-    words = sys.argv[1:]
+def _options(words: list[str], run: Verb, others: dict[str, Verb]) -> argparse.Namespace:
     command: list[str] = []
     if "--" in words:
         at = words.index("--")
@@ -133,5 +155,5 @@ def _options(run: Verb, others: dict[str, Verb]) -> _Options:
     verb("ps", others.get("ps", _not_yet))
     stop = verb("stop", others.get("stop", _not_yet), "name")
     stop.add_argument("--grace", type=float, default=10.0)
-    verb("pull", others.get("pull", _not_yet), "address", "folder")
-    return parser.parse_args(words, _Options())
+    verb("pull", others.get("pull", _not_yet), "from_", "folder")
+    return parser.parse_args(words)

@@ -33,8 +33,9 @@ JUDGES: Mapping[int, tuple[str, Judge]] = {
     9: ("a life of its own", stages_beyond.life),
     10: ("pull", stages_beyond.registry),
     11: ("users of its own", stages_beyond.users),
+    12: ("fifty runs", stages_beyond.fifty),
 }
-"""The stages: a name, and who looks."""
+"""The stages, and fifty runs at the end: a name, and the judge."""
 TIMEOUT_S = 240.0
 
 

@@ -11,6 +11,9 @@ from labkit.kernel import mounts, namespaces
 from labkit.kernel.network import links
 from labkit.kernel.network.netlink import RouteSocket
 
+KINDS = ("mnt", "pid", "uts", "ipc", "net", "cgroup", "user")
+"""The namespaces that a container has or shares."""
+
 
 def namespace(pid: int | str, kind: str) -> str:
     """The name of a process's namespace (`uts:[4026531838]`); empty if the process has ended."""
@@ -33,6 +36,26 @@ def status(pid: int, field: str) -> str:
         return ""
     lines = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     return lines.get(field, "").strip()
+
+
+def group_of(pid: int, controller: str) -> Path:
+    """The folder of a process's group, of version 1 where the controller is, else of version 2."""
+    with open("/proc/self/mountinfo") as file:
+        table = mounts.parse_mountinfo(file.read())
+    found = Path("/nowhere")
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        kind = "cgroup" if names else "cgroup2"
+        for mount in table:
+            of_it = controller in mount.super_options if names else found == Path("/nowhere")
+            if mount.kind == kind and controller in (names.split(",") if names else [controller]):
+                found = Path(f"{mount.target}{path}") if of_it else found
+    return found
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has said what to do on a signal."""
+    return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
 
 
 def those_inside(pid: int) -> list[int]:

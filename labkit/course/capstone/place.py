@@ -7,6 +7,7 @@ removes them.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from labkit.course.capstone import looks
 from labkit.kernel import mounts, namespaces
 from labkit.kernel.network import loopback
 
@@ -36,7 +38,7 @@ class Place:
         self.engine = engine
         self.folder = folder
         self.group = group
-        self.root = self.new_root("root")
+        self.root = busybox_root(f"{folder}/root")
         self._runs = 0
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -44,16 +46,6 @@ class Place:
     def state(self) -> str:
         """The engine's own folder."""
         return f"{self.folder}/state"
-
-    def new_root(self, name: str) -> str:
-        """A folder with busybox in it, to be a container's root."""
-        root = f"{self.folder}/{name}"
-        for folder in ("bin", "tmp", "root"):
-            os.makedirs(f"{root}/{folder}")
-        shutil.copy(shutil.which("busybox") or "/bin/busybox", f"{root}/bin/busybox")
-        for applet in APPLETS:
-            os.symlink("busybox", f"{root}/bin/{applet}")
-        return root
 
     def start(self, *words: str, fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
         """Start the learner's engine with these words; what it says goes to `said`."""
@@ -96,6 +88,16 @@ class Place:
         found = until(lambda: look() or (-1 if last.poll() not in (None, 0) else 0))
         return max(found or 0, look())
 
+    def ask_to_end(self, pid: int) -> None:
+        """Send SIGTERM to the engine that started the container of `pid`, once it listens.
+
+        A command can be there before its parents have said what to do on a signal; those sent
+        until then are lost, and that is not what is judged.
+        """
+        listeners = [self.started[-1].pid, *filter(None, [looks.first_of(pid)])]
+        until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
+        self.started[-1].terminate()
+
     def said(self) -> str:
         """The last line that the engine has printed, to go with a finding."""
         text = Path(f"{self.folder}/said-{self._runs}").read_text(errors="replace").strip()
@@ -112,6 +114,16 @@ class Place:
                 with suppress(ProcessLookupError):
                     os.kill(pid, 9)
         until(lambda: all(process.poll() is not None for process in self.started), 5)
+
+
+def busybox_root(root: str) -> str:
+    """Make a folder that can be a container's root: busybox, by its usual names."""
+    for folder in ("bin", "tmp", "root"):
+        os.makedirs(f"{root}/{folder}")
+    shutil.copy(shutil.which("busybox") or "/bin/busybox", f"{root}/bin/busybox")
+    for applet in APPLETS:
+        os.symlink("busybox", f"{root}/bin/{applet}")
+    return root
 
 
 def until(look: Callable[[], T], seconds: float = PATIENCE_S) -> T:
@@ -143,7 +155,7 @@ def enter_own_namespaces() -> None:
 
 def settle(folder: str) -> None:
     """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts."""
-    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+    mounts.mount("none", "/", "", mounts.MS_PRIVATE | mounts.MS_REC)
     mounts.mount("proc", "/proc", "proc")
     mounts.mount("judge", folder, "tmpfs", 0, "mode=755")
     os.mkdir(f"{folder}/hosts")

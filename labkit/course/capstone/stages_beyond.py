@@ -10,7 +10,14 @@ from pathlib import Path
 from labkit.course.capstone import layout, looks
 from labkit.course.capstone.finding import Finding
 from labkit.course.capstone.given import BRIDGE, GATEWAY
-from labkit.course.capstone.place import PATIENCE_S, Place, group_folders, until, words_of
+from labkit.course.capstone.place import (
+    PATIENCE_S,
+    Place,
+    every_process,
+    group_folders,
+    until,
+    words_of,
+)
 from labkit.course.capstone.publishing import Liar, push
 from labkit.course.capstone.stages_process import not_started
 from labkit.course.images.hub import Hub
@@ -18,7 +25,7 @@ from labkit.kernel.network import links
 from labkit.kernel.network.netlink import RouteSocket
 
 ADDRESS = "10.99.0.7"
-KINDS = ("mnt", "pid", "uts", "ipc", "net", "cgroup", "user")
+RUNS = 50
 
 
 def network(place: Place) -> Iterator[Finding]:
@@ -58,7 +65,7 @@ def network(place: Place) -> Iterator[Finding]:
             "Both ends need an address, both must be on, and the bridge as well.",
             "links.add_address for given.BRIDGE, in the host's network",
         )
-    place.started[-1].terminate()
+    place.ask_to_end(pid)
     gone = until(lambda: not _leftovers(), 5)
     yield Finding(
         "mini's links on the host, once the last container has ended",
@@ -160,7 +167,7 @@ def _entered(place: Place, first: int) -> Iterator[Finding]:
         yield not_started(place)
         return
     idea = "A guest has all that the container has, and nothing more: chapter 7."
-    differing = [k for k in KINDS if looks.namespace(guest, k) != looks.namespace(first, k)]
+    differing = [k for k in looks.KINDS if looks.namespace(guest, k) != looks.namespace(first, k)]
     yield Finding(
         "namespaces of an exec'ed process that are not the container's",
         "none",
@@ -227,7 +234,7 @@ def registry(place: Place) -> Iterator[Finding]:
             "0",
             str(status) if status == 0 else f"{status}; mini said: {place.said()}",
             "A manifest by its tag, then blobs by their digests: chapter 6.",
-            "urllib.request, with the header Accept: given.MANIFEST",
+            "given.fetch, from box.repository",
         )
         place.start("run", "--image", target, "--", "sleep", "4010")
         pid = place.find(("sleep", "4010"))
@@ -239,7 +246,7 @@ def registry(place: Place) -> Iterator[Finding]:
             "The folder is an OCI layout, as in stage 5.",
             "given.write_index",
         )
-        place.end()
+        place.ask_to_end(pid)
         yield from _changed(place, hub)
     finally:
         hub.close()
@@ -257,6 +264,8 @@ def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
         "A digest is a promise that anyone can check: chapter 6, one changed byte.",
         "hashlib.sha256, of what came, beside what was asked for",
     )
+    again = place.run("pull", f"{hub.address}/tool:1.0", f"{place.folder}/again")
+    yield Finding("the status of `pull` for the same image, unchanged", "0", str(again))
     there = os.path.exists(f"{target}/index.json")
     yield Finding(
         "the image's folder after that",
@@ -265,6 +274,32 @@ def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
         "Whoever finds the folder trusts it, so it appears when all is checked.",
         "os.rename",
     )
+
+
+def fifty(place: Place) -> Iterator[Finding]:
+    """Fifty containers, one after another, with all options: nothing of them is left."""
+    mounts_before = looks.hosts_mounts()
+    image = f"{place.folder}/image"
+    layout.write(image, layout.three_layers(place.root, "t"))
+    options = ("--memory", "67108864", "--pids", "20", "--shares", "512", "--address", ADDRESS)
+    roots = (("--root", place.root), ("--image", image))
+    runs = [
+        place.run("run", *options, *roots[turn % 2], "--", "sh", "-c", f"exit {turn}")
+        for turn in range(RUNS)
+    ]
+    right = sum(status == turn for turn, status in enumerate(runs))
+    yield Finding("exit statuses that came through", str(RUNS), str(right))
+    boxes = Path(place.state, "boxes")
+    left = {
+        "mounts": sorted(set(looks.hosts_mounts()) - set(mounts_before)),
+        "links": _leftovers(),
+        "groups": [str(path) for path in group_folders(place.group)],
+        "folders of containers": sorted(os.listdir(boxes)) if boxes.exists() else [],
+        "processes": [str(pid) for pid in every_process() if pid != os.getpid()],
+    }
+    for what, there in left.items():
+        found = f"{len(there)}, for example {there[0]}" if there else "none"
+        yield Finding(f"{what} that are left", "none", found, "Whoever makes it removes it.")
 
 
 def users(place: Place) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def limits(place: Place) -> Iterator[Finding]:
     inside = looks.those_inside(pid)
     outside = [one for one in inside if len(_groups_of(one, place.group)) < len(FILES)]
     yield Finding("processes of the container outside of its groups", "0", str(len(outside)))
-    place.started[-1].terminate()
+    place.ask_to_end(pid)
     gone = until(lambda: not list(group_folders(f"{place.group}/fed")), 5)
     yield Finding(
         "the container's groups, once it has ended",

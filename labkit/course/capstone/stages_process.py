@@ -1,7 +1,6 @@
 """Stages 1 to 4: a process, its root, its numbers, its name."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -61,7 +60,7 @@ def _signals(place: Place) -> Iterator[Finding]:
         "mini has work to do when the command has ended, so it cannot become the command.",
         "fork(2) comes before execve(2).",
     )
-    mini.send_signal(signal.SIGTERM)
+    place.ask_to_end(pid)
     try:
         found = str(mini.wait(PATIENCE_S / 4))
     except subprocess.TimeoutExpired:

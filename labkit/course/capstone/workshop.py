@@ -3,9 +3,15 @@
 import importlib
 import inspect
 import os
+import shlex
+import subprocess
+import sys
 
+from labkit.course.capstone import layout
+from labkit.course.capstone.place import busybox_root
 from labkit.course.figures.table import Table
 
+RUN_TIMEOUT_S = 120
 START = '''"""mini: a container engine in one file, on labkit.kernel alone."""
 
 import os
@@ -29,7 +35,7 @@ TOOLS = {
     "processes.close_all_but processes.close_on_exec_from",
     3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
     4: "namespaces.FLAGS namespaces.set_hostname",
-    5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options mounts.mount given.STATE",
+    5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options given.blob given.folder",
     6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare os.rmdir",
     7: "capabilities.mask capabilities.last_capability capabilities.drop_from_bounding_set "
     "capabilities.set_capabilities processes.prctl seccomp_profile.compile_filter seccomp.load "
@@ -40,14 +46,16 @@ TOOLS = {
     "network.loopback.bring_up given.BRIDGE given.GATEWAY",
     9: "os.setsid os.dup2 processes.start_time processes.open_pidfd processes.send_signal "
     "namespaces.setns given.record given.wait_until",
-    10: "urllib.request.Request urllib.request.urlopen given.MANIFEST hashlib.sha256 "
-    "given.write_index os.rename",
+    10: "given.fetch given.blob given.MANIFEST hashlib.sha256 given.write_index os.rename",
     11: "user_namespaces.make user_namespaces.enter user_namespaces.act_as trees.clone_tree "
     "trees.map_ids trees.attach given.FIRST_ID given.IDS",
 }
 """What a stage can be built from: of labkit.kernel, of `given`, or of Python."""
-KERNEL = ("capabilities", "mounts", "namespaces", "network", "overlay", "processes", "seccomp")
-KERNEL += ("seccomp_profile", "trees", "user_namespaces")
+KERNEL = frozenset(
+    """
+    capabilities mounts namespaces network overlay processes seccomp seccomp_profile trees
+    user_namespaces""".split()
+)
 
 
 def path() -> str:
@@ -56,12 +64,40 @@ def path() -> str:
 
 
 def begin() -> None:
-    """Make the file, unless it is there, and say where it is."""
+    """Make the file, a root to try it with and an image, unless they are there."""
+    folder = os.path.dirname(path())
+    os.makedirs(folder, exist_ok=True)
     if not os.path.exists(path()):
-        os.makedirs(os.path.dirname(path()), exist_ok=True)
         with open(path(), "w", encoding="utf-8") as file:
             file.write(START)
-    print("Your engine: mini/mini.py, beside this page. Open it in the file browser.")
+    if not os.path.exists(f"{folder}/root"):
+        busybox_root(f"{folder}/root")
+    if not os.path.exists(f"{folder}/image"):
+        layout.write(f"{folder}/image", layout.three_layers(f"{folder}/root", "the third layer's"))
+    print("Your engine is mini/mini.py, beside this page: open it in the file browser.")
+    print("mini/root is a root for its containers, mini/image an image of three layers.")
+
+
+def mini(words: str) -> None:
+    """Run the learner's engine with these words, in its folder, and print what it says."""
+    result = subprocess.run(
+        [sys.executable, path(), *shlex.split(words)],
+        cwd=os.path.dirname(path()),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
+    print(result.stdout, end="")
+    print(f"status: {result.returncode}")
+
+
+def environment() -> dict[str, str]:
+    """The variables that mini gets: what it keeps lies beside it."""
+    return {**os.environ, "MINI_STATE": f"{os.path.dirname(path())}/state"}
 
 
 def tools(stage: int) -> Table:
