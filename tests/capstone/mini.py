@@ -223,8 +223,7 @@ def tidy(box, pid):
     """Remove all that a container had, once it has ended."""
     for _, top, _ in groups():
         for path in (f"{top}/{given.GROUP}/{box.name}", f"{top}/{given.GROUP}"):
-            with suppress(OSError):  # others are in there, or it is gone already
-                os.rmdir(path)
+            given.remove_group(path)
     if box.address:
         with RouteSocket() as route:
             with suppress(OSError):  # the kernel takes it away with its namespace

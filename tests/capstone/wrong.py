@@ -146,8 +146,8 @@ EVERY = (
         6,
         "group-left",
         "once it has ended",
-        "                os.rmdir(path)",
-        "                pass",
+        "            given.remove_group(path)\n",
+        "            pass\n",
     ),
     wrong(
         6,

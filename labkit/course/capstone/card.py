@@ -9,6 +9,8 @@ from labkit.course.capstone.finding import Finding
 from labkit.course.capstone.judging import JUDGES, judge
 from labkit.course.page import answers
 
+LAST_STAGE = 11
+
 
 class Card:
     """The findings about a stage; `tries` is how often it was judged before it held."""
@@ -26,10 +28,11 @@ class Card:
     @property
     def _title(self) -> str:
         name = JUDGES[self.stage][0]
+        name = f"Stage {self.stage}, {name}" if self.stage <= LAST_STAGE else name.capitalize()
         passed = sum(one.holds for one in self.findings)
         if self.holds:
-            return f"Stage {self.stage}, {name}: all {passed} checks passed."
-        return f"Stage {self.stage}, {name}: {passed} of {len(self.findings)} checks passed."
+            return f"{name}: all {passed} checks passed."
+        return f"{name}: {passed} of {len(self.findings)} checks passed."
 
     @property
     def _hint(self) -> str:

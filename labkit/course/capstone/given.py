@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,6 +102,23 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def remove_group(path: str) -> bool:
+    """Remove the folder of a cgroup; False if there are other folders in it.
+
+    A process that is just ending still counts, so this waits for up to a second.
+    """
+
+    def is_removed() -> bool:
+        with suppress(OSError):
+            os.rmdir(path)
+        return not os.path.exists(path)
+
+    has_others = (
+        any(entry.is_dir() for entry in os.scandir(path)) if os.path.exists(path) else False
+    )
+    return not has_others and wait_until(is_removed, 1)
 
 
 def _not_yet(box: argparse.Namespace) -> int:

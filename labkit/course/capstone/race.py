@@ -32,7 +32,7 @@ class Race:
         bars = {"mini": self.mini, "labkit": self.labkit}
         end_ms = max(bar.start_ms + bar.took_ms for every in bars.values() for bar in every)
         counts = [len(every) + 1.5 for every in bars.values()]
-        with style.picture(height_in=1.3 + 0.2 * sum(counts)) as drawing:
+        with style.picture(height_in=1.3 + 0.17 * sum(counts)) as drawing:
             both = drawing.subplots(2, 1, sharex=True, height_ratios=counts)
             for axes, (name, every) in zip(both, bars.items(), strict=True):
                 _draw(axes, name, every, end_ms)
@@ -92,11 +92,15 @@ def _time_mini() -> list[tuple[int, str, int, int]]:
 def mini_bars(calls: Sequence[Sequence[Any]]) -> list[Bar]:
     """Neighbouring calls of one kind in one process are one bar; they begin when they began."""
     bars: list[Bar] = []
+    inside: dict[int, int] = {}
     for area, call, begin_ns, end_ns in calls:
         kind = call.rpartition(".")[2]
         phase = "clone" if kind == "clone" else PHASES[0 if area == 0 else 2]
         start_ms = (begin_ns - calls[0][2]) / 1e6
         took_ms = (end_ns - begin_ns) / 1e6
+        if end_ns <= inside.get(area, 0):
+            continue  # a call that another one makes
+        inside[area] = end_ns
         if bars and (bars[-1].phase, bars[-1].name) == (phase, kind):
             last = bars[-1]
             whole_ms = start_ms + took_ms - last.start_ms
@@ -127,12 +131,12 @@ def _draw(axes: Any, name: str, bars: Sequence[Bar], end_ms: float) -> None:
     axes.set_title(f"{name}: {sum(bar.steps for bar in bars)} steps")
     for number, (phase, words) in enumerate(zip(PHASES, WORDS, strict=True)):
         axes.text(
-            0.99,
-            0.97 - number * 1.3 / len(bars),
+            0.012,
+            (0.7 + 1.3 * (len(PHASES) - 1 - number)) / len(bars),
             f"■ {phase}: {words}",
             transform=axes.transAxes,
-            ha="right",
-            va="top",
+            ha="left",
+            va="bottom",
             fontsize=8.5,
             color=style.readable(number),
         )

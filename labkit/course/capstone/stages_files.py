@@ -157,7 +157,7 @@ def _limit(place: Place, controller: str, value: int) -> Finding:
     expected = value * 100 // 1024 if controller == "cpu" and is_v2 else value
     found = files[0].read_text().strip() if files else "no such file"
     return Finding(
-        FILES[controller][is_v2],
+        f"the limit of {controller}, in its file",
         str(expected),
         found,
         "A limit is a number in a file: chapter 10, which also translates shares into a weight.",

@@ -1,11 +1,16 @@
 """The learner's file: where it is, how it begins, and the tools for each stage."""
 
+import ast
 import importlib
 import inspect
+import itertools
 import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from labkit.course.capstone import layout
 from labkit.course.capstone.place import busybox_root
@@ -36,7 +41,7 @@ TOOLS = {
     3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
     4: "namespaces.FLAGS namespaces.set_hostname",
     5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options given.blob given.folder",
-    6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare os.rmdir",
+    6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare given.remove_group",
     7: "capabilities.mask capabilities.last_capability capabilities.drop_from_bounding_set "
     "capabilities.set_capabilities processes.prctl seccomp_profile.compile_filter seccomp.load "
     "given.CAPABILITIES given.MASKED given.READ_ONLY",
@@ -73,7 +78,9 @@ def begin() -> None:
     if not os.path.exists(f"{folder}/root"):
         busybox_root(f"{folder}/root")
     if not os.path.exists(f"{folder}/image"):
-        layout.write(f"{folder}/image", layout.three_layers(f"{folder}/root", "the third layer's"))
+        layout.write(
+            f"{folder}/image", layout.three_layers(f"{folder}/root", "the third layer's\n")
+        )
     print("Your engine is mini/mini.py, beside this page: open it in the file browser.")
     print("mini/root is a root for its containers, mini/image an image of three layers.")
 
@@ -109,22 +116,30 @@ def tools(stage: int) -> Table:
 def _row(name: str) -> tuple[str, str, str]:
     home, _, last = name.rpartition(".")
     if home == "given":
-        return "given", last, _words_of_value(last)
+        home = "labkit.course.capstone.given"
     where = f"labkit.kernel.{home}" if home.partition(".")[0] in KERNEL else home
     thing = getattr(importlib.import_module(where), last)
+    shown = where.removeprefix("labkit.course.capstone.")
     if not callable(thing):
-        return where, last, "a table of the module" if isinstance(thing, dict) else repr(thing)
-    if not where.startswith("labkit"):
-        return where, last, "see Python's documentation"
-    parameters = str(inspect.signature(thing)).partition(" ->")[0]
+        return shown, last, _words_below(where, last)
     said = (inspect.getdoc(thing) or "").partition("\n")[0]
-    return where, last + parameters, said
+    if inspect.isbuiltin(thing) or not where.startswith("labkit"):
+        return shown, f"{last}(…)", said
+    return shown, last + _parameters(thing), said
 
 
-def _words_of_value(name: str) -> str:
-    from labkit.course.capstone import given  # noqa: PLC0415 the learner's side of it
+def _parameters(thing: Callable[..., Any]) -> str:
+    """How a function is called, with short names of types."""
+    words = str(inspect.signature(thing)).partition(" ->")[0]
+    return re.sub(r"\b(?:[a-z_]+\.)+(?=\w)", "", words)
 
-    thing = getattr(given, name)
-    if callable(thing):
-        return (inspect.getdoc(thing) or "").partition("\n")[0]
-    return str(thing) if len(str(thing)) < 60 else f"{str(thing)[:56]}…"
+
+def _words_below(where: str, name: str) -> str:
+    """The words that stand below a constant in its module."""
+    body = ast.parse(inspect.getsource(importlib.import_module(where))).body
+    for statement, words in itertools.pairwise(body):
+        if isinstance(statement, ast.Assign) and isinstance(words, ast.Expr):
+            names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            if name in names and isinstance(words.value, ast.Constant):
+                return str(words.value.value).replace("\n", " ")
+    return ""
