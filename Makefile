@@ -3,7 +3,7 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-bare test-vagrant \
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-storm test-replay test-bare test-vagrant \
     test-arm64
 
 help: ## this list
@@ -54,6 +54,9 @@ test-v2: ## the tests of limits and every notebook on a kernel with cgroup v2, i
 
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
+
+test-replay: ## every chapter as learners use it: each cell twice, pages stopped and begun again
+	$(PYTHON) -m tests.notebooks.replay
 
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)
