@@ -4,7 +4,7 @@ PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
 .PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
-    test-bare test-vagrant test-arm64
+    test-replay test-bare test-vagrant test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -62,6 +62,9 @@ test-storm: ## 20,000 random operations while daemons, spawners and shims are ki
 
 test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print the table
 	$(PYTHON) -m tests.exercises.classroom --each 5
+
+test-replay: ## every chapter as learners use it: each cell twice, pages stopped and begun again
+	$(PYTHON) -m tests.notebooks.replay
 
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)

@@ -5,19 +5,29 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from labkit.client import Client
 from labkit.course.capstone import workshop
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
-from labkit.course.page.waterfall import Bar, bars_of
+from labkit.course.page.waterfall import group_of
 from labkit.errors import LabkitError
 
 PHASES = ("host", "clone", "child")
 WORDS = ("in the engine", "the process is made", "in the container's own process")
+
+
+class Bar(NamedTuple):
+    """Neighbouring steps of one kind in one process."""
+
+    phase: str
+    name: str
+    steps: int
+    start_ms: float
+    took_ms: float
 
 
 class Race:
@@ -64,7 +74,7 @@ def race(client: Client) -> Race:
     container = client.containers.run("busybox", ["true"], init=True, detach=True)
     try:
         container.wait()
-        labkit = bars_of(container.steps())
+        labkit = labkit_bars(container.steps())
     finally:
         container.remove(force=True)
     return Race(mini_bars(_time_mini()), labkit)
@@ -87,6 +97,24 @@ def _time_mini() -> list[tuple[int, str, int, int]]:
             raise LabkitError(f"mini did not run: {result.stderr.strip()[-300:]}")
         found: list[tuple[int, str, int, int]] = json.load(times)
     return found
+
+
+def labkit_bars(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
+    """Neighbouring steps with one purpose are one bar; steps that were not reached are left out."""
+    bars: list[Bar] = []
+    now_ms = 0.0
+    for step in steps:
+        if step["DurationNs"] is None:
+            continue
+        took_ms = step["DurationNs"] / 1e6
+        kind = (step["Phase"], group_of(step))
+        if bars and bars[-1][:2] == kind:
+            last = bars[-1]
+            bars[-1] = last._replace(steps=last.steps + 1, took_ms=last.took_ms + took_ms)
+        else:
+            bars.append(Bar(*kind, 1, now_ms, took_ms))
+        now_ms += took_ms
+    return bars
 
 
 def mini_bars(calls: Sequence[Sequence[Any]]) -> list[Bar]:

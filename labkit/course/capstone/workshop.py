@@ -41,7 +41,8 @@ TOOLS = {
     3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
     4: "namespaces.FLAGS namespaces.set_hostname",
     5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options given.blob given.folder",
-    6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare given.remove_group",
+    6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare "
+    "given.remove_group",
     7: "capabilities.mask capabilities.last_capability capabilities.drop_from_bounding_set "
     "capabilities.set_capabilities processes.prctl seccomp_profile.compile_filter seccomp.load "
     "given.CAPABILITIES given.MASKED given.READ_ONLY",

@@ -17,7 +17,7 @@
     FROM busybox
     CMD echo hello
 
-Every line goes to the `labkit` command, in a process of its own.  The magic prints the command's
+Every line is run by the `labkit` command, in a new process.  The magic prints the command's
 output itself, because a notebook that runs without a browser loses text that a child process writes
 to the terminal.  `{name}` stands for the Python variable of that name, if there is one; all other
 braces, Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers of these
@@ -75,8 +75,8 @@ class DockerMagics(Magics):
     def dockerfile(self, line: str, cell: str) -> None:
         """Build an image from the cell's Dockerfile: `%%dockerfile -t NAME [OPTIONS] [FOLDER]`.
 
-        The options are `docker build`'s.  The context is the folder that stands last, as a path
-        that begins with `/` or `.`; without one there is none, as in `docker build - < Dockerfile`.
+        The options are `docker build`'s.  The context is the last word, if it is a path that
+        begins with `/` or `.`; otherwise there is none, as in `docker build - < Dockerfile`.
         The progress is printed as `docker build` prints it, the exit status kept as for `%docker`.
         """
         variables = self._variables()
@@ -117,7 +117,22 @@ class DockerMagics(Magics):
         words = words_of(command, variables)
         if not words:
             raise UsageError("%docker needs a command, such as: %docker run --rm busybox echo hi")
+        if wants_terminal(words):
+            self._show_terminal(words)
+            return
         variables["_exit_code"] = run_printing(words)
+
+    def _show_terminal(self, words: list[str]) -> None:
+        from IPython.display import display  # noqa: PLC0415 only a page that shows one needs it
+
+        from labkit.course.page.terminal_panel import TerminalPanel  # noqa: PLC0415 needs widgets
+
+        display(TerminalPanel(words))  # type: ignore[no-untyped-call]
+
+
+def wants_terminal(words: list[str]) -> bool:
+    """Whether a command asks for keys and a terminal: `run -it`, `exec -it`, but not `run -dit`."""
+    return words[0] in ("run", "exec") and any(word in ("-it", "-ti") for word in words[1:])
 
 
 def fresh_names(words: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import labkit
 from labkit.containers import Engine
 from labkit.daemon.routes.build import Registries
 from labkit.dialect.references import DEFAULT_DOMAIN
-from labkit.registry.client import platforms
+from labkit.images import platforms
 from labkit.registry.client.credentials import Credentials
 
 if TYPE_CHECKING:
