@@ -6,6 +6,7 @@ measured with iperf3, through labkit's relay and through pasta's own ports.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -65,6 +66,10 @@ class Podman:
         words = ("run", "--rm", "--network", "none", "--ulimit", "host", IMAGE, "true")
         return command([*self.argv, *words], self.env)
 
+    def end(self) -> None:
+        """End the process by which it keeps its user namespace."""
+        command([*self.argv, "system", "migrate"], self.env)
+
 
 def throughput(port: int) -> float:
     """Gbit/s into a port of this machine."""
@@ -85,9 +90,14 @@ def servers(lab: RootlessLab, ends: ExitStack) -> None:
     ):
         words = [*entry, "iperf3", "-s", "-p", str(port)]
         server = ends.enter_context(
-            subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                words,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         )
-        ends.callback(server.terminate)
+        ends.callback(os.killpg, server.pid, signal.SIGTERM)
     time.sleep(2)
 
 
@@ -117,6 +127,7 @@ def main() -> None:
             both = tuple(lambda lab=lab: api_start(lab, network) for lab in (root, user))  # noqa: B023
             compare(f"API start, network {network}", "ms", kinds, both)  # type: ignore[arg-type]
         podman = Podman(user)
+        ends.callback(podman.end)
         own = user.argv("run", "--rm", "--network", "none", IMAGE, "true")
         names = ("podman", "labkit")
         compare("run --rm without root", "ms", names, (podman.run, lambda: command(own, user.env)))

@@ -64,6 +64,7 @@ MODULES = {
         "networks/test_host_",
     ),
     "users": ("containers/test_userns_remap",),
+    "root's files": ("registry/test_login",),
     "cgroups": ("limits/test_cgroups",),
 }
 """Whole files of tests/integration, by the beginning of their path there."""
