@@ -62,12 +62,12 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
 
 
 def work_dir(stage: StageBuild, instruction: Instruction) -> None:
-    """`WORKDIR` changes the config, and makes the folder if the image has none."""
+    """`WORKDIR` changes the config, and makes the folder, the user's, if the image has none."""
     INSTRUCTIONS["WORKDIR"](stage.config, instruction.text, stage.expander(instruction))
     place = stage.config.working_dir
 
     def make(draft: Draft) -> bool:
-        return _in_layer(stage, draft, [("make_folder", (place,), [])])
+        return _in_layer(stage, draft, [("make_folder", (place, stage.config.user), [])])
 
     stage.finish(f" WORKDIR {place}", make)
 
@@ -80,7 +80,8 @@ def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]
     else:
         found = expander.split(instruction.text)
     *paths, place = found
-    if len(paths) + len(instruction.heredocs) == 0 or not place:
+    place = place or "."  # a variable may be empty
+    if len(paths) + len(instruction.heredocs) == 0:
         raise InvalidParameterError("it needs a source and a destination")
     absolute = posixpath.normpath(posixpath.join("/", stage.config.working_dir, place))
     absolute = "/" + absolute.lstrip("/")
