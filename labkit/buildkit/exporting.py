@@ -15,7 +15,7 @@ from labkit.build.builder import Build
 from labkit.build.tars import receive
 from labkit.buildkit import sending
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
-from labkit.buildkit.messages import Exporter
+from labkit.buildkit.messages import Exporter, VertexWarning
 from labkit.buildkit.progress import now
 from labkit.buildkit.sessions import Sessions
 from labkit.containers import Engine
@@ -45,6 +45,10 @@ class Exporters:
                 raise InvalidParameterError(f"exporter {exporter.type} is not known here")
             _names(exporter)
         image = build.run_reporting(teller.take)
+        if unused := build.unused_arguments():
+            names = " ".join(unused)
+            said_of_them = f"One or more build-args [{names}] were not consumed"
+            job.progress.warn(VertexWarning(level=1, short=said_of_them.encode()))
         said: dict[str, str] = {}
         for number, exporter in enumerate(wanted):
             job.check()

@@ -7,6 +7,9 @@ by options comes as attributes, words by words: `build-arg:A`, `target`, `no-cac
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import msgspec
 
 from labkit.build.builder import Build
 from labkit.build.options import Options, Registries
@@ -28,7 +31,8 @@ from labkit.buildkit.sessions import Client, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
 from labkit.containers.records.model import Ulimit
-from labkit.errors import InvalidParameterError
+from labkit.dialect.unreadable import UNREADABLE
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.rpc import calls
 from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError
 
@@ -96,6 +100,8 @@ class Solve:
         if asked := attributes.get("requestid"):
             return Solved(None, None, checking.answer(asked, job.source, options.target))
         registries = self._registries(lambda host: credentials(session, host))
+        caches = _imported_caches(self._engine, registries, vertices, attributes)
+        options = options._replace(cache_from=caches)
         build = Build(self._engine, options, contexts, workroom, registries)
         job.hold(build)
         teller = Teller(vertices)
@@ -196,6 +202,34 @@ def _whole(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidParameterError(f"{name}={text} is not a whole number") from None
+
+
+class _Import(msgspec.Struct, rename="pascal"):
+    """One of the caches that a user names (--cache-from)."""
+
+    type: str
+    attrs: dict[str, str] = {}
+
+
+def _imported_caches(
+    engine: Engine, registries: Registries, vertices: Vertices, attributes: Mapping[str, str]
+) -> list[str]:
+    """The images whose layers count as made before; one that cannot be had is left out."""
+    try:
+        asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
+    except UNREADABLE as error:
+        raise InvalidParameterError(f"cache-imports cannot be read: {error}") from None
+    found: list[str] = []
+    for each in asked:
+        name = each.attrs.get("ref", "")
+        if each.type == "registry" and name:
+            with suppress(LabkitError), vertices.step(f"importing cache manifest from {name}"):
+                try:
+                    engine.images.resolve(name)
+                except NotFoundError:
+                    registries.pull(name, "", lambda _: None)
+                found.append(name)
+    return found
 
 
 def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:

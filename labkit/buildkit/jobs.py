@@ -24,8 +24,8 @@ STATUS_TIMEOUT_S = 6.0
 BRIDGE_TIMEOUT_S = 3.0
 SESSION_TIMEOUT_S = 5.0
 """As in buildkit: solver/jobs.go, control/gateway/gateway.go, session/manager.go."""
-FINISHED_MAX = 32
-"""How many builds that have ended still answer `Status`."""
+FINISHED_MAX = 8
+"""How many builds that have ended still answer `Status`: a client may ask a moment late."""
 JOBS_MAX = 256
 
 
@@ -116,6 +116,13 @@ class Job:
         for build in builds:
             build.cancellation.set()
 
+    def close(self) -> None:
+        """Let go of everything but the progress."""
+        self.stack.close()
+        with self._changed:
+            self._builds.clear()
+            self._solved.clear()
+
     @property
     def is_cancelled(self) -> bool:
         """Whether nobody wants the build any more."""
@@ -154,7 +161,7 @@ class Jobs:
             with self._changed:
                 del self._running[job.ref]
                 self._finished.append(job)
-            job.stack.close()
+            job.close()
 
     def find(
         self, ref: str, timeout_s: float, is_cancelled: Callable[[], bool], *, or_finished: bool

@@ -79,7 +79,7 @@ def _label(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
 
 
 def _expose(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
-    for word in expander.split(arguments):
+    for word in " ".join(expander.split(arguments)).split():  # a variable may hold several
         match = _PORT.fullmatch(word.lower())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not match or not first <= last <= PORT_MAX:

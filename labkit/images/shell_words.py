@@ -168,12 +168,16 @@ class _Reader:
         return "".join(parts)
 
     def document(self) -> str:
-        """All of a here-document, what references there stand for put in."""
+        """All of a here-document, what references there stand for put in.
+
+        The escape makes any character plain, as in BuildKit: of one before a line's end the line's
+        end stays.
+        """
         plain = self._run_of("")
         parts: list[str] = []
         while not self.at_end():
             follower = self.text[self.position + 1 : self.position + 2]
-            if self.text[self.position] == self._escape and follower in ("$", self._escape):
+            if self.text[self.position] == self._escape and follower:
                 self.position += 2
                 parts.append(follower)
             else:
