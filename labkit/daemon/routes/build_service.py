@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import labkit
 from labkit.containers import Engine
 from labkit.daemon.routes.build import Registries
-from labkit.registry.client import platforms
+from labkit.images import platforms
 from labkit.registry.client.credentials import Credentials
 
 if TYPE_CHECKING:
