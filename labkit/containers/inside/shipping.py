@@ -59,8 +59,7 @@ class Shipping:
         with log_senders.connect(container) as send:
             for line in _after(_read(noted), path, goes_on):
                 send(line)
-                with open(noted, "w", encoding="ascii") as file:
-                    file.write(line.time)
+                _note(noted, line.time)
 
 
 def _after(last: str, path: str, goes_on: logs.IsRunning) -> Iterator[logs.LogLine]:
@@ -68,6 +67,15 @@ def _after(last: str, path: str, goes_on: logs.IsRunning) -> Iterator[logs.LogLi
     for line in logs.read(path, streams=_STREAMS, since=since, is_running=goes_on):
         if line.time > last:
             yield line
+
+
+def _note(path: str, moment: str) -> None:
+    """Write a time over the one before, which is as long: also a kill leaves one of the two."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        os.pwrite(fd, moment.encode(), 0)
+    finally:
+        os.close(fd)
 
 
 def _read(path: str) -> str:
