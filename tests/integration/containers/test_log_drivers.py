@@ -127,7 +127,8 @@ def test_journald_by_its_own_protocol(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("driver", "options"),
     [("gelf", {}), ("syslog", {"syslog-facility": "odd"}),
-     ("fluentd", {"fluentd-address": "a:b:c"}), ("syslog", {"syslog-address": "http://x"}), ("journald", {"syslog-address": "udp://x"})],
+     ("fluentd", {"fluentd-address": "a:b:c"}),
+     ("syslog", {"syslog-address": "http://x"}), ("journald", {"syslog-address": "udp://x"})],
 )  # fmt: skip
 def test_where_no_log_can_be_sent(logging, driver, options):
     body = {"Image": "busybox", "HostConfig": {"LogConfig": {"Type": driver, "Config": options}}}
