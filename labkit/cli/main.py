@@ -87,6 +87,14 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "lab-disk show": ("lab_disk.show", "Show the lab disk"),
         "lab-disk remove": ("lab_disk.remove", "Remove the lab disk"),
     },
+    "The course": {
+        "course": ("course.folder", "Open a folder of your own with the course's pages"),
+        "exercises check": ("course.check", "Ask the kernel whether an exercise is done"),
+        "exercises submit": ("course.submit", "Hand in the notebook of a chapter's exercises"),
+        "exercises release": ("course.release", "Write the learners' version of the exercises"),
+        "exercises new": ("course.new", "Make a skeleton for exercises of your own"),
+        "grade": ("course.grade", "Grade notebooks, each in a throw-away engine"),
+    },
     "The engine": {
         "inspect": ("engine.inspect", "Show all about containers, images or volumes, as JSON"),
         "events": ("engine.events", "Show what happens, as it happens"),
@@ -105,6 +113,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 
 GROUPS = {
     "container": "Containers",
+    "exercises": "The course",
     "image": "Images",
     "lab-disk": "The lab disk",
     "registry": "The registry",

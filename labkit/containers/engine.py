@@ -133,10 +133,12 @@ class Engine:
         name: str = "",
         without: Sequence[str] = (),
         endpoints: Mapping[str, EndpointConfig] | None = None,
+        takes_volumes: bool = True,
     ) -> tuple[Container, list[str]]:
         """Make a container that can be started; returns it and the warnings for the user.
 
-        `endpoints`: what it wants of networks, by their names or ids.
+        `endpoints`: what it wants of networks, by their names or ids.  `takes_volumes`: whether it
+        has the volumes that its image asks for, as all but a build's containers do.
 
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
@@ -148,6 +150,7 @@ class Engine:
             name=name,
             without=without,
             endpoints=endpoints or {},
+            takes_volumes=takes_volumes,
         )
 
     def get(self, ref: str) -> Container:

@@ -10,6 +10,8 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from labkit.containers.given import (
     devices,
     disks,
@@ -54,12 +56,16 @@ def create(
     name: str,
     without: Sequence[str],
     endpoints: Mapping[str, EndpointConfig],
+    takes_volumes: bool,
 ) -> tuple[Container, list[str]]:
     """Make a container that can be started; returns it and the warnings for the user.
 
     NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
     """
     image = parts.images.resolve(config.image)
+    if not takes_volumes:
+        own = msgspec.structs.replace(image.config, volumes=None)
+        image = image._replace(document=msgspec.structs.replace(image.document, config=own))
     container, warnings = _completed(parts, config, host_config, image, endpoints)
     container.without = list(without)
     container.name = _name(parts, name)

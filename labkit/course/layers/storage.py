@@ -1,6 +1,6 @@
 """One image, three storage drivers: what a container costs with each.
 
-Each driver gets a labkitd and a data root of its own, for the time of the experiment.
+Each driver gets its own labkitd and data root, for the time of the experiment.
 """
 
 import io
@@ -34,6 +34,7 @@ IMAGE = "library"
 STARTS = 5
 WRITES = 3
 START_TIMEOUT_S = 30.0
+SETTLE_S, SETTLE_TIMEOUT_S = 0.3, 10.0
 _MAKE = f"head -c {LIBRARY_MIB}m /dev/urandom > /library"
 
 
@@ -103,9 +104,9 @@ def _measure(driver: str, files: bytes) -> Cost:
         box.remove()
         _start_ms(client)  # the layers are unpacked now
         start_ms = median(_start_ms(client) for _ in range(STARTS))
-        before = _used_bytes(root)
+        before = _settled_bytes(root)
         boxes = [_sleeper(client) for _ in range(WRITES)]
-        disk_mb = max(0, _used_bytes(root) - before) / len(boxes) / 1e6
+        disk_mb = max(0, _settled_bytes(root) - before) / len(boxes) / 1e6
         first_write_ms = median(map(_first_write_ms, boxes))
         for box in boxes:
             box.remove(force=True)
@@ -132,6 +133,16 @@ def _first_write_ms(box: Container) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+def _settled_bytes(root: str) -> int:
+    """What a data root takes up, once that no longer changes: the engine deletes layers later."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    before, now = -1, _used_bytes(root)
+    while now != before and time.monotonic() < deadline:
+        time.sleep(SETTLE_S)
+        before, now = now, _used_bytes(root)
+    return now
+
+
 def _used_bytes(root: str) -> int:
     """What the files of a data root take up, blocks that are not written yet included."""
     os.sync()
@@ -141,7 +152,7 @@ def _used_bytes(root: str) -> int:
 
 @contextmanager
 def _engine(driver: str) -> Iterator[tuple[Client, str]]:
-    """A labkitd with that driver, and its data root; both are gone afterwards."""
+    """A labkitd with that driver, and its data root; both are removed afterwards."""
     folder = tempfile.mkdtemp(prefix="labkit-storage-")
     paths = Paths(f"{folder}/root", f"{folder}/run")
     parent = os.path.basename(folder)

@@ -1,4 +1,4 @@
-"""`%docker`, `%%docker` and `%%dockerfile`: the notes' commands, letter for letter, in a notebook.
+"""`%docker`, `%%docker`, `%%terminal`, `%%dockerfile`: the notes' commands, letter for letter.
 
     %docker run --rm busybox echo hi
 
@@ -6,14 +6,22 @@
     docker run -d --name web busybox sleep 100
     docker ps
 
+    %%docker --fresh web
+    docker run -d --name web busybox sleep 100
+
+    %%terminal docker run -it --rm busybox sh
+    tty
+    exit
+
     %%dockerfile -t greeting
     FROM busybox
     CMD echo hello
 
-Every line goes to the `labkit` command, in a process of its own.  What it prints is printed again
-from here, since text that a child writes straight to the terminal is lost to a notebook that is
-run without a browser.  `{name}` stands for the Python variable of that name, if there is one; all
-other braces, Docker's own `{{.ID}}` too, stay as they are.
+Every line is run by the `labkit` command, in a new process.  The magic prints the command's
+output itself, because a notebook that runs without a browser loses text that a child process writes
+to the terminal.  `{name}` stands for the Python variable of that name, if there is one; all other
+braces, Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers of these
+names first, so that the cell can run twice.
 """
 
 import re
@@ -31,8 +39,12 @@ from IPython.core.magic import (
 )
 
 from labkit.course.page.command import run_printing
+from labkit.course.page.leftovers import clear
+from labkit.course.page.terminal import DETACH, Terminal
 
 _VARIABLE = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\}(?!\})")
+_LONG_DASH = re.compile(r"[\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}]+(?=\w)")
+"""A dash that a text processor puts in the place of the hyphen before an option."""
 _SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
@@ -45,6 +57,7 @@ class DockerMagics(Magics):
     def docker(self, line: str, cell: str | None = None) -> None:
         """Run one Docker command (`%docker ps`), or one a line (`%%docker`), with labkit.
 
+        `%%docker --fresh NAME…` removes these containers first, without an error if there are none.
         A command that ends with another status than 0 says so; the status of the last one is in
         the variable `_exit_code`, as it is after `!command`.
         """
@@ -52,7 +65,7 @@ class DockerMagics(Magics):
             self._run(line)
             return
         if line.strip():
-            raise UsageError("%%docker stands alone on its line; the commands follow below it")
+            clear(containers=fresh_names(words_of(line, self._variables())))
         for command in commands_of(cell):
             print(f"$ docker {command}", flush=True)
             self._run(command)
@@ -62,13 +75,39 @@ class DockerMagics(Magics):
     def dockerfile(self, line: str, cell: str) -> None:
         """Build an image from the cell's Dockerfile: `%%dockerfile -t NAME [OPTIONS] [FOLDER]`.
 
-        The options are `docker build`'s.  The context is the folder that stands last, as a path
-        that begins with `/` or `.`; without one there is none, as in `docker build - < Dockerfile`.
+        The options are `docker build`'s.  The context is the last word, if it is a path that
+        begins with `/` or `.`; otherwise there is none, as in `docker build - < Dockerfile`.
         The progress is printed as `docker build` prints it, the exit status kept as for `%docker`.
         """
         variables = self._variables()
         words = build_words(words_of(line, variables))
         variables["_exit_code"] = run_printing(words, stdin=cell)
+
+    @no_var_expand
+    @cell_magic
+    def terminal(self, line: str, cell: str) -> None:
+        """Run a command that has `-it`, or `attach`, in a terminal, and type the cell's lines.
+
+        The lines go to the shell that answers in the container, one after the other.  After a
+        line `exit` the shell ends; after any other last line the keys ctrl-p ctrl-q leave it.
+        """
+        command = next(commands_of(line), "")
+        words = words_of(command, self._variables())
+        lines = [one.strip() for one in cell.splitlines() if one.strip()]
+        print(f"$ docker {command}", flush=True)
+        with Terminal(words) as terminal:
+            for one in lines:
+                print(f"# {one}", flush=True)
+                if one == "exit":
+                    terminal.press(b"exit\n")
+                    break
+                answer = terminal.ask(one)
+                if answer:
+                    print(answer, flush=True)
+            else:
+                terminal.press(DETACH)
+                print("(ctrl-p ctrl-q)", flush=True)
+            terminal.end()
 
     def _variables(self) -> dict[str, Any]:
         return {} if self.shell is None else self.shell.user_ns
@@ -78,7 +117,31 @@ class DockerMagics(Magics):
         words = words_of(command, variables)
         if not words:
             raise UsageError("%docker needs a command, such as: %docker run --rm busybox echo hi")
+        if wants_terminal(words):
+            self._show_terminal(words)
+            return
         variables["_exit_code"] = run_printing(words)
+
+    def _show_terminal(self, words: list[str]) -> None:
+        from IPython.display import display  # noqa: PLC0415 only a page that shows one needs it
+
+        from labkit.course.page.terminal_panel import TerminalPanel  # noqa: PLC0415 needs widgets
+
+        display(TerminalPanel(words))  # type: ignore[no-untyped-call]
+
+
+def wants_terminal(words: list[str]) -> bool:
+    """Whether a command asks for keys and a terminal: `run -it`, `exec -it`, but not `run -dit`."""
+    return words[0] in ("run", "exec") and any(word in ("-it", "-ti") for word in words[1:])
+
+
+def fresh_names(words: list[str]) -> list[str]:
+    """The names after `%%docker --fresh`; UsageError for any other words on that line."""
+    if len(words) < 2 or words[0] != "--fresh":
+        raise UsageError(
+            "after %%docker only --fresh NAME… may follow; write the commands below that line"
+        )
+    return words[1:]
 
 
 def commands_of(cell: str) -> Iterator[str]:
@@ -102,8 +165,8 @@ def build_words(words: list[str]) -> list[str]:
 def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:
     """The words of a command as a shell would split them, with `{name}` put in afterwards.
 
-    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, and for
-    what only a shell can do.
+    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, for what
+    only a shell can do, and for an option with a long dash, which a page of text has put there.
     """
     try:
         words = shlex.split(command)
@@ -114,6 +177,13 @@ def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:
             raise UsageError(
                 f"%docker runs one docker command, and '{word}' is the shell's: use a terminal, "
                 "or put what belongs into the container in quotes: sh -c '…'"
+            )
+        if dash := _LONG_DASH.match(word):
+            option = word[dash.end() :]
+            meant = f"--{option}" if len(option.partition("=")[0]) > 1 else f"-{option}"
+            raise UsageError(
+                f"'{word}' begins with a long dash ({dash[0]}), as printed text has it: "
+                f"type '{meant}', with hyphens"
             )
     return [_VARIABLE.sub(_value_from(variables), word) for word in words]
 

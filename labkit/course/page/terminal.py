@@ -1,6 +1,6 @@
-"""A terminal of a notebook's own: a `labkit` command on a pseudo-terminal, its keys and its screen.
+"""A terminal for a notebook: a `labkit` command on a pseudo-terminal, with its keys and its screen.
 
-A notebook has no terminal, and `-it` wants one; so the page opens one, as a terminal program does
+A notebook has no terminal, and `-it` needs one.  So the page opens one, as a terminal program does
 (pty(7)), and types.
 """
 
@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from labkit.errors import LabkitError
 
 TIMEOUT_S = 90.0
+HANG_UP_TIMEOUT_S = 3.0
 DETACH = b"\x10\x11"
 """ctrl-p ctrl-q."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -41,7 +43,7 @@ class Terminal:
 
         LabkitError if none comes.
         """
-        # In two halves, so that the line as it was typed is not taken for the answer's end.
+        # In two halves, so that the echo of the typed line is not taken for the answer's end.
         self.press(f"{command}; echo a-n''swered\n".encode())
         answer = self._until("a-nswered").rpartition("a-n''swered")[2]
         return answer.strip()
@@ -57,6 +59,25 @@ class Terminal:
             self._read()
         return self._process.wait(0.1)
 
+    def read(self) -> str | None:
+        """What the screen shows since the last call, after at most a tenth of a second.
+
+        None when the command has ended and everything was read.
+        """
+        is_alive = self._read()
+        shown, self._screen = self._screen, ""
+        return shown if shown or is_alive else None
+
+    def hang_up(self) -> None:
+        """End the command, as the window of a terminal program does when it closes (SIGHUP)."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+            try:
+                self._process.wait(HANG_UP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
     def _until(self, wanted: str) -> str:
         deadline = time.monotonic() + TIMEOUT_S
         while wanted not in self._screen:
@@ -71,7 +92,7 @@ class Terminal:
             return True
         try:
             part = os.read(self._master, 65536)
-        except OSError:  # EIO: nobody has the other side open any more
+        except OSError:  # EIO: the other side is closed
             return False
         self._screen += _CONTROL.sub("", part.decode("utf-8", "replace"))
         return bool(part)

@@ -103,6 +103,11 @@ class Registries:
         told = cast("Callable[[object], None]", say)
         registries.pull_for_build(self._engine, self._known, name, platform, told)
 
+    def push(self, name: str, say: Callable[[Message], None]) -> None:
+        """Send an image to its registry."""
+        told = cast("Callable[[object], None]", say)
+        registries.push_for_build(self._engine, self._known, name, told)
+
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
     url = request.query.text("remote")

@@ -91,6 +91,23 @@ def pull_for_build(
     Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
 
 
+def push_for_build(
+    engine: Engine, known: CredentialsFor, name: str, say: Callable[[object], None]
+) -> None:
+    """Push an image that a build has made; `say` gets the messages."""
+    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
+    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
+
+    class Told(progress.Progress):
+        def _put(self, message: object) -> None:
+            say(message)
+
+    reference = references.parse(name)
+    access = remotes.Access(known(reference.domain), _settings(engine))
+    pushed = partial(_publish, engine, "push")
+    Pusher(engine.images, Told(), access, pushed=pushed).push(reference, all_tags=False)
+
+
 def push(engine: Engine, request: Request, name: str) -> Answer:
     """`POST /images/{name}/push?tag=`: a stream of what happens; without a tag all of them."""
     from labkit.daemon.transfers import progress  # noqa: PLC0415
