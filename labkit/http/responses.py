@@ -90,6 +90,8 @@ class Hijack(NamedTuple):
     content_type: str = RAW_STREAM
     protocol: str = "tcp"
     """What the connection speaks from then on: raw bytes, or HTTP/2 (`h2c`)."""
+    head: bytes = b""
+    """The head, if it is none of those that `hijack_head` makes."""
 
 
 Answer = Response | FilePart | Stream | Hijack

@@ -294,7 +294,7 @@ class Server:
 
     def _give_away(self, request: Request, hijack: Hijack) -> bool:
         connection = request.connection
-        head = hijack_head(hijack, upgrade=request.wants_upgrade)
+        head = hijack.head or hijack_head(hijack, upgrade=request.wants_upgrade)
 
         def send_head() -> None:
             connection.send(head)

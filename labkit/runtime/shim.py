@@ -314,6 +314,9 @@ class Shim:
             "resize": self._resize,
             "exec": self._exec,
             "names": lambda connection, fds: self.names.hold(fds),
+            "hold": lambda connection, fds: self.held_ports.extend(
+                socket.socket(fileno=fd) for fd in fds
+            ),
         }
         try:
             handlers[kind](connection, fds, *options)

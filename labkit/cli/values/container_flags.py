@@ -46,6 +46,7 @@ _OTHER_FLAGS = (
     Flag("health-cmd", "", "string", "Command that tells whether it is healthy", word="command"),
     Flag("health-interval", "", "duration", "Time between two checks (default 30s)"),
     Flag("health-retries", "", "int", "Failures in a row until it is unhealthy (default 3)"),
+    Flag("health-start-interval", "", "duration", "Time between two checks in the start period"),
     Flag("health-start-period", "", "duration", "Time in which failures do not count yet"),
     Flag("health-timeout", "", "duration", "Longest time a check may take (default 30s)"),
     Flag("hostname", "h", "string", "Host name (default: the container's short ID)"),
@@ -68,6 +69,7 @@ _OTHER_FLAGS = (
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pid", "", "string", "Whose processes it sees: host or container:NAME", word="mode"),
+    Flag("platform", "", "string", "The machine that its image is for (linux/arm64)"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
     Flag("publish-all", "P", "bool", "Publish every exposed port, each at one that is free"),
@@ -95,6 +97,7 @@ _OTHER_FLAGS = (
 )
 FLAGS = tuple(sorted((*_OTHER_FLAGS, *limits.FLAGS), key=lambda flag: flag.name))
 NO_IMAGE = "No such image: "
+OTHER_PLATFORM = "does not match the specified platform"
 PULL_POLICIES = ("always", "missing", "never")
 DISK_LIMITS = (
     *("blkio_weight_device", "device_read_bps", "device_read_iops"),
@@ -103,7 +106,8 @@ DISK_LIMITS = (
 STRUCTURED = (
     "device",
     *DISK_LIMITS,
-    *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
+    *("health_cmd", "health_interval", "health_retries", "health_timeout"),
+    *("health_start_interval", "health_start_period"),
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
 """Options whose values `labkit.cli.values.options` reads."""
@@ -240,15 +244,17 @@ def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> st
             f"container ID file found, make sure the other container isn't running or delete {path}"
         )
     if options["pull"] == "always":
-        _pull(api, str(body["Image"]), quiet=options["quiet"])
+        _pull(api, str(body["Image"]), options)
+    query = {"name": options["name"] or None, "platform": options["platform"] or None}
     try:
-        created = api.post("/containers/create", body, name=options["name"] or None)
+        created = api.post("/containers/create", body, **query)
     except NotFoundError as error:
-        if not str(error).startswith(NO_IMAGE) or options["pull"] == "never":
+        is_missing = str(error).startswith(NO_IMAGE) or OTHER_PLATFORM in str(error)
+        if not is_missing or options["pull"] == "never":
             raise
         sys.stderr.write(f"Unable to find image '{str(error).removeprefix(NO_IMAGE)}' locally\n")
-        _pull(api, str(body["Image"]), quiet=options["quiet"])
-        created = api.post("/containers/create", body, name=options["name"] or None)
+        _pull(api, str(body["Image"]), options)
+        created = api.post("/containers/create", body, **query)
     for warning in created.get("Warnings") or []:
         sys.stderr.write(f"WARNING: {warning}\n")
     container_id = str(created["Id"])
@@ -257,12 +263,12 @@ def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> st
     return container_id
 
 
-def _pull(api: "Api", image: str, *, quiet: bool) -> None:
+def _pull(api: "Api", image: str, options: "dict[str, Any]") -> None:
     from labkit.cli.show import transfers  # noqa: PLC0415 rarely needed
     from labkit.client.transfers import pull_events  # noqa: PLC0415
 
-    events = pull_events(api, image)
-    if quiet:
+    events = pull_events(api, image, platform=options["platform"])
+    if options["quiet"]:
         transfers.drain(events)
     else:
         transfers.show(events, sys.stderr)

@@ -27,6 +27,8 @@ MOUNT_KEYS = {
     "volume-driver": "VolumeOptions.DriverConfig.Name",
     "volume-label": "VolumeOptions.Labels",
     "volume-opt": "VolumeOptions.DriverConfig.Options",
+    "volume-subpath": "VolumeOptions.Subpath",
+    "image-subpath": "ImageOptions.Subpath",
     "tmpfs-size": "TmpfsOptions.SizeBytes",
     "tmpfs-mode": "TmpfsOptions.Mode",
 }
@@ -173,6 +175,7 @@ def healthcheck(options: "dict[str, Any]") -> "dict[str, Any] | None":
         "Interval": options["health_interval"],
         "Timeout": options["health_timeout"],
         "StartPeriod": options["health_start_period"],
+        "StartInterval": options["health_start_interval"],
         "Retries": options["health_retries"],
     }
     given = {name: value for name, value in check.items() if value}

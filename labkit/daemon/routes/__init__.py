@@ -65,7 +65,8 @@ ROUTES = (
     Route("POST", "/containers/{id}/start", containers.start),
     Route("POST", "/containers/{id}/stop", containers.stop),
     Route("POST", "/containers/{id}/kill", containers.kill),
-    Route("DELETE", "/containers/{id}", containers.remove),
+    # The name of a link has a slash.
+    Route("DELETE", "/containers/{image}", containers.remove),
     Route("GET", "/containers/{id}/steps", containers.steps),
     Route("POST", "/containers/{id}/wait", streams.wait),
     Route("POST", "/containers/{id}/attach", streams.attach),
