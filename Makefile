@@ -5,7 +5,6 @@ SOURCES  := labkit tests bench
 
 .PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
     test-replay test-bare test-vagrant test-arm64
-    test-bare test-vagrant test-arm64
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
