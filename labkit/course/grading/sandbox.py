@@ -158,7 +158,7 @@ class Sandbox:
         self._await_socket("labkit.sock", self.engine_pid, deadline)
 
     def _await_socket(self, name: str, pid: int, deadline: float) -> None:
-        """Wait until a program of the engine listens; SandboxError if it ends, or takes too long."""
+        """Wait until a program of the engine listens; SandboxError if it ends or is too slow."""
         while time.monotonic() < deadline and self.runs(pid):
             with suppress(OSError), socket.socket(socket.AF_UNIX) as trial:
                 trial.connect(f"{self.place}{tree.RUN}/{name}")
