@@ -16,17 +16,17 @@ _LIFE = Lesson(
 )
 _TERMINAL = Lesson(
     "A terminal and an open input are asked for apart, and both can stay in the background.",
-    "chapter 7, section The three flags",
+    "chapter 7, section In front, behind, and with a terminal",
     "the links in /proc/PID/fd of the first process, and OpenStdin in what the engine knows",
 )
 _GUEST = Lesson(
     "Another command in a container joins its namespaces; it is no child of the first process.",
-    "chapter 7, section A new process inside",
+    "chapter 7, section Two doors",
     "the links in /proc/PID/ns of your process, and the line PPid of its status",
 )
 _ATTACH = Lesson(
     "Who attaches to a container types into its first process; who detaches leaves it running.",
-    "chapter 7, section Joining the terminal",
+    "chapter 7, section Two doors",
     "the log of the container, and the keys that detach",
 )
 _WORDS = Lesson(

@@ -1,6 +1,8 @@
 """The parts of exercises that need no container: values, hints, cells, releases, folders."""
 
+import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,27 @@ def test_a_statement_has_all_its_values(one: exercises.Exercise) -> None:
     text = one.text({**one.values("ann"), "disk": "/dev/loop0", "folder": "/lab"})
     assert "{" not in text
     assert one.points > 0
+
+
+def test_a_lesson_names_a_section_that_is_there() -> None:
+    headings: dict[str, set[str]] = {}
+    for path in PAGES.glob("[0-9][0-9]*.ipynb"):
+        text = "\n".join(
+            "".join(one["source"])
+            for one in release.read(str(path))["cells"]
+            if one["cell_type"] == "markdown"
+        )
+        found = set(re.findall(r"^##+ (.+)$", text, re.MULTILINE))
+        headings.setdefault(str(int(path.name[:2])), set()).update(found)
+    wrong = []
+    for chapter in exercises.chapters():
+        module = importlib.import_module(f"labkit.course.exercises.ex{chapter}")
+        for lesson in vars(module).values():
+            if isinstance(lesson, Lesson):
+                number, _, section = lesson.section.partition(", section ")
+                if section not in headings[number.removeprefix("chapter ")]:
+                    wrong.append(lesson.section)
+    assert wrong == []
 
 
 def test_marks_do_not_look_like_ids() -> None:
