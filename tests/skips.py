@@ -4,6 +4,7 @@
 skip that nobody noticed is a test that nobody runs.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
+    "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
