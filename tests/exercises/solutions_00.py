@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 0: a first container."""
+
 from pathlib import Path
 
 from tests.exercises.attempts import Attempts, Bench, Wrong, docker

@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 2: client, daemon, registry."""
+
 import os
 import signal
 import socket

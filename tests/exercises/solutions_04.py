@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 4: the Dockerfile."""
+
 from pathlib import Path
 
 from labkit.course.exercises.ex04 import LONG

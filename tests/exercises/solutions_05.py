@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 5: the instructions."""
+
 from pathlib import Path
 
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
