@@ -82,7 +82,7 @@ ATTEMPTS = {
             ),
         },
     ),
-    "02.3": Attempts(
+    "02.4": Attempts(
         new_daemon(),
         {
             "the container started again": Wrong(docker("restart -t 0 {name}"), 0, "the engine"),
@@ -90,7 +90,7 @@ ATTEMPTS = {
             "only the container ended": Wrong(docker("kill {name}"), 0, "the same process; asked"),
         },
     ),
-    "02.4": Attempts(
+    "02.3": Attempts(
         door,
         {
             "another socket": Wrong(other_socket, 1, "another socket; asked for"),

@@ -203,6 +203,16 @@ EXERCISES = (
     ),
     Exercise(
         "02.3",
+        "A door to the engine",
+        "Start a container `{name}` that keeps running, and in which `{door}` is the engine's own "
+        "socket: a client inside could command the engine.",
+        6,
+        _draw_door,
+        _judge_door,
+    ),
+    # The last one: a judge that trusts one process as the engine would not trust its successor.
+    Exercise(
+        "02.4",
         "It outlives the daemon",
         "`{name}` runs already.  End the engine's daemon, and let another one be started.  The "
         "container runs on all the time.",
@@ -211,14 +221,5 @@ EXERCISES = (
         _judge_outlives,
         _scene_sleeper,
         may_restart_engine=True,
-    ),
-    Exercise(
-        "02.4",
-        "A door to the engine",
-        "Start a container `{name}` that keeps running, and in which `{door}` is the engine's own "
-        "socket: a client inside could command the engine.",
-        6,
-        _draw_door,
-        _judge_door,
     ),
 )
