@@ -115,10 +115,9 @@ def remove_group(path: str) -> bool:
             os.rmdir(path)
         return not os.path.exists(path)
 
-    has_others = (
-        any(entry.is_dir() for entry in os.scandir(path)) if os.path.exists(path) else False
-    )
-    return not has_others and wait_until(is_removed, 1)
+    if os.path.exists(path) and any(entry.is_dir() for entry in os.scandir(path)):
+        return False
+    return wait_until(is_removed, 1)
 
 
 def _not_yet(box: argparse.Namespace) -> int:

@@ -79,9 +79,8 @@ def begin() -> None:
     if not os.path.exists(f"{folder}/root"):
         busybox_root(f"{folder}/root")
     if not os.path.exists(f"{folder}/image"):
-        layout.write(
-            f"{folder}/image", layout.three_layers(f"{folder}/root", "the third layer's\n")
-        )
+        layers = layout.three_layers(f"{folder}/root", "the third layer's\n")
+        layout.write(f"{folder}/image", layers)
     print("Your engine is mini/mini.py, beside this page: open it in the file browser.")
     print("mini/root is a root for its containers, mini/image an image of three layers.")
 
