@@ -1,9 +1,13 @@
 """Whose child is a container's process?  The chain of parents, read from the kernel."""
 
+import socket
+import struct
+
 import psutil
 
 from labkit.client.containers import Container
 from labkit.course.figures.table import Table
+from labkit.paths import Paths
 
 ROLES = {"labkit-shim": "the shim: one for each container", "labkit-spawner": "the spawner"}
 """By the process's own name."""
@@ -17,6 +21,17 @@ def chain(container: Container) -> list[psutil.Process]:
     first = psutil.Process(int(container.attrs["State"]["Pid"]))
     parents = [one for one in first.parents() if one.name() in ROLES or _is_daemon(one)]
     return [first, *parents]
+
+
+def daemon() -> psutil.Process:
+    """The process that listens on the lab's socket, as the kernel names it (SO_PEERCRED, unix(7)).
+
+    ConnectionRefusedError or FileNotFoundError if no daemon listens.
+    """
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(Paths.from_environment().socket)
+        record = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return psutil.Process(struct.unpack("3i", record)[0])
 
 
 def parents(container: Container) -> Table:

@@ -1,27 +1,34 @@
 """A picture with what a notebook owes its reader: words for it, and its numbers as a table.
 
 Shown in a notebook it is one HTML element (the picture with its alternative text, and the table
-folded away beneath it), and as plain text it is those same words and that same table.
+folded below it), and as plain text it is those same words and that same table.
 """
 
 import base64
 import functools
 import html
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from labkit.course.figures.table import Table
 
 
 class Figure:
-    """A matplotlib figure, `alt` (one or two sentences that say what is seen), and its `table`."""
+    """A matplotlib figure, `alt` (one or two sentences that say what is seen), and its `table`.
 
-    def __init__(self, drawing: Any, *, alt: str, table: Table) -> None:
+    `parts` are further tables, each with a title, which open one by one below the picture.
+    """
+
+    def __init__(
+        self, drawing: Any, *, alt: str, table: Table, parts: Sequence[tuple[str, Table]] = ()
+    ) -> None:
         if not alt.strip():
             raise ValueError("a figure needs alternative text: say what a reader would see in it")
         self.drawing = drawing
         self.alt = alt
         self.table = table
+        self.parts = parts
 
     @functools.cached_property
     def png(self) -> bytes:
@@ -47,6 +54,11 @@ class Figure:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         encoded = base64.b64encode(self.png).decode()
+        tables = [("The numbers", self.table), *self.parts]
+        folded = "".join(
+            f"<details><summary>{html.escape(title)}</summary>{table._repr_html_()}</details>"
+            for title, table in tables
+        )
         width_px = round(self.drawing.get_figwidth() * 96)
         return {
             "text/plain": repr(self),
@@ -54,7 +66,6 @@ class Figure:
                 f'<figure style="margin:0"><img alt="{html.escape(self.alt)}" '
                 f'src="data:image/png;base64,{encoded}" '
                 f'style="max-width:100%;width:{width_px}px;background:white">'
-                f"<details><summary>The numbers</summary>{self.table._repr_html_()}</details>"
-                "</figure>"
+                f"{folded}</figure>"
             ),
         }

@@ -6,14 +6,18 @@
     docker run -d --name web busybox sleep 100
     docker ps
 
+    %%docker --fresh web
+    docker run -d --name web busybox sleep 100
+
     %%dockerfile -t greeting
     FROM busybox
     CMD echo hello
 
-Every line goes to the `labkit` command, in a process of its own.  What it prints is printed again
-from here, since text that a child writes straight to the terminal is lost to a notebook that is
-run without a browser.  `{name}` stands for the Python variable of that name, if there is one; all
-other braces, Docker's own `{{.ID}}` too, stay as they are.
+Every line goes to the `labkit` command, in a process of its own.  The magic prints the command's
+output itself, because a notebook that runs without a browser loses text that a child process writes
+to the terminal.  `{name}` stands for the Python variable of that name, if there is one; all other
+braces, Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers of these
+names first, so that the cell can run twice.
 """
 
 import re
@@ -31,8 +35,11 @@ from IPython.core.magic import (
 )
 
 from labkit.course.page.command import run_printing
+from labkit.course.page.leftovers import clear
 
 _VARIABLE = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\}(?!\})")
+_LONG_DASH = re.compile(r"[\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}]+(?=\w)")
+"""A dash that a text processor puts in the place of the hyphen before an option."""
 _SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
@@ -45,6 +52,7 @@ class DockerMagics(Magics):
     def docker(self, line: str, cell: str | None = None) -> None:
         """Run one Docker command (`%docker ps`), or one a line (`%%docker`), with labkit.
 
+        `%%docker --fresh NAME…` removes these containers first, without an error if there are none.
         A command that ends with another status than 0 says so; the status of the last one is in
         the variable `_exit_code`, as it is after `!command`.
         """
@@ -52,7 +60,7 @@ class DockerMagics(Magics):
             self._run(line)
             return
         if line.strip():
-            raise UsageError("%%docker stands alone on its line; the commands follow below it")
+            clear(containers=fresh_names(words_of(line, self._variables())))
         for command in commands_of(cell):
             print(f"$ docker {command}", flush=True)
             self._run(command)
@@ -81,6 +89,15 @@ class DockerMagics(Magics):
         variables["_exit_code"] = run_printing(words)
 
 
+def fresh_names(words: list[str]) -> list[str]:
+    """The names after `%%docker --fresh`; UsageError for any other words on that line."""
+    if len(words) < 2 or words[0] != "--fresh":
+        raise UsageError(
+            "after %%docker only --fresh NAME… may follow; write the commands below that line"
+        )
+    return words[1:]
+
+
 def commands_of(cell: str) -> Iterator[str]:
     """The commands in a cell: one a line, `\\` joins lines, `#` begins a comment line.
 
@@ -102,8 +119,8 @@ def build_words(words: list[str]) -> list[str]:
 def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:
     """The words of a command as a shell would split them, with `{name}` put in afterwards.
 
-    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, and for
-    what only a shell can do.
+    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, for what
+    only a shell can do, and for an option with a long dash, which a page of text has put there.
     """
     try:
         words = shlex.split(command)
@@ -114,6 +131,13 @@ def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:
             raise UsageError(
                 f"%docker runs one docker command, and '{word}' is the shell's: use a terminal, "
                 "or put what belongs into the container in quotes: sh -c '…'"
+            )
+        if dash := _LONG_DASH.match(word):
+            option = word[dash.end() :]
+            meant = f"--{option}" if len(option.partition("=")[0]) > 1 else f"-{option}"
+            raise UsageError(
+                f"'{word}' begins with a long dash ({dash[0]}), as printed text has it: "
+                f"type '{meant}', with hyphens"
             )
     return [_VARIABLE.sub(_value_from(variables), word) for word in words]
 

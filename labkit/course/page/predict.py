@@ -5,11 +5,16 @@
     …
     part.beside(100 * result.parts[0])    # "You said 50 %. It was 66.7 %."
 
-Where there are no widgets (a notebook run without a browser, or looked at on a web page) the
-question and its choices are plain text, and an answer never given is simply not spoken of.
+Without widgets (a notebook that runs without a browser, or is read on a web page) the question and
+its choices are plain text.  Without an answer, `beside` names only what happened.
+
+The choices are shown in an order that depends on the question's id alone, so that the place of the
+right one says nothing.  The number that is kept is the choice's place in the source: a choice may
+be reworded, and the answers that learners gave before stay valid.
 """
 
 import html
+import random
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -34,10 +39,10 @@ class _Question(Generic[AnswerT]):
     @property
     def answer(self) -> AnswerT | None:
         """What the learner predicted; None if nothing yet."""
-        kept: Any = answers.load(self.question_id)
-        return kept if self._fits(kept) else None
+        return self._meant(answers.load(self.question_id))
 
-    def _fits(self, kept: Any) -> bool:
+    def _meant(self, kept: Any) -> AnswerT | None:
+        """The answer that was kept; None for an answer to an older form of the question."""
         raise NotImplementedError
 
     def _choices(self) -> Sequence[str]:
@@ -45,9 +50,6 @@ class _Question(Generic[AnswerT]):
 
     def _widget(self, widgets: Any) -> Any:
         raise NotImplementedError
-
-    def _keep(self, answer: AnswerT) -> None:
-        answers.keep(self.question_id, answer)
 
     def __repr__(self) -> str:
         choices = "".join(f"\n  ( ) {choice}" for choice in self._choices())
@@ -96,8 +98,9 @@ class Guess(_Question[float]):
     def _number(self, value: float) -> str:
         return f"{value:.1f}".removesuffix(".0") + f" {self.unit}".rstrip()
 
-    def _fits(self, kept: Any) -> bool:
-        return isinstance(kept, (int, float)) and self.low <= kept <= self.high
+    def _meant(self, kept: Any) -> float | None:
+        fits = isinstance(kept, (int, float)) and self.low <= kept <= self.high
+        return kept if fits else None
 
     def _widget(self, widgets: Any) -> Any:
         middle = (self.low + self.high) / 2
@@ -114,7 +117,7 @@ class Guess(_Question[float]):
         kept = widgets.HTML(_kept_words(self.answer is not None))
 
         def keep(_: Any) -> None:
-            self._keep(slider.value)
+            answers.keep(self.question_id, slider.value)
             kept.value = _kept_words(True)
 
         button.on_click(keep)
@@ -128,6 +131,8 @@ class Choice(_Question[str]):
     def __init__(self, question_id: str, question: str, choices: Sequence[str]) -> None:
         super().__init__(question_id, question)
         self.choices = tuple(choices)
+        order = random.Random(question_id)  # noqa: S311 it keeps no secret
+        self.shown = tuple(order.sample(self.choices, len(self.choices)))
 
     def beside(self, happened: str) -> "Beside":
         """The choice and what happened, beside each other; `happened` is one of the choices."""
@@ -138,21 +143,23 @@ class Choice(_Question[str]):
         return Beside(f"You said: {self.answer}. It was: {happened}.", self.answer == happened)
 
     def _choices(self) -> Sequence[str]:
-        return self.choices
+        return self.shown
 
-    def _fits(self, kept: Any) -> bool:
-        return kept in self.choices
+    def _meant(self, kept: Any) -> str | None:
+        if isinstance(kept, int) and 0 <= kept < len(self.choices):
+            return self.choices[kept]
+        return kept if kept in self.choices else None  # earlier versions kept the words
 
     def _widget(self, widgets: Any) -> Any:
         buttons = widgets.RadioButtons(
-            options=self.choices,
+            options=self.shown,
             value=self.answer,
             layout=widgets.Layout(width="max-content"),
         )
         kept = widgets.HTML(_kept_words(self.answer is not None))
 
         def keep(change: Any) -> None:
-            self._keep(change["new"])
+            answers.keep(self.question_id, self.choices.index(change["new"]))
             kept.value = _kept_words(True)
 
         buttons.observe(keep, "value")

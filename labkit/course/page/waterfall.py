@@ -1,7 +1,8 @@
-"""The start of a container as a waterfall: a bar for each step, from when it began to its end.
+"""The start of a container as a waterfall: a row for each part of the work, with its bars in time.
 
-Neighbouring steps of one kind (the eight cgroups, the six devices) are one bar, so that the whole
-start fits on a page; `explain` and `labkit run --explain` name every single step.
+The steps of one purpose (the eight cgroups, the twenty mounts) share a row, so that a reader meets
+nine plain names at first; each row opens to its steps below the picture.  `explain` and
+`labkit run --explain` list every single step.
 """
 
 import re
@@ -19,16 +20,51 @@ PHASES = {
     "child": "in the container's own process",
 }
 """The phases of a plan in order, with the words the picture uses for them."""
+GROUPS = {
+    "cgroup": "limits: cgroups",
+    "stdio": "input and output",
+    "terminal": "input and output",
+    "descriptors": "input and output",
+    "shield": "input and output",
+    "namespace": "walls: namespaces",
+    "network": "network",
+    "storage": "files: mounts and devices",
+    "mount": "files: mounts and devices",
+    "pivot_root": "files: mounts and devices",
+    "device": "files: mounts and devices",
+    "masked_paths": "files: mounts and devices",
+    "readonly_paths": "files: mounts and devices",
+    "working_directory": "files: mounts and devices",
+    "exec": "the program starts",
+}
+"""The row of a step, by the first part of its name."""
+CLONE = "the process"
+REST = "rights: user and powers"
+"""The row of any other step: keys, users, capabilities, the filter of system calls."""
 
 
 class Bar(NamedTuple):
-    """Neighbouring steps of one phase and one kind; times in ms since the first step began."""
+    """The steps of one phase and one group: `spans` are (start, length) in ms, in order."""
 
     phase: str
     name: str
-    steps: int
-    start_ms: float
-    took_ms: float
+    steps: tuple[Mapping[str, Any], ...]
+    spans: tuple[tuple[float, float], ...]
+
+    @property
+    def start_ms(self) -> float:
+        """When its first step began, since the first step of all."""
+        return self.spans[0][0]
+
+    @property
+    def took_ms(self) -> float:
+        """The time of all its steps together."""
+        return sum(took_ms for _, took_ms in self.spans)
+
+    @property
+    def end_ms(self) -> float:
+        """When its last step ended."""
+        return sum(self.spans[-1])
 
 
 def waterfall(steps: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
@@ -38,63 +74,55 @@ def waterfall(steps: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     """
     bars = bars_of(steps)
     if not bars:
-        raise InvalidParameterError("no steps to draw: has the container been started?")
-    whole_ms = bars[-1].start_ms + bars[-1].took_ms
-    with style.picture(height_in=1.15 + 0.205 * len(bars)) as drawing:
+        raise InvalidParameterError("no steps to draw: start the container first")
+    whole_ms = max(bar.end_ms for bar in bars)
+    with style.picture(height_in=1.15 + 0.3 * len(bars)) as drawing:
         axes = drawing.subplots()
         _draw(axes, bars, whole_ms)
         style.headline(drawing, title or f"{len(steps)} steps, {whole_ms:.1f} ms")
-    return Figure(drawing, alt=_alt(bars, whole_ms), table=_table(bars))
+    return Figure(drawing, alt=_alt(bars, whole_ms), table=_table(bars), parts=_parts(bars))
 
 
 def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
-    """The bars of the picture, in order; steps that were not reached are left out."""
-    bars: list[Bar] = []
+    """The rows of the picture, in the order of their first step; steps not reached are left out."""
+    found: dict[tuple[str, str], Bar] = {}
     now_ms = 0.0
     for step in steps:
         if step["DurationNs"] is None:
             continue
-        took_ms = step["DurationNs"] / 1e6
-        kind = step["Step"].partition(".")[0]
-        last = bars[-1] if bars else None
-        if last and (last.phase, last.name.partition(".")[0]) == (step["Phase"], kind):
-            bars[-1] = last._replace(
-                name=last.name if last.name == step["Step"] else kind,
-                steps=last.steps + 1,
-                took_ms=last.took_ms + took_ms,
-            )
-        else:
-            bars.append(Bar(step["Phase"], step["Step"], 1, now_ms, took_ms))
-        now_ms += took_ms
-    return bars
+        span = (now_ms, step["DurationNs"] / 1e6)
+        key = (step["Phase"], group_of(step))
+        bar = found.get(key, Bar(*key, (), ()))
+        found[key] = bar._replace(steps=(*bar.steps, step), spans=(*bar.spans, span))
+        now_ms += span[1]
+    return list(found.values())
+
+
+def group_of(step: Mapping[str, Any]) -> str:
+    """The plain name of the row that a step belongs to."""
+    if step["Phase"] == "clone":
+        return CLONE
+    return GROUPS.get(step["Step"].partition(".")[0], REST)
 
 
 def explain(steps: Sequence[Mapping[str, Any]], group: str) -> Table:
     """The steps of one group, such as `cgroup.cpu`, as rows: the call, why, how long it took."""
-    return Table(
-        ("step", "call", "why", "time (µs)"),
-        tuple(
-            (step["Step"], _short(step["Call"]), step["Why"], _microseconds(step))
-            for step in steps
-            if step["Step"] == group or step["Step"].startswith(f"{group}.")
-        ),
+    return _rows(
+        [one for one in steps if one["Step"] == group or one["Step"].startswith(f"{group}.")]
     )
 
 
 def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
-    rows = range(len(bars))
     order = list(PHASES)
-    axes.barh(
-        rows,
-        [max(bar.took_ms, whole_ms / 400) for bar in bars],
-        left=[bar.start_ms for bar in bars],
-        height=0.68,
-        color=[style.colour(order.index(bar.phase)) for bar in bars],
-    )
     for row, bar in enumerate(bars):
+        axes.broken_barh(
+            [(start_ms, max(took_ms, whole_ms / 400)) for start_ms, took_ms in bar.spans],
+            (row - 0.34, 0.68),
+            facecolors=style.colour(order.index(bar.phase)),
+        )
         axes.annotate(
             _duration(bar.took_ms),
-            (bar.start_ms + bar.took_ms, row),
+            (bar.end_ms, row),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
@@ -102,19 +130,8 @@ def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
             color=style.QUIET,
         )
     _name_phases(axes, bars, whole_ms)
-    axes.set_yticks(
-        list(rows),
-        [bar.name if bar.steps == 1 else f"{bar.name}  × {bar.steps}" for bar in bars],
-        color=style.INK,
-        fontsize=8,
-    )
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.set(
-        xlim=(0, whole_ms * 1.1),
-        ylim=(len(bars) - 0.4, -0.7),
-        xlabel="time since the first step (ms)",
-    )
+    style.named_rows(axes, [bar.name for bar in bars])
+    axes.set(xlim=(0, whole_ms * 1.1), xlabel="time since the first step (ms)")
 
 
 def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
@@ -124,7 +141,7 @@ def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
         if row is None:
             continue
         bar = bars[row]
-        end_ms = bar.start_ms + bar.took_ms
+        end_ms = bar.end_ms
         is_left = end_ms > whole_ms * 0.5
         axes.annotate(
             f"{phase}: {words}",
@@ -151,17 +168,31 @@ def _alt(bars: Sequence[Bar], whole_ms: float) -> str:
         for phase in PHASES
     )
     return (
-        "A waterfall chart of the container's start: one bar a kind of step, each beginning where "
-        f"the one above ends, {whole_ms:.1f} ms in all. By phase: {parts}. The longest: {named}."
+        "A waterfall chart of the container's start: a row for each part of the work, with bars in "
+        f"the order of time, {whole_ms:.1f} ms in all. By phase: {parts}. The longest: {named}."
     )
 
 
 def _table(bars: Sequence[Bar]) -> Table:
     return Table(
-        ("phase", "kind of step", "steps", "began (ms)", "took (ms)"),
+        ("phase", "part of the work", "steps", "began (ms)", "took (ms)"),
         tuple(
-            (bar.phase, bar.name, str(bar.steps), f"{bar.start_ms:.3f}", f"{bar.took_ms:.3f}")
+            (bar.phase, bar.name, str(len(bar.steps)), f"{bar.start_ms:.3f}", f"{bar.took_ms:.3f}")
             for bar in bars
+        ),
+    )
+
+
+def _parts(bars: Sequence[Bar]) -> list[tuple[str, Table]]:
+    """The steps of each row, to be opened below the picture."""
+    return [(f"{bar.phase}, {bar.name}: {len(bar.steps)} steps", _rows(bar.steps)) for bar in bars]
+
+
+def _rows(steps: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        ("step", "call", "why", "time (µs)"),
+        tuple(
+            (step["Step"], _short(step["Call"]), step["Why"], _microseconds(step)) for step in steps
         ),
     )
 

@@ -55,23 +55,32 @@ STEPS = [
 ]
 
 
-def test_neighbours_of_one_kind_are_one_bar() -> None:
-    bars = bars_of(STEPS)
-    assert [(bar.phase, bar.name, bar.steps) for bar in bars] == [
-        ("host", "cgroup", 2),
-        ("clone", "namespace.pid", 1),
-        ("child", "cgroup.cpu", 1),
-        ("child", "device", 2),
+def test_steps_of_one_purpose_share_a_row() -> None:
+    bars = bars_of([*STEPS, step("namespace.uts", "child", 1_000), step("mount.a", "child", 7_000)])
+    assert [(bar.phase, bar.name, len(bar.steps)) for bar in bars] == [
+        ("host", "limits: cgroups", 2),
+        ("clone", "the process", 1),
+        ("child", "limits: cgroups", 1),
+        ("child", "files: mounts and devices", 3),
+        ("child", "walls: namespaces", 1),
     ]
     assert bars[1].start_ms == pytest.approx(1.5)
-    assert bars[-1].took_ms == pytest.approx(0.005)
+    assert bars[3].took_ms == pytest.approx(0.012), "without the namespace's step in between"
+    assert bars[3].end_ms == pytest.approx(1.764)
 
 
 def test_words_of_the_waterfall() -> None:
     figure = waterfall(STEPS)
     assert "1.8 ms in all" in figure.alt
-    assert "The longest: cgroup (1.5 ms)" in figure.alt
+    assert "The longest: limits: cgroups (1.5 ms)" in figure.alt
     assert figure.table.column("began (ms)")[:2] == ("0.000", "1.500")
+
+
+def test_each_row_of_the_waterfall_opens_to_its_steps() -> None:
+    shown = waterfall(STEPS)._repr_mimebundle_()["text/html"]
+    assert shown.count("<details>") == 1 + 4
+    assert "<summary>child, files: mounts and devices: 2 steps</summary>" in shown
+    assert "cgroup.memory()" in shown
 
 
 def test_a_container_never_started_has_no_waterfall() -> None:

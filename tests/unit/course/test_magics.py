@@ -46,6 +46,24 @@ def test_what_only_a_shell_can_do_is_refused(line: str) -> None:
         words_of(line, {})
 
 
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("build -t shop \N{EN DASH}f ./Dockerfile .", "type '-f'"),
+        ("run \N{EM DASH}rm busybox true", "type '--rm'"),
+        ("run \N{EN DASH}\N{EN DASH}memory-swap=300m busybox true", "type '--memory-swap=300m'"),
+        ("run \N{MINUS SIGN}m 200m busybox true", "type '-m'"),
+    ],
+)
+def test_a_long_dash_is_answered_with_what_to_type(line: str, advice: str) -> None:
+    with pytest.raises(UsageError, match=advice):
+        words_of(line, {})
+
+
+def test_a_long_dash_among_words_is_a_word() -> None:
+    assert words_of("run busybox echo a \N{EN DASH} b", {})[-2:] == ["\N{EN DASH}", "b"]
+
+
 def test_a_cell_is_commands_as_the_notes_write_them() -> None:
     cell = """
     # two containers
@@ -191,6 +209,19 @@ def test_a_dockerfile_in_a_cell_is_built(
     shell.run_cell_magic("dockerfile", "-t {tag}", "FROM busybox\nENV A={tag}\n")
     assert runs == [(["build", "-t", "my:app", "-"], "FROM busybox\nENV A={tag}\n")]
     assert shell.user_ns["_exit_code"] == 3
+
+
+def test_a_fresh_cell_removes_its_containers_before_its_commands(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(magics, "clear", lambda *, containers: done.append(containers))
+    monkeypatch.setattr(magics, "run_printing", done.append)
+    shell.user_ns["name"] = "two"
+    shell.run_cell_magic("docker", "--fresh one {name}", "docker run --name one busybox")
+    assert done == [["one", "two"], ["run", "--name", "one", "busybox"]]
+    with pytest.raises(UsageError):
+        shell.run_cell_magic("docker", "--fresh", "ps")
 
 
 def test_the_magic_wants_a_command(shell: InteractiveShell) -> None:

@@ -31,7 +31,7 @@ def test_an_answer_outlives_the_kernel() -> None:
     which()._widget(ipywidgets).children[1].value = "that"
     assert which().answer == "that"
     with open(answers.path(), encoding="utf-8") as file:
-        assert json.load(file) == {"t-which": "that"}
+        assert json.load(file) == {"t-which": 1}
     assert os.listdir(os.path.dirname(answers.path())) == ["predictions.json"]
 
 
@@ -41,8 +41,10 @@ def test_nothing_is_kept_before_an_answer() -> None:
     assert not os.path.exists(answers.path())
 
 
-def test_the_kept_answer_is_set_again() -> None:
-    answers.keep("t-which", "this")
+@pytest.mark.parametrize("kept", [0, "this"])
+def test_the_kept_answer_is_set_again(kept: int | str) -> None:
+    """By its number in the source, or by its words, as it was kept before."""
+    answers.keep("t-which", kept)
     assert which()._widget(ipywidgets).children[1].value == "this"
 
 
@@ -93,13 +95,31 @@ def test_a_choice_beside_what_happened(chosen: str | None, words: str) -> None:
     assert repr(which().beside("that")) == words
 
 
+def test_a_kept_answer_outlives_new_words_and_another_order() -> None:
+    which()._widget(ipywidgets).children[1].value = "that"
+    reworded = Choice("t-which", "Which one is it?", ["this one", "that one"])
+    assert reworded.answer == "that one"
+
+
+def test_the_place_of_a_choice_says_nothing() -> None:
+    """Each choice is shown at each place about as often; the same question always in one order."""
+    choices = ["a", "b", "c"]
+    shown = [Choice(f"t-{number}", "Which?", choices).shown for number in range(300)]
+    for place in range(3):
+        for choice in choices:
+            assert 70 <= sum(one[place] == choice for one in shown) <= 130
+    assert Choice("t-7", "Which?", choices).shown == shown[7]
+    assert set(shown[7]) == set(choices)
+
+
 def test_what_happened_must_be_one_of_the_choices() -> None:
     with pytest.raises(ValueError, match="other"):
         which().beside("other")
 
 
-def test_an_answer_to_an_older_question_is_forgotten() -> None:
-    answers.keep("t-which", "a choice there was once")
+@pytest.mark.parametrize("kept", ["a choice there was once", 2, -1, 1.5, None])
+def test_an_answer_to_an_older_question_is_forgotten(kept: Any) -> None:
+    answers.keep("t-which", kept)
     answers.keep("t-part", 700.0)
     assert which().answer is None
     assert how_much().answer is None
@@ -117,7 +137,8 @@ def test_a_broken_file_is_no_answers(text: str) -> None:
 
 def test_words_and_a_widget() -> None:
     bundle = which()._repr_mimebundle_()
-    assert bundle["text/plain"] == "Predict: Which is it?\n  ( ) this\n  ( ) that"
+    first, second = which().shown
+    assert bundle["text/plain"] == f"Predict: Which is it?\n  ( ) {first}\n  ( ) {second}"
     assert "<li>that</li>" in bundle["text/html"]
     assert bundle[WIDGET_VIEW]["model_id"]
 
