@@ -1,4 +1,4 @@
-"""Builds step by step: which steps the cache gave, which were made and why, and what each added.
+"""Builds step by step: which came from the cache, which ran and why, and what each added.
 
 The words are the engine's own, from `labkit build --explain-cache`.
 """
@@ -64,9 +64,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Builds:
-    """Builds of the same thing, one after the other."""
+    """Builds of the same thing, one after the other; `results` says in a word what each gave."""
 
     builds: Sequence[Build] = field(default_factory=tuple)
+    results: Sequence[str] = ()
 
     def table(self) -> Table:
         """A row a step of each build."""
@@ -167,7 +168,7 @@ def _new(before: Any, after: Any) -> str:
     return str(after)
 
 
-# The picture of builds: a chain of steps each, with what the cache gave and what was made.
+# The picture of builds: a chain of steps each, from the cache or made.
 
 
 GAP = 0.06
@@ -193,13 +194,20 @@ def plot_builds(result: Builds) -> Figure:
         for column, one in enumerate(builds):
             name = f"{one.title}: {one.took_s:.1f} s"
             axes.text(column + 0.5, -0.2, name, ha="center", va="center", fontweight="bold")
+            if result.results:
+                said = result.results[column]
+                tone = EDGES[MISS] if one.error else style.INK
+                axes.text(column + 0.5, -0.05, said, ha="center", va="center", color=tone)
             for row, step in enumerate(one.steps):
                 _draw(axes, (column, row), step, letters, is_last=step is one.steps[-1])
-        style.headline(drawing, _finding(builds[-1]), "green: cache, red: made")
+        style.headline(drawing, _finding(result), "green: cache, red: made")
     return Figure(drawing, alt=_alt(result), table=result.table())
 
 
-def _finding(last: Build) -> str:
+def _finding(result: Builds) -> str:
+    if result.results:
+        return ", ".join(result.results)
+    last = result.builds[-1]
     hits, misses = (last.caches().count(one) for one in (HIT, MISS))
     return f"{last.title}: {hits} from the cache, {misses} made"
 
@@ -211,7 +219,8 @@ def _alt(result: Builds) -> str:
         + (f"; it failed: {one.error}." if one.error else ".")
         for one in result.builds
     )
-    return f"The steps of {len(result.builds)} builds, from above down. {each}"
+    given = f" They gave: {', '.join(result.results)}." if result.results else ""
+    return f"The steps of {len(result.builds)} builds, from above down. {each}{given}"
 
 
 def _draw(

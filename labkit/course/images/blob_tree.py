@@ -77,7 +77,7 @@ class BlobTree:
                     blob.kind,
                     blob.short,
                     str(blob.size_bytes),
-                    ", ".join(others) or "nobody",
+                    ", ".join(others) or "–",
                 )
 
     def plot(self) -> Figure:

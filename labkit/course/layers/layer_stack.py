@@ -1,7 +1,7 @@
-"""The layers of images and containers, and what they share: the table, and who counts what.
+"""The layers of images and containers, and which of them they share: the table and the picture.
 
-A layer is known by what lies below it and by the digest of its own files: two images whose lowest
-layers are the same have these on disk once.
+A layer is identified by the digest of its own files and by the layers below it: two images whose
+lowest layers are the same have these on disk once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,8 @@ from labkit.paths import Paths
 
 SHELL = "/bin/sh -c "
 NO_LAYER = "#(nop) "
+ALONE = "–"
+"""In the place of a name: no other image has this layer."""
 
 
 class Layer(NamedTuple):
@@ -53,10 +55,11 @@ class Block(NamedTuple):
 
 
 class LayerStacks:
-    """Stacks beside each other."""
+    """Stacks beside each other; `others` are further images of the engine, which may share."""
 
-    def __init__(self, stacks: Sequence[Stack]) -> None:
+    def __init__(self, stacks: Sequence[Stack], others: Sequence[Stack] = ()) -> None:
         self.stacks = tuple(stacks)
+        self._others = tuple(others)
 
     @property
     def listed_bytes(self) -> int:
@@ -102,7 +105,7 @@ class LayerStacks:
         return str(self.table())
 
     def table(self) -> Table:
-        """A row a layer of each stack, the topmost first, with whose it is besides."""
+        """A row for each layer of each stack, the topmost first, and what else shares it."""
         return Table(
             ("of", "layer", "made by", "size", "shared with"),
             tuple(row for stack in self.stacks for row in self._rows(stack)),
@@ -111,17 +114,17 @@ class LayerStacks:
     def _rows(self, stack: Stack) -> Iterator[tuple[str, ...]]:
         if stack.written_bytes is not None:
             size = human_size(stack.written_bytes)
-            yield (stack.name, "writable", "the container", size, "nobody")
+            yield (stack.name, "writable", "the container", size, ALONE)
         for height in reversed(range(len(stack.layers))):
             layer, chain = stack.layers[height], stack.chain(height)
             others = [
                 other.name
-                for other in self.stacks
+                for other in (*self.stacks, *self._others)
                 if other != stack and other.chain(height) == chain
             ]
             digest = layer.diff_id.removeprefix("sha256:")[:12]
             size = human_size(layer.size_bytes)
-            yield (stack.name, digest, layer.made_by, size, ", ".join(others) or "nobody")
+            yield (stack.name, digest, layer.made_by, size, ", ".join(others) or ALONE)
 
     def plot(self) -> Figure:
         """Draw them: a shared layer is one block below all that stand on it."""
@@ -129,9 +132,13 @@ class LayerStacks:
 
 
 def layer_stacks(*names: str) -> LayerStacks:
-    """The stacks of images and containers, by name; NotFoundError."""
+    """The stacks of images and containers, by name.  NotFoundError if one does not exist."""
     client, store = connect(), ImageStore(Paths.from_environment().root)
-    return LayerStacks([_stack(client, store, name) for name in names])
+    tags = sorted(tag.removesuffix(":latest") for one in client.images.list() for tag in one.tags)
+    return LayerStacks(
+        [_stack(client, store, name) for name in names],
+        [Stack(tag, _layers(store, tag)) for tag in tags if tag not in names],
+    )
 
 
 def _stack(client: Client, store: ImageStore, name: str) -> Stack:

@@ -34,6 +34,7 @@ IMAGE = "library"
 STARTS = 5
 WRITES = 3
 START_TIMEOUT_S = 30.0
+SETTLE_S, SETTLE_TIMEOUT_S = 0.3, 10.0
 _MAKE = f"head -c {LIBRARY_MIB}m /dev/urandom > /library"
 
 
@@ -103,9 +104,9 @@ def _measure(driver: str, files: bytes) -> Cost:
         box.remove()
         _start_ms(client)  # the layers are unpacked now
         start_ms = median(_start_ms(client) for _ in range(STARTS))
-        before = _used_bytes(root)
+        before = _settled_bytes(root)
         boxes = [_sleeper(client) for _ in range(WRITES)]
-        disk_mb = max(0, _used_bytes(root) - before) / len(boxes) / 1e6
+        disk_mb = max(0, _settled_bytes(root) - before) / len(boxes) / 1e6
         first_write_ms = median(map(_first_write_ms, boxes))
         for box in boxes:
             box.remove(force=True)
@@ -130,6 +131,16 @@ def _first_write_ms(box: Container) -> float:
     with open(path, "ab", buffering=0) as file:
         file.write(b"x")
     return (time.perf_counter() - began) * 1000
+
+
+def _settled_bytes(root: str) -> int:
+    """What a data root takes up, once that no longer changes: the engine deletes layers later."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    before, now = -1, _used_bytes(root)
+    while now != before and time.monotonic() < deadline:
+        time.sleep(SETTLE_S)
+        before, now = now, _used_bytes(root)
+    return now
 
 
 def _used_bytes(root: str) -> int:

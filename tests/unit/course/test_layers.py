@@ -43,10 +43,16 @@ def test_neighbours_share_one_block(stacks: LayerStacks) -> None:
 
 def test_the_table_says_with_whom(stacks: LayerStacks) -> None:
     rows = stacks.table().rows
-    assert rows[0] == ("ann", "writable", "the container", "7B", "nobody")
+    assert rows[0] == ("ann", "writable", "the container", "7B", "–")
     assert rows[1] == ("ann", "1", "RUN one", "1B", "bob")
     assert rows[3] == ("ann", "b", "imported", "100B", "bob, two")
-    assert rows[-1] == ("other", "1", "RUN one", "1B", "nobody")
+    assert rows[-1] == ("other", "1", "RUN one", "1B", "–")
+
+
+def test_the_table_names_further_images_of_the_engine() -> None:
+    shown, further = Stack("one", (BASE, ONE)), Stack("busybox", (BASE,))
+    rows = LayerStacks([shown], [further]).table().rows
+    assert [row[-1] for row in rows] == ["–", "busybox"]
 
 
 def test_the_picture_says_what_is_on_disk(stacks: LayerStacks) -> None:

@@ -27,8 +27,8 @@ def test_what_is_shared_stands_between_what_is_not() -> None:
     assert tree.owners(BASE) == ("one", "two")
     assert tree.shared_bytes() == 10
     assert [row[4] for row in tree.table().rows] == [
-        *("nobody", "nobody", "two", "nobody"),
-        *("nobody", "nobody", "one", "nobody"),
+        *("–", "–", "two", "–"),
+        *("–", "–", "one", "–"),
     ]
 
 
