@@ -10,6 +10,7 @@ A cell fails if it raises, or if a command in it ends with a status other than 0
 prints one line for each page and each failure; its exit status is 1 if anything failed.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -99,15 +100,20 @@ WAYS = {"twice": twice, "again": again}
 
 
 def main(arguments: list[str]) -> int:
-    """Replay the notebooks named, or all, in both ways."""
-    paths = [Path(argument).resolve() for argument in arguments] or EVERY
+    """Replay the notebooks named, or all; `--way twice` or `--way again` for one way alone."""
+    parser = argparse.ArgumentParser(prog="python -m tests.notebooks.replay")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH")
+    parser.add_argument("--way", choices=WAYS, help="one way alone (default: both)")
+    options = parser.parse_args(arguments)
+    paths = [path.resolve() for path in options.paths] or EVERY
+    ways = {options.way: WAYS[options.way]} if options.way else WAYS
     failed = 0
     try:
         with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:
-                for name, way in WAYS.items():
+                for name, way in ways.items():
                     begin = time.monotonic()
                     failures = list(way(path, lab, folder))
                     lab.remove_containers()

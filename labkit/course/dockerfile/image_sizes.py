@@ -9,6 +9,8 @@ from labkit.course.figures.table import Table
 from labkit.course.page.lab import connect
 from labkit.dialect.sizes import human_size
 
+TICKS = {"1 B": 1, "100 B": 100, "10 kB": 1e4, "1 MB": 1e6, "100 MB": 1e8}
+
 
 @dataclass(frozen=True)
 class ImageSizes:
@@ -29,15 +31,17 @@ class ImageSizes:
         )
 
     def plot(self) -> Figure:
-        """Bars on one scale, so that a small one may be a line only: its number stands beside."""
+        """Bars on a logarithmic scale, so that a file of 200 bytes beside 74 MB still has a bar."""
         largest = max(size for _, size in self.rows)
         with style.picture(height_in=0.95 + 0.42 * len(self.rows)) as drawing:
             axes = drawing.subplots()
             for row, (_, size) in enumerate(self.rows):
-                axes.barh(row, size / 1e6, height=0.62, color=style.colour(0 if row == 0 else 2))
+                axes.barh(
+                    row, size - 1, left=1, height=0.62, color=style.colour(0 if row == 0 else 2)
+                )
                 axes.annotate(
                     human_size(size),
-                    (size / 1e6, row),
+                    (size, row),
                     xytext=(6, 0),
                     textcoords="offset points",
                     va="center",
@@ -47,9 +51,11 @@ class ImageSizes:
             axes.set_yticks(range(len(names)), names, color=style.INK)
             axes.tick_params(axis="y", length=0)
             axes.grid(visible=False, axis="y")
-            axes.set(xlim=(0, largest / 1e6 * 1.14), ylim=(len(names) - 0.4, -0.6))
-            axes.set_xlabel("size of the image (MB)")
-            style.headline(drawing, self._finding())
+            axes.set(xscale="log", xlim=(1, largest * 30), ylim=(len(names) - 0.4, -0.6))
+            axes.set_xticks(list(TICKS.values()), list(TICKS))
+            axes.minorticks_off()
+            axes.set_xlabel("size of the image")
+            style.headline(drawing, self._finding(), "logarithmic: each line is 100 times the last")
         each = ", ".join(f"{name}: {human_size(size)}" for name, size in self.rows)
         return Figure(drawing, alt=f"Bars of the sizes of images. {each}.", table=self.table())
 

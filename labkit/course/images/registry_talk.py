@@ -1,11 +1,10 @@
-"""What was asked of a registry, request by request, with what each one means and what it carried.
+"""The requests to a registry, with what each one means and how many bytes it carried.
 
 with record(hub.log) as pushed:
     %docker push …
 RegistryTalk(("the first push", pushed)).plot()
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,11 +15,12 @@ from labkit.course.architecture.wire import Exchange
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.course.images.blob_fates import draw_grid, grid
 from labkit.course.images.blob_tree import SHORT_DIGITS, BlobTree
 from labkit.dialect.sizes import human_size
 
 LANE = "daemon"
-"""Who asks the registry."""
+"""The sender of the requests."""
 _BLOB = re.compile(r"/v2/(.+)/blobs/sha256:([0-9a-f]{12})[0-9a-f]*")
 _UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/(.*)")
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/(.+)")
@@ -87,9 +87,9 @@ class Talk(NamedTuple):
 
 
 class RegistryTalk:
-    """What commands said to a registry, one below the other: each a name and what was recorded.
+    """The requests of commands to a registry: each command a name and its recorded trace.
 
-    `blobs` says of what kind those blobs are that one knows.
+    `blobs` are trees of images, from which the kind of a blob is known (config or layer).
     """
 
     def __init__(self, *recorded: tuple[str, Trace], blobs: BlobTree | None = None) -> None:
@@ -122,7 +122,20 @@ class RegistryTalk:
         )
 
     def plot(self) -> Figure:
-        """Draw them, with a bar for the bytes."""
+        """A grid: what became of each blob in each command."""
+        rows = grid(self.talks)
+        with style.picture(height_in=1.15 + 0.36 * len(rows)) as drawing:
+            draw_grid(drawing.subplots(), self.talks)
+            style.headline(drawing, _finding(self), "red: sent, green: fetched, grey: not moved")
+        each = "; ".join(
+            f"{name}: " + ", then ".join(str(fate) for fate in line) for name, line in rows.items()
+        )
+        names = ", ".join(f"{one.name} ({_sum(one)})" for one in self.talks)
+        alt = f"A grid of blobs against commands: {names}. {each}."
+        return Figure(drawing, alt=alt, table=self.table())
+
+    def plot_requests(self) -> Figure:
+        """The requests in their order, one a row."""
         return draw(self)
 
     def __repr__(self) -> str:
@@ -171,16 +184,14 @@ def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:SHORT_DIGITS] if is_digest else digest
 
 
-# The picture of `RegistryTalk`: a row for each request, and a bar for the bytes it carried.
+# The picture of the requests in their order: a row for each.
 
 
 ROW_IN = 0.215
-PLACES = {"method": 0.012, "about": 0.085, "status": 0.455, "meaning": 0.475}
+PLACES = {"method": 0.012, "about": 0.085, "status": 0.51, "meaning": 0.53}
 """Where each column begins (the status: where it ends); the figure is 1 wide."""
-BAR_LEFT, BAR_RIGHT = 0.75, 0.925
-LARGEST = 8
-"""The bars' scale is logarithmic, since a manifest and a layer are a thousandfold apart: from one
-byte to a hundred million, as a power of ten."""
+WENT, CAME = 0.9, 0.985
+"""Where the numbers of bytes end."""
 
 
 def draw(talk: RegistryTalk) -> Figure:
@@ -196,7 +207,7 @@ def draw(talk: RegistryTalk) -> Figure:
             for number, request in enumerate(one.requests, row + 1):
                 _row(axes, number, request)
             row += len(one.requests) + 2
-        style.headline(drawing, _finding(talk), "↑ sent, ↓ received; the bars are logarithmic")
+        style.headline(drawing, _finding(talk), "↑ sent, ↓ received")
     return Figure(drawing, alt=_alt(talk), table=talk.table())
 
 
@@ -216,23 +227,14 @@ def _row(axes: Any, row: int, request: Request) -> None:
     axes.text(PLACES["about"], row, about, parse_math=False, **small, **mono)
     axes.text(PLACES["status"], row, str(request.status), ha="right", **small, **mono)
     axes.text(PLACES["meaning"], row, request.meaning, **small)
-    for carried, sign, tone in ((request.went_bytes, "↑", 1), (request.came_bytes, "↓", 2)):
+    for carried, sign, tone, end in (
+        (request.went_bytes, "↑", 1, WENT),
+        (request.came_bytes, "↓", 2, CAME),
+    ):
         if carried:
-            length = _length(carried)
-            axes.barh(row, length, left=BAR_LEFT, height=0.62, color=style.colour(tone))
-            axes.text(
-                BAR_LEFT + length + 0.006,
-                row,
-                f"{sign} {human_size(carried)}",
-                va="center",
-                fontsize=7.5,
-                color=style.readable(tone),
-            )
-
-
-def _length(carried: int) -> float:
-    part = math.log10(carried) / LARGEST
-    return (BAR_RIGHT - BAR_LEFT) * min(max(part, 0.02), 1.0)
+            words = f"{sign} {human_size(carried)}"
+            tinted: Any = {**small, "color": style.readable(tone)}
+            axes.text(end, row, words, ha="right", **tinted)
 
 
 def _sum(talk: Talk) -> str:
@@ -256,4 +258,4 @@ def _alt(talk: RegistryTalk) -> str:
         )
         for one in talk.talks
     )
-    return f"Requests to a registry, one a row, with a bar for the bytes each carried. {each}."
+    return f"Requests to a registry, in their order. {each}."

@@ -1,13 +1,15 @@
-"""A container's life: the engine's own table of states as a drawing, and the way one has taken.
+"""A container's life: the engine's own table of states as a drawing, and one container's way.
 
     life("box")     # the state machine; lit is the way of the container box, from its events
 
 The table comes from the engine (`GET /labkit/states`, what `labkit states` prints), so the picture
-cannot say anything else than what the engine obeys.
+shows the rules that the engine obeys.  To the event `die`, the end of the first process, it adds
+the two commands that cause it: `stop` and `kill`.
 """
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from labkit.client import Client
@@ -20,8 +22,8 @@ from labkit.errors import InvalidParameterError, NotFoundError
 NS_PER_S = 1e9
 GONE = ""
 """The state before create and after remove."""
-EVENTS_OF = {"destroy": ("remove", "destroy")}
-"""What the engine tells in one event, though the table has several for it."""
+EVENTS_OF = {"destroy": ("remove", "destroy"), "kill": ()}
+"""Events of the engine that stand for several of the table, or for none: `kill` is a signal."""
 
 
 class Arrow(NamedTuple):
@@ -32,6 +34,10 @@ class Arrow(NamedTuple):
     after: str
 
 
+COMMANDS = (Arrow("running", "stop", "exited"), Arrow("running", "kill", "exited"))
+"""What a user does to a running container; for the engine either one ends in `die`."""
+
+
 class Move(NamedTuple):
     """An arrow that a container went along, and when: seconds since it was created."""
 
@@ -40,19 +46,20 @@ class Move(NamedTuple):
 
 
 def arrows(client: Client) -> list[Arrow]:
-    """The engine's table."""
+    """The engine's table, and the two commands that end a container."""
     rows = client.api.get("/labkit/states")
-    return [Arrow(row["Before"], row["Event"], row["After"]) for row in rows]
+    return [*(Arrow(row["Before"], row["Event"], row["After"]) for row in rows), *COMMANDS]
 
 
 def path_of(
     events: Iterable[Mapping[str, Any]], table: Sequence[Arrow], *, has_policy: bool = False
 ) -> list[Move]:
-    """The moves that the events of one container tell of; events that move nothing are left out.
+    """The moves in the events of one container; events that change no state are left out.
 
-    With `has_policy` an end that nobody asked for is followed by a wait for the restart: the engine
-    tells of the start after it, but not of the wait.
+    With `has_policy`, a wait for the restart follows an end that no user caused: the engine reports
+    the start after the wait, but not the wait.
     """
+    told = list(events)
     leads = {(arrow.before, arrow.event): arrow for arrow in table}
     moves: list[Move] = []
     state, began_ns, was_asked = GONE, 0, False
@@ -64,13 +71,17 @@ def path_of(
             moves.append(Move((time_ns - began_ns) / NS_PER_S, arrow))
             state = arrow.after
 
-    for event in events:
+    for event, later in zip_longest(told, told[1:]):
         action, time_ns = event["Action"], event["timeNano"]
         if action == "create":
             moves, state, began_ns = [], GONE, time_ns
         if action == "start" and state == "exited" and has_policy and not was_asked:
             go("retry", time_ns)
         was_asked = action == "kill" or (was_asked and action != "start")
+        if action == "die" and was_asked and state == "running":
+            is_stop = later is not None and later["Action"] == "stop"
+            go("stop" if is_stop else "kill", time_ns)
+            continue
         for name in EVENTS_OF.get(action, (action,)):
             go(name, time_ns)
     return moves
@@ -165,9 +176,9 @@ Row = tuple[str, str, str]
 PLACES: dict[str, Place] = {
     "created": (3.1, 3.3),
     "running": (6.2, 3.3),
-    "paused": (6.2, 5.1),
+    "paused": (6.2, 5.6),
     "exited": (10.2, 3.3),
-    "restarting": (7.5, 1.8),
+    "restarting": (7.5, 1.35),
     "removing": (6.2, 0.0),
     "dead": (9.8, 0.0),
 }
@@ -178,8 +189,11 @@ BENDS: dict[tuple[str, str], float] = {
     ("running", "pause"): 0.4,
     ("paused", "unpause"): 0.4,
     ("paused", "die"): 0.12,
-    ("exited", "start"): -0.2,
-    ("exited", "retry"): -0.12,
+    ("exited", "start"): -0.36,
+    ("running", "stop"): 0.18,
+    ("running", "die"): -0.18,
+    ("running", "fail again"): -0.36,
+    ("exited", "retry"): -0.06,
     ("restarting", "stop"): -0.34,
     ("restarting", "start"): 0.15,
     ("exited", "remove"): 0.36,
@@ -193,9 +207,9 @@ LIT, UNLIT = style.colour(1), "#A9B0B8"
 
 def draw(table: Sequence[Row], steps: Mapping[Any, Sequence[int]], headline: str) -> Any:
     """The states and arrows of the table; `steps` numbers the arrows that a container went."""
-    with style.picture(height_in=4.5) as drawing:
+    with style.picture(height_in=4.8) as drawing:
         axes = drawing.subplots()
-        axes.set(xlim=(0, 11.1), ylim=(-0.9, 5.5))
+        axes.set(xlim=(0, 11.1), ylim=(-0.9, 6.0))
         axes.set_axis_off()
         axes.set_aspect("equal")
         lit = {state for row in steps for state in (row[0], row[2])}

@@ -1,4 +1,4 @@
-"""`%docker`, `%%docker` and `%%dockerfile`: the notes' commands, letter for letter, in a notebook.
+"""`%docker`, `%%docker`, `%%terminal`, `%%dockerfile`: the notes' commands, letter for letter.
 
     %docker run --rm busybox echo hi
 
@@ -8,6 +8,10 @@
 
     %%docker --fresh web
     docker run -d --name web busybox sleep 100
+
+    %%terminal docker run -it --rm busybox sh
+    tty
+    exit
 
     %%dockerfile -t greeting
     FROM busybox
@@ -36,6 +40,7 @@ from IPython.core.magic import (
 
 from labkit.course.page.command import run_printing
 from labkit.course.page.leftovers import clear
+from labkit.course.page.terminal import DETACH, Terminal
 
 _VARIABLE = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\}(?!\})")
 _LONG_DASH = re.compile(r"[\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}]+(?=\w)")
@@ -77,6 +82,32 @@ class DockerMagics(Magics):
         variables = self._variables()
         words = build_words(words_of(line, variables))
         variables["_exit_code"] = run_printing(words, stdin=cell)
+
+    @no_var_expand
+    @cell_magic
+    def terminal(self, line: str, cell: str) -> None:
+        """Run a command that has `-it`, or `attach`, in a terminal, and type the cell's lines.
+
+        The lines go to the shell that answers in the container, one after the other.  After a
+        line `exit` the shell ends; after any other last line the keys ctrl-p ctrl-q leave it.
+        """
+        command = next(commands_of(line), "")
+        words = words_of(command, self._variables())
+        lines = [one.strip() for one in cell.splitlines() if one.strip()]
+        print(f"$ docker {command}", flush=True)
+        with Terminal(words) as terminal:
+            for one in lines:
+                print(f"# {one}", flush=True)
+                if one == "exit":
+                    terminal.press(b"exit\n")
+                    break
+                answer = terminal.ask(one)
+                if answer:
+                    print(answer, flush=True)
+            else:
+                terminal.press(DETACH)
+                print("(ctrl-p ctrl-q)", flush=True)
+            terminal.end()
 
     def _variables(self) -> dict[str, Any]:
         return {} if self.shell is None else self.shell.user_ns

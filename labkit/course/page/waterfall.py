@@ -38,13 +38,14 @@ GROUPS = {
     "exec": "the program starts",
 }
 """The row of a step, by the first part of its name."""
+NEGLIGIBLE_MS = 1e-6
 CLONE = "the process"
 REST = "rights: user and powers"
 """The row of any other step: keys, users, capabilities, the filter of system calls."""
 
 
 class Bar(NamedTuple):
-    """The steps of one phase and one group: `spans` are (start, length) in ms, in order."""
+    """The steps of one phase and one group; `spans` are its (start, length) in ms, in order."""
 
     phase: str
     name: str
@@ -93,9 +94,18 @@ def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
         span = (now_ms, step["DurationNs"] / 1e6)
         key = (step["Phase"], group_of(step))
         bar = found.get(key, Bar(*key, (), ()))
-        found[key] = bar._replace(steps=(*bar.steps, step), spans=(*bar.spans, span))
+        found[key] = bar._replace(steps=(*bar.steps, step), spans=_joined(bar.spans, span))
         now_ms += span[1]
     return list(found.values())
+
+
+def _joined(
+    spans: tuple[tuple[float, float], ...], new: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
+    """The spans with one more, which lengthens the last one if it begins where that ends."""
+    if spans and abs(sum(spans[-1]) - new[0]) < NEGLIGIBLE_MS:
+        return (*spans[:-1], (spans[-1][0], spans[-1][1] + new[1]))
+    return (*spans, new)
 
 
 def group_of(step: Mapping[str, Any]) -> str:
@@ -141,12 +151,13 @@ def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
         if row is None:
             continue
         bar = bars[row]
-        end_ms = bar.end_ms
+        end_ms = sum(bar.spans[0])
+        is_alone = len(bar.spans) == 1  # then its duration stands right beside it
         is_left = end_ms > whole_ms * 0.5
         axes.annotate(
             f"{phase}: {words}",
             (bar.start_ms if is_left else end_ms, row),
-            xytext=(-8 if is_left else 52, 0),
+            xytext=(-8 if is_left else 52 if is_alone else 8, 0),
             textcoords="offset points",
             ha="right" if is_left else "left",
             va="center",

@@ -4,11 +4,11 @@ import pytest
 
 from labkit.containers.records import states as engine
 from labkit.course.lifecycle.endings import PROGRAMS, Ending, Endings
-from labkit.course.lifecycle.life import BENDS, PLACES, Arrow, path_of, picture
+from labkit.course.lifecycle.life import BENDS, COMMANDS, PLACES, Arrow, path_of, picture
 from labkit.course.lifecycle.pausing import Export, Pausing
 from labkit.course.lifecycle.restarts import ENDS, POLICIES, BackOff, Policies, Verdict
 
-TABLE = [Arrow(row.before, row.event, row.after) for row in engine.TRANSITIONS]
+TABLE = [*(Arrow(row.before, row.event, row.after) for row in engine.TRANSITIONS), *COMMANDS]
 
 
 def events(*actions: str) -> list[dict[str, object]]:
@@ -21,12 +21,25 @@ def way(*actions: str, has_policy: bool = False) -> list[str]:
 
 def test_every_state_has_a_place_and_every_bend_an_arrow() -> None:
     assert set(PLACES) == set(engine.STATES)
-    assert set(BENDS) <= {(row.before, row.event) for row in engine.TRANSITIONS}
+    assert set(BENDS) <= {(row.before, row.event) for row in TABLE}
 
 
 def test_a_whole_life() -> None:
     told = ("create", "start", "pause", "unpause", "kill", "die", "stop", "destroy")
-    assert way(*told) == ["create", "start", "pause", "unpause", "die", "remove", "destroy"]
+    assert way(*told) == ["create", "start", "pause", "unpause", "stop", "remove", "destroy"]
+
+
+def test_the_end_is_drawn_by_its_cause() -> None:
+    """The program's own end, a kill, and a stop that had to kill."""
+    assert way("create", "start", "die")[-1] == "die"
+    assert way("create", "start", "kill", "die", "start")[-2:] == ["kill", "start"]
+    assert way("create", "start", "kill", "kill", "die", "stop")[-1] == "stop"
+    assert way("create", "start", "pause", "kill", "die")[-1] == "die", "paused: another arrow"
+
+
+def test_no_two_arrows_lie_on_each_other() -> None:
+    bends = [(row.before, row.after, BENDS.get((row.before, row.event), 0.0)) for row in TABLE]
+    assert len(bends) == len(set(bends))
 
 
 def test_the_last_container_of_a_name_counts() -> None:
@@ -42,7 +55,7 @@ def test_a_restart_by_policy_goes_through_the_wait() -> None:
 
 def test_a_start_after_a_kill_is_its_users() -> None:
     told = ("create", "start", "kill", "die", "start")
-    assert way(*told, has_policy=True) == ["create", "start", "die", "start"]
+    assert way(*told, has_policy=True) == ["create", "start", "kill", "start"]
 
 
 def test_words_of_the_picture() -> None:

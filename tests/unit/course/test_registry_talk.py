@@ -6,6 +6,7 @@ import pytest
 
 from labkit.course.architecture.trace import Trace
 from labkit.course.architecture.wire import Exchange
+from labkit.course.images.blob_fates import Fate, grid
 from labkit.course.images.blob_tree import Blob, BlobTree, Tree, blob_tree
 from labkit.course.images.registry_talk import RegistryTalk, about
 from labkit.errors import NotFoundError
@@ -114,7 +115,14 @@ def test_a_push_in_words_and_as_a_picture() -> None:
     (push,) = talk.talks
     assert (push.went_bytes, push.came_bytes) == (1005, 9)
     assert push.of("HEAD", "blob", 404) == ["a" * 12]
-    figure = talk.plot()
+    assert str(grid(talk.talks)["layer aaaaaaaaaaaa"][0]) == "sent 1kB"
+    assert grid(talk.talks)["config " + CONFIG.short] == [Fate("there already")]
+    assert grid(talk.talks)["blob ffffffffffff"] == [Fate("taken over")]
+    assert "manifest" not in grid(talk.talks), "it was refused"
+    shown = talk.plot()
+    assert "layer aaaaaaaaaaaa: sent 1kB; config" in shown.alt
+    assert shown.png.startswith(b"\x89PNG")
+    figure = talk.plot_requests()
     texts = [text.get_text() for text in figure.drawing.axes[0].texts]
     assert {"↑ 1kB", "↓ 9B", "7 requests, 1kB sent, 9B received"} <= set(texts)
     assert "HEAD blob aaaaaaaaaaaa → 404" in figure.alt
