@@ -1,25 +1,31 @@
 """Run notebooks and write their outputs into them: `python -m tests.notebooks.execute [PATH…]`.
 
-After a cell was changed in JupyterLab, this makes the outputs that are committed, the same way for
-everybody: in a lab of its own, from a fresh kernel, without what differs from run to run for no
-reason (times of execution, ids of widgets, the temporary names of that lab).  What stands beside a
-prediction is for the learner to find, so those cells keep no output.  Without a path, all of them.
+After a change of a cell in JupyterLab, this makes the outputs that are committed, always in the same
+way: in a lab of its own, in a fresh kernel, and without values that differ between runs for no
+reason (times of execution, ids of widgets, the temporary names of that lab).  Cells that compare a
+prediction with the result keep no output: the learner has to run them.  Without a path, all run.
+
+The lab's cgroups and links have plain names, since figures show them: two runs at once would meet.
 """
 
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from tests.lab import Lab, remove_template, running_lab
+from tests import leaks
+from tests.lab import Lab, remove_template
 from tests.notebooks.notebooks import EVERY, code_cells, is_answer, name_of, read
 from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 
+CGROUP_PARENT, LINK_PREFIX = "labkit-course", "course"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {
@@ -71,11 +77,25 @@ def _usual_names(text: str, lab: Lab) -> str:
     return text
 
 
+@contextmanager
+def _named_lab() -> Iterator[Lab]:
+    """A running lab with the names that readers see in figures."""
+    lab = Lab()
+    lab.cgroup_parent, lab.link_prefix = CGROUP_PARENT, LINK_PREFIX
+    lab.env |= {"LABKIT_CGROUP_PARENT": CGROUP_PARENT, "LABKIT_LINK_PREFIX": LINK_PREFIX}
+    leaks.ENGINE_NAMES.update((CGROUP_PARENT, LINK_PREFIX))
+    try:
+        lab.start_daemon()
+        yield lab
+    finally:
+        lab.close()
+
+
 def main(arguments: list[str]) -> int:
     """Run the notebooks named, or all."""
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
-        with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+        with _named_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:

@@ -1,5 +1,6 @@
-"""Every notebook has the shape the course promises, and everybody can read it."""
+"""Every notebook has the shape that the course promises, and is readable for everybody."""
 
+import ast
 import itertools
 import re
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from labkit.course.page.magics import commands_of
+from labkit.course.page.predict import Choice
 from tests.notebooks.notebooks import (
     CHAPTERS,
     EVERY,
@@ -173,6 +176,76 @@ def test_no_cell_has_failed(path: Path) -> None:
         for output in cell.outputs:
             assert output.output_type != "error", cell.id
             assert "(exit status" not in dict(texts_of(output)).get("stream", ""), cell.id
+
+
+def choices_of(cell: Any) -> tuple[str, str, list[str]]:
+    """The id, the question and the choices in a question's source; no choices for a guess."""
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Choice", "Guess"):
+            question_id, question, *rest = (
+                ast.literal_eval(one) for one in node.args if isinstance(one, ast.Constant | ast.List)
+            )
+            choices = next((one for one in rest if isinstance(one, list)), [])
+            return question_id, question, choices
+    raise AssertionError(f"{cell.id} asks nothing")
+
+
+@notebooks
+def test_a_question_is_shown_as_it_is_asked(path: Path) -> None:
+    """What is committed below a question is that question, not one of an earlier version."""
+    for cell in code_cells(read(path)):
+        if is_question(cell):
+            _, question, choices = choices_of(cell)
+            (shown,) = (dict(texts_of(output))["text/plain"] for output in cell.outputs)
+            first, *lines = shown.splitlines()
+            assert first == f"Predict: {question}", cell.id
+            assert sorted(lines) == sorted(f"  ( ) {choice}" for choice in choices), cell.id
+
+
+@notebooks
+def test_a_question_is_a_sentence(path: Path) -> None:
+    """It ends as one, and does not begin with a command in the place of a verb."""
+    for cell in code_cells(read(path)):
+        if is_question(cell):
+            _, question, _ = choices_of(cell)
+            assert question.endswith("?"), cell.id
+            assert not re.search(r"(^|\. )And |\?.*\?", question), cell.id
+
+
+@notebooks
+def test_commands_are_shown_as_they_are_written(path: Path) -> None:
+    """`%%docker` prints each command before it runs it: those below a cell are the cell's own."""
+    for cell in code_cells(read(path)):
+        if cell.source.startswith("%%docker") and not cell.source.startswith("%%dockerfile"):
+            written = [f"$ docker {one}" for one in commands_of(cell.source.partition("\n")[2])]
+            said = "".join(dict(texts_of(output)).get("stream", "") for output in cell.outputs)
+            shown = [line for line in said.splitlines() if line.startswith("$ docker ")]
+            assert shown == written, cell.id
+
+
+def test_the_place_of_the_right_choice_says_nothing() -> None:
+    """Of three choices each place is right about as often; it was the middle half of the time."""
+    places = []
+    for path in CHAPTERS:
+        cells = list(code_cells(read(path)))
+        for cell in filter(is_question, cells):
+            question_id, question, choices = choices_of(cell)
+            answer = next(one for one in cells if one.id == f"beside-{cell.id[8:]}").source
+            right = [one for one in choices if f'beside("{one}"' in answer]
+            if len(choices) == 3 and right:
+                places.append(Choice(question_id, question, choices).shown.index(right[0]))
+    assert len(places) > 30
+    for place in range(3):
+        assert 0.2 < places.count(place) / len(places) < 0.5, places
+
+
+@notebooks
+def test_what_only_checks_is_folded(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        lines = [line for line in cell.source.splitlines() if line and not line.startswith("#")]
+        if lines and all(re.match(r"assert |[ )\]]", line) for line in lines):
+            assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
+            assert cell.source.startswith("#"), f"{cell.id}: a folded cell shows its first line"
 
 
 @notebooks

@@ -1,4 +1,4 @@
-"""A registry of a page's own: `labkit registry serve` on a free port, in a temporary folder."""
+"""A page's own registry: `labkit registry serve` on a free port, in a temporary folder."""
 
 import contextlib
 import subprocess
@@ -15,8 +15,8 @@ class Hub:
     """A running registry.
 
     `address` is its `127.0.0.1:PORT`, `log` the file of its requests, `root` the folder of its
-    images; `options` are further words of `labkit registry serve`.  It ends, and its images with
-    it, with `close`, when nobody has it any more, or with this process.
+    images; `options` are further words of `labkit registry serve`.  It ends, and its images are
+    removed, with `close`, with the last reference to it, or with this process.
     """
 
     def __init__(self, *options: str) -> None:
@@ -25,6 +25,7 @@ class Hub:
         self.log = f"{folder.name}/requests.jsonl"
         process = subprocess.Popen(
             [
+                *("setpriv", "--pdeathsig", "TERM"),  # it ends with the page's kernel
                 *(sys.executable, "-m", "labkit.cli", "registry", "serve"),
                 *("--listen", "127.0.0.1:0", "--root", self.root),
                 *("--log", self.log),
@@ -45,7 +46,7 @@ class Hub:
             raise LabkitError("the registry did not start: `labkit registry serve` says why")
 
     def close(self) -> None:
-        """End it and remove what it holds; again is no error."""
+        """End it and remove its images; twice is no error."""
         self._end()
 
 

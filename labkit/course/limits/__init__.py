@@ -7,6 +7,7 @@ serves the chapter, the demo, the exercise and the test.
 
 from labkit.course.limits.cpu_result import CpuShares, deviation, expected_parts
 from labkit.course.limits.cpu_run import cpu_shares
+from labkit.course.limits.disk_limits import DiskLimits, disk_limits
 from labkit.course.limits.disk_result import DiskRates, DiskWeights
 from labkit.course.limits.disk_run import disk_rates, disk_weights
 from labkit.course.limits.host_view import top
@@ -15,11 +16,13 @@ from labkit.course.limits.memory_run import memory_to_the_limit
 
 __all__ = [
     "CpuShares",
+    "DiskLimits",
     "DiskRates",
     "DiskWeights",
     "MemoryToTheLimit",
     "cpu_shares",
     "deviation",
+    "disk_limits",
     "disk_rates",
     "disk_weights",
     "expected_parts",

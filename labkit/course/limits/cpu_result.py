@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.05
 """A measured proportion this close to the expected one counts as held."""
+DISTURBED = 0.15
+"""If other work takes more of the CPU than this part, the machine was too busy to measure."""
 
 
 def expected_parts(weights: Sequence[float]) -> tuple[float, ...]:
@@ -58,6 +60,13 @@ def due_s(
             due[at] = ceilings_s[at] if full else by_weight[at]
         open_to = [at for at in open_to if full and at not in full]
     return tuple(due)
+
+
+def busy_words(other_work: float, cpu: int) -> str:
+    """The advice for a machine whose CPU was busy with other work; empty if it was calm."""
+    if other_work <= DISTURBED:
+        return ""
+    return f"Other work took {other_work:.0%} of CPU {cpu}; run the cell again when it is calm"
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,17 @@ class CpuShares:
         return max((part / expected - 1 for part, expected in pairs), key=abs)
 
     @property
+    def other_work(self) -> float:
+        """The part of the CPU that the containers wanted and other work of the machine took."""
+        wanted = min(1.0, sum(ceiling or 1.0 for ceiling in self.ceilings or (0.0,)))
+        return max(0.0, 1 - sum(self.cpu_s) / (self.seconds * wanted))
+
+    @property
+    def warning(self) -> str:
+        """What to say if the machine was too busy for these figures; empty if it was calm."""
+        return busy_words(self.other_work, self.cpu)
+
+    @property
     def holds(self) -> bool:
         """Whether every proportion is within 5 % of what was asked."""
         return abs(self.deviation) <= TOLERANCE
@@ -173,6 +193,14 @@ class CpuShares:
             if sum(used) > 0:
                 points.append(((before.time_s + after.time_s) / 2, expected_parts(used)))
         return points
+
+    def of_cpu_over_time(self) -> list[tuple[float, tuple[float, ...]]]:
+        """The same in parts of the CPU: a ceiling is a part of it, whatever the others use."""
+        ends = [sample.time_s for sample in self.samples[1:]]
+        return [
+            (end_s - length_s / 2, tuple(one_s / length_s for one_s in used_s))
+            for end_s, (length_s, used_s) in zip(ends, self._intervals(), strict=True)
+        ]
 
     def table(self) -> Table:
         """The summary, one row a container: asked, expected, counted by cgroup, seen by `top`."""
@@ -211,6 +239,7 @@ class CpuShares:
                     strict=True,
                 )
             ),
+            self.warning,
         )
 
     def _ceiling_cell(self, row: int) -> tuple[str, ...]:
@@ -229,14 +258,21 @@ class CpuShares:
                 f"{name}: {used / self.seconds:.1%} of CPU {self.cpu}"
                 for name, used in zip(self.names, self.cpu_s, strict=True)
             )
-            return f"{each} ({self.deviation:+.1%})"
+            return f"{each} ({self.deviation:+.1%}){self._remark()}"
         if len(self.weights) == 1:
             return (
                 f"{asked} shares, alone on CPU {self.cpu}: {self.cpu_s[0] / self.seconds:.0%} of it"
+                f"{self._remark()}"
             )
         last = self.cpu_s[-1]
         measured = " : ".join([*(f"{cpu_s / last:.2f}" for cpu_s in self.cpu_s[:-1]), "1"])
-        return f"{asked} shares on CPU {self.cpu}: {measured} measured ({self.deviation:+.1%})"
+        return (
+            f"{asked} shares on CPU {self.cpu}: {measured} measured ({self.deviation:+.1%})"
+            f"{self._remark()}"
+        )
+
+    def _remark(self) -> str:
+        return f". {self.warning}" if self.warning else ""
 
     __repr__ = __str__
 
@@ -257,15 +293,18 @@ def plot_parts(result: CpuShares, guess: float | None) -> Figure:
         over_time, in_all = drawing.subplots(1, 2, width_ratios=(5, 2.8))
         _draw_over_time(over_time, result, guess)
         _draw_in_all(in_all, result)
-        style.headline(drawing, _headline(result), "dashed: expected")
+        note = f"other work: {result.other_work:.0%}" if result.warning else "dashed: expected"
+        style.headline(drawing, _headline(result), note)
     return Figure(drawing, alt=_alt(result, guess), table=result.table())
 
 
 def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
-    points = result.parts_over_time()
+    has_ceilings = bool(result.ceilings)
+    points = result.of_cpu_over_time() if has_ceilings else result.parts_over_time()
     times = [time_s for time_s, _ in points]
     end_s = result.seconds
-    for expected in sorted(set(result.expected)):
+    whole = [used_s / end_s for used_s in result.cpu_s] if has_ceilings else result.parts
+    for expected in sorted(set(_due_parts(result))):
         style.expected_line(axes, 100 * expected, 0, end_s)
     if guess is not None:
         axes.plot([0, end_s], [100 * guess] * 2, color=style.GUESS, linewidth=1.4, linestyle=":")
@@ -278,20 +317,28 @@ def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
         )
     names: list[tuple[float, str, int | str]] = [
         (100 * part, f"{name.replace(', ', chr(10))}: {part:.1%}", number)
-        for number, (name, part) in enumerate(zip(result.names, result.parts, strict=True))
+        for number, (name, part) in enumerate(zip(result.names, whole, strict=True))
     ]
     if guess is not None:
         names.append((100 * guess, f"your guess: {guess:.0%}", style.GUESS))
-    heights = style.spread([height for height, _, _ in names], NAME_GAP)
+    gap = NAME_GAP * (2 if has_ceilings else 1)  # the names have two lines
+    heights = style.spread([height for height, _, _ in names], gap)
     for height, (_, text, curve) in zip(heights, names, strict=True):
         style.name_at_end(axes, end_s, height, text, curve)
     axes.set(
         xlim=(0, end_s),
         ylim=(0, 101),
         xlabel="time (s)",
-        ylabel="part of the CPU time (%)",
-        title="Who had the CPU, moment by moment",
+        ylabel="part of the CPU (%)" if has_ceilings else "part of the CPU time (%)",
+        title="The CPU, moment by moment",
     )
+
+
+def _due_parts(result: CpuShares) -> tuple[float, ...]:
+    """What each should get: of the time they used together, or with ceilings of the whole CPU."""
+    if not result.ceilings:
+        return result.expected
+    return due_s(result.weights, result.ceilings, min(1.0, sum(c or 1.0 for c in result.ceilings)))
 
 
 def _draw_in_all(axes: Any, result: CpuShares) -> None:
@@ -329,9 +376,15 @@ def _draw_in_all(axes: Any, result: CpuShares) -> None:
 
 
 def _headline(result: CpuShares) -> str:
+    if result.warning:
+        return f"CPU {result.cpu} was busy with other work: run the cell again"
     if result.ceilings:
-        most = zip(result.names, result.cpu_s, strict=True)
-        return "; ".join(f"{name}: {used / result.seconds:.0%}" for name, used in most)
+        used, ceiling = next(
+            (used_s / result.seconds, ceiling)
+            for used_s, ceiling in zip(result.cpu_s, result.ceilings, strict=True)
+            if ceiling
+        )
+        return f"--cpus {ceiling:g}: {used:.0%} of the CPU used, {ceiling:.0%} allowed"
     if len(result.weights) == 1:
         return f"Alone on CPU {result.cpu}: {result.cpu_s[0] / result.seconds:.0%} of it"
     if len(result.weights) == 2:
@@ -349,4 +402,5 @@ def _alt(result: CpuShares, guess: float | None) -> str:
         f"Two charts of {len(result.weights)} containers on one CPU for {result.seconds:.0f} s. "
         "Left, lines: the part of the CPU time each got over time, almost level, next to dashed "
         f"lines for what was expected. Right, bars: CPU seconds in all. {shares}.{guessed}"
+        f"{' ' + result.warning + '.' if result.warning else ''}"
     )

@@ -60,7 +60,7 @@ def disk_weights(
     The lab disk is made for the run if there is none.  Needs root.  Raises `LabkitError` where
     BFQ is not to be had: nothing else knows weights.
     """
-    with _lab_disk() as disk, Crew(client or connect(), "disk-weights", LIFETIME_S) as crew:
+    with lab_disk() as disk, Crew(client or connect(), "disk-weights", LIFETIME_S) as crew:
         if not disk.has_weights:
             raise LabkitError(
                 f"{disk.device} is in the care of {disk.scheduler}, which knows no weights: this "
@@ -79,7 +79,7 @@ def disk_weights(
 def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates:
     """Write a file on the lab disk four times: past the cache and not, without a limit and with
     `--device-write-bps`.  Needs root."""
-    with _lab_disk() as disk, Crew(client or connect(), "disk-rates", LIFETIME_S) as crew:
+    with lab_disk() as disk, Crew(client or connect(), "disk-rates", LIFETIME_S) as crew:
         version = place_of(os.getpid(), "blkio").version
         transfers = tuple(
             _transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
@@ -90,7 +90,7 @@ def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates
 
 
 @contextmanager
-def _lab_disk() -> Iterator[labdisk.LabDisk]:
+def lab_disk() -> Iterator[labdisk.LabDisk]:
     """The lab disk, whatever its size, else one for the time of the experiment."""
     with labdisk.borrow(Paths.from_environment(), DISK_BYTES) as disk:
         yield disk

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 TOLERANCE = 0.05
 KILLED = 128 + 9
-"""The exit code of who was ended by SIGKILL."""
+"""The exit code of a process that SIGKILL ended."""
 
 
 class MemorySample(NamedTuple):
@@ -28,10 +28,11 @@ class MemorySample(NamedTuple):
 class MemoryToTheLimit:
     """One container that took more and more memory.
 
-    `limit_bytes` is `-m`; `swap_limit_bytes` what `--memory-swap` allows beyond it, 0 where the
-    machine has no swap or does not count it by container.  `peak_bytes` is the kernel's own mark
-    of the most memory held at once, `oom_kills` how many processes it killed in the container,
-    `message` what it said of that ("" where its log may not be read).
+    `limit_bytes` is `-m`.  `swap_limit_bytes` is what `--memory-swap` allows beyond it: 0 where the
+    machine has no swap or does not count it by container, although `asked_swap_bytes` were asked
+    for.  `peak_bytes` is the kernel's own mark of the most memory held at once, `oom_kills` how
+    many processes it killed in the container, `message` what it logged of that ("" where its log
+    may not be read).
     """
 
     limit_bytes: int
@@ -41,6 +42,7 @@ class MemoryToTheLimit:
     oom_kills: int
     exit_code: int
     message: str
+    asked_swap_bytes: int = 0
 
     @property
     def swap_peak_bytes(self) -> int:
@@ -69,7 +71,7 @@ class MemoryToTheLimit:
 
     @property
     def holds(self) -> bool:
-        """Killed at the limit ± 5 %, and not before the swap it may have was as good as full."""
+        """Killed at the limit ± 5 %, and not before its swap was nearly full."""
         swapped = self.swap_peak_bytes >= (1 - 4 * TOLERANCE) * self.swap_limit_bytes
         is_killed = self.oom_kills > 0 and self.exit_code == KILLED
         return is_killed and swapped and abs(self.deviation) <= TOLERANCE
@@ -160,6 +162,16 @@ def _draw_areas(axes: Any, result: MemoryToTheLimit) -> None:
 
 def _draw_limits(axes: Any, result: MemoryToTheLimit) -> None:
     heights = {"-m": result.limit_bytes}
+    if result.asked_swap_bytes and not result.swap_limit_bytes:
+        axes.annotate(
+            f"--memory-swap {(result.limit_bytes + result.asked_swap_bytes) // MIB}m: "
+            "this machine has no swap to count, so -m is the whole limit",
+            (0, result.limit_bytes / MIB),
+            xytext=(4, 16),
+            textcoords="offset points",
+            color=style.INK,
+            fontsize=8.5,
+        )
     if result.swap_limit_bytes:
         heights["--memory-swap"] = result.limit_bytes + result.swap_limit_bytes
     for flag, height in heights.items():

@@ -56,6 +56,7 @@ def memory_to_the_limit(
         samples, peak_bytes, kills = _watch(place)
         return MemoryToTheLimit(
             limit_bytes=memory_mib * MIB,
+            asked_swap_bytes=swap_mib * MIB,
             swap_limit_bytes=min(swap_mib * MIB, _swap_bytes(place.version)),
             samples=samples,
             peak_bytes=peak_bytes,

@@ -75,8 +75,8 @@ class MapPanel(Panel):
         self._change("disconnect", name, network)
 
     def map(self) -> NetworkMap:
-        """The kernel's state now."""
-        return network_map(self.client)
+        """The kernel's state now, of the panel's own containers."""
+        return network_map(self.client, *(one.name for one in self.containers.values()))
 
     def plot(self) -> "Figure":
         """The map as a figure."""

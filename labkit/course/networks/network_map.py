@@ -88,9 +88,11 @@ class NetworkMap:
         return plot_map(self)
 
 
-def network_map(client: Client) -> NetworkMap:
-    """The map as it is now, of all running containers of the engine."""
+def network_map(client: Client, *names: str) -> NetworkMap:
+    """The map as it is now, of the containers named, or of all that run."""
     running = sorted(client.containers.list(), key=lambda one: one.name)
+    if names:
+        running = [one for one in running if one.name in names]
     pids = {one.name: int(one.attrs["State"]["Pid"]) for one in map(_fresh, running)}
     with netlink.host() as host:
         links = {link["index"]: link for link in host.get_links()}

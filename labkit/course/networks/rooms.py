@@ -1,7 +1,8 @@
 """Network namespaces without a container: bare rooms to lay cables into, by hand.
 
-A room is held by one sleeping process (unshare(1)).  When that goes, the kernel takes the namespace
-away, and with it every cable that had an end in it: nothing is left behind, whoever was killed.
+One sleeping process holds a room (unshare(1)).  The kernel ends that process with the one that
+made it (PR_SET_PDEATHSIG, prctl(2)), removes the namespace with the process, and with it every
+cable that has an end in it: nothing is left behind, even if the page's kernel is killed.
 """
 
 import atexit
@@ -21,19 +22,36 @@ OUTSIDE_GATEWAY, OUTSIDE_ADDRESS = "203.0.113.1", "203.0.113.2"
 """From a block that is for documentation only (RFC 5737): nobody's real address."""
 
 
-class Room:
-    """A network namespace of its own; at first there is nothing in it but a loopback that is off.
+_rooms: dict[str, "Room"] = {}
 
-    `pid` is the process that holds it, which is how pyroute2 and nsenter(1) name the namespace.
+
+def remove_links(*names: str) -> None:
+    """Remove the host's links of these names; one that does not exist is no error."""
+    with netlink.host() as host:
+        for name in names:
+            for index in host.link_lookup(ifname=name):
+                host.link("del", index=index)
+
+
+class Room:
+    """A network namespace of its own; at first it has only a loopback, which is off.
+
+    `pid` is the process that holds it, by which pyroute2 and nsenter(1) name the namespace.  A room
+    with a name takes the place of an older one with that name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        if name in _rooms:
+            _rooms.pop(name).close()
         self._process = subprocess.Popen(
-            ["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"],
+            stdin=subprocess.DEVNULL,
         )
         self.pid = self._process.pid
         atexit.register(self.close)
         self._wait()
+        if name:
+            _rooms[name] = self
 
     @property
     def path(self) -> str:
@@ -45,7 +63,7 @@ class Room:
         return netlink.inside(self.path)
 
     def set_address(self, interface: str, address: str, prefix: int, gateway: str = "") -> None:
-        """Give an interface in the room an address, switch it on, and say where all else goes."""
+        """Give an interface in the room an address, switch it on, and set a default route."""
         with self.inside() as view:
             (index,) = view.link_lookup(ifname=interface)
             view.addr("add", index=index, address=address, prefixlen=prefix)
@@ -64,13 +82,13 @@ class Room:
         )
 
     def close(self) -> None:
-        """The namespace goes, with its ends of all cables; again is no error."""
+        """Remove the namespace, and with it the cables that end in it; twice is no error."""
         atexit.unregister(self.close)
         self._process.kill()
         self._process.wait()
 
     def _wait(self) -> None:
-        """Until the process has left the host's namespace and runs `sleep`."""
+        """Wait until the process has left the host's namespace and runs `sleep`."""
         deadline = time.monotonic() + START_TIMEOUT_S
         host = os.readlink("/proc/self/ns/net")
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -94,10 +112,10 @@ class Room:
 
 
 class Outside(Room):
-    """A machine somewhere outside, for who has no internet: a room with a cable to the host.
+    """A machine outside, for labs without the internet: a room with a cable to the host.
 
-    It knows no way to any container's network, as no machine of the internet does: only what comes
-    from the host's own address `gateway` can be answered.
+    Like any machine of the internet, it has no route to a container's network: it can answer only
+    packets from the host's own address `gateway`.
     """
 
     def __init__(self, link: str = OUTSIDE_LINK) -> None:

@@ -80,8 +80,7 @@ class Crew:
             name=f"{name}-{secrets.token_hex(2)}",
             labels={LABEL: self._mark},
             detach=True,
-            network_mode="none",
-            **options,
+            **{"network_mode": "none", **options},
         )
 
     def dismiss(self) -> None:

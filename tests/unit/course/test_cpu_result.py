@@ -121,3 +121,34 @@ def test_one_alone_may_break_its_ceiling() -> None:
     assert (broken.holds, broken.deviation) == (False, pytest.approx(1))
     assert broken.names == ("-c 1024, --cpus 0.25",)
     assert broken.table().column("--cpus") == ("0.25",)
+
+
+def seen(part: float, ceilings: tuple[float, ...] = ()) -> CpuShares:
+    """Two containers that had this part of a CPU between them, over two seconds."""
+    samples = (Sample(0.0, (0.0, 0.0)), Sample(1.0, (part / 2,) * 2), Sample(2.0, (part,) * 2))
+    host = (HostProcess(1, "md5sum", 50.0),) * 2
+    return CpuShares((512, 512), 1, "cpu.shares", (512, 512), samples, host, ceilings)
+
+
+def test_a_busy_machine_is_told_of() -> None:
+    busy = seen(0.6)
+    assert busy.other_work == pytest.approx(0.4)
+    assert "Other work took 40% of CPU 1" in str(busy)
+    assert busy.table().caption.startswith("Other work took 40% of CPU 1; run the cell again")
+    figure = busy.plot()
+    assert figure.drawing.get_suptitle() == "CPU 1 was busy with other work: run the cell again"
+    assert "Other work took 40%" in figure.alt
+
+
+@pytest.mark.parametrize(
+    "calm", [seen(0.98), seen(0.5, (0.25, 0.25))], ids=["all of the CPU", "all that ceilings allow"]
+)
+def test_a_calm_machine_needs_no_warning(calm: CpuShares) -> None:
+    assert calm.warning == ""
+    assert calm.table().caption == ""
+
+
+def test_a_ceiling_is_a_part_of_the_cpu_in_words_and_curves() -> None:
+    capped = seen(0.5, (0.25, 0.25))
+    assert capped.of_cpu_over_time() == [(0.5, (0.25, 0.25)), (1.5, (0.25, 0.25))]
+    assert capped.plot().drawing.get_suptitle() == "--cpus 0.25: 25% of the CPU used, 25% allowed"
