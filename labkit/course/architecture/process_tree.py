@@ -122,7 +122,7 @@ MOST_LETTERS = 34
 
 
 def plot_tree(tree: ProcessTree) -> Figure:
-    """Grey is the host's PID namespace; every other has a colour of its own."""
+    """Grey is the host's PID namespace; every other has its own colour."""
     rows = len(tree.nodes)
     spaces = list(dict.fromkeys(node.space for node in tree.nodes if node.space != tree.host))
     with style.picture(height_in=0.95 + 0.3 * rows) as drawing:
@@ -155,7 +155,7 @@ def _lines(axes: Any, tree: ProcessTree, row: int) -> None:
 
 
 def _chip(axes: Any, middle: float, row: int, text: str, tone: str) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     corner = (middle - CHIP_WIDTH / 2, row - CHIP_HEIGHT / 2)
     axes.add_patch(Rectangle(corner, CHIP_WIDTH, CHIP_HEIGHT, facecolor=tone))

@@ -4,9 +4,9 @@
         %docker run --rm busybox echo hi
     trace.plot()
 
-A socket of our own stands before labkitd's, in a temporary folder, and the environment names it
-(`LABKIT_RUN` for labkit, `DOCKER_HOST` for the real `docker`); it hands everything on and listens.
-Of the daemon's own requests to a registry the registry's log tells (`registry serve --log`).
+A socket of its own, in a temporary folder, is put before labkitd's, and the environment names it
+(`LABKIT_RUN` for labkit, `DOCKER_HOST` for the real `docker`).  It forwards everything and records
+it.  The daemon's own requests to a registry come from the registry's log (`registry serve --log`).
 """
 
 import contextlib
@@ -157,7 +157,7 @@ class Door:
             daemon = socket.socket(socket.AF_UNIX)
             try:
                 daemon.connect(self._behind)
-            except OSError:  # the client sees what it would have seen: nobody answers
+            except OSError:  # the client sees the same as without us: no answer
                 client.close()
                 daemon.close()
                 continue
@@ -183,7 +183,7 @@ def _environment(run: str, socket_path: str) -> Iterator[None]:
 
 
 def from_log(text: str) -> list[Exchange]:
-    """The exchanges that a registry's log tells of: a line is written when one is over."""
+    """The exchanges in a registry's log: it writes a line at the end of each."""
     lines = [json.loads(line) for line in text.splitlines()]
     return [
         Exchange(
@@ -214,12 +214,12 @@ def _settled(path: str) -> bytes:
 # The drawing of a trace: a lane for each who took part, an arrow for each request and answer.
 #
 # The order is that of time, from top to bottom; the distances are not, since half of all happens
-# within a few milliseconds.  The time stands at the left.
+# within a few milliseconds.  The time is at the left.
 
 
 ROW_IN = 0.235
 LEFT = 0.11
-"""Where the first lane stands; the times are left of it.  The figure is 1 wide."""
+"""The place of the first lane; the times are left of it.  The figure is 1 wide."""
 MAXIMUM_CHARACTERS = {2: 74, 3: 45}
 COLOURS = {"client": 0, "daemon": 1, "registry": 2}
 SWITCHED = 101
@@ -238,7 +238,7 @@ class Arrow(NamedTuple):
 def arrows(trace: "Trace") -> list[Arrow]:
     """Every arrow, in the order of time.
 
-    An answer whose body goes on while others speak has one more, for its end.
+    An answer whose body continues during other exchanges has one more, for its end.
     """
     found = []
     others = sorted(one.asked_s for one in trace.exchanges)

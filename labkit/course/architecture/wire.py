@@ -1,6 +1,6 @@
 """Listening in on HTTP/1.1: what passes between two sockets, while it passes.
 
-Everything is handed on the moment it comes, and read afterwards: who listens delays nobody.  What a
+Everything is forwarded at once, and read afterwards: recording delays neither side.  What a
 message is, and where it ends, is RFC 9112; what follows a `101` is no HTTP any more, and is copied
 as it is (the streams of `attach` and `exec`, which Docker calls hijacked).
 """
@@ -63,7 +63,7 @@ class Tee(io.RawIOBase):
         except ConnectionResetError:
             count = 0
         self.last_s = time.time()
-        with contextlib.suppress(OSError):  # it has gone: what it would have got is still counted
+        with contextlib.suppress(OSError):  # it has closed: its bytes are still counted
             if count:
                 self._target.sendall(buffer[:count])
             else:

@@ -16,7 +16,7 @@ class Place(NamedTuple):
     folder: str
 
     def read(self, file: str) -> str:
-        """What stands in one of the group's files; FileNotFoundError if there is no such file."""
+        """The content of one of the group's files; FileNotFoundError if there is no such file."""
         with open(f"{self.folder}/{file}", encoding="ascii") as text:
             return text.read().strip()
 
@@ -51,7 +51,7 @@ def mounted_here() -> dict[str, tuple[str, str]]:
 
 
 def places(text: str) -> dict[str, str]:
-    """Controller → path within its hierarchy, from `/proc/PID/cgroup`; v2 stands under ""."""
+    """Controller → path within its hierarchy, from `/proc/PID/cgroup`; v2's key is ""."""
     found = {}
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)

@@ -157,7 +157,7 @@ def parts(home: Home, container_id: str) -> tuple[str, str, str]:
 
 
 def _draw(axes: Any, row: int, texts: tuple[str, str, str]) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     for column, text in enumerate(texts):
         axes.add_patch(

@@ -1,7 +1,7 @@
-"""A package repository of a page's own: what `apt-get` reads over HTTP, with packages of a line.
+"""A page's own package repository: `apt-get` reads it over HTTP; each package is one script.
 
 It is the simplest kind, one folder with an index (sources.list(5), "flat" repositories;
-deb-control(5) for the index's fields).  What `publish` brings is real: `dpkg-deb` makes it.
+deb-control(5) for the index's fields).  The packages are real: `dpkg-deb` makes them.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ INDEX = "Packages"
 class AptRepository:
     """A running server on a free port of 127.0.0.1, and the packages that it has.
 
-    `source` is its line for `sources.list`.  It ends with `close`, when nobody has it any more, or
-    with this process.
+    `source` is its line for `sources.list`.  It ends with `close`, with the last reference to it,
+    or with this process.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class AptRepository:
         self._end = weakref.finalize(self, _end, server, self._folder)
 
     def publish(self, name: str, version: str) -> None:
-        """Bring a version of a package, a program that tells it; the index names only the newest.
+        """Add a version of a package, a program that prints it; the index names only the newest.
 
         subprocess.CalledProcessError if `dpkg-deb` cannot make it.
         """

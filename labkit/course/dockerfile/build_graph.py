@@ -23,7 +23,7 @@ HIT, MISS, GIVEN = "hit", "miss", ""
 UNCOUNTED = ("Image", "Hostname")
 """Fields of a configuration that are about the build, and not about a container."""
 SAYS = "labkit: "
-"""How the command begins what it says of its own failure."""
+"""How the command begins the message of its own failure."""
 _STEP = re.compile(r"Step (\d+)/\d+ : (.*)")
 _CACHE = re.compile(r" ---> Cache (hit|miss): (.*)")
 _ENDS = ("Removing intermediate container", "Successfully ")
@@ -226,7 +226,7 @@ def _alt(result: Builds) -> str:
 def _draw(
     axes: Any, corner: tuple[int, int], step: BuildStep, letters: int, *, is_last: bool
 ) -> None:
-    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only drawing needs it
 
     x, y = corner
     is_failed = step.cache == MISS and not step.image

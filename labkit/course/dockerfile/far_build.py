@@ -59,7 +59,7 @@ def missing_of(names: Sequence[str]) -> list[str]:
 
 
 def is_reachable(host: str = DEFAULT_HOST, port: int = HTTPS) -> bool:
-    """Whether somebody answers there; by default, the registry of images without a domain."""
+    """Whether a server answers there; by default, the registry of images without a domain."""
     try:
         socket.create_connection((host, port), LOOK_TIMEOUT_S).close()
     except OSError:

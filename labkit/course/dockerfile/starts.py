@@ -251,7 +251,7 @@ def plot_starts(result: Starts) -> Figure:
 
 def _field(axes: Any, corner: tuple[float, float], pair: Sequence[Start]) -> None:
     """One image: above its run without words, below the one with."""
-    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only drawing needs it
 
     x, y = corner
     axes.add_patch(

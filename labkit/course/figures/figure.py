@@ -33,7 +33,7 @@ class Figure:
     @functools.cached_property
     def png(self) -> bytes:
         """The picture as PNG, in few colours: committed notebooks stay small."""
-        from PIL import Image  # noqa: PLC0415 only for who looks at it
+        from PIL import Image  # noqa: PLC0415 only showing it needs it
 
         full = io.BytesIO()
         self.drawing.savefig(full, format="png", metadata={"Software": None})

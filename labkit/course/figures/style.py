@@ -20,7 +20,7 @@ INK = "#1F2328"
 QUIET = "#656D76"
 GRID = "#E4E7EB"
 PALE = "#DDE3EA"
-"""Behind dark letters: what is the host's, the engine's, or nobody's in particular."""
+"""Behind dark letters: what is the host's, the engine's, or shared."""
 GUESS = "#7A3FA0"
 """What the learner predicted."""
 

@@ -1,7 +1,7 @@
 """A small table that reads well as text, as HTML, and to a screen reader.
 
-Every figure carries its data as one of these, so that nobody needs to see a picture to know what
-was measured.
+Every figure carries its data as one of these, so that a reader who cannot see a picture knows
+what was measured.
 """
 
 import html

@@ -1,4 +1,4 @@
-"""The blobs of images, from `index.json` down: manifest, config, layers; and who shares which.
+"""The blobs of images, from `index.json` down: manifest, config, layers; and what they share.
 
 Everything comes from the store's own files: an OCI image layout, in which a blob is a file whose
 name is the digest of what is in it.
@@ -32,7 +32,7 @@ class Blob(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """One image: the manifest that its name stands at, and the blobs which that one names."""
+    """One image: the manifest of its name, and the blobs that the manifest names."""
 
     name: str
     manifest: Blob
@@ -47,7 +47,7 @@ class BlobTree:
         self.trees = tuple(trees)
 
     def owners(self, blob: Blob) -> tuple[str, ...]:
-        """The names of the images that stand on a blob."""
+        """The names of the images that contain a blob."""
         return tuple(
             tree.name for tree in self.trees if blob in tree.leaves or blob == tree.manifest
         )
@@ -61,7 +61,7 @@ class BlobTree:
         return [*own, *shared, *(blob for blob in every if blob not in own + shared)]
 
     def shared_bytes(self) -> int:
-        """What the blobs hold that more than one of the images stand on, each counted once."""
+        """The size of the blobs that more than one image contains, each counted once."""
         return sum(blob.size_bytes for blob in self.leaves() if len(self.owners(blob)) > 1)
 
     def table(self) -> Table:
@@ -167,7 +167,7 @@ def _headings(axes: Any) -> None:
 
 
 def _box(axes: Any, kind: str, row: float, words: tuple[str, str], is_shared: bool) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     left, width = COLUMNS[kind], WIDTHS[kind]
     face = style.colour(0) if is_shared else style.PALE

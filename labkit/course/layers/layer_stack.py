@@ -26,7 +26,7 @@ ALONE = "–"
 
 
 class Layer(NamedTuple):
-    """A read-only layer.  `made_by` is the Dockerfile's instruction, or what stands for one."""
+    """A read-only layer.  `made_by` is the Dockerfile's instruction, or a comment in its place."""
 
     diff_id: str
     made_by: str
@@ -127,7 +127,7 @@ class LayerStacks:
             yield (stack.name, digest, layer.made_by, size, ", ".join(others) or ALONE)
 
     def plot(self) -> Figure:
-        """Draw them: a shared layer is one block below all that stand on it."""
+        """Draw them: a shared layer is one block below all that contain it."""
         return plot_stacks(self)
 
 
@@ -185,7 +185,7 @@ LETTERS_A_FIGURE = 104
 
 
 def plot_stacks(stacks: LayerStacks) -> Figure:
-    """A column a stack, with its name above; sizes stand in the blocks."""
+    """A column for each stack, with its name above; sizes are in the blocks."""
     columns = len(stacks.stacks)
     rows = max(len(stack.layers) + (stack.written_bytes is not None) for stack in stacks.stacks)
     with style.picture(height_in=0.85 + 0.56 * rows) as drawing:
@@ -246,7 +246,7 @@ def _words(axes: Any, place: tuple[float, float], first: str, second: str, ink: 
 
 
 def _box(axes: Any, corner: tuple[float, float], width: int, face: str, edge: str) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     axes.add_patch(
         Rectangle(

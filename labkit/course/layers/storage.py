@@ -1,6 +1,6 @@
 """One image, three storage drivers: what a container costs with each.
 
-Each driver gets a labkitd and a data root of its own, for the time of the experiment.
+Each driver gets its own labkitd and data root, for the time of the experiment.
 """
 
 import io
@@ -152,7 +152,7 @@ def _used_bytes(root: str) -> int:
 
 @contextmanager
 def _engine(driver: str) -> Iterator[tuple[Client, str]]:
-    """A labkitd with that driver, and its data root; both are gone afterwards."""
+    """A labkitd with that driver, and its data root; both are removed afterwards."""
     folder = tempfile.mkdtemp(prefix="labkit-storage-")
     paths = Paths(f"{folder}/root", f"{folder}/run")
     parent = os.path.basename(folder)

@@ -163,7 +163,7 @@ def _draw(axes: Any, column: int, view: PathView) -> None:
 
 
 def _cell(axes: Any, column: int, row: int, words: str) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     hides = words in HIDES
     face = "white" if words == WHITEOUT else TONES[row]

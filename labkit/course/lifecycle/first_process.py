@@ -47,7 +47,7 @@ class FirstProcess:
 
     @property
     def holds(self) -> bool:
-        """Alone it waits for nobody and ends for nobody; below an init all is as usual."""
+        """Alone it waits for no orphan and ignores signals; below an init all is as usual."""
         return [fate[1:] for fate in self.fates] == [(1, True, None), (0, True, 143)]
 
     def table(self) -> Table:
@@ -80,7 +80,7 @@ def _fate(process_1: str, container: Container) -> Fate:
     first = psutil.Process(int(container.attrs["State"]["Pid"]))
     if not _becomes(lambda: _runs(first, LONG) and not _runs(first, SHORT), MOST_S):
         raise LabkitError(f"{container.name}: its processes are not as they should be by now")
-    # To be waited for takes a moment, and to be sure that nobody does takes patience.
+    # Waiting for an orphan takes a moment; to be sure that nothing does it takes longer.
     _becomes(lambda: _zombies(first) == 0, PATIENCE_S)
     zombies = _zombies(first)
     container.exec_run(["kill", "-9", "1"])

@@ -23,7 +23,7 @@ NS_PER_S = 1e9
 GONE = ""
 """The state before create and after remove."""
 EVENTS_OF = {"destroy": ("remove", "destroy"), "kill": ()}
-"""Events of the engine that stand for several of the table, or for none: `kill` is a signal."""
+"""Events of the engine that mean several of the table, or none: `kill` is a signal."""
 
 
 class Arrow(NamedTuple):
@@ -164,7 +164,7 @@ def _table(table: Sequence[Arrow], moves: Sequence[Move]) -> Table:
     )
 
 
-# The drawing of the state machine: where a state stands, and how its arrows bend.
+# The drawing of the state machine: the places of the states, and how their arrows bend.
 #
 # Places and bends are all that is said here; the states and arrows themselves are the engine's.
 
@@ -231,7 +231,7 @@ def _place(state: str, other: Place) -> Place:
 
 
 def _arrow(axes: Any, row: Row, ends: tuple[Any, Any], numbers: Sequence[int]) -> None:
-    from matplotlib.patches import FancyArrowPatch  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import FancyArrowPatch  # noqa: PLC0415 only drawing needs it
 
     before, event, after = row
     start, end = _place(before, BEGINNING), _place(after, END)
@@ -272,7 +272,7 @@ def _arrow(axes: Any, row: Row, ends: tuple[Any, Any], numbers: Sequence[int]) -
 
 
 def _side(start: Place, end: Place, x: float) -> str:
-    """How words are set: outside of upright arrows, for two of them stand beside each other."""
+    """How words are set: outside of upright arrows, because two of them are side by side."""
     if start[0] != end[0]:
         return "center"
     return "left" if x > start[0] else "right"
@@ -288,7 +288,7 @@ def _middle(start: Place, end: Place, bend: float) -> Place:
 
 
 def _state(axes: Any, state: str, centre: Place, *, is_lit: bool, is_last: bool) -> Any:
-    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only drawing needs it
 
     width, height = BOX
     hull = axes.add_patch(
@@ -318,7 +318,7 @@ def _state(axes: Any, state: str, centre: Place, *, is_lit: bool, is_last: bool)
 
 def _dots(axes: Any, *, is_lit: bool, is_gone: bool) -> tuple[Any, Any]:
     """Before there is a container, and after there was one."""
-    from matplotlib.patches import Circle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Circle  # noqa: PLC0415 only drawing needs it
 
     begun, gone = (LIT if is_lit else UNLIT), (LIT if is_gone else UNLIT)
     first = axes.add_patch(Circle(BEGINNING, 0.19, color=begun, zorder=4))

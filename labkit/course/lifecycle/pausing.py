@@ -115,7 +115,7 @@ def _text(files: tarfile.TarFile, name: str) -> str:
 
 
 class _Watch:
-    """Reads a group's CPU time in a thread of its own, from the `with` on to its end."""
+    """Reads a group's CPU time in a thread, for as long as the `with` lasts."""
 
     def __init__(self, files: CpuFiles) -> None:
         self.samples: list[tuple[float, float]] = []

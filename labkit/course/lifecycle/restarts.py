@@ -147,7 +147,7 @@ class Policies:
 
 
 def policies(*, client: Client | None = None) -> Policies:
-    """End a container in every way under every policy, twenty in all, and see who comes back."""
+    """End a container in every way under every policy, twenty in all, and see which come back."""
     client = client or connect()
     cases = [(end, policy) for end in ENDS for policy in POLICIES]
     with Crew(client, "policies", lifetime_s=60) as crew, ThreadPoolExecutor(4) as pool:
@@ -225,7 +225,7 @@ def plot_back_off(result: BackOff) -> Figure:
 
 def plot_policies(result: Policies) -> Figure:
     """A square for every way to end and every policy: full where the container was restarted."""
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     with style.picture(height_in=3.2) as drawing:
         axes = drawing.subplots()
@@ -256,7 +256,7 @@ def plot_policies(result: Policies) -> Figure:
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         axes.set(xlim=(0, len(POLICIES)), ylim=(len(ENDS), 0))
-        style.headline(drawing, "Who dies is judged by its policy; who is stopped stays down")
+        style.headline(drawing, "The policy restarts what dies; what was stopped stays down")
     fates = "; ".join(
         f"{end.name}: "
         + ", ".join(

@@ -54,7 +54,7 @@ class CpuFiles(NamedTuple):
         return files
 
     def weight_for(self, shares: int) -> int:
-        """The number that stands for these shares in the weight file of this cgroup version."""
+        """The number for these shares in the weight file of this cgroup version."""
         return clamp_shares(shares) if self.version == 1 else weight_from_shares(shares)
 
     def read_weight(self) -> int:

@@ -32,7 +32,7 @@ def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
     """How far the measured proportion is from the expected one, at the container where it is most.
 
     Each container is compared with the last: (cpuᵢ / cpuₙ) / (wᵢ / wₙ) − 1, with its sign.  For
-    1024 and 512 that is ratio / 2 − 1.  0.0 for a container alone: it has nobody to compare with.
+    1024 and 512 that is ratio / 2 − 1.  0.0 for a container alone.
     """
     errors = [
         (cpu / cpu_s[-1]) / (weight / weights[-1]) - 1
@@ -44,7 +44,7 @@ def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
 def due_s(
     weights: Sequence[float], ceilings_s: Sequence[float], together_s: float
 ) -> tuple[float, ...]:
-    """The CPU seconds due to each of `together_s`: by weight, but to nobody more than its ceiling.
+    """The CPU seconds due to each of `together_s`: by weight, but to none more than its ceiling.
 
     What a ceiling takes from one the others divide by their weights (max-min fairness).  A ceiling
     of 0 is none.
@@ -92,7 +92,7 @@ class CpuShares:
 
     `cpu` is the number of the CPU the containers shared, `weight_file` the name of the kernel's
     file that holds a weight and `kernel_weights` the numbers found in those files.  `ceilings` are
-    `--cpus`, 0 where a container has none; empty where nobody has.
+    `--cpus`, 0 where a container has none; empty if none has one.
     """
 
     weights: tuple[int, ...]

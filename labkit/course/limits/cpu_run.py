@@ -1,12 +1,12 @@
-"""The experiment of chapter 9: containers with different CPU shares on one CPU, and who gets what.
+"""The experiment of chapter 9: containers with different CPU shares on one CPU, and their parts.
 
-What makes the ratio come out on a busy machine, and why:
-- All containers are pinned to the same CPU.  With a CPU each, nobody would have to share.
+What makes the ratio exact on a busy machine, and why:
+- All containers are pinned to the same CPU.  With a CPU each, none would have to share.
 - They are measured in the same window, which opens when all of them run and nothing of the start is
   left in the scheduler's averages.  Counting from each one's start would favour the first.
   (`sampling` has more about the window's ends.)
-- CPU time is read from the cgroup, where the kernel counts what it gave.  Whatever else the machine
-  does takes from all of them alike, so the proportion stays.
+- CPU time is read from the cgroup, where the kernel counts what it gave.  Other work of the
+  machine slows all of them alike, so the proportion stays.
 """
 
 import os

@@ -121,7 +121,7 @@ class Transfer(NamedTuple):
 class DiskRates:
     """One program writes a file, with and without `--device-write-bps`, past the cache and not.
 
-    `version` is that of the cgroups that limit disks here: with 1 what is cached belongs to nobody.
+    `version` is that of the cgroups that limit disks here: with 1 a cached page has no owner.
     """
 
     limit_mib: int

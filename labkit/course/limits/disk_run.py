@@ -1,8 +1,8 @@
-"""The experiments of chapter 9 on the lab disk: who gets how much of it, and how fast.
+"""The experiments of chapter 9 on the lab disk: how it is divided, and how fast it is.
 
-What makes the proportion of weights come out, and why:
-- Each container reads with several processes past the page cache, so that it always has something
-  to ask for; who has nothing to ask for gives its turn away.
+What makes the proportion of weights exact, and why:
+- Each container reads with several processes past the page cache, so that it always has a request
+  waiting; a container without a request loses its turn.
 - BFQ gives turns by budget, and finds out by itself how large one may be.  On a disk as fast as a
   file in memory that is so much that a window holds a few dozen turns: small budgets, for the time
   of the experiment, make them many.
@@ -38,7 +38,7 @@ LIFETIME_S = 3 * START_TIMEOUT_S
 BLOCK_MIB, BLOCKS = 5, 4
 """Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
 BUDGET = {"max_budget": "2048", "low_latency": "0"}
-"""In sectors; and no favour to who has only begun (Documentation/block/bfq-iosched.rst)."""
+"""In sectors; and no preference for new processes (Documentation/block/bfq-iosched.rst)."""
 READS = (
     f"dd if=/dev/zero of=/disk/{{name}} bs={MIB} count={FILE_MIB} oflag=direct 2>/dev/null; "
     "echo ready; for one in {readers}; do "
@@ -145,10 +145,12 @@ def _wait_until_all_read(places: Sequence[Place], timeout_s: float = START_TIMEO
 def _measure(places: Sequence[Place], seconds: float) -> tuple[DiskSample, ...]:
     begin, first = time.monotonic(), [_read_bytes(place) for place in places]
     samples = [DiskSample(0.0, (0,) * len(places))]
-    # A disk that stands still (other work of the machine) would leave nothing to compare.
+    # While other work holds the disk up, there is nothing to compare.
     while samples[-1].time_s < seconds or not all(samples[-1].read_bytes):
         if samples[-1].time_s > seconds + START_TIMEOUT_S:
-            raise LabkitError("the lab disk stands still: the machine's own is busy; try again")
+            raise LabkitError(
+                "nothing was read from the lab disk: the machine's disk is busy; try again"
+            )
         time.sleep(EVERY_S)
         now = [_read_bytes(place) for place in places]
         read = tuple(after - before for after, before in zip(now, first, strict=True))
@@ -176,7 +178,7 @@ def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: 
     )
     await_words(box, b"done")
     begin = time.monotonic()
-    # The container stays until its pages are written: with it would go whose they are.
+    # The container stays until its pages are written: removing it would lose their owner.
     subprocess.run(["sync", "--file-system", disk.mount], check=True)
     wrote_s = time.monotonic() - begin
     moments = [float(line.split()[0]) for line in box.logs().splitlines() if line.endswith(b" now")]

@@ -1,8 +1,8 @@
 """The experiment of chapter 9 about memory: a program that takes more and more, and its limit.
 
 The program is `tail -c`, which keeps the end of what it is given in memory: it gets a mebibyte, and
-a short rest, again and again.  It is counted by the kernel, in the container's own group; what else
-the machine does has no part in that.
+a short rest, again and again.  The kernel counts it, in the container's own group; other work
+of the machine is not counted.
 """
 
 import os
@@ -37,8 +37,8 @@ def memory_to_the_limit(
 ) -> MemoryToTheLimit:
     """Run a program that takes ever more memory under `-m memory_mib` until the kernel kills it.
 
-    `--memory-swap` is the sum of both numbers; where the machine has no swap the second plays no
-    part.  Raises `LabkitError` when the container lives on: nothing limits its memory here.
+    `--memory-swap` is the sum of both numbers; on a machine without swap the second has no
+    effect.  Raises `LabkitError` if the container is not killed: nothing limits its memory here.
     """
     if not 16 <= memory_mib <= memory_mib + swap_mib <= MOST_MIB // 2 or swap_mib < 0:
         raise InvalidParameterError(
@@ -67,11 +67,11 @@ def memory_to_the_limit(
 
 
 def _watch(place: Place) -> tuple[tuple[MemorySample, ...], int, int]:
-    """The samples, the peak and the number of kills; ends when the group is gone."""
+    """The samples, the peak and the number of kills; ends when the group is removed."""
     samples: list[MemorySample] = []
     peak_bytes = kills = 0
     begin = time.monotonic()
-    with suppress(OSError):  # the group goes with its container
+    with suppress(OSError):  # the group is removed with its container
         while True:
             used, swapped = _used(place)
             samples.append(MemorySample(time.monotonic() - begin, used, swapped))
@@ -79,7 +79,7 @@ def _watch(place: Place) -> tuple[tuple[MemorySample, ...], int, int]:
             kills = _kills(place)
             if samples[-1].time_s > TIMEOUT_S:
                 raise LabkitError(
-                    f"after {TIMEOUT_S:.0f} s the container holds {used // MIB} MiB and lives: "
+                    f"after {TIMEOUT_S:.0f} s the container holds {used // MIB} MiB and runs on: "
                     "nothing limits its memory here (`labkit doctor` tells more)"
                 )
             time.sleep(EVERY_S)

@@ -1,6 +1,6 @@
 """Reading several meters at once, and choosing the window in which they are compared.
 
-The scheduler keeps its promise over time, not at every instant.  When the machine stands still for
+The scheduler keeps its promise over time, not at every instant.  When the machine pauses for
 a moment (a laptop that stutters, a virtual machine whose host has other work), the container that
 was running is charged for the whole pause, and the others get theirs back afterwards.  A window
 that begins or ends inside such a debt is off by it: half a second of pause in six seconds is 15 %.

@@ -1,7 +1,7 @@
 """The live panel of chapter 9: sliders that change CPU shares of *running* containers.
 
 Moving a slider writes one number to one file, the container's weight; the kernel does the rest, and
-the curves part.  The panel measures in a thread of its own, so other cells can run meanwhile.
+the curves part.  The panel measures in a thread of its own, so other cells can run.
 
 It leaves nothing behind: one panel lives at a time (showing it again replaces the last), `close()`
 and its button remove the containers, and so do the end of the kernel and the end of its lifetime,
@@ -103,7 +103,7 @@ class SharesPanel(Panel):
 
     @property
     def moments(self) -> tuple[Moment, ...]:
-        """What has been measured up to now; the panel's thread goes on measuring meanwhile."""
+        """What has been measured up to now; the panel's thread continues to measure."""
         return tuple(self._moments)
 
     @property
@@ -142,7 +142,7 @@ class SharesPanel(Panel):
         except LabkitError:
             self.close("A container has ended. Run the cell again for new ones.")
         else:
-            self.close("Time is up: the containers are gone. Run the cell again for new ones.")
+            self.close("Time is up: the containers are removed. Run the cell again for new ones.")
 
     def _measure(self) -> None:
         then = read_together(self._meters)
@@ -162,7 +162,7 @@ class SharesPanel(Panel):
 
     def _repr_html_(self) -> str:
         return (
-            f"<p><i>Here stand a slider for each of the {len(self.shares)} containers and a live "
+            f"<p><i>This shows a slider for each of the {len(self.shares)} containers and a live "
             "chart of who gets the CPU, when this cell is run in JupyterLab.</i></p>"
         )
 

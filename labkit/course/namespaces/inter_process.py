@@ -32,7 +32,7 @@ class Seen(NamedTuple):
     """Of its IPC namespace."""
     found: system_v.Found
     is_listed: bool
-    """Whether the key stands in the kernel's own list, read inside."""
+    """Whether the key is in the kernel's own list, read inside."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class InterProcess:
 
     @property
     def holds(self) -> bool:
-        """Who is in the namespace of the maker sees both, nobody else sees anything."""
+        """Those in the maker's namespace see both, all others see nothing."""
         home = self.seen[0].inode
         both, nothing = system_v.Found(VALUE, TEXT), system_v.Found(None, None)
         return all(

@@ -3,7 +3,7 @@
 Users of its own a container has with `--userns private` only, so that flag is given where they are
 left out.  A time namespace is no step of any start.
 The mount namespace cannot be: the container's root would become the host's.  Left out instead is
-the step that goes to the new root, `pivot_root`.
+the step that enters the new root, `pivot_root`.
 """
 
 import os

@@ -147,7 +147,7 @@ def plot_namespaces(found: NamespaceMap) -> Figure:
 
 
 def _cell(axes: Any, column: int, row: int, inode: int, owner: int) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     face = style.PALE if owner == 0 else style.readable(owner - 1)
     axes.add_patch(Rectangle((column + 0.05, row + 0.1), 0.9, 0.8, facecolor=face))

@@ -1,7 +1,7 @@
 """The live panel of the namespace demo: two containers, and switches for whose namespaces one has.
 
 A namespace is chosen when a process is made, so each switch starts *two* again, with other flags,
-and the map beside it is read from the kernel anew.
+and the map beside it is read from the kernel again.
 
 One panel lives at a time; `close()`, its button, the end of the kernel and the end of the
 containers' own lifetime leave nothing behind.
@@ -153,7 +153,7 @@ class NamespacePanel(Panel):
 
     def _repr_html_(self) -> str:
         return (
-            f"<p><i>Here stand {len(SWITCHES)} switches, for whose namespaces a container has, and "
+            f"<p><i>This shows {len(SWITCHES)} switches for a container's namespaces, and "
             "a live map of them, when this cell is run in JupyterLab.</i></p>"
         )
 

@@ -1,6 +1,6 @@
-"""Users of its own: root in a container with `--userns private`, seen from inside and outside.
+"""Own users: root in a container with `--userns private`, seen from inside and outside.
 
-The table is user_namespaces(7)'s uid_map; beside that container stands an ordinary one, and both
+The table is user_namespaces(7)'s uid_map; an ordinary container is compared with it, and both
 try the same.
 """
 
@@ -39,11 +39,11 @@ class OwnUsers:
     numbers: tuple[tuple[str, str, str], ...]
     """(whose, seen from inside, seen from outside)."""
     deeds: tuple[tuple[str, str, str], ...]
-    """(what, in an ordinary container, in one with users of its own)."""
+    """(what, in an ordinary container, in one with its own users)."""
 
     @property
     def holds(self) -> bool:
-        """Root inside is somebody else outside, and may do what is within its own namespaces."""
+        """Root inside is another user outside, and has power over its own namespaces alone."""
         first = self.uid_map[1]
         inside = ["0", "0", "0", "–", NOBODY]
         user, group, file, layer, folder = (row[2] for row in self.numbers)

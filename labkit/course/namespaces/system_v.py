@@ -29,7 +29,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Found(NamedTuple):
-    """What stands behind a key; None where there is nothing."""
+    """What a key names; None if it names nothing."""
 
     semaphore: int | None
     text: str | None

@@ -33,7 +33,7 @@ _open: list["MapPanel"] = []
 
 
 class MapPanel(Panel):
-    """Containers and two networks, the default one and one of its own, with a button for each pair.
+    """Containers and two networks, the default one and a new one, with a button for each pair.
 
     Show it by making it the last line of a cell.
     """
@@ -108,7 +108,7 @@ class MapPanel(Panel):
 
     def _repr_html_(self) -> str:
         return (
-            f"<p><i>Here stand buttons that plug {len(self.containers)} containers in and out, and "
+            f"<p><i>This shows buttons that plug {len(self.containers)} containers in and out, and "
             "a live map, when this cell is run in JupyterLab.</i></p>"
         )
 

@@ -1,6 +1,6 @@
-"""pyroute2's netlink sockets, usable in a notebook: each works on a thread of its own.
+"""pyroute2's netlink sockets, usable in a notebook: each works on its own thread.
 
-They run an event loop, and the thread that a notebook's cells run on has one running already.
+They run an event loop, and the thread of a notebook's cells has one already.
 """
 
 from collections.abc import Callable, Iterator

@@ -195,7 +195,7 @@ CALM = "#F3F5F7"
 
 
 def plot_map(found: NetworkMap) -> Figure:
-    """Every container, cable and bridge there is; unplugged containers stand in grey."""
+    """Every container, cable and bridge there is; unplugged containers are grey."""
     names = sorted(found.containers, key=lambda name: _order(found, name))
     places = {name: column + 0.5 for column, name in enumerate(names)}
     width = max(len(names), 2)
@@ -217,7 +217,7 @@ def plot_map(found: NetworkMap) -> Figure:
 
 
 def _order(found: NetworkMap, name: str) -> tuple[int, str]:
-    """Containers of one bridge stand side by side."""
+    """Containers of one bridge are side by side."""
     bridges = [bridge.name for bridge in found.bridges]
     own = [bridges.index(one.bridge) for one in found.cables if one.container == name]
     return (min(own, default=len(bridges)), name)
@@ -262,7 +262,7 @@ def _cable(
 def _ends(
     cable: Cable, places: dict[str, float], bridge: tuple[float, float], found: NetworkMap
 ) -> tuple[float, float]:
-    """Where a cable begins above and ends below: sockets stand in the order of the containers."""
+    """Where a cable begins above and ends below: sockets are in the order of the containers."""
 
     def top(one: Cable) -> float:
         mine = [other for other in found.cables if other.container == one.container]
@@ -309,7 +309,7 @@ def _host(
 
 
 def _box(axes: Any, corner: tuple[float, float], width: float, face: str, edge: str) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     axes.add_patch(
         Rectangle(corner, width, 0.5, facecolor=face, edgecolor=edge, linewidth=1.3, zorder=4)

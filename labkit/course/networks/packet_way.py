@@ -1,6 +1,6 @@
 """A packet's way, recorded: the same ping seen at every interface it passes.
 
-At each interface stands a packet socket (packet(7)), opened inside the namespace that the interface
+Each interface has a packet socket (packet(7)), opened inside the namespace that the interface
 is in; it gets a copy of every frame.  What differs from place to place is what the way did to it.
 """
 
@@ -146,7 +146,7 @@ def _listening(places: Sequence[Place]) -> Iterator[dict[socket.socket, Place]]:
 
 
 def _listen(place: Place) -> socket.socket:
-    """A socket stays in the namespace it was opened in; only a thread of its own goes there."""
+    """A socket stays in the namespace it was opened in; so a thread of its own opens it there."""
     found: list[socket.socket] = []
     failed: list[OSError] = []
 
@@ -177,7 +177,7 @@ def _listen(place: Place) -> socket.socket:
 def _drain(
     listener: socket.socket, place: Place, answerer: str, seen: dict[tuple[Place, str], Hop]
 ) -> None:
-    """What lies in the socket still."""
+    """The packets that are still in the socket."""
     while select.select([listener], [], [], 0)[0]:
         echo = read_echo(listener.recv(FRAME_BYTES))
         if echo and answerer in (echo.source, echo.destination):
@@ -194,7 +194,7 @@ HALF = 0.4
 
 
 def plot_way(way: PacketWay) -> Figure:
-    """A card where it was seen; an address that was rewritten just before stands out."""
+    """A card where it was seen; an address that was rewritten just before is marked."""
     count = len(way.places)
     with style.picture(height_in=3.5) as drawing:
         axes = drawing.subplots()
@@ -232,7 +232,7 @@ def _lane(axes: Any, way: PacketWay, leg: Sequence[Hop], height: float) -> None:
 
 
 def _card(axes: Any, column: int, height: float, hop: Hop, before: Hop | None) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     axes.add_patch(
         Rectangle(

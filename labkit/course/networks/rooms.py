@@ -19,7 +19,7 @@ from labkit.errors import LabkitError
 START_TIMEOUT_S = 60.0
 OUTSIDE_LINK = "lab-outside"
 OUTSIDE_GATEWAY, OUTSIDE_ADDRESS = "203.0.113.1", "203.0.113.2"
-"""From a block that is for documentation only (RFC 5737): nobody's real address."""
+"""From a block that is for documentation only (RFC 5737): no machine has one of these addresses."""
 
 
 _rooms: dict[str, "Room"] = {}

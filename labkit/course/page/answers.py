@@ -1,8 +1,8 @@
 """A learner's predictions, kept in a small file of their own, so that they outlive the kernel.
 
 The file is `$XDG_STATE_HOME/labkit/predictions.json` (XDG Base Directory Specification), with
-`~/.local/state` for the first part where that is not set.  Nothing else reads it and nobody sees it
-but the learner; deleting it forgets the answers.
+`~/.local/state` for the first part where that is not set.  Nothing else reads it; to forget the
+answers, delete it.
 """
 
 import json

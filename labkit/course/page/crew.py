@@ -1,10 +1,10 @@
-"""Containers that a cell starts and that are gone when the cell is done, whatever happens.
+"""Containers that a cell starts and that are removed when the cell ends, whatever happens.
 
-Four nets under each other, since a notebook's cell can end in many ways:
-the crew is dismissed at the end of its `with` (also on an error or an interrupt); when the cell is
-run again its old crew goes first; when the kernel ends, its crews go with it; and when the kernel
-is killed, each container still ends by itself after its lifetime and is removed by the engine,
-because it was started with `--rm` and its command is wrapped in `timeout`.
+There are four safety nets, because a notebook's cell can end in many ways.  The end of the `with`
+removes the crew, also after an error or an interrupt.  A second run of the cell removes the first
+one's crew.  The end of the kernel removes its crews.  And if the kernel is killed, each container
+ends by itself after its lifetime, since its command is wrapped in `timeout`, and the engine removes
+it, since it was started with `--rm`.
 """
 
 import atexit
@@ -69,7 +69,7 @@ class Crew:
         image: str = IMAGE,
         **options: Any,
     ) -> Container:
-        """Start `command` as the container's own first process, for who watches how that ends.
+        """Start `command` as the container's own first process, to watch how that ends.
 
         A command that is None is what the image says.  No lifetime and no `--rm`: of the four nets
         these have the first three.
@@ -96,7 +96,7 @@ class Crew:
         self.dismiss()
 
     def _sweep(self) -> None:
-        """Remove containers of this purpose that nobody looks after any more."""
+        """Remove containers of this purpose whose process has ended."""
         mine = f"{self.purpose}@{_birth(os.getpid())}#"
         self._remove(lambda mark: mark.startswith(mine) or _is_orphan(self.purpose, mark))
 
@@ -107,7 +107,7 @@ class Crew:
 
 
 def remove(container: Container) -> None:
-    """Remove a container, running or not; one that is already going, or gone, is fine too."""
+    """Remove a container, running or not; one that is removed already is no error."""
     try:
         container.remove(force=True)
     except (NotFoundError, ConflictError):
@@ -149,6 +149,6 @@ def _interrupts_wait() -> Iterator[None]:
 @atexit.register
 def _dismiss_all() -> None:
     for crew in list(_crews):
-        # Where the engine has gone first, the containers end by their lifetime.
+        # If the engine ended first, the containers end by their lifetime.
         with suppress(DaemonUnavailableError):
             crew.dismiss()

@@ -17,7 +17,7 @@
     FROM busybox
     CMD echo hello
 
-Every line goes to the `labkit` command, in a process of its own.  The magic prints the command's
+Every line is run by the `labkit` command, in a new process.  The magic prints the command's
 output itself, because a notebook that runs without a browser loses text that a child process writes
 to the terminal.  `{name}` stands for the Python variable of that name, if there is one; all other
 braces, Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers of these
@@ -75,8 +75,8 @@ class DockerMagics(Magics):
     def dockerfile(self, line: str, cell: str) -> None:
         """Build an image from the cell's Dockerfile: `%%dockerfile -t NAME [OPTIONS] [FOLDER]`.
 
-        The options are `docker build`'s.  The context is the folder that stands last, as a path
-        that begins with `/` or `.`; without one there is none, as in `docker build - < Dockerfile`.
+        The options are `docker build`'s.  The context is the last word, if it is a path that
+        begins with `/` or `.`; otherwise there is none, as in `docker build - < Dockerfile`.
         The progress is printed as `docker build` prints it, the exit status kept as for `%docker`.
         """
         variables = self._variables()

@@ -1,6 +1,6 @@
-"""A terminal of a notebook's own: a `labkit` command on a pseudo-terminal, its keys and its screen.
+"""A terminal for a notebook: a `labkit` command on a pseudo-terminal, with its keys and its screen.
 
-A notebook has no terminal, and `-it` wants one; so the page opens one, as a terminal program does
+A notebook has no terminal, and `-it` needs one.  So the page opens one, as a terminal program does
 (pty(7)), and types.
 """
 
@@ -41,7 +41,7 @@ class Terminal:
 
         LabkitError if none comes.
         """
-        # In two halves, so that the line as it was typed is not taken for the answer's end.
+        # In two halves, so that the echo of the typed line is not taken for the answer's end.
         self.press(f"{command}; echo a-n''swered\n".encode())
         answer = self._until("a-nswered").rpartition("a-n''swered")[2]
         return answer.strip()
@@ -71,7 +71,7 @@ class Terminal:
             return True
         try:
             part = os.read(self._master, 65536)
-        except OSError:  # EIO: nobody has the other side open any more
+        except OSError:  # EIO: the other side is closed
             return False
         self._screen += _CONTROL.sub("", part.decode("utf-8", "replace"))
         return bool(part)

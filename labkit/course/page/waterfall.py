@@ -152,7 +152,7 @@ def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
             continue
         bar = bars[row]
         end_ms = sum(bar.spans[0])
-        is_alone = len(bar.spans) == 1  # then its duration stands right beside it
+        is_alone = len(bar.spans) == 1  # then its duration is right beside it
         is_left = end_ms > whole_ms * 0.5
         axes.annotate(
             f"{phase}: {words}",

@@ -1,4 +1,4 @@
-"""A folder served over HTTP, for who fetches something on a page: apt-get, or ADD."""
+"""A folder served over HTTP, for programs that fetch files on a page: apt-get, or ADD."""
 
 import functools
 import http.server
@@ -15,7 +15,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class WebFolder:
     """A running server on a free port of 127.0.0.1; `url` is its address, without a slash.
 
-    It ends with `close`, when nobody has it any more, or with this process; the folder stays.
+    It ends with `close`, with the last reference to it, or with this process; the folder stays.
     """
 
     def __init__(self, folder: str) -> None:
@@ -27,7 +27,7 @@ class WebFolder:
         self._end = weakref.finalize(self, _end, server, thread)
 
     def close(self) -> None:
-        """End it; again is no error."""
+        """End it; twice is no error."""
         self._end()
 
 

@@ -126,7 +126,7 @@ def _status(box: Container, awaited: str, patience_s: float) -> str:
 
 
 def _processes(box: Container) -> tuple[Process, ...]:
-    """What is in the container's control group, as /proc tells of it (proc(5))."""
+    """The processes of the container's control group, from /proc (proc(5))."""
     box.reload()
     pids = CpuFiles.of_process(int(box.attrs["State"]["Pid"])).pids()
     return tuple(sorted(map(_process, pids), key=lambda one: one.inner_pid))
@@ -155,7 +155,7 @@ def plot_doors(result: Doors) -> Figure:
         both = drawing.subplots(1, 2)
         for axes, door in zip(both, (result.attach, result.exec), strict=True):
             _draw(axes, door)
-        style.headline(drawing, "attach joins process 1, exec brings a process of its own")
+        style.headline(drawing, "attach joins process 1, exec starts a new process")
     each = " ".join(_words(door) for door in (result.attach, result.exec))
     alt = f"Two panels, each with you above and a container with its processes below. {each}"
     return Figure(drawing, alt=alt, table=result.table())
@@ -215,7 +215,7 @@ def _draw_process(axes: Any, x: float, one: Process, *, is_reached: bool) -> Non
 
 
 def _box(axes: Any, corner: tuple[float, float], size: tuple[float, float], *tones: str) -> None:
-    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only for who draws
+    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only drawing needs it
 
     face, edge = tones
     shape = "round,pad=0,rounding_size=0.25"

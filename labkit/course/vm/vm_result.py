@@ -18,7 +18,7 @@ MEANINGS = {
     "first process": "the kernel looks for devices and sets itself up",
     "ready": "the first process mounts /proc, /sys and /dev",
 }
-"""What lies before each of the machine's moments."""
+"""What happens before each of the machine's moments."""
 
 
 @dataclass(frozen=True)

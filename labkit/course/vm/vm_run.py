@@ -26,7 +26,7 @@ def vm_and_container(
 ) -> VmAndContainer:
     """Boot a virtual machine with `memory_mib` of memory, start a container, and compare them.
 
-    Both are gone at the end.  The machine is emulated where KVM does not work, or if `emulate`
+    Both are removed at the end.  The machine is emulated where KVM does not work, or if `emulate`
     says so.  Raises `LabkitError` when there is no QEMU, no kernel to boot, or no daemon.
     """
     machine = microvm.boot(memory_mib=memory_mib, timeout_s=BOOT_TIMEOUT_S, emulate=emulate)

@@ -106,7 +106,7 @@ def test_a_push_in_words_and_as_a_picture() -> None:
     assert talk.table().column("meaning") == (
         "who are you?",
         "the layer: is it there? no",
-        "the layer goes",
+        "the layer is sent",
         "the config: is it there? yes",
         "the blob is taken over from there",
         "refused",
