@@ -3,7 +3,7 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-bare \
+.PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-replay test-bare \
     test-vagrant test-arm64
 
 help: ## this list
@@ -59,6 +59,9 @@ test-rootless: ## the integration tests with an ordinary user's engine; lists wh
 
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
+
+test-replay: ## every chapter as learners use it: each cell twice, pages stopped and begun again
+	$(PYTHON) -m tests.notebooks.replay
 
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)

@@ -117,7 +117,22 @@ class DockerMagics(Magics):
         words = words_of(command, variables)
         if not words:
             raise UsageError("%docker needs a command, such as: %docker run --rm busybox echo hi")
+        if wants_terminal(words):
+            self._show_terminal(words)
+            return
         variables["_exit_code"] = run_printing(words)
+
+    def _show_terminal(self, words: list[str]) -> None:
+        from IPython.display import display  # noqa: PLC0415 only a page that shows one needs it
+
+        from labkit.course.page.terminal_panel import TerminalPanel  # noqa: PLC0415 needs widgets
+
+        display(TerminalPanel(words))  # type: ignore[no-untyped-call]
+
+
+def wants_terminal(words: list[str]) -> bool:
+    """Whether a command asks for keys and a terminal: `run -it`, `exec -it`, but not `run -dit`."""
+    return words[0] in ("run", "exec") and any(word in ("-it", "-ti") for word in words[1:])
 
 
 def fresh_names(words: list[str]) -> list[str]:

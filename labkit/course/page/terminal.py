@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from labkit.errors import LabkitError
 
 TIMEOUT_S = 90.0
+HANG_UP_TIMEOUT_S = 3.0
 DETACH = b"\x10\x11"
 """ctrl-p ctrl-q."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -56,6 +58,25 @@ class Terminal:
         while self._process.poll() is None and time.monotonic() < deadline:
             self._read()
         return self._process.wait(0.1)
+
+    def read(self) -> str | None:
+        """What the screen shows since the last call, after at most a tenth of a second.
+
+        None when the command has ended and everything was read.
+        """
+        is_alive = self._read()
+        shown, self._screen = self._screen, ""
+        return shown if shown or is_alive else None
+
+    def hang_up(self) -> None:
+        """End the command, as the window of a terminal program does when it closes (SIGHUP)."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+            try:
+                self._process.wait(HANG_UP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def _until(self, wanted: str) -> str:
         deadline = time.monotonic() + TIMEOUT_S
