@@ -77,7 +77,7 @@ def test_a_room_ends_with_a_process_that_is_killed() -> None:
         assert psutil.pid_exists(holder)
         os.kill(page.pid, signal.SIGKILL)
         page.wait()
-        wait_for(lambda: not psutil.pid_exists(holder), "the holder of the room to end")
+        wait_for(lambda: not psutil.pid_exists(holder), "the holder ends", 30)
 
 
 def test_links_are_removed_by_name() -> None:
