@@ -7,9 +7,9 @@ not: the registry had the blob already, or took it over from another repository.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.client.sizes import human_size
 from labkit.course.figures import style
 from labkit.course.images.blob_tree import SHORT_DIGITS
+from labkit.dialect.sizes import human_size
 
 if TYPE_CHECKING:
     from labkit.course.images.registry_talk import Request, Talk
