@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab import Lab, running_lab
 from tests.notebooks.notebooks import CHAPTERS, FOLDER, name_of
+from tests.notebooks.places import make_debian
 from tests.notebooks.replay import again, twice
 
 pytestmark = pytest.mark.root
@@ -25,8 +26,9 @@ AGAIN = ("00_start_here", "10_cgroups")
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """One lab for all pages."""
+    """One lab for all pages, with the second base image."""
     with running_lab() as one:
+        make_debian(one)
         yield one
 
 
