@@ -73,8 +73,12 @@ class Client:
 
 
 def client_of(lab: Lab) -> Client:
-    """A client of a lab; the test is skipped where there is none."""
-    system = newest()
+    """A client of a lab; the test is skipped where there is none.
+
+    LABKIT_TEST_CLIENTS may name the root of a system with other versions, to try those.
+    """
+    root = os.environ.get("LABKIT_TEST_CLIENTS")
+    system = System(root) if root else newest()
     if not os.access(system.seen(f"{PLUGINS}/docker-buildx"), os.X_OK):
         pytest.skip("needs docker 26")
     return Client(system, lab.socket, f"{lab.folder}/client")

@@ -34,6 +34,41 @@ WHY = {
 }
 """The words of the mark `host_power`."""
 
+MODULES = {
+    "own engine": (
+        "engine/test_engines",
+        "engine/test_releases",
+        "images/store/",
+        "images/test_layer_properties",
+        "machine/test_inside_a_container",
+        "machine/test_rootless",
+    ),
+    "no container": (
+        "machine/test_doctor",
+        "machine/test_microvm",
+        "machine/test_own_machine",
+        "machine/test_peers",
+        "machine/test_provision",
+        "machine/test_v2_machine",
+        "registry/test_registry_",
+    ),
+    "devices": (
+        "engine/test_full_disk",
+        "images/test_storage_drivers",
+        "limits/test_disk_limits",
+        "limits/test_lab_disk",
+    ),
+    "host network": (
+        "machine/test_everyday_hosts",
+        "machine/test_host_doctor",
+        "networks/test_host_",
+    ),
+    "users": ("containers/test_userns_remap",),
+    "cgroups": ("limits/test_cgroups",),
+}
+"""Whole files of tests/integration, by the beginning of their path there."""
+PLACES = {f"tests/integration/{path}": word for word, paths in MODULES.items() for path in paths}
+
 FIXTURES = {
     "engine": "own engine",
     "open_engine": "own engine",
@@ -43,10 +78,13 @@ FIXTURES = {
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
-    """Mark the tests that a fixture of theirs marks; refuse words that are not in the table."""
+    """Mark the tests that the tables name; refuse words of marks that are not in the table."""
     for item in items:
         for fixture, word in FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.host_power(word))
+        for place, word in PLACES.items():
+            if item.nodeid.startswith(place):
                 item.add_marker(pytest.mark.host_power(word))
         for found in item.iter_markers("host_power"):
             assert found.args[0] in WHY, f"{item.nodeid}: host_power knows no {found.args[0]!r}"

@@ -35,6 +35,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs buildah": lambda: not shutil.which("buildah"),
     "needs docker-registry": lambda: not shutil.which("docker-registry"),
     "needs docker-compose": lambda: not clients.compose_commands(),
+    "needs ssh-agent": lambda: not (shutil.which("ssh-agent") and shutil.which("ssh-add")),
     "needs a dockerd": lambda: not oracle.works(),
     "needs a loop device": lambda: (
         subprocess.run(["losetup", "--find"], check=False).returncode != 0

@@ -206,6 +206,10 @@ class Build:
         """The build arguments that no ARG has asked for."""
         return sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
 
+    def push(self, name: str) -> None:
+        """Send the image to the registry that its name says; LabkitError."""
+        self._registries.push(name, lambda _: self.cancellation.check())
+
     # Steps
 
     def _global_steps(self) -> list[Step]:
@@ -255,6 +259,8 @@ class Build:
         first, *others = self.steps[number]
         stage = StageBuild(self, first, report)
         self._stages[number] = stage
+        if node.base_stage is not None:
+            stage.arguments = dict(self._stages[node.base_stage].arguments)
         with self._step(stage, first, self.dockerfile.file):
             stage.begin(self._base(stage, node))
         self._run_triggers(stage, [step for step in others if not step.number])

@@ -1,7 +1,8 @@
 """`RUN --mount`: what is mounted while one command runs, and is no part of the image.
 
 cache: a folder kept from build to build, at first empty or what `from` has; bind: files of the
-context, of a stage or of an image; tmpfs: memory; secret: a file that only the command sees.
+context, of a stage or of an image; tmpfs: memory; secret: a file that only the command sees; ssh: a
+socket that leads to the client's SSH agent.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 
+from labkit.build.agents import listening
 from labkit.build.dockerfile.parser import Instruction
 from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
@@ -32,7 +34,11 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "cache": _COMMON | {"id", "from", "source", "sharing", "mode", "uid", "gid", "readonly"},
     "tmpfs": _COMMON | {"size"},
     "secret": _COMMON | {"id", "required", "mode", "uid", "gid", "env"},
+    "ssh": _COMMON | {"id", "required", "mode", "uid", "gid"},
 }
+DEFAULT_AGENT = "default"
+AGENT_SOCKET = "/run/buildkit/ssh_agent.0"
+"""As with BuildKit."""
 SHARING = ("shared", "private", "locked")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -68,6 +74,14 @@ class Mounts:
                     found.append(mount)
             yield found
 
+    def environment(self) -> list[str]:
+        """What the command finds in its environment because of them."""
+        agents = [settings for settings in self._settings if settings["type"] == "ssh"]
+        return [
+            f"SSH_AUTH_SOCK={_target(self._stage, settings, AGENT_SOCKET)}"
+            for settings in agents[:1]
+        ]
+
     def are_mounted(self) -> None:
         """The command has begun."""
         self._secrets.forget()
@@ -83,18 +97,13 @@ def _read(text: str) -> Settings:
         settings[key] = value if equals else "true"
     kind = settings.setdefault("type", "bind")
     keys = _KEYS.get(kind)
-    if kind == "ssh":
-        raise InvalidParameterError(
-            f"--mount={text}: labkit hands no SSH agent to a build; give a key as a secret, "
-            "--mount=type=secret"
-        )
     if keys is None:
         known = ", ".join(_KEYS)
         raise InvalidParameterError(f"--mount={text}: type {kind} is not known here ({known} are)")
     for key in settings:
         if key not in keys:
             raise InvalidParameterError(f"--mount={text}: unexpected key '{key}' for type {kind}")
-    if "target" not in settings and kind != "secret":
+    if "target" not in settings and kind not in ("secret", "ssh"):
         raise InvalidParameterError(f"--mount={text}: target is required")
     return settings
 
@@ -209,7 +218,25 @@ def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterat
     yield Mount(type="bind", source=path, target=target, read_only=True)
 
 
+@contextlib.contextmanager
+def _ssh(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount | None]:
+    agents, name = stage.build.options.agents, settings.get("id") or DEFAULT_AGENT
+    if not agents.check(name):
+        if _is_true(settings, "required"):
+            raise InvalidParameterError(f"unset ssh forward key {name}: give it with --ssh {name}")
+        yield None
+        return
+    target = _target(stage, settings, AGENT_SOCKET)
+    with stage.build.workroom.folder() as folder:
+        path = f"{folder}/agent"
+        with listening(agents, name, path):
+            ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
+            os.chown(path, *stage.build.engine.owner_on_host(*ids))
+            os.chmod(path, _number(settings, "mode", 0o600, 8))
+            yield Mount(type="bind", source=path, target=target)
+
+
 _MAKERS: Mapping[
     str,
     Callable[[StageBuild, Settings, SecretFiles], contextlib.AbstractContextManager[Mount | None]],
-] = {"bind": _bind, "cache": _cache, "secret": _secret, "tmpfs": _tmpfs}
+] = {"bind": _bind, "cache": _cache, "secret": _secret, "ssh": _ssh, "tmpfs": _tmpfs}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from labkit.build.agents import Agents, NoAgents
 from labkit.containers import HostConfig
 from labkit.images.models import Platform
 
@@ -15,6 +16,9 @@ class Registries(Protocol):
 
     def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store, and say how it goes; NotFoundError, LabkitError."""
+
+    def push(self, name: str, say: Callable[[Message], None]) -> None:
+        """Send an image of the store to its registry; LabkitError."""
 
     def platform(self, text: str) -> Platform:
         """`linux/arm/v7` as it is meant; this machine's if empty.  InvalidParameterError."""
@@ -53,5 +57,7 @@ class Options(NamedTuple):
     """Say for each step why the cache was hit or missed."""
     secret: Callable[[str], bytes | None] = _no_secret
     """What `RUN --mount=type=secret` shows, by id; kept nowhere."""
+    agents: Agents = NoAgents()
+    """The SSH agents that `RUN --mount=type=ssh` leads to."""
     no_cache_stages: Sequence[str] = ()
     """The stages for which the cache does not count (--no-cache-filter)."""

@@ -47,7 +47,9 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
             host = deepcopy(stage.build.options.host_config)
             host.mounts = given
             host.network_mode = network if network not in ("", "default") else host.network_mode
-            with _container(stage, command, arguments, host) as container_id:
+            environment = [f"{name}={value}" for name, value in arguments.items()]
+            environment += mounts.environment()
+            with _container(stage, command, environment, host) as container_id:
                 _run(stage, command, container_id, mounts.are_mounted)
                 folder = stage.build.engine.parts.records.folder(container_id)
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
@@ -111,7 +113,7 @@ def _noted(
 
 @contextlib.contextmanager
 def _container(
-    stage: StageBuild, command: list[str], arguments: Mapping[str, str], host: HostConfig
+    stage: StageBuild, command: list[str], environment: list[str], host: HostConfig
 ) -> Iterator[str]:
     """A container that is removed afterwards, whatever happens."""
     engine, image = stage.build.engine, stage.image
@@ -119,11 +121,12 @@ def _container(
         image=image.id if image else "",
         cmd=command,
         entrypoint=[""],
-        env=[f"{name}={value}" for name, value in arguments.items()],
+        env=environment,
         labels={CONTAINER_LABEL: str(os.getpid())},
         healthcheck=Healthcheck(test=["NONE"]),
     )
-    container, _ = engine.create(config, host)
+    # What a step writes below a VOLUME stays, as with BuildKit.
+    container, _ = engine.create(config, host, takes_volumes=False)
     try:
         yield container.id
     finally:

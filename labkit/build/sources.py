@@ -38,7 +38,10 @@ class Source(NamedTuple):
 
 
 def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> list[Source]:
-    """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words."""
+    """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words.
+
+    A pattern may match nothing, as with BuildKit; a name that is not there is an error.
+    """
     patterns = Patterns(excluded)
     found: list[Source] = []
     for written in paths:
@@ -51,8 +54,6 @@ def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> l
             ]
         else:
             found.append(_source(archive, path, patterns))
-    if not found:
-        raise InvalidParameterError("no source files were specified: the pattern matches nothing")
     return found
 
 

@@ -60,6 +60,8 @@ class StageBuild:
         if image is not None:
             self.config = deepcopy(image.config)
             self.author = image.document.author
+        else:
+            self.config.working_dir = "/"
         if "PATH" not in environment_of(self.config):
             self.config.env = [*(self.config.env or []), f"PATH={DEFAULT_PATH}"]
         self.say_image()

@@ -4,7 +4,7 @@
 `Return` says which result the build is to export.  Only then is anything built.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from labkit.build.errors import CancelledError
 from labkit.buildkit import failures, frontend
@@ -26,6 +26,9 @@ from labkit.rpc.errors import INVALID_ARGUMENT, CallError
 BUILD_ID = "buildkit-controlapi-buildid"
 CAPABILITIES = ("return", "returnmap", "proto.refarray", "frontend.caps")
 """Without `return` clients take an older protocol, and wait for ever."""
+SOLVER_CAPABILITIES = ("exporter.multiple", "exporter.image.attestations")
+"""What clients ask for only where it is named.  Attestations are left out with a warning: a client
+that may not ask for them refuses the whole build."""
 
 
 class Bridge:
@@ -53,7 +56,7 @@ class Bridge:
     def ping(self, call: Served) -> None:
         """`Ping`."""
         self._job(call)
-        call.send(PongResponse([ApiCapability(name, enabled=True) for name in CAPABILITIES]))
+        call.send(PongResponse(_enabled(CAPABILITIES), _enabled(SOLVER_CAPABILITIES)))
 
     def solve(self, call: Served) -> None:
         """`Solve`: read the Dockerfile, and find the images that it begins with."""
@@ -80,6 +83,10 @@ class Bridge:
         request = received(call, ReturnRequest)
         self._job(call).give_back(request)
         call.send(Empty())
+
+
+def _enabled(names: Sequence[str]) -> list[ApiCapability]:
+    return [ApiCapability(name, enabled=True) for name in names]
 
 
 def received(call: Served, kind: type[Message]) -> Message:

@@ -37,7 +37,9 @@ PACKAGE = "labkit"
 WORKER_LABELS = {
     "org.mobyproject.buildkit.worker.executor": "labkit",
     "org.mobyproject.buildkit.worker.hostname": platform.node(),
+    "org.mobyproject.buildkit.worker.snapshotter": "overlayfs",
 }
+"""Clients ask for `-o type=docker` and `oci` only where a snapshotter is named."""
 
 
 class Control:

@@ -63,6 +63,10 @@ class Exporters:
                 with _part(job, step, f"naming to {name}"):
                     self._engine.images.tag(image.id, name)
                     self._engine.events.publish("image", "tag", image.id, {"name": name})
+        if exporter.attributes.get("push") == "true":
+            for name in names:
+                with job.vertices.step(f"pushing {name}"):
+                    build.push(name)
         said = {"containerimage.config.digest": image.id, "containerimage.digest": image.id}
         return said | ({"image.name": ",".join(names)} if names else {})
 

@@ -12,6 +12,7 @@ from labkit.build.builder import Build
 from labkit.build.options import Options, Registries
 from labkit.build.workroom import Workroom
 from labkit.buildkit import checking
+from labkit.buildkit.agents import SessionAgents
 from labkit.buildkit.contexts import SessionContexts
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.kept import Kept
@@ -68,6 +69,7 @@ class Solve:
         session = self._sessions.wait(
             job.request.session, SESSION_TIMEOUT_S, lambda: job.is_cancelled
         )
+        session.on_close(job.cancel)
         shared = {
             key.removeprefix(LOCAL_SESSION): self._sessions.wait(uuid, SESSION_TIMEOUT_S)
             for key, uuid in attributes.items()
@@ -86,7 +88,9 @@ class Solve:
             vertices=vertices,
             stack=job.stack,
         )
-        options = _options(attributes, lambda name: secret(session, name))
+        options = _options(attributes)._replace(
+            secret=lambda name: secret(session, name), agents=SessionAgents(session)
+        )
         job.source = contexts.dockerfile()
         _check_syntax(job.source.data)
         if asked := attributes.get("requestid"):
@@ -130,7 +134,7 @@ def _check_syntax(data: bytes) -> None:
             _check_own(found[2])
 
 
-def _options(attributes: Mapping[str, str], ask: Callable[[str], bytes | None]) -> Options:
+def _options(attributes: Mapping[str, str]) -> Options:
     """A build's options by the attributes of a request; InvalidParameterError."""
     no_cache = attributes.get("no-cache")
     return Options(
@@ -143,7 +147,6 @@ def _options(attributes: Mapping[str, str], ask: Callable[[str], bytes | None]) 
         no_cache_stages=[name.lower() for name in (no_cache or "").split(",") if name],
         pull=attributes.get("image-resolve-mode") == "pull",
         host_config=_host_config(attributes),
-        secret=ask,
     )
 
 
@@ -198,7 +201,11 @@ def _whole(name: str, text: str) -> int:
 def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:
     """Say what was asked for and is left out."""
     asked = sorted(key for key in attributes if key.startswith("attest:"))
-    wanted = [key for key in asked if "disabled=true" not in attributes[key]]
+    wanted = [
+        key
+        for key in asked
+        if not {"disabled=true", "inline-only=true"} & set(attributes[key].split(","))
+    ]
     if not wanted:
         return
     names = " and ".join(key.removeprefix("attest:") for key in wanted)

@@ -35,6 +35,9 @@ class Client(Protocol):
     def call(self, path: str, metadata: Metadata) -> Made:
         """Begin a call.  CallError, also for what the client does not serve."""
 
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Do something when the client has gone."""
+
 
 class NoSession:
     """A client that cannot be called: it sends all at once."""
@@ -44,6 +47,9 @@ class NoSession:
     def call(self, path: str, metadata: Metadata) -> Made:
         """CallError."""
         raise CallError(UNIMPLEMENTED, f"the build has no session: {path} cannot be called")
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """It never goes."""
 
 
 class Session:
@@ -56,6 +62,7 @@ class Session:
         """The same for each build of a folder by a user."""
         self.methods = frozenset(headers.get(f"{HEADER}grpc-method", []))
         self._connection = Connection(link, is_client=True)
+        self._actions: list[Callable[[], None]] = []
 
     @property
     def is_closed(self) -> bool:
@@ -68,11 +75,19 @@ class Session:
             raise CallError(UNIMPLEMENTED, f"the client does not serve {path}")
         return calls.call(self._connection, path, metadata)
 
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Do something when the client has gone; at once if it has."""
+        self._actions.append(action)
+        if self.is_closed:
+            action()
+
     def run(self) -> None:
         """Hold the connection until it ends."""
         if HEALTH in self.methods:
             threading.Thread(target=self._watch, name="session health", daemon=True).start()
         self._connection.run()
+        for action in list(self._actions):
+            action()
 
     def _watch(self) -> None:
         failures = 0

@@ -87,12 +87,21 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "lab-disk show": ("lab_disk.show", "Show the lab disk"),
         "lab-disk remove": ("lab_disk.remove", "Remove the lab disk"),
     },
+    "The course": {
+        "course": ("course.folder", "Open a folder of your own with the course's pages"),
+        "exercises check": ("course.check", "Ask the kernel whether an exercise is done"),
+        "exercises submit": ("course.submit", "Hand in the notebook of a chapter's exercises"),
+        "exercises release": ("course.release", "Write the learners' version of the exercises"),
+        "exercises new": ("course.new", "Make a skeleton for exercises of your own"),
+        "grade": ("course.grade", "Grade notebooks, each in a throw-away engine"),
+    },
     "The engine": {
         "inspect": ("engine.inspect", "Show all about containers, images or volumes, as JSON"),
         "events": ("engine.events", "Show what happens, as it happens"),
         "states": ("engine.states", "Show the states of a container's life, and what leads where"),
         "info": ("engine.info", "Show what the engine is and has"),
         "system prune": ("engine.prune", "Remove what nothing uses"),
+        "system dial-stdio": ("engine.dial_stdio", "Speak to the daemon by stdin, over ssh say"),
         "system df": ("engine.disk_usage", "Show what takes up the disk"),
         "version": ("engine.version", "Show the versions of the command and the engine"),
         "doctor": ("engine.doctor", "Show what this machine offers, and what is missing"),
@@ -104,6 +113,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 
 GROUPS = {
     "container": "Containers",
+    "exercises": "The course",
     "image": "Images",
     "lab-disk": "The lab disk",
     "registry": "The registry",
@@ -142,6 +152,7 @@ FEWEST_OBJECTS_TO_COLLECT = 50_000
 
 def main(words: "Sequence[str] | None" = None) -> int:
     """Run a command line and return its exit code; without `words` this process's, and leave."""
+    _fill_standard_streams()
     if words is None:
         # What it imports stays in use, and the collector would look through it a dozen times.
         gc.set_threshold(FEWEST_OBJECTS_TO_COLLECT)
@@ -151,6 +162,18 @@ def main(words: "Sequence[str] | None" = None) -> int:
         sys.stderr.flush()
         os._exit(exit_code)
     return exit_code
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null in the place of those that our caller has closed (`>&-`).
+
+    Otherwise the next file or socket that is opened would be taken for one of them.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: `fd`
+            os.set_inheritable(opened, True)
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r"))
 
 
 def _guarded(words: list[str]) -> int:

@@ -190,12 +190,16 @@ class Connection:
         """Whether a request can be sent: between two, and not closed by the server meanwhile."""
         if self._busy or not self.reusable or self._received:
             return False
+        # With a time-out the interpreter would wait for it before the call, whatever the flags.
+        self._socket.settimeout(None)
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except OSError:
             return False
+        finally:
+            self._socket.settimeout(self._timeout_s)
         return False
 
     @property

@@ -16,6 +16,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labkit.containers.given import connecting, namespaces, networking
+from labkit.containers.given.defaults import Defaults as ContainerDefaults
 from labkit.containers.inside import attaching, committing, logs, stats, top
 from labkit.containers.inside.committing import Commit
 from labkit.containers.inside.execs import Execs
@@ -50,11 +51,17 @@ from labkit.runtime.explain import Rows
 class Engine:
     """Creates, starts, watches and removes containers."""
 
-    def __init__(self, paths: Paths, userns_remap: str = "", addresses: Defaults = USUAL) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        userns_remap: str = "",
+        addresses: Defaults = USUAL,
+        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 it is never changed
+    ) -> None:
         def on_end(entry: Entry, status: ExitStatus | None) -> None:
             ending.ended(self.parts, entry, status)
 
-        self.parts = Parts(paths, on_end, userns_remap, addresses)
+        self.parts = Parts(paths, on_end, userns_remap, addresses, defaults)
         self.paths = self.parts.paths
         self.images = self.parts.images
         self.layout = self.parts.layout
@@ -69,14 +76,20 @@ class Engine:
         self.userns_remap = userns_remap
 
     @classmethod
-    def open(cls, paths: Paths, userns_remap: str = "", addresses: Defaults = USUAL) -> "Engine":
+    def open(
+        cls,
+        paths: Paths,
+        userns_remap: str = "",
+        addresses: Defaults = USUAL,
+        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 as above
+    ) -> "Engine":
         """Start the spawner, and find again what ran when the last daemon ended.
 
         `userns_remap` is `default` or user[:group]: whose ids containers have; empty for the
         host's.  InvalidParameterError if there are none.  `addresses`: where those of networks
-        come from.
+        come from.  `defaults`: what containers have that say nothing else.
         """
-        engine = cls(paths, userns_remap, addresses)
+        engine = cls(paths, userns_remap, addresses, defaults)
         engine.parts.spawner.start()
         recovery.recover(engine.parts)
         engine.warnings += engine.parts.records.warnings
@@ -113,10 +126,12 @@ class Engine:
         name: str = "",
         without: Sequence[str] = (),
         endpoints: Mapping[str, EndpointConfig] | None = None,
+        takes_volumes: bool = True,
     ) -> tuple[Container, list[str]]:
         """Make a container that can be started; returns it and the warnings for the user.
 
-        `endpoints`: what it wants of networks, by their names or ids.
+        `endpoints`: what it wants of networks, by their names or ids.  `takes_volumes`: whether it
+        has the volumes that its image asks for, as all but a build's containers do.
 
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
@@ -128,6 +143,7 @@ class Engine:
             name=name,
             without=without,
             endpoints=endpoints or {},
+            takes_volumes=takes_volumes,
         )
 
     def get(self, ref: str) -> Container:
@@ -230,9 +246,13 @@ class Engine:
     ) -> None:
         """Stop the container if it runs, and start it."""
         entry = self.parts.registry.find(ref)
-        with contextlib.suppress(NotModifiedError):
-            ending.stop(self.parts, entry, timeout_s, signal_number)
-        self.start(entry.container.id)
+        entry.starts_again = True
+        try:
+            with contextlib.suppress(NotModifiedError):
+                ending.stop(self.parts, entry, timeout_s, signal_number)
+            self.start(entry.container.id)
+        finally:
+            entry.starts_again = False
         self.parts.publish("restart", entry)
 
     def pause(self, ref: str) -> None:
@@ -294,8 +314,11 @@ class Engine:
         entry = self.parts.registry.find(ref)
         if not entry.is_running:
             return stats.EMPTY
+        is_host = entry.container.host_config.network_mode == "host"
         try:
-            return stats.sample(self.layout, entry.container.id)
+            return stats.sample(
+                self.layout, entry.container.id, 0 if is_host else entry.container.state.pid
+            )
         except FileNotFoundError:  # it has just ended
             return stats.EMPTY
 
@@ -347,8 +370,10 @@ class Engine:
         users: dict[str, ImageUser] = {}
         for container in self.list():
             user = ImageUser(container.id, container.state.status in states.ALIVE)
-            if user.is_running or container.image_id not in users:
-                users[container.image_id] = user
+            shown = [point.source for point in container.mount_points if point.type == "image"]
+            for image_id in (container.image_id, *shown):
+                if user.is_running or image_id not in users:
+                    users[image_id] = user
         return users
 
     def logs(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from labkit import cgroups, ownership, snapshots
+from labkit.containers.given.defaults import Defaults as ContainerDefaults
 from labkit.containers.given.volumes import Volumes
 from labkit.containers.life.monitor import Monitor
 from labkit.containers.records import id_ranges
@@ -32,12 +33,20 @@ OnEnd = Callable[[Entry, ExitStatus | None], None]
 class Parts:
     """One of each: the images, the cgroups, the records, and those who start and watch."""
 
-    def __init__(self, paths: Paths, on_end: OnEnd, userns_remap: str, addresses: Defaults) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        on_end: OnEnd,
+        userns_remap: str,
+        addresses: Defaults,
+        defaults: ContainerDefaults,
+    ) -> None:
         os.makedirs(paths.root, 0o700, exist_ok=True)
         os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
         # A plan's paths are used from inside another root, where a link would lead elsewhere.
         self.paths = Paths(os.path.realpath(paths.root), os.path.realpath(paths.run))
         self.on_end = on_end
+        self.defaults = defaults
         self.userns_remap = userns_remap
         """Whose ids containers have that ask for none: `default`, user[:group]; else empty."""
         if userns_remap:

@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 
+from labkit.dialect.daemon_options import BOOL, OPTIONS
 from labkit.errors import LabkitError
 from labkit.kernel import power
 from labkit.paths import Paths, search_sbin
@@ -14,21 +15,31 @@ from labkit.rootless import entering
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="labkitd", description="labkit's daemon")
+    parser = argparse.ArgumentParser(
+        prog="labkitd", description="labkit's daemon", allow_abbrev=False
+    )
     parser.add_argument("--root", help="data root (else LABKIT_ROOT, else /var/lib/labkit)")
     parser.add_argument("--run", help="run folder (else LABKIT_RUN, else /run/labkit)")
     parser.add_argument(
-        "--userns-remap",
-        default="",
-        metavar="USER[:GROUP]",
-        help="give containers users of their own: these ids of /etc/subuid, or `default`",
+        "--config-file",
+        metavar="PATH",
+        help="file with options (else daemon.json in the data root)",
     )
     parser.add_argument(
-        "--storage-driver",
-        default="",
-        metavar="DRIVER",
-        help="how a new data root keeps layers: overlayfs, loop or copies (default: what works)",
+        "--validate", action="store_true", help="check the options and the file, and end"
     )
+    for option in OPTIONS:
+        names = [f"--{option.flag_name}", *([f"-{option.short}"] if option.short else [])]
+        given = parser.add_argument(
+            *names,
+            dest=f"option:{option.flag_name}",
+            action="append",
+            default=[],
+            help=option.help,
+            metavar=option.kind.upper(),
+        )
+        if option.kind == BOOL:
+            given.nargs, given.const = "?", "true"
     parser.add_argument(
         "--ready-fd",
         type=int,
@@ -43,17 +54,33 @@ def main() -> int:
     arguments = _arguments()
     search_sbin()
     os.umask(0o022)  # a container's own folders get the modes that are asked for
+    given = {o.flag_name: getattr(arguments, f"option:{o.flag_name}") for o in OPTIONS}
     try:
-        paths = Paths.from_environment(arguments.root, arguments.run)
+        root = arguments.root or (given["data-root"] or [""])[-1]
+        paths = Paths.from_environment(root, arguments.run)
+        if arguments.validate:
+            return validate(paths, given, arguments.config_file)
         if not power.has_admin():
             entering.enter(paths)
         # A process without the power does not come here, so it need not load all this.
         from labkit.daemon import serving  # noqa: PLC0415
 
-        serving.run(paths, arguments)
+        serving.run(paths, given, arguments.config_file, arguments.ready_fd)
     except (LabkitError, OSError) as error:
         sys.stderr.write(f"labkitd: {error}\n")
         return 1
+    return 0
+
+
+def validate(paths: Paths, given: dict[str, list[str]], config_file: str | None) -> int:
+    """Say whether the options and the file make sense; the exit status.  LabkitError."""
+    from labkit.daemon import settings  # noqa: PLC0415 as above
+
+    source = settings.source(paths.root, given, config_file)
+    _, warnings = source.read()
+    for warning in warnings:
+        sys.stderr.write(f"WARNING: {warning}\n")
+    print("configuration OK")
     return 0
 
 

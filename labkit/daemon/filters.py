@@ -25,11 +25,11 @@ Test = Callable[[str], bool]
 """Whether a filter's value fits what is filtered."""
 
 
-def parse(text: str, known: Collection[str]) -> Filters:
+def parse(text: str, known: Collection[str] | None) -> Filters:
     """The filters of a query string.  Both of Docker's forms are read, lists and `{"value": true}`.
 
     Raises:
-        InvalidParameterError: not JSON, or a filter that is not one of `known`.
+        InvalidParameterError: not JSON, or a filter that is not one of `known`, if these are said.
     """
     if not text:
         return {}
@@ -39,7 +39,7 @@ def parse(text: str, known: Collection[str]) -> Filters:
     except UNREADABLE as error:
         raise InvalidParameterError(f"The filters cannot be read: {error}") from None
     for name in value:
-        if name not in known:
+        if known is not None and name not in known:
             raise InvalidParameterError(f"invalid filter '{name}'")
     return {
         name: values if isinstance(values, list) else [word for word, on in values.items() if on]

@@ -68,15 +68,15 @@ def docker_name(paths: Paths) -> Iterator[None]:
             os.unlink(paths.docker_socket)
 
 
-def listen(path: str) -> socket.socket:
-    """Listen on a Unix socket at `path`, for root and the group `labkit` if there is one.
+def listen(path: str, group: str = "") -> socket.socket:
+    """Listen on a Unix socket at `path`, for root and a group: `labkit`, if there is one.
 
     An engine without root is for its user alone.
 
     A socket left there by a daemon that is gone is replaced; hold the lock before calling this.
 
     Raises:
-        InvalidParameterError: the path is too long for a Unix socket.
+        InvalidParameterError: the path is too long for a Unix socket, or no group is called so.
     """
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise InvalidParameterError(
@@ -91,7 +91,11 @@ def listen(path: str) -> socket.socket:
     finally:
         os.umask(old_umask)
     if not power.IS_LIMITED:  # else it is its user's alone
-        with contextlib.suppress(KeyError):  # no such group: the socket stays root's alone
-            os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+        try:
+            os.chown(path, -1, grp.getgrnam(group or GROUP).gr_gid)
+        except KeyError:  # the socket stays root's alone
+            if group:
+                listener.close()
+                raise InvalidParameterError(f"group {group} not found") from None
     listener.listen(BACKLOG)
     return listener

@@ -1,24 +1,27 @@
-"""`daemon.json` in the data root: what the administrator says about registries.
+"""What the administrator says about registries (labkit.daemon.settings).
 
     {"registry-mirrors": ["https://mirror.example"], "insecure-registries": ["10.0.0.0/8"]}
 
-It is read each time it is needed, so nobody need restart the daemon.  Beside it lies `certs.d`,
-with the certificates of authorities that are trusted for one registry: `certs.d/HOST:PORT/ca.crt`.
+It is read each time it is needed, so nobody need restart the daemon.  Beside `daemon.json` lies
+`certs.d`, with the certificates of authorities that are trusted for one registry:
+`certs.d/HOST:PORT/ca.crt`.
 """
 
 import os
 
-from labkit.daemon import daemon_json
+from labkit.daemon import settings
 from labkit.registry.client.endpoints import Settings
 
 CERTIFICATES = "certs.d"
 
 
 def read(root: str) -> Settings:
-    """The settings under this data root; the defaults when the file is not there.
-
-    Raises `InvalidParameterError` when it cannot be understood.
-    """
-    settings = daemon_json.read(root, Settings)
-    settings.certificates = os.path.join(root, CERTIFICATES)
-    return settings
+    """What holds for the engine with this data root; InvalidParameterError."""
+    said = settings.current(root)
+    return Settings(
+        said.registry_mirrors,
+        said.insecure_registries,
+        os.path.join(root, CERTIFICATES),
+        said.max_concurrent_downloads,
+        said.max_concurrent_uploads,
+    )

@@ -27,7 +27,7 @@ __all__ = [
     "json_response",
 ]
 
-API_VERSION = "1.47"
+API_VERSION = "1.51"
 MINIMUM_API_VERSION = "1.24"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 STANDING_HEADERS = (

@@ -9,13 +9,16 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import STANDING_HEADERS, Answer
 from labkit.errors import NO_SPACE, LabkitError
 from labkit.http import requests, server
+from labkit.http.responses import Response
 from labkit.kernel import reserve, threads
 
 
 class Server(server.Server):
-    """Serves the Docker API on a listening socket; `handle` turns requests into answers."""
+    """Serves the Docker API; `handle` turns requests into answers."""
 
-    def __init__(self, listener: socket.socket, handle: Callable[[Request], Answer]) -> None:
+    def __init__(self, listener: socket.socket | None, handle: Callable[[Request], Answer]) -> None:
+        self.is_talkative = False
+        """Whether every request is logged."""
 
         def answer(asked: requests.Request) -> Answer:
             threads.work_for(asked.connection.client_is_gone)
@@ -33,5 +36,12 @@ class Server(server.Server):
             handle=answer,
             error_response=error_response,
             log=LOG,
+            observe=self._tell,
         )
         super().__init__(listener, service)
+
+    def _tell(self, exchange: server.Exchange) -> None:
+        if self.is_talkative:
+            status = exchange.answer.status if isinstance(exchange.answer, Response) else 200
+            asked = exchange.request
+            LOG.line(f"{asked.method} {asked.target} {status} {exchange.seconds:.3f}s")

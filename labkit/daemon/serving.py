@@ -1,16 +1,18 @@
 """labkitd's life: it opens a data root, serves until SIGTERM, and lets the containers run on."""
 
-import argparse
+import contextlib
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import labkit
 from labkit import snapshots
 from labkit.build import workroom
 from labkit.containers import Engine
-from labkit.daemon import daemon_json, listener, log
+from labkit.daemon import doors, listener, log, settings
 from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
+from labkit.daemon.settings import Proxies, Settings, Source
 from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
 from labkit.kernel import power
@@ -21,45 +23,64 @@ from labkit.rootless.watch import HolderWatch
 READY = b"ready\n"
 
 
-def run(paths: Paths, asked: argparse.Namespace) -> None:
-    """Be the daemon until a signal says stop; LabkitError if it lost the machine's network."""
+def run(
+    paths: Paths, given: Mapping[str, Sequence[str]], config_file: str | None, ready_fd: int | None
+) -> None:
+    """Be the daemon until a signal says stop; LabkitError if it lost the machine's network.
+
+    `given` are the texts of flags by name, `config_file` is the file with options if it is said.
+    """
+    source = settings.source(paths.root, given, config_file)
+    said, warnings = source.read()
+    if said.data_root and os.path.abspath(said.data_root) != paths.root:
+        paths = Paths(os.path.abspath(said.data_root), paths.run)
     os.makedirs(paths.run, 0o755, exist_ok=True)
     pid_path = listener.pid_path(paths)
     lock = listener.lock(pid_path)
-    driver = daemon_json.storage_driver(paths.root, asked.storage_driver)
     try:
-        with snapshots.opened(os.path.realpath(paths.root), driver):
-            _serve(paths, asked.userns_remap, asked.ready_fd)
+        with (
+            _pid_file(said.pidfile),
+            snapshots.opened(os.path.realpath(paths.root), said.storage_driver),
+        ):
+            settings.use(os.path.realpath(paths.root), source)
+            _set_proxies(said.proxies)
+            _serve(paths, source, said, warnings, ready_fd)
     finally:
         os.unlink(pid_path)
         os.close(lock)
 
 
-def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
+def _serve(
+    paths: Paths, source: Source, said: Settings, warnings: list[str], ready_fd: int | None
+) -> None:
     """Answer requests on a data root that is open, until a signal says stop."""
     lock = listener.lock(f"{paths.root}/labkitd.lock")
-    end = EndSignals()
+    signals = EndSignals(hangup=True)
     watch = HolderWatch(paths.run) if power.IS_LIMITED else None
     engine = Engine.open(
         paths,
-        daemon_json.userns_remap(paths.root, userns_remap),
-        daemon_json.network_defaults(paths.root),
+        said.userns_remap,
+        settings.network_defaults(said),
+        settings.container_defaults(said),
     )
+    engine.warnings += warnings
     if watch:
         outside.lead_through_holder(paths.run)
         engine.warnings += filter(None, [cable.warning(paths.run)])
         if group := engine.layout.own_group():
             traces.write_group(paths.run, *group)
     workroom.sweep(engine)
-    server = Server(listener.listen(paths.socket), partial(TABLE.handle, engine))
+    server = Server(None, partial(TABLE.handle, engine))
+    server.is_talkative = said.is_talkative
+    places = doors.open_all(server, paths, said)
     for warning in engine.warnings:
         log.line(warning)
-    log.line(f"labkit {labkit.__version__} listens on {paths.socket}, pid {os.getpid()}")
+    log.line(f"labkit {labkit.__version__} listens on {', '.join(places)}, pid {os.getpid()}")
     with listener.docker_name(paths):
         if ready_fd is not None:
             os.write(ready_fd, READY)
             os.close(ready_fd)
-        server.serve(end)
+        server.serve(signals, lambda: _reload(source, engine, server))
     log.line("asked to end; running containers go on")
     server.finish()
     os.unlink(paths.socket)
@@ -67,3 +88,43 @@ def _serve(paths: Paths, userns_remap: str, ready_fd: int | None) -> None:
     os.close(lock)
     if watch and watch.is_lost:
         raise LabkitError(watch.LOST)
+
+
+def _reload(source: Source, engine: Engine, server: Server) -> None:
+    """SIGHUP: from now on what the file says holds, as far as it is looked at while the daemon
+    runs; what cannot be read changes nothing.
+    """
+    try:
+        said, warnings = source.read()
+    except LabkitError as error:
+        log.line(f"the configuration is not reloaded: {error}")
+        return
+    server.is_talkative = said.is_talkative
+    for warning in warnings:
+        log.line(warning)
+    log.line(f"reloaded {source.path}")
+    engine.events.publish("daemon", "reload", settings.engine_id(engine.paths.root), {})
+
+
+@contextlib.contextmanager
+def _pid_file(path: str) -> Iterator[None]:
+    """The process id in a file of the administrator's, if one is said."""
+    if not path:
+        yield
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _set_proxies(said: Proxies) -> None:
+    """Have what this process asks for go by the proxies; containers do not have its environment."""
+    words = {"http_proxy": said.http_proxy, "https_proxy": said.https_proxy,
+             "no_proxy": said.no_proxy}  # fmt: skip
+    for name, value in words.items():
+        if value:
+            os.environ[name] = os.environ[name.upper()] = value

@@ -41,6 +41,8 @@ READING_LOOK_S = 0.0002
 
 TLS_HANDSHAKE = b"\x16"
 """The first byte that a client of TLS sends (RFC 8446 §5.1)."""
+POLLRDHUP = 0x2000
+"""poll(2); Python has no name for it."""
 CRLF = b"\r\n"
 BLANK_LINE = b"\r\n\r\n"
 
@@ -69,6 +71,11 @@ class Connection:
     def fileno(self) -> int:
         """The socket's descriptor, for the one who takes the connection over."""
         return self._socket.fileno()
+
+    @contextlib.contextmanager
+    def given_away(self) -> Iterator[int]:
+        """The descriptor of a socket that leads to the client, for the one who takes it over."""
+        yield self.fileno()
 
     def set_deadline(self, seconds: float | None) -> None:
         """From now on reading fails with a 408 after so many seconds in all; None: never."""
@@ -212,10 +219,11 @@ class Connection:
         """Whether the client closed its end.
 
         Linux reports POLLHUP on a Unix socket only when the other end is closed in both directions;
-        a client that shut down its writing half still wants its answer (unix(7), poll(2)).
+        a client that shut down its writing half still wants its answer (unix(7), poll(2)).  By TCP
+        one that has gone is known by its half alone, until something is sent to it.
         """
         poll = select.poll()
-        poll.register(self._socket, 0)
+        poll.register(self._socket, 0 if self._socket.family == socket.AF_UNIX else POLLRDHUP)
         return bool(poll.poll(0))
 
     def linger(self) -> None:

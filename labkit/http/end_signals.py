@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as something to wait for, beside a listening socket."""
+"""SIGTERM, SIGINT and perhaps SIGHUP as something to wait for, beside a listening socket."""
 
 import signal
 import socket
@@ -14,16 +14,21 @@ class EndSignals:
     raises is lost within a finaliser.  The byte is written by the C handler, in whichever thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hangup: bool = False) -> None:
+        """With `hangup` SIGHUP comes here as well, and does not end the process."""
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in NUMBERS:
+        for number in (*NUMBERS, *([signal.SIGHUP] if hangup else [])):
             signal.signal(number, _nothing)
 
     def fileno(self) -> int:
         """Readable once a signal has come."""
         return self._reader.fileno()
+
+    def is_hangup(self) -> bool:
+        """Whether all that has come is SIGHUP; it is taken."""
+        return set(self._reader.recv(64)) == {signal.SIGHUP}
 
 
 def _nothing(number: int, frame: object) -> None:

@@ -69,60 +69,94 @@ class Service(NamedTuple):
     """Is told of every exchange when it is over, in the connection's thread."""
 
 
-class Server:
-    """Serves HTTP on a listening stream socket.
+class _Door(NamedTuple):
+    """A socket that clients come by."""
 
-    `connect` makes a connection of an accepted socket, in the connection's own thread.
-    """
+    listener: socket.socket
+    connect: Callable[[socket.socket], Connection]
+
+
+class Server:
+    """Serves HTTP on listening stream sockets."""
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: socket.socket | None,
         service: Service,
         connect: Callable[[socket.socket], Connection] = Connection,
     ) -> None:
-        self._listener = listener
-        self._listener.setblocking(False)
+        self._doors: dict[int, _Door] = {}
         self._service = service
-        self._connect = connect
+        if listener is not None:
+            self.add(listener, connect)
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._places = threading.BoundedSemaphore(max(descriptors // 2, 1))
         self._is_finishing = False
         self._working = 0
         self._working_changed = threading.Condition()
 
-    def serve(self, end: EndSignals | None = None) -> None:
-        """Accept connections until `finish`, or until a signal has come to `end`."""
+    def add(
+        self,
+        listener: socket.socket,
+        connect: Callable[[socket.socket], Connection] = Connection,
+    ) -> None:
+        """Accept connections there as well; before `serve`.
+
+        `connect` makes a connection of an accepted socket, in the connection's own thread.
+        """
+        listener.setblocking(False)
+        self._doors[listener.fileno()] = _Door(listener, connect)
+
+    def serve(
+        self, end: EndSignals | None = None, on_hangup: Callable[[], None] = lambda: None
+    ) -> None:
+        """Accept connections until `finish`, or until a signal has come to `end`.
+
+        SIGHUP, if `end` takes it, is `on_hangup`.
+        """
         poll = select.poll()
-        for each in (self._listener, end):
-            if each is not None:
-                poll.register(each, select.POLLIN)
+        for fd in self._doors:
+            poll.register(fd, select.POLLIN)
+        if end is not None:
+            poll.register(end, select.POLLIN)
         while True:
             ready = {fd for fd, _ in poll.poll()}
             if end is not None and end.fileno() in ready:
-                return
-            try:
-                client, _ = self._listener.accept()
-            except BlockingIOError:
-                continue  # a client that has gone again
-            except OSError as error:
-                if self._is_finishing:
+                if not end.is_hangup():
                     return
-                # No descriptor or memory is left, for now.
-                self._service.log.line(f"cannot accept a connection: {error}")
-                time.sleep(OUT_OF_RESOURCES_PAUSE_S)
-                continue
-            self._welcome(client)
+                on_hangup()
+            for fd in ready & self._doors.keys():
+                if not self._accept(self._doors[fd]):
+                    return
+
+    def _accept(self, door: "_Door") -> bool:
+        """Welcome the next client; whether the server goes on."""
+        try:
+            client, _ = door.listener.accept()
+        except BlockingIOError:
+            return True  # a client that has gone again
+        except OSError as error:
+            if self._is_finishing:
+                return False
+            # No descriptor or memory is left, for now.
+            self._service.log.line(f"cannot accept a connection: {error}")
+            time.sleep(OUT_OF_RESOURCES_PAUSE_S)
+            return True
+        self._welcome(client, door.connect)
+        return True
 
     def finish(self) -> None:
         """Accept no more, and wait for the requests that are being worked on, for a moment."""
         self._is_finishing = True
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        for door in self._doors.values():
+            door.listener.shutdown(socket.SHUT_RDWR)
+            door.listener.close()
         with self._working_changed:
             self._working_changed.wait_for(lambda: self._working == 0, CLOSING_TIME_S)
 
-    def _welcome(self, client: socket.socket) -> None:
+    def _welcome(
+        self, client: socket.socket, connect: Callable[[socket.socket], Connection]
+    ) -> None:
         if not self._places.acquire(blocking=False):
             name = self._service.name
             busy = ProtocolError(503, f"{name} has too many connections; try again")
@@ -134,7 +168,7 @@ class Server:
             client.close()
             return
         try:
-            threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+            threading.Thread(target=self._converse, args=(client, connect), daemon=True).start()
         except RuntimeError as error:  # no memory for another thread
             self._service.log.line(f"cannot serve a connection: {error}")
             self._places.release()
@@ -144,10 +178,12 @@ class Server:
         response = self._service.error_response(error)
         return response_bytes(response, self._service.headers, keep_alive=False)
 
-    def _converse(self, client: socket.socket) -> None:
+    def _converse(
+        self, client: socket.socket, connect: Callable[[socket.socket], Connection]
+    ) -> None:
         connection: Connection | None = None
         try:
-            connection = self._connect(client)
+            connection = connect(client)
             while self._exchange(connection):
                 pass
         except (ConnectionError, TimeoutError):
@@ -266,7 +302,8 @@ class Server:
                 connection.wait_until_read()
 
         try:
-            hijack.take(connection.fileno(), send_head)
+            with connection.given_away() as fd:
+                hijack.take(fd, send_head)
         except LabkitError as error:
             self._service.log.line(f"{request.method} {request.path}: {error}")
         return False

@@ -1,11 +1,14 @@
 """HTTP over TLS: the handshake, and a connection that reads ahead.
 
 TLS hands out bytes by whole records, so nothing can be looked at without being taken: what was read
-beyond a head is kept here.  Such a connection cannot be given away.
+beyond a head is kept here.  Such a connection is given away by a thread that passes everything on.
 """
 
+import contextlib
+import select
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.http.connection import TLS_HANDSHAKE, Connection
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HANDSHAKE_TIME_S = 10.0
+PIECE_BYTES = 64 * 1024
 
 
 class TlsConnection(Connection):
@@ -47,6 +51,72 @@ class TlsConnection(Connection):
         taken = self._receive(len(view))
         view[: len(taken)] = taken
         return len(taken)
+
+    @contextlib.contextmanager
+    def given_away(self) -> Iterator[int]:
+        """One end of a pair of sockets: what comes to the other is passed on inside TLS.
+
+        Returns from the block when both sides have ended.
+        """
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                yield theirs.fileno()
+            self._tls.setblocking(False)
+            ours.setblocking(False)
+            with contextlib.suppress(OSError):
+                _Passage(self._tls, ours, self._ahead).carry()
+
+
+class _Passage:
+    """What goes back and forth between a client of TLS and a plain socket, in one thread: an
+    `SSLSocket` is not for two.
+    """
+
+    def __init__(self, tls: ssl.SSLSocket, plain: socket.socket, ahead: bytes) -> None:
+        self._tls, self._plain = tls, plain
+        self._to_plain, self._to_tls = bytearray(ahead), bytearray()
+        self._tls_reads, self._plain_reads = True, True
+        """Whether more may come from there."""
+
+    def carry(self) -> None:
+        """Pass everything on until the plain side has ended; OSError if the client goes away."""
+        while self._plain_reads or self._to_tls:
+            self._wait()
+            self._read()
+            self._write()
+
+    def _wait(self) -> None:
+        if self._tls.pending() and not self._to_plain:
+            return
+        poll = select.poll()
+        wanted = select.POLLIN if self._tls_reads and not self._to_plain else 0
+        poll.register(self._tls, wanted | (select.POLLOUT if self._to_tls else 0))
+        wanted = select.POLLIN if self._plain_reads and not self._to_tls else 0
+        poll.register(self._plain, wanted | (select.POLLOUT if self._to_plain else 0))
+        poll.poll()
+
+    def _read(self) -> None:
+        if self._tls_reads and not self._to_plain:
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                data = self._tls.recv(PIECE_BYTES)
+                self._to_plain += data
+                if not data:  # what the other side prints is still wanted
+                    self._tls_reads = False
+                    self._plain.shutdown(socket.SHUT_WR)
+        if self._plain_reads and not self._to_tls:
+            with contextlib.suppress(BlockingIOError):
+                data = self._plain.recv(PIECE_BYTES)
+                self._to_tls += data
+                self._plain_reads = bool(data)
+
+    def _write(self) -> None:
+        if self._to_plain:
+            with contextlib.suppress(BlockingIOError):
+                del self._to_plain[: self._plain.send(self._to_plain)]
+        if self._to_tls:
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                del self._to_tls[: self._tls.send(self._to_tls)]
 
 
 class _PlainConnection(Connection):

@@ -1,6 +1,5 @@
 """The documents behind the entries of `index.json`, and what these refer to."""
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from labkit.errors import NotFoundError
-from labkit.images import models
+from labkit.images import models, platforms
 from labkit.images.chains import chain_ids
 from labkit.images.layout import DamagedStoreError, Layout, decode
 from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
@@ -16,13 +15,6 @@ from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 _TIME = Annotated[datetime, msgspec.Meta(tz=True)]
 REMEMBERED_MAX_BYTES = 256 << 10
 """Larger documents are read again each time: in memory a map takes many times its size."""
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def this_architecture() -> str:
-    """This machine's processor in Go's words."""
-    machine = os.uname().machine
-    return ARCHITECTURES.get(machine, machine)
 
 
 class Documents:
@@ -42,7 +34,7 @@ class Documents:
             return known
         data, path = self._layout.read_blob(digest), self._layout.blob_path(digest)
         if decode(data, models.Kind, path).is_index():
-            found = self.read(for_this_machine(decode(data, Index, path), digest).digest)
+            found = self.read(for_this_machine(decode(data, Index, path)).digest)
         else:
             manifest = decode(data, Manifest, path)
             found = manifest, self._config(manifest)
@@ -135,21 +127,6 @@ def members(index: Index) -> list[Descriptor]:
     return [member for member in index.manifests if member.media_type not in models.INDEXES]
 
 
-def for_this_machine(index: Index, name: str) -> Descriptor:
-    """The member of an index that runs here; NotFoundError names those there are."""
-    ours = this_architecture()
-    for member in members(index):
-        if member.platform is None or (member.platform.os, member.platform.architecture) == (
-            "linux",
-            ours,
-        ):
-            return member
-    there = ", ".join(
-        f"{member.platform.os}/{member.platform.architecture}"
-        for member in members(index)
-        if member.platform
-    )
-    raise NotFoundError(
-        f"no matching manifest for linux/{ours} in the manifest list entries of {name}: "
-        f"it has {there or 'none at all'}"
-    )
+def for_this_machine(index: Index) -> Descriptor:
+    """The member of an index that runs here, the same that a pull chooses; NotFoundError."""
+    return platforms.choose(index.manifests, platforms.own_platform())

@@ -13,10 +13,9 @@ from typing import BinaryIO
 
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import changes as instructions
-from labkit.images import models, references
+from labkit.images import models, platforms, references
 from labkit.images import removal as removals
 from labkit.images.chains import chain_ids
-from labkit.images.documents import this_architecture
 from labkit.images.drafts import Draft
 from labkit.images.entries import enter, name_of, without_name
 from labkit.images.holdings import Holdings
@@ -267,7 +266,7 @@ def _now() -> str:
 def new_document(config: RuntimeConfig, created: str, history: list[History]) -> ImageConfig:
     """The config of an image for this machine; its layers are for `Draft.commit` to say."""
     return ImageConfig(
-        architecture=this_architecture(),
+        architecture=platforms.own_platform().architecture,
         os="linux",
         rootfs=RootFs("layers", []),
         created=created,

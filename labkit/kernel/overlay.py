@@ -18,3 +18,8 @@ def options(lower: Iterable[str], upper: str, work: str, *, limited: bool = IS_L
     """The options of a union: layers, the topmost first, and one that is written to."""
     words = [f"lowerdir={':'.join(lower)}", f"upperdir={upper}", f"workdir={work}"]
     return ",".join([*words, *(["userxattr"] if limited else [])])
+
+
+def lower_options(lower: Iterable[str], *, limited: bool = IS_LIMITED) -> str:
+    """The options of a union that nothing is written to."""
+    return ",".join([f"lowerdir={':'.join(lower)}", *(["userxattr"] if limited else [])])

@@ -1,6 +1,5 @@
 """From what is asked of a new network to its record: names, subnets and options, checked."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,18 +9,14 @@ from labkit.networks.addresses import AddressSpace, Subnet, parse_address, parse
 from labkit.networks.claims import Claims
 from labkit.networks.model import BRIDGE, IpamConfig, Network
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-
 
 def check(network: Network) -> None:
     """InvalidParameterError for what cannot be, before anything is claimed."""
-    if not _NAME.fullmatch(network.name):
-        raise InvalidParameterError(
-            f"invalid network name {network.name!r}: letters, digits, and _.- after the first"
-        )
+    if not network.name.strip() or "\0" in network.name:
+        raise InvalidParameterError("invalid network name: it is either empty or only white space")
     if network.driver != BRIDGE:
         raise InvalidParameterError(
-            f'could not find plugin "{network.driver}": labkit has the driver bridge'
+            f'plugin "{network.driver}" not found: labkit has the driver bridge'
         )
     if network.ipam.driver not in ("", "default"):
         raise InvalidParameterError(

@@ -5,23 +5,64 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
+from labkit.networks import options as known_options
 from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import IpamConfig
 from labkit.networks.subnets import POOLS, Pool
 
 
 class Defaults(NamedTuple):
-    """Where subnets come from, and the default network's own address (`192.168.5.1/24`)."""
+    """Where subnets come from, and how the default network is."""
 
     pools: Sequence[Pool] = POOLS
     bip: str = ""
+    """The address of its bridge (`192.168.5.1/24`)."""
+    fixed_cidr: str = ""
+    """Where its addresses come from."""
+    ipv6: bool = False
+    fixed_cidr_v6: str = ""
+    """Its subnet of IPv6."""
+    mtu: int = 0
+    icc: bool = True
+    """Whether its containers reach each other."""
+    binding: str = ""
+    """The host's address at which ports are published that name none."""
 
     def bridge(self) -> list[IpamConfig]:
-        """The subnet of the default network; empty if one is to be chosen."""
-        if not self.bip:
-            return []
-        own = ipaddress.ip_interface(self.bip)
-        return [IpamConfig(subnet=str(own.network), gateway=str(own.ip))]
+        """The subnets of the default network that are said; the others are to be chosen."""
+        found = []
+        if self.bip:
+            own = ipaddress.ip_interface(self.bip)
+            found.append(IpamConfig(str(own.network), self.fixed_cidr, str(own.ip)))
+        elif self.fixed_cidr:
+            found.append(IpamConfig(str(parse_subnet(self.fixed_cidr, exact=False))))
+        if self.ipv6 and self.fixed_cidr_v6:
+            found.append(IpamConfig(str(parse_subnet(self.fixed_cidr_v6))))
+        return found
+
+    def options(self) -> dict[str, str]:
+        """The options of the default network."""
+        said = {
+            known_options.MTU: str(self.mtu or ""),
+            known_options.ICC: "" if self.icc else "false",
+            known_options.BINDING[4]: self.binding,
+        }
+        return {option: value for option, value in said.items() if value}
+
+    def checked(self) -> "Defaults":
+        """The same; InvalidParameterError for what no network can have."""
+        known_options.check(self.options())
+        for config in self.bridge():
+            parse_subnet(config.subnet)
+        if self.bip and self.fixed_cidr:
+            within = parse_subnet(self.fixed_cidr, exact=False)
+            if not within.subnet_of(ipaddress.ip_interface(self.bip).network):  # type: ignore[arg-type]
+                raise InvalidParameterError(
+                    f"fixed-cidr {self.fixed_cidr} is no part of the subnet of bip {self.bip}"
+                )
+        if self.ipv6 and self.fixed_cidr_v6 and parse_subnet(self.fixed_cidr_v6).version != 6:
+            raise InvalidParameterError(f"fixed-cidr-v6 {self.fixed_cidr_v6} is not of IPv6")
+        return self
 
 
 USUAL = Defaults()

@@ -162,7 +162,14 @@ def _forward(networks: Sequence[Network]) -> list[str]:
     rules = []
     for network in networks:
         name = network.bridge
-        rules.append(f'iifname "{name}" oifname "{name}" accept')
+        within = f'iifname "{name}" oifname "{name}"'
+        if options.is_on(network.options, options.ICC, default=True):
+            rules.append(f"{within} accept")
+        else:
+            # The bridge passes nothing on between its ports; nor does the host, but to published.
+            rules.append(f"{within} ct state established,related accept")
+            rules.append(f"{within} ct status dnat accept")
+            rules.append(f"{within} drop")
         if network.internal:
             rules.append(f'iifname "{name}" drop')
             rules.append(f'oifname "{name}" drop')

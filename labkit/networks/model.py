@@ -124,6 +124,8 @@ class EndpointConfig(msgspec.Struct, rename=docker_name):
     aliases: list[str] | None = None
     mac_address: str = ""
     driver_opts: dict[str, str] | None = None
+    gw_priority: int = 0
+    """Of a container's networks the one with the highest has its default route."""
 
 
 class Endpoint(msgspec.Struct, rename=docker_name):
@@ -150,6 +152,10 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     ipv6_prefix: int = 0
     ipv6_gateway: str = ""
     mtu: int = 1500
+    priority: int = 0
+    """The one with the highest has the default route."""
+    isolated: bool = False
+    """Whether it reaches the bridge alone, and none of the others there."""
 
 
 class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):

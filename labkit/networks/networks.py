@@ -134,8 +134,12 @@ class Networks:
             for network in self._by_id.values():
                 if network.is_default:
                     return network
-            ipam = Ipam(config=self._defaults.bridge())
-            network = Network(DEFAULT_NETWORK, new_id(), self._clock(), ipam=ipam)
+            network = Network(
+                *(DEFAULT_NETWORK, new_id(), self._clock()),
+                enable_ipv6=self._defaults.ipv6,
+                ipam=Ipam(config=self._defaults.bridge()),
+                options=self._defaults.options(),
+            )
             return self._create(network, f"{self.prefix}0")
 
     def create(self, network: Network) -> Network:
@@ -289,6 +293,8 @@ class Networks:
                 names=list(dict.fromkeys(names)),
                 bridge=network.bridge,
                 mtu=mtu,
+                priority=wanted.gw_priority,
+                isolated=not options.is_on(network.options, options.ICC, default=True),
             )
         for space, config, address in zip(spaces, network.ipam.config, given, strict=True):
             gateway = "" if network.internal else config.gateway
@@ -388,6 +394,8 @@ class Networks:
             for network in list(self._by_id.values()):
                 if network.driver != BRIDGE:
                     continue
+                if network.is_default:
+                    network.options = self._defaults.options()
                 self._give_own_link(network)
                 self._claim_again(network)
                 if not network.is_default or self.members(network):
@@ -418,9 +426,9 @@ class Networks:
 
         The default network moves to what `bip` says, too.
         """
-        said = self._defaults.bridge() if network.is_default else []
-        if said and network.ipam.config[:1] != said and not self.members(network):
-            self._begin_again(network, said)
+        if network.is_default and not (self.members(network) or self._is_as_said(network)):
+            network.enable_ipv6 = self._defaults.ipv6
+            self._begin_again(network, self._defaults.bridge())
             return
         elsewhere = subnets.in_use(known.bridge for known in self._by_id.values())
         for config in network.ipam.config:
@@ -432,6 +440,16 @@ class Networks:
                 kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
                 self._begin_again(network, kept)
                 return
+
+    def _is_as_said(self, network: Network) -> bool:
+        """Whether the default network has the subnets that are said, whatever their gateways."""
+        said = self._defaults.bridge()
+        have = {(config.subnet, config.ip_range) for config in network.ipam.config}
+        gateways = {config.gateway for config in network.ipam.config}
+        return network.enable_ipv6 == self._defaults.ipv6 and all(
+            (config.subnet, config.ip_range) in have and (config.gateway or "") in {*gateways, ""}
+            for config in said
+        )
 
     def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
         """Give a network without containers other subnets: these, and what is to be chosen."""

@@ -21,6 +21,8 @@ BINDING = {4: f"{_BRIDGE}.host_binding_ipv4", 6: f"{_BRIDGE}.host_binding_ipv6"}
 SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
 """The host's address that packets leave with, by version of IP."""
 MTU = "com.docker.network.driver.mtu"
+ICC = f"{_BRIDGE}.enable_icc"
+"""Whether the containers of a network reach each other."""
 SMALLEST_MTU = 68
 
 _LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
@@ -100,12 +102,8 @@ _CHECKS: dict[str, Callable[[str, str], None]] = {
     NAME: _check_name,
     MTU: _check_mtu,
     MASQUERADE: _check_switch,
+    ICC: _check_switch,
     **{option: _address(version) for version, option in (*BINDING.items(), *SOURCE.items())},
-    f"{_BRIDGE}.enable_icc": _only(
-        "true",
-        "containers of one network can always reach each other; put those that should not on "
-        "networks of their own",
-    ),
     f"{_BRIDGE}.gateway_mode_ipv4": _only("nat", _GATEWAY),
     f"{_BRIDGE}.gateway_mode_ipv6": _only("nat", _GATEWAY),
     f"{_BRIDGE}.inhibit_ipv4": _only(

@@ -110,8 +110,9 @@ class Rules:
 
 
 def way_in(sandbox: Sandbox) -> Endpoint | None:
-    """Where the packets of published ports enter a container: not by an internal network."""
-    return next((endpoint for endpoint in sandbox.endpoints if endpoint.gateway), None)
+    """Where packets from and to elsewhere enter and leave a container: no internal network."""
+    outward = [endpoint for endpoint in sandbox.endpoints if endpoint.gateway]
+    return max(outward, key=lambda endpoint: endpoint.priority, default=None)
 
 
 def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iterator[Forward]:

@@ -183,7 +183,8 @@ class Connection:
         if found is None:
             return True
         if isinstance(event, DataReceived):
-            found._waiting.append((event.data, event.flow_controlled_length))
+            if event.flow_controlled_length:  # an empty frame is no end, and nothing to read
+                found._waiting.append((event.data, event.flow_controlled_length))
         elif isinstance(event, ResponseReceived):
             found.headers = _text(event.headers)
         elif isinstance(event, TrailersReceived):

@@ -76,7 +76,10 @@ def cable(interface: Interface) -> Iterator[Step]:
     yield Step(
         "network.cable",
         "a cable: one end in a socket of the bridge, as in a switch, the other in here",
-        op.LayCable(interface.host_name, interface.bridge, name, interface.mac, interface.mtu),
+        op.LayCable(
+            *(interface.host_name, interface.bridge, name, interface.mac, interface.mtu),
+            interface.isolated,
+        ),
     )
     yield Step("network.up", "an interface is off at first", op.SwitchOn(name))
     for address, prefix in interface.addresses:

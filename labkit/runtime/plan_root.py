@@ -28,7 +28,9 @@ from labkit.runtime.spec import (
     BindMount,
     ContainerSpec,
     Device,
+    ImageMount,
     Sharing,
+    TmpfsMount,
     UserNamespace,
 )
 from labkit.runtime.step import Step
@@ -78,7 +80,7 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
             yield control_terminal()
         yield Step("terminal", "old programs look for it here", op.BindConsole())
     for mount in spec.mounts:
-        if isinstance(mount, BindMount):
+        if not isinstance(mount, TmpfsMount):
             yield Step(mount.name, mount.why, op.AttachTree(mount.target))
         else:
             data = plan_users.tmpfs_options(spec.user_namespace, mount.data)
@@ -125,6 +127,13 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
         op.Mount("", "/", "", MS_REC | MS_PRIVATE),
     )
     yield from plan_users.map_layers(spec.user_namespace)
+    for mount in spec.mounts:
+        if isinstance(mount, ImageMount):
+            options = overlay.lower_options(mount.layers, limited=spec.limited)
+            opened = op.OpenImage(
+                *(mount.layers, spec.root_mount, mount.target, options, mount.subpath)
+            )
+            yield Step(mount.name, mount.why, opened)
     if spec.copied_root:
         why = "the container's own copy of the image's files (storage driver copies)"
         yield Step("mount.root", why, op.Mount(spec.copied_root, spec.root_mount, "", MS_BIND))

@@ -127,6 +127,22 @@ class TmpfsMount:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageMount:
+    """The files of an image shown in the container, read-only; `name` is its step's name."""
+
+    name: str
+    why: str
+    layers: tuple[str, ...]
+    """Unpacked, the topmost first."""
+    target: str
+    subpath: str = ""
+    """The part of it that is shown."""
+
+
+AnyMount = BindMount | TmpfsMount | ImageMount
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A cable from the container to a bridge, and what is at its end inside."""
 
@@ -139,6 +155,8 @@ class Interface:
     """Addresses with the lengths of their subnets' prefixes."""
     gateways: tuple[str, ...] = ()
     """Where the default routes lead, on one of a container's interfaces."""
+    isolated: bool = False
+    """Whether it reaches the bridge alone, and none of the others there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +283,7 @@ class ContainerSpec:
     cgroup_clone_into: str = ""
     """The group the process is born in (cgroup v2)."""
     cgroup_mounts: tuple[CgroupMount, ...] = ()
-    mounts: tuple[BindMount | TmpfsMount, ...] = field(default=())
+    mounts: tuple[AnyMount, ...] = field(default=())
     """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
     limited: bool = False
     """Whether the engine has power in a user namespace only."""

@@ -10,7 +10,8 @@
     -- name.tar tar                   (an archive with a file and a link; `tgz`: compressed)
 
 `answers.json` is what docker's classic builder made of each, that of dockerd 20.10 and of 26.1
-alike; `buildah-VERSION.json` what that buildah did.  `python -m tests.build.record` asks again.
+alike, `buildkit.json` what the BuildKit of 26.1 made, `buildah-VERSION.json` what that buildah did.
+`python -m tests.build.record` asks again.
 """
 
 import hashlib
@@ -18,16 +19,19 @@ import io
 import json
 import re
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from labkit.cli.archives import build_context
 from labkit.images.base.recipe import LABEL
+from tests.buildkit import Client
 from tests.lab import UnixConnection
 
 FOLDER = Path(__file__).parent
 ANSWERS = FOLDER / "answers.json"
+BUILDKIT_ANSWERS = FOLDER / "buildkit.json"
 TIMEOUT_S = 60.0
 MADE_BY_ENGINES = re.compile(
     r"\.dockerenv|(?:dev|proc|sys)(?:/.*)?|etc(?:/(?:hostname|hosts|resolv\.conf|mtab))?"
@@ -114,6 +118,15 @@ class Builder:
             return {"fails": True}
         *_, image_id = [event["aux"]["ID"] for event in events if "aux" in event]
         return self.describe(image_id)
+
+    def answer_by(self, client: Client, folder: Path) -> Answer:
+        """What it makes of a context that a client with buildx brings; RUN has no network."""
+        with tempfile.TemporaryDirectory() as place:
+            flags = ["--no-cache", "--network", "none", "--iidfile", f"{place}/id"]
+            done = client.docker("build", *flags, str(folder), code=None)
+            if done.returncode:
+                return {"fails": True}
+            return self.describe(Path(place, "id").read_text())
 
     def describe(self, image_id: str) -> Answer:
         """An image's files as far as they are not busybox's, and its config."""

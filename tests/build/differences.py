@@ -1,4 +1,7 @@
-"""Where buildah makes something else of a Dockerfile than docker and labkit do, and why."""
+"""Where builders make different things of a Dockerfile, and why.
+
+labkit follows BuildKit, also when it is asked by Docker's classic API.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -50,6 +53,28 @@ WITH_VERSION: dict[str, dict[Difference, str]] = {
 def reasons(version: str) -> dict[Difference, str]:
     """The listed differences of a version of buildah (`1.39`)."""
     return REASONS | WITH_VERSION.get(version, {})
+
+
+FROM_CLASSIC = {
+    Difference("arg-ends-with-stage", "files out"): "a stage has the ARGs of the stage it is from",
+    Difference("copy-from-image", "config WorkingDir"): "an image from scratch has the folder /",
+    Difference("copy-no-match", "fails"): "a pattern may match nothing",
+    Difference("from-scratch-copy", "config WorkingDir"): "an image from scratch has the folder /",
+    Difference(
+        "volume-loses-later-writes", "files v/after"
+    ): "what is written to a volume's folder after VOLUME stays",
+}
+"""Where labkit and BuildKit differ from docker's classic builder."""
+
+FROM_BUILDKIT = {
+    Difference("chown-unknown", "fails"): "labkit says that the name is not there; BuildKit takes "
+    "root, silently",
+    Difference("copy-several-to-file", "fails"): "labkit wants a / at the end; BuildKit copies one "
+    "over the other",
+    Difference("onbuild-copies-from-stage", "fails"): "labkit finds stages that triggers need",
+    Difference("stage-case", "fails"): "the name of a stage has no case in labkit",
+}
+"""Where labkit differs from BuildKit, as docker's classic builder does."""
 
 
 def compared(case: str, docker: Answer, buildah: Answer) -> Iterator[Difference]:

@@ -1,7 +1,7 @@
-"""`python -m tests.build.record`: ask docker's classic builder and buildah, and write it down.
+"""`python -m tests.build.record`: ask docker's two builders and buildah, and write it down.
 
-Each is asked in every version that runs here; `python -m tests.build.record buildah` asks that one
-alone.
+Each is asked in every version that runs here, BuildKit in the newest; `python -m tests.build.record
+buildah` asks that one alone.
 """
 
 import json
@@ -10,9 +10,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.systems import every
+from bench.systems import every, newest
 from tests.build.buildah import Buildah
-from tests.build.cases import ANSWERS, FOLDER, Answer, Builder, cases, write_context
+from tests.build.cases import (
+    ANSWERS,
+    BUILDKIT_ANSWERS,
+    FOLDER,
+    Answer,
+    Builder,
+    cases,
+    write_context,
+)
+from tests.buildkit import Client
 from tests.lab import remove_template, running_lab
 from tests.oracle import running_oracle
 
@@ -41,6 +50,14 @@ def record_docker() -> None:
         print("the versions of dockerd do not agree")
 
 
+def record_buildkit() -> None:
+    """BuildKit's answers, through buildx."""
+    with running_oracle() as oracle:
+        client = Client(newest(), oracle.socket, f"{oracle.folder}/client")
+        builder = Builder(oracle.socket)
+        record(BUILDKIT_ANSWERS, lambda folder: builder.answer_by(client, folder))
+
+
 def record_buildah() -> None:
     """Buildah's, a file for each version."""
     for system in every():
@@ -52,7 +69,7 @@ def record_buildah() -> None:
                 buildah.close()
 
 
-RECORDERS = {"docker": record_docker, "buildah": record_buildah}
+RECORDERS = {"docker": record_docker, "buildkit": record_buildkit, "buildah": record_buildah}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Nothing of Jupyter is imported here: that takes a second, and the emulated machi
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,21 @@ from pathlib import Path
 from tests.lab import Lab
 
 CELL_TIMEOUT_S = 600  # in an emulated machine a cell takes fifteen times as long
+MINI = Path(__file__).parent.parent / "capstone" / "mini.py"
+"""What a learner has written by the end of chapter 13: the page itself has no answer."""
 READY_DEBIAN = "LABKIT_TEST_DEBIAN"
 """The environment variable that names an archive of the image `debian`, made beforehand."""
 
 
 def environment(lab: Lab, folder: str) -> dict[str, str]:
     """What a notebook's kernel gets: the lab, and places of its own for what Jupyter keeps."""
+    engine = Path(folder, "mini", "mini.py")
+    if not engine.exists():
+        engine.parent.mkdir(parents=True)
+        shutil.copy(MINI, engine)
     return lab.env | {
+        "MINI_FILE": str(engine),
+        "MINI_GROUP": f"mini-{Path(lab.root).name}",
         "XDG_STATE_HOME": f"{folder}/state",
         "IPYTHONDIR": f"{folder}/ipython",
         "JUPYTER_CONFIG_DIR": f"{folder}/config",

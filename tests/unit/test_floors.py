@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "client": {*GROUND},
     "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
-    "cli": {"client", "cgroups", "doctor", "labdisk", "registry", *GROUND},
+    "cli": {"client", "course", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         "snapshots",
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),

@@ -14,7 +14,7 @@ LONGEST_FILE_LINES = 500
 # Assembled, so that this file does not hold what it forbids.
 FORBIDDEN = {
     "a path of somebody's machine": re.compile(
-        r"/wor[k]/|/far[m]/|\.\./share[d]|/hom[e]/(?!vagrant)"
+        r"/wor[k]/|/far[m]/|\.\./share[d]|/hom[e]/(?!vagrant|learner)"
     ),
     "the host name of a package registry": re.compile(
         r"pypi\.o[r]g|pythonhosted\.o[r]g|registry\.npmjs\.o[r]g|deb\.debian\.o[r]g"

@@ -8,6 +8,7 @@ from labkit.cli.base.command import Command, Context
 from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
+from labkit.cli.show.ports import displayed
 from labkit.cli.show.table import short_id, shortened
 from labkit.client.api import filters_json
 from labkit.dialect.durations import ago
@@ -77,7 +78,7 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
     mounts = [each.get("Name") or each["Source"] for each in container.get("Mounts") or []]
     fields = {
         "ID": short_id(container["Id"], full),
-        "Image": container["Image"] if full else container["Image"].partition("@")[0],
+        "Image": _image(container["Image"], full),
         "Command": json.dumps(
             command if full else shortened(command, COMMAND_WIDTH), ensure_ascii=False
         ),
@@ -85,7 +86,7 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
         "RunningFor": ago(now_s - container["Created"]),
         "Status": container["Status"],
         "State": container["State"],
-        "Ports": ", ".join(map(_port, container.get("Ports") or [])),
+        "Ports": displayed(container.get("Ports") or []),
         "Names": ",".join(name.removeprefix("/") for name in container["Names"]),
         "Size": _size(container),
         "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
@@ -98,6 +99,13 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
     return Row(fields, {"Label": lambda name: labels.get(name, "")})
 
 
+def _image(name: str, full: bool) -> str:
+    """An image's name; of one that has none any more the id."""
+    if full:
+        return name
+    return short_id(name, full) if name.startswith("sha256:") else name.partition("@")[0]
+
+
 def _size(container: "dict[str, Any]") -> str:
     """What it has written, and that with its image: `27B (virtual 4.26MB)`; 0B if not asked for."""
     from labkit.dialect.sizes import human_size  # noqa: PLC0415 rarely shown
@@ -105,9 +113,3 @@ def _size(container: "dict[str, Any]") -> str:
     written = human_size(container.get("SizeRw") or 0)
     whole = container.get("SizeRootFs")
     return f"{written} (virtual {human_size(whole)})" if whole else written
-
-
-def _port(port: "dict[str, Any]") -> str:
-    inside = f"{port['PrivatePort']}/{port['Type']}"
-    public = port.get("PublicPort")
-    return f"{port.get('IP', '')}:{public}->{inside}" if public else inside

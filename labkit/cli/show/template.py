@@ -247,13 +247,24 @@ class _Filler:
         return _field(self._variables[first] if first else dot, rest[0], lenient)
 
 
+MAPS = frozenset({
+    *("Annotations", "Attributes", "Containers", "DriverOpts", "ExposedPorts", "Labels"),
+    *("Networks", "Options", "PortBindings", "Ports", "Sysctls", "Tmpfs", "Volumes"),
+})  # fmt: skip
+"""Fields of the API whose names are the user's own: one that is missing is no mistake."""
+NO_VALUE = "<no value>"
+"""What Go's templates print for it."""
+
+
 def _field(value: "Any", names: list[str], lenient: bool) -> object:
-    for name in names:
+    for at, name in enumerate(names):
         methods = getattr(value, "methods", {})
         if name in methods:
             value = methods[name]
         elif isinstance(value, dict) and name in value:
             value = value[name]
+        elif isinstance(value, dict) and at and names[at - 1] in MAPS:
+            return NO_VALUE
         elif lenient and (value is None or isinstance(value, dict)):
             return None
         else:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from labkit.cgroups import devices as rules
 from labkit.containers.records.model import DeviceMapping, DeviceNode, HostConfig
 from labkit.errors import InvalidParameterError
+from labkit.kernel import files
 
 ALL_ACCESS = "rwm"
 _OWN_NAMES = frozenset(
@@ -54,7 +55,10 @@ def _asked(asked: DeviceMapping) -> Iterator[DeviceNode]:
     except OSError as error:
         raise _not_gathered(source, error.strerror or str(error)) from None
     if stat.S_ISDIR(status.st_mode):
-        yield from _below(os.path.realpath(source), target, access)
+        below = list(_below(os.path.realpath(source), target, access))
+        if not below:
+            raise _not_gathered(source, "not a device node")
+        yield from below
     elif (node := _node(status, target, access, source)) is not None:
         yield node
     else:
@@ -80,11 +84,13 @@ def _all_of_the_host() -> Iterator[DeviceNode]:
 
 def _below(folder: str, target: str, access: str) -> Iterator[DeviceNode]:
     """Every device in a folder of the host and the folders in it; no link is followed."""
-    for here, _, names in os.walk(folder):
+    for here in files.folders_from(folder):
         place = target + here.removeprefix(folder)
-        for name in sorted(names):
-            status = os.lstat(f"{here}/{name}")
-            if (node := _node(status, f"{place}/{name}", access, f"{here}/{name}")) is not None:
+        with os.scandir(here) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            status = entry.stat(follow_symlinks=False)
+            if (node := _node(status, f"{place}/{entry.name}", access, entry.path)) is not None:
                 yield node
 
 

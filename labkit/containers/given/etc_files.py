@@ -63,7 +63,7 @@ def _resolved(parts: Parts, text: str) -> str:
     """`--add-host name:host-gateway` with the host's address on the default network."""
     name, address = etc_files.split_extra_host(text)
     if address == HOST_GATEWAY:
-        address = parts.networks.default().ipam.config[0].gateway
+        address = parts.defaults.host_gateway or parts.networks.default().ipam.config[0].gateway
     return f"{name}={address}"
 
 

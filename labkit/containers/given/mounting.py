@@ -11,13 +11,16 @@ from labkit.containers.parts import Parts
 from labkit.containers.records import id_ranges
 from labkit.containers.records.model import Container
 from labkit.containers.records.mount_model import SHARED, MountPoint
-from labkit.errors import InvalidParameterError, LabkitError, StartError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError, StartError
 from labkit.kernel import mounts
 from labkit.kernel.mounts import MS_RDONLY
-from labkit.runtime.spec import BindMount, TmpfsMount
+from labkit.runtime.spec import AnyMount, BindMount, ImageMount, TmpfsMount
 
 CopyUp = Callable[[str, str], None]
 """Copies what the image has at a place (the first argument) into a folder (the second)."""
+
+Layers = Callable[[str], Sequence[str]]
+"""The unpacked layers of the image with an id, the topmost first; NotFoundError."""
 
 _WHY = {
     "bind": "a file or folder of the host, shown inside: both sides see every change",
@@ -42,6 +45,18 @@ def name_unnamed(container: Container) -> list[str]:
         point.name = volume_name()
         point.labels = point.labels | {ANONYMOUS_LABEL: ""}
     return [point.name for point in nameless]
+
+
+def find_images(parts: Parts, points: Sequence[MountPoint]) -> None:
+    """Note which images are meant by those that are mounted; InvalidParameterError."""
+    for point in points:
+        if point.type == "image":
+            try:
+                point.source = parts.images.resolve(point.name).id
+            except NotFoundError as error:
+                raise InvalidParameterError(
+                    f'invalid mount config for type "image": {error}: pull it first'
+                ) from None
 
 
 def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
@@ -160,18 +175,19 @@ def _make_folders(path: str, uid: int, gid: int) -> None:
 
 
 def in_order(
-    own: Sequence[BindMount | TmpfsMount], points: Sequence[MountPoint]
-) -> tuple[BindMount | TmpfsMount, ...]:
+    own: Sequence[AnyMount], points: Sequence[MountPoint], layers: Layers
+) -> tuple[AnyMount, ...]:
     """Labkit's own mounts and the user's, the upper folders first.
 
     Who mounts a file of their own on /etc/hosts, say, gets that in place of labkit's.
     """
     taken = {point.destination for point in points}
     kept = [mount for mount in own if mount.target not in taken]
-    return tuple(sorted([*kept, *map(planned, points)], key=lambda mount: depth(mount.target)))
+    asked = [planned(point, layers) for point in points]
+    return tuple(sorted([*kept, *asked], key=lambda mount: depth(mount.target)))
 
 
-def planned(point: MountPoint) -> BindMount | TmpfsMount:
+def planned(point: MountPoint, layers: Layers) -> AnyMount:
     """A mount as the plan has it."""
     name = f"mount.{point.type}"
     if point.type == "tmpfs":
@@ -179,6 +195,10 @@ def planned(point: MountPoint) -> BindMount | TmpfsMount:
         flags |= MS_RDONLY if point.read_only else 0
         why = "an empty folder in memory, gone when the container ends"
         return TmpfsMount(name, why, point.destination, flags, data)
+    if point.type == "image":
+        why = "another image's files, to read: no layer of the container's own lies over them"
+        found = tuple(layers(point.source))
+        return ImageMount(name, why, found, point.destination, point.subpath)
     return BindMount(
         *(name, _WHY[point.type], point.source, point.destination),
         read_only=point.read_only,

@@ -143,11 +143,12 @@ def _from_mount(mount: Mount) -> MountPoint:
         ("bind", mount.bind_options),
         ("volume", mount.volume_options),
         ("tmpfs", mount.tmpfs_options),
+        ("image", mount.image_options),
     ):
         if options is not None and kind != mount.type:
             raise _bad_mount(mount.type, f"field {kind.capitalize()}Options must not be specified")
     point = reader(mount)
-    point.read_only = mount.read_only
+    point.read_only = mount.read_only or mount.type == "image"
     return point
 
 
@@ -212,7 +213,22 @@ def _tmpfs_of(mount: Mount) -> MountPoint:
     return MountPoint("tmpfs", place, options=text)
 
 
-_MOUNT_READERS = {"bind": _bind_of, "volume": _volume_of, "tmpfs": _tmpfs_of}
+def _image_of(mount: Mount) -> MountPoint:
+    place = _destination(mount.target, "image")
+    if not mount.source:
+        raise _bad_mount("image", "field Source must not be empty")
+    subpath = mount.image_options.subpath if mount.image_options else ""
+    if not is_local(subpath):
+        raise _bad_mount("image", "subpath must be a relative path within the image")
+    return MountPoint("image", place, name=mount.source, subpath=subpath)
+
+
+_MOUNT_READERS = {
+    "bind": _bind_of,
+    "volume": _volume_of,
+    "tmpfs": _tmpfs_of,
+    "image": _image_of,
+}
 
 
 def _destination(path: str, kind: str) -> str:
@@ -258,6 +274,7 @@ def check_driver(driver: str, options: dict[str, str] | None) -> None:
     """InvalidParameterError for a volume driver, or an option of one, that labkit does not have."""
     if driver not in ("", LOCAL_DRIVER):
         raise InvalidParameterError(
-            f'plugin "{driver}" not found: labkit has the volume driver local'
+            f'error looking up volume plugin {driver}: plugin "{driver}" not found: labkit has the '
+            "volume driver local"
         )
     volume_mounts.check(options or {})

@@ -18,6 +18,7 @@ from labkit.errors import (
     ConflictError,
     InvalidParameterError,
     LabkitError,
+    NotFoundError,
     StartError,
 )
 from labkit.kernel import power
@@ -25,7 +26,7 @@ from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, bridges,
 from labkit.networks.addresses import parse_address
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
-from labkit.networks.rules import forwards_to
+from labkit.networks.rules import forwards_to, way_in
 from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.operations import HoldPort, RelayPort
@@ -67,7 +68,11 @@ def settle(
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host, asked)
         return {}
-    mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
+    try:
+        mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
+    except NotFoundError:
+        # It may be there at the start, as in Docker.
+        return {host.network_mode: EndpointConfig(), **asked}
     if mode.is_default:
         for ref, _ in map(split_link, host.links or ()):
             parts.registry.find(ref)
@@ -88,7 +93,6 @@ def settle(
 def _settle_shared(
     parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
 ) -> None:
-    other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
     for field, words in _OWN_NETWORK_ONLY.items():
         if getattr(host, field, None) or getattr(config, field, None):
             raise InvalidParameterError(
@@ -100,6 +104,10 @@ def _settle_shared(
                 raise InvalidParameterError(
                     f"conflicting options: {words} and the container type network mode"
                 )
+    try:
+        other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
+    except NotFoundError:
+        return  # as above
     host.network_mode = f"{CONTAINER_MODE}{other.id}"
     config.hostname, config.domainname = other.config.hostname, other.config.domainname
 
@@ -175,6 +183,10 @@ def prepare(parts: Parts, entry: Entry) -> None:
             parts.networks.publish(sandbox, port_wishes(container))
         elif container.host_config.network_mode == "host":
             _check_host_ports(container)
+    except NotFoundError:
+        for endpoint in sandbox.endpoints:
+            parts.networks.leave(endpoint)
+        raise
     except LabkitError as error:
         for endpoint in sandbox.endpoints:
             parts.networks.leave(endpoint)
@@ -334,10 +346,10 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
         return NetworkSpec(host=True)
     if mode.startswith(CONTAINER_MODE):
         return NetworkSpec(joins=_shared(parts, mode.removeprefix(CONTAINER_MODE)))
-    interfaces, has_route = [], False
-    for endpoint in sandbox.endpoints:
-        interfaces.append(interface(endpoint, with_route=not has_route))
-        has_route = has_route or bool(endpoint.gateway)
+    way_out = way_in(sandbox)
+    interfaces = [
+        interface(endpoint, with_route=endpoint is way_out) for endpoint in sandbox.endpoints
+    ]
     server = EMBEDDED_DNS if sandbox.asks_labkit else ""
     network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
     if power.IS_LIMITED:
@@ -379,6 +391,7 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
         bridge=endpoint.bridge,
         mac=endpoint.mac,
         mtu=endpoint.mtu,
+        isolated=endpoint.isolated,
         addresses=tuple(addresses),
         gateways=tuple(filter(None, gateways)),
     )

@@ -220,7 +220,7 @@ def _mounts(container: Container) -> list[tuple[str, str, bool]]:
     return [
         (point.source, point.destination, point.read_only)
         for point in container.mount_points
-        if point.type != "tmpfs"
+        if point.type in ("bind", "volume")
     ]
 
 

@@ -73,7 +73,7 @@ def read(
         for line in _parse(_follow(path, newest, is_running)):
             if until and unix_s(line.time) > until:
                 return
-            if line.stream in streams:
+            if is_wanted(line):
                 yield line
 
 

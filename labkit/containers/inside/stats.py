@@ -18,12 +18,16 @@ JsonObject = dict[str, object]
 _NS_A_SECOND = 1_000_000_000
 _TICK_NS = _NS_A_SECOND // os.sysconf("SC_CLK_TCK")
 _IO_OPERATIONS = {"rbytes": "read", "wbytes": "write"}
+_COUNTERS = ("bytes", "packets", "errors", "dropped")
 _UNLIMITED_V1 = 1 << 62
 """v1 writes its unlimited memory as the largest number of whole pages."""
 
 
-def sample(layout: Layout, container_id: str) -> JsonObject:
-    """The figures of this moment; FileNotFoundError when the container has no groups any more."""
+def sample(layout: Layout, container_id: str, pid: int = 0) -> JsonObject:
+    """The figures of this moment; FileNotFoundError when the container has no groups any more.
+
+    `pid` is a process in its own network, 0 if it has none.
+    """
     reader = _Reader(layout, container_id)
     return {
         "read": timestamp(time.time_ns()),
@@ -32,9 +36,27 @@ def sample(layout: Layout, container_id: str) -> JsonObject:
         "memory_stats": _memory(reader),
         "pids_stats": _pids(reader),
         "blkio_stats": _blkio(reader),
-        "networks": {},
+        "networks": _networks(pid) if pid else {},
         "storage_stats": {},
     }
+
+
+def _networks(pid: int) -> JsonObject:
+    """What each interface has received and sent (proc_pid_net(5), `dev`)."""
+    with open(f"/proc/{pid}/net/dev") as file:
+        lines = file.readlines()[2:]
+    found: JsonObject = {}
+    for line in lines:
+        name, _, text = line.partition(":")
+        numbers = [int(word) for word in text.split()]
+        if name.strip() != "lo":
+            directions = (("rx", numbers[:4]), ("tx", numbers[8:12]))
+            found[name.strip()] = {
+                f"{direction}_{counter}": number
+                for direction, counts in directions
+                for counter, number in zip(_COUNTERS, counts, strict=True)
+            }
+    return found
 
 
 class _Reader:

@@ -10,6 +10,8 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from labkit.containers.given import (
     devices,
     disks,
@@ -54,12 +56,16 @@ def create(
     name: str,
     without: Sequence[str],
     endpoints: Mapping[str, EndpointConfig],
+    takes_volumes: bool,
 ) -> tuple[Container, list[str]]:
     """Make a container that can be started; returns it and the warnings for the user.
 
     NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
     """
     image = parts.images.resolve(config.image)
+    if not takes_volumes:
+        own = msgspec.structs.replace(image.config, volumes=None)
+        image = image._replace(document=msgspec.structs.replace(image.document, config=own))
     container, warnings = _completed(parts, config, host_config, image, endpoints)
     container.without = list(without)
     container.name = _name(parts, name)
@@ -87,6 +93,7 @@ def _completed(
     endpoints: Mapping[str, EndpointConfig],
 ) -> tuple[Container, list[str]]:
     """The container as it will be but for its name, and warnings; InvalidParameterError."""
+    parts.defaults.apply(host_config)
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)
@@ -112,7 +119,7 @@ def _completed(
         state=State(status=states.after(states.NONE, "create")),
         command=command,
         networks=wanted,
-        mount_points=mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts)),
+        mount_points=_mount_points(parts, config, host_config),
         devices=nodes,
         disks=limited,
         id_ranges=namespaces.gather_id_ranges(parts, host_config),
@@ -142,6 +149,14 @@ def _checked(
     host_config.log_config.type = host_config.log_config.type or log_options.JSON_FILE
     restarts.check(host_config.restart_policy, auto_remove=host_config.auto_remove)
     return warnings, nodes, limited
+
+
+def _mount_points(
+    parts: Parts, config: ContainerConfig, host_config: HostConfig
+) -> list[MountPoint]:
+    points = mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts))
+    mounting.find_images(parts, points)
+    return points
 
 
 def _mounts_of(parts: Parts, ref: str) -> Sequence[MountPoint]:

@@ -31,6 +31,8 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
     """
     container = entry.container
     with entry.lock:
+        if _gives_up_restart(parts, entry):
+            return
         if not entry.is_running:
             raise _not_running(entry)
         if number in (signal.SIGKILL, stop_signal(entry)):
@@ -40,6 +42,21 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
         parts.publish("kill", entry, signal=str(number))
         if container.state.status == "paused" and container.stopped_by_user:
             unpause(parts, entry)
+
+
+def _gives_up_restart(parts: Parts, entry: Entry) -> bool:
+    """Restart a container that waits for that no more; False if it does not wait.  Its lock is
+    held.
+    """
+    if entry.restart_timer is None:
+        return False
+    container = entry.container
+    entry.cancel_restart()
+    container.stopped_by_user = True
+    container.state.status = states.after(container.state.status, "stop")
+    parts.records.save_if_possible(container)
+    entry.changed.notify_all()
+    return True
 
 
 def _not_running(entry: Entry) -> ConflictError:
@@ -62,12 +79,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
     """
     container = entry.container
     with entry.lock:
-        if entry.restart_timer is not None:
-            entry.cancel_restart()
-            container.stopped_by_user = True
-            container.state.status = states.after(container.state.status, "stop")
-            parts.records.save_if_possible(container)
-            entry.changed.notify_all()
+        if _gives_up_restart(parts, entry):
             return
         if not entry.is_running:
             raise NotModifiedError(f"container {container.name} is not running")
@@ -140,7 +152,7 @@ def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         if delay_s is not None:
             state.status = states.after(state.status, "retry")
             entry.restart_after(delay_s, lambda: _restart(parts, entry))
-        elif container.host_config.auto_remove:
+        elif container.host_config.auto_remove and not entry.starts_again:
             remove(parts, entry, volumes=True)
             return
         if restarts.has_policy(container):

@@ -25,13 +25,13 @@ from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
     DEFAULT_SHM_BYTES,
     TTY,
+    AnyMount,
     BindMount,
     CgroupMount,
     CgroupPart,
     ContainerSpec,
     Device,
     Network,
-    TmpfsMount,
 )
 from labkit.signals import parse_signal
 
@@ -155,6 +155,7 @@ def build_spec(
     placement: Placement,
     network: Network,
     etc_folder: str,
+    layers_of: mounting.Layers,
 ) -> ContainerSpec:
     """Everything the planner needs to know; reads nothing of the container's own.
 
@@ -162,7 +163,7 @@ def build_spec(
     """
     config, host = container.config, container.host_config
     command = container.command
-    own_mounts: list[BindMount | TmpfsMount] = [
+    own_mounts: list[AnyMount] = [
         BindMount(
             *(f"mount.{name}", why, f"{etc_folder}/{name}", f"/etc/{name}"),
             read_only=host.readonly_rootfs,
@@ -207,7 +208,7 @@ def build_spec(
         cgroup_clone_into=placement.clone_into,
         cgroup_mounts=cgroup_mounts(layout),
         shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
-        mounts=mounting.in_order(own_mounts, container.mount_points),
+        mounts=mounting.in_order(own_mounts, container.mount_points, layers_of),
         limited=power.IS_LIMITED,
         has_tty_group=power.has_group(TTY),
         last_capability=capabilities.last_capability(),

@@ -70,6 +70,7 @@ def make_plan(
         placement=placement,
         network=networking.plan_part(parts, container, sandbox),
         etc_folder=etc_files.folder_of(parts, container),
+        layers_of=lambda image_id: parts.images.resolve(image_id).layer_directories(),
     )
     host = container.host_config
     spec = replace(

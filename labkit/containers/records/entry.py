@@ -32,6 +32,8 @@ class Entry:
         self.restart_timer: threading.Timer | None = None
         """Set while the container waits to be restarted by its policy."""
         self.removed = False
+        self.starts_again = False
+        """Whether its end is a part of a restart that its user asked for."""
         self.shim: socket.socket | None = None
         self.start_time = 0
         """The first process's start time in clock ticks: with the pid it names one process."""

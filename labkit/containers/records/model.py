@@ -72,7 +72,8 @@ class RestartPolicy(msgspec.Struct, rename=docker_name):
 class LogConfig(msgspec.Struct, rename=docker_name):
     """Where the log goes, and how long it may grow (labkit.containers.given.log_options)."""
 
-    type: str = "json-file"
+    type: str = ""
+    """Empty for the usual one, until the container is made."""
     config: dict[str, str] = msgspec.field(default_factory=dict)
 
 

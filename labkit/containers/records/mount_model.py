@@ -35,6 +35,12 @@ class VolumeOptions(msgspec.Struct, rename="pascal"):
     subpath: str = ""
 
 
+class ImageOptions(msgspec.Struct, rename="pascal"):
+    """What only an image that is mounted can be told."""
+
+    subpath: str = ""
+
+
 class TmpfsOptions(msgspec.Struct, rename="pascal"):
     """What only a tmpfs can be told."""
 
@@ -53,18 +59,19 @@ class Mount(msgspec.Struct, rename="pascal"):
     bind_options: BindOptions | None = None
     volume_options: VolumeOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
+    image_options: ImageOptions | None = None
 
 
 class MountPoint(msgspec.Struct, rename="pascal"):
     """One mount of a container, whichever way it was asked for."""
 
     type: str
-    """`bind`, `volume` or `tmpfs`."""
+    """`bind`, `volume`, `tmpfs` or `image`."""
     destination: str
     name: str = ""
-    """The volume's."""
+    """The volume's, or the image's."""
     source: str = ""
-    """The folder or file of the host; a volume's is known once it has been claimed."""
+    """The folder or file of the host, or the image's id; a volume's is known once it is claimed."""
     anonymous: bool = False
     """A volume that nobody named: it goes with its container, if the user says so."""
     mode: str = ""
@@ -82,7 +89,7 @@ class MountPoint(msgspec.Struct, rename="pascal"):
     read_only_recursive: bool = True
     """Whether that is read-only as well."""
     subpath: str = ""
-    """The part of a volume that is shown."""
+    """The part of a volume or an image that is shown."""
     driver_options: dict[str, str] = msgspec.field(default_factory=dict)
     """For a volume that is made."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)

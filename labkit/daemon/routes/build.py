@@ -24,8 +24,7 @@ from labkit.daemon.routes.pruned import publish_prune
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.requests import decode_json
-from labkit.images import references
-from labkit.registry.client import platforms
+from labkit.images import platforms, references
 
 SECRETS_HEADER = "x-labkit-build-secrets"
 """Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
@@ -103,6 +102,11 @@ class Registries:
         """Bring an image into the store."""
         told = cast("Callable[[object], None]", say)
         registries.pull_for_build(self._engine, self._known, name, platform, told)
+
+    def push(self, name: str, say: Callable[[Message], None]) -> None:
+        """Send an image to its registry."""
+        told = cast("Callable[[object], None]", say)
+        registries.push_for_build(self._engine, self._known, name, told)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:

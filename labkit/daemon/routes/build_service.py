@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import labkit
 from labkit.containers import Engine
 from labkit.daemon.routes.build import Registries
-from labkit.registry.client import platforms
+from labkit.dialect.references import DEFAULT_DOMAIN
+from labkit.images import platforms
 from labkit.registry.client.credentials import Credentials
 
 if TYPE_CHECKING:
     from labkit.buildkit.service import Service
+
+DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 
 _LOCK = threading.Lock()
 
@@ -28,7 +31,11 @@ def _made(engine: Engine) -> "Service":
     from labkit.buildkit.service import Service  # noqa: PLC0415
 
     def registries_for(known: Callable[[str], tuple[str, str]]) -> Registries:
-        return Registries(engine, lambda domain: Credentials(*known(domain)))
+        def of(domain: str) -> Credentials:
+            # The client knows the default registry by the name of its server.
+            return Credentials(*known(DEFAULT_HOST if domain == DEFAULT_DOMAIN else domain))
+
+        return Registries(engine, of)
 
     version = f"v{labkit.__version__}"
     return Service(engine, registries_for, platforms.parse(""), version)

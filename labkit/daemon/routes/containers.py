@@ -7,8 +7,8 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import containers as shapes
 from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images import platforms
 from labkit.images.models import Platform
-from labkit.registry.client import platforms
 
 NO_CONTENT = Response(204)
 LISTED = ("running", "paused", "restarting")

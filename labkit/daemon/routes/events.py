@@ -37,7 +37,9 @@ def events(engine: Engine, request: Request) -> Answer:
         raise InvalidParameterError(
             f"`since` time ({since}) cannot be after `until` time ({until})"
         )
-    asked = filters.parse(query.text("filters"), FILTERS)
+    # As in Docker, what events do not know is no condition.
+    said = filters.parse(query.text("filters"), None)
+    asked = {name: words for name, words in said.items() if name in FILTERS}
     begin_ns = since_ns if since or until else None
     listener = engine.events.listen(begin_ns, cut=request.connection.abort)
     end_ns = until_ns if until else None

@@ -9,6 +9,7 @@ import msgspec
 from labkit.containers import Engine
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream
+from labkit.daemon.routes.images import check_platform
 from labkit.errors import LabkitError
 from labkit.images import loading, saving
 
@@ -17,19 +18,21 @@ _Piece = TypeVar("_Piece")
 
 
 def save(engine: Engine, request: Request) -> Answer:
-    """`GET /images/get?names=`: an archive of several images."""
-    return _saved(engine, request.query.texts("names"))
+    """`GET /images/get?names=&platform=`: an archive of several images."""
+    return _saved(engine, request, request.query.texts("names"))
 
 
 def save_one(engine: Engine, request: Request, reference: str) -> Answer:
-    """`GET /images/{name}/get`: an archive of one."""
-    return _saved(engine, [reference])
+    """`GET /images/{name}/get?platform=`: an archive of one."""
+    return _saved(engine, request, [reference])
 
 
-def _saved(engine: Engine, names: list[str]) -> Answer:
+def _saved(engine: Engine, request: Request, names: list[str]) -> Answer:
     # docker-py sends several names as one, with commas.
     asked = [name for text in names for name in text.split(",") if name]
     for saved in saving.choose(engine.images, asked):
+        for platform in request.query.texts("platform"):
+            check_platform(saved.image, saved.image.id, platform)
         engine.events.publish_image("save", saved.image)
     return Stream(_begun(saving.save(engine.images, asked)), TAR)
 

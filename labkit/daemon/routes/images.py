@@ -12,15 +12,23 @@ from labkit import snapshots
 from labkit.build import fetch
 from labkit.containers import Engine
 from labkit.daemon import filters
+from labkit.daemon.create_body import convert
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
 from labkit.daemon.routes import registries
 from labkit.daemon.routes.commit import changes_of
-from labkit.daemon.shapes.images import image_history, image_inspection, image_summary
+from labkit.daemon.shapes.images import (
+    image_history,
+    image_inspection,
+    image_manifest,
+    image_summary,
+)
 from labkit.dialect.moments import parse_s, unix_s
-from labkit.errors import InvalidParameterError
-from labkit.images import Image, references
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.http.requests import decode_json
+from labkit.images import Image, platforms, references
+from labkit.images.models import Platform
 from labkit.images.references import is_digest, repository_of
 
 FILTERS = ("before", "dangling", "label", "reference", "since", "until")
@@ -50,7 +58,11 @@ def list_images(engine: Engine, request: Request) -> Answer:
         and filters.has_labels(asked, image.config.labels)
     ]
     shared = engine.images.shared_sizes() if query.flag("shared-size") else {}
-    return json_response([image_summary(image, shared.get(image.id)) for image in found])
+    shown = [image_summary(image, shared.get(image.id)) for image in found]
+    if query.flag("manifests"):
+        for line, image in zip(shown, found, strict=True):
+            line["Manifests"] = [image_manifest(engine, image)]
+    return json_response(shown)
 
 
 def _bounds(engine: Engine, asked: filters.Filters) -> tuple[float, float]:
@@ -129,15 +141,39 @@ def _progress(image_id: str) -> Iterator[bytes]:
     yield msgspec.json.encode({"status": image_id}) + b"\r\n"
 
 
-def inspect(engine: Engine, request: Request, reference: str) -> Answer:
-    """`GET /images/{name}/json`."""
+def _for_platform(engine: Engine, reference: str, request: Request) -> Image:
+    """The image, if it is for the platform that is asked for; NotFoundError."""
     image = engine.images.resolve(reference)
+    check_platform(image, reference, request.query.text("platform"))
+    return image
+
+
+def check_platform(image: Image, reference: str, asked: str) -> None:
+    """NotFoundError if an image is for another platform than `asked`, a JSON object, says.
+
+    labkit keeps of each image the one for one machine.
+    """
+    if not asked:
+        return
+    value = decode_json(asked.encode(), "The platform")
+    wanted = convert(value if isinstance(value, dict) else {}, Platform, "platform.")
+    own = Platform(image.architecture, image.os, image.document.variant)
+    if not platforms.runs_on(own, wanted):
+        raise NotFoundError(
+            f"image with reference {reference} was found but does not provide the specified "
+            f"platform ({platforms.words(wanted)})"
+        )
+
+
+def inspect(engine: Engine, request: Request, reference: str) -> Answer:
+    """`GET /images/{name}/json?platform=&manifests=`."""
+    image = _for_platform(engine, reference, request)
     return json_response(image_inspection(image, snapshots.of(engine.paths.root).name))
 
 
 def history(engine: Engine, request: Request, reference: str) -> Answer:
-    """`GET /images/{name}/history`: how the image came to be, the newest first."""
-    image = engine.images.resolve(reference)
+    """`GET /images/{name}/history?platform=`: how the image came to be, the newest first."""
+    image = _for_platform(engine, reference, request)
     by_id = {each.id: each for each in engine.images.list()}
     return json_response(image_history(image, engine.images.layer_sizes(image), by_id))
 

@@ -22,7 +22,9 @@ FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("label", "label!", "until")
 
 
-class _CreateBody(msgspec.Struct, rename=docker_name):
+class CreateBody(msgspec.Struct, rename=docker_name):
+    """What is asked of a new network."""
+
     name: str = ""
     driver: str = ""
     scope: str = ""
@@ -30,6 +32,7 @@ class _CreateBody(msgspec.Struct, rename=docker_name):
     attachable: bool = False
     ingress: bool = False
     config_only: bool = False
+    enable_ipv4: bool = msgspec.field(default=True, name="EnableIPv4")
     enable_ipv6: bool = False
     ipam: Ipam = msgspec.field(default_factory=Ipam)
     options: dict[str, str] = msgspec.field(default_factory=dict)
@@ -84,10 +87,12 @@ def inspect(engine: Engine, request: Request, ref: str) -> Answer:
 
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /networks/create`: 201 and the id."""
-    body = convert(request.json(), _CreateBody, "")
+    body = convert(request.json(), CreateBody, "")
     for field, words in (("ingress", "ingress networks"), ("config_only", "config-only networks")):
         if getattr(body, field):
             raise InvalidParameterError(f"labkit has no {words}")
+    if not body.enable_ipv4:
+        raise InvalidParameterError("labkit's networks always have IPv4: leave out EnableIPv4")
     if not body.name:
         raise InvalidParameterError("network name is required: none was given")
     network = Network(

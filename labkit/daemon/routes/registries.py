@@ -24,6 +24,8 @@ from labkit.registry.client.endpoints import Settings
 
 if TYPE_CHECKING:
     from labkit.daemon.transfers import remotes
+    from labkit.registry.client.manifests import Received
+    from labkit.registry.client.repository import Repository
 
 _Read = TypeVar("_Read")
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
@@ -87,6 +89,23 @@ def pull_for_build(
     access = remotes.Access(known(reference.domain), _settings(engine))
     pulled = partial(_publish, engine, "pull")
     Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
+
+
+def push_for_build(
+    engine: Engine, known: CredentialsFor, name: str, say: Callable[[object], None]
+) -> None:
+    """Push an image that a build has made; `say` gets the messages."""
+    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
+    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
+
+    class Told(progress.Progress):
+        def _put(self, message: object) -> None:
+            say(message)
+
+    reference = references.parse(name)
+    access = remotes.Access(known(reference.domain), _settings(engine))
+    pushed = partial(_publish, engine, "push")
+    Pusher(engine.images, Told(), access, pushed=pushed).push(reference, all_tags=False)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:
@@ -162,23 +181,19 @@ def search(engine: Engine, request: Request) -> Answer:
 def distribution(engine: Engine, request: Request, name: str) -> Answer:
     """`GET /distribution/{name}/json`: an image's descriptor and platforms, from its registry."""
     from labkit.daemon.transfers import remotes  # noqa: PLC0415
-    from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
-    from labkit.registry.client.repository import Repository  # noqa: PLC0415
 
     reference = references.parse(name)
     access = _access(engine, request)
-    endpoints = remotes.addresses(reference.domain, access)
-    with remotes.reached(endpoints, access, Event()) as registry:
-        repository = Repository(registry, reference.path)
-        try:
-            received = repository.manifest(reference.digest or reference.tag)
-            if received.descriptor.media_type in INDEXES:
-                entries = received.as_index().manifests
-                platforms = [entry.platform for entry in entries if entry.platform]
-            else:
-                platforms = [repository.document(received.as_manifest().config, Platform)]
-        except RegistryError as error:
-            raise remotes.pull_error(error, reference) from error
+
+    def look(repository: "Repository") -> "tuple[Received, list[Platform]]":
+        received = repository.manifest(reference.digest or reference.tag)
+        if received.descriptor.media_type in INDEXES:
+            entries = received.as_index().manifests
+            return received, [entry.platform for entry in entries if entry.platform]
+        return received, [repository.document(received.as_manifest().config, Platform)]
+
+    with remotes.asked(reference, access, Event(), look) as (_, (received, platforms)):
+        pass
     return json_response({"Descriptor": received.descriptor, "Platforms": platforms})
 
 

@@ -1,7 +1,7 @@
 """Swarm and plugins, which labkit has not: the answers of an engine that has none of them now."""
 
 from labkit.containers import Engine
-from labkit.daemon.errors import UnavailableError
+from labkit.daemon.errors import UnavailableError, UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.daemon.routes.table import Route
@@ -37,6 +37,11 @@ def list_plugins(engine: Engine, request: Request) -> Answer:
     return json_response([])
 
 
+def no_new_plugin(engine: Engine, request: Request) -> Answer:
+    """What would bring a plugin here: 501."""
+    raise UnsupportedError("labkit has no plugins: volumes, networks and logs have its own drivers")
+
+
 def no_plugin(engine: Engine, request: Request, name: str, *names: str) -> Answer:
     """What is asked of a plugin: 404."""
     raise NotFoundError(f'plugin "{name}" not found')
@@ -56,7 +61,11 @@ ROUTES = (
     *(Route("POST", f"/{kind}/{{id}}/update", refuse) for kind in _KINDS if kind != "tasks"),
     *(Route("DELETE", f"/{kind}/{{id}}", refuse) for kind in _KINDS if kind != "tasks"),
     *(Route("GET", f"/{kind}/{{id}}/logs", refuse) for kind in ("services", "tasks")),
+    Route("PUT", "/volumes/{id}", refuse),
     Route("GET", "/plugins", list_plugins),
+    Route("GET", "/plugins/privileges", no_new_plugin),
+    Route("POST", "/plugins/pull", no_new_plugin),
+    Route("POST", "/plugins/create", no_new_plugin),
     Route("GET", "/plugins/{image}/json", no_plugin),
     *(
         Route("POST", f"/plugins/{{image}}/{verb}", no_plugin)

@@ -14,7 +14,7 @@ from labkit.daemon.shapes import networks
 from labkit.daemon.shapes.mounts import mounts
 from labkit.dialect.durations import human
 from labkit.dialect.moments import unix_s
-from labkit.errors import NotFoundError
+from labkit.errors import InvalidParameterError, NotFoundError
 
 JsonObject = dict[str, object]
 
@@ -64,7 +64,7 @@ def summary(engine: Engine, container: Container) -> JsonObject:
     return {
         "Id": container.id,
         "Names": [f"/{container.name}"],
-        "Image": container.config.image,
+        "Image": _image(engine, container),
         "ImageID": container.image_id,
         "Command": " ".join(_quoted(word) for word in container.command),
         "Created": int(unix_s(container.created)),
@@ -76,6 +76,15 @@ def summary(engine: Engine, container: Container) -> JsonObject:
         "NetworkSettings": {"Networks": networks.endpoints(engine, container)},
         "Mounts": mounts(container),
     }
+
+
+def _image(engine: Engine, container: Container) -> str:
+    """The name it was made by, as long as that means its image."""
+    name = container.config.image
+    try:
+        return name if engine.images.resolve(name).id == container.image_id else container.image_id
+    except (NotFoundError, InvalidParameterError):
+        return container.image_id
 
 
 def sizes(engine: Engine, container: Container) -> JsonObject:

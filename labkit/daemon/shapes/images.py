@@ -5,10 +5,11 @@ from typing import cast
 
 import msgspec
 
+from labkit.containers import Engine
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.dialect.moments import ZERO_TIME, unix_s
 from labkit.images import Image, RuntimeConfig
-from labkit.images.models import SCRATCH
+from labkit.images.models import MANIFEST, SCRATCH
 from labkit.snapshots.record import OVERLAYFS
 
 MISSING = "<missing>"
@@ -29,6 +30,32 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
         "SharedSize": NOT_COUNTED if shared_bytes is None else shared_bytes,
         "Containers": NOT_COUNTED,
         "Labels": image.config.labels,
+    }
+
+
+def image_manifest(engine: Engine, image: Image) -> JsonObject:
+    """The one manifest of an image that is here, as `docker images --tree` shows it."""
+    content = image.manifest.config.size + sum(layer.size for layer in image.layers)
+    users = [each.id for each in engine.list() if each.image_id == image.id]
+    return {
+        "ID": image.digest,
+        "Descriptor": {
+            "mediaType": image.manifest.media_type or MANIFEST,
+            "digest": image.digest,
+            "size": image.manifest.config.size,
+        },
+        "Available": True,
+        "Kind": "image",
+        "Size": {"Content": content, "Total": content + image.size_bytes},
+        "ImageData": {
+            "Platform": {
+                "os": image.os,
+                "architecture": image.architecture,
+                **({"variant": image.document.variant} if image.document.variant else {}),
+            },
+            "Size": {"Unpacked": image.size_bytes},
+            "Containers": users,
+        },
     }
 
 

@@ -120,6 +120,7 @@ def _endpoint(
         "GlobalIPv6Address": had.ipv6_address if had else "",
         "GlobalIPv6PrefixLen": had.ipv6_prefix if had else 0,
         "DNSNames": names or None,
+        "GwPriority": wanted.gw_priority,
     }
 
 

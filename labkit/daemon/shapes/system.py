@@ -11,7 +11,7 @@ from labkit import snapshots
 from labkit.containers import Engine
 from labkit.containers.given import log_options
 from labkit.containers.records.model import RUNTIMES
-from labkit.daemon import registry_settings
+from labkit.daemon import registry_settings, settings
 from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.dialect.moments import timestamp
@@ -51,8 +51,9 @@ def info(engine: Engine) -> JsonObject:
     uname = os.uname()
     states = [container.state.status for container in engine.list()]
     controllers = set(engine.layout.controllers)
+    said = settings.current(engine.paths.root)
     return {
-        "ID": "",
+        "ID": settings.engine_id(engine.paths.root),
         "Containers": len(states),
         "ContainersRunning": states.count("running"),
         "ContainersPaused": states.count("paused"),
@@ -76,15 +77,15 @@ def info(engine: Engine) -> JsonObject:
         "CPUShares": "cpu" in controllers,
         "CPUSet": "cpuset" in controllers,
         "PidsLimit": "pids" in controllers,
-        "OomKillDisable": False,
+        "OomKillDisable": engine.layout.version != "v2" and "memory" in controllers,
         "IPv4Forwarding": _reads_one("/proc/sys/net/ipv4/ip_forward"),
         "BridgeNfIptables": _reads_one("/proc/sys/net/bridge/bridge-nf-call-iptables"),
         "BridgeNfIp6tables": _reads_one("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
-        "Debug": False,
+        "Debug": said.debug,
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": threading.active_count(),
         "SystemTime": timestamp(time.time_ns()),
-        "LoggingDriver": log_options.JSON_FILE,
+        "LoggingDriver": said.log_driver or log_options.JSON_FILE,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if engine.layout.version == "v2" else "1",
         "NEventsListener": 0,
@@ -99,15 +100,15 @@ def info(engine: Engine) -> JsonObject:
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "GenericResources": None,
         "DockerRootDir": engine.paths.root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": _without_password(said.proxies.http_proxy),
+        "HttpsProxy": _without_password(said.proxies.https_proxy),
+        "NoProxy": said.proxies.no_proxy,
         "Name": uname.nodename,
-        "Labels": [],
+        "Labels": said.labels,
         "ExperimentalBuild": False,
         "ServerVersion": labkit.__version__,
         "Runtimes": {name: {"path": "labkit.runtime"} for name in RUNTIMES},
-        "DefaultRuntime": RUNTIMES[0],
+        "DefaultRuntime": said.default_runtime or RUNTIMES[0],
         "Swarm": {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False},
         "LiveRestoreEnabled": True,
         "Isolation": "",
@@ -120,6 +121,13 @@ def info(engine: Engine) -> JsonObject:
         ],
         "Warnings": [*engine.warnings, *engine.networks.hiding],
     }
+
+
+def _without_password(url: str) -> str:
+    """A proxy's address as it may be shown: `http://xxxxx:xxxxx@proxy:3128`, as Docker does."""
+    scheme, slashes, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}{slashes}xxxxx:xxxxx@{place}" if at and user else url
 
 
 def _reads_one(path: str) -> bool:

@@ -1,25 +1,23 @@
 """`docker pull`: a manifest, its config and its layers, from a registry into the store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import msgspec
 
 from labkit.daemon.transfers.progress import Progress
-from labkit.daemon.transfers.remotes import Access, pull_error, registries
+from labkit.daemon.transfers.remotes import Access, asked
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images import ImageStore
+from labkit.images import ImageStore, platforms
 from labkit.images.drafts import Draft
 from labkit.images.models import Descriptor, ImageConfig, Manifest, Platform
 from labkit.images.references import Reference
-from labkit.registry.client import platforms
-from labkit.registry.client.errors import RegistryError, UnreachableError
+from labkit.registry.client.errors import RegistryError
 from labkit.registry.client.manifests import Received
 from labkit.registry.client.repository import Repository
 
-LAYERS_AT_ONCE = 3
 SHORT_DIGITS = 12
 
 
@@ -56,36 +54,18 @@ class Puller:
 
     def pull_all(self, reference: Reference) -> None:
         """Pull every tag of a repository."""
-        for registry in registries(reference, self._access, self._progress.stop):
-            repository = Repository(registry, reference.path)
-            try:
-                tags = list(repository.tags())
-            except RegistryError as error:
-                raise pull_error(error, reference) from error
-            for tag in tags:
-                self.pull(reference._replace(tag=tag, digest=""))
-            return
-
-    @contextmanager
-    def _found(self, reference: Reference) -> Iterator[tuple[Repository, Received]]:
-        """The repository that has the image, a mirror's first, and its manifest."""
         stop = self._progress.stop
-        found = registries(reference, self._access, stop, mirrors=True)
-        try:
-            for registry in found:
-                repository = Repository(registry, reference.path)
-                try:
-                    received = repository.manifest(reference.digest or reference.tag)
-                except (RegistryError, UnreachableError) as error:
-                    if registry.endpoint.is_mirror:
-                        continue
-                    if isinstance(error, RegistryError):
-                        raise pull_error(error, reference) from error
-                    raise
-                yield repository, received
-                return
-        finally:
-            found.close()  # type: ignore[attr-defined]
+        with asked(reference, self._access, stop, lambda found: list(found.tags())) as (_, tags):
+            pass
+        for tag in tags:
+            self.pull(reference._replace(tag=tag, digest=""))
+
+    def _found(self, reference: Reference) -> AbstractContextManager[tuple[Repository, Received]]:
+        """The repository that has the image, a mirror's first, and its manifest."""
+        wanted = reference.digest or reference.tag
+        return asked(
+            reference, self._access, self._progress.stop, lambda found: found.manifest(wanted)
+        )
 
     def _pull(self, repository: Repository, reference: Reference, received: Received) -> None:
         say = self._progress.say
@@ -140,7 +120,7 @@ class Puller:
         for layer in layers:
             is_new = layer in fetch
             self._progress.state(_short(layer), "Pulling fs layer" if is_new else "Already exists")
-        with ThreadPoolExecutor(LAYERS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(self._access.settings.max_concurrent_downloads) as pool:
             coming = {
                 layer.digest: pool.submit(
                     self._download, repository, layer, draft.place(_hex(layer))

@@ -20,7 +20,6 @@ from labkit.images.references import Reference
 from labkit.registry.client.errors import RegistryError
 from labkit.registry.client.repository import Repository
 
-LAYERS_AT_ONCE = 3
 SHORT_DIGITS = 12
 SOURCES_TRIED = 3
 DOCKER_LAYER = models.DOCKER_LAYER_GZIP.removesuffix(".gzip")
@@ -119,7 +118,7 @@ class Pusher:
         data = self._store.blob_bytes(image.digest)
         if msgspec.json.decode(data, type=models.Kind).is_index():
             index = msgspec.json.decode(data, type=Index)
-            data = self._store.blob_bytes(for_this_machine(index, image.digest).digest)
+            data = self._store.blob_bytes(for_this_machine(index).digest)
         return Descriptor(media_type, digest_of(data), len(data)), data
 
     def _push_config(self, repository: Repository, config: Descriptor) -> None:
@@ -131,7 +130,7 @@ class Pusher:
         upload.send()
 
     def _push_layers(self, repository: Repository, layers: "dict[str, _Layer]") -> None:
-        with ThreadPoolExecutor(LAYERS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(self._access.settings.max_concurrent_uploads) as pool:
             futures = [
                 pool.submit(self._push_layer, repository, short, layer)
                 for short, layer in layers.items()

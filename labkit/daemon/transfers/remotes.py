@@ -1,9 +1,9 @@
 """Where a name's images lie: the registry that answers, and errors in Docker's words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from labkit.errors import LabkitError, NotFoundError
 from labkit.images.references import Reference
@@ -11,6 +11,9 @@ from labkit.registry.client.credentials import ANONYMOUS, Credentials
 from labkit.registry.client.endpoints import Endpoint, Settings, candidates
 from labkit.registry.client.errors import RegistryError, UnreachableError
 from labkit.registry.client.registry import Registry
+from labkit.registry.client.repository import Repository
+
+Found = TypeVar("Found")
 
 
 class Access(NamedTuple):
@@ -28,6 +31,32 @@ def registries(
     Raises `UnreachableError` at the end if none of them did.
     """
     return _answering(candidates(reference.domain, access.settings, mirrors=mirrors), access, stop)
+
+
+@contextmanager
+def asked(
+    reference: Reference, access: Access, stop: Event, ask: Callable[[Repository], Found]
+) -> Iterator[tuple[Repository, Found]]:
+    """The repository of a name, a mirror's first, and what it answers to `ask`.
+
+    A mirror that refuses or does not answer is passed over.
+    """
+    found = registries(reference, access, stop, mirrors=True)
+    try:
+        for registry in found:
+            repository = Repository(registry, reference.path)
+            try:
+                answer = ask(repository)
+            except (RegistryError, UnreachableError) as error:
+                if registry.endpoint.is_mirror:
+                    continue
+                if isinstance(error, RegistryError):
+                    raise pull_error(error, reference) from error
+                raise
+            yield repository, answer
+            return
+    finally:
+        found.close()  # type: ignore[attr-defined]
 
 
 def addresses(domain: str, access: Access) -> list[Endpoint]:

@@ -40,6 +40,9 @@ class Settings(msgspec.Struct, rename="kebab"):
     insecure_registries: list[str] = msgspec.field(default_factory=list)
     certificates: str = ""
     """The folder `certs.d`; not for the administrator to say."""
+    max_concurrent_downloads: int = 3
+    """Layers that a pull gets at once."""
+    max_concurrent_uploads: int = 5
 
 
 class Endpoint(NamedTuple):

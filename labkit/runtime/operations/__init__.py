@@ -49,6 +49,7 @@ from labkit.runtime.operations.inside import (
     BorrowSharedMemory,
     MountTmpfs,
     NewFileSystem,
+    OpenImage,
     OpenTree,
 )
 from labkit.runtime.operations.network import (
@@ -146,6 +147,7 @@ __all__ = [
     "Mount",
     "MountTmpfs",
     "NewFileSystem",
+    "OpenImage",
     "OpenNull",
     "OpenTerminal",
     "OpenTree",
@@ -227,6 +229,7 @@ KINDS: dict[str, type] = {
         Mount,
         CopyTree,
         OpenTree,
+        OpenImage,
         AttachTree,
         MountTmpfs,
         NewFileSystem,

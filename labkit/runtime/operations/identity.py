@@ -11,6 +11,7 @@ from labkit.kernel import capabilities, processes, seccomp, user_namespaces
 from labkit.runtime.operations.context import Context
 
 APPARMOR_ON_EXEC = ("/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec")
+LARGEST_ID = 2**31 - 1
 MOST_BYTES = 16 * 1024 * 1024
 """More of a passwd or group file is not read: it is the container's, and may be anything."""
 
@@ -72,7 +73,7 @@ def _find_user(wanted: str) -> tuple[str, int, int, str]:
     for fields in _records("/etc/passwd", 7):
         if wanted in (fields[0], fields[2]):
             return fields[0], _number(fields[2]), _number(fields[3]), fields[5] or "/"
-    if wanted.isdecimal():
+    if wanted.removeprefix("-").isdecimal():
         return "", _number(wanted), 0, "/"
     raise OSError(errno.ENOENT, f"unable to find user {wanted}: no matching entries in passwd file")
 
@@ -81,16 +82,16 @@ def _find_group(wanted: str) -> int:
     for fields in _records("/etc/group", 4):
         if wanted in (fields[0], fields[2]):
             return _number(fields[2])
-    if wanted.isdecimal():
+    if wanted.removeprefix("-").isdecimal():
         return _number(wanted)
     raise OSError(errno.ENOENT, f"unable to find group {wanted}: no matching entries in group file")
 
 
 def _number(text: str) -> int:
-    """A user's or group's number.  The last of 32 bits means "none" to the kernel (setuid(2))."""
-    number = whole(text, 0, 2**32 - 2)
+    """A user's or group's number, as large as Docker takes them."""
+    number = whole(text, 0, LARGEST_ID)
     if number is None:
-        raise OSError(errno.ERANGE, f"uids and gids must be in range 0-{2**32 - 2}: {text[:40]}")
+        raise OSError(errno.ERANGE, f"uids and gids must be in range 0-{LARGEST_ID}: {text[:40]}")
     return number
 
 

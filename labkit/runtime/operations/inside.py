@@ -11,6 +11,7 @@ that no one can exchange.
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -73,6 +74,45 @@ class OpenTree(NamedTuple):
         if self.propagation:
             kind = _PROPAGATIONS[self.propagation.removeprefix("r")]
             trees.spread(tree, kind, recursive=self.propagation.startswith("r"))
+        context.trees[self.target] = tree
+
+
+class OpenImage(NamedTuple):
+    """Take hold of the files of an image, united and read-only, to be shown inside."""
+
+    layers: Sequence[str]
+    """The topmost first."""
+    place: str
+    """An empty folder of the host where the union is mounted for a moment."""
+    target: str
+    """Where it will be attached."""
+    options: str
+    """Of the union (labkit.kernel.overlay)."""
+    subpath: str = ""
+
+    def call(self) -> str:
+        """The calls as a C programmer would write them."""
+        source = "/".join(filter(None, (self.place, self.subpath)))
+        return (
+            f'mount("overlay", "{self.place}", "overlay", MS_RDONLY, "{self.options}"); '
+            f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE); umount("{self.place}")'
+        )
+
+    def execute(self, context: Context) -> None:
+        """overlayfs unites two layers or more; one alone is shown as it is."""
+        is_union = len(self.layers) > 1
+        if is_union:
+            mounts.mount("overlay", self.place, "overlay", mounts.MS_RDONLY, self.options)
+        try:
+            with (
+                _opened(self.place if is_union else self.layers[0]) as top,
+                _closing(trees.open_in_root(top, self.subpath or "/")) as part,
+            ):
+                tree = trees.clone_tree(part, recursive=False)
+        finally:
+            if is_union:
+                mounts.unmount(self.place, mounts.MNT_DETACH)
+        trees.set_attributes(tree, trees.MOUNT_ATTR_RDONLY)
         context.trees[self.target] = tree
 
 

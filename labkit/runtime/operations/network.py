@@ -106,6 +106,8 @@ class LayCable(NamedTuple):
     name: str
     mac: str
     mtu: int
+    isolated: bool = False
+    """Whether the socket passes nothing on to the bridge's other isolated ones."""
 
     def call(self) -> str:
         """The request as `ip` would be given it."""
@@ -123,7 +125,7 @@ class LayCable(NamedTuple):
             except FileExistsError:
                 links.delete(context.host_links, self.host_name)
                 links.make_veth(context.host_links, veth, namespace)
-            links.let_reflect(context.host_links, self.host_name)
+            links.set_port(context.host_links, self.host_name, isolated=self.isolated)
         finally:
             os.close(namespace)
 

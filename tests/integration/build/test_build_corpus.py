@@ -1,15 +1,24 @@
-"""The corpus of small Dockerfiles: labkit makes of each what docker's classic builder does.
+"""The corpus of small Dockerfiles: labkit makes of each what docker's two builders do.
 
-And buildah, a builder of other people's, makes the same but for what is listed with its reason.
+By the classic API and by buildx, but for what is listed with its reason.  And buildah, a builder of
+other people's, makes the same but for what is listed.
 """
 
 import pytest
 
 from bench.peer import MissingPeerError
-from bench.systems import every
+from bench.systems import every, newest
 from tests.build.buildah import Buildah
-from tests.build.cases import Builder, answers, buildah_answers, cases, write_context
-from tests.build.differences import compared, reasons
+from tests.build.cases import (
+    BUILDKIT_ANSWERS,
+    Builder,
+    answers,
+    buildah_answers,
+    cases,
+    write_context,
+)
+from tests.build.differences import FROM_BUILDKIT, FROM_CLASSIC, compared, reasons
+from tests.buildkit import Client, client_of
 from tests.lab import running_lab
 
 pytestmark = pytest.mark.root
@@ -29,6 +38,21 @@ def builder():
 
 
 @pytest.fixture(scope="module")
+def lab_client():
+    with running_lab() as lab:
+        yield Builder(lab.socket), client_of(lab)
+
+
+@pytest.fixture(scope="module")
+def buildkit_s():
+    return answers(BUILDKIT_ANSWERS)
+
+
+def listed(case, differences):
+    return {each for each in differences if each.case == case.name}
+
+
+@pytest.fixture(scope="module")
 def recorded():
     return answers()
 
@@ -36,7 +60,23 @@ def recorded():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_labkit_makes_of_it_what_docker_does(case, builder, recorded, tmp_path):
     write_context(case, tmp_path)
-    assert builder.answer(tmp_path) == recorded[case.name], case.rule
+    found = set(compared(case.name, recorded[case.name], builder.answer(tmp_path)))
+    assert found == listed(case, FROM_CLASSIC), case.rule
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_labkit_makes_of_it_what_buildkit_does(case, lab_client, buildkit_s, tmp_path):
+    builder, client = lab_client
+    write_context(case, tmp_path)
+    found = set(compared(case.name, buildkit_s[case.name], builder.answer_by(client, tmp_path)))
+    assert found == listed(case, FROM_BUILDKIT), case.rule
+
+
+@pytest.mark.parametrize("case", ASKED_AGAIN, ids=lambda case: case.name)
+def test_buildkit_still_answers_what_was_recorded(case, oracle, buildkit_s, tmp_path):
+    write_context(case, tmp_path)
+    client = Client(newest(), oracle.socket, f"{oracle.folder}/client")
+    assert Builder(oracle.socket).answer_by(client, tmp_path) == buildkit_s[case.name]
 
 
 @pytest.mark.parametrize("case", ASKED_AGAIN, ids=lambda case: case.name)

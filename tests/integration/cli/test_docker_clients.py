@@ -159,7 +159,7 @@ def client(lab) -> Iterator[docker.DockerClient]:
 
 class TestDockerPy:
     def test_version_info_and_ping(self, client):
-        assert client.version()["ApiVersion"] == "1.47"
+        assert client.version()["ApiVersion"] == "1.51"
         assert client.info()["OSType"] == "linux"
         assert client.ping()
 

@@ -68,7 +68,21 @@ def answers():
         return found | {name: each.result() for name, each in others.items()}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+NEEDS = {"/proc/self/uid_map": "users", "/dev/stdin": "root's files"}
+"""What a step looks at that is another without root: the id map; a pipe of root's to open again."""
+
+
+def _of_root(case):
+    return [
+        pytest.mark.host_power(word)
+        for sign, word in NEEDS.items()
+        if any(sign in step.line for step in case.steps)
+    ]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=_of_root(case)) for case in CASES]
+)
 @pytest.mark.parametrize("speaker", COLUMNS)
 def test_it_is_as_with_docker(answers, speaker, case):
     for step in case.steps:

@@ -93,6 +93,7 @@ def test_privileged_leaves_no_group_behind(engine):
     assert engine.layout.leftovers() == []
 
 
+@pytest.mark.host_power("devices")
 def test_exec_of_a_privileged_container_is_privileged(make_lab: Callable[[], Lab]) -> None:
     lab = make_lab()
     lab.cli("run", "-d", "--privileged", "--name", "all", "busybox", "sleep", "60")
@@ -139,6 +140,7 @@ def test_a_folder_is_all_devices_in_it(engine, tmp_path):
     assert output.split() == ["/dev/more/below/zero", "/dev/more/null"]
 
 
+@pytest.mark.host_power("devices")
 def test_by_command(lab: Lab) -> None:
     device = f"{DISK}:/dev/disk:r"
     done = lab.cli("run", "--rm", "--device", device, "busybox", "sh", "-c", TO_READ)

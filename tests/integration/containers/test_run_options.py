@@ -30,6 +30,7 @@ def create(lab: Lab, **fields: object) -> tuple[int, str]:
     return status, str(answer)
 
 
+@pytest.mark.host_power("kernel")
 def test_an_ordinary_user_opens_low_ports_and_sends_pings(run):
     files = ("ip_unprivileged_port_start", "ping_group_range")
     show = "; ".join(f"cat /proc/sys/net/ipv4/{name}" for name in files)
@@ -103,6 +104,7 @@ def test_names_of_the_runtime(lab, run):
     assert (status, "unknown or invalid runtime name: crun" in answer) == (400, True)
 
 
+@pytest.mark.host_power("cgroups")
 def test_a_group_above_its_own_is_honoured(lab, run):
     parent = f"{lab.cgroup_parent}-above/below"
     body = {"Cmd": ["sleep", "60"], "HostConfig": {"CgroupParent": f"/{parent}"}}

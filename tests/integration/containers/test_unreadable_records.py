@@ -156,6 +156,7 @@ def test_the_index_of_images(lab, damage):
     assert lab.cli("images", "-q").stdout.strip()
 
 
+@pytest.mark.host_power("root's files")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_notes_of_work_that_was_killed(lab, damage):
     lab.stop_daemon()
@@ -171,6 +172,7 @@ def test_notes_of_work_that_was_killed(lab, damage):
     assert lab.api("GET", "/system/df")[0] == 200
 
 
+@pytest.mark.host_power("root's files")
 def test_a_setting_that_cannot_be_read_is_named(lab):
     lab.stop_daemon()
     path = Path(lab.root, "daemon.json")

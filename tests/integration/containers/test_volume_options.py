@@ -173,3 +173,32 @@ def test_a_volume_whose_folder_is_gone_can_be_removed(volumes):
     lab.cli("volume", "create", "gone", check=True)
     subprocess.run(["rm", "-r", f"{lab.root}/volumes/gone"], check=True)
     lab.cli("volume", "rm", "gone", check=True)
+
+
+def test_an_images_files_are_shown_read_only(volumes):
+    lab = volumes
+    status, made = lab.api("POST", "/containers/create?name=maker", {"Image": "busybox", "Cmd": [
+        "sh", "-c", "mkdir -p /data/in; echo upper > /data/in/file; rm /bin/vi"]})  # fmt: skip
+    assert status == 201, made
+    lab.cli("start", "-a", "maker", check=True)
+    lab.cli("commit", "maker", "shown", check=True)
+
+    def start(script: str, **options: object) -> str:
+        mount = {"Type": "image", "Source": "shown", "Target": "/i", **options}
+        body = {"Image": "busybox", "Cmd": ["sh", "-c", script],
+                "HostConfig": {"NetworkMode": "none", "Mounts": [mount]}}  # fmt: skip
+        status, answer = lab.api("POST", "/containers/create", body)
+        assert status == 201, answer
+        return lab.cli("start", "-a", answer["Id"]).stdout
+
+    script = "cat /i/data/in/file; ls /i/bin/vi /i/bin/ls; touch /i/x || echo no"
+    assert start(script) == "upper\n/i/bin/ls\nno\n"
+    assert start("ls /i", ImageOptions={"Subpath": "data/in"}) == "file\n"
+    assert Path("/proc/self/mountinfo").read_text().count("/merged ") == 0
+    assert lab.cli("rmi", "shown").returncode == 1
+    mount = {"Type": "image", "Source": "nosuch", "Target": "/i"}
+    body = {"Image": "busybox", "HostConfig": {"Mounts": [mount]}}
+    status, answer = lab.api("POST", "/containers/create", body)
+    assert (status, "No such image: nosuch" in answer["message"]) == (400, True), answer
+    lab.remove_containers()
+    lab.cli("rmi", "shown", check=True)

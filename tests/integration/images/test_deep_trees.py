@@ -35,6 +35,7 @@ def removed_soon(lab: Lab, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.host_power("root's files")
 def test_every_verb_works_for_1500_nested_folders(lab: Lab, tmp_path: Path) -> None:
     made, _ = container_with(lab, DEEP)
     changed = lab.cli("diff", made, check=True).stdout.splitlines()
@@ -53,6 +54,7 @@ def test_every_verb_works_for_1500_nested_folders(lab: Lab, tmp_path: Path) -> N
     remove_tree(str(tmp_path / "out"))
 
 
+@pytest.mark.host_power("root's files")
 def test_what_is_deeper_than_a_path_is_measured_and_removed(lab: Lab, tmp_path: Path) -> None:
     made, _ = container_with(lab, DEEPER)
     changed = lab.cli("diff", made, check=True).stdout.splitlines()
@@ -67,6 +69,7 @@ def test_what_is_deeper_than_a_path_is_measured_and_removed(lab: Lab, tmp_path: 
     removed_soon(lab)
 
 
+@pytest.mark.host_power("root's files")
 def test_a_deep_volume_does_not_keep_others_from_being_removed(make_lab: Callable[[], Lab]) -> None:
     lab = make_lab()
     lab.cli("volume", "create", "deep", check=True)
@@ -80,6 +83,7 @@ def test_a_deep_volume_does_not_keep_others_from_being_removed(make_lab: Callabl
     assert "Traceback" not in log, log
 
 
+@pytest.mark.host_power("root's files")
 def test_a_deep_folder_that_a_daemon_left_is_removed_by_the_next(
     make_lab: Callable[[], Lab],
 ) -> None:

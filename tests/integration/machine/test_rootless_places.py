@@ -24,7 +24,7 @@ from tests.lab import PROJECT, running_lab
 from tests.oracle import Oracle
 from tests.sweep import sweep
 
-pytestmark = [pytest.mark.root, pytest.mark.host_power("own engine"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs `docker WORDS` or its like, in an outer engine that has the image `place`."""

@@ -63,6 +63,7 @@ def inside(lab: Lab, name: str, command: str) -> str:
     return lab.cli("exec", name, "sh", "-c", command, check=True).stdout.strip()
 
 
+@pytest.mark.host_power("host network")
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_a_published_port_of_both_versions_of_ip(networks, outside, answering, protocol):
     networks.cli("network", "create", "--ipv6", "six", check=True)
@@ -106,12 +107,14 @@ def test_a_published_port_of_both_versions_of_ip(networks, outside, answering, p
     assert answer.seen == outside.host_address_6
 
 
+@pytest.mark.host_power("host network")
 def test_the_largest_packet_is_that_of_the_way_out(outside):
     words = ("ip", "link", "set", "eth0", "mtu", "1400")
     subprocess.run(["nsenter", "-t", str(outside.pid), "-n", *words], check=True)
     assert in_network_of(outside.pid, bridges.uplink_mtu) == 1400
 
 
+@pytest.mark.host_power("host network")
 def test_the_largest_packet(networks):
     uplink = subprocess.check_output(["ip", "route", "show", "default"], text=True).split()
     link = uplink[uplink.index("dev") + 1] if uplink else "lo"
@@ -242,6 +245,7 @@ def nft(*words: str, given: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.host_power("host network")
 def test_after_a_crash_the_rules_are_right_and_those_of_others_untouched(make_lab, other_tables):
     lab = make_lab()
     shown = sleeper(lab, "web", "-p", "127.0.0.1::1080")

@@ -40,6 +40,16 @@ def test_bodies_and_the_next_request_on_the_same_connection(serve, answer, body)
     connection.close()
 
 
+def test_a_time_out_does_not_delay_the_next_request(serve) -> None:
+    stand_in = serve(lambda request: response(body=b"hello"))
+    connection = Connection(stand_in.path, timeout_s=5)
+    connection.request("GET", "/").read()
+    begin = time.monotonic()
+    assert connection.is_idle()
+    assert time.monotonic() - begin < 2
+    connection.close()
+
+
 def test_a_response_may_arrive_one_byte_at_a_time(serve) -> None:
     answer = chunked_head() + chunk(b"abc") + chunk(b"defg") + b"0\r\n\r\n"
     stand_in = serve(lambda request: byte_by_byte(answer))

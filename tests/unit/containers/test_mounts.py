@@ -159,9 +159,9 @@ def test_upper_folders_come_first():
 
 def test_the_users_mounts_go_between_labkits_own():
     own = [BindMount("mount.hosts", "", "/c/hosts", "/etc/hosts")]
-    order = mounting.in_order(own, points("aa:/etc"))
+    order = mounting.in_order(own, points("aa:/etc"), list)
     assert [mount.target for mount in order] == ["/etc", "/etc/hosts"]
-    (only,) = mounting.in_order(own, points("/mine:/etc/hosts:ro"))
+    (only,) = mounting.in_order(own, points("/mine:/etc/hosts:ro"), list)
     assert only == BindMount("mount.bind", only.why, "/mine", "/etc/hosts", read_only=True)
 
 
@@ -174,5 +174,5 @@ def test_tmpfs_options():
     for bad in ("nosuch", "size", "size=", "mode=1,evil=2"):
         with pytest.raises(InvalidParameterError, match="invalid tmpfs option"):
             tmpfs_flags_and_data(bad)
-    (mount,) = mounting.in_order([], points(tmpfs={"/t": "size=1m"}))
+    (mount,) = mounting.in_order([], points(tmpfs={"/t": "size=1m"}), list)
     assert mount == TmpfsMount("mount.tmpfs", mount.why, "/t", DEFAULT_FLAGS, "size=1m")

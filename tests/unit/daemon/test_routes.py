@@ -111,7 +111,7 @@ def test_ping_tells_the_api_version_also_to_head(api):
     client = api.connect()
     client.send(b"HEAD /_ping HTTP/1.1\r\n\r\n")
     _, headers = client.head()
-    assert headers["api-version"] == "1.47"
+    assert headers["api-version"] == "1.51"
     assert headers["ostype"] == "linux"
     assert headers["docker-experimental"] == "false"
     assert headers["server"].startswith("labkit/")

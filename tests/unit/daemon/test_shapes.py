@@ -117,5 +117,5 @@ def test_info_counts_and_tells_the_machine(engine):
 
 def test_version():
     shown = system.version()
-    assert (shown["ApiVersion"], shown["MinAPIVersion"]) == ("1.47", "1.24")
+    assert (shown["ApiVersion"], shown["MinAPIVersion"]) == ("1.51", "1.24")
     assert shown["Components"][0]["Details"]["KernelVersion"] == shown["KernelVersion"]

@@ -3,8 +3,9 @@
 import pytest
 
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images.models import Descriptor, Platform
-from labkit.registry.client import platforms, search
+from labkit.images import documents, platforms
+from labkit.images.models import Descriptor, Index, Platform
+from labkit.registry.client import search
 from labkit.registry.client.endpoints import Settings, candidates, is_insecure
 from labkit.registry.client.registry import retry_after_s
 
@@ -93,7 +94,22 @@ def test_the_image_for_a_platform() -> None:
     with pytest.raises(NotFoundError, match=r"for linux/arm/v6 in"):
         platforms.choose(entries[3:], platforms.parse("linux/arm/v6"))
     with pytest.raises(NotFoundError, match=r"for linux/s390x in .*linux/arm64/v8$"):
-        platforms.choose(entries, platforms.parse("s390x"))
+        platforms.choose(entries[1:], platforms.parse("s390x"))
+
+
+def test_what_does_not_say_what_it_is_for_comes_last_and_variants_are_others():
+    amd64 = Platform("amd64", "linux")
+    named, older, newer = (
+        entry(1, amd64),
+        entry(2, Platform("amd64", "linux", "v1")),
+        entry(3, Platform("amd64", "linux", "v3")),
+    )
+    assert platforms.choose([entry(0, None), newer, named], amd64) == named
+    assert platforms.choose([newer, older], amd64) == older
+    assert platforms.choose([newer, entry(0, None)], amd64) == entry(0, None)
+    own = entry(5, platforms.own_platform())
+    index = Index(2, manifests=[entry(0, None), newer, own])
+    assert documents.for_this_machine(index) == own
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ def test_an_unknown_method_and_a_defect_are_statuses(capfd: pytest.CaptureFixtur
     assert "/s/Broken failed" in capfd.readouterr().err
 
 
+def test_an_empty_frame_is_no_end() -> None:
+    with served({"/s/Echo": echo}) as link:
+        made = Caller(link).call("/s/Echo")
+        for data in (b"a", b"b"):
+            made.send()
+            time.sleep(0.05)
+            made.send(Data(data))
+        made.send(end=True)
+        assert [message.data for message in made.messages(Data)] == [b"a", b"b"]
+
+
 def test_metadata_arrives_with_repeated_names() -> None:
     seen: list[list[str]] = []
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Sequence
 
 from labkit.errors import InvalidParameterError, NotFoundError
-from labkit.images.models import Descriptor, Platform
+from labkit.images.models import INDEXES, Descriptor, Platform
 
 _PART = re.compile(r"[a-z0-9_-]+")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}
-VARIANTS = {"arm": "v7", "arm64": "v8"}
+VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 """What an architecture without a variant means."""
 ARM = ("v8", "v7", "v6", "v5")
 """Each runs what is made for those after it."""
@@ -61,11 +61,18 @@ def runs_on(found: Platform, wanted: Platform) -> bool:
 
 
 def choose(entries: Sequence[Descriptor], wanted: Platform) -> Descriptor:
-    """The image of an index that suits a platform best; NotFoundError in Docker's words."""
+    """The image of an index that suits a platform best; NotFoundError in Docker's words.
+
+    One that does not say what it is for comes after all that do, as in Docker.
+    """
+    images = [entry for entry in entries if entry.media_type not in INDEXES]
     for key in _suitable(wanted):
-        for entry in entries:
+        for entry in images:
             if entry.platform and _key(entry.platform) == key:
                 return entry
+    for entry in images:
+        if entry.platform is None:
+            return entry
     known = sorted({words(entry.platform) for entry in entries if entry.platform})
     offered = [name for name in known if not name.startswith("unknown")]
     raise NotFoundError(

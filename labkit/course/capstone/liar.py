@@ -1,0 +1,45 @@
+"""A registry that sends other bytes than it was asked for: one bit of every layer is changed.
+
+`python -m labkit.course.capstone.liar HOST:PORT` stands before the registry there; it prints its
+own address.
+"""
+
+import http.client
+import http.server
+import sys
+
+LARGE_BYTES = 4096
+"""Only layers are as large; the manifest and the configuration stay true."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    target = ""
+
+    def do_GET(self) -> None:
+        connection = http.client.HTTPConnection(self.target, timeout=20)
+        connection.request("GET", self.path, headers={"Accept": self.headers.get("Accept", "*/*")})
+        answer = connection.getresponse()
+        body, kind = bytearray(answer.read()), answer.headers.get("Content-Type", "")
+        connection.close()
+        if len(body) >= LARGE_BYTES and "/blobs/" in self.path:
+            body[-1] ^= 1
+        self.send_response(answer.status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        """Nothing: a judge starts this."""
+
+
+def main() -> None:
+    """Serve until killed."""
+    _Handler.target = sys.argv[1]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        print(f"127.0.0.1:{server.server_port}", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""What a judge reads from the kernel about a process: never what a program has printed."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from labkit.kernel import mounts, namespaces
+from labkit.kernel.network import links
+from labkit.kernel.network.netlink import RouteSocket
+
+KINDS = ("mnt", "pid", "uts", "ipc", "net", "cgroup", "user")
+"""The namespaces that a container has or shares."""
+
+
+def namespace(pid: int | str, kind: str) -> str:
+    """The name of a process's namespace (`uts:[4026531838]`); empty if the process has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return ""
+
+
+def own(pid: int, kind: str) -> str:
+    """Whether a process has a namespace of its own, in words."""
+    return "the host's" if namespace(pid, kind) == namespace("self", kind) else "its own"
+
+
+def status(pid: int, field: str) -> str:
+    """A field of /proc/<pid>/status (proc_pid_status(5)); empty if the process has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return ""
+    lines = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    return lines.get(field, "").strip()
+
+
+def group_of(pid: int, controller: str) -> Path:
+    """The folder of a process's group, of version 1 where the controller is, else of version 2."""
+    with open("/proc/self/mountinfo") as file:
+        table = mounts.parse_mountinfo(file.read())
+    found = Path("/nowhere")
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        kind = "cgroup" if names else "cgroup2"
+        for mount in table:
+            of_it = controller in mount.super_options if names else found == Path("/nowhere")
+            if mount.kind == kind and controller in (names.split(",") if names else [controller]):
+                found = Path(f"{mount.target}{path}") if of_it else found
+    return found
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has said what to do on a signal."""
+    return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
+
+
+def those_inside(pid: int) -> list[int]:
+    """The processes in the same PID namespace as `pid`, also those that have ended."""
+    same = namespace(pid, "pid")
+    every = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    if same == namespace("self", "pid"):
+        return [pid]
+    return [one for one in every if namespace(one, "pid") == same]
+
+
+def first_of(pid: int) -> int:
+    """Process 1 of the PID namespace that `pid` is in; 0 if it has none of its own."""
+    inside = those_inside(pid)
+    return next((one for one in inside if status(one, "NSpid").split()[-1:] == ["1"]), 0)
+
+
+def descriptors(pid: int) -> list[int]:
+    """The numbers of a process's open files."""
+    try:
+        return sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
+    except OSError:
+        return []
+
+
+def inside(pid: int, kinds: tuple[str, ...], look: Callable[[], Any]) -> Any:
+    """What `look` gives in namespaces of a process: a copy of the judge goes there.
+
+    In a mount namespace it stands at the namespace's own root, whichever root the process has:
+    chroot(2) changes that of a process, pivot_root(2) that of the namespace.
+    """
+    reader, writer = os.pipe()
+    doors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds]
+    copy = os.fork()
+    if copy == 0:
+        answer: Any = None
+        try:
+            for door in doors:
+                namespaces.setns(door)
+            answer = look()
+        finally:
+            os.write(writer, json.dumps(answer).encode())
+            os._exit(0)
+    os.close(writer)
+    for door in doors:
+        os.close(door)
+    with open(reader, encoding="utf-8") as stream:
+        answer = stream.read()
+    os.waitpid(copy, 0)
+    return json.loads(answer)
+
+
+def mount_table(pid: int) -> list[mounts.MountPoint]:
+    """All mounts of a process's mount namespace, seen from the namespace's own root.
+
+    The judge's own /proc is held open, for there may be none inside.
+    """
+    proc = os.open("/proc", os.O_PATH)
+
+    def look() -> str:
+        # The table is that of the reader's root, which is by now the namespace's.
+        fd = os.open("self/mountinfo", os.O_RDONLY, dir_fd=proc)
+        with open(fd, encoding="utf-8") as file:
+            return file.read()
+
+    try:
+        return mounts.parse_mountinfo(inside(pid, ("mnt",), look) or "")
+    finally:
+        os.close(proc)
+
+
+def names_at_root(pid: int) -> list[str]:
+    """The names in / of a process's mount namespace, whatever root the process has."""
+    found: list[str] = inside(pid, ("mnt",), lambda: sorted(os.listdir("/"))) or []
+    return found
+
+
+def host_name(pid: int) -> str:
+    """The name that a process's UTS namespace has."""
+    return str(inside(pid, ("uts",), lambda: os.uname().nodename))
+
+
+def links_of(pid: int) -> list[links.Link]:
+    """The links in a process's network namespace."""
+
+    def look() -> list[links.Link]:
+        with RouteSocket() as route:
+            return links.every_link(route)
+
+    return [links.Link(*link) for link in inside(pid, ("net",), look) or []]
+
+
+def addresses_of(pid: int) -> list[str]:
+    """The addresses (IPv4) in a process's network namespace."""
+
+    def look() -> list[str]:
+        with RouteSocket() as route:
+            return [one.destination for one in links.every_address(route)]
+
+    return [one for one in inside(pid, ("net",), look) or [] if ":" not in one]
+
+
+def is_null(pid: int, path: str) -> bool:
+    """Whether a path in a process's root is the device /dev/null."""
+    try:
+        found = os.stat(f"/proc/{pid}/root{path}")
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
+
+
+def hosts_mounts() -> list[str]:
+    """Where something is mounted in the judge's own namespace."""
+    with open("/proc/self/mountinfo") as file:
+        return [mount.target for mount in mounts.parse_mountinfo(file.read())]

@@ -1,0 +1,196 @@
+"""The place of a judge: namespaces of its own, in which it is process 1, and what it starts there.
+
+Whatever a learner's engine does wrong, it does here: to a host name, a table of mounts and a
+network that end with the judge.  Only its cgroups lie in the machine's hierarchies; `removed`
+removes them.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from labkit.course.capstone import looks
+from labkit.kernel import mounts, namespaces
+from labkit.kernel.network import loopback
+
+T = TypeVar("T")
+
+PATIENCE_S = 20.0
+"""How long a judge waits for what should take a tenth of a second."""
+MS_SHARED = 1 << 20
+APPLETS = "sh sleep ls cat ps id hostname ping ip touch mkdir mount kill true echo nc".split()
+MARK = "the-hosts-own"
+"""The source of a mount that no container is to see."""
+HOSTS_NAME = "judges-host"
+
+
+class Place:
+    """A folder for files, and the learner's engine to be run with its state in there."""
+
+    def __init__(self, engine: str, folder: str, group: str) -> None:
+        self.engine = engine
+        self.folder = folder
+        self.group = group
+        self.root = busybox_root(f"{folder}/root")
+        self._runs = 0
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def state(self) -> str:
+        """The engine's own folder."""
+        return f"{self.folder}/state"
+
+    def start(self, *words: str, fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+        """Start the learner's engine with these words; what it says goes to `said`."""
+        self._runs += 1
+        with open(f"{self.folder}/said-{self._runs}", "wb") as said:
+            process = subprocess.Popen(
+                [sys.executable, self.engine, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                pass_fds=fds,
+                env=os.environ | {"MINI_STATE": self.state, "MINI_GROUP": self.group},
+                cwd="/",
+            )
+        self.started.append(process)
+        return process
+
+    def run(self, *words: str) -> int | str:
+        """The exit status of the engine with these words, or words for having none."""
+        process = self.start(*words)
+        try:
+            return process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return f"still running after {PATIENCE_S:.0f} s"
+
+    def box(self, *command: str, options: Sequence[str] = (), fds: Sequence[int] = ()) -> int:
+        """Start a container with the judge's own root; see `find` for the pid."""
+        self.start("run", "--root", self.root, *options, "--", *command, fds=fds)
+        return self.find(command)
+
+    def find(self, command: Sequence[str]) -> int:
+        """The pid of the process with these words, once there is one; 0 if none comes."""
+        wanted = "\0".join(command).encode() + b"\0"
+
+        def look() -> int:
+            return next((pid for pid in every_process() if words_of(pid) == wanted), 0)
+
+        last = self.started[-1]
+        found = until(lambda: look() or (-1 if last.poll() not in (None, 0) else 0))
+        return max(found or 0, look())
+
+    def ask_to_end(self, pid: int) -> None:
+        """Send SIGTERM to the engine that started the container of `pid`, once it listens.
+
+        A command can be there before its parents have said what to do on a signal; those sent
+        until then are lost, and that is not what is judged.
+        """
+        listeners = [self.started[-1].pid, *filter(None, [looks.first_of(pid)])]
+        until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
+        self.started[-1].terminate()
+
+    def said(self) -> str:
+        """The last line that the engine has printed, to go with a finding."""
+        text = Path(f"{self.folder}/said-{self._runs}").read_text(errors="replace").strip()
+        return text.splitlines()[-1][:200] if text else "it said nothing"
+
+    def end(self) -> None:
+        """Kill every process of the place but the judge."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+        until(lambda: all(process.poll() is not None for process in self.started), 5)
+        for pid in every_process():
+            if pid != os.getpid():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+        until(lambda: all(process.poll() is not None for process in self.started), 5)
+
+
+def busybox_root(root: str) -> str:
+    """Make a folder that can be a container's root: busybox, by its usual names."""
+    for folder in ("bin", "tmp", "root"):
+        os.makedirs(f"{root}/{folder}")
+    shutil.copy(shutil.which("busybox") or "/bin/busybox", f"{root}/bin/busybox")
+    for applet in APPLETS:
+        os.symlink("busybox", f"{root}/bin/{applet}")
+    return root
+
+
+def until(look: Callable[[], T], seconds: float = PATIENCE_S) -> T:
+    """What `look` gives, once it is true, or when the time is over."""
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
+
+
+def every_process() -> list[int]:
+    """The pids of the judge's own PID namespace, and those below it."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def words_of(pid: int) -> bytes:
+    """The command line of a process; empty if it has none, or has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def enter_own_namespaces() -> None:
+    """Leave the machine's namespaces; the next process to be forked is number 1 of its own."""
+    names = ("mnt", "net", "uts", "ipc", "pid")
+    namespaces.unshare(sum(namespaces.FLAGS[name] for name in names))
+
+
+def settle(folder: str) -> None:
+    """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts."""
+    mounts.mount("none", "/", "", mounts.MS_PRIVATE | mounts.MS_REC)
+    mounts.mount("proc", "/proc", "proc")
+    mounts.mount("judge", folder, "tmpfs", 0, "mode=755")
+    os.mkdir(f"{folder}/hosts")
+    mounts.mount(MARK, f"{folder}/hosts", "tmpfs", 0, "mode=755")
+    # As systemd has it: what is mounted in a copy appears here too, unless the copy says no.
+    mounts.mount("", "/", "", mounts.MS_REC | MS_SHARED)
+    namespaces.set_hostname(HOSTS_NAME)
+    loopback.bring_up()
+
+
+def group_folders(group: str) -> Iterator[Path]:
+    """The folder of this name in each hierarchy of cgroups where there is one."""
+    with open("/proc/self/mountinfo") as file:
+        for mount in mounts.parse_mountinfo(file.read()):
+            path = Path(mount.target, group)
+            if mount.kind in ("cgroup", "cgroup2") and path.is_dir():
+                yield path
+
+
+@contextmanager
+def removed(group: str) -> Iterator[None]:
+    """Whatever is left of a group at the end goes; its processes are dead by then."""
+    try:
+        yield
+    finally:
+        for top in set(group_folders(group)):
+            for path in sorted(top.glob("**/"), key=lambda path: -len(path.parts)):
+                until(lambda path=path: _is_removed(path), 5)  # type: ignore[misc]
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,213 @@
+"""Stages 5 to 7: layers, limits, powers."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from labkit.course.capstone import layout, looks
+from labkit.course.capstone.exec_gate import ExecGate
+from labkit.course.capstone.finding import Finding
+from labkit.course.capstone.given import CAPABILITIES, FILES, MASKED, READ_ONLY
+from labkit.course.capstone.place import PATIENCE_S, Place, group_folders, until
+from labkit.course.capstone.stages_process import not_started
+from labkit.kernel import capabilities, mounts
+
+MEMORY_BYTES, PIDS, SHARES = 64 << 20, 20, 512
+POWERS = f"{capabilities.mask(CAPABILITIES):016x}"
+
+
+def image(place: Place) -> Iterator[Finding]:
+    """Stage 5: the union of an image's layers, and nothing of the image changes."""
+    folder = f"{place.folder}/image"
+    token = os.urandom(4).hex()
+    layout.write(folder, layout.three_layers(place.root, token))
+    before = layout.digest_of(folder)
+    script = "echo written > /written; echo new > /data/kept; exec sleep 4005"
+    place.start("run", "--image", folder, "--", "sh", "-c", script)
+    pid = place.find(("sleep", "4005"))
+    if not pid:
+        yield not_started(place)
+        return
+    union = [m.kind for m in looks.mount_table(pid) if m.target == "/"]
+    yield Finding(
+        "the file system of the container's root",
+        "overlay",
+        ", ".join(union) or "nothing",
+        "Chapter 3: a union of read-only layers and one that is written to.",
+        "mounts.mount of kind `overlay`; labkit.kernel.overlay.options",
+    )
+    yield from _files(pid, token)
+    same = layout.digest_of(folder) == before
+    yield Finding(
+        "the image's folder",
+        "unchanged",
+        "unchanged" if same else "changed",
+        "An image belongs to all its containers: chapter 3, what a container writes.",
+        "Nothing of mini's belongs into box.image: given.STATE is its own.",
+    )
+    place.end()
+    second = place.run("run", "--image", folder, "--", "sh", "-c", "test ! -e /written")
+    yield Finding(
+        "what the first container wrote, in a second one",
+        "not there",
+        "not there" if second == 0 else f"there, or no second one came; mini said: {place.said()}",
+        "Each container has a layer of its own on top: chapter 3.",
+        "upperdir and workdir are a container's, the unpacked layers are an image's.",
+    )
+
+
+def _files(pid: int, token: str) -> Iterator[Finding]:
+    root = f"/proc/{pid}/root"
+    path = Path(f"{root}/token")
+    yield Finding(
+        "/token, which the third layer replaces",
+        token,
+        path.read_text() if path.exists() else "missing",
+        "The order: the manifest names the lowest layer first, overlayfs wants the topmost first.",
+        "lowerdir=",
+    )
+    for name, kind in (("/data/old", "deleted"), ("/opaque/hidden", "hidden with its folder")):
+        yield Finding(
+            f"{name}, which the third layer has {kind}",
+            "not there",
+            "there" if os.path.exists(root + name) else "not there",
+            "An archive says that with an empty file, `.wh.NAME` or `.wh..wh..opq`; overlayfs with "
+            "a device 0:0 or an attribute. Chapter 3 does both by hand.",
+            "os.mknod and os.setxattr, in the place of archive.extract",
+        )
+    yield Finding(
+        "/opaque/shown, which the third layer adds",
+        "there",
+        "there" if os.path.exists(f"{root}/opaque/shown") else "not there",
+    )
+    marks = [name for folder in ("", "/data", "/opaque") for name in os.listdir(root + folder)]
+    left = [name for name in marks if name.startswith(".wh.")]
+    yield Finding("marks of the archive (.wh.…) in the root", "none", ", ".join(left) or "none")
+
+
+def limits(place: Place) -> Iterator[Finding]:
+    """Stage 6: the files of three controllers, and the process in them before its first step."""
+    gate = ExecGate(f"{place.root}/bin/busybox")
+    try:
+        options = ("--memory", MEMORY_BYTES, "--pids", PIDS, "--shares", SHARES, "--name", "fed")
+        place.start("run", "--root", place.root, *map(str, options), "--", "sleep", "4006")
+        asked = gate.held(PATIENCE_S)
+        there = _groups_of(asked, place.group) if asked else []
+    finally:
+        gate.open()
+    pid = place.find(("sleep", "4006"))
+    if not pid:
+        yield not_started(place)
+        return
+    yield Finding(
+        "the controllers whose group the command was in when it was started (execve)",
+        ", ".join(sorted(FILES)),
+        ", ".join(there) or "none",
+        "Whatever a process does before it joins is not counted, and what it has forked by then "
+        "stays outside. Chapter 10: a group by hand with this process in it.",
+        "The command must wait, in a read(2) from a pipe for example, until its parent is done.",
+    )
+    for controller, value in (("memory", MEMORY_BYTES), ("pids", PIDS), ("cpu", SHARES)):
+        yield _limit(place, controller, value)
+    yield Finding(
+        "the cgroup namespace",
+        "its own",
+        looks.own(pid, "cgroup"),
+        "Its root is the group that the process is in when it is made: chapter 11, groups and "
+        "clocks. So it comes after joining, not with clone.",
+        "namespaces.unshare",
+    )
+    inside = looks.those_inside(pid)
+    outside = [one for one in inside if len(_groups_of(one, place.group)) < len(FILES)]
+    yield Finding("processes of the container outside of its groups", "0", str(len(outside)))
+    place.ask_to_end(pid)
+    gone = until(lambda: not list(group_folders(f"{place.group}/fed")), 5)
+    yield Finding(
+        "the container's groups, once it has ended",
+        "gone",
+        "gone" if gone else "still there",
+        "A group outlives its processes, until somebody removes the folder: chapter 10.",
+        "os.rmdir, for the innermost folder first.",
+    )
+
+
+def _groups_of(pid: int, group: str) -> list[str]:
+    """The controllers of which a process is in a group of the judge's own."""
+    found = []
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if f"/{group}/" in f"{path}/" and path.rstrip("/").rpartition("/")[2] != group:
+            found += controllers.split(",") if controllers else _unified(path)
+    return sorted(set(found) & set(FILES))
+
+
+def _unified(path: str) -> list[str]:
+    """The controllers that a group of version 2 has."""
+    with open("/proc/self/mountinfo") as file:
+        tops = [m.target for m in mounts.parse_mountinfo(file.read()) if m.kind == "cgroup2"]
+    return Path(f"{tops[0]}{path}/cgroup.controllers").read_text().split()
+
+
+def _limit(place: Place, controller: str, value: int) -> Finding:
+    is_v2, files = False, []
+    for folder in group_folders(f"{place.group}/fed"):
+        for version, name in enumerate(FILES[controller]):
+            if (folder / name).exists():
+                is_v2, files = bool(version), [folder / name]
+    expected = value * 100 // 1024 if controller == "cpu" and is_v2 else value
+    found = files[0].read_text().strip() if files else "no such file"
+    return Finding(
+        f"the limit of {controller}, in its file",
+        str(expected),
+        found,
+        "A limit is a number in a file: chapter 10, which also translates shares into a weight.",
+        "given.FILES, and on version 2 cgroup.subtree_control of every folder above.",
+    )
+
+
+def powers(place: Place) -> Iterator[Finding]:
+    """Stage 7: capabilities, no_new_privs, seccomp, covered paths; for every process inside."""
+    pid = place.box("sleep", "4007")
+    if not pid:
+        yield not_started(place)
+        return
+    inside = looks.those_inside(pid)
+    idea = "Chapter 11, root and nobody: root without its powers is a user with a famous number."
+    for field, expected, place_words in (
+        ("CapBnd", POWERS, "capabilities.drop_from_bounding_set, while you still may"),
+        ("CapPrm", POWERS, "capabilities.set_capabilities"),
+        ("CapEff", POWERS, "capabilities.set_capabilities"),
+        ("CapInh", "0" * 16, "capabilities.set_capabilities"),
+        ("NoNewPrivs", "1", "processes.prctl with PR_SET_NO_NEW_PRIVS"),
+        ("Seccomp", "2", "seccomp.load of what seccomp_profile.compile_filter gives"),
+    ):
+        found = sorted({looks.status(one, field) for one in inside})
+        yield Finding(
+            f"{field} of every process in the container (/proc/<pid>/status)",
+            expected,
+            ", ".join(found),
+            f"{idea} What is not taken from process 1, its children can have."
+            + (" The bounding set is what a program may *gain* at an exec." * (field == "CapBnd")),
+            place_words,
+        )
+    yield from _covered(pid)
+
+
+def _covered(pid: int) -> Iterator[Finding]:
+    bare = [name for name in MASKED if not looks.is_null(pid, f"/proc/{name}")]
+    yield Finding(
+        "files of /proc that are to be covered",
+        "all covered",
+        f"open: {', '.join(bare)}" if bare else "all covered",
+        "These tell about the host: /proc/kcore is its memory.",
+        "given.MASKED: /dev/null, bound over each of them.",
+    )
+    options = {m.target: m.options for m in looks.mount_table(pid)}
+    open_ones = [name for name in READ_ONLY if "ro" not in options.get(f"/proc/{name}", ())]
+    yield Finding(
+        "parts of /proc that are to be read-only",
+        "all read-only",
+        f"writable: {', '.join(open_ones)}" if open_ones else "all read-only",
+        "Whoever can write to /proc/sys changes the kernel for all.",
+        "given.READ_ONLY: bound to itself, then remounted (man 2 mount, MS_REMOUNT with MS_BIND).",
+    )

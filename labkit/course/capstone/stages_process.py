@@ -1,0 +1,252 @@
+"""Stages 1 to 4: a process, its root, its numbers, its name."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+from labkit.course.capstone import looks
+from labkit.course.capstone.finding import Finding
+from labkit.course.capstone.place import HOSTS_NAME, MARK, PATIENCE_S, Place, until, words_of
+
+
+def not_started(place: Place) -> Finding:
+    """What to say where no container came up: the engine's own last words."""
+    return Finding(
+        "the container's command",
+        "running",
+        f"not there; mini said: {place.said()}",
+        "Run the same by hand in a terminal: `sudo python mini.py run --root FOLDER -- sleep 100`.",
+        "labkit's errors name the call that failed and the path; `man 2 CALL` lists the reasons.",
+    )
+
+
+def run(place: Place) -> Iterator[Finding]:
+    """Stage 1: the exit status and signals pass through."""
+    idea = "A parent gets a number from wait(2) that holds two things: chapter 7, exit statuses."
+    for script, what, expected in (
+        ("exit 7", "the exit status of a command that ends with 7", 7),
+        ("kill -9 $$", "the exit status of a command that SIGKILL ended", 137),
+    ):
+        found = place.run("run", "--root", place.root, "--", "sh", "-c", script)
+        yield Finding(
+            what,
+            str(expected),
+            str(found) + ("" if found == expected else f"; mini said: {place.said()}"),
+            idea,
+            "os.waitstatus_to_exitcode gives a negative number for a signal.",
+        )
+    found = place.run("run", "--root", place.root, "--", "there-is-no-such-program")
+    yield Finding(
+        "the exit status if there is no such program",
+        "127",
+        str(found),
+        "A shell answers 127 to that. The child finds it out, after the fork.",
+        "execve(2) in the child: what becomes of it when that call fails?",
+    )
+    yield from _signals(place)
+
+
+def _signals(place: Place) -> Iterator[Finding]:
+    command = ("sleep", "4001")
+    pid = place.box(*command)
+    if not pid:
+        yield not_started(place)
+        return
+    mini = place.started[-1]
+    yield Finding(
+        "the command's process",
+        "another one than mini's",
+        "mini itself" if pid == mini.pid else "another one than mini's",
+        "mini has work to do when the command has ended, so it cannot become the command.",
+        "fork(2) comes before execve(2).",
+    )
+    place.ask_to_end(pid)
+    try:
+        found = str(mini.wait(PATIENCE_S / 4))
+    except subprocess.TimeoutExpired:
+        found = "none: mini still runs"
+    yield Finding(
+        "mini's exit status after a SIGTERM to mini",
+        "143",
+        found,
+        "mini's own end is not the command's: `docker stop` speaks to the command (chapter 8).",
+        "signal.signal in the process that waits, for each signal of given.SIGNALS.",
+    )
+    is_gone = until(lambda: not words_of(pid), 2)
+    yield Finding(
+        "the command after that",
+        "ended",
+        "ended" if is_gone else "still running",
+        "Whoever gets the signal hands it on to the command, and then goes on waiting.",
+        "os.kill, in the handler.",
+    )
+
+
+def root(place: Place) -> Iterator[Finding]:
+    """Stage 2: a root of its own, and no way back."""
+    before = looks.hosts_mounts()
+    door = os.open("/etc", os.O_RDONLY)
+    os.set_inheritable(door, True)
+    pid = place.box("sleep", "4002", fds=(door,))
+    os.close(door)
+    if not pid:
+        yield not_started(place)
+        return
+    yield Finding(
+        "the mount namespace",
+        "its own",
+        looks.own(pid, "mnt"),
+        "A table of mounts of its own is the first thing: chapter 11, the six namespaces.",
+        "the flags of processes.clone",
+    )
+    yield from _at_the_root(pid, before)
+    held = sorted(
+        {fd for one in looks.those_inside(pid) for fd in looks.descriptors(one)} - {0, 1, 2}
+    )
+    yield Finding(
+        "open files that came from mini's caller",
+        "none",
+        f"descriptors {held}" if held else "none",
+        "Whoever started mini may have had a folder of the host open. An open folder is a way out "
+        "of any root: fchdir(2).",
+        "Everything from 3 on is to be closed before the command starts: labkit.kernel.processes.",
+    )
+    place.end()
+    left = sorted(set(looks.hosts_mounts()) - set(before))
+    yield Finding("mounts on the host afterwards", "none", ", ".join(left) or "none")
+
+
+def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
+    own = sorted(os.listdir(f"/proc/{pid}/root"))
+    seen = looks.names_at_root(pid)
+    has_left = seen == own
+    yield Finding(
+        "the root of the mount namespace",
+        "the container's",
+        "the container's" if has_left else f"another one, with {', '.join(seen[:4])}…",
+        "chroot(2) moves one process and leaves the namespace's root where it was: a judge who "
+        "enters the namespace stands in the host's files. Chapter 11 left out the step that "
+        "matters, under --without.",
+        "mounts.pivot_root",
+    )
+    table = looks.mount_table(pid)
+    hosts = [mount.target for mount in table if mount.source == MARK]
+    yield Finding(
+        "mounts of the host in the container's table",
+        "none",
+        f"for example {hosts[0]}" if hosts else "none",
+        "After pivot_root(2) the old root is still there, at the place you put it.",
+        "mounts.unmount with MNT_DETACH",
+    )
+    leaked = sorted(set(looks.hosts_mounts()) - set(before))
+    yield Finding(
+        "what the container has mounted, seen on the host",
+        "nothing",
+        f"for example {leaked[0]}" if leaked else "nothing",
+        "A new mount namespace is a copy, and copies of a shared mount tell each other what is "
+        "mounted (mount_namespaces(7), SHARED SUBTREES).",
+        "The first mount of all: of `/`, with MS_REC and one more flag.",
+    )
+
+
+def numbers(place: Place) -> Iterator[Finding]:
+    """Stage 3: process numbers of its own, /proc, an init that reaps."""
+    script = "(sleep 0.01 &); (sleep 0.01 &); (sleep 0.01 &); exec sleep 4003"
+    place.start("run", "--root", place.root, "--", "sh", "-c", script)
+    pid = place.find(("sleep", "4003"))
+    if not pid:
+        yield not_started(place)
+        return
+    yield Finding(
+        "the PID namespace",
+        "its own",
+        looks.own(pid, "pid"),
+        "Numbers of its own, from 1 on: chapter 11, one process, two numbers.",
+        "the flags of processes.clone",
+    )
+    yield from _proc(pid)
+    zombies = until(lambda: not _zombies(pid), 3)
+    yield Finding(
+        "processes that have ended and that nobody waited for",
+        "none",
+        "none" if zombies else f"{len(_zombies(pid))} zombies",
+        "An orphan is handed to process 1 of its namespace: chapter 11, the duties of process 1.",
+        "Process 1 is a copy of mini that waits for *every* child, and ends with the command's.",
+    )
+    yield Finding(
+        "/dev/null inside",
+        "the device",
+        "the device" if looks.is_null(pid, "/dev/null") else "something else, or nothing",
+        "A shell needs /dev/null for whatever runs behind an `&`.",
+        "given.DEVICES: an empty file for each, and the host's device bound to it.",
+    )
+    place.end()
+    found = place.run("run", "--root", place.root, "--", "sh", "-c", "sleep 4013 & exit 3")
+    yield Finding("the status, if another process is still there", "3", str(found))
+    is_gone = until(lambda: not place_has("4013"), 3)
+    yield Finding(
+        "that other process, once the command has ended",
+        "gone",
+        "gone" if is_gone else "still running",
+        "When process 1 ends, the kernel ends all the others: chapter 11.",
+        "Whose end does process 1 wait for?",
+    )
+
+
+def place_has(word: str) -> bool:
+    """Whether a process has this word in its command line."""
+    return any(
+        word.encode() in words_of(int(name)).split(b"\0")
+        for name in os.listdir("/proc")
+        if name.isdigit()
+    )
+
+
+def _zombies(pid: int) -> list[int]:
+    return [one for one in looks.those_inside(pid) if looks.status(one, "State")[:1] == "Z"]
+
+
+def _proc(pid: int) -> Iterator[Finding]:
+    kinds = [m.kind for m in looks.mount_table(pid) if m.target == "/proc"]
+    try:
+        shown = sorted(int(name) for name in os.listdir(f"/proc/{pid}/root/proc") if name.isdigit())
+    except OSError:
+        shown = []
+    there = sorted(int(looks.status(one, "NSpid").split()[-1]) for one in looks.those_inside(pid))
+    right = kinds != [] and shown == there and 1 in shown
+    yield Finding(
+        "the processes that /proc shows",
+        "the container's",
+        "the container's"
+        if right
+        else ("none: nothing is mounted there" if not kinds else f"{len(shown)}, the host's"),
+        "A proc file system shows the PID namespace of the process that *mounted* it.",
+        "mounts.mount of kind `proc`, by a process that is inside already.",
+    )
+
+
+def names(place: Place) -> Iterator[Finding]:
+    """Stage 4: a host name and System V objects of its own."""
+    pid = place.box("sleep", "4004", options=("--name", "anna"))
+    if not pid:
+        yield not_started(place)
+        return
+    idea = "Chapter 11 shows what each of the six is for."
+    for kind in ("uts", "ipc"):
+        flag = "the flags of processes.clone: labkit.kernel.namespaces.FLAGS"
+        yield Finding(f"the {kind} namespace", "its own", looks.own(pid, kind), idea, flag)
+    found = until(lambda: looks.host_name(pid) == "anna", 2)
+    yield Finding(
+        "the container's host name",
+        "anna",
+        "anna" if found else looks.host_name(pid),
+        "A new UTS namespace begins with a copy of the name: a container is called --name.",
+        "namespaces.set_hostname, by whom?",
+    )
+    yield Finding(
+        "the host's own name",
+        HOSTS_NAME,
+        os.uname().nodename,
+        "The name was set in the host's namespace.",
+        "Which process calls set_hostname, and in which namespace is it?",
+    )

@@ -1,0 +1,286 @@
+"""Exercises of chapter 11: namespaces.  The judge compares their inodes, and looks from inside."""
+
+import os
+from contextlib import suppress
+
+from labkit.course.exercises import processes
+from labkit.course.exercises.drawing import Dice, Values
+from labkit.course.exercises.exercise import Exercise, Memo
+from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.looks import missed, running
+from labkit.course.exercises.place import Place
+
+_LIFE = Lesson(
+    "Namespaces last as long as a process is in them.",
+    "chapter 11, section What a process sees",
+    "the state that the engine lists for the container",
+)
+_SHARED = Lesson(
+    "Two processes share a namespace if the kernel has the same number for it.",
+    "chapter 11, section Six kinds",
+    "the links in /proc/PID/ns of both",
+)
+_OWN = Lesson(
+    "Each kind of namespace is chosen by itself; the others stay apart.",
+    "chapter 11, section Six kinds",
+    "the links in /proc/PID/ns of both",
+)
+_ENTER = Lesson(
+    "A process can join one namespace of another process and keep its own files.",
+    "chapter 11, section Entering",
+    "the links net and mnt in /proc/PID/ns of your process",
+)
+_USERS = Lesson(
+    "A user namespace maps numbers: root inside is an ordinary number outside.",
+    "chapter 11, section Users",
+    "the file /proc/PID/uid_map of your process",
+)
+_FIRST = Lesson(
+    "The first process of a PID namespace has the number 1 in there, and another one outside.",
+    "chapter 11, section Process numbers",
+    "the line NSpid in /proc/PID/status",
+)
+_PROC = Lesson(
+    "/proc shows the PID namespace of whoever mounted it.",
+    "chapter 11, section Process numbers",
+    "the file /proc/PID/mountinfo of your process, and what its /proc shows as number 1",
+)
+_IPC = Lesson(
+    "Shared memory and semaphores belong to the IPC namespace: who shares it, sees them.",
+    "chapter 11, section Shared memory",
+    "the links ipc in /proc/PID/ns, and the folder /dev/shm in each of the three",
+)
+
+
+def _draw_pair(dice: Dice) -> dict[str, object]:
+    return {"first": dice.name("first"), "second": dice.name("second")}
+
+
+def _judge_pair(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    first = running(found, place, values.first, 1, _LIFE)
+    second = running(found, place, values.second, 1, _LIFE)
+    what = "their networks", "their processes"
+    if first is None or second is None:
+        return missed(found, (what[0], "one", 3, _SHARED), (what[1], "apart", 2, _OWN))
+    net = first.namespace("net") == second.namespace("net") != place.namespace("net")
+    is_hosts = first.namespace("net") == second.namespace("net") == place.namespace("net")
+    text = "the host's" if is_hosts else "one" if net else "two"
+    found.add(what[0], "one, and not the host's", text, 3, _SHARED, met=net)
+    apart = first.namespace("pid") != second.namespace("pid")
+    found.add(what[1], "apart", "apart" if apart else "shared", 2, _OWN, met=net and apart)
+    return found.all
+
+
+def _draw_visitor(dice: Dice) -> dict[str, object]:
+    return {"name": dice.name("quiet"), "seconds": dice.seconds()}
+
+
+def _scene_visitor(place: Place, values: Values) -> Memo:
+    place.client.containers.run("busybox", ["sleep", "100000"], name=values.name, detach=True)
+    return {}
+
+
+def _judge_visitor(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    seen = running(found, place, values.name, 0, _LIFE)
+    sleepers = place.started("sleep", str(values.seconds))
+    what = f"the network of the process that sleeps for {values.seconds} s"
+    files = "its files and its process numbers"
+    if seen is None or not sleepers:
+        text = "there is no such process"
+        found.add(what, f"that of {values.name}", text, 4, _ENTER, met=False)
+        return missed(found, (files, "the host's", 3, _ENTER))
+    inside = [pid for pid in sleepers if processes.namespace(pid, "net") == seen.namespace("net")]
+    text = f"that of {values.name}" if inside else "another"
+    found.add(what, f"that of {values.name}", text, 4, _ENTER, met=bool(inside))
+    pid = (inside or sleepers)[0]
+    own = all(processes.namespace(pid, kind) == place.namespace(kind) for kind in ("mnt", "pid"))
+    text = "the host's" if own else "others"
+    found.add(files, "the host's", text, 3, _ENTER, met=bool(inside) and own)
+    return found.all
+
+
+def _draw_users(dice: Dice) -> dict[str, object]:
+    return {
+        "seconds": dice.seconds(),
+        "uid": 100_000 + dice.randrange(1, 50) * 1000,
+        "file": f"/tmp/made-{dice.mark}",  # noqa: S108  where every user may write
+    }
+
+
+def _judge_users(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    sleepers = place.started("sleep", str(values.seconds))
+    wanted = place.outside(values.uid)
+    what = f"root of the process that sleeps for {values.seconds} s"
+    mapped = [pid for pid in sleepers if _root_of(pid) == wanted]
+    roots = {_root_of(pid) for pid in sleepers}
+    text = "there is no such process" if not sleepers else _shown_users(place, roots)
+    found.add(what, f"{values.uid} outside", text, 4, _USERS, met=bool(mapped))
+    owner = _owner(place, values.file)
+    text = "there is no such file" if owner is None else f"owned by {owner}"
+    is_met = bool(mapped) and owner == values.uid
+    found.add(f"the file {values.file}", f"owned by {values.uid}", text, 2, _USERS, met=is_met)
+    return found.all
+
+
+def _root_of(pid: int) -> int:
+    """The number outside, as this process sees it, of user 0 in the process's user namespace."""
+    try:
+        with open(f"/proc/{pid}/uid_map") as file:
+            for line in file:
+                inside, outside, _ = map(int, line.split())
+                if inside == 0:
+                    return outside
+    except OSError:
+        pass
+    return -1
+
+
+def _shown_users(place: Place, roots: set[int]) -> str:
+    base = place.outside(0)
+    return ", ".join(f"{root - base} outside" for root in sorted(roots) if root >= 0) or "no root"
+
+
+def _owner(place: Place, name: str) -> int | None:
+    """The owner of a file, in the numbers of the learner."""
+
+    def look() -> int | None:
+        try:
+            return os.lstat(name).st_uid
+        except OSError:
+            return None
+
+    owner = place.among_files(look)
+    return None if owner is None else owner - place.outside(0)
+
+
+def _tidy_users(place: Place, values: Values) -> None:
+    def remove() -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(values.file)
+
+    place.among_files(remove)
+
+
+def _draw_first(dice: Dice) -> dict[str, object]:
+    return {"name": dice.name("first"), "seconds": dice.seconds()}
+
+
+def _judge_first(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    sleepers = place.started("sleep", str(values.seconds))
+    what = f"the number of the process that sleeps for {values.seconds} s, in its own namespace"
+    own = [pid for pid in sleepers if processes.status(pid).get("NSpid", "").split()[-1:] == ["1"]]
+    alone = [pid for pid in own if processes.namespace(pid, "pid") != place.namespace("pid")]
+    text = "there is no such process" if not sleepers else "1" if alone else "another one"
+    found.add(what, "1", text, 3, _FIRST, met=bool(alone))
+    engine = _is_engines(alone[0]) if alone else False
+    text = "nothing to look at" if not alone else "the engine" if engine else "you"
+    found.add("who made it", "you, not the engine", text, 1, _FIRST, met=bool(alone) and not engine)
+    sees = bool(alone) and not engine and _sees_itself(place, alone[0])
+    text = "nothing to look at" if not alone else "its own" if sees else "that of others"
+    found.add("its /proc", "its own", text, 3, _PROC, met=sees)
+    return found.all
+
+
+def _is_engines(pid: int) -> bool:
+    """Whether the process is in a container: then its group has the container's id as its name."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            return any(len(line.strip().rpartition("/")[2]) == 64 for line in file)
+    except OSError:
+        return False
+
+
+def _sees_itself(place: Place, pid: int) -> bool:
+    """Whether number 1 of the process's own /proc is the process itself."""
+    try:
+        inside = os.stat(f"/proc/{pid}/root/proc/1/ns/pid").st_ino
+    except OSError:
+        return False
+    own_mounts = processes.namespace(pid, "mnt") != place.namespace("mnt")
+    return own_mounts and inside == processes.namespace(pid, "pid")
+
+
+def _draw_three(dice: Dice) -> dict[str, object]:
+    names = {name: dice.name(name) for name in ("one", "two", "three")}
+    return {**names, "word": f"{dice.word()}-{dice.mark}"}
+
+
+def _judge_three(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    seen = [running(found, place, values[name], 1, _LIFE) for name in ("one", "two", "three")]
+    one, two, three = seen
+    shared, file = "their shared memory", f"the file /dev/shm/{values.word}"
+    told = f"{values.one} and {values.two} share it, {values.three} does not"
+    where = f"in {values.one} and {values.two} alone"
+    if one is None or two is None or three is None:
+        return missed(found, (shared, told, 3, _IPC), (file, where, 2, _IPC))
+    first, second, third = (each.namespace("ipc") for each in (one, two, three))
+    is_met = first == second and third not in (first, 0)
+    numbers = len({first, second, third})
+    others = {1: "all three share it", 2: "others share it", 3: "each has its own"}
+    text = told if is_met else others[numbers]
+    found.add(shared, told, text, 3, _IPC, met=is_met)
+    has = [
+        each.name
+        for each in (one, two, three)
+        if os.path.lexists(f"/proc/{each.pid}/root/dev/shm/{values.word}")
+    ]
+    text = f"in {', '.join(has) or 'none of them'}"
+    found.add(file, where, text, 2, _IPC, met=is_met and has == [one.name, two.name])
+    return found.all
+
+
+EXERCISES = (
+    Exercise(
+        "11.1",
+        "One network, two sets of processes",
+        "Start `{first}` and `{second}` from `busybox` so that both are in one network of their "
+        "own, not the host's, but neither sees the other's processes.  Leave them running.",
+        7,
+        _draw_pair,
+        _judge_pair,
+    ),
+    Exercise(
+        "11.2",
+        "A visitor from the host",
+        "`{name}` runs already.  Start a process of the *host* that sleeps for {seconds} seconds "
+        "in the network of `{name}`, and in nothing else of it.",
+        7,
+        _draw_visitor,
+        _judge_visitor,
+        _scene_visitor,
+    ),
+    Exercise(
+        "11.3",
+        "Root inside, a number outside",
+        "Start a process that sleeps for {seconds} seconds in a user namespace of its own, where "
+        "root is the host's user {uid}.  That root makes the file `{file}`.",
+        6,
+        _draw_users,
+        _judge_users,
+        tidy=_tidy_users,
+    ),
+    Exercise(
+        "11.4",
+        "Number one, without an engine",
+        "Without the engine, start a process that sleeps for {seconds} seconds, is number 1 of its "
+        "PID namespace, and has a /proc that shows that.",
+        7,
+        _draw_first,
+        _judge_first,
+    ),
+    Exercise(
+        "11.5",
+        "Two of three share memory",
+        "Start `{one}`, `{two}` and `{three}`.  `{one}` and `{two}` share their System V memory "
+        "and /dev/shm, `{three}` has its own.  Make the file /dev/shm/{word}, which the first two "
+        "see and the third does not.",
+        8,
+        _draw_three,
+        _judge_three,
+    ),
+)

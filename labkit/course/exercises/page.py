@@ -1,0 +1,80 @@
+"""What an exercise's notebook calls: `task`, `check` and `finish`."""
+
+import json
+import os
+from typing import Any
+
+from labkit.course.exercises import exercise as exercises
+from labkit.course.exercises import record
+from labkit.course.exercises.card import Card, card
+from labkit.course.exercises.check import GRADED_VARIABLE, lay, local_place, outcome
+from labkit.course.exercises.drawing import Values
+from labkit.course.exercises.tidying import tidy
+from labkit.course.page.lab import connect
+
+VALUES_VARIABLE = "LABKIT_VALUES"
+"""Where a notebook is graded: the drawn values of its exercises, as JSON."""
+TASK_MEDIA_TYPE = "application/vnd.labkit.task+json"
+NBGRADER_VARIABLE = "NBGRADER_EXECUTION"
+
+
+class Task:
+    """An exercise with the learner's own values: shown as text, and each value as an attribute."""
+
+    def __init__(self, number: str, title: str, text: str, values: Values) -> None:
+        self.number, self.title, self.text, self.values = number, title, text, values
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.values, name)
+
+    def __repr__(self) -> str:
+        return f"{self.number} {self.title}\n\n{self.text}".strip()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {
+            "text/plain": repr(self),
+            "text/markdown": f"**{self.number} {self.title}**\n\n{self.text}",
+            TASK_MEDIA_TYPE: {"exercise": self.number, "learner": record.token()},
+        }
+
+
+def task(number: str) -> Task:
+    """Lay the scene of an exercise, and say what is to be done, with the learner's own values."""
+    chapter, place = exercises.split(number)
+    number = f"{chapter}.{place}"
+    if os.environ.get(GRADED_VARIABLE):
+        drawn = json.loads(os.environ.get(VALUES_VARIABLE, "{}")).get(number, {})
+        return Task(number, "", "", Values("", drawn))
+    exercise = exercises.find(number)
+    values = exercise.values(record.token())
+    here = local_place()
+    record.keep_memo(number, lay(exercise, here, record.token()))
+    shown = Values(values.mark, {**values, "disk": here.disk or NO_DISK, "folder": here.folder})
+    return Task(number, exercise.title, exercise.text(shown), shown)
+
+
+NO_DISK = "(no lab disk yet)"
+
+
+def check(number: str) -> "Card | float | None":
+    """Judge an exercise now: a card with the points, and a hint if something is missing.
+
+    nbgrader reads the points from the value of the cell.
+    """
+    if os.environ.get(GRADED_VARIABLE):
+        print("This run is graded: the judge looks from outside of the notebook.")
+        return None
+    found = card(outcome(number))
+    if os.environ.get(NBGRADER_VARIABLE):
+        return float(found.points)
+    return found
+
+
+def finish(chapter: str) -> None:
+    """Remove all that the exercises of a chapter have made."""
+    if os.environ.get(GRADED_VARIABLE):
+        return
+    place = local_place(connect())
+    for exercise in exercises.of_chapter(chapter):
+        tidy(exercise, place, exercise.values(record.token()))
+    print(f"Removed what the exercises of chapter {int(chapter)} had made.")

@@ -1,0 +1,129 @@
+"""Handing out and handing in: the learners' version of notebooks, and a learner's submission."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from labkit.course.exercises import record
+from labkit.course.exercises.exercise import of_chapter
+from labkit.course.exercises.notebook import build
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
+
+_PUT = {"SOLUTION": "# your answer\n", "HIDDEN TESTS": "", "MARK SCHEME": ""}
+"""What stands in place of nbgrader's regions."""
+_REGIONS = tuple(
+    (re.compile(rf"(?ms)^[^\n]*### BEGIN {name}.*?### END {name}[^\n]*\n?"), put)
+    for name, put in _PUT.items()
+)
+NAME = re.compile(r"(\d\d)(?:_[a-z0-9_]+)?(?:\.ipynb)?")
+
+
+def stripped(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook as a learner gets it: no solutions, no hidden tests, no outputs, no numbers."""
+    cells = []
+    for cell in notebook["cells"]:
+        kept = dict(cell)
+        source = cell["source"]
+        text = "".join(source) if isinstance(source, list) else str(source)
+        for region, put in _REGIONS:
+            text = region.sub(put, text)
+        kept["source"] = text
+        if cell["cell_type"] == "code":
+            kept |= {"outputs": [], "execution_count": None}
+        cells.append(kept)
+    return notebook | {"cells": cells}
+
+
+def write(path: str, notebook: dict[str, Any]) -> None:
+    """Write a notebook, in place of an older one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(notebook, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+    os.replace(f"{path}.new", path)
+
+
+def read(path: str) -> dict[str, Any]:
+    """A notebook; InvalidParameterError if the file is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (ValueError, UnicodeDecodeError):
+        raise InvalidParameterError(f"{path} is no notebook") from None
+    if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
+        raise InvalidParameterError(f"{path} is no notebook")
+    return found
+
+
+def sources(folder: str) -> Iterator[tuple[str, str]]:
+    """Name and path of each notebook in a folder: ("09_limits", …)."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if name.endswith(".ipynb") and NAME.fullmatch(name):
+            yield name.removesuffix(".ipynb"), f"{folder}/{name}"
+
+
+def release(target: str, source: str) -> list[str]:
+    """Write the learners' version of every notebook in `source` to `target`/<name>/; the paths.
+
+    NotFoundError if there is none.  nbgrader has its release in folders of the same form.
+    """
+    written = []
+    for name, path in sources(source):
+        place = f"{target}/{name}/{name}.ipynb"
+        write(place, stripped(read(path)))
+        written.append(place)
+    if not written:
+        raise NotFoundError(f"{source}: there is no notebook named like 09_limits.ipynb")
+    return written
+
+
+def find(name: str, folder: str) -> str:
+    """The notebook `09_limits`, also by its number; NotFoundError."""
+    for found, path in sources(folder):
+        if name in (found, found[:2], path, os.path.basename(path)):
+            return path
+    raise NotFoundError(f"{folder}: there is no notebook for the exercises {name}")
+
+
+def submit(path: str, target: str, student: str) -> str:
+    """Copy a learner's notebook to `target`/<student>/<name>/, with the learner's token.
+
+    InvalidParameterError for a student's name that is no file name.
+    """
+    if not re.fullmatch(r"[\w.@+-]+", student) or student.startswith("."):
+        raise InvalidParameterError(f"{student!r} is no name for a folder: use letters and digits")
+    notebook = read(path)
+    notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": record.token()}}
+    name = os.path.basename(path).removesuffix(".ipynb")
+    place = f"{target}/{student}/{name}/{name}.ipynb"
+    write(place, notebook)
+    return place
+
+
+def new(name: str, folder: str) -> list[str]:
+    """Make a module, a notebook and ways for an instructor's exercises; the paths.
+
+    `name` is `14_mine`.  ConflictError if they are there, InvalidParameterError.
+    """
+    found = NAME.fullmatch(name)
+    if found is None or "_" not in name:
+        raise InvalidParameterError(f"{name!r}: a name is two digits, _ and a word: 14_mine")
+    chapter = found[1]
+    module = f"{folder}/ex{chapter}.py"
+    if os.path.exists(module):
+        raise ConflictError(f"{module} is there already")
+    os.makedirs(folder, exist_ok=True)
+    skeleton = os.path.join(os.path.dirname(__file__), "skeleton.py.txt")
+    shutil.copyfile(skeleton, module)
+    with open(module, encoding="utf-8") as file:
+        text = file.read().replace("NUMBER", chapter)
+    with open(module, "w", encoding="utf-8") as file:
+        file.write(text)
+    title = name[3:].replace("_", " ").capitalize()
+    notebook = f"{folder}/{name}.ipynb"
+    write(notebook, build(chapter, title, of_chapter(chapter, folder)))
+    return [module, notebook]

@@ -1,0 +1,15 @@
+"""Grading: each submission runs in a throw-away engine, and a judge outside of it looks.
+
+| part | what it does |
+|---|---|
+| `limits` | what a submission may use |
+| `groups` | its control groups: the limits belong to root, the rest to the submission |
+| `tree` | its files: a small disk, and this machine's programs, read-only |
+| `sandbox` | its namespaces, and the first process in them (`keeper`) |
+| `kernel` | Jupyter's way to a kernel in there |
+| `cells` | which cell belongs to which exercise |
+| `judging`, `judge` | the process that looks, outside of the submission's power |
+| `submission` | one notebook, from its first cell to its result |
+| `classroom` | all of them: several at once, and again after a crash |
+| `report`, `feedback` | the CSV, the JSON, the page for the learner |
+"""

@@ -1,0 +1,114 @@
+"""The control groups of a submission.
+
+    <controller>/labkit-grade-<key>        root's: the limits of everything in the submission
+    <controller>/labkit-grade-<key>/box    the submission's: its engine makes groups in here
+
+The submission's root owns `box`, not the folder above it, so it cannot lift its own limits
+(cgroups(7), "Cgroups delegation").  The v1 controller `devices` is not given to it.
+"""
+
+import os
+from contextlib import suppress
+
+from labkit.cgroups import delegation, groups, v1, v2
+from labkit.cgroups.hierarchies import Mount, parse_mounts
+from labkit.course.grading.limits import Limits
+
+PREFIX = "labkit-grade-"
+BOX = "box"
+PERIOD_US = 100_000
+
+
+class Groups:
+    """The groups of the submission called `key`."""
+
+    def __init__(self, key: str) -> None:
+        self.name = f"{PREFIX}{key}"
+        with open("/proc/self/mountinfo") as file:
+            mounts = parse_mounts(file.read())
+        self._mounts = [
+            mount
+            for mount in mounts
+            if mount.version == v2.VERSION
+            or (mount.controllers and "devices" not in mount.controllers)
+        ]
+
+    def make(self, uid: int, limits: Limits) -> None:
+        """Make the groups, with the limits; `box` belongs to `uid`.  OSError."""
+        for mount in self._mounts:
+            folder = self._folder(mount)
+            _enable(mount.mount_point, mount)
+            groups.make(folder)
+            if "cpuset" in mount.controllers:
+                groups.fill_cpuset(folder)
+            _limit(folder, mount.version, limits)
+            _enable(folder, mount)
+            box = f"{folder}/{BOX}"
+            groups.make(box)
+            if "cpuset" in mount.controllers:
+                groups.fill_cpuset(box)
+            for path in (box, *(f"{box}/{name}" for name in delegation.FILES[mount.version])):
+                os.chown(path, uid, uid)
+
+    def join(self, pid: int) -> None:
+        """Put a process into the box of each hierarchy."""
+        for mount in self._mounts:
+            groups.write(f"{self._folder(mount)}/{BOX}/cgroup.procs", str(pid))
+
+    def remove(self) -> None:
+        """Kill all that is in the groups, and remove them; idempotent."""
+        groups.remove(self._folder(mount) for mount in self._mounts)
+
+    def has_memory_kill(self) -> bool:
+        """Whether the kernel has ended a process of the submission for lack of memory."""
+        for mount in self._mounts:
+            for name in ("memory.oom_control", "memory.events"):
+                for folder in (self._folder(mount), f"{self._folder(mount)}/{BOX}"):
+                    with suppress(OSError):
+                        words = groups.read(f"{folder}/{name}").split()
+                        if "oom_kill" in words and words[words.index("oom_kill") + 1] != "0":
+                            return True
+        return False
+
+    def has_refused_fork(self) -> bool:
+        """Whether the kernel has refused the submission a process (pids.events)."""
+        for mount in self._mounts:
+            for folder in (self._folder(mount), f"{self._folder(mount)}/{BOX}"):
+                with suppress(OSError):
+                    words = groups.read(f"{folder}/pids.events").split()
+                    if "max" in words and words[words.index("max") + 1] != "0":
+                        return True
+        return False
+
+    def _folder(self, mount: Mount) -> str:
+        return f"{mount.mount_point}/{self.name}"
+
+
+def _enable(folder: str, mount: Mount) -> None:
+    """Let the groups below a v2 folder use what there is; a kernel may refuse some of it."""
+    if mount.version == v1.VERSION:
+        return
+    for controller in groups.read(f"{folder}/cgroup.controllers").split():
+        with suppress(OSError):
+            groups.enable(folder, controller)
+
+
+def _limit(folder: str, version: int, limits: Limits) -> None:
+    quota = round(limits.cpus * PERIOD_US)
+    files = {
+        v1.VERSION: {
+            "memory.limit_in_bytes": str(limits.memory_bytes),
+            "memory.memsw.limit_in_bytes": str(limits.memory_bytes),
+            "pids.max": str(limits.pids),
+            "cpu.cfs_quota_us": str(quota),
+        },
+        v2.VERSION: {
+            "memory.max": str(limits.memory_bytes),
+            "memory.swap.max": "0",
+            "pids.max": str(limits.pids),
+            "cpu.max": f"{quota} {PERIOD_US}",
+        },
+    }
+    for name, text in files[version].items():
+        if os.path.exists(f"{folder}/{name}"):
+            groups.write(f"{folder}/{name}", text)

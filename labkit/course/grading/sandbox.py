@@ -1,0 +1,325 @@
+"""A throw-away engine without power over the machine, for one submission.
+
+    with Sandbox(hidden=judges) as sandbox:
+        sandbox.start_engine()
+        sandbox.run(["/usr/bin/python3", …], is_learners=True)
+
+Its root is an ordinary number outside; its processes, mounts, network, host name and message queues
+are its own (namespaces(7)); `limits` hold for all of it together.  Closing it kills everything in
+it.  The process that makes one must have one thread, and mounts of its own: `tree.be_private`.
+"""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from labkit.course.grading import tree
+from labkit.course.grading.groups import Groups
+from labkit.course.grading.limits import Limits
+from labkit.errors import LabkitError
+from labkit.kernel import mounts, namespaces, processes, user_namespaces
+from labkit.kernel.network import loopback
+
+FIRST_UID = 0x40000000
+"""Far from the numbers of users, and from the subordinate ids that adduser(8) gives."""
+IDS = 0x40000
+SLOTS = 4096
+SEARCH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
+ANSWER_TIMEOUT_S = 30.0
+ENGINE_TIMEOUT_S = 60.0
+NAMESPACES = (
+    namespaces.CLONE_NEWUSER
+    | namespaces.CLONE_NEWNS
+    | namespaces.CLONE_NEWPID
+    | namespaces.CLONE_NEWNET
+    | namespaces.CLONE_NEWUTS
+    | namespaces.CLONE_NEWIPC
+)
+
+
+class SandboxError(LabkitError):
+    """The machine, not the submission, is at fault."""
+
+
+class Sandbox:
+    """`hidden` are paths that are empty inside; `key` are hexadecimal digits of its own."""
+
+    def __init__(
+        self, *, hidden: Sequence[str] = (), limits: Limits | None = None, key: str = ""
+    ) -> None:
+        self.limits = limits or Limits()
+        self.key = key or secrets.token_hex(4)
+        self.folder = tempfile.mkdtemp(prefix=f"labkit-grade-{self.key}-")
+        self.place = f"{self.folder}/disk"
+        self.uid = FIRST_UID + IDS * (int(self.key, 16) % SLOTS)
+        self.engine_pid = 0
+        """labkitd, as a number of the submission's PID namespace."""
+        self.keeper_pid = 0
+        """The first process, as a number of this machine."""
+        self.device = ""
+        self._groups = Groups(self.key)
+        self._first = 0
+        self._requests: socket.socket | None = None
+        try:
+            self._groups.make(self.uid, self.limits)
+            self.device = tree.make_disk(self.folder, self.limits.disk_bytes)
+            tree.fill(self.place, self.uid, hidden, self.device)
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    # Its processes
+
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        is_learners: bool = False,
+    ) -> int:
+        """Start a program in there, and return its number in there; SandboxError.
+
+        A learner's program has less power than the engine, and ends first when memory is short.
+        """
+        request = {
+            "run": list(words),
+            "env": {**self.environment, **(env or {})},
+            "cwd": tree.HOME,
+            "log": f"{tree.RUN}/programs.log",
+            "is_learners": is_learners,
+        }
+        return int(self._ask(request)["pid"])
+
+    def send_signal(self, pid: int, number: int) -> None:
+        """Signal a process by its number in there; one that has ended is no error."""
+        with suppress(SandboxError):
+            self._ask({"pid": pid, "signal": number})
+
+    def end(self, pid: int) -> None:
+        """Kill a program that `run` has started, and all that it has started itself."""
+        with suppress(SandboxError):
+            self._ask({"end": pid})
+
+    def runs(self, pid: int) -> bool:
+        """Whether a process that `run` has started still runs; SandboxError."""
+        return bool(pid) and bool(self._ask({"alive": pid})["is_alive"])
+
+    def write(self, path: str, content: object) -> None:
+        """Write JSON to a new file in there.
+
+        No link is followed: in a folder of the submission it could lead anywhere.
+        """
+        folder, name = os.path.split(path)
+        fd = open_inside(self.place, folder)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with open(os.open(name, flags, 0o600, dir_fd=fd), "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                os.fchown(file.fileno(), self.uid, self.uid)
+        finally:
+            os.close(fd)
+
+    @property
+    def group(self) -> str:
+        """The name of its control group in each hierarchy."""
+        return self._groups.name
+
+    @property
+    def disk(self) -> str:
+        """The block device for disk limits, as it is called in there."""
+        return self.device
+
+    def start_engine(self) -> None:
+        """Start labkitd if it does not run, and wait until it answers; SandboxError."""
+        if self.engine_pid and os.path.exists(
+            f"/proc/{self.keeper_pid}/root/proc/{self.engine_pid}"
+        ):
+            return
+        run = ["--root", tree.DATA, "--run", tree.RUN]
+        self.engine_pid = self.run([sys.executable, "-P", "-m", "labkit.daemon", *run])
+        deadline = time.monotonic() + ENGINE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as trial:
+                trial.connect(self.socket)
+                return
+            time.sleep(0.02)
+        raise SandboxError(f"the engine of the submission does not start: {self.words()}")
+
+    @property
+    def socket(self) -> str:
+        """The engine's socket, as this machine sees it."""
+        return f"{self.place}{tree.RUN}/labkit.sock"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What programs in there find."""
+        return {
+            "PATH": f"{sys.prefix}/bin:{SEARCH}",
+            "HOME": tree.HOME,
+            "USER": "root",
+            "LANG": os.environ.get("LANG", "C.UTF-8"),
+            "LABKIT_ROOT": tree.DATA,
+            "LABKIT_RUN": tree.RUN,
+            "LABKIT_LINK_PREFIX": "labkit",
+            "LABKIT_CGROUP_PARENT": "labkit",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def words(self) -> str:
+        """What programs in there have printed last, for an error message."""
+        with suppress(OSError), open(f"{self.place}{tree.RUN}/programs.log", "rb") as log:
+            return log.read()[-600:].decode("utf-8", "replace").strip()
+        return "no output"
+
+    def is_alive(self) -> bool:
+        """Whether its first process still lives."""
+        return bool(self.keeper_pid) and os.path.exists(f"/proc/{self.keeper_pid}/ns/pid")
+
+    def was_out_of_processes(self) -> bool:
+        """Whether a fork in there has failed because of the limit."""
+        return self._groups.has_refused_fork()
+
+    def was_out_of_memory(self) -> bool:
+        """Whether the kernel has ended a process in there for lack of memory."""
+        return self._groups.has_memory_kill()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._requests is None:
+            raise SandboxError("the submission has ended")
+        try:
+            self._requests.send(json.dumps(request).encode())
+            ready, _, _ = select.select([self._requests], [], [], ANSWER_TIMEOUT_S)
+            answer = json.loads(self._requests.recv(1 << 16) or b"{}") if ready else {}
+        except (OSError, ValueError) as error:
+            raise SandboxError(f"the submission's first process has ended: {error}") from None
+        if "error" in answer or not (answer or request.keys() & {"signal", "end"}):
+            raise SandboxError(str(answer.get("error", "the submission does not answer")))
+        return dict(answer)
+
+    # Its life
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        steps, child_steps = socket.socketpair()
+        self._first = os.fork()
+        if self._first == 0:
+            _be_first(self.place, child_steps, theirs, {ours, steps})
+        theirs.close()
+        child_steps.close()
+        self._requests = ours
+        with steps:
+            _expect(steps, b"born")
+            self._groups.join(self._first)
+            steps.send(b"go")
+            _expect(steps, b"made")
+            for name in ("uid_map", "gid_map"):
+                with open(f"/proc/{self._first}/{name}", "w") as file:
+                    file.write(f"0 {self.uid} {IDS}\n")
+            steps.send(b"go")
+            _expect(steps, b"done")
+        with open(f"/proc/{self._first}/task/{self._first}/children") as file:
+            self.keeper_pid = int(file.read().split()[0])
+
+    def close(self) -> None:
+        """Kill everything in there and remove what it had; again is no error."""
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+        for pid in (self.keeper_pid, self._first):
+            if pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if self._first:
+            with suppress(ChildProcessError):
+                os.waitpid(self._first, 0)
+        self.keeper_pid = self._first = 0
+        self._groups.remove()
+        with suppress(OSError):
+            mounts.unmount(self.place, mounts.MNT_DETACH)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_inside(place: str, path: str) -> int:
+    """Open a folder below `place`, step by step; OSError (ELOOP) if a link is on the way."""
+    fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in path.strip("/").split("/"):
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            found = os.open(name, flags, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = found
+    return fd
+
+
+def _expect(steps: socket.socket, word: bytes) -> None:
+    said = steps.recv(1024)
+    if said != word:
+        reason = said.decode("utf-8", "replace") or "it ended without a word"
+        raise SandboxError(f"a sandbox for the submission cannot be made: {reason}")
+
+
+def _be_first(
+    place: str, steps: socket.socket, requests: socket.socket, others: set[socket.socket]
+) -> None:
+    """The process that enters the namespaces; its child is their first process."""
+    try:
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        for other in others:
+            other.close()
+        steps.send(b"born")
+        steps.recv(8)
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        tree.enter(place)
+        namespaces.unshare(NAMESPACES)
+        steps.send(b"made")
+        steps.recv(8)
+        user_namespaces.become_root()
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.umask(0o022)
+        inside = os.fork()
+        if inside == 0:
+            _be_keeper(steps, requests)
+        steps.close()
+        requests.close()
+        os.waitpid(inside, 0)
+    except BaseException as error:
+        with suppress(OSError):
+            steps.send(f"{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(0)
+
+
+def _be_keeper(steps: socket.socket, requests: socket.socket) -> None:
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    safe = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+    mounts.mount("proc", "/proc", "proc", safe)
+    terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5"
+    mounts.mount("devpts", "/dev/pts", "devpts", mounts.MS_NOSUID | mounts.MS_NOEXEC, terminals)
+    mounts.mount("shm", "/dev/shm", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "size=64m")  # noqa: S108
+    mounts.mount("mqueue", "/dev/mqueue", "mqueue", safe)
+    namespaces.set_hostname("submission")
+    loopback.bring_up()
+    os.set_inheritable(requests.fileno(), True)
+    words = [sys.executable, "-P", "-m", "labkit.course.grading.keeper", str(requests.fileno())]
+    # Written before the program starts, so that a failure to start it is heard as silence only.
+    steps.send(b"done")
+    steps.close()
+    os.execve(sys.executable, words, {"PYTHONDONTWRITEBYTECODE": "1"})

@@ -1,0 +1,40 @@
+"""What the tests of exercises share: a lab that is found as a notebook finds it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.client import Client
+from labkit.course.exercises.place import Place
+from labkit.kernel import loops
+from tests.lab import Lab
+
+
+@pytest.fixture
+def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """What is tested finds the engine by the environment, as in a notebook."""
+    for name in ("LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT", "LABKIT_LINK_PREFIX"):
+        monkeypatch.setenv(name, lab.env[name])
+    with Client() as client:
+        yield client
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[str]:
+    """A disk that limits can be set for."""
+    image = tmp_path / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    fd, device = loops.attach(str(image))
+    yield device
+    os.close(fd)
+
+
+@pytest.fixture
+def place(client: Client, disk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The lab of the test as a learner's, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return Place(client, folder=os.getcwd(), disk=disk)

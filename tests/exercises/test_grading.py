@@ -1,0 +1,129 @@
+"""A class of every kind, and every way to cheat: right scores, and a machine as it was."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.course.grading import classroom
+from labkit.course.grading.groups import PREFIX
+from labkit.course.grading.report import COLUMNS
+from labkit.course.grading.result import Result
+from tests.exercises.classroom import (
+    CHEATS,
+    KINDS,
+    LIMITS,
+    NAME,
+    SOLVED,
+    hand_in,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+JOBS = 3
+
+
+class Class:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        answers = {kind: KINDS[kind][0] for kind in KINDS}
+        answers |= {f"cheat {name}": {"09.5": source} for name, source in CHEATS.items()}
+        self.handed = {
+            name: hand_in(folder / "submitted", f"s{at:02}", each)
+            for at, (name, each) in enumerate(answers.items())
+        }
+        self.options = classroom.Options(str(folder / "graded"), jobs=JOBS, limits=LIMITS)
+        self.said: list[str] = []
+        results = classroom.grade([*self.handed.values()], self.options, self.said.append)
+        self.results: dict[str, Result] = dict(zip(self.handed, results, strict=True))
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
+    yield Class(tmp_path_factory.mktemp("class"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_its_score(graded: Class, kind: str) -> None:
+    result = graded.results[kind]
+    assert [mark.fault for mark in result.marks if mark.fault] == []
+    assert result.score == KINDS[kind][1], result.notes
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_gains_nothing(graded: Class, name: str) -> None:
+    result = graded.results[f"cheat {name}"]
+    assert result.score == 0, result
+    assert not any(mark.fault for mark in result.marks), result
+
+
+def test_the_judge_was_nowhere_to_be_read(graded: Class) -> None:
+    """The module is there, and empty: what it would print is in no output."""
+    path = graded.folder / "graded" / graded.handed["reading"].student / NAME / "feedback.html"
+    assert path.exists()
+
+
+def test_nothing_is_left_of_any_submission(graded: Class) -> None:
+    left = [
+        f"{folder}/{name}"
+        for folder, names, _ in os.walk("/sys/fs/cgroup")
+        for name in names
+        if name.startswith(PREFIX)
+    ]
+    assert left == []
+    assert [name for name in os.listdir("/tmp") if name.startswith("labkit-grade-")] == []
+    assert "labkit-grade-" not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_the_table_has_nbgraders_columns(graded: Class) -> None:
+    with (graded.folder / "graded" / "grades.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    by_student = {row["student_id"]: row for row in rows}
+    good = by_student[graded.handed["good"].student]
+    assert (good["assignment"], good["score"], good["max_score"]) == (NAME, "12.0", "49.0")
+    assert good["raw_score"] == good["score"]
+
+
+def test_what_was_graded_is_not_graded_again(graded: Class) -> None:
+    one = graded.handed["good"]
+    kept = Path(graded.options.output, one.student, NAME, classroom.RESULT)
+    before = kept.stat().st_mtime_ns
+    (again,) = classroom.grade([one], graded.options, lambda _: None)
+    assert again.score == 12
+    assert kept.stat().st_mtime_ns == before
+    hand_in(graded.folder / "submitted", one.student, {"09.5": SOLVED["09.5"]})
+    (changed,) = classroom.grade([one], graded.options, lambda _: None)
+    assert changed.score == 6
+
+
+def test_the_feedback_says_what_was_expected_and_found(graded: Class) -> None:
+    one = graded.handed["wrong"]
+    page = (graded.folder / "graded" / one.student / NAME / "feedback.html").read_text()
+    for words in ("its memory limit", "none", "0 of 2", "1 of 6", "The kernel ends a container"):
+        assert words in page, words
+    assert "<script" not in page
+
+
+def test_a_copied_notebook_is_noticed(graded: Class) -> None:
+    folder = graded.folder / "copied"
+    first = hand_in(folder, "ann", {})
+    second = folder / "bob" / NAME / f"{NAME}.ipynb"
+    second.parent.mkdir(parents=True)
+    second.write_bytes(Path(first.path).read_bytes())
+    options = graded.options._replace(output=str(folder / "graded"))
+    results = classroom.grade(classroom.find([str(folder)]), options, lambda _: None)
+    assert [result.student for result in results] == ["ann", "bob"]
+    assert any("also those of: bob" in note for note in results[0].notes)
+    assert any("also those of: ann" in note for note in results[1].notes)
+
+
+def test_a_file_that_is_no_notebook_is_said_to_be_none(graded: Class) -> None:
+    path = graded.folder / "odd" / "cid" / NAME / f"{NAME}.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_text("no notebook")
+    options = graded.options._replace(output=str(graded.folder / "odd-graded"))
+    (result,) = classroom.grade(classroom.find([str(path)]), options, lambda _: None)
+    assert (result.score, result.has_fault) == (0, False)
+    assert "is no notebook" in result.notes[0]
