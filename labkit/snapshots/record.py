@@ -1,4 +1,4 @@
-"""`storage.json` in a data root: the driver that it was made with, which stays the same."""
+"""`storage.json` in a data root: the driver that the root was made with, which never changes."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from labkit.kernel.files import write_atomically
 
 OVERLAYFS, LOOP, COPIES = "overlayfs", "loop", "copies"
 DRIVERS = (OVERLAYFS, LOOP, COPIES)
-"""In the order in which they are tried."""
+"""The drivers in the order in which they are tried."""
 ALIASES = {"overlay": OVERLAYFS, "overlay2": OVERLAYFS, "vfs": COPIES}
-"""Docker's names for the same."""
+"""Docker's names for the same drivers."""
 
 COSTS = {
     OVERLAYFS: "nothing to speak of: layers are shared, and a file is copied when it is first"
@@ -19,7 +19,7 @@ COSTS = {
     LOOP: "as overlayfs, with one more file system below; the space of one file, which grows",
     COPIES: "each container is a whole copy of its image: time at its first start, and space",
 }
-"""By driver, what it costs to use it."""
+"""The cost of each driver."""
 
 FILE = "storage.json"
 VERSION = 1
@@ -28,13 +28,13 @@ ones would misread it counts on, and reads the earlier forms itself."""
 
 
 class Record(NamedTuple):
-    """What is written down of a data root's storage."""
+    """The record of a data root's storage."""
 
     driver: str
     is_inside: bool = False
     """Whether this is the record within the file system of the driver `loop`."""
     why: str = ""
-    """Why no driver before this one could be used, when it was chosen."""
+    """Why no driver before this one worked, when it was chosen."""
     limited: bool = False
     """Whether an engine without root made it: its files have other owners and other marks."""
     version: int = VERSION
@@ -83,7 +83,7 @@ WAY_OUT_OF_OTHER_KIND = (
 
 
 def write(root: str, record: Record) -> None:
-    """Write the record down; OSError."""
+    """Write the record; OSError."""
     shown = {
         "Driver": record.driver,
         "Inside": record.is_inside,
