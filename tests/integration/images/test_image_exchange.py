@@ -298,7 +298,7 @@ def hostile(store: ImageStore) -> dict[str, tuple[bytes, str]]:
         "empty": (remade({}), "holds no images"),
         "a root file system": (remade({"etc/passwd": b""}), "labkit import"),
         "cut": (data[: len(data) // 2], "cut short|cannot be read"),
-        "a layer is another": (changed(data, **{layer: b"x"}), "not what its name says"),
+        "a layer is another": (changed(data, **{layer: b"x"}), "does not match its name"),
         "a layer is missing": (changed(data, **{layer: None}), "is not in it"),
         "index.json is none": (changed(data, **{"index.json": b"[]"}), "not a valid Index"),
         "a manifest is none": (
