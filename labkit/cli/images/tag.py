@@ -13,7 +13,7 @@ COMMAND = Command("SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", at_least=2, at_most=2
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Nothing is printed."""
+    """Print nothing."""
     source, target = arguments
     split(target)  # says what is wrong with a name
     repository, tag = split_tag(target)

@@ -1,4 +1,4 @@
-"""The flags `run` and `create` share, and the request they become."""
+"""The common flags of `run` and `create`, and the request that they become."""
 
 import os
 import sys
@@ -63,14 +63,14 @@ _OTHER_FLAGS = (
     Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),
     Flag("name", "", "string", "Name the container"),
     Flag("net", "", "string", "The same as --network", word="network"),
-    Flag("network", "", "string", "bridge, none, host, container:NAME, or a network of your own"),
+    Flag("network", "", "string", "bridge, none, host, container:NAME, or a network by name"),
     Flag("network-alias", "", "list", "Another name for it on the network", word="name"),
     Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pid", "", "string", "Whose processes it sees: host or container:NAME", word="mode"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
-    Flag("publish-all", "P", "bool", "Publish every exposed port, each at one that is free"),
+    Flag("publish-all", "P", "bool", "Publish every exposed port, each on a free one"),
     Flag("pull", "", "string", "Pull the image: always, missing or never", initial="missing"),
     Flag("quiet", "q", "bool", "Show no progress of the pull"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
@@ -86,10 +86,10 @@ _OTHER_FLAGS = (
     Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("ulimit", "", "list", "Limit each of its processes (nofile=1024:2048)"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
-    Flag("userns", "", "string", "Whose users it has: host, or private ones", word="mode"),
-    Flag("uts", "", "string", "Whose host name it has: host", word="mode"),
+    Flag("userns", "", "string", "Its user namespace: host or private", word="mode"),
+    Flag("uts", "", "string", "Its UTS namespace: host", word="mode"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
-    Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
+    Flag("volumes-from", "", "list", "Mount the volumes of another container (name[:ro])"),
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
@@ -106,28 +106,28 @@ STRUCTURED = (
     *("health_cmd", "health_interval", "health_retries", "health_start_period", "health_timeout"),
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
-"""Options whose values `labkit.cli.values.options` reads."""
+"""The options whose values `labkit.cli.values.options` reads."""
 NETWORK = (
     *("add_host", "dns", "dns_option", "dns_search", "expose", "ip", "ip6", "link", "mac_address"),
     *("network_alias", "publish"),
 )
-"""Options that say more about the network than which it is."""
+"""The options with details of the network, besides its name."""
 MODES = {
     "pid": ("PID", ("", "host")),
     "uts": ("UTS", ("", "host")),
     "userns": ("USER", ("", "host", "private")),
     "cgroupns": ("cgroup", ("", "host", "private")),
 }
-"""Options that say whose namespace of a kind it has, by the words there are; IPC has its own."""
+"""The options that share a namespace, by the words for each kind; IPC has its own reader."""
 SECURITY = ("cap_add", "cap_drop", "security_opt")
-"""Options that `labkit.cli.values.security` reads."""
+"""The options that `labkit.cli.values.security` reads."""
 DEFAULT_NETWORK = "default"
 
 
 def request_body(
     options: "dict[str, Any]", arguments: list[str], attach: "list[str]"
 ) -> dict[str, object]:
-    """What is sent to the engine for these options, and for IMAGE [COMMAND]; UsageError."""
+    """Return the request for these options, and for IMAGE [COMMAND]; UsageError."""
     image, *command = arguments
     if options["pull"] not in PULL_POLICIES:
         message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
@@ -186,7 +186,7 @@ def request_body(
 def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
     if not any(options[name] for name in STRUCTURED):
         return {}
-    from labkit.cli.values import options as read  # noqa: PLC0415 only for who uses one
+    from labkit.cli.values import options as read  # noqa: PLC0415 only if one is given
 
     return {
         **{name: [read.disk_limit(name, text) for text in options[name]] for name in DISK_LIMITS},
@@ -229,10 +229,10 @@ def _network(options: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> str:
-    """Create the container and print the engine's warnings; the container's id.
+    """Create the container and print the engine's warnings; return the container's id.
 
-    The image is pulled by the policy of `--pull`.  NotFoundError if there is none to be had;
-    LabkitError if the file for the id is there already or cannot be written.
+    The image is pulled by the policy of `--pull`.  NotFoundError if no registry has it;
+    LabkitError if the file for the id exists already or cannot be written.
     """
     path = options["cidfile"]
     if path and os.path.exists(path):
