@@ -18,9 +18,9 @@ STREAM_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Demultiplexer:
-    """Takes the stream in pieces as they arrive and gives them back with their stream's number.
+    """Takes the stream in pieces as they arrive, and returns them with their stream's number.
 
-    A frame's payload is passed on as it comes, without waiting for the frame to be whole.
+    A frame's payload is passed on as it arrives, before the frame is complete.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Demultiplexer:
         self._left = 0
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, bytes]]":
-        """The payloads in `data`, each with 1 for stdout, 2 for stderr, 3 for an engine's error."""
+        """Yield the payloads in `data`, each with 1 for stdout, 2 for stderr, 3 for an error."""
         position = 0
         while position < len(data):
             if self._left:
@@ -48,7 +48,7 @@ class Demultiplexer:
 
 
 def demultiplex(pieces: "Iterable[bytes]") -> "Iterator[tuple[int, bytes]]":
-    """The payloads of a whole stream, each with its stream's number."""
+    """Yield the payloads of a whole stream, each with its stream's number."""
     demultiplexer = Demultiplexer()
     for piece in pieces:
         yield from demultiplexer.feed(piece)
