@@ -168,7 +168,7 @@ def _unauthorized(message: str, challenge: str) -> RegistryError:
 
 
 def _access(scope: str) -> dict[str, object] | None:
-    """Return `repository:tool:pull,push` as a token's entry; None for rights that no token grants."""
+    """Return `repository:tool:pull,push` as a token's entry; None if no token grants it."""
     kind, _, rest = scope.partition(":")
     name, _, words = rest.rpartition(":")
     actions = [word for word in words.split(",") if word in ACTIONS]
