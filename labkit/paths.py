@@ -52,7 +52,7 @@ class Paths:
 
     @property
     def docker_socket(self) -> str:
-        """The same socket, of an engine without root, under the name that Docker's has."""
+        """The same socket of an engine without root, under Docker's name."""
         return f"{self.run}/docker.sock"
 
     def container_root(self, container_id: str) -> str:

@@ -81,7 +81,7 @@ class Layout:
         self.not_given = not_given
         """The controllers of this machine in which this user has no folder."""
         self._parents: dict[str, str] = {}
-        """The containers whose groups are in another group than labkit's own."""
+        """The parents of containers whose groups are not in labkit's own group."""
 
     @property
     def controllers(self) -> tuple[str, ...]:
@@ -114,9 +114,9 @@ class Layout:
         return warnings
 
     def own_group(self) -> tuple[str, str] | None:
-        """The v2 folder of this process's group, and that of labkit's; None if v2 has none of it.
+        """Return the v2 folders of this process's group and of labkit's; None without v2.
 
-        To be called after `prepare`.
+        The caller runs `prepare` first.
         """
         used = [h.directory for h in self.hierarchies.values() if h.version == v2.VERSION]
         return (self.own_directory, f"{used[0]}/{self.parent}") if used else None
@@ -140,11 +140,11 @@ class Layout:
             groups.enable(directory, controller)
 
     def put_below(self, container_id: str, parent: str) -> None:
-        """Have a container's groups in another group (`--cgroup-parent`): from each top on."""
+        """Put a container's groups into another group (`--cgroup-parent`), below each top."""
         self._parents[container_id] = parent.strip("/")
 
     def make_parent(self, container_id: str) -> None:
-        """Make the group that `put_below` named, where it is not there; it stays.  OSError."""
+        """Make the group of `put_below` if it is missing; it stays.  OSError."""
         folders = self._parents.get(container_id, "").split("/")
         for controller, hierarchy in self.hierarchies.items():
             directory = hierarchy.directory
@@ -175,7 +175,7 @@ class Layout:
         return place(self.hierarchies, self._name(container_id), limits, machine)
 
     def _name(self, container_id: str) -> str:
-        """Its folder in each hierarchy; without an id labkit's own."""
+        """Return a container's folder in each hierarchy; without an id labkit's own."""
         return f"{self._parents.get(container_id, self.parent)}/{container_id}".strip("/")
 
     def _weight_file(self) -> str:

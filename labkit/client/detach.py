@@ -11,7 +11,7 @@ class DetachWatch:
     """Watches the input for the container."""
 
     def __init__(self, keys: str) -> None:
-        """`keys` as users write them; InvalidParameterError if one is unknown."""
+        """`keys` in the users' form; InvalidParameterError if one is unknown."""
         self._sequence = detach_keys.parse(keys)
         self._last = b""
         self.has_left = False

@@ -55,10 +55,10 @@ def demultiplex(pieces: "Iterable[bytes]") -> "Iterator[tuple[int, bytes]]":
 
 
 def head(number: int, size: int) -> bytes:
-    """The header of a frame with `size` bytes of payload."""
+    """Return the header of a frame with `size` bytes of payload."""
     return bytes([number, 0, 0, 0]) + size.to_bytes(4, "big")
 
 
 def framed(stream: str, data: bytes) -> bytes:
-    """`data` as one frame of `stdout` or `stderr`."""
+    """Return `data` as one frame of `stdout` or `stderr`."""
     return head(STREAM_NUMBERS[stream], len(data)) + data

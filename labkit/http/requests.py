@@ -43,7 +43,7 @@ class Query:
             raise InvalidParameterError(f"The query string cannot be read: {error}") from None
         if any("\0" in word for field in fields for word in field):
             raise InvalidParameterError("The query string holds a NUL character")
-        self._fields = dict(reversed(fields))  # of a repeated one the first counts, as in Go
+        self._fields = dict(reversed(fields))  # the first of repeated ones counts, as in Go
         self._all = fields
 
     def text(self, name: str, default: str = "") -> str:

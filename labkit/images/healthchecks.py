@@ -13,7 +13,7 @@ from labkit.images.models import Healthcheck
 FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 
 _LEAST_NANOS = 10**6
-"""A healthcheck's times are at least a millisecond, as Docker has it."""
+"""A healthcheck's times are at least a millisecond, as in Docker."""
 _MOST_RETRIES = 2**31 - 1
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 

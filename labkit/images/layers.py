@@ -143,7 +143,7 @@ class UnpackingProcess:
             raise
 
     def finish(self) -> tuple[int, int]:
-        """Wait for its end: the sum of the files' sizes in bytes, and the devices left out."""
+        """Wait for its end; return the sum of file sizes in bytes, and the devices left out."""
         output, errors = waiting.until_ended(self._process)
         status = self._process.returncode
         if status == 0:

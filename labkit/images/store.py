@@ -84,7 +84,7 @@ class ImageStore:
         return self._holdings.layer_sizes(image.manifest, image.document)
 
     def devices_left_out(self, image: Image) -> int:
-        """How many device files of an image an engine without root could not make."""
+        """Return how many device files of an image an engine without root could not make."""
         notes = map(self._holdings.layers.note, chain_ids(image.diff_ids))
         return sum(note.devices_left_out for note in notes if note)
 

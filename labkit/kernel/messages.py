@@ -47,9 +47,9 @@ def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
 
 
 def known(kind: "type[T]", values: "Sequence[Any]") -> "T":
-    """A named tuple of the values that the other side sent, which may be of another release.
+    """Return a named tuple of the values from the other side, perhaps of another release.
 
-    A later one sends more values: they are dropped.  An earlier one sends fewer: the rest have
+    A later release sends more values: they are dropped.  An earlier one sends fewer: the rest have
     their defaults.  So new fields are added at the end, with a default.
     """
     fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # a NamedTuple's

@@ -54,6 +54,6 @@ def set_hostname(name: str) -> None:
 
 
 def set_domainname(name: str) -> None:
-    """Set the NIS domain name of the UTS namespace this process is in (man 2 setdomainname)."""
+    """Set the NIS domain name of this process's UTS namespace (man 2 setdomainname)."""
     encoded = os.fsencode(name)
     libc.call("setdomainname", encoded, len(encoded))

@@ -101,7 +101,7 @@ def enter(fd: int) -> None:
 def may_set_groups() -> bool:
     """Whether this process's user namespace lets its root set groups (user_namespaces(7)).
 
-    One whose maps hold its maker alone does not.
+    One that maps only the user that made it does not.
     """
     try:
         with open("/proc/self/setgroups") as file:
@@ -111,7 +111,7 @@ def may_set_groups() -> bool:
 
 
 def become_root() -> None:
-    """Be root of the user namespace this process is in already."""
+    """Become root of the user namespace that this process is in."""
     try:
         os.setgroups([])
     except PermissionError:

@@ -33,9 +33,9 @@ class ExecRequest(NamedTuple):
     tty: bool
     open_stdin: bool
     attached: list[Attachment]
-    """The clients attached from the start; their sockets came with the request."""
+    """The clients attached from the start; the request brings their sockets."""
     framed: bool
-    """Whether they get what is printed in Docker's frames."""
+    """Whether the clients get output in Docker's frames."""
 
 
 class ExecProcess:

@@ -64,7 +64,7 @@ _CAUSES_WITHOUT_ROOT = (
 
 
 def usual_cause(step_name: str, number: int) -> str:
-    """What is usually behind this errno at this step; empty if nothing is known."""
+    """Return the usual cause of this errno at this step; empty if none is known."""
     causes = (*_CAUSES_WITHOUT_ROOT, *_CAUSES) if power.IS_LIMITED else _CAUSES
     for prefix, known, cause in causes:
         if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):

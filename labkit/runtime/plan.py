@@ -223,7 +223,7 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
             yield Step("namespace.uts.domainname", why, op.SetDomainname(spec.domainname))
     yield from plan_network.interfaces(spec.network)
     for name, path, value in spec.sysctls:
-        why = "a parameter of the kernel that this namespace has for itself"
+        why = "a kernel parameter that each namespace has separately"
         yield Step(name, why, op.WriteSysctl(path, value))
 
 

@@ -26,10 +26,10 @@ UDP_IDLE_S = 90.0
 MOST_UDP_CLIENTS = 1024
 LARGEST_DATAGRAM = 65536
 RESET_WITHIN_S = 10.0
-"""How long a client may take for what came before a reset."""
+"""How long a client may take to receive the data before a reset."""
 _LOOK_S = 0.02
 _RESET_AT_CLOSE = pack("ii", 1, 0)
-"""socket(7), SO_LINGER: on, and no second of it."""
+"""SO_LINGER (socket(7)): on, with zero seconds."""
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
@@ -121,7 +121,7 @@ class _Flow:
             self.is_over = self.has_ended
 
     def pass_end_on(self) -> None:
-        """Once the source has ended, and all it sent is passed on, the target is told."""
+        """Shut down the target after the source has ended and all its data is passed on."""
         if self.is_over:
             with suppress(OSError):
                 self.target.shutdown(socket.SHUT_WR)
@@ -171,8 +171,8 @@ class _Connection:
             if flow.is_source_reset:
                 self._reset(flow.target)
                 return
-            # A side that was found to be reset may have sent something before: its own flow, the
-            # other one, passes that on first.
+            # A side that was found to be reset may have sent data before: its own flow, the other
+            # one, passes that on first.
             if flow.is_target_reset and is_over:
                 self._reset(flow.source)
                 return
@@ -192,14 +192,14 @@ class _Connection:
                 self.relay.watcher.forget(end.fileno())
 
     def _reset(self, survivor: socket.socket) -> None:
-        """Let the side that is left see that the other broke off, after all that came before."""
+        """Reset the remaining side after it has received all earlier data."""
         for end in (self.client, self.server):
             self.relay.watcher.forget(end.fileno())
         self.survivor = survivor
         self.relay.breaking[self] = time.monotonic() + RESET_WITHIN_S
 
     def has_unsent(self) -> bool:
-        """Whether the kernel still sends what came before; a reset would discard it."""
+        """Whether the kernel is still sending earlier data, which a reset would discard."""
         return _unsent_bytes(self.survivor) > 0
 
     def break_off(self) -> None:
@@ -218,7 +218,7 @@ class _Connection:
 
 
 def _unsent_bytes(end: socket.socket) -> int:
-    """What is in the kernel's queue and not acknowledged yet (tcp(7), SIOCOUTQ)."""
+    """Return how many bytes in the kernel's queue are not acknowledged (tcp(7), SIOCOUTQ)."""
     try:
         (size,) = unpack("i", fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, pack("i", 0)))
     except OSError:
@@ -230,7 +230,7 @@ class _Tcp(_Relay):
     def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
         super().__init__(listener, target)
         self.breaking: dict[_Connection, float] = {}
-        """Connections to be reset, and when at the latest."""
+        """The connections to reset, and the latest time for each."""
 
     def tidy(self) -> None:
         """Reset the connections whose last bytes have been sent."""

@@ -32,8 +32,8 @@ from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
 MESSAGES = 1
-"""The version of these messages, and of the operations that `exec` brings.  A shim may be of an
-earlier release than the daemon, and go on for months."""
+"""The version of these messages, and of the operations in an `exec`.  A shim may be of an earlier
+release than the daemon, and run for months."""
 ACCEPT_PAUSE_S = 0.01
 MESSAGE_PAUSE_S = 2
 
@@ -71,7 +71,7 @@ class Started(NamedTuple):
     started_at: str
     durations_ns: list[int]
     messages: int = 0
-    """Which version of the messages the shim knows."""
+    """The version of the messages that the shim knows."""
 
 
 def main(request_fields: Any, fds: list[int], keeper: socket.socket) -> None:

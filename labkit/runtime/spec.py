@@ -239,7 +239,7 @@ class ContainerSpec:
     """The path for a copy of the topmost layer, if no overlay works; "" for a union."""
     user: str = ""
     more_groups: tuple[str, ...] = ()
-    """Groups of its user besides, by name or number."""
+    """Further groups of its user, by name or number."""
     domainname: str = ""
     sysctls: tuple[tuple[str, str, str], ...] = ()
     """Parameters of its own namespaces: the step's name, the file, and the value."""

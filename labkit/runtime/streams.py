@@ -121,7 +121,7 @@ class Streams:
         self._log_path = log_path
         self._log_limits = log_limits
         self._framed_output = pipes.terminal_receiver is None if framed is None else framed
-        """Whether clients get Docker's frames: without a terminal, unless it is said."""
+        """Whether clients get Docker's frames; by default without a terminal."""
         self._on_detach = on_detach
         self._log: LogWriter | None = None
         self._clients: set[Client] = set()

@@ -23,8 +23,8 @@ COSTS = {
 
 FILE = "storage.json"
 VERSION = 1
-"""The form of everything that is kept in a data root.  A release that changes it so that earlier
-ones would misread it counts on, and reads the earlier forms itself."""
+"""The version of the data root's format.  A release that changes the format so that earlier ones
+would misread it increases this number, and reads the earlier formats itself."""
 
 
 class Record(NamedTuple):
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 def read(root: str) -> Record | None:
-    """The record of a data root, None if it has none.
+    """Return the record of a data root, None if it has none.
 
     LabkitError if it is damaged, ConflictError if a later release has written it.
     """
@@ -57,9 +57,9 @@ def read(root: str) -> Record | None:
         raise LabkitError(f"{path} is damaged ({error!r}): it names the storage driver") from None
     if record.version > VERSION:
         raise ConflictError(
-            f"the data root {root} cannot be opened: a later release of labkit has written it in "
-            f"form {record.version}, and this one knows form {VERSION}; use that release, or name "
-            "another root (--root, LABKIT_ROOT)"
+            f"the data root {root} cannot be opened: a later release of labkit wrote it in "
+            f"format {record.version}, and this one knows format {VERSION}: use that release, or "
+            "name another root (--root, LABKIT_ROOT)"
         )
     if record.driver not in DRIVERS:
         raise LabkitError(f"{path} names the storage driver {record.driver}, which is not known")
@@ -67,7 +67,7 @@ def read(root: str) -> Record | None:
 
 
 def other_kind(root: str, record: Record, *, limited: bool) -> str:
-    """Why an engine with or without root (`limited`) cannot open this root; "" if it can."""
+    """Return why an engine with or without root (`limited`) cannot open this root; "" if it can."""
     if record.limited == limited:
         return ""
     made, here = ("without", "with") if record.limited else ("with", "without")

@@ -107,7 +107,7 @@ def _image(name: str, full: bool) -> str:
 
 
 def _size(container: "dict[str, Any]") -> str:
-    """What it has written, and that with its image: `27B (virtual 4.26MB)`; 0B if not asked for."""
+    """Return what it has written, and with its image: `27B (virtual 4.26MB)`; 0B if not asked."""
     from labkit.dialect.sizes import human_size  # noqa: PLC0415 rarely shown
 
     written = human_size(container.get("SizeRw") or 0)

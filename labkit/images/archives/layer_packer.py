@@ -31,8 +31,8 @@ ROOT = "."
 MADE_BY_LABKIT = frozenset(
     {"/.dockerenv", "/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 )
-"""Mount points and the mark that a start makes where the image has none: not the container's
-doing.
+"""Mount points and a mark that a start makes if the image lacks them: the container did not make
+them.
 """
 _ATTRIBUTES = (
     trees.MOUNT_ATTR_RDONLY

@@ -13,8 +13,8 @@ Without overlayfs they stay as they are in the archive (`marked`): an overlay, f
 neither the device nor the attribute.
 
 On success: exit 0, and two numbers on standard output: the sum of the files' sizes in bytes, and
-how many device files were left out, as without root they must be.  On failure: exit 1, and one line
-on standard error.
+the number of device files left out, which an engine without root cannot make.  On failure: exit 1,
+and one line on standard error.
 """
 
 import ctypes
@@ -196,7 +196,7 @@ class Unpacker:
         kind = kinds.get(member.type, stat.S_IFIFO)
         number = 0 if kind == stat.S_IFIFO else os.makedev(member.devmajor, member.devminor)
         if power.IS_LIMITED and kind != stat.S_IFIFO:
-            # The kernel lets only root of the machine make a device file.
+            # Only root of the machine can make a device file.
             self.devices_left_out += 1
             return
         os.mknod(path, kind | 0o600, number)

@@ -124,7 +124,7 @@ class MakeSymlink(NamedTuple):
 
 
 class MakeMark(NamedTuple):
-    """Make an empty file that tells programs where they are, unless the image has one there."""
+    """Make an empty file that shows programs that they are in a container, unless it exists."""
 
     path: str
 
@@ -133,7 +133,7 @@ class MakeMark(NamedTuple):
         return f'open("{self.path}", O_CREAT|O_EXCL, 0755)'
 
     def execute(self, context: Context) -> None:
-        """Make it; a link of the image's in its place is left alone."""
+        """Make it; a link in its place, from the image, is left alone."""
         with suppress(FileExistsError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(self.path, flags, 0o755))

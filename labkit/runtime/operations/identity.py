@@ -42,7 +42,7 @@ class LookUpUser(NamedTuple):
 
     user: str
     more: Sequence[str] = ()
-    """Groups besides, names or numbers."""
+    """Further groups, names or numbers."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -172,7 +172,7 @@ class SwitchUser(NamedTuple):
         try:
             os.setgroups(context.groups)
         except PermissionError:
-            # The engine's user has them all the same outside, and none has a number inside.
+            # Outside, the engine's user still has its groups; none of them has a number inside.
             if user_namespaces.may_set_groups():
                 raise
         os.setresgid(context.gid, context.gid, context.gid)

@@ -225,7 +225,7 @@ class SetHostname(NamedTuple):
 
 
 class SetDomainname(NamedTuple):
-    """Set the domain name this UTS namespace shows."""
+    """Set the domain name of this UTS namespace."""
 
     name: str
 
@@ -239,7 +239,7 @@ class SetDomainname(NamedTuple):
 
 
 class WriteSysctl(NamedTuple):
-    """Set a parameter of the kernel that each network or IPC namespace has for itself."""
+    """Set a kernel parameter that each network or IPC namespace has separately."""
 
     path: str
     """Its file (proc_sys(5))."""
@@ -250,7 +250,7 @@ class WriteSysctl(NamedTuple):
         return f'write("{self.path}", "{self.value}")'
 
     def execute(self, context: Context) -> None:
-        """Write it: the file shows the namespaces of the process that opens it."""
+        """Write it: the file acts on the namespaces of the process that opens it."""
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, self.value.encode())
