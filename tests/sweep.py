@@ -1,4 +1,4 @@
-"""Clear away what an engine under test has left: processes, cgroups, mounts, the folder itself."""
+"""Remove what an engine under test has left: processes, cgroups, mounts, the folder itself."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests import leaks
 
 
 def sweep(folder: str, cgroup_parent: str, link_prefix: str) -> None:
-    """End and remove everything that carries the folder's name or lies below the parent group,
+    """End and remove everything that carries the folder's name or is below the parent group,
     and the network links and rules with the prefix."""
     for key, line in leaks.processes().items():
         if folder in line:
