@@ -9,7 +9,7 @@ was doing and can say so.
 NO_SPACE = (
     "the disk is full: remove containers, images or volumes (`labkit system prune`), then try again"
 )
-"""What a user can do about ENOSPC."""
+"""The message for ENOSPC, with the remedy."""
 
 
 class LabkitError(Exception):

@@ -103,7 +103,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session", autouse=True)
 def machine_as_it_was() -> Iterator[None]:
-    """Fail the run if it leaves a mount, cgroup, link, process or file of its own behind."""
+    """Fail the run if it leaves a mount, cgroup, link, process or file behind."""
     before = leaks.measure()
     if host_power.IS_LEFT_OUT:
         host_power.give_groups()

@@ -1,5 +1,4 @@
-"""The run of the same tests with an ordinary user's engine (`make test-rootless`), and the tests
-that it leaves out.
+"""The run of the same tests with an ordinary user's engine (`make test-rootless`).
 
 With LABKIT_TEST_ROOTLESS every lab of the tests is a `RootlessLab`.  A test is left out only by its
 mark, which names the power of root that it needs:

@@ -1,5 +1,6 @@
-"""A host for one test: a network with its own firewall rules and kernel parameters, between two
-neighbours, LAN 1 and LAN 2.
+"""A host for one test: a network with its own firewall rules and kernel parameters.
+
+The host is between two neighbours, LAN 1 and LAN 2.
 
 labkitd runs in it, and other programs with rules for packets: Docker, ufw, firewalld.  The kernel
 separates rules and the parameters below /proc/sys/net by network namespace, so the machine's own

@@ -98,8 +98,11 @@ def loop_devices() -> Findings:
 
 
 def processes() -> Findings:
-    """Return processes of this run: by the marker in their environment, or by their arguments,
-    cgroup, root folder or standard error: labkit's own have no environment."""
+    """Return processes of this run.
+
+    The sign is the marker in their environment, or their arguments, cgroup, root folder or standard
+    error: labkit's own have no environment.
+    """
     found = {}
     mine = {os.getpid(), os.getppid()}
     for entry in Path("/proc").iterdir():

@@ -1,8 +1,8 @@
 """Packets for tests: sockets in any network namespace, programs that answer, and a host outside.
 
 A socket belongs for ever to the namespace it was made in (network_namespaces(7)).  So a thread
-enters a container's network and makes a socket there: what the test then sends by it is sent by the
-container, and no program need be started inside.
+enters a container's network and makes a socket there.  The container is the sender of all
+packets of that socket, and no program need be started inside.
 """
 
 import contextlib
@@ -70,8 +70,10 @@ class Answer(NamedTuple):
 def ask(
     pid: int, protocol: str, address: str, port: int, *, patience_s: float = PATIENCE_S
 ) -> Answer | None:
-    """Ask the program there for its name, from the network of a process, until it answers or the
-    time is over."""
+    """Ask the program there for its name, from the network of a process.
+
+    Ask until it answers or the time is over.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         with socket_of(pid, protocol, address) as asking, contextlib.suppress(OSError):
@@ -86,8 +88,10 @@ def ask(
 
 
 class Answering:
-    """Answers at addresses and ports, TCP and UDP, until closed: the name it speaks for, and the
-    address of the client."""
+    """Answers at addresses and ports, TCP and UDP, until closed.
+
+    An answer is the name it speaks for, and the address of the client.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

@@ -35,7 +35,7 @@ class Placement(NamedTuple):
 
     groups: tuple[Group, ...]
     join: tuple[str, ...]
-    """v1 folders to whose `cgroup.procs` the container's process is written; () on pure v2."""
+    """v1 folders whose `cgroup.procs` gets the container's process; () on pure v2."""
     clone_into: str
     """The v2 folder to create the process in (CLONE_INTO_CGROUP); "" without v2."""
     oom_counter: tuple[str, str]

@@ -1,5 +1,6 @@
-"""The owners of the machine's subordinate ids, as the administrator wrote them in /etc/subuid and
-/etc/subgid (subuid(5)): lines `name:first:count`.
+"""The owners of the machine's subordinate ids, from /etc/subuid and /etc/subgid (subuid(5)).
+
+The administrator writes these files: lines `name:first:count`.
 """
 
 from collections.abc import Iterable

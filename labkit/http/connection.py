@@ -266,7 +266,7 @@ class Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill `buffer` with what has arrived; 0 at the body's end."""
+        """Fill `buffer` with data that has arrived; 0 at the body's end."""
         if self._ask:
             self._ask = False
             self._connection.ask_for_body()

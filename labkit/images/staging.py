@@ -25,7 +25,7 @@ _PREFIX = "tmp"
 
 
 class Claim(msgspec.Struct):
-    """What an operation will bring in, or take out: digests of blobs, chain ids.
+    """The blobs and layers that an operation will bring in, or take out, by digest and chain id.
 
     It is written first.  After a crash in the middle, everything that is claimed and not in the
     index is removed.  Until then no other operation deletes what a claim names.

@@ -56,9 +56,9 @@ ALLOWED = {
         getpgid getpgrp setpgid getsid setsid set_tid_address set_thread_area get_thread_area
         set_robust_list get_robust_list rseq restart_syscall prctl pidfd_open pidfd_send_signal
         process_mrelease uretprobe times getrusage""",
-    "looking into processes one may trace (safe under a filter since Linux 4.8)": """
+    "tracing processes (safe under a filter since Linux 4.8)": """
         ptrace process_vm_readv process_vm_writev""",
-    "who one is": """
+    "users, groups and capabilities": """
         getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32
         getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid setgid32 setreuid
         setreuid32 setregid setregid32 setresuid setresuid32 setresgid setresgid32 setgroups

@@ -25,7 +25,7 @@ open for ever, and a client may never read."""
 
 
 class ExecRequest(NamedTuple):
-    """What the daemon asks for: the encoded operations, and the kind of the streams."""
+    """The daemon's request: the encoded operations, and the kind of the streams."""
 
     clone: tuple[object, ...]
     child: list[tuple[object, ...]]

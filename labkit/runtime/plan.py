@@ -140,7 +140,7 @@ def _clone(spec: ContainerSpec) -> Step:
 
 
 def _child(spec: ContainerSpec) -> Iterator[Step]:
-    yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield Step("stdio", "the container's output goes to the shim", op.ConnectStdio())
     yield Step(
         "descriptors",
         "the paths to come are the image's and the user's: none may find a door to the host open",
@@ -286,7 +286,7 @@ def give_up_power(
     yield Step("user", "become the container's user", op.SwitchUser())
     yield Step(
         "capabilities.effective",
-        "what is left of root's power inside the container",
+        "the rest of root's power inside the container",
         op.SetCapabilities(keep),
     )
     if joins_processes:

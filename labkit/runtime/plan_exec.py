@@ -62,7 +62,7 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
 
 
 def _child(spec: ExecSpec) -> Iterator[Step]:
-    yield Step("stdio", "what the process prints goes to the shim", op.ConnectStdio())
+    yield Step("stdio", "the process's output goes to the shim", op.ConnectStdio())
     yield Step(
         "descriptors",
         "the paths to come are the image's and the user's: none may find a door to the host open",

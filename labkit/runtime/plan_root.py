@@ -123,7 +123,7 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
             yield Step(mount.name, why, _opened(mount))
     yield Step(
         "mount.private",
-        "what is mounted here must not appear on the host",
+        "mounts made here must not appear on the host",
         op.Mount("", "/", "", MS_REC | MS_PRIVATE),
     )
     yield from plan_users.map_layers(spec.user_namespace)

@@ -33,7 +33,7 @@ def own(spec: ContainerSpec, flag: int) -> op.Operation:
 def act_as_root(users: UserNamespace | None) -> Iterator[Step]:
     """The step before the first file is made: all files then belong to the container's root."""
     if users is not None:
-        why = "what is made from here on belongs to the container's root, not to the host's"
+        why = "from here on new files belong to the container's root, not to the host's"
         yield Step("namespace.user", why, op.ActAs(users.host_uid(0), users.host_gid(0)))
 
 
@@ -64,5 +64,5 @@ def enter(users: UserNamespace | None) -> Iterator[Step]:
         enter = op.EnterUserNamespace(users.host_uid(0), users.host_gid(0))
         yield Step("namespace.user", why, enter)
         if users.mounts:
-            why = "its root may mount what it likes; what is mounted by now is locked"
+            why = "its root may mount anything; the mounts made so far are locked"
             yield Step("namespace.user.mount", why, op.Unshare(CLONE_NEWNS))

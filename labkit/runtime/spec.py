@@ -242,7 +242,7 @@ class ContainerSpec:
     """Further groups of its user, by name or number."""
     domainname: str = ""
     sysctls: tuple[tuple[str, str, str], ...] = ()
-    """Parameters of its own namespaces: the step's name, the file, and the value."""
+    """Kernel parameters of its namespaces: the step's name, the file, and the value."""
     working_directory: str = "/"
     network: Network = Network()
     pid: Sharing = Sharing()

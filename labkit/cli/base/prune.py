@@ -1,4 +1,4 @@
-"""The prune commands: a question first, then a list of what was removed."""
+"""The prune commands: a question first, then a list of the removed objects."""
 
 import sys
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
     (
-        Flag("author", "a", "string", "Who made it: 'John Hannibal Smith <hannibal@a-team.com>'"),
+        Flag("author", "a", "string", "Its author: 'John Hannibal Smith <hannibal@a-team.com>'"),
         Flag("change", "c", "list", "Set a property of the image by a Dockerfile instruction"),
         Flag("message", "m", "string", "Note in the image's history"),
         Flag("pause", "p", "bool", "Freeze the container for it (default true)", initial=True),

@@ -78,7 +78,7 @@ class Table:
                 yield self._style(f"  ✗ {step['Error']}", RED)
 
     def _wide(self, name: str, why: str, call: str, step: "Step") -> "Iterator[str]":
-        """step | call | why | time"""
+        """Yield the rows of a step: step | call | why | time."""
         room = self.columns - STEP_WIDTH - TIME_WIDTH - 3 * len(GAP)
         call_width = room * 3 // 5
         cells = [
@@ -95,7 +95,7 @@ class Table:
             yield GAP.join(texts).rstrip()
 
     def _narrow(self, name: str, why: str, call: str, step: "Step") -> "Iterator[str]":
-        """step  why, and below  call  time"""
+        """Yield the rows of a step: step, why, and below call, time."""
         if name or why:
             reasons = _wrap(why, self.columns - STEP_WIDTH - len(GAP))
             for index, reason in enumerate(reasons):

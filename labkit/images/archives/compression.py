@@ -85,8 +85,9 @@ class _ZstdFile:
 
 
 class _XzFile:
-    """Reads xz streams, one after the other; a head that asks for more memory than allowed raises
-    LZMAError (`lzma.LZMAFile` would allocate it, up to 4 GiB).
+    """Reads xz streams, one after the other, with limited memory.
+
+    A head that asks for more raises LZMAError; `lzma.LZMAFile` would allocate it, up to 4 GiB.
     """
 
     def __init__(self, stream: BinaryIO) -> None:

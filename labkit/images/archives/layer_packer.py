@@ -27,7 +27,7 @@ from labkit.images.archives.unpacker import MARKED, OPAQUE, WHITEOUT, confine, f
 from labkit.kernel import overlay, trees
 
 ROOT = "."
-"""In the list of what is left out it means the folder's own entry."""
+"""The word for the folder's own entry in the list of parts to leave out."""
 MADE_BY_LABKIT = frozenset(
     {"/.dockerenv", "/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 )

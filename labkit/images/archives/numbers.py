@@ -11,8 +11,10 @@ class BadArchiveError(Exception):
 
 
 def number(field: bytes, what: str, most: int, *, lowest: int = 0, base: int = 8) -> int:
-    """Read a number of tar: octal digits between blanks and NULs, or GNU's big-endian bytes after
-    a first one of 0x80 (0xff: negative).  `base` 10 is for the text of PAX headers.
+    """Read a number of tar: octal digits between blanks and NULs, or GNU's big-endian bytes.
+
+    GNU's form begins with a byte of 0x80 (0xff: negative).  `base` 10 is for the text of PAX
+    headers.
     """
     if base == 8 and field[:1] in (b"\x80", b"\xff"):
         found = int.from_bytes(field[1:], "big")

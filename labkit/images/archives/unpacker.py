@@ -311,8 +311,9 @@ def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
 
 
 def dress(path: str, member: Member) -> None:
-    """Set owner, mode, extended attributes and time, in this order: chown(2) clears set-uid bits
-    and capabilities, and everything but utimensat(2) changes the time.
+    """Set owner, mode, extended attributes and time, in this order.
+
+    chown(2) clears set-uid bits and capabilities, and every call but utimensat(2) changes the time.
     """
     give(path, member.uid, member.gid)
     if not member.issym():

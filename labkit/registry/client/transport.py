@@ -36,8 +36,10 @@ def _trusting() -> ssl.SSLContext:
 
 
 def _checking(endpoint: Endpoint) -> ssl.SSLContext:
-    """Return a context with the system's authorities, not httpx's, and the endpoint's own, and with
-    the certificates that this client shows if it is asked for one.  InvalidParameterError.
+    """Return a context with the system's authorities, not httpx's, and with the endpoint's own.
+
+    It also has the certificates that this client shows if it is asked for one.
+    InvalidParameterError.
     """
     context = ssl.create_default_context()
     for path in endpoint.authorities:

@@ -1,5 +1,7 @@
-"""Lists of the content: repositories, tags, referrers, a search (distribution-spec
-"Content Discovery"; the search is Docker's, of the registry's first version)."""
+"""Lists of the content: repositories, tags, referrers, a search.
+
+distribution-spec "Content Discovery"; the search is Docker's, of the registry's first version.
+"""
 
 from urllib.parse import quote
 

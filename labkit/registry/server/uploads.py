@@ -32,7 +32,7 @@ class Source(Protocol):
     """The source of the bytes."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer with what has arrived; 0 at the end."""
+        """Fill the buffer with data that has arrived; 0 at the end."""
 
 
 class Sha256(Protocol):
@@ -91,7 +91,7 @@ class Upload:
         self.size = size
 
     def digest(self) -> str:
-        """Return the digest of what has arrived."""
+        """Return the digest of the bytes that have arrived."""
         if self._hashed != self.size:
             with open(self.path, "rb") as file:
                 return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -306,7 +306,7 @@ def _device_of(path: str) -> int:
 
 
 def _find_or_make(root: int, path: str, *, is_folder: bool, links: int = 0) -> int:
-    """Return a descriptor for `path` inside `root`; what is missing on the way is made."""
+    """Return a descriptor for `path` inside `root`; missing parts are made."""
     with suppress(FileNotFoundError):
         return trees.open_in_root(root, path)
     folder, name = os.path.split(path.rstrip("/"))
