@@ -120,7 +120,7 @@ def _delegate(*words: str) -> None:
 
 
 def let_in(folder: str) -> None:
-    """In the run without root, give the user of the labs a folder of a test's own."""
+    """In the run without root, give a test's folder to the user of the labs."""
     if IS_LEFT_OUT:
         open_to_user(Path(folder))
 

@@ -24,7 +24,7 @@ def create_body(
     without: "Sequence[str]" = (),
     **asked: "Any",
 ) -> dict[str, object]:
-    """What docker-py's arguments of the same names mean in the API; `FIELDS` lists them.
+    """Return the API's fields for docker-py's arguments of the same names, listed in `FIELDS`.
 
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
     10⁻⁹ CPUs.  A command or entrypoint that is one string is split as by a shell.  Volumes are
@@ -34,7 +34,7 @@ def create_body(
     `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size,
-    TypeError for an argument that there is not.
+    TypeError for an unknown argument.
 
     Ports are `{"80/tcp": 8080}`, with None for any free port of the host, with
     `("127.0.0.1", 8080)` for one address only, or with a list of these; extra hosts
@@ -176,12 +176,12 @@ def _if_any(value: object) -> bool:
 
 
 def _if_given(value: object) -> bool:
-    """An empty list says something: that none is wanted."""
+    """Send an empty list too: it differs from None."""
     return value is not None
 
 
 class Field:
-    """Where an argument is in the body, how it is read, and when it is sent."""
+    """The place of an argument in the body, its reader, and the condition to send it."""
 
     __slots__ = ("is_sent", "name", "of_host", "read", "unset")
 
@@ -201,7 +201,7 @@ class Field:
 
 
 ALWAYS_SENT = ("CpuShares", "CpusetCpus", "Memory", "MemorySwap", "NanoCpus", "PidsLimit")
-"""Limits that Docker's command sends also if none is asked for."""
+"""Limits that Docker's command always sends, even without a value."""
 
 FIELDS = {
     "domainname": Field("Domainname"),
@@ -269,4 +269,4 @@ FIELDS = {
         for row in LIMITS
     },
 }
-"""By argument.  Docker's command sends some fields always, and `docker inspect` shows them."""
+"""By argument.  Docker's command always sends some fields, and `docker inspect` shows them."""

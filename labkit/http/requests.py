@@ -123,7 +123,7 @@ class Request:
 
     @property
     def upgrade(self) -> str:
-        """The protocol that the client asked to go on with, in lower case; empty for HTTP."""
+        """The protocol that the client asked to continue with, in lower case; empty for HTTP."""
         return self.headers.get("upgrade", "").lower()
 
     def json(self) -> dict[str, object]:

@@ -89,7 +89,7 @@ class Hijack(NamedTuple):
     take: Callable[[int, Callable[[], None]], None]
     content_type: str = RAW_STREAM
     protocol: str = "tcp"
-    """What the connection speaks from then on: raw bytes, or HTTP/2 (`h2c`)."""
+    """The protocol of the connection from then on: raw bytes, or HTTP/2 (`h2c`)."""
 
 
 Answer = Response | FilePart | Stream | Hijack

@@ -112,7 +112,7 @@ class MountPoint(NamedTuple):
     source: str
     super_options: tuple[str, ...]
     peers: tuple[str, ...] = ()
-    """Where what is mounted below spreads to and comes from: `shared:2`, `master:7`."""
+    """The peers to and from which mounts below it spread: `shared:2`, `master:7`."""
 
 
 def parse_mountinfo(text: str) -> list[MountPoint]:

@@ -76,7 +76,7 @@ def new_file_system(kind: str, attributes: int) -> int:
 
 
 def set_attributes(fd: int, attributes: int, *, recursive: bool = True) -> None:
-    """Add attributes to a mount and to all below it; what was forbidden before stays forbidden.
+    """Add attributes to a mount and to all below it; earlier restrictions stay.
 
     man 2 mount_setattr (Linux 5.12).
     """
@@ -84,7 +84,7 @@ def set_attributes(fd: int, attributes: int, *, recursive: bool = True) -> None:
 
 
 def spread(fd: int, propagation: int, *, recursive: bool) -> None:
-    """Say how what is mounted below a mount later spreads: MS_SLAVE, MS_SHARED."""
+    """Set how later mounts below a mount spread: MS_SLAVE, MS_SHARED."""
     _change(fd, propagation=propagation, recursive=recursive)
 
 

@@ -119,7 +119,7 @@ def control_terminal() -> Step:
 def _root(spec: ContainerSpec) -> Iterator[Step]:
     for mount in spec.mounts:
         if isinstance(mount, BindMount) and mount.propagation:
-            why = f"{mount.why}: taken while it is the host's like, to which mounts spread"
+            why = f"{mount.why}: taken while it is a peer of the host's: mounts spread among peers"
             yield Step(mount.name, why, _opened(mount))
     yield Step(
         "mount.private",

@@ -106,9 +106,9 @@ class BindMount:
     subpath: str = ""
     """The part of the source that is shown."""
     recursive: bool = True
-    """With what is mounted below the source."""
+    """Whether to include the mounts below the source."""
     read_only_recursive: bool = True
-    """Whether that is read-only as well."""
+    """Whether those are read-only as well."""
     propagation: str = ""
     """`shared`, `slave`, or the same with `r` before it; empty for private."""
 

@@ -38,7 +38,7 @@ class OpenTree(NamedTuple):
     """Where it will be attached."""
     read_only: bool = False
     subpath: str = ""
-    """The part of the source that is shown, wherever links in there lead."""
+    """The part of the source that is shown; links in it cannot lead out of the source."""
     recursive: bool = True
     read_only_recursive: bool = True
     propagation: str = ""
