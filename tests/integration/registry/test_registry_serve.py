@@ -108,7 +108,7 @@ def test_who_serves_everyone_is_warned(folder):
 
     server = Anywhere(folder)
     try:
-        assert "warning: everyone" in server.output.read_text()
+        assert "warning: all who reach" in server.output.read_text()
     finally:
         server.end()
 
