@@ -44,7 +44,7 @@ MOVE_NUMBER = 0xB7  # BPF_ALU64 | BPF_MOV | BPF_K
 AND_NUMBER = 0x57  # BPF_ALU64 | BPF_AND | BPF_K
 SHIFT_RIGHT_NUMBER = 0x77  # BPF_ALU64 | BPF_RSH | BPF_K
 JUMP_NOT_EQUAL = 0x55  # BPF_JMP | BPF_JNE | BPF_K: unless equal skip `offset` instructions
-EXIT = 0x95  # BPF_JMP | BPF_EXIT: answer what is in register 0
+EXIT = 0x95  # BPF_JMP | BPF_EXIT: return register 0
 
 # Registers: 0 holds the answer, 1 first the context; the prologue fills the others as named.
 ANSWER, CONTEXT, KIND, WANTED, MAJOR, MINOR = range(6)

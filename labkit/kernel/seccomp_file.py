@@ -112,7 +112,7 @@ def compile_profile(profile: Profile, capabilities: Collection[str]) -> bytes:
     has = {bare(name) for name in capabilities}
     for rule in profile.syscalls or ():
         action = _action(rule.action, rule.errno_ret)
-        # libseccomp takes no rule that does what is done anyway.
+        # libseccomp refuses a rule with the default action.
         if action != default and _applies(rule, has):
             _add(program, action, rule)
     return export(program)

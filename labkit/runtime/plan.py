@@ -203,7 +203,7 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
     own_uts = plan_users.own(spec, namespaces.CLONE_NEWUTS)
     yield from _namespace("uts", own, own_uts, namespaces.CLONE_NEWUTS, spec.uts)
     if spec.pid.joins is not None:
-        why = "another container's processes: what this process makes from here on is one of them"
+        why = "another container's processes: from here on the children of this process join them"
         join = op.JoinNamespace(namespaces.CLONE_NEWPID, *spec.pid.joins)
         yield Step("namespace.pid", why, join)
     own = "its own shared memory, semaphores and message queues"
@@ -219,7 +219,7 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         why = "the default is the container's short id"
         yield Step("namespace.uts.hostname", why, op.SetHostname(spec.hostname))
         if spec.domainname:
-            why = "--domainname: what domainname(1) shows"
+            why = "--domainname: the name that domainname(1) shows"
             yield Step("namespace.uts.domainname", why, op.SetDomainname(spec.domainname))
     yield from plan_network.interfaces(spec.network)
     for name, path, value in spec.sysctls:

@@ -69,7 +69,7 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
     if not spec.privileged:
-        why = "what will cover paths, taken while /dev is labkit's own"
+        why = "the cover for masked paths, taken while /dev is labkit's own"
         yield Step("masked_paths", why, op.HoldNull())
     if not (spec.tty or spec.open_stdin):
         yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())

@@ -40,7 +40,7 @@ def act_as_root(users: UserNamespace | None) -> Iterator[Step]:
 def map_layers(users: UserNamespace | None) -> Iterator[Step]:
     """The step before the layers are united: it maps their owners."""
     if users is not None:
-        why = "what belongs to 0 in layers and volumes belongs to the container's root here"
+        why = "files of 0 in layers and volumes belong to the container's root here"
         yield Step("mount.idmap", why, op.MapIds(users.data_root))
 
 
