@@ -39,7 +39,7 @@ def find_uid(name: str) -> int:
         try:
             uid = pwd.getpwnam(name).pw_uid
         except KeyError:
-            raise NotFoundError(f"no user of this machine is called {name!r}") from None
+            raise NotFoundError(f"this machine has no user {name!r}") from None
     if uid == 0:
         raise InvalidParameterError("root has all groups already: name an ordinary user")
     return uid

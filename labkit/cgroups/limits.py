@@ -101,7 +101,7 @@ def parse_cpu_list(text: str) -> set[int]:
         first, dash, last = part.strip().partition("-")
         low, high = _number(first), _number(last if dash else first)
         if high < low:
-            raise ValueError(f"the range {part} runs backwards")
+            raise ValueError(f"the range {part} has the wrong order")
         cpus.update(range(low, high + 1))
     return cpus
 

@@ -323,5 +323,5 @@ def _length(text: str, base: int = 10) -> int:
     except ValueError:
         length = -1
     if length < 0:
-        raise ProtocolError(f"the server sent a body of length {text[:40]!r}")
+        raise ProtocolError(f"the server sent an invalid length: {text[:40]!r}")
     return length

@@ -38,7 +38,7 @@ def split(text: str) -> tuple[str, str, str, str]:
     """
     name, at, digest = text.partition("@")
     if at and not _matches(_DIGEST, digest):
-        raise InvalidParameterError(f'invalid reference format: "{digest}" is no sha256 digest')
+        raise InvalidParameterError(f'invalid reference format: "{digest}" is not a sha256 digest')
     if _matches(_HEX64, name):
         raise InvalidParameterError(
             f"invalid repository name ({name}), cannot specify 64-byte hexadecimal strings"
@@ -103,8 +103,8 @@ def _split_tag(name: str) -> tuple[str, str]:
         return name, ""
     if not _matches(_TAG, tag):
         raise InvalidParameterError(
-            f'invalid reference format: "{tag}" is no tag (at most 128 letters, digits and _ . -, '
-            "and not . or - first)"
+            f'invalid reference format: "{tag}" is not a tag (at most 128 letters, digits and '
+            "_ . -, and not . or - first)"
         )
     return before, tag
 

@@ -239,7 +239,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
             raise ProtocolError(400, "Malformed header line: Name: value was expected")
         key, value = name.lower(), value.strip(" \t")
         if key == "host" and key in headers:
-            raise ProtocolError(400, "A request is for one Host, and this names two")
+            raise ProtocolError(400, "A request names one Host, and this one names two")
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 

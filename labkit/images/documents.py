@@ -48,7 +48,7 @@ class Documents:
         if len(manifest.layers) != len(config.rootfs.diff_ids):
             raise DamagedStoreError(
                 f"image {manifest.config.digest} lists {len(manifest.layers)} layers, "
-                f"but its config {len(config.rootfs.diff_ids)}"
+                f"but its config lists {len(config.rootfs.diff_ids)}"
             )
         check_times(config, manifest.config.digest)
         return config
@@ -118,7 +118,7 @@ def check_times(config: ImageConfig, name: str) -> None:
                 msgspec.convert(text, _TIME)
         except msgspec.ValidationError:
             raise DamagedStoreError(
-                f"image {name} was created at {text!r}, which is no time"
+                f"image {name} has an invalid time of creation: {text!r}"
             ) from None
 
 

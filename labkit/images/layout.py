@@ -105,7 +105,7 @@ class Layout:
         match = _DIGEST.fullmatch(digest)
         if match is None:
             raise InvalidParameterError(
-                f"{digest[:100]!r} is no digest: it is sha256: and 64 hexadecimal digits"
+                f"{digest[:100]!r} is not a digest: it is sha256: and 64 hexadecimal digits"
             )
         return os.path.join(self.blobs, match[1])
 
@@ -128,8 +128,8 @@ class Layout:
             size = os.fstat(file.fileno()).st_size
             if size > models.DOCUMENT_MAX_BYTES:
                 raise DamagedStoreError(
-                    f"{path} is no manifest or config: it has {size} bytes, and these at most "
-                    f"{models.DOCUMENT_MAX_BYTES}"
+                    f"{path} is not a manifest or config: it has {size} bytes, and these have at "
+                    f"most {models.DOCUMENT_MAX_BYTES}"
                 )
             data = file.read()
         if digest_of(data) != digest:

@@ -109,7 +109,7 @@ class _Archive:
                 )
             name = _clean(member.name)
             if member.issparse():
-                raise BadArchiveError(f"{member.name!r} is a sparse file, as no image has it")
+                raise BadArchiveError(f"{member.name!r} is a sparse file, which no image has")
             if member.isreg():
                 self.files[name] = self._keep(reader, member)
             elif member.issym():  # old Docker's form for a layer that two images share

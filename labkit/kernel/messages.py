@@ -42,7 +42,7 @@ def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
         return None
     (length,) = unpack(_LENGTH, data + _receive_exactly(connection, _LENGTH_SIZE - len(data)))
     if length > _MOST_BYTES:
-        raise ConnectionError(f"a message of {length} bytes: the other side is not labkit")
+        raise ConnectionError(f"a message has {length} bytes: the other side is not labkit")
     return marshal.loads(_receive_exactly(connection, length)), fds  # noqa: S302 our own process
 
 

@@ -80,11 +80,11 @@ def parse(text: str) -> Profile:
         raise ValueError(str(error)) from None
     for action in [profile.default_action, *(rule.action for rule in profile.syscalls or ())]:
         if action not in _ACTIONS:
-            raise ValueError(f"there is no action {action!r}: it is one of {', '.join(_ACTIONS)}")
+            raise ValueError(f"unknown action {action!r}: known are {', '.join(_ACTIONS)}")
     for rule in profile.syscalls or ():
         for argument in rule.args or ():
             if argument.op.removeprefix("SCMP_CMP_") not in _OPERATORS:
-                raise ValueError(f"there is no comparison {argument.op!r}")
+                raise ValueError(f"unknown comparison {argument.op!r}")
             if not 0 <= argument.index <= 5 or argument.value < 0 or argument.value_two < 0:
                 raise ValueError(f"an argument's index is 0 to 5, its value not negative: {rule}")
     return profile

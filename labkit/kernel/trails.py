@@ -63,7 +63,7 @@ class Trail:
         found = os.fstat(fd)
         if not self._crosses_mounts and found.st_dev != self._levels[0].device:
             os.close(fd)
-            raise OSError(errno.EXDEV, "something else is mounted there", name)
+            raise OSError(errno.EXDEV, "another file system is mounted there", name)
         self._levels.append(_Level(fd, name, found.st_dev, found.st_ino))
         if self.depth > OPEN_MAX:
             self._close(self.depth - OPEN_MAX)

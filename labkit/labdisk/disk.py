@@ -131,7 +131,7 @@ def _as_asked(there: LabDisk, paths: Paths, size_bytes: int, device: str) -> Lab
     on_another = bool(known and (device or known.is_spare) and known.device != device)
     if on_another or there.size_bytes != size_bytes:
         raise ConflictError(
-            f"there is another lab disk, {there.size_bytes // MIB} MiB on {there.device}:"
+            f"another lab disk exists, {there.size_bytes // MIB} MiB on {there.device}:"
             " remove it first (labkit lab-disk remove)"
         )
     return there

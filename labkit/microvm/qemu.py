@@ -58,7 +58,7 @@ def architecture() -> Architecture:
     """Return this machine's; `NotFoundError` if QEMU for it is missing or unknown."""
     name = os.uname().machine
     if name not in ARCHITECTURES:
-        raise NotFoundError(f"virtual machines are for {', '.join(ARCHITECTURES)}, not {name}")
+        raise NotFoundError(f"virtual machines run on {', '.join(ARCHITECTURES)}, not on {name}")
     found = ARCHITECTURES[name]
     if not shutil.which(found.program):
         raise NotFoundError(f"there is no {found.program}: apt-get install {found.package}")

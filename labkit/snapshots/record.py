@@ -62,7 +62,7 @@ def read(root: str) -> Record | None:
             "name another root (--root, LABKIT_ROOT)"
         )
     if record.driver not in DRIVERS:
-        raise LabkitError(f"{path} names the storage driver {record.driver}, which is not known")
+        raise LabkitError(f"{path} names an unknown storage driver: {record.driver}")
     return record
 
 

@@ -33,7 +33,7 @@ def parse_driver(text: str) -> str:
     driver = ALIASES.get(text, text)
     if driver and driver not in DRIVERS:
         known = ", ".join(DRIVERS)
-        raise InvalidParameterError(f"there is no storage driver {text}: it is one of {known}")
+        raise InvalidParameterError(f"unknown storage driver {text}: known are {known}")
     return driver
 
 

@@ -68,7 +68,9 @@ def of_folder(folder: str, file: str) -> Context:
             extra[OUTSIDE] = _read(path)
             inside = OUTSIDE
         elif not os.path.exists(path):
-            raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
+            raise InvalidParameterError(
+                f"unable to evaluate Dockerfile path: {path} does not exist"
+            )
         name = inside
     ignore = _ignored(folder, path if file != "-" else "")
     packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
@@ -83,7 +85,7 @@ def of_stdin(file: str) -> Context:
     if start.startswith(_COMPRESSED) or _is_archive(start):
         return Context(_pieces(stream), file or "Dockerfile")
     if file:
-        raise InvalidParameterError("-f - and a context on stdin do not go together")
+        raise InvalidParameterError("stdin can hold the Dockerfile (-f -) or the context, not both")
     return Context(_packed("", Patterns([]), set(), {"Dockerfile": stream.read()}), "Dockerfile")
 
 

@@ -92,7 +92,7 @@ def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bo
                 _make_way(folder, member, checked)
                 archive.extract(member, folder, numeric_owner=True)
     except tarfile.TarError as error:
-        raise LabkitError(f"the archive is broken: {error}") from error
+        raise LabkitError(f"the archive is damaged: {error}") from error
     except OSError as error:
         raise LabkitError(f"cannot write {error.filename}: {error.strerror}") from error
 

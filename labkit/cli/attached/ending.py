@@ -41,7 +41,7 @@ class Ending:
             self._response = api.stream("POST", self._path, condition=condition)
         except NotFoundError as error:
             raise LabkitError(
-                "the container has ended and was removed while labkitd was away: "
+                "the container has ended and was removed while labkitd was down: "
                 "its exit code is lost"
             ) from error
 

@@ -57,7 +57,7 @@ class SignalProxy:
         self._received.append(number)
         if self._received.count(signal.SIGINT) + self._received.count(signal.SIGTERM) >= PATIENCE:
             raise LeftRunningError(
-                f"got {PATIENCE} signals to end, and leaves; if the container still runs: "
+                f"got {PATIENCE} signals to end, and detaches; if the container still runs: "
                 f"labkit kill {self._container_id[:12]}"
             )
         if self._container_id:

@@ -34,7 +34,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     usage = context.api().get("/system/df")
     if options["verbose"]:
         if options["format"]:
-            raise UsageError("--format and --verbose do not go together", BAD_FLAG)
+            raise UsageError("use --format or --verbose, not both", BAD_FLAG)
         from labkit.cli.engine.disk_usage_verbose import details  # noqa: PLC0415 only on request
 
         sys.stdout.write(details(usage))

@@ -192,7 +192,7 @@ class _Filler:
     ) -> "Iterator[str]":
         value: Any = self._value(pipe, dot, lenient=True)
         if value and not isinstance(value, (list, dict)):
-            raise TemplateError(f"range cannot go over {shown(value)}")
+            raise TemplateError(f"range cannot iterate over {shown(value)}")
         pairs = sorted(value.items()) if isinstance(value, dict) else list(enumerate(value or []))
         if not pairs:
             yield from self.all(bodies[1], dot)

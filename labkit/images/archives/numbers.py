@@ -22,10 +22,10 @@ def number(field: bytes, what: str, most: int, *, lowest: int = 0, base: int = 8
     else:
         digits = field.partition(b"\0")[0].strip(b" ") if base == 8 else field
         if digits.strip(_DIGITS[base]) or len(digits) > 30 or (base == 10 and not digits):
-            raise BadArchiveError(f"{field[:30]!r} is no {what}")
+            raise BadArchiveError(f"{field[:30]!r} is not a valid {what}")
         found = int(digits or b"0", base)
     if not lowest <= found <= most:
-        raise BadArchiveError(f"{found} is no {what}: it is from {lowest} to {most}")
+        raise BadArchiveError(f"{found} is not a valid {what}: it is from {lowest} to {most}")
     return found
 
 
@@ -34,7 +34,7 @@ def decimal(text: str) -> int:
     whole, _, fraction = text.removeprefix("-").partition(".")
     digits = f"{whole}{fraction}"
     if not (digits.isascii() and digits.isdecimal()) or len(whole) > 18 or len(fraction) > 100:
-        raise BadArchiveError(f"{text[:30]!r} is no time")
+        raise BadArchiveError(f"{text[:30]!r} is not a valid time")
     return int(whole or "0") * (-1 if text.startswith("-") else 1)
 
 

@@ -109,8 +109,8 @@ class ArchiveReader:
             head_bytes += 0 if kind == b"g" else BLOCK + size
             if max(size, head_bytes - BLOCK) > HEAD_MAX_BYTES:
                 raise BadArchiveError(
-                    f"a header of {max(size, head_bytes - BLOCK)} bytes; names and attributes of "
-                    f"one file have at most {HEAD_MAX_BYTES}"
+                    f"a header has {max(size, head_bytes - BLOCK)} bytes; names and attributes of "
+                    f"one file may have at most {HEAD_MAX_BYTES}"
                 )
             if kind == b"g":  # as in Docker: a global header changes no file
                 self._skip(_padded(size))
@@ -176,7 +176,7 @@ class ArchiveReader:
         member.gid = _number_said(said, "gid", block[116:124], 1 << 62)
         if max(member.uid, member.gid) > OWNER_MAX:
             raise BadArchiveError(
-                f"the owner {member.uid}:{member.gid}: there is none over {OWNER_MAX}"
+                f"the owner {member.uid}:{member.gid} is invalid: ids are at most {OWNER_MAX}"
             )
         _from_block(member, block, kind)
         member.pax_headers = {
@@ -219,7 +219,7 @@ class ArchiveReader:
             fields += [block[at : at + 12] for at in range(0, 504, 12)]
             goes_on = block[504]
             if len(fields) > 2 * SPARSE_PIECES_MAX:
-                raise BadArchiveError(f"a sparse file of more than {SPARSE_PIECES_MAX} pieces")
+                raise BadArchiveError(f"a sparse file has more than {SPARSE_PIECES_MAX} pieces")
         numbers = [number(field, "piece of a sparse file", FILE_MAX_BYTES) for field in fields]
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         return [(offset, size) for offset, size in pairs if offset or size]

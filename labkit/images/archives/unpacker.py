@@ -113,7 +113,7 @@ class Unpacker:
                 return
             maker = self._makers.get(member.type)
             if maker is None:
-                raise BadArchiveError(f"members of type {member.type!r} are not known")
+                raise BadArchiveError(f"unknown type of member: {member.type!r}")
             self._make_parents(folder)
             self.prepare(member, path)
             maker(reader, member, path)
@@ -188,7 +188,7 @@ class Unpacker:
         try:
             os.link(target, path, follow_symlinks=False)
         except FileNotFoundError:
-            raise BadArchiveError(f"a hard link to {member.linkname!r}: not there") from None
+            raise BadArchiveError(f"a hard link to {member.linkname!r}, which is missing") from None
 
     def _device(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
@@ -204,7 +204,7 @@ class Unpacker:
 
     def _note_whiteout(self, path: str, name: str) -> None:
         if name.removeprefix(WHITEOUT) in ("", ".", ".."):
-            raise BadArchiveError("a whiteout of nothing")
+            raise BadArchiveError("a whiteout names no file")
         is_aufs_own = name.startswith(AUFS_OWN) and name != OPAQUE
         if not self.lowest and not is_aufs_own:
             self._whiteouts.append(path)
@@ -419,6 +419,6 @@ def main() -> None:
     except OSError as error:
         fail(error.strerror or str(error))
     except MemoryError:
-        fail("the tar archive asks for more memory than there is")
+        fail("the tar archive needs more memory than is available")
     sys.stdout.write(f"{unpacker.size_bytes} {unpacker.devices_left_out}\n")
     sys.stdout.flush()

@@ -133,8 +133,8 @@ class Authorizer:
             realm = httpx.URL()
         if realm.scheme not in ("http", "https") or not realm.host:
             raise UnreachableError(
-                f"{self._transport.endpoint.host} asks for a token of {text[:200]!r}, which is no "
-                "address of a token service. Tell its administrator"
+                f"{self._transport.endpoint.host} asks for a token of {text[:200]!r}, which is not "
+                "the address of a token service. Tell its administrator"
             )
         return realm
 

@@ -65,7 +65,7 @@ def received(data: bytes, content_type: str, told_digest: str, wanted: str) -> R
             wanted, "it is in Docker's old schema 1, which labkit does not read. Push it again"
         )
     if media_type not in MANIFESTS | INDEXES:
-        raise _invalid(wanted, f'its media type "{printable(media_type)}" is that of no image')
+        raise _invalid(wanted, f'its media type "{printable(media_type)}" is not for images')
     return Received(Descriptor(media_type, digest, len(data)), data)
 
 

@@ -154,7 +154,7 @@ class Registry:
             return msgspec.json.decode(data, type=kind), response
         except UNREADABLE as error:
             where = url.copy_with(query=None)
-            raise RegistryError(200, "", f"{where} answers something else: {error}") from None
+            raise RegistryError(200, "", f"{where} sent an invalid answer: {error}") from None
 
     def whole(self, response: httpx.Response) -> bytes:
         """Return the rest of a small answer; UnreachableError."""

@@ -47,7 +47,7 @@ def _checking(endpoint: Endpoint) -> ssl.SSLContext:
             context.load_verify_locations(path)
         except OSError as error:
             raise InvalidParameterError(
-                f"{path} is no certificate that can be used ({error.strerror or error}): "
+                f"{path} is not a usable certificate ({error.strerror or error}): "
                 "put an authority's there, in PEM, or remove the file"
             ) from None
     for path, key in endpoint.own:
@@ -55,7 +55,7 @@ def _checking(endpoint: Endpoint) -> ssl.SSLContext:
             context.load_cert_chain(path, key)
         except OSError as error:
             raise InvalidParameterError(
-                f"{path} and {key} are no certificate and key that can be used "
+                f"{path} and {key} are not a usable certificate and key "
                 f"({error.strerror or error}): put them there, in PEM, or remove both"
             ) from None
     return context
@@ -151,7 +151,7 @@ def joined(base: httpx.URL, target: str) -> httpx.URL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise UnreachableError(
-            f"the registry at {base.host} refers to {target[:200]!r}: no address"
+            f"the registry at {base.host} refers to {target[:200]!r}, which is not an address"
         )
     return url
 

@@ -70,7 +70,7 @@ class Bearer:
             return self._token(user, request.query.texts("scope"))
         if request.method == "POST":
             return self._token_by_form(request)
-        raise RegistryError("UNSUPPORTED", "GET and POST are for this page", status=405)
+        raise RegistryError("UNSUPPORTED", "this page accepts only GET and POST", status=405)
 
     def admit(self, request: Request, name: str, action: str) -> May:
         """Admit a client with a token for this."""

@@ -81,11 +81,13 @@ class Table:
                 return of_method[method], match.groups()
             raise RegistryError(
                 "UNSUPPORTED",
-                f"{method[:20]} is not for this page; {', '.join(of_method)} are",
+                f"this page does not accept {method[:20]}, only {', '.join(of_method)}",
                 headers=[("Allow", ", ".join(of_method))],
             )
         raise RegistryError(
-            "UNSUPPORTED", "there is no such page; the registry's begin with /v2/", status=404
+            "UNSUPPORTED",
+            "there is no such page; those of the registry begin with /v2/",
+            status=404,
         )
 
 

@@ -177,7 +177,7 @@ def _signing_key(root: str) -> bytes:
 def _tls_context(options: Options) -> ssl.SSLContext | None:
     certificate, key = options.certificate, options.key
     if bool(certificate) != bool(key):
-        raise InvalidParameterError("--tls-cert and --tls-key go together")
+        raise InvalidParameterError("give both --tls-cert and --tls-key")
     if options.self_signed:
         if certificate:
             raise InvalidParameterError("--tls-self-signed makes its own --tls-cert and --tls-key")

@@ -294,7 +294,7 @@ def hostile(store: ImageStore) -> dict[str, tuple[bytes, str]]:
         f"blobs/sha256/{image.id[7:]}": config.replace(b'"created":"20', b'"created":"xx')
     }
     return {
-        "a time that is none": (remade(timeless), "which is no time"),
+        "a time that is none": (remade(timeless), "invalid time of creation"),
         "empty": (remade({}), "holds no images"),
         "a root file system": (remade({"etc/passwd": b""}), "labkit import"),
         "cut": (data[: len(data) // 2], "cut short|cannot be read"),

@@ -92,7 +92,7 @@ def test_templates(template: str, text: str) -> None:
         ("{{end}}", "unexpected {{end}}"),
         ("{{}}", "is empty"),
         ("{{State}}", "unknown function 'State'"),
-        ("{{range .Name}}x{{end}}", "range cannot go over /web"),
+        ("{{range .Name}}x{{end}}", "range cannot iterate over /web"),
         ("{{index .Config.Env 7}}", "index out of range: 7"),
         ("{{join .State.Pid}}", "function 'join' cannot take 42"),
         ('{{define "x"}}{{end}}', "labkit lacks"),

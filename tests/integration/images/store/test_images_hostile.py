@@ -35,7 +35,7 @@ HOSTILE = {
     ),
     "root is a file": ([entry(".", content=b"x")], "the root of an image is a folder"),
     "file below a file": ([entry("a"), entry("a/b")], "'a/b': Not a directory"),
-    "whiteout of the parent": ([entry("a/.wh...")], "whiteout of nothing"),
+    "whiteout of the parent": ([entry("a/.wh...")], "whiteout names no file"),
     "NUL in a name": ([entry("x", pax_headers={"path": "a\0b"})], "null"),
     "an owner out of range": ([entry("x", pax_headers={"uid": str(1 << 40)})], "'x': "),
     "too deep": ([entry("a/" * 2100 + "x")], "longer than 4095 bytes"),

@@ -37,8 +37,8 @@ def whiteout_device(name: str) -> tuple[tarfile.TarInfo, bytes]:
 
 REFUSED = {
     "parent": ([entry("../x")], "leads out of the image"),
-    "whiteout of the parent": ([entry("folder/.wh...")], "whiteout of nothing"),
-    "whiteout of the root": ([entry(".wh..")], "whiteout of nothing"),
+    "whiteout of the parent": ([entry("folder/.wh...")], "whiteout names no file"),
+    "whiteout of the root": ([entry(".wh..")], "whiteout names no file"),
     "hard link to the layer below": (
         [entry("new", tarfile.LNKTYPE, linkname="file")],
         "a hard link to 'file': not there",
@@ -47,7 +47,7 @@ REFUSED = {
         [entry("new", tarfile.LNKTYPE, linkname="new")],
         "a hard link to 'new': not there",
     ),
-    "an owner out of range": ([entry("new", uid=1 << 40)], "there is none over 4294967294"),
+    "an owner out of range": ([entry("new", uid=1 << 40)], "ids are at most 4294967294"),
     "hard link out": ([entry("new", tarfile.LNKTYPE, linkname="../../x")], "leads out"),
     "hard link through a link": (
         [entry("l", tarfile.SYMTYPE, linkname="/"), entry("h", tarfile.LNKTYPE, linkname="l/x")],
