@@ -1,7 +1,7 @@
-"""What a test may be skipped for: something this machine really lacks, looked up here.
+"""The valid reasons to skip a test: something that this machine really lacks, checked here.
 
-`pytest.skip("needs cgroup v2")` passes where there is no cgroup v2, and fails where there is: a
-skip that nobody noticed is a test that nobody runs.
+`pytest.skip("needs cgroup v2")` passes on a machine without cgroup v2, and fails on one with it: an
+unnoticed skip is a test that never runs.
 """
 
 import importlib.util
@@ -54,7 +54,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     ),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
-"""The beginning of a skip's reason, and whether this machine bears it out."""
+"""The beginning of a skip's reason, and whether it is true of this machine."""
 
 
 def is_justified(reason: str) -> bool:
@@ -63,6 +63,6 @@ def is_justified(reason: str) -> bool:
 
 
 def reason_of(longrepr: object) -> str:
-    """The reason within pytest's report of a skip: (file, line, "Skipped: reason")."""
+    """Return the reason in pytest's report of a skip: (file, line, "Skipped: reason")."""
     text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
     return str(text).removeprefix("Skipped: ")
