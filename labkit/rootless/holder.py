@@ -67,6 +67,8 @@ def be_here(run: str) -> None:
     For an engine in a sandbox, whose namespaces all end together.
     """
     own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt", "ipc", "net")]
+    with suppress(FileNotFoundError):  # of one that was killed
+        os.unlink(f"{run}/{HOLDER_SOCKET}")
     with messages.listen(f"{run}/{HOLDER_SOCKET}") as server:
         _serve(server, own)
 
