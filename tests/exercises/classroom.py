@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.exercises.exercise import of_chapter
-from labkit.course.exercises.notebook import build
-from labkit.course.exercises.release import write
 from labkit.course.grading import classroom
 from labkit.course.grading.limits import MIB, Limits
+from labkit.course.handout.notebook import build
+from labkit.course.handout.release import write
 
 LIMITS = Limits(cell_s=8, wall_s=120, memory_bytes=512 * MIB, disk_bytes=256 * MIB, pids=250)
 NAME = "09_limits"

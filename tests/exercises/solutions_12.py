@@ -2,7 +2,7 @@
 
 import subprocess
 
-from labkit.course.exercises import network_looks as looks
+from labkit.course.exercises.looks import networks as looks
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
 SLEEP = "busybox sleep 1000"

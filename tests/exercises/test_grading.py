@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.exercises import release
 from labkit.course.grading import classroom
 from labkit.course.grading.groups import PREFIX
 from labkit.course.grading.report import COLUMNS
 from labkit.course.grading.result import Result
+from labkit.course.handout import release
 from tests.exercises.classroom import (
     CHEATS,
     KINDS,

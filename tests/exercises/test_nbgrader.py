@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.exercises import release
+from labkit.course.handout import release
 from tests.exercises.classroom import MEMORY, NAME, notebook
 from tests.lab import Lab
 from tests.notebooks.places import environment

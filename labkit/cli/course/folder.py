@@ -17,7 +17,7 @@ COMMAND = Command(
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Make the folder, or bring it up to date; print what was done, and where it is."""
-    from labkit.course.exercises import work_folder  # noqa: PLC0415 only this verb needs it
+    from labkit.course.handout import work_folder  # noqa: PLC0415 only this verb needs it
 
     if arguments and (arguments[0] != "reset" or len(arguments) != 2):
         raise UsageError("'labkit course' takes nothing, or: reset CHAPTER (such as: reset 09)")

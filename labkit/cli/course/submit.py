@@ -22,7 +22,7 @@ COMMAND = Command(
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Copy it to FOLDER/<student>/<name>/, `submitted` by default, and print where it is."""
-    from labkit.course.exercises import release  # noqa: PLC0415 only this verb needs it
+    from labkit.course.handout import release  # noqa: PLC0415 only this verb needs it
 
     name, *rest = arguments
     place = options["from"] or os.getcwd()

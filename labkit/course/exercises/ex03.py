@@ -6,12 +6,12 @@ import stat
 import tarfile
 from contextlib import suppress
 
-from labkit.course.exercises import image_looks as images
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
-from labkit.course.exercises.files import remove_trees
 from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.looks import image_files as images
 from labkit.course.exercises.looks import missed
+from labkit.course.exercises.looks.files import remove_trees
 from labkit.course.exercises.place import Place
 from labkit.errors import NotFoundError
 from labkit.kernel.mounts import parse_mountinfo

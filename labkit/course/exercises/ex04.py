@@ -3,10 +3,10 @@
 import os
 import secrets
 
-from labkit.course.exercises import contexts, folders, images, trials
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.looks import contexts, folders, images, trials
 from labkit.course.exercises.place import Place
 
 KB = 1000

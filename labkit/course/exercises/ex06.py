@@ -8,10 +8,10 @@ import os
 import tarfile
 import zlib
 
-from labkit.course.exercises import folders, images
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.looks import folders, images
 from labkit.course.exercises.place import Place
 from labkit.images.chains import chain_ids
 

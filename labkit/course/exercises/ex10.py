@@ -5,11 +5,10 @@ from contextlib import suppress
 
 from labkit.cgroups.shares import weight_from_shares
 from labkit.course.cgroups import groups
-from labkit.course.exercises import folders, trials
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed
+from labkit.course.exercises.looks import folders, missed, trials
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
 

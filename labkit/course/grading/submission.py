@@ -18,15 +18,14 @@ from typing import Any
 import nbformat
 
 from labkit.course.exercises import exercise as exercises
-from labkit.course.exercises import hiding
 from labkit.course.exercises.check import DISK_VARIABLE, GRADED_VARIABLE
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
 from labkit.course.exercises.page import TASK_MEDIA_TYPE, VALUES_VARIABLE
 from labkit.course.exercises.record import TOKEN_VARIABLE
 from labkit.course.grading import cells as owners
+from labkit.course.grading import hiding, tree
 from labkit.course.grading import kernel as kernels
-from labkit.course.grading import tree
 from labkit.course.grading.judging import Judgement, Judging
 from labkit.course.grading.kernel import Kernel
 from labkit.course.grading.limits import Limits

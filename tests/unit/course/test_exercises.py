@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from labkit.course.exercises import exercise as exercises
-from labkit.course.exercises import hiding, record, release, work_folder
+from labkit.course.exercises import record
 from labkit.course.exercises.drawing import Dice
 from labkit.course.exercises.finding import Finding, Lesson
 from labkit.course.exercises.hints import hint
-from labkit.course.exercises.notebook import build
-from labkit.course.grading import cells, feedback
+from labkit.course.grading import cells, feedback, hiding
 from labkit.course.grading.report import row
 from labkit.course.grading.result import Mark, Result, from_json, to_json
+from labkit.course.handout import release, work_folder
+from labkit.course.handout.notebook import build
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 PAGES = Path(__file__).parents[3] / "notebooks"

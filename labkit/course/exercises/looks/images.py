@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from labkit.course.exercises.drawing import Values
+from labkit.course.exercises.looks.trials import archive
 from labkit.course.exercises.place import Place
-from labkit.course.exercises.trials import archive
 from labkit.errors import LabkitError
 
 LABEL = "labkit.exercise"

@@ -12,7 +12,7 @@ from labkit.client import building
 from labkit.client.events import lines
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.finding import MachineFaultError
-from labkit.course.exercises.images import LABEL
+from labkit.course.exercises.looks.images import LABEL
 from labkit.course.exercises.place import Place
 from labkit.errors import LabkitError
 from labkit.patterns import Patterns, read_ignore

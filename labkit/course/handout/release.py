@@ -9,7 +9,7 @@ from typing import Any
 
 from labkit.course.exercises import record
 from labkit.course.exercises.exercise import of_chapter
-from labkit.course.exercises.notebook import build
+from labkit.course.handout.notebook import build
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 _PUT = {"SOLUTION": "# your answer\n", "HIDDEN TESTS": "", "MARK SCHEME": ""}

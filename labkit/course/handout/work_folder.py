@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 
 import labkit
-from labkit.course.exercises import release
+from labkit.course.handout import release
 from labkit.errors import InvalidParameterError, NotFoundError
 
 NAME = "labkit-course"
