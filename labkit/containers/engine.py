@@ -22,6 +22,7 @@ from labkit.containers.inside.committing import Commit
 from labkit.containers.inside.execs import Execs
 from labkit.containers.inside.files import ContainerFiles
 from labkit.containers.inside.logs import LogLine
+from labkit.containers.inside.shipping import Shipping
 from labkit.containers.inside.top import Processes
 from labkit.containers.life import creating, ending, recovery, starting, updating
 from labkit.containers.life.health import HealthChecks
@@ -69,7 +70,8 @@ class Engine:
         self.events = self.parts.events
         self.execs = Execs(self.parts)
         self.health = HealthChecks(self.parts, self.execs)
-        self.parts.on_running = self.health.begin
+        self.shipping = Shipping(self.parts)
+        self.parts.on_running = self._on_running
         self.volumes = self.parts.volumes
         self.networks = self.parts.networks
         self.files = ContainerFiles(self.parts)
@@ -96,6 +98,10 @@ class Engine:
         recovery.start_by_policy(engine.parts)
         return engine
 
+    def _on_running(self, entry: Entry) -> None:
+        self.health.begin(entry)
+        self.shipping.begin(entry)
+
     def owner_on_host(self, uid: int, gid: int) -> tuple[int, int]:
         """Who a user and a group are on the host, in containers that ask for no others."""
         ranges = namespaces.gather_id_ranges(self.parts, HostConfig())
@@ -105,6 +111,7 @@ class Engine:
     def close(self) -> None:
         """Let go of everything; running containers go on in the care of their shims."""
         self.health.stop()
+        self.shipping.stop()
         self.parts.spawner.stop()
         self.parts.monitor.stop()
         self.parts.name_server.close()
@@ -299,8 +306,14 @@ class Engine:
 
     def disconnect(self, network: str, ref: str, *, force: bool = False) -> None:
         """Take a container off a network, also while it runs."""
-        found = self.networks.find(network)
-        connecting.disconnect(self.parts, found, self.parts.registry.find(ref), force=force)
+        entry = self.parts.registry.find(ref)
+        try:
+            found = self.networks.find(network)
+        except NotFoundError:
+            if not (force and connecting.forget_removed(self.parts, network, entry)):
+                raise
+            return
+        connecting.disconnect(self.parts, found, entry)
 
     def top(self, ref: str, arguments: str = "") -> Processes:
         """The container's processes as `ps` on the host shows them (`-ef` unless said)."""
@@ -360,6 +373,10 @@ class Engine:
             if not entry.removed:
                 ending.remove(self.parts, entry, volumes=volumes)
                 self.execs.forget(entry)
+
+    def unlink(self, name: str) -> None:
+        """Remove a link by its name, `/web/db`: what the first calls another; NotFoundError."""
+        connecting.unlink(self.parts, name)
 
     def commit(self, ref: str, asked: Commit) -> Image:
         """Make an image of a container and what it has changed; see `Commit`."""

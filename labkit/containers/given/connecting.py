@@ -10,17 +10,23 @@ import os
 from collections.abc import Iterator
 
 from labkit.containers.given import networking
+from labkit.containers.given.etc_files import split_link
 from labkit.containers.parts import Parts
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
-from labkit.errors import ConflictError, ForbiddenError, LabkitError
-from labkit.kernel import messages, namespaces
+from labkit.errors import ConflictError, ForbiddenError, LabkitError, NotFoundError
+from labkit.kernel import messages, namespaces, power
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
 from labkit.networks.bridges import unplug
 from labkit.networks.etc_files import EMBEDDED_DNS
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
 from labkit.runtime.operations import Context
-from labkit.runtime.operations.network import OWN_NAMESPACE, KeepHostLinks, ListenForNames
+from labkit.runtime.operations.network import (
+    OWN_NAMESPACE,
+    HoldPort,
+    KeepHostLinks,
+    ListenForNames,
+)
 from labkit.runtime.plan_network import cable, routes
 from labkit.runtime.step import Step
 
@@ -73,6 +79,11 @@ def _plug_in(
         _inside(entry, [*cable(interface), *routes(interface)])
         if not network.is_default and not sandbox.asks_labkit:
             _ask_labkit(parts, entry, sandbox)
+        if not (sandbox.ports or power.IS_LIMITED):
+            _publish(parts, entry, sandbox)
+    except LabkitError:
+        _unplug(parts, sandbox, endpoint)
+        raise
     except OSError as error:
         _unplug(parts, sandbox, endpoint)
         if isinstance(error, FileNotFoundError):  # its first process is gone
@@ -82,6 +93,28 @@ def _plug_in(
         ) from error
     networking.write_hosts(parts, entry.container, sandbox)
     parts.networks.refresh()
+
+
+def _publish(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
+    """Its first network that leads outside: from now on its ports are published, and the shim holds
+    them as if it had from the start.  OSError, ConflictError.
+    """
+    assert entry.shim is not None  # noqa: S101 it runs
+    parts.networks.publish(sandbox, networking.port_wishes(entry.container))
+    context = Context((-1, -1, -1), {})
+    try:
+        for port in sandbox.ports:
+            HoldPort(port.protocol, port.host_ip, port.host_port).execute(context)
+        if sandbox.ports:
+            fds = [held.fileno() for held in context.held]
+            messages.send(entry.shim, ("hold",), fds)
+    except OSError:
+        sandbox.ports = []
+        raise
+    finally:
+        for held in context.held:
+            held.close()
+    parts.records.write_sandbox(sandbox)
 
 
 def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
@@ -103,15 +136,38 @@ def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
     networking.write_resolver(parts, entry.container, sandbox)
 
 
-def disconnect(parts: Parts, network: Network, entry: Entry, *, force: bool) -> None:
+def unlink(parts: Parts, name: str) -> None:
+    """Remove a link by its name, `/web/db`; NotFoundError."""
+    holder, _, alias = name.strip("/").partition("/")
+    entry = parts.registry.find(holder)
+    with entry.lock:
+        host = entry.container.host_config
+        kept = [text for text in host.links or () if split_link(text)[1] != alias]
+        if len(kept) == len(host.links or ()):
+            raise NotFoundError(f"could not find alias {alias} of container {holder}")
+        host.links = kept or None
+        parts.records.save(entry.container)
+        if entry.is_running and entry.sandbox is not None:
+            networking.write_hosts(parts, entry.container, entry.sandbox)
+
+
+def forget_removed(parts: Parts, name: str, entry: Entry) -> bool:
+    """Take a container off a network that is not there any more; False if it was not on it."""
+    with entry.lock:
+        if name not in entry.container.networks:
+            return False
+        del entry.container.networks[name]
+        parts.records.save(entry.container)
+    return True
+
+
+def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
     """Take a container off a network; ForbiddenError if it is not on it."""
     container = entry.container
     with entry.lock:
         if network.driver != BRIDGE:
             raise ConflictError(f"container cannot be disconnected from {network.name} network")
         if network.name not in container.networks:
-            if force:
-                return
             raise ForbiddenError(
                 f"container {container.id} is not connected to network {network.name}"
             )

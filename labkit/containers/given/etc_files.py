@@ -6,7 +6,7 @@ from typing import NamedTuple
 from labkit.containers.parts import Parts
 from labkit.containers.records.model import Container
 from labkit.errors import NotFoundError, StartError
-from labkit.networks import Endpoint, Sandbox, etc_files
+from labkit.networks import Endpoint, Sandbox, etc_files, ports
 from labkit.networks.etc_files import HOST_GATEWAY
 from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
 
@@ -15,6 +15,8 @@ NAMES = {
     "hosts": "the names this container knows without asking",
     "resolv.conf": "where names are asked for",
 }
+_NOT_TOLD = ("HOME", "PATH")
+"""What every container has, and so nobody is told of another's."""
 _SYSTEMD_STUBS = {"127.0.0.53", "127.0.0.54"}
 _SYSTEMD_SERVERS = "/run/systemd/resolve/resolv.conf"
 
@@ -84,6 +86,32 @@ def _linked(parts: Parts, container: Container) -> list[str]:
         for link in _links(parts, container)
         if link.endpoint is not None
     ]
+
+
+def link_environment(parts: Parts, container: Container) -> list[str]:
+    """The variables that tell of the containers of `--link`: `DB_PORT_5432_TCP_ADDR=…`, and what
+    their users have set, `DB_ENV_NAME=value`.
+    """
+    found = []
+    for link in _links(parts, container):
+        if link.endpoint is None:
+            continue
+        name = link.alias.replace("-", "_").upper()
+        other = parts.registry.find(link.ref).container
+        address = link.endpoint.ipv4_address
+        found.append(f"{name}_NAME=/{container.name}/{link.alias}")
+        exposed = sorted(
+            ports.parse_exposed(filter(ports.is_known, other.config.exposed_ports or ()))
+        )
+        for index, (port, protocol) in enumerate(exposed):
+            url = f"{protocol}://{address}:{port}"
+            begin = f"{name}_PORT_{port}_{protocol.upper()}"
+            found += [f"{name}_PORT={url}"] if not index else []
+            found += [f"{begin}={url}", f"{begin}_ADDR={address}", f"{begin}_PORT={port}",
+                      f"{begin}_PROTO={protocol}"]  # fmt: skip
+        own = (word for word in other.config.env or () if word.partition("=")[0] not in _NOT_TOLD)
+        found += [f"{name}_ENV_{word}" for word in own if "=" in word]
+    return found
 
 
 class _Link(NamedTuple):

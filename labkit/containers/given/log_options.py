@@ -9,7 +9,7 @@ container that prints without end would fill the disk.  `max-size=-1` keeps all.
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from labkit.containers.records.model import Container, LogConfig
 from labkit.errors import InvalidParameterError
@@ -30,8 +30,15 @@ DRIVERS = {
     JSON_FILE: (*_OF_FILES, *_OF_ALL, *_OF_DETAILS),
     LOCAL: (*_OF_FILES, *_OF_ALL, *_OF_DETAILS),
     NONE: _OF_ALL,
+    "syslog": (*_OF_ALL, *_OF_DETAILS, "syslog-address", "syslog-facility", "syslog-format"),
+    "journald": (*_OF_ALL, *_OF_DETAILS),
+    "fluentd": (*_OF_ALL, *_OF_DETAILS, "fluentd-address", "fluentd-async"),
+    "gelf": (*_OF_ALL, *_OF_DETAILS, "gelf-address"),
 }
+SENT = ("syslog", "journald", "fluentd", "gelf")
+"""Those whose log is sent elsewhere as well (labkit.containers.inside.shipping)."""
 """What each driver may be told.  Both that keep files keep them in one form."""
+_SCHEMES = ("tcp", "udp", "unix", "unixgram")
 _MODES = ("blocking", "non-blocking")
 _TRUTHS = ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")
 
@@ -57,6 +64,9 @@ def limits(config: LogConfig) -> LogLimits:
     _check_delivery(options)
     if driver == NONE:
         return LogLimits(0, 1)
+    if driver in SENT:
+        _check_place(driver, options)
+        return LogLimits()
     default = LogLimits()
     if not {"max-size", "max-file"} & options.keys():
         return default
@@ -86,6 +96,36 @@ def _check_delivery(options: Mapping[str, str]) -> None:
         raise InvalidParameterError(f"invalid value for compress: {truth!r} is not true or false")
 
 
+FACILITIES = {
+    name: number
+    for number, name in enumerate((
+        *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron"),
+        *("authpriv", "ftp", "ntp", "audit", "alert", "clock"),
+        *(f"local{number}" for number in range(8)),
+    ))
+}  # fmt: skip
+"""Syslog's (RFC 5424, 6.2.1)."""
+
+
+def _check_place(driver: str, options: Mapping[str, str]) -> None:
+    """InvalidParameterError for where, or as what, no log can be sent."""
+    address = options.get(f"{driver}-address", "")
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        is_place = parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_place = False
+    if not is_place:
+        raise InvalidParameterError(
+            f"{driver}-address should be in form proto://address, got {address}"
+        )
+    facility = options.get("syslog-facility", "daemon")
+    if facility not in FACILITIES and not facility.isdecimal():
+        raise InvalidParameterError(f"invalid syslog facility: {facility}")
+    if driver == "gelf" and not address:
+        raise InvalidParameterError("gelf-address is a required parameter")
+
+
 def keeps_log(container: Container) -> bool:
     """Whether what the container prints can be read afterwards."""
     return container.host_config.log_config.type != NONE
@@ -106,6 +146,11 @@ def details(container: Container) -> str:
     if "tag" in options:
         found["tag"] = _tag(options["tag"], container)
     return ",".join(f"{quote_plus(name)}={quote_plus(found[name])}" for name in sorted(found))
+
+
+def tag(container: Container) -> str:
+    """What names a container's lines elsewhere: the option `tag`, or its short id."""
+    return _tag((container.host_config.log_config.config or {}).get("tag") or "{{.ID}}", container)
 
 
 def _tag(template: str, container: Container) -> str:

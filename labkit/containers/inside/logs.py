@@ -17,6 +17,9 @@ BLOCK_BYTES = 64 * 1024
 """How much is read at once from the end of a log."""
 
 
+IsRunning = Callable[[], bool]
+
+
 class LogLine(NamedTuple):
     """One piece of output: a line with its newline, or a part of a very long line."""
 

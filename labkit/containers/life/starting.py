@@ -258,7 +258,10 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
         host=operations.encode([step.operation for step in plan.host]),
         clone=operations.encode([plan.clone.operation])[0],
         child=operations.encode([step.operation for step in plan.child]),
-        environment=specification.environment(container),
+        environment=[
+            *etc_files.link_environment(parts, container),
+            *specification.environment(container),
+        ],
         log_path=parts.records.log_path(container.id) if keeps_log else log_options.NO_FILE,
         log_limits=(log.max_bytes, log.max_files),
         exit_path=parts.records.exit_path(container.id),

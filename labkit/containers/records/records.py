@@ -94,8 +94,10 @@ class Records:
         """
         for name, text in etc_files.items():
             path, data = f"{self.folder(container_id)}/{name}", text.encode()
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
+                if os.pread(fd, len(data) + 1, 0) == data:
+                    continue  # a reader in the container is not disturbed
                 files.write_all(fd, data)
                 os.ftruncate(fd, len(data))
             finally:

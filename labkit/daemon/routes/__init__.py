@@ -6,7 +6,6 @@ A handler takes the engine, the request and the names in its path, and returns a
 
 from labkit.daemon.routes import (
     archive,
-    build,
     buildkit,
     commit,
     containers,
@@ -43,7 +42,7 @@ ROUTES = (
     Route("GET", "/images/get", image_archives.save),
     Route("POST", "/images/prune", disk.prune_images),
     Route("POST", "/build", buildkit.build),
-    Route("POST", "/build/prune", build.prune),
+    Route("POST", "/build/prune", buildkit.prune),
     Route("POST", "/build/cancel", buildkit.cancel),
     Route("POST", "/grpc", buildkit.grpc),
     Route("POST", "/session", buildkit.session),
@@ -66,7 +65,8 @@ ROUTES = (
     Route("POST", "/containers/{id}/start", containers.start),
     Route("POST", "/containers/{id}/stop", containers.stop),
     Route("POST", "/containers/{id}/kill", containers.kill),
-    Route("DELETE", "/containers/{id}", containers.remove),
+    # The name of a link has a slash.
+    Route("DELETE", "/containers/{image}", containers.remove),
     Route("GET", "/containers/{id}/steps", containers.steps),
     Route("POST", "/containers/{id}/wait", streams.wait),
     Route("POST", "/containers/{id}/attach", streams.attach),

@@ -2,7 +2,6 @@
 
 from labkit.containers import Container, Engine, parse_signal
 from labkit.daemon import container_filters, create_body, filters
-from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.shapes import containers as shapes
@@ -101,9 +100,13 @@ def kill(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def remove(engine: Engine, request: Request, ref: str) -> Answer:
-    """`DELETE /containers/{id}?force=&v=`: 204; with `v`, its anonymous volumes go as well."""
+    """`DELETE /containers/{id}?force=&v=&link=`: 204; with `v`, its anonymous volumes go as well.
+
+    With `link` only the link of that name is removed: `/web/db` is what web calls db.
+    """
     if request.query.flag("link"):
-        raise UnsupportedError("labkit has no links between containers")
+        engine.unlink(ref)
+        return NO_CONTENT
     engine.remove(ref, force=request.query.flag("force"), volumes=request.query.flag("v"))
     return NO_CONTENT
 

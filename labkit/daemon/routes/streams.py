@@ -1,5 +1,7 @@
 """What lasts: waiting for a container's end, reading its log, and being attached to it."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -17,9 +19,10 @@ from labkit.daemon.responses import (
     Stream,
 )
 from labkit.dialect import detach_keys, frames
-from labkit.dialect.frames import STREAM_NUMBERS
+from labkit.dialect.frames import STREAM_NUMBERS, Demultiplexer
 from labkit.dialect.numbers import whole
 from labkit.errors import ConflictError, InvalidParameterError
+from labkit.http import websocket
 from labkit.http.connection import Connection
 
 LOOK_AFTER_S = 1.0
@@ -104,8 +107,40 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/attach/ws`: no client of this engine speaks WebSocket."""
-    raise UnsupportedError("labkit has no attach by WebSocket: use POST /containers/{id}/attach")
+    """`GET /containers/{id}/attach/ws?stream=&logs=&stdin=&stdout=&stderr=`.
+
+    As `attach`, but both directions are a WebSocket's frames, and no stream is marked.
+    """
+    query = request.query
+    container = engine.get(ref)
+    head = websocket.head(request)
+    demultiplexer = Demultiplexer()
+
+    def shown(data: bytes) -> bytes:
+        if container.config.tty:
+            return data
+        return b"".join(part for _, part in demultiplexer.feed(data))
+
+    def send_lines(lines: Iterator[LogLine]) -> None:
+        for line in lines:
+            request.connection.send(websocket.frame(line.text))
+
+    def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, socket.socket(fileno=os.dup(connection_fd)) as client:
+            with theirs:
+                engine.attach(
+                    container.id,
+                    theirs.fileno(),
+                    stdin=query.flag("stdin") and container.config.open_stdin,
+                    stdout=query.flag("stdout"),
+                    stderr=query.flag("stderr"),
+                    announce=send_head,
+                    replay=send_lines if query.flag("logs") else None,
+                )
+            websocket.carry(client, ours, shown)
+
+    return Hijack(hand_over, protocol="websocket", head=head)
 
 
 def logs(engine: Engine, request: Request, ref: str) -> Answer:

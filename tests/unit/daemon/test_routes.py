@@ -69,7 +69,6 @@ def test_a_version_out_of_range_is_refused(api, version, word):
         ("POST", "/containers/web/stop?t=x", 400),
         ("POST", "/containers/web/kill?signal=NONSENSE", 400),
         ("DELETE", "/containers/stopped", 204),
-        ("DELETE", "/containers/stopped?link=1", 501),
         ("GET", "/images/json", 200),
         ("GET", "/images/someone/tool:1.0/json", 200),
         ("GET", "/images/someone%2Ftool:1.0/json", 200),

@@ -1,0 +1,130 @@
+"""WebSocket (RFC 6455), the server's side: handshake, frames, and a plain socket behind them."""
+
+import base64
+import contextlib
+import hashlib
+import select
+import socket
+from collections.abc import Callable
+from struct import pack, unpack_from
+
+from labkit.errors import InvalidParameterError
+from labkit.http.errors import ProtocolError
+from labkit.http.requests import Request
+
+_KEY_END = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_FINAL, _MASKED = 0x80, 0x80
+LONGEST_FRAME = 16 << 20
+PIECE_BYTES = 64 * 1024
+CLOSING_TIME_S = 1.0
+NORMAL_END = pack(">H", 1000)
+
+
+def head(request: Request) -> bytes:
+    """The answer that turns a request into a WebSocket; InvalidParameterError if it is none."""
+    key = request.headers.get("sec-websocket-key", "")
+    if request.headers.get("upgrade", "").lower() != "websocket" or not key:
+        raise InvalidParameterError("this is for WebSocket: ask with Upgrade: websocket")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _KEY_END).digest()).decode()  # noqa: S324
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
+
+
+def frame(payload: bytes, kind: int = BINARY) -> bytes:
+    """One frame of a server's, which is not masked."""
+    length = len(payload)
+    if length < 126:
+        begin = pack(">BB", _FINAL | kind, length)
+    elif length < 1 << 16:
+        begin = pack(">BBH", _FINAL | kind, 126, length)
+    else:
+        begin = pack(">BBQ", _FINAL | kind, 127, length)
+    return begin + payload
+
+
+def take_frame(received: bytearray) -> tuple[int, bytes] | None:
+    """Take the first frame of a client's from what was received: its kind and payload.
+
+    None if it is not whole yet.  ProtocolError for what a client may not send.
+    """
+    if len(received) < 2:
+        return None
+    kind, length, begin = received[0] & 0x0F, received[1] & 0x7F, 2
+    if not received[1] & _MASKED:
+        raise ProtocolError(400, "a WebSocket's client masks its frames (RFC 6455, 5.1)")
+    if length > 125:
+        size = 2 if length == 126 else 8
+        if len(received) < begin + size:
+            return None
+        (length,) = unpack_from(">H" if size == 2 else ">Q", received, begin)
+        begin += size
+    if length > LONGEST_FRAME:
+        raise ProtocolError(413, f"a frame has at most {LONGEST_FRAME} bytes")
+    end = begin + 4 + length
+    if len(received) < end:
+        return None
+    mask = bytes(received[begin : begin + 4])
+    masked = bytes(received[begin + 4 : end])
+    del received[:end]
+    return kind, _unmasked(masked, mask)
+
+
+def _unmasked(data: bytes, mask: bytes) -> bytes:
+    whole = (mask * (len(data) // 4 + 1))[: len(data)]
+    number = int.from_bytes(data, "big") ^ int.from_bytes(whole, "big")
+    return number.to_bytes(len(data), "big")
+
+
+def carry(client: socket.socket, plain: socket.socket, shown: Callable[[bytes], bytes]) -> None:
+    """Pass on a client's frames to a plain socket, and what comes from there as frames.
+
+    `shown` makes of what comes what the client gets.  Returns when either side has ended.
+    """
+    received = bytearray()
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    poll.register(plain, select.POLLIN)
+    with contextlib.suppress(OSError, ProtocolError):
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if plain.fileno() in ready:
+                data = plain.recv(PIECE_BYTES)
+                if not data:
+                    client.sendall(frame(NORMAL_END, CLOSE))
+                    _await_end(client)
+                    return
+                if payload := shown(data):
+                    client.sendall(frame(payload))
+            if client.fileno() in ready:
+                data = client.recv(PIECE_BYTES)
+                received += data
+                if not data or not _serve(received, client, plain):
+                    return
+
+
+def _await_end(client: socket.socket) -> None:
+    """Hear the client's own word of the end, for a moment: it could not send it otherwise."""
+    client.settimeout(CLOSING_TIME_S)
+    received = bytearray()
+    while data := client.recv(PIECE_BYTES):
+        received += data
+        while (taken := take_frame(received)) is not None:
+            if taken[0] == CLOSE:
+                return
+
+
+def _serve(received: bytearray, client: socket.socket, plain: socket.socket) -> bool:
+    """Do what a client's frames say; False when it has ended."""
+    while (taken := take_frame(received)) is not None:
+        kind, payload = taken
+        if kind == CLOSE:
+            client.sendall(frame(payload[:2], CLOSE))
+            return False
+        if kind == PING:
+            client.sendall(frame(payload, PONG))
+        elif kind != PONG:
+            plain.sendall(payload)
+    return True
