@@ -15,9 +15,9 @@ from labkit.course.figures.table import Table
 from labkit.errors import InvalidParameterError
 
 PHASES = {
-    "host": "in the engine, before there is a process",
+    "host": "in the engine",
     "clone": "the process is made",
-    "child": "in the container's own process",
+    "child": "in the new process",
 }
 """The phases of a plan in order, with the words the picture uses for them."""
 GROUPS = {
@@ -139,27 +139,19 @@ def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
             fontsize=8,
             color=style.QUIET,
         )
-    _name_phases(axes, bars, whole_ms)
+    _name_phases(axes, bars)
     style.named_rows(axes, [bar.name for bar in bars])
     axes.set(xlim=(0, whole_ms * 1.1), xlabel="time since the first step (ms)")
 
 
-def _name_phases(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
-    """Name each phase once, beside its first bar, on the side where there is room."""
+def _name_phases(axes: Any, bars: Sequence[Bar]) -> None:
+    """Name the colours at the lower left, where a waterfall has no bars."""
     for number, (phase, words) in enumerate(PHASES.items()):
-        row = next((row for row, bar in enumerate(bars) if bar.phase == phase), None)
-        if row is None:
-            continue
-        bar = bars[row]
-        end_ms = sum(bar.spans[0])
-        is_alone = len(bar.spans) == 1  # then its duration is right beside it
-        is_left = end_ms > whole_ms * 0.5
         axes.annotate(
             f"{phase}: {words}",
-            (bar.start_ms if is_left else end_ms, row),
-            xytext=(-8 if is_left else 52 if is_alone else 8, 0),
+            (0, len(bars) - len(PHASES) + number),
+            xytext=(8, 0),
             textcoords="offset points",
-            ha="right" if is_left else "left",
             va="center",
             fontsize=8.5,
             fontweight="bold",
