@@ -16,6 +16,7 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Hijack, json_response
 from labkit.daemon.routes import build as classic
 from labkit.daemon.routes.build_service import service
+from labkit.daemon.routes.pruned import publish_prune
 from labkit.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ def prune(engine: Engine, request: Request) -> Answer:
     """`POST /build/prune`: remove the caches of RUN and the kept contexts that no build uses."""
     removed: Sequence[KeptCache | KeptContext] = CACHE_MOUNTS.prune(engine.paths)
     removed = [*removed, *service(engine).kept.prune()]
+    size_bytes = sum(cache.size_bytes for cache in removed)
+    publish_prune(engine, "builder", size_bytes)
     return json_response(
         {
-            "CachesDeleted": [cache.name for cache in removed],
-            "SpaceReclaimed": sum(cache.size_bytes for cache in removed),
+            "CachesDeleted": [cache.name for cache in removed] or None,
+            "SpaceReclaimed": size_bytes,
         }
     )
 
