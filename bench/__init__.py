@@ -1,4 +1,4 @@
-"""How fast labkit is, measured beside its peers on one machine in one run.
+"""The speed of labkit, measured beside its peers on one machine in one run.
 
 `python -m bench` (or `make bench`, as root) measures
 
@@ -8,35 +8,35 @@
 - **another process in a running container** (`exec`), through the API and by command;
 - **many at once**: fifty containers started through the API by fifty clients;
 - **images**: builds, cached and run; push, pull, load and commit of 100 MB;
-- **networks**: `run --rm` on the default bridge, and how fast data goes there (iperf3);
-- **memory**: what an idle container's shim takes, and the daemons;
-- **the start's steps**: where the time goes, from `labkit run --explain=json`.
+- **networks**: `run --rm` on the default bridge, and the data rate there (iperf3);
+- **memory**: that of an idle container's shim, and of the daemons;
+- **the start's steps**: the time of each, from `labkit run --explain=json`.
 
-Runs are interleaved (A B C, B C A, …), so that whatever else the machine does meets all alike; what
-counts is the median, and for a ratio of two medians the interval that bootstrapping the rounds
-gives.  No peer is needed: one that is not installed, or does not work here, is said to be missing.
-Everything lives in a temporary folder; nothing is left behind, also after ctrl-C.
+Runs are interleaved (A B C, B C A, …), so that other load on the machine affects all alike.  The
+result is the median, and for a ratio of two medians the interval from bootstrapping the rounds.  No
+peer is needed: one that is not installed, or does not work here, is reported as missing.  All files
+are in a temporary folder; nothing is left behind, even after ctrl-C.
 
 | part | what it does |
 |---|---|
-| `peer` | what a peer is; running a command and knowing when it has ended |
-| `rootfs` | the busybox root that every peer runs |
-| `systems` | the systems whose programs are the peers |
-| `rooms` | the namespaces they run in |
-| `runtimes` | crun, runc |
-| `engines` | docker, podman, labkit's command |
-| `dockerd` | a dockerd with a folder and a room of its own |
-| `api` | labkit's API |
-| `engine_api` | the API of labkitd and dockerd, by the same client |
-| `running` | exec, and many starts at once |
-| `building` | builds, cached and run |
-| `exchange` | push, pull, load, commit |
-| `registry` | the registry that is pushed to |
-| `networking` | bridges: starts, and throughput |
-| `timing` | the interleaved rounds |
-| `statistics` | median, quartiles, ratio and its interval |
-| `memory` | proportional set sizes from /proc |
-| `steps` | the median of each step of a start |
-| `machine` | what it was measured on |
-| `report` | the tables, on the terminal and in RESULTS.md |
+| `peer` | defines a peer; runs a command and sees its end |
+| `rootfs` | makes the busybox root that every peer runs |
+| `systems` | finds the systems whose programs are the peers |
+| `rooms` | makes the namespaces they run in |
+| `runtimes` | runs crun and runc |
+| `engines` | runs docker, podman, labkit's command |
+| `dockerd` | runs a dockerd in its own folder and room |
+| `api` | uses labkit's API |
+| `engine_api` | uses the API of labkitd and dockerd, by the same client |
+| `running` | measures exec, and many starts at once |
+| `building` | measures builds, cached and run |
+| `exchange` | measures push, pull, load, commit |
+| `registry` | runs the registry for the pushes |
+| `networking` | measures bridges: starts, and throughput |
+| `timing` | runs the interleaved rounds |
+| `statistics` | computes median, quartiles, ratio and its interval |
+| `memory` | reads proportional set sizes from /proc |
+| `steps` | computes the median of each step of a start |
+| `machine` | describes the machine |
+| `report` | writes the tables, on the terminal and in RESULTS.md |
 """

@@ -15,19 +15,19 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the command line; 0 also when an aim is missed, which the tables say."""
+    """Run the command line; return 0 even if an aim is missed, which the tables show."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure labkit beside crun, runc, docker and podman."
     )
     parser.add_argument("--rounds", type=int, default=50, help="runs of each; default: %(default)s")
     parser.add_argument(
-        "--output", type=Path, default=RESULTS, help="where the tables go; default: %(default)s"
+        "--output", type=Path, default=RESULTS, help="file for the tables; default: %(default)s"
     )
     arguments = parser.parse_args()
     if os.geteuid() != 0:
-        parser.error("containers are run, which needs root")
+        parser.error("it runs containers, which needs root: use sudo")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Where Python is told to write no bytecode, every command would compile labkit anew.
+    # If Python writes no bytecode, every command would compile labkit again.
     compileall.compile_dir(os.path.dirname(labkit.__file__), quiet=2)
     try:
         text = measure(arguments.rounds, _progress)

@@ -1,4 +1,4 @@
-"""labkit's API: four requests on one connection that is kept."""
+"""labkit's API: four requests on one kept connection."""
 
 from bench.engines import IMAGE, Labkit
 from bench.peer import MissingPeerError
@@ -8,7 +8,7 @@ from labkit.errors import LabkitError
 
 
 class LabkitApi:
-    """Create, start, wait and remove, through the daemon of a `Labkit` that is set up already."""
+    """Create, start, wait and remove, through the daemon of a `Labkit` that is already set up."""
 
     name = "labkit API"
 
@@ -18,7 +18,7 @@ class LabkitApi:
         self._body = create_body(IMAGE, ["true"], network_mode="none")
 
     def setup(self, folder: str) -> None:
-        """Connect; raises `MissingPeerError` when the engine did not start."""
+        """Connect; `MissingPeerError` if the engine did not start."""
         self._client = Client(self._engine.paths.socket)
         try:
             self._client.ping()
@@ -26,10 +26,10 @@ class LabkitApi:
             raise MissingPeerError(str(error)) from None
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def run_once(self) -> None:
-        """Four requests."""
+        """Send the four requests."""
         assert self._client is not None
         api = self._client.api
         path = f"/containers/{api.post('/containers/create', self._body)['Id']}"
@@ -40,7 +40,7 @@ class LabkitApi:
             raise RuntimeError(f"the container ended with status {result['StatusCode']}")
 
     def clean_up(self) -> None:
-        """Nothing: the container is removed by then."""
+        """Do nothing: the container is already removed."""
 
     def teardown(self) -> None:
         """Close the connection."""

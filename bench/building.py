@@ -1,4 +1,4 @@
-"""Builds by command: one that is cached whole, and one whose every step runs."""
+"""Builds by command: one from the cache, and one whose every step runs."""
 
 import os
 
@@ -10,7 +10,7 @@ RUN_STEPS = 10
 
 
 class CachedBuild(OfEngine):
-    """`build` of twenty steps that an earlier build has made: RUN, COPY, ENV, LABEL by turns."""
+    """`build` of twenty cached steps: RUN, COPY, ENV, LABEL by turns."""
 
     what = "cached build"
 

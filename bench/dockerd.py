@@ -1,7 +1,7 @@
-"""A dockerd of one's own, in a room of its own: everything it keeps lies in one folder.
+"""A dockerd in its own folder and its own room.
 
-It sets up no network, unless it is told to: then it makes a bridge and rules of the firewall, in
-the network namespace it is started in, and never undoes them.
+It sets up no network by default.  With one it makes a bridge and rules of the firewall in the
+network namespace it is started in, and never undoes them.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ HELLO_INTERVAL_S = 0.1
 class Dockerd:
     """A system's dockerd, with the containerd that it starts, in `folder`.
 
-    `host` is what DOCKER_HOST is to be; its containers' cgroups lie below `cgroup_parent`.
+    `host` is the value for DOCKER_HOST; its containers' cgroups are below `cgroup_parent`.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Dockerd:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, and wait until it answers; raises `MissingPeerError`."""
+        """Start it, and wait until it answers; `MissingPeerError`."""
         program = self.room.system.find("dockerd")
         if program is None:
             raise MissingPeerError("dockerd is not installed: apt-get install docker.io")
@@ -77,7 +77,7 @@ class Dockerd:
 
 
 def last_line(path: str) -> str:
-    """The last line of a daemon's log, which tells why it ended."""
+    """Return the last line of a daemon's log, which shows why it ended."""
     with open(path, errors="replace") as file:
         lines = file.read().strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"

@@ -1,23 +1,23 @@
-"""The Docker Engine API of labkitd and of dockerd, spoken by the same small client."""
+"""The Docker Engine API of labkitd and of dockerd, through the same small client."""
 
 import json
 from typing import Any
 
 from labkit.client.http import Connection
 
-# The newest that both of them know.
+# The newest version that both of them know.
 VERSION = "1.41"
 
 
 class EngineApi:
-    """One connection that is kept; for one thread."""
+    """One kept connection, for one thread."""
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
         self._connection: Connection | None = None
 
     def request(self, method: str, path: str, body: object = None) -> Any:
-        """The answer's JSON, or None; RuntimeError unless the engine did what was asked."""
+        """Return the answer's JSON, or None; RuntimeError if the engine refused."""
         if self._connection is None or not self._connection.is_idle():
             self.close()
             self._connection = Connection(self._socket_path)
@@ -28,7 +28,7 @@ class EngineApi:
         return json.loads(text) if text.strip() else None
 
     def follow(self, path: str, body: object) -> bytes:
-        """Ask for a stream in place of the connection, and read it to its end."""
+        """Ask for a stream on the connection, and read it to its end."""
         connection = Connection(self._socket_path)
         response = connection.request("POST", f"/v{VERSION}{path}", _encoded(body), upgrade=True)
         stream, early = response.hijack()
@@ -39,7 +39,7 @@ class EngineApi:
         return b"".join(parts)
 
     def create(self, image: str, command: list[str]) -> str:
-        """Create a container without a network; its id."""
+        """Create a container without a network; return its id."""
         body = {"Image": image, "Cmd": command, "HostConfig": {"NetworkMode": "none"}}
         return str(self.request("POST", "/containers/create", body)["Id"])
 
@@ -52,7 +52,7 @@ class EngineApi:
         self.request("DELETE", f"/containers/{container}?force=1")
 
     def execute(self, container: str, command: list[str]) -> int:
-        """Run a command in a container, attached, to its end; its exit code."""
+        """Run a command in a container, attached, to its end; return its exit code."""
         streams = {"AttachStdout": True, "AttachStderr": True}
         made = self.request("POST", f"/containers/{container}/exec", {"Cmd": command, **streams})
         self.follow(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})

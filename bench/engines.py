@@ -1,7 +1,7 @@
 """docker, podman and labkit by their commands: `run --rm --network none busybox true`.
 
-Each gets a data root and a daemon of its own, so that what the machine's user has is not touched.
-docker and podman are those of the newest system here, and run in a room of that system.
+Each has its own data root and daemon, so the machine's own containers are not touched.  docker and
+podman are those of the newest system here, and run in a room of that system.
 """
 
 import json
@@ -21,7 +21,7 @@ from labkit.paths import Paths
 
 IMAGE = "labkit-bench:latest"
 CGROUP_PARENT = "labkit-bench"
-# Without CAP_SYS_RESOURCE the default limits cannot be set; there need be no systemd to ask.
+# Without CAP_SYS_RESOURCE the default limits cannot be set; and there may be no systemd.
 PODMAN_CONF = """\
 [containers]
 default_ulimits = []
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 class Engine:
-    """What is the same for all: the command's words."""
+    """The common part of all engines: the command's words."""
 
     program = ""
     daemon_name = ""
@@ -51,15 +51,15 @@ class Engine:
         self._environment = dict(os.environ)
         self._run: list[str] = []
         self._room: Room | None = None
-        """Where its containers are, if not simply here."""
+        """The room of its containers; None for this machine itself."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self.is_up = False
-        """Whether it has been set up, and has run a container."""
+        """Whether it was set up, and has run a container."""
         self.socket = ""
-        """Where its API is."""
+        """The socket of its API."""
 
     def setup(self, folder: str) -> None:
-        """Start the engine, import the root as an image, run it once to see that it works."""
+        """Start the engine, import the root as an image, and run it once as a check."""
         self._prefix = [self._find(folder)]
         self._start(folder)
         self.cli("import", self._tar, IMAGE)
@@ -68,25 +68,25 @@ class Engine:
         self.is_up = True
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def run_once(self) -> None:
-        """The command, from its start to its end."""
+        """Run the command, from its start to its end."""
         status = self._call(spawn_and_wait, self._run, self._environment)
         if status:
             raise MissingPeerError(f"{self.name} ended with status {status}")
 
     def clean_up(self) -> None:
-        """Nothing: the container is removed by then."""
+        """Do nothing: the container is already removed."""
 
     def run_program(self, *words: str) -> None:
-        """Run the engine's command to its end, its output unread."""
+        """Run the engine's command to its end, without reading its output."""
         status = self._call(spawn_and_wait, [*self._prefix, *words], self._environment)
         if status:
             raise RuntimeError(f"{self.program} {' '.join(words)} ended with status {status}")
 
     def teardown(self) -> None:
-        """End the daemon, and what the engine leaves mounted."""
+        """End the daemon, and unmount what the engine left."""
         if self._room:
             self._room.close()
         elif self._daemon:
@@ -94,7 +94,7 @@ class Engine:
         self._daemon = None
 
     def cli(self, *words: str) -> str:
-        """Run the engine's command; its output."""
+        """Run the engine's command; return its output."""
         return self._call(command, [*self._prefix, *words], self._environment)
 
     def copy_in(self, container: str, tar: str) -> None:
@@ -105,11 +105,11 @@ class Engine:
             self._call(subprocess.run, words, check=True, **options)
 
     def start_idle(self) -> str:
-        """Start a container that sleeps; its id."""
+        """Start a container that sleeps; return its id."""
         return self.cli("run", "-d", "--network", "none", IMAGE, "sleep", "3600")
 
     def shim(self, container: str) -> tuple[str, memory.Memory]:
-        """The name and the memory of the parent of a container's first process."""
+        """Return the name and the memory of the parent of a container's first process."""
         first = int(json.loads(self.cli("inspect", container))[0]["State"]["Pid"])
         pid = self._call(memory.parent, first)
         return self._call(memory.name, pid), self._call(memory.of, pid)
@@ -119,7 +119,7 @@ class Engine:
         self.cli("rm", "-f", container)
 
     def daemons(self) -> dict[str, int]:
-        """The processes that serve all containers together: what they are called, and their ids."""
+        """Return the processes that serve all containers together: their names and ids."""
         if self._daemon is None:
             return {}
         helpers = {memory.name(pid): pid for pid in memory.children(self._daemon.pid)}
@@ -133,7 +133,7 @@ class Engine:
         return found
 
     def _call(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """Call a function where the engine is: only there do its process ids mean anything."""
+        """Call a function in the engine's room: only there its process ids are valid."""
         if self._room:
             return self._room.do(function, *arguments, **options)
         return function(*arguments, **options)
@@ -143,7 +143,7 @@ class Engine:
 
 
 class Docker(Engine):
-    """The docker command and a dockerd of its own, without network set-up unless asked for."""
+    """The docker command and its own dockerd, without a network by default."""
 
     program = "docker"
     daemon_name = "dockerd"
@@ -181,7 +181,7 @@ class Podman(Engine):
 
 
 class Labkit(Engine):
-    """The labkit command and a labkitd of its own."""
+    """The labkit command and its own labkitd."""
 
     program = "labkit"
     daemon_name = "labkitd"
@@ -192,7 +192,7 @@ class Labkit(Engine):
         self.paths = Paths("", "")
 
     def _find(self, folder: str) -> str:
-        # The one that `make lab` puts into every shell, but with this Python and source tree.
+        # The command of `make lab`, but with this Python and source tree.
         script = f". {os.path.dirname(os.path.dirname(__file__))}/vagrant/common.sh && command_text"
         text = command(["bash", "-c", script], self._environment | {"LABKIT_VENV": sys.prefix})
         path = _write(f"{folder}/{self.program}", text)
@@ -221,7 +221,7 @@ class Labkit(Engine):
                 raise MissingPeerError(f"labkitd does not start: {last_line(log.name)}")
 
     def run_explained(self) -> list[dict[str, object]]:
-        """The steps of one start, from `labkit run --explain=json`."""
+        """Return the steps of one start, from `labkit run --explain=json`."""
         argv = [*self._prefix, "run", "--explain=json", "--network", "none", IMAGE, "true"]
         done = subprocess.run(argv, env=self._environment, capture_output=True, check=True)
         return list(json.loads(done.stderr))

@@ -1,4 +1,4 @@
-"""Images on the move: push, pull, load and commit of 100 MB in 5000 files, by command."""
+"""Images in transfer: push, pull, load and commit of 100 MB in 5000 files, by command."""
 
 import io
 import os
@@ -16,7 +16,7 @@ LINE = b"labkit measures how long an image takes on its way from here to there.\
 
 
 def write_files(path: str, seed: int) -> str:
-    """Write the archive of the files: half of each is noise, half text; returns the path."""
+    """Write the archive of the files, half noise and half text each; return the path."""
     noise = random.Random(seed)
     text = (LINE * FILE_BYTES)[: FILE_BYTES // 2]
     with tarfile.open(path, "w") as archive:
@@ -28,15 +28,15 @@ def write_files(path: str, seed: int) -> str:
 
 
 class Moving(OfEngine):
-    """What the four have in common: the disk is quiet before each run."""
+    """The common part of the four: the disk is quiet before each run."""
 
     def prepare(self) -> None:
-        """Bring to the disk what whoever ran before has left to be written."""
+        """Sync the disk, so that writes of an earlier run do not count."""
         os.sync()
 
 
 class Push(Moving):
-    """`push` of an image to a registry that has nothing of it."""
+    """`push` of an image to an empty registry."""
 
     what = "push"
 
@@ -59,7 +59,7 @@ class Push(Moving):
 
 
 class Pull(Moving):
-    """`pull` of one image, the same for all, by an engine that has nothing of it."""
+    """`pull` of one image, the same for all, by an engine without any part of it."""
 
     what = "pull"
 
@@ -84,7 +84,7 @@ class Pull(Moving):
 
 
 class Load(Moving):
-    """`load` of one archive, the same for all, by an engine that has nothing of it."""
+    """`load` of one archive, the same for all, by an engine without any part of it."""
 
     what = "load"
 

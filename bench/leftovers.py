@@ -1,4 +1,4 @@
-"""Leave the machine as it was: the folder, processes that outlived their peer, cgroups, mounts."""
+"""Leave the machine as it was: the folder, processes left by a peer, cgroups, mounts."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ GRACE_S = 5.0
 
 @contextlib.contextmanager
 def clean_folder() -> Iterator[str]:
-    """A temporary folder for everything; when the block ends, all that is left is cleared away."""
-    # Orphans of ours (conmon, a shim) become our children, not those of the machine's first
-    # process: so we know them, and can wait for them.
+    """A temporary folder for all files; at the end of the block everything left is removed."""
+    # Orphans of this run (conmon, a shim) become children of this process, not of the machine's
+    # first one: so this process knows them, and can wait for them.
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     before = set(_groups())
     # A short name: a Unix socket's path has room for 107 bytes.
@@ -57,7 +57,7 @@ def _groups() -> list[str]:
 
 def _remove_group(path: str) -> None:
     for folder, _, _ in os.walk(path, topdown=False):
-        # A group that still holds a process of somebody else's is not ours to remove.
+        # A group that still holds a process of another program stays.
         with contextlib.suppress(OSError):
             os.rmdir(folder)
 

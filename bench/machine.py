@@ -1,4 +1,4 @@
-"""What it was measured on."""
+"""The machine of the measurements."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ PROGRAMS = ("crun", "runc", "docker", "dockerd", "podman")
 
 
 def description() -> list[tuple[str, str]]:
-    """The machine, line by line: a name and what it is."""
+    """Return the machine's facts, line by line: a name and a value."""
     return [
         ("processor", f"{_value('/proc/cpuinfo', 'model name')}, {os.cpu_count()} CPUs"),
         ("memory", f"{int(_value('/proc/meminfo', 'MemTotal').split()[0]) / (1 << 20):.1f} GiB"),
@@ -28,7 +28,7 @@ def description() -> list[tuple[str, str]]:
 
 
 def is_busy() -> bool:
-    """Whether others want more than a third of a CPU now; asked before anything is measured."""
+    """Whether other programs use more than a third of a CPU; asked before all measurements."""
     return os.getloadavg()[0] > BUSY_LOAD
 
 

@@ -1,14 +1,14 @@
-"""Memory, as /proc says it."""
+"""Memory, from /proc."""
 
 import os
 from typing import NamedTuple
 
 
 class Memory(NamedTuple):
-    """A process's share of the memory, in bytes.
+    """A process's memory, in bytes.
 
-    `proportional` (PSS) counts a page shared by n processes as an n-th; `private` (USS) is what
-    would be free if it ended; `resident` (RSS) counts shared pages in full.
+    `proportional` (PSS) counts a page shared by n processes as 1/n; `private` (USS) would be free
+    after its end; `resident` (RSS) counts shared pages in full.
     """
 
     resident: int
@@ -17,7 +17,7 @@ class Memory(NamedTuple):
 
 
 def of(pid: int) -> Memory:
-    """One process's memory, from `/proc/PID/smaps_rollup` (proc(5))."""
+    """Return one process's memory, from `/proc/PID/smaps_rollup` (proc(5))."""
     kibibytes: dict[str, int] = {}
     with open(f"/proc/{pid}/smaps_rollup") as file:
         next(file)
@@ -29,27 +29,27 @@ def of(pid: int) -> Memory:
 
 
 def peak(pid: int) -> int:
-    """The most that a process has had resident so far, in bytes (proc(5), VmHWM)."""
+    """Return the peak of a process's resident memory, in bytes (proc(5), VmHWM)."""
     with open(f"/proc/{pid}/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["VmHWM"].split()[0]) << 10
 
 
 def parent(pid: int) -> int:
-    """A process's parent."""
+    """Return a process's parent."""
     with open(f"/proc/{pid}/stat") as file:
         # The name, in parentheses, may itself hold spaces and parentheses.
         return int(file.read().rpartition(")")[2].split()[1])
 
 
 def name(pid: int) -> str:
-    """A process's name, as the kernel keeps it: at most fifteen characters."""
+    """Return a process's name, as the kernel keeps it: at most fifteen characters."""
     with open(f"/proc/{pid}/comm") as file:
         return file.read().strip()
 
 
 def children(pid: int) -> list[int]:
-    """The processes whose parent this is, over all its threads."""
+    """Return the children of a process, over all its threads."""
     found: list[int] = []
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/children") as file:

@@ -1,7 +1,7 @@
-"""Containers on the default bridge: how fast they start, and how fast data goes between them.
+"""Containers on the default bridge: the speed of their start, and of the data between them.
 
-Each engine has a network namespace of its own as its host's network: its bridge, and what it does
-to the firewall, are there, and gone with it.
+Each engine has its own network namespace as its host's network: its bridge and its firewall rules
+are there, and vanish with it.
 """
 
 import json
@@ -46,7 +46,7 @@ Progress = Callable[[str], None]
 
 
 class Networked:
-    """An engine in a network namespace of its own: that of the one thread which enters it."""
+    """An engine in its own network namespace, which one thread enters."""
 
     def __init__(self, engine: Engine) -> None:
         self.name = f"{engine.program} on a bridge"
@@ -58,21 +58,21 @@ class Networked:
         self._inside.submit(self.engine.setup, folder).result()
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def run_once(self) -> None:
-        """Nothing: others run by it."""
+        """Do nothing: other peers use it."""
 
     def clean_up(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def teardown(self) -> None:
-        """End it; with its last process its network is gone."""
+        """End it; its network vanishes with its last process."""
         self.engine.teardown()
         self._inside.shutdown()
 
     def on_host(self, *words: str) -> str:
-        """A command's output, run on what is the host for this engine."""
+        """Return a command's output, run on this engine's host."""
         return self._inside.submit(command, words).result()
 
 
@@ -91,7 +91,7 @@ class BridgeRun(OfEngine):
 
 
 class Throughput(NamedTuple):
-    """Two containers of an engine, one of which serves."""
+    """Two containers of an engine, one of them a server."""
 
     networked: Networked
     address: str
@@ -104,7 +104,7 @@ class Throughput(NamedTuple):
             self.networked.engine.remove(container)
 
     def seconds_per_gigabit(self, way: str) -> float:
-        """How long a gigabit takes from one to the other."""
+        """Return the time of a gigabit from one to the other."""
         words = [IPERF, "--client", self.address, "--time", str(THROUGHPUT_S), "--json"]
         run = {
             "container to container": lambda: self.networked.engine.cli(
@@ -120,7 +120,7 @@ class Throughput(NamedTuple):
 def measure(
     ready: Callable[[Sequence[Peer]], list[Peer]], folder: str, rounds: int, progress: Progress
 ) -> list[str]:
-    """Measure the engines whose networks work here: the report's parts."""
+    """Measure the engines whose networks work here; return the report's parts."""
     program = shutil.which(IPERF)
     tar = rootfs.write_tar(f"{folder}/network-root.tar", [program] if program else [])
     both = [
@@ -134,7 +134,7 @@ def measure(
     )
     parts = [RUN, report.times(started), report.ratios(started, RUN_AIMS)]
     if program is None:
-        return [*parts, f"How fast data goes was not measured: there is no {IPERF}."]
+        return [*parts, f"The data rate was not measured: there is no {IPERF}."]
     rates = _throughputs(up, min(rounds, THROUGHPUT_ROUNDS), progress)
     return [
         *parts,
@@ -147,7 +147,7 @@ def measure(
 def _throughputs(
     up: Sequence[Networked], rounds: int, progress: Progress
 ) -> dict[str, list[float]]:
-    """Seconds for a gigabit, by engine and way; the first of a round changes."""
+    """Return seconds for a gigabit, by engine and direction; the first of a round changes."""
     pairs: list[Throughput] = []
     measured: dict[str, list[float]] = {}
     try:
@@ -177,7 +177,7 @@ def _start_pair(networked: Networked) -> Throughput:
     while True:
         try:
             networked.on_host(IPERF, "--client", pair.address, "--bytes", "1K")
-        except MissingPeerError:  # it does not serve yet
+        except MissingPeerError:  # the server is not ready
             if time.monotonic() > deadline:
                 raise
             time.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""What is measured: something that can be made ready, run once, and taken away."""
+"""A peer: a subject of the measurements, with its preparation, one run, and its removal."""
 
 import os
 import signal
@@ -14,28 +14,28 @@ class MissingPeerError(Exception):
 
 
 class Peer(Protocol):
-    """One way to do what is measured: to run `true` in a container, for most."""
+    """One subject of the measurements: for most, `true` in a container."""
 
     name: str
 
     def setup(self, folder: str) -> None:
-        """Make ready in `folder`, which is the peer's own; raises `MissingPeerError`."""
+        """Prepare in `folder`, which is the peer's own; `MissingPeerError`."""
 
     def prepare(self) -> None:
-        """Make ready for one run; not timed."""
+        """Prepare one run; not timed."""
 
     def run_once(self) -> None:
-        """Do it once.  This is what is timed."""
+        """Do one run.  This is timed."""
 
     def clean_up(self) -> None:
-        """Undo one run, as far as it has not done so itself; not timed."""
+        """Undo one run, if it has not done so itself; not timed."""
 
     def teardown(self) -> None:
-        """Undo `setup`, also when that ended half-way."""
+        """Undo `setup`, even if that ended half-way."""
 
 
 def spawn_and_wait(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a program (its full path first) as cheaply as the kernel allows; its exit status.
+    """Run a program (its full path first) as cheaply as the kernel allows; return its exit status.
 
     posix_spawn(3) uses vfork, so that the size of this process does not count.  Standard output
     goes to /dev/null.
@@ -47,7 +47,7 @@ def spawn_and_wait(argv: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def command(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """A command's standard output; raises `MissingPeerError` with what it said when it fails."""
+    """Return a command's standard output; `MissingPeerError` with its message if it fails."""
     try:
         done = subprocess.run(
             argv,
@@ -67,7 +67,7 @@ def command(argv: Sequence[str], environment: Mapping[str, str] | None = None) -
 
 
 def end(process: "subprocess.Popen[bytes]", timeout_s: float = 20.0) -> None:
-    """End a process we started: ask, and after the time-out insist."""
+    """End a process of this run: ask it, and kill it after the time-out."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(timeout_s)

@@ -1,4 +1,4 @@
-"""Debian's docker-registry on this machine, the same for all: what is pushed to and pulled from."""
+"""Debian's docker-registry on this machine, the same for all pushes and pulls."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ http: {{addr: "{address}", secret: bench}}
 
 
 class Registry:
-    """A registry that keeps nothing in memory: what is deleted in its folder is gone."""
+    """A registry that keeps nothing in memory: files deleted in its folder are gone for it."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -27,7 +27,7 @@ class Registry:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, folder: str) -> None:
-        """Start it, unless it runs; raises `MissingPeerError`."""
+        """Start it, unless it runs; `MissingPeerError`."""
         if self._process:
             return
         program = shutil.which("docker-registry")
@@ -52,7 +52,7 @@ class Registry:
             time.sleep(LOOK_INTERVAL_S)
 
     def empty(self) -> None:
-        """Forget all that was pushed: who pushes next has to send everything."""
+        """Remove all that was pushed: the next push has to send everything."""
         if os.path.isdir(self._data):
             shutil.rmtree(self._data)
 

@@ -20,7 +20,7 @@ class Aim(NamedTuple):
 
 
 class RateAim(NamedTuple):
-    """Who is to be how many times as fast as whom, at the least."""
+    """An engine that must be at least so many times as fast as another."""
 
     ours: str
     theirs: str
@@ -28,17 +28,17 @@ class RateAim(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What an engine's processes take: of which kind and what they are, and each one's memory."""
+    """The memory of an engine's processes: their kind, their name, and each one's memory."""
 
     kind: str
     what: str
     each: Memory
     sample: Sequence[int] = ()
-    """Each one's proportional share alone, where there are several."""
+    """Each one's proportional share alone, if there are several."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up; all but the first are numbers."""
+    """Return a Markdown table with aligned columns; all but the first are numbers."""
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
 
@@ -54,7 +54,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def times(measured: Mapping[str, Sequence[float]]) -> str:
-    """Every peer's median and quartiles."""
+    """Return every peer's median and quartiles."""
     rows = []
     for name, sample in measured.items():
         values = (value / MILLISECOND for value in statistics.summary(sample))
@@ -63,7 +63,7 @@ def times(measured: Mapping[str, Sequence[float]]) -> str:
 
 
 def ratios(measured: Mapping[str, Sequence[float]], aims: Sequence[Aim]) -> str:
-    """Every aim: the ratio, its interval, and whether it is met."""
+    """Return every aim: the ratio, its interval, and whether it is met."""
     rows = []
     for aim in aims:
         name = f"{aim.ours} / {aim.theirs}"
@@ -77,24 +77,24 @@ def ratios(measured: Mapping[str, Sequence[float]], aims: Sequence[Aim]) -> str:
 
 
 def rates(measured: Mapping[str, Sequence[float]], count: int, unit: str) -> str:
-    """How much every peer does in a second; what is measured are the times of `count` of it."""
+    """Return every peer's rate per second, from the times for `count` operations."""
     rows = []
     for name, sample in measured.items():
-        # The quartiles change places: the quickest start is the highest rate.
+        # The quartiles change places: the shortest time is the highest rate.
         median, slow, fast = (count / value for value in statistics.summary(sample))
         rows.append([name, f"{median:.1f}", f"{fast:.1f}", f"{slow:.1f}", str(len(sample))])
     return table(["", unit, "lower quartile", "upper quartile", "runs"], rows)
 
 
 def rate_ratios(measured: Mapping[str, Sequence[float]], aims: Sequence[RateAim]) -> str:
-    """How many times as fast, and whether that is the aim."""
+    """Return the ratios of the rates, and whether each meets its aim."""
     rows = []
     for aim in aims:
         name, wanted = f"{aim.ours} / {aim.theirs}", f"at least {aim.at_least:g}"
         if not {aim.ours, aim.theirs} <= measured.keys():
             rows.append([name, "", "", wanted, "not measured"])
             continue
-        # Of the times of a fixed number, the other way round, is the ratio of the rates.
+        # The ratio of the rates is the inverse of the ratio of the times for a fixed number.
         found = statistics.ratio(measured[aim.theirs], measured[aim.ours])
         verdict = "met" if found.value >= aim.at_least else "missed"
         if found.low < aim.at_least <= found.high:
@@ -114,13 +114,13 @@ def _verdict(ratio: statistics.Ratio, aim: Aim) -> str:
 
 
 def memory(usages: Sequence[Usage]) -> str:
-    """Every process's memory."""
+    """Return every process's memory."""
     rows = [[usage.what, *(f"{value / MEBIBYTE:.1f}" for value in usage.each)] for usage in usages]
     return table(["", "resident MiB", "proportional MiB", "private MiB"], rows)
 
 
 def peaks(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Every daemon's peak before and after, and by how much it grew."""
+    """Return every daemon's peak before and after, and its growth."""
     rows = []
     for name, value in before.items():
         values = (value, after[name], after[name] - value)
@@ -129,7 +129,7 @@ def peaks(before: Mapping[str, int], after: Mapping[str, int]) -> str:
 
 
 def steps(measured: Sequence[StepTime]) -> str:
-    """Every step's median, and all together."""
+    """Return every step's median, and the sum."""
     rows = [
         [f"{step.phase}: {step.name}", str(step.operations), f"{step.duration_us:.0f}"]
         for step in measured

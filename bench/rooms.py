@@ -1,9 +1,9 @@
-"""A room for a peer: mount and PID namespaces whose root is the system that the peer belongs to.
+"""A room for a peer: mount and PID namespaces whose root is the peer's system.
 
 Nothing of a peer outlives its room.  Its mounts are in the room's mount namespace alone, and the
-kernel kills its processes with the room's process 1 (pid_namespaces(7)).  What it writes to /run
-or /var/lib lies in memory; the folder for temporary files is shared with this machine, and so are
-the network, /dev and the cgroups.
+kernel kills its processes with the room's process 1 (pid_namespaces(7)).  Its files in /run or
+/var/lib are in memory; the room shares with this machine the folder for temporary files, the
+network, /dev and the cgroups.
 """
 
 import os
@@ -19,15 +19,15 @@ from labkit.kernel import mounts, namespaces
 
 SHARED = ("/dev", "/sys")
 IN_MEMORY = ("/run", "/var/lib", "/var/cache", "/var/tmp", "/opt")
-"""The folders that peers write to, whatever options they are given."""
-# bash reaps the orphans that come to it.  It ends when nobody holds the other end of its input.
+"""The folders that peers write to, whatever their options."""
+# bash reaps orphans.  It ends when every process has closed the other end of its input.
 FIRST_PROCESS = "mount -t proc proc /proc && echo ready && read -r"
 
 Result = TypeVar("Result")
 
 
 class Room:
-    """A room of a system.  One thread is inside: it does what is done there."""
+    """A room of a system.  One thread is inside, and works there."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -35,7 +35,7 @@ class Room:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def open(self) -> None:
-        """Make it; raises `MissingPeerError` where this machine does not allow that."""
+        """Make it; `MissingPeerError` if this machine does not allow that."""
         try:
             self.do(_enter, self.system.root, os.path.realpath(tempfile.gettempdir()))
         except OSError as error:
@@ -48,7 +48,7 @@ class Room:
             raise MissingPeerError(f"no /proc in a room: {first.stderr.read().decode().strip()}")
 
     def do(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """Call a function in the room: what it opens (also below /proc) and starts is there."""
+        """Call a function in the room: files (even below /proc) and processes are those there."""
         return self._thread.submit(function, *arguments, **options).result()
 
     def spawn(self, argv: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
@@ -58,10 +58,10 @@ class Room:
         return process
 
     def close(self) -> None:
-        """Kill all that runs in it, and give up its mounts."""
+        """Kill all processes in it, and drop its mounts."""
         for process in self._processes[:1]:
             process.kill()
-        # The first one ends when the others have been waited for.
+        # The first one ends after the others have been reaped.
         for process in reversed(self._processes):
             process.wait()
             for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
@@ -71,7 +71,7 @@ class Room:
 
 
 def _enter(root: str, shared: str) -> None:
-    """Take the calling thread, and the processes it starts, to a new root."""
+    """Move the calling thread, and its future children, to a new root."""
     namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
     mounts.mount("none", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
     if root != "/":

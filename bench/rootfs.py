@@ -1,4 +1,4 @@
-"""The root every peer runs: busybox and a few folders, the same files for all."""
+"""The root that every peer runs: busybox and a few folders, the same files for all."""
 
 import io
 import os
@@ -14,7 +14,7 @@ FOLDERS = ("bin", "dev", "etc", "proc", "sys", "tmp")
 
 
 def write_tar(path: str, programs: Sequence[str] = ()) -> str:
-    """Write the root as a tar archive, with further programs of this machine's; the path."""
+    """Write the root as a tar archive, with more programs of this machine; return the path."""
     if not os.path.exists(BUSYBOX):
         raise MissingPeerError("busybox is not installed: apt-get install busybox-static")
     with tarfile.open(path, "w") as archive:
@@ -37,7 +37,7 @@ def write_tar(path: str, programs: Sequence[str] = ()) -> str:
 
 
 def _with_libraries(program: str) -> list[str]:
-    """A program's file and those of the libraries it is linked with (ldd(1))."""
+    """Return a program's file and those of its libraries (ldd(1))."""
     return [program, *re.findall(r"(/\S+) \(0x", command(["ldd", program]))]
 
 

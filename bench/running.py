@@ -1,4 +1,4 @@
-"""What is measured of engines that run already: exec, and many starts at once."""
+"""Measurements of engines that already run: exec, and many starts at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,18 +19,18 @@ class OfEngine:
         self._engine = engine
 
     def setup(self, folder: str) -> None:
-        """Raises `MissingPeerError` when the engine did not start."""
+        """Check the engine; `MissingPeerError` if it did not start."""
         if not self._engine.is_up:
             raise MissingPeerError(f"{self._engine.name} was not measured either")
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def clean_up(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def teardown(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class ExecCommand(OfEngine):
@@ -73,7 +73,7 @@ class ExecApi(OfEngine):
 
 
 class ParallelStarts(OfEngine):
-    """Containers that are created already, started all at once: a thread and a connection each."""
+    """Containers that exist already, started all at once: a thread and a connection each."""
 
     what = "API starts"
 

@@ -50,7 +50,7 @@ class Runtime:
         self._room.do(command, self._argv, self._environment)
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def run_once(self) -> None:
         status = self._room.do(spawn_and_wait, self._argv, self._environment)
@@ -58,7 +58,7 @@ class Runtime:
             raise MissingPeerError(f"{self._program} run ended with status {status}")
 
     def clean_up(self) -> None:
-        """Nothing: the container is removed by then."""
+        """Do nothing: the container is already removed."""
 
     def teardown(self) -> None:
         """Close the room."""
@@ -67,11 +67,11 @@ class Runtime:
 
 @contextlib.contextmanager
 def accepted_cgroups(tar: str, folder: str) -> Iterator[str]:
-    """The cgroup layout made one that crun accepts, while the block runs; yields what was done.
+    """Give crun a cgroup layout that it accepts, during the block; yield the change.
 
-    crun refuses a hybrid layout as long as a controller is left in the v2 tree.  Where that one is
-    hugetlb, which nothing here uses, mounting it as v1 is enough.  Nothing is changed where crun is
-    missing or content.
+    crun refuses a hybrid layout with a controller in the v2 tree.  If that is hugetlb, which
+    nothing here uses, mounting it as v1 is enough.  Nothing is changed if crun is missing, or
+    accepts the layout.
     """
     crun = Runtime("crun", tar)
     try:
@@ -88,7 +88,7 @@ def accepted_cgroups(tar: str, folder: str) -> Iterator[str]:
     os.makedirs(HUGETLB, exist_ok=True)
     command(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", HUGETLB])
     try:
-        yield "the hugetlb controller was mounted as cgroup v1 meanwhile, since crun asks for it"
+        yield "the hugetlb controller was mounted as cgroup v1 for it, since crun requires that"
     finally:
         _remove_groups(HUGETLB)
         command(["umount", HUGETLB])
@@ -97,7 +97,7 @@ def accepted_cgroups(tar: str, folder: str) -> Iterator[str]:
 
 
 def _remove_groups(hierarchy: str) -> None:
-    """Remove what the peers left: a hierarchy with groups in it would not go away."""
+    """Remove the peers' groups: a hierarchy with groups would stay."""
     for folder, _, _ in os.walk(hierarchy, topdown=False):
         if folder != hierarchy:
             with contextlib.suppress(OSError):

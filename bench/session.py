@@ -1,4 +1,4 @@
-"""One session: every peer made ready, measured, and taken away again."""
+"""One session: every peer prepared, measured, and removed again."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ EXCHANGE_AIMS = tuple(
 )
 PARALLEL_AIMS = (RateAim("labkit API starts", "docker API starts", 4),)
 SHIM_AIMS = (Aim("labkit: shim", "docker: shim", 1),)
-# The longest of all: docker needs five seconds to start them, and as many to remove them.
+# The longest of all: docker takes five seconds to start them, and as many to remove them.
 PARALLEL_ROUNDS = 5
 BUILD_ROUNDS = 10
 EXCHANGE_ROUNDS = 8
@@ -41,14 +41,14 @@ IDLE_CONTAINERS = 5
 IDLE_SETTLES_S = 2.0
 
 INTRODUCTION = """\
-# How fast labkit is, beside its peers
+# The speed of labkit, beside its peers
 
-Written by `make bench`. One run on one machine, a new one overwrites it. Times are medians of
+Written by `make bench`. One run on one machine; the next run overwrites it. Times are medians of
 {rounds} runs, interleaved; a ratio is of two medians, its interval from bootstrapping the rounds.
 The command `labkit` is the one that `make lab` puts into the shell.
 """
 BUSY = """\
-**The machine was busy with something else: the times are too long, and the ratios uncertain.**
+**Other programs used the machine: the times are too long, and the ratios uncertain.**
 """
 IN_PROCESS = """\
 ## A container, in process
@@ -74,39 +74,39 @@ EXEC = """\
 `exec CONTAINER true`, from the start of the command to its end.
 """
 CACHED_BUILD = """\
-## A build of which every step is cached
+## A build with every step cached
 
-`build` of {steps} steps, FROM among them, docker's by BuildKit, as its command has it.
+`build` of {steps} steps, FROM among them, docker's by BuildKit, as its command does by default.
 """
 RUN_BUILD = """\
-## A build of which every step is run
+## A build with every step run
 
 `build --no-cache --network none` of {steps} times `RUN true`.
 """
 PARALLEL_STARTS = """\
 ## Many at once
 
-{count} containers (`sleep`, no network) that were created before, started through the API by
+{count} containers (`sleep`, no network) that exist already, started through the API by
 {count} clients at once: from the first request to the last answer.
 """
 EXCHANGE = """\
-## Images on the move
+## Images in transfer
 
 One layer of {megabytes} MB in {files} files, half of each noise and half text: `push` to a
-registry of Debian's that has nothing of it, `pull` of one image from there, `load` of one archive,
+registry of Debian's without any part of it, `pull` of one image from there, `load` of one archive,
 `commit` of a container into which they were copied. Before each run the disk is quiet (sync).
 """
 PEAKS = """\
-The most memory that the daemons ever had resident, before all that and after it:
+The daemons' peak of resident memory, before and after these:
 """
 MEMORY = """\
 ## Memory
 
 With {containers} idle containers (`sleep`); a shim is the parent of a container's first process,
-and its line is the median. Proportional: a page that n processes share counts as an n-th for each.
+and its line is the median. Proportional: a page that n processes share counts as 1/n for each.
 """
 STEPS = """\
-## Where a start's time goes
+## The time of a start's steps
 
 From `labkit run --explain=json`; each step's operations together, median of {rounds} starts.
 """
@@ -115,7 +115,7 @@ Progress = Callable[[str], None]
 
 
 def measure(rounds: int, progress: Progress) -> str:
-    """Measure everything that works here; returns the report, in Markdown."""
+    """Measure everything that works here; return the report, in Markdown."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(clean_folder())
         described, busy = machine.description(), machine.is_busy()
@@ -215,7 +215,7 @@ def _exchange(
     missing: dict[str, str],
     progress: Progress,
 ) -> list[str]:
-    """Images on the move: the report's parts."""
+    """Measure images in transfer; return the report's parts."""
     registry, archive = Registry(), f"{folder}/bench-loaded.tar"
     stack.callback(registry.stop)
     kinds: tuple[Callable[[Engine], Moving], ...] = (
@@ -228,7 +228,7 @@ def _exchange(
     before = {name: memory.peak(pid) for name, pid in daemons.items()}
     measured: dict[str, list[float]] = {}
     for kind in kinds:
-        # Docker goes first: it is its archive, and its image in the registry, that both read.
+        # Docker is first: the others read its archive, and its image in the registry.
         peers = [kind(engine) for engine in reversed(engines)]
         ready = [peer for peer in peers if _set_up(peer, folder, stack, missing, progress)]
         measured |= timing.measure(

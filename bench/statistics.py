@@ -18,7 +18,7 @@ class Summary(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """The ratio of two medians, and the interval that holds 95 % of the resampled ratios."""
+    """The ratio of two medians, and the interval with 95 % of the resampled ratios."""
 
     value: float
     low: float
@@ -26,16 +26,16 @@ class Ratio(NamedTuple):
 
 
 def summary(sample: Sequence[float]) -> Summary:
-    """The sample's median and quartiles; it needs two values at least."""
+    """Return the sample's median and quartiles; it needs at least two values."""
     lower, median, upper = statistics.quantiles(sample, n=4, method="inclusive")
     return Summary(median, lower, upper)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-    """The ratio of the medians of two samples taken in the same rounds.
+    """Return the ratio of the medians of two samples from the same rounds.
 
     The interval is the percentile bootstrap's: rounds are drawn, with both their values, so that a
-    round in which the machine was slow for both weighs on both.
+    round in which the machine was slow for both counts for both.
     """
     generator = random.Random(1)
     rounds = range(len(ours))

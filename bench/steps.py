@@ -1,4 +1,4 @@
-"""Where a start's time goes: the median of each step of the plan."""
+"""The time of a start: the median of each step of the plan."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class StepTime(NamedTuple):
-    """All the operations of one step in one phase: how many, and their median time together."""
+    """All operations of one step in one phase: their number, and the median of their total time."""
 
     phase: str
     name: str
@@ -15,7 +15,7 @@ class StepTime(NamedTuple):
 
 
 def medians(explain: Callable[[], list[dict[str, Any]]], rounds: int) -> list[StepTime]:
-    """Explain a start so many times; each step's median, in the order of the plan."""
+    """Explain a start so many times; return each step's median, in the order of the plan."""
     starts = [_totals_us(explain()) for _ in range(rounds)]
     return [
         StepTime(phase, name, count, statistics.median(start[phase, name][1] for start in starts))

@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 PLACE = f"{sys.prefix}/share/labkit/peers"
-"""Where the folder of the newer Debian is, if this machine needs one."""
+"""The folder of the newer Debian, if this machine needs one."""
 FOLDERS = ("usr/sbin", "usr/bin")
 
 
@@ -20,18 +20,18 @@ class System(NamedTuple):
 
     @property
     def release(self) -> str:
-        """Its name and version, as os-release(5) has it."""
+        """Return its name and version, from os-release(5)."""
         with open(os.path.join(self.root, "usr/lib/os-release")) as file:
             fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
         return fields["PRETTY_NAME"].strip('"')
 
     def find(self, program: str) -> str | None:
-        """The path of a program of its packages, in the system; None if it has none."""
+        """Return the path of a program of its packages, in the system, or None."""
         paths = (f"/{folder}/{program}" for folder in FOLDERS)
         return next((path for path in paths if os.access(self.seen(path), os.X_OK)), None)
 
     def seen(self, path: str) -> str:
-        """A path in the system as this machine sees it."""
+        """Return a path of the system as this machine sees it."""
         return os.path.join(self.root, path.lstrip("/"))
 
 
@@ -39,10 +39,10 @@ HERE = System("/")
 
 
 def newest() -> System:
-    """The one with the newest peers."""
+    """Return the system with the newest peers."""
     return System(PLACE) if os.path.isdir(PLACE) else HERE
 
 
 def every() -> list[System]:
-    """All of them, the newest first."""
+    """Return all of them, the newest first."""
     return list(dict.fromkeys([newest(), HERE]))

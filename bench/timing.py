@@ -16,10 +16,10 @@ def measure(
     progress: Callable[[str], None],
     warm_up_rounds: int = WARM_UP_ROUNDS,
 ) -> dict[str, list[float]]:
-    """Each peer's times in seconds, by name, one a round.
+    """Return each peer's times in seconds, by name, one a round.
 
     The first peer of a round changes from round to round.  After each run there is a pause, so that
-    what a peer leaves to the background (podman's clean-up process) is over when the next one runs.
+    a peer's background work (podman's clean-up process) ends before the next one runs.
     """
     times: dict[str, list[float]] = {peer.name: [] for peer in peers}
     gc.collect()

@@ -1,48 +1,48 @@
-"""Every error labkit raises on purpose, in one small tree.
+"""Every error that labkit raises on purpose, in one small tree.
 
-A message says what happened, to what, why, and what to do next.  Where an error leaves the engine
-it is mapped in one place each: `labkit.daemon.errors` to HTTP status codes,
-`labkit.cli.base.errors` to exit codes.  Failures of system calls stay what they
-are, `OSError` with its errno, until a layer knows what the user was doing and can say so.
+A message says what was asked, what went wrong, why, and what to do.  One place each maps it where
+it leaves the engine: `labkit.daemon.errors` to HTTP status codes, `labkit.cli.base.errors` to exit
+codes.  A failed system call stays an `OSError` with its errno, until a layer knows what the user
+was doing and can say so.
 """
 
 NO_SPACE = (
     "the disk is full: remove containers, images or volumes (`labkit system prune`), then try again"
 )
-"""What a user does about ENOSPC."""
+"""The message for ENOSPC, with the remedy."""
 
 
 class LabkitError(Exception):
-    """The root of the tree: anything labkit refuses or fails to do."""
+    """The root of the tree: anything that labkit refuses or fails to do."""
 
 
 class InvalidParameterError(LabkitError):
-    """The request makes no sense as it stands: a bad name, a limit out of range (400)."""
+    """The request is invalid in itself: a bad name, a limit out of range (400)."""
 
 
 class NotFoundError(LabkitError):
-    """There is no such container, image or path (404)."""
+    """The container, image or path does not exist (404)."""
 
 
 class ConflictError(LabkitError):
-    """Sensible, but not in the present state: a name in use, a running container (409)."""
+    """Not possible in the present state: a name in use, a running container (409)."""
 
 
 class ForbiddenError(LabkitError):
-    """Never to be done in this place: writing to what is mounted read-only (403)."""
+    """Never possible in this place: writing to a read-only mount (403)."""
 
 
 class NotModifiedError(LabkitError):
-    """The container is already in the state that was asked for (304)."""
+    """The container is already in the requested state (304)."""
 
 
 class StartError(LabkitError):
-    """A container could not be started; `exit_code` is what `docker run` would exit with.
+    """A container could not be started; `exit_code` is the exit code of `docker run` for it.
 
     125: the engine failed; 126: the command cannot be invoked; 127: the command was not found.
-    `step` names the operation of the plan that failed, where one did, and `steps` are all of them
-    as `--explain` shows them (labkit.runtime.explain): a container that is removed when its start
-    fails cannot be asked for them afterwards.
+    `step` names the failed operation of the plan, if any, and `steps` are all of them in the form
+    of `--explain` (labkit.runtime.explain): a container that is removed when its start fails cannot
+    be asked for them afterwards.
     """
 
     def __init__(
@@ -64,4 +64,4 @@ class DaemonUnavailableError(LabkitError):
 
 
 class UnauthorizedError(LabkitError):
-    """A registry does not know this user, or the password is another (401)."""
+    """A registry does not know this user, or the password is wrong (401)."""

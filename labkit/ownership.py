@@ -1,9 +1,9 @@
-"""How an engine calls what it has on the machine outside of its folders: named by its data root.
+"""The names of an engine's objects outside of its folders: they come from its data root.
 
 Several engines may run side by side, each with a data root.  The one with the usual root calls its
 cgroups and its links `labkit`; any other adds a hash of the place of its root, so that no engine
-takes another's for what a crash has left.  The place is the file system and the path in there: it
-is the same through links and through bind mounts.
+takes another's objects for the rests of a crash.  The place is the file system and the path in it:
+it is the same through links and through bind mounts.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _HASH_LETTERS = 6
 
 
 def cgroup_parent(root: str) -> str:
-    """The name of an engine's group in each hierarchy, below which its containers have theirs.
+    """Return the name of an engine's group in each hierarchy, the parent of its containers' groups.
 
     `LABKIT_CGROUP_PARENT` of the environment overrides it.
     """
@@ -31,7 +31,7 @@ def cgroup_parent(root: str) -> str:
 
 
 def link_prefix(root: str) -> str:
-    """How the names of an engine's links begin, and what its table of nftables is called.
+    """Return the prefix of an engine's links, which is also the name of its nftables table.
 
     `LABKIT_LINK_PREFIX` of the environment overrides it; InvalidParameterError if that is too long.
     """
@@ -54,13 +54,13 @@ def _hash(root: str) -> str:
 
 
 def _place(path: str) -> str:
-    """The file system that a path is on, and its path in there."""
+    """Return the file system of a path, and its path in there."""
     path = os.path.realpath(path)
     mount = mount_of(path)
     if mount is None:
         return path
     if mount.target == path and mount.source.startswith("/dev/loop"):
-        # A file of the folder itself (labkit.snapshots): the next time it is another device.
+        # The device of a file in this folder (labkit.snapshots): it changes each time.
         return f"{_place(os.path.dirname(path))}/{os.path.basename(path)}"
     inside = os.path.relpath(path, mount.target)
     return f"{os.stat(mount.target).st_dev}:{os.path.normpath(os.path.join(mount.root, inside))}"

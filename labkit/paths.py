@@ -1,4 +1,4 @@
-"""Where labkit keeps its things: the data root, the run folder, the socket."""
+"""The places of labkit's files: the data root, the run folder, the socket."""
 
 import os
 import stat
@@ -6,16 +6,16 @@ import stat
 DEFAULT_ROOT = "/var/lib/labkit"
 DEFAULT_RUN = "/run/labkit"
 SET_ASIDE = "set-aside"
-"""The folder of the data root for what could not be read (labkit.set_aside)."""
+"""The folder of the data root for records that could not be read (labkit.set_aside)."""
 
 
 HOLDER_SOCKET = "holder.sock"
-"""Of the run folder: where the holder of an engine without root answers (labkit.rootless)."""
+"""The socket, in the run folder, of the holder of an engine without root (labkit.rootless)."""
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def search_sbin() -> None:
-    """Have this process find the administrator's programs (nft, mkfs.ext4) whatever its PATH says.
+    """Let this process find the administrator's programs (nft, mkfs.ext4) with any PATH.
 
     A user who becomes root with Debian's plain `su` keeps a PATH without these folders.
     """
@@ -24,10 +24,10 @@ def search_sbin() -> None:
 
 
 class Paths:
-    """The two folders everything lives in; tests give their own, so that they run side by side.
+    """The two folders of all files; tests use their own, so that they run side by side.
 
-    `root` holds what must survive a reboot (images, layers, containers; mode 0700), `run` what must
-    not (sockets, process ids).
+    `root` holds what survives a reboot (images, layers, containers; mode 0700), `run` what does not
+    (sockets, process ids).
     """
 
     __slots__ = ("root", "run")
@@ -38,7 +38,7 @@ class Paths:
 
     @classmethod
     def from_environment(cls, root: str | None = None, run: str | None = None) -> "Paths":
-        """The given folders, else `LABKIT_ROOT` and `LABKIT_RUN`, else the usual ones."""
+        """Return the given folders, else `LABKIT_ROOT` and `LABKIT_RUN`, else the usual ones."""
         usual = _usual()
         return cls(
             os.path.abspath(root or os.environ.get("LABKIT_ROOT") or usual[0]),
@@ -52,22 +52,22 @@ class Paths:
 
     @property
     def docker_socket(self) -> str:
-        """The same socket, of an engine without root, under the name that Docker's has."""
+        """The same socket of an engine without root, under Docker's name."""
         return f"{self.run}/docker.sock"
 
     def container_root(self, container_id: str) -> str:
-        """A container's record, writable layer and log."""
+        """Return the folder of a container's record, writable layer and log."""
         return f"{self.root}/containers/{container_id}"
 
     def container_run(self, container_id: str) -> str:
-        """A running container's shim socket and process ids."""
+        """Return the folder of a running container's shim socket and process ids."""
         return f"{self.run}/containers/{container_id}"
 
 
 def _usual() -> tuple[str, str]:
-    """root's folders for root and for who may use root's engine, else the user's own.
+    """Return root's folders for root and for users of root's engine, else the user's own.
 
-    The user's own are where the XDG Base Directory Specification has them.
+    The user's own are those of the XDG Base Directory Specification.
     """
     if os.geteuid() == 0 or os.access(f"{DEFAULT_RUN}/labkit.sock", os.W_OK):
         return DEFAULT_ROOT, DEFAULT_RUN
@@ -77,11 +77,11 @@ def _usual() -> tuple[str, str]:
 
 
 def refuse_foreign(folder: str) -> None:
-    """PermissionError if another user could listen, or put files, in the run folder `folder`."""
+    """Raise PermissionError if another user could listen, or put files, in the run folder."""
     status = os.stat(folder)
     why = ""
     if status.st_uid != os.geteuid():
-        why = f"it belongs to user {status.st_uid}: name a folder of your own"
+        why = f"it belongs to user {status.st_uid}: name your own folder"
     elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         why = f"other users may write in it: chmod go-w {folder}"
     if why:

@@ -1,7 +1,7 @@
 """Patterns for files: `.dockerignore`, `COPY --exclude`, and the wildcards of COPY and ADD.
 
-The first two follow the rules of Docker's patternmatcher, the last Go's `filepath.Match`.  Both
-the command, which packs a build's context, and the daemon, which builds, have them from here.
+The first two follow the rules of Docker's patternmatcher, the last Go's `filepath.Match`.  The
+command, which packs a build's context, and the daemon, which builds, share this module.
 """
 
 import posixpath
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         """An expression of `re` or of RE2."""
 
         def fullmatch(self, text: str, /) -> object:
-            """Whether all of the text is matched: something that is true, or None."""
+            """Return a true value if all of the text matches, else None."""
 
 
 WILDCARDS = "*?["
@@ -30,16 +30,16 @@ _MEMBER = re.compile(r"(\\.|.)(?:-(\\.|[^-]))?", re.DOTALL)
 
 
 def read_ignore(text: str) -> list[str]:
-    """The patterns in a `.dockerignore`: one a line, without comments and empty lines."""
+    """Return the patterns of a `.dockerignore`: one a line, without comments and empty lines."""
     lines = text.removeprefix("\ufeff").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 class Patterns:
-    """A list of patterns in their order: `!` takes back what one before it has matched."""
+    """A list of patterns in order: `!` excepts what an earlier one has matched."""
 
     def __init__(self, patterns: "Sequence[str]") -> None:
-        """InvalidParameterError for a pattern that cannot be read."""
+        """InvalidParameterError for an invalid pattern."""
         self._rules: list[tuple[bool, str, Matcher]] = []
         for written in patterns:
             text = written.strip()
@@ -53,7 +53,7 @@ class Patterns:
                 self._rules.append((takes_back, clean, rule))
 
     def match(self, path: str) -> bool:
-        """Whether a path, or a folder above it, is matched in the end.  Paths begin without `/`."""
+        """Whether a path, or a folder above it, matches in the end.  Paths begin without `/`."""
         text = _valid(path)
         matched = False
         for takes_back, _, rule in self._rules:
@@ -62,7 +62,7 @@ class Patterns:
         return matched
 
     def may_match_within(self, folder: str) -> bool:
-        """Whether something below a matched folder may yet be taken back by a `!`."""
+        """Whether a `!` may still except a path below a matched folder."""
         for takes_back, text, _ in self._rules:
             literal = re.split(r"[*?\[\\]", text, maxsplit=1)[0]
             reaches = literal.startswith(f"{folder}/") or f"{folder}/".startswith(literal)
@@ -77,7 +77,7 @@ def has_wildcard(path: str) -> bool:
 
 
 def wildcard(pattern: str) -> "Wildcard":
-    """A source of COPY as something that whole paths match (Go's `filepath.Match`)."""
+    """Return a source of COPY as a matcher of whole paths (Go's `filepath.Match`)."""
     return Wildcard(pattern)
 
 
@@ -85,7 +85,7 @@ class Wildcard:
     """A source of COPY that is a pattern."""
 
     def __init__(self, pattern: str) -> None:
-        """InvalidParameterError for a pattern that cannot be read."""
+        """InvalidParameterError for an invalid pattern."""
         self._rule = _compiled(pattern, double_star=False)
 
     def fullmatch(self, path: str) -> bool:
@@ -94,14 +94,14 @@ class Wildcard:
 
 
 def _valid(path: str) -> str:
-    """A path whose bytes are not UTF-8 with U+FFFD for each of them, as Go reads it."""
+    """Return a path with U+FFFD for each byte that is not UTF-8, as Go reads it."""
     if path.isascii():
         return path
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _compiled(pattern: str, *, double_star: bool, matches_below: bool = False) -> "Matcher":
-    """A pattern as an expression; `matches_below`: it matches all that is in what it matches."""
+    """Compile a pattern; with `matches_below` it also matches all paths below a match."""
     if len(pattern) > LENGTH_MAX:
         raise InvalidParameterError(
             f"a pattern of {len(pattern)} characters is too long: a path has at most {LENGTH_MAX}"
@@ -117,20 +117,20 @@ def _compiled(pattern: str, *, double_star: bool, matches_below: bool = False) -
 
 
 def _machine(expression: str, stars: int) -> "Matcher":
-    """Python's own expressions, or RE2's where those might need time without bound.
+    """Compile by Python's `re`, or by RE2 if that might need unbounded time.
 
     With one star the time is bounded by the product of the lengths; each more multiplies it by the
-    length of the path, and patterns come from strangers.  RE2 is slower for what is simple.
+    length of the path, and patterns may be hostile.  RE2 is slower for simple ones.
     """
     if stars < 2:
         return re.compile(expression)
-    import re2  # noqa: PLC0415  (8 ms, which a command that needs it not must not pay for)
+    import re2  # noqa: PLC0415  (8 ms, which only a command that needs it pays for)
 
     return re2.compile(expression)  # type: ignore[no-any-return]
 
 
 def _piece(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]:
-    """The expression for what is at `position`, and where the next piece begins."""
+    """Return the expression for the piece at `position`, and the position of the next one."""
     char = pattern[position]
     if double_star and pattern.startswith("**", position):
         after = position + 2
@@ -147,7 +147,7 @@ def _piece(pattern: str, position: int, *, double_star: bool) -> tuple[str, int]
 
 
 def _class(pattern: str, position: int) -> tuple[str, int]:
-    """`[a-z]` or `[^a-z]`, never a slash; a backslash takes a character's meaning."""
+    """Read `[a-z]` or `[^a-z]`, never a slash; a backslash removes a character's meaning."""
     found = _CLASS.match(pattern, position)
     if found is None:
         raise InvalidParameterError(f"syntax error in pattern {pattern!r}: [ is not closed")
@@ -162,7 +162,7 @@ def _class(pattern: str, position: int) -> tuple[str, int]:
 
 
 def _without_slash(pattern: str, first: str, last: str) -> list[str]:
-    """A range of characters as an expression has it, cut in two where a slash is in it."""
+    """Return a range of characters for an expression, cut in two around a slash."""
     if first > last:
         raise InvalidParameterError(
             f"syntax error in pattern {pattern!r}: bad character range {first}-{last}"
@@ -174,5 +174,5 @@ def _without_slash(pattern: str, first: str, last: str) -> list[str]:
 
 
 def _literal(char: str) -> str:
-    """A character in a class; only ASCII's signs take a backslash as themselves."""
+    """Return a character for a class; only ASCII signs may be escaped by a backslash."""
     return f"\\{char}" if char.isascii() and not char.isalnum() else char

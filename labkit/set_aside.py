@@ -1,7 +1,7 @@
 """Records that cannot be read are set aside, never deleted, and the engine starts without them.
 
 They are moved to `set-aside/` in the data root, where `labkit doctor` finds them: `containers-<id>`
-is what was `containers/<id>`.
+was `containers/<id>`.
 """
 
 import os
@@ -11,13 +11,13 @@ import msgspec
 from labkit.paths import SET_ASIDE
 
 UNREADABLE = (OSError, ValueError, RecursionError, msgspec.DecodeError)
-"""What reading and decoding a damaged record raises: JSON may be cut, not UTF-8, or too deep."""
+"""The exceptions of a damaged record: JSON may be cut, not UTF-8, or too deeply nested."""
 
 
 def set_aside(root: str, path: str, why: object) -> str:
-    """Move a file or folder below `root` out of the way; the sentence for the log.
+    """Move a file or folder below `root` out of the way; return the sentence for the log.
 
-    Where it cannot be moved it stays: on a disk of its own, or one that can only be read.
+    If it cannot be moved it stays: a mount point, or on a read-only file system.
     """
     name = os.path.relpath(path, root).replace("/", "-")
     target, number = f"{root}/{SET_ASIDE}/{name}", 1
@@ -33,5 +33,5 @@ def set_aside(root: str, path: str, why: object) -> str:
 
 
 def ignored(path: str) -> str:
-    """The sentence for what labkit did not put there, and leaves where it is."""
+    """Return the sentence for a file that labkit did not make, and leaves where it is."""
     return f"{path} is not labkit's: it stays where it is"

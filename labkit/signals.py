@@ -9,7 +9,7 @@ _SHOWN_CHARACTERS = 60
 
 
 def parse_signal(text: str) -> int:
-    """The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; InvalidParameterError if none is."""
+    """Return the number of `SIGTERM`, `term`, `15` or `RTMIN+3`; InvalidParameterError."""
     word = text.strip().upper().removeprefix("SIG")
     number = whole(word, 1, signal.SIGRTMAX)
     if number is not None:

@@ -1,1 +1,1 @@
-"""The tests of labkit, and what they share: `lab.py` (a lab of their own), `leaks.py`."""
+"""The tests of labkit, and their common modules: `lab.py` (a lab for tests), `leaks.py`."""

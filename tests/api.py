@@ -1,4 +1,4 @@
-"""Talking to the Docker API byte by byte, and finding docker's own commands."""
+"""Requests to the Docker API byte by byte, and the search for docker's own commands."""
 
 import socket
 import struct
@@ -24,14 +24,14 @@ def create(lab: Lab, *command: str, name: str = "", **more: object) -> str:
 
 
 def run(lab: Lab, *command: str, name: str = "", **more: object) -> str:
-    """A started container."""
+    """Create and start a container; return its id."""
     container_id = create(lab, *command, name=name, **more)
     assert lab.api("POST", f"/containers/{container_id}/start")[0] == 204
     return container_id
 
 
 class Raw:
-    """A connection on which a test writes and reads what it likes."""
+    """A connection on which a test writes and reads any bytes."""
 
     def __init__(self, lab: Lab, request: bytes) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -69,7 +69,7 @@ def attach(lab: Lab, container_id: str, streams: str, after_head: bytes = b"") -
 
 
 def frames(data: bytes) -> list[tuple[int, bytes]]:
-    """Docker's multiplexed stream, taken apart."""
+    """Split Docker's multiplexed stream into frames."""
     found = []
     while data:
         stream, length = struct.unpack(">BxxxL", data[:8])
@@ -79,7 +79,7 @@ def frames(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def joined(data: bytes) -> dict[int, bytes]:
-    """What came on each stream, however it was cut."""
+    """Return the data of each stream, however it was cut."""
     whole: dict[int, bytes] = {}
     for stream, payload in frames(data):
         whole[stream] = whole.get(stream, b"") + payload

@@ -1,4 +1,4 @@
-"""Build clients of the peers, as a user has them: docker with buildx, and compose."""
+"""The peers' build clients, as users have them: docker with buildx, and compose."""
 
 import os
 import signal
@@ -50,12 +50,12 @@ class Client:
         return done
 
     def build(self, folder: object, *flags: str, code: int | None = 0, **options: object) -> str:
-        """Run `docker build FLAGS FOLDER`; what it printed."""
+        """Run `docker build FLAGS FOLDER`; return its output."""
         return self.docker("build", *flags, str(folder), code=code, **options).stdout
 
     @contextmanager
     def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`docker WORDS` while it runs; it is killed at the end."""
+        """Run `docker WORDS` during the block; it is killed at the end."""
         process = subprocess.Popen(
             [self.program, *words],
             env=self.env,

@@ -1,4 +1,4 @@
-"""Fixtures every test may use, and the check that a whole run leaves the machine as it was."""
+"""Fixtures for all tests, and the check that a whole run leaves the machine as it was."""
 
 import contextlib
 import os
@@ -18,10 +18,10 @@ NEEDS_ROOT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
-    """Every process the tests start is marked, and hears ctrl-C.
+    """Mark every process that the tests start, and let it receive ctrl-C.
 
-    The mark is how an orphan is found again. A shell that starts a command with `&` leaves
-    SIGINT and SIGQUIT ignored in it, and everything the tests start would inherit that.
+    The mark identifies an orphan. A shell that starts a command with `&` leaves SIGINT and SIGQUIT
+    ignored in it, and every process of the tests would inherit that.
     """
     os.environ[leaks.MARKER] = leaks.RUN_NAME
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `root` start containers: where none can run, the others are run."""
+    """Leave out the tests marked `root`, which start containers, if no container can run here."""
     config.stash[LEFT_OUT] = []
     config.stash[NEEDS_ROOT] = []
     host_power.mark(items)
@@ -59,7 +59,7 @@ def _judge_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """No test is skipped that this machine could run."""
+    """Fail a skipped test that this machine could run."""
     report = yield
     _judge_skip(report)
     return report
@@ -67,14 +67,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """No module is skipped that this machine could run."""
+    """Fail a skipped module that this machine could run."""
     report = yield
     _judge_skip(report)
     return report
 
 
 def pytest_report_header() -> str:
-    """One line about who runs this."""
+    """Return one line about the user of this run."""
     if host_power.IS_LEFT_OUT:
         return "labkit: with the engines of an ordinary user"
     if not power.lacking():
@@ -85,7 +85,7 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """At the very end: what was not run, how many, and why."""
+    """Report at the end which tests were not run, how many, and why."""
     if words := config.stash.get(NEEDS_ROOT, []):
         terminalreporter.section("left out of the run without root")
         for line in host_power.summary(words):
@@ -103,7 +103,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session", autouse=True)
 def machine_as_it_was() -> Iterator[None]:
-    """Fail the run when it leaves a mount, cgroup, link, process or file of ours behind."""
+    """Fail the run if it leaves a mount, cgroup, link, process or file behind."""
     before = leaks.measure()
     if host_power.IS_LEFT_OUT:
         host_power.give_groups()
@@ -117,7 +117,7 @@ def machine_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
-    """One lab for the whole run; tests take `lab`, which sees to its order."""
+    """One lab for the whole run; tests take `lab`, which resets it."""
     with running_lab() as lab:
         yield lab
 
@@ -152,7 +152,7 @@ def oracle() -> Iterator[Oracle]:
 
 @pytest.fixture
 def make_lab() -> Iterator[Callable[[], Lab]]:
-    """Labs of the test's own, for tests that stop daemons, look at disks, or want two of them."""
+    """Labs for one test that stops daemons, reads disks, or needs two of them."""
     labs: list[Lab] = []
 
     def make() -> Lab:

@@ -1,4 +1,4 @@
-"""What tests of containers do again and again, through an engine in their own process."""
+"""Common steps of tests of containers, through an engine in their own process."""
 
 import ctypes
 import socket
@@ -24,7 +24,7 @@ def create(engine, *command, name="", without=(), **options):
 
 
 def run(engine, *command, **options):
-    """Run to the end; the output and the exit code."""
+    """Run to the end; return the output and the exit code."""
     container_id = create(engine, *command, **options)
     engine.start(container_id)
     state = engine.wait(container_id, timeout_s=60)
@@ -49,7 +49,7 @@ def read_frames(connection):
 
 
 def execute(engine, container_id, *command, stdin=None, **options):
-    """Run an exec to its end; what came back on the connection, and the exit code."""
+    """Run an exec to its end; return the data of the connection, and the exit code."""
     config = ExecConfig(
         cmd=list(command),
         attach_stdin=stdin is not None,
@@ -83,7 +83,7 @@ def read_text(connection):
 
 
 def wait_until(condition, timeout_s=20):
-    """Until it holds; an error when it does not in time."""
+    """Wait until the condition holds; AssertionError if it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -92,7 +92,7 @@ def wait_until(condition, timeout_s=20):
 
 @contextmanager
 def exchanging(one: str, other: str) -> Iterator[list[int]]:
-    """Exchange the two names again and again; yields a list that holds how often that was done.
+    """Exchange the two names again and again; yield a list with the number of exchanges.
 
     A test that needs a race repeats its attempt until the count has moved during enough of them:
     then it does not depend on which thread the kernel prefers.

@@ -1,11 +1,11 @@
-"""Trees that are deeper than Python's stack and than a path can be."""
+"""Trees that are deeper than Python's stack, and than a path can be."""
 
 import os
 from pathlib import Path
 
 
 def nest(top: str | Path, depth: int, *, name: str = "d", content: bytes = b"") -> None:
-    """Make `top` and `depth` folders in each other; in the last one a file, if it has content."""
+    """Make `top` and `depth` nested folders; the last one gets a file, if there is content."""
     os.mkdir(top)
     fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     for _ in range(depth):

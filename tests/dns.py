@@ -14,7 +14,7 @@ WITHIN_S = 10.0
 
 
 def ours(query: DNSRecord) -> DNSRecord:
-    """An answer: 192.0.2.7 for what ends in `.test`, else NXDOMAIN."""
+    """Answer with 192.0.2.7 for names that end in `.test`, else with NXDOMAIN."""
     reply = query.reply()
     if query.q.qname.matchSuffix("test"):
         reply.add_answer(RR(query.q.qname, QTYPE.A, rdata=A("192.0.2.7"), ttl=5))
@@ -24,9 +24,9 @@ def ours(query: DNSRecord) -> DNSRecord:
 
 
 class Server:
-    """A server of names on port 53 of one address, over UDP and TCP, in threads of the test.
+    """A name server on port 53 of one address, over UDP and TCP, in threads of the test.
 
-    `answer` says what it answers; None for silence.  `asked` is what it has been asked, and how.
+    `answer` returns the answer, or None for silence.  `asked` is the list of queries and protocols.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Server:
             threading.Thread(target=serve, daemon=True).start()
 
     def close(self) -> None:
-        """End it: whoever asks now is told that nobody listens."""
+        """Stop serving: later queries are refused."""
         for listening in (self._udp, self._tcp):
             with contextlib.suppress(OSError):
                 listening.shutdown(socket.SHUT_RDWR)
@@ -83,14 +83,14 @@ def serving(*arguments: object) -> Iterator[Server]:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """One message from a TCP connection."""
+    """Return one message from a TCP connection."""
     file = connection.makefile("rb")
     (length,) = struct.unpack(">H", file.read(2))
     return file.read(length)
 
 
 def connected(pid: int, kind: socket.SocketKind) -> socket.socket:
-    """A socket in the network of a process, connected to the server that containers ask."""
+    """Return a socket in the network of a process, connected to the containers' name server."""
     made: list[socket.socket] = []
 
     def make() -> None:
@@ -108,7 +108,7 @@ def connected(pid: int, kind: socket.SocketKind) -> socket.socket:
 
 
 def ask(pid: int, name: str, kind: str = "A", *, tcp: bool = False) -> DNSRecord:
-    """One query from the network of a process."""
+    """Send one query from the network of a process; return the answer."""
     wire = DNSRecord.question(name, kind).pack()
     with connected(pid, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as way:
         if tcp:
@@ -119,5 +119,5 @@ def ask(pid: int, name: str, kind: str = "A", *, tcp: bool = False) -> DNSRecord
 
 
 def data(reply: DNSRecord) -> list[str]:
-    """What the records of an answer say."""
+    """Return the data of an answer's records."""
     return [str(record.rdata) for record in reply.rr]

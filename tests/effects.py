@@ -1,7 +1,7 @@
-"""Every limit by its effect: `python -m tests.effects` prints what was asked and what came.
+"""Every limit by its effect: `python -m tests.effects` prints the requested and the found values.
 
-An effect is a number that a container's programs run into: how many processes, which rate, at how
-much memory the kernel kills.  `tests/integration/limits/test_limit_effects.py` holds each to its
+An effect is a number that a container's programs meet: how many processes, which rate, at how much
+memory the kernel kills.  `tests/integration/limits/test_limit_effects.py` checks each against its
 tolerance; this command prints them as a table.
 """
 
@@ -33,7 +33,7 @@ EXACT, AS_A_RATE, AS_A_RATIO = 0.0, 0.10, 0.05
 
 
 class Effect(NamedTuple):
-    """A limit, the flags that ask for it, the number wanted, and how it is measured.
+    """A limit, the flags that ask for it, the number wanted, and its measurement.
 
     `tolerance` is relative.  `only` is the cgroup version that knows the limit, 0 for both.
     """
@@ -48,12 +48,12 @@ class Effect(NamedTuple):
     needs_swap: bool = False
 
     def holds(self, found: float) -> bool:
-        """Whether what was found is near enough to what was wanted."""
+        """Whether the number found is near enough to the wanted one."""
         return abs(found - self.wanted) <= self.tolerance * self.wanted
 
 
 def said(lab: Lab, effect: Effect, script: str) -> str:
-    """What a container with the flags prints when it runs the script."""
+    """Return the output of the script in a container with the flags."""
     done = lab.cli(
         *("run", "--rm", "--network", "none", *effect.flags.split()),
         *("busybox", "sh", "-c", script),
@@ -63,7 +63,7 @@ def said(lab: Lab, effect: Effect, script: str) -> str:
 
 
 def last_number(script: str) -> Callable[[Lab, Effect], float]:
-    """A measure: the last number the script prints before the limit stops it."""
+    """Return a measure: the last number the script prints before the limit stops it."""
 
     def measure(lab: Lab, effect: Effect) -> float:
         return float(re.findall(r"-?\d+", said(lab, effect, script))[-1])
@@ -81,11 +81,11 @@ TAKES_MEMORY = (
     "usleep 20000; done) 2>/seen "
     "| tail -c 900m > /dev/null; grep -c ^[0-9] /seen"
 )
-"""So many MiB `tail` was given, and kept, before it was killed."""
+"""The number of MiB that `tail` received, and kept, before it was killed."""
 
 
 def cpu_rate(lab: Lab, effect: Effect) -> float:
-    """CPUs used by an endless loop, by the group's counter, over two seconds."""
+    """Return the CPUs used by an endless loop, by the group's counter, over two seconds."""
     with Client(lab.socket) as client:
         name = "effect-cpu"
         run = ("run", "-d", "--name", name, *effect.flags.split(), "busybox")
@@ -98,7 +98,7 @@ def cpu_rate(lab: Lab, effect: Effect) -> float:
 
 
 def cpus_used(pid: int, wanted: float) -> float:
-    """CPU seconds a second that the group of this process uses.
+    """Return CPU seconds a second that the group of this process uses.
 
     The most of three windows, or of fewer if that is enough: a quota promises no less, and a busy
     machine may give less.
@@ -118,33 +118,33 @@ def cpus_used(pid: int, wanted: float) -> float:
 
 
 def shares(_lab: Lab, effect: Effect) -> float:
-    """The ratio of two containers on one CPU."""
+    """Return the ratio of two containers on one CPU."""
     weights = [int(number) for number in re.findall(r"\d+", effect.flags)]
     return cpu_shares(weights, 3).ratio
 
 
 def weights(_lab: Lab, effect: Effect) -> float:
-    """The ratio of two containers on the lab disk."""
+    """Return the ratio of two containers on the lab disk."""
     return disk_weights([int(number) for number in re.findall(r"\d+", effect.flags)]).ratio
 
 
 def memory_and_swap(_lab: Lab, _effect: Effect) -> float:
-    """MiB of both, as the kernel counts them, when it kills.
+    """Return MiB of both, as the kernel counts them, when it kills.
 
-    A page that was swapped out and is still in memory too counts as both on version 2.
+    A page that was swapped out and is still in memory counts as both on version 2.
     """
     return memory_to_the_limit(memory_mib=64, swap_mib=32).most_bytes / MIB
 
 
 def oom_score(lab: Lab, effect: Effect) -> float:
-    """By how much the kernel's own score rises; a thousand of the flag are 667 of the score."""
+    """Return the rise of the kernel's own score; 1000 of the flag are 667 of the score."""
     plain = effect._replace(flags="")
     script = "cat /proc/self/oom_score"
     return float(said(lab, effect, script)) - float(said(lab, plain, script))
 
 
 def cpu_numbers(lab: Lab, effect: Effect) -> float:
-    """On how many CPUs two endless loops are seen."""
+    """Return the number of CPUs on which two endless loops run."""
     script = (
         "(while :; do :; done) & (while :; do :; done) & n=0; while [ $n -lt 20 ]; do "
         "for pid in $(jobs -p); do cut -d' ' -f39 /proc/$pid/stat; done; "
@@ -154,7 +154,7 @@ def cpu_numbers(lab: Lab, effect: Effect) -> float:
 
 
 def disk_rate(direction: str, block_bytes: int, count: int) -> Callable[[Lab, Effect], float]:
-    """A measure: bytes (in MiB) or operations a second of `dd` past the page cache."""
+    """Return a measure: MiB or operations a second of `dd` past the page cache."""
     where = "if=/disk/file of=/dev/null iflag=direct"
     if direction == "write":
         where = "if=/dev/zero of=/disk/file oflag=direct"
@@ -162,7 +162,7 @@ def disk_rate(direction: str, block_bytes: int, count: int) -> Callable[[Lab, Ef
     script = f"{now}; dd {where} bs={block_bytes} count={count} 2>/dev/null && {now}"
 
     def measure(lab: Lab, effect: Effect) -> float:
-        """The most of three runs, as with `cpus_used`: a rate promises no less."""
+        """Return the most of three runs, as with `cpus_used`: a rate promises no less."""
         amount = count * (block_bytes / MIB if "bps" in effect.flags else 1)
         most = 0.0
         with labdisk.borrow(Paths(lab.root, lab.run), DISK_BYTES) as disk:
@@ -183,7 +183,7 @@ def disk_rate(direction: str, block_bytes: int, count: int) -> Callable[[Lab, Ef
 def updated(
     flags: str, then: Callable[[Lab, str, Effect], float]
 ) -> Callable[[Lab, Effect], float]:
-    """A measure: start with `flags`, change to the effect's by `labkit update`, and look."""
+    """Return a measure: start with `flags`, change to the effect's by `labkit update`."""
 
     def measure(lab: Lab, effect: Effect) -> float:
         wait = "trap go=1 USR1; until [ $go ]; do usleep 50000; done; "
@@ -202,19 +202,19 @@ def updated(
 
 
 def rate_of(lab: Lab, name: str, effect: Effect) -> float:
-    """CPUs used by a running container."""
+    """Return the CPUs used by a running container."""
     with Client(lab.socket) as client:
         return cpus_used(client.containers.get(name).attrs["State"]["Pid"], effect.wanted)
 
 
 def last_of(lab: Lab, name: str, _: Effect) -> float:
-    """The last number a container has printed, once it has ended."""
+    """Return the last number that a container has printed, after its end."""
     lab.cli("wait", name, timeout=TIMEOUT_S)
     return float(re.findall(r"\d+", lab.cli("logs", name, timeout=TIMEOUT_S).stdout)[-1])
 
 
 def version() -> int:
-    """The cgroup version that limits memory here."""
+    """Return the cgroup version that limits memory here."""
     return place_of(os.getpid(), "memory").version
 
 
@@ -227,7 +227,7 @@ SCRIPTS_AFTER_UPDATE = {
 
 @contextmanager
 def swap() -> Iterator[bool]:
-    """Some swap for the time of a measurement where the machine has none; whether there is any."""
+    """Add swap during a measurement if the machine has none; yield whether there is any."""
     with open("/proc/swaps", encoding="utf-8") as file:
         if len(file.readlines()) > 1:
             yield True
@@ -304,16 +304,16 @@ EFFECTS = (
     ),
     Effect("disk weights", "--blkio-weight 600 --blkio-weight 300", 2, 0.05, weights, ": 1"),
 )
-"""In the order of the table.  Names are unique."""
+"""The effects in the order of the table.  Names are unique."""
 
 
 def number_text(number: float) -> str:
-    """Whole numbers whole, others with three digits that count."""
+    """Return whole numbers whole, others with three significant digits."""
     return f"{number:.0f}" if number == round(number) else f"{number:.3g}"
 
 
 def row(lab: Lab, effect: Effect) -> tuple[str, ...]:
-    """The effect's line in the table."""
+    """Return the effect's line in the table."""
     if effect.only not in (0, version()):
         found = f"cgroup v{effect.only} only"
     else:
@@ -329,7 +329,7 @@ def row(lab: Lab, effect: Effect) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """Measure all of them; the exit status is 1 if any is off."""
+    """Measure all of them; return 1 if any is off."""
     with running_lab() as lab, swap():
         os.environ.update(lab.env)
         rows = tuple(row(lab, effect) for effect in EFFECTS)

@@ -1,7 +1,7 @@
-"""Firewalls of others on a test's own host: Docker's, ufw, firewalld, and rules by hand.
+"""Other firewalls on a test's own host: Docker's, ufw, firewalld, and hand-written rules.
 
 Each is the real program, in the network of a `tests.hosts.Host`.  ufw and firewalld have copies of
-their configuration, bound over the real folders in a mount namespace of their own.
+their configuration, bound over the real folders in their own mount namespace.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Docker:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self.folder}/docker.pid")  # in the new room another process has it
+            os.unlink(f"{self.folder}/docker.pid")  # in the new room another process has this pid
         dockerd = Dockerd(self._system, self.folder, f"/{self._parent}", has_networks=True)
         with open(f"/proc/{self._host.pid}/ns/net") as network:
             dockerd.room.do(namespaces.setns, network.fileno(), namespaces.CLONE_NEWNET)
@@ -68,13 +68,13 @@ class Docker:
         )
 
     def run(self, *words: str) -> str:
-        """Run `docker WORDS`; what it says."""
+        """Run `docker WORDS`; return its output."""
         done = self._done(*words, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
 
     def pid_of(self, name: str) -> int:
-        """A container's first process, by its number here: dockerd counts in its own room."""
+        """Return a container's first process by its pid here: dockerd counts in its own room."""
         in_room = self.run("inspect", "-f", "{{.State.Pid}}", name)
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ class Docker:
         assert done.returncode == 0, done.stderr.decode()
 
     def stop(self) -> None:
-        """End it, and with it its containers; its rules stay."""
+        """End it, and its containers with it; its rules stay."""
         if self._dockerd is None:
             return
         if self._dockerd.process is not None:
@@ -100,7 +100,7 @@ class Docker:
         self._dockerd = None
 
     def close(self) -> None:
-        """End it; nothing of it stays."""
+        """End it, and remove all it left."""
         self.stop()
         sweep(self.folder, self._parent, "")
 
@@ -117,7 +117,7 @@ class _Configured:
             subprocess.run(["cp", "-a", path, f"{self.folder}/{number}"], check=True)
 
     def argv(self, *command: str) -> list[str]:
-        """The command, where it acts on the host and finds the copies."""
+        """Return the command, with the host's network and the copies."""
         binds = [
             f"mount --bind {self.folder}/{number} {path}"
             for number, path in enumerate(self.FOLDERS)
@@ -126,7 +126,7 @@ class _Configured:
         return [*self._host.enter(), "unshare", "-m", "sh", "-c", script, "sh", *command]
 
     def run(self, *command: str) -> str:
-        """Run it; what it says."""
+        """Run it; return its output."""
         done = subprocess.run(
             self.argv(*command),
             env=self._environment(),
@@ -141,7 +141,7 @@ class _Configured:
         return os.environ | self._host.env
 
     def close(self) -> None:
-        """Its folder goes."""
+        """Remove its folder."""
         shutil.rmtree(self.folder)
 
 
@@ -158,7 +158,7 @@ class Ufw(_Configured):
         os.mkdir(f"{self.folder}/{len(self.FOLDERS) - 1}")
 
     def start(self) -> None:
-        """`ufw enable`: nothing comes in, and nothing is passed on."""
+        """`ufw enable`: no packet is let in, and none is forwarded."""
         self.run("ufw", "--force", "enable")
 
     def restart(self) -> None:
@@ -179,7 +179,7 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
 
 
 class Firewalld(_Configured):
-    """firewalld, on a bus of its own."""
+    """firewalld, on its own bus."""
 
     FOLDERS = ("/etc/firewalld",)
 
@@ -220,14 +220,14 @@ class Firewalld(_Configured):
         self.run("firewall-cmd", "--reload")
 
     def stop(self) -> None:
-        """End it: it takes its rules away."""
+        """End it: it removes its rules."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(START_TIMEOUT_S)
             self._process = None
 
     def close(self) -> None:
-        """It and its bus end."""
+        """End it and its bus."""
         self.stop()
         self._bus.terminate()
         self._bus.wait(START_TIMEOUT_S)
@@ -246,17 +246,17 @@ class Rules:
             self._host.run(*command)
 
     def restart(self) -> None:
-        """Load them again, as their service does when it is restarted."""
+        """Load them again, as their service does at a restart."""
         self.stop()
         self.start()
 
     def stop(self) -> None:
-        """Take them away."""
+        """Remove them."""
         for command in self._unload:
             self._host.run(*command)
 
     def close(self) -> None:
-        """They are gone with the host."""
+        """Do nothing: they vanish with the host."""
 
 
 def iptables(

@@ -1,8 +1,7 @@
-"""The run of the same tests with an ordinary user's engine (`make test-rootless`), and what it
-leaves out.
+"""The run of the same tests with an ordinary user's engine (`make test-rootless`).
 
 With LABKIT_TEST_ROOTLESS every lab of the tests is a `RootlessLab`.  A test is left out only by its
-mark, which says what of root's power it is about:
+mark, which names the power of root that it needs:
 
     @pytest.mark.host_power("devices")
 """
@@ -24,13 +23,13 @@ IS_LEFT_OUT = bool(os.environ.get("LABKIT_TEST_ROOTLESS"))
 
 WHY = {
     "own engine": "the test's process is the engine, or starts one itself, as root",
-    "cgroups": "groups or controllers that no user is given: devices, the top, another parent",
+    "cgroups": "groups or controllers that no user gets: devices, the top, another parent",
     "devices": "device files, loop devices and disks are root's alone to make and to mount",
-    "host network": "links, rules and 127.0.0.1 of the machine are no user's to use or to change",
+    "host network": "no user can use or change links, rules and 127.0.0.1 of the machine",
     "users": "--userns private maps ids that only root may map, and shows files with other owners",
-    "root's files": "what is read, bound or repaired belongs to root",
-    "kernel": "settings, limits and keys of the kernel are changed for the whole machine",
-    "no container": "the test is about no lab: a script, a file or another program",
+    "root's files": "the files that it reads, binds or repairs belong to root",
+    "kernel": "it changes settings, limits and keys of the kernel for the whole machine",
+    "no container": "it tests no lab, but a script, a file or another program",
 }
 """The words of the mark `host_power`."""
 
@@ -64,6 +63,7 @@ MODULES = {
         "networks/test_host_",
     ),
     "users": ("containers/test_userns_remap",),
+    "root's files": ("registry/test_login",),
     "cgroups": ("limits/test_cgroups",),
 }
 """Whole files of tests/integration, by the beginning of their path there."""
@@ -74,7 +74,7 @@ FIXTURES = {
     "open_engine": "own engine",
     "oracle": "no container",
 }
-"""Fixtures whose tests are marked by them."""
+"""The words by which a fixture marks its tests."""
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
@@ -91,13 +91,13 @@ def mark(items: Iterable[pytest.Item]) -> None:
 
 
 def word_of(item: pytest.Item) -> str:
-    """What of root's power a test needs; "" if none."""
+    """Return the power of root that a test needs; "" if none."""
     found = item.get_closest_marker("host_power")
     return str(found.args[0]) if found else ""
 
 
 def summary(words: Iterable[str]) -> list[str]:
-    """The lines that say what was left out of a run without root, how many of each, and why."""
+    """Return the lines about the tests left out without root: how many of each, and why."""
     counts = Counter(words)
     return [
         f"{counts.total()} tests that need the machine's own root",
@@ -106,12 +106,12 @@ def summary(words: Iterable[str]) -> list[str]:
 
 
 def give_groups() -> None:
-    """Give the user of the labs groups of its own, as an administrator does."""
+    """Delegate groups to the user of the labs, as an administrator does."""
     _delegate(str(UID))
 
 
 def take_groups() -> None:
-    """Take them back; a failure means that a container is left in them."""
+    """Take them back; a failure means that a container is still in them."""
     _delegate("--undo", str(UID))
 
 
@@ -121,13 +121,13 @@ def _delegate(*words: str) -> None:
 
 
 def let_in(folder: str) -> None:
-    """In the run without root, give the user of the labs a folder of a test's own."""
+    """In the run without root, give a test's folder to the user of the labs."""
     if IS_LEFT_OUT:
         open_to_user(Path(folder))
 
 
 def open_to_user(folder: Path) -> None:
-    """Let the user of the labs into a folder of a test's own, and let it be that user's."""
+    """Give a test's folder to the user of the labs, with access to it."""
     os.chown(folder, UID, UID)
     for place in (folder, *folder.parents):
         mode = place.stat().st_mode

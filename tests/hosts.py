@@ -1,9 +1,10 @@
-"""A host of the test's own: a network with firewall rules and kernel parameters that are no one
-else's, between two neighbours, LAN 1 and LAN 2.
+"""A host for one test: a network with its own firewall rules and kernel parameters.
 
-labkitd is started in it, and whatever else has a say about packets there: Docker, ufw, firewalld.
-The kernel keeps rules and the parameters below /proc/sys/net for each network namespace apart, so
-nothing of this machine's own is touched.
+The host is between two neighbours, LAN 1 and LAN 2.
+
+labkitd runs in it, and other programs with rules for packets: Docker, ufw, firewalld.  The kernel
+separates rules and the parameters below /proc/sys/net by network namespace, so the machine's own
+are not touched.
 """
 
 import contextlib
@@ -35,8 +36,8 @@ class Host:
         self._ends = contextlib.ExitStack()
         self.pid = self._namespace()
         self.env: dict[str, str] = {}
-        """What programs need in their environment that are to act on this host."""
-        # A new network takes the values of this machine's own (ip-sysctl.rst).
+        """The environment for programs that act on this host."""
+        # A new network copies the values of this machine (ip-sysctl.rst).
         for version in (4, 6):
             self.set_sysctl(f"net/ipv{version}/conf/all/forwarding", "0")
         self.run("ip", "link", "set", "lo", "up")
@@ -80,23 +81,23 @@ class Host:
         return lan
 
     def enter(self) -> list[str]:
-        """The command that runs another one in this host's network."""
+        """Return the command that runs another one in this host's network."""
         return enter(self.pid)
 
     def run(self, *command: str, given: str = "") -> str:
-        """Run a command in its network; what it says."""
+        """Run a command in its network; return its output."""
         return inside(self.pid, *command, given=given)
 
     def sysctl(self, name: str) -> str:
-        """A kernel parameter of its network, `net/ipv4/ip_forward` for one."""
+        """Return a kernel parameter of its network, such as `net/ipv4/ip_forward`."""
         return self.run("cat", f"/proc/sys/{name}").strip()
 
     def set_sysctl(self, name: str, value: str) -> None:
-        """Set one, as an administrator would."""
+        """Set a parameter, as an administrator would."""
         self.run("sh", "-c", f"echo {value} > /proc/sys/{name}")
 
     def rules(self) -> str:
-        """Every rule of every table and kind, without counters."""
+        """Return every rule of every table and kind, without counters."""
         shown = [self.run("nft", "list", "ruleset")]
         for version in ("", "6"):
             names = self.run("cat", f"/proc/net/ip{version}_tables_names").split()
@@ -105,17 +106,17 @@ class Host:
         return re.sub(r"\[\d+:\d+\]|packets \d+ bytes \d+", "", "\n".join(lines))
 
     def close(self) -> None:
-        """Its network is gone with the processes in it."""
+        """End the processes in it; its network vanishes with them."""
         self._ends.close()
 
 
 def enter(pid: int) -> list[str]:
-    """The command that runs another one in the network of a process."""
+    """Return the command that runs another one in the network of a process."""
     return ["nsenter", "-t", str(pid), "-n"]
 
 
 def inside(pid: int, *command: str, given: str = "") -> str:
-    """Run a command in the network of a process; what it says."""
+    """Run a command in the network of a process; return its output."""
     done = subprocess.run(
         [*enter(pid), *command], input=given, capture_output=True, text=True, check=False
     )
@@ -125,7 +126,7 @@ def inside(pid: int, *command: str, given: str = "") -> str:
 
 @contextlib.contextmanager
 def running_host() -> Iterator[Host]:
-    """A host, gone at the end."""
+    """A host during the block."""
     with contextlib.closing(Host()) as host:
         yield host
 
@@ -144,7 +145,7 @@ def running_lab_on(host: Host) -> Iterator[Lab]:
 
 
 def undo(host: Host, lab: Lab) -> None:
-    """What `make clean` does to the host's network."""
+    """Undo the changes to the host's network, as `make clean` does."""
     done = subprocess.run(
         [*host.enter(), sys.executable, "-P", "-m", "labkit.networks.undoing"],
         env=lab.env,

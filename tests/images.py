@@ -22,7 +22,7 @@ DOCUMENT = new_document(RuntimeConfig(cmd=["sh"]), "2024-01-01T00:00:00Z", [])
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of the test's own; trees with devices and odd names do not stay in pytest's."""
+    """A folder for one test; trees with devices and odd names do not stay in pytest's."""
     path = leaks.new_folder("images-")
     try:
         yield Path(path)
@@ -68,7 +68,7 @@ def assert_nothing_left(store: ImageStore, root: Path) -> None:
 
 
 def survey(root: Path) -> dict[str, tuple[object, ...]]:
-    """Everything about every file of a tree that an image keeps."""
+    """Return the facts of every file of a tree that an image keeps."""
     seen: dict[str, tuple[object, ...]] = {}
     inodes: dict[int, list[str]] = {}
     for folder, folders, files in os.walk(root):
@@ -96,7 +96,7 @@ def survey(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def wait_for_helpers(root: Path) -> None:
-    """Until the helpers of a killed process have ended: they hold its folder of unfinished work."""
+    """Wait for the helpers of a killed process: they hold its folder of unfinished work."""
     deadline = time.monotonic() + HELPERS_TIMEOUT_S
     for path in (root / "staging").iterdir():
         while is_held(path):
@@ -105,7 +105,7 @@ def wait_for_helpers(root: Path) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the folder locked; no longer there is not held."""
+    """Whether a process has the folder locked; False for a missing folder."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def is_held(path: Path) -> bool:
 
 
 def assert_consistent(root: Path) -> ImageStore:
-    """What is on the disk is what the images in the index are made of, and whole."""
+    """Check that the disk has exactly the parts of the images in the index, all complete."""
     store = ImageStore(str(root))
     images = store.list()
     blobs, trees = set(), set()

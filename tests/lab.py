@@ -1,8 +1,8 @@
-"""A lab for tests: a labkitd of its own, with its own data root, run folder and cgroups.
+"""A lab for tests: a labkitd with its own data root, run folder and cgroups.
 
 It starts in a few tenths of a second, because the busybox image is imported once for the whole run
 and shared by hard links.  Closing it removes its containers through the engine, ends the daemon,
-and then *fails* when the engine has left anything behind, before sweeping it away.
+and then *fails* if the engine has left anything behind, before that is removed.
 """
 
 import http.client
@@ -31,14 +31,14 @@ AS_NOBODY = (
     *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
-"""Runs a command as nobody, who may yet find the project where it lies in a folder of root's."""
+"""Runs a command as the user nobody, who can still reach a project in a folder of root's."""
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
-"""In an emulated machine whose host is busy; a daemon that ends instead is noticed at once."""
+"""Long enough for an emulated machine on a busy host; a daemon that ends itself is seen at once."""
 
 
 _PREFIXES: set[str] = set()
-"""How the names of the open labs' network links begin."""
+"""The prefixes of the open labs' network links."""
 
 
 def _take_link_prefix() -> str:
@@ -50,7 +50,7 @@ def _take_link_prefix() -> str:
 
 @cache
 def template_root() -> str:
-    """A data root that holds the busybox image; removed when the run ends (`remove_template`)."""
+    """Return a data root with the busybox image; `remove_template` removes it with the run."""
     folder = leaks.new_folder()
     make_busybox(folder)
     return folder
@@ -67,7 +67,7 @@ def make_busybox(root: str) -> None:
 
 
 def remove_template() -> None:
-    """Remove the shared image, if any test asked for it."""
+    """Remove the shared image, if a test used it."""
     if template_root.cache_info().currsize:
         remove_tree(template_root())
         template_root.cache_clear()
@@ -89,7 +89,7 @@ class UnixConnection(http.client.HTTPConnection):
 def ask(
     socket_path: str, method: str, path: str, body: object = None, timeout_s: float = 30
 ) -> tuple[int, object]:
-    """One request to a Docker API on a Unix socket: the status, and the JSON (or the text)."""
+    """Send a request to a Docker API on a Unix socket; return status, and JSON or text."""
     connection = UnixConnection(socket_path, timeout_s)
     try:
         sent = None if body is None else json.dumps(body)
@@ -105,12 +105,12 @@ def ask(
 
 
 class Lab:
-    """A running labkitd and how to talk to it.
+    """A running labkitd and the ways to use it.
 
     `root`, `run` and `socket` are its folders and its socket; `env` is the environment with which
     `labkit` commands reach it (`LABKIT_ROOT`, `LABKIT_RUN`, `LABKIT_CGROUP_PARENT`,
-    `LABKIT_LINK_PREFIX`).  `storage` is the storage driver of a root that is empty yet; without it
-    the root is a copy of the template.
+    `LABKIT_LINK_PREFIX`).  `storage` is the storage driver of an empty root; without it the root is
+    a copy of the template.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class Lab:
     ) -> None:
         """`named_by_root`: its cgroups and links have the names that follow from its data root.
 
-        `disk_bytes`: the data root is on a disk of its own, of this size.
+        `disk_bytes`: the data root is on a separate disk of this size.
         """
-        # Short names: a shim's socket lies under run/containers/<64 hex digits>/, and a Unix
+        # Short names: a shim's socket is below run/containers/<64 hex digits>/, and a Unix
         # socket's path has room for 107 bytes (unix(7)).
         self.folder = leaks.new_folder()
         self.root = root or f"{self.folder}/root"
@@ -149,9 +149,9 @@ class Lab:
                 self.link_prefix = ownership.link_prefix(self.root)
             leaks.ENGINE_NAMES.update((self.cgroup_parent, self.link_prefix))
         self.enter: list[str] = []
-        """The command by which labkitd comes into a network of the test's own (tests/hosts.py)."""
+        """The command that runs labkitd in a network of the test (tests/hosts.py)."""
         self.code = PROJECT
-        """Where labkitd's code is: an earlier release's, for tests of an update."""
+        """The folder of labkitd's code: an earlier release's, for tests of an update."""
         self._daemon: subprocess.Popen[bytes] | None = None
         self._has_disk = disk_bytes > 0
         if storage:
@@ -171,7 +171,7 @@ class Lab:
         os.mkdir(self.root, 0o700)
         subprocess.run(["mount", "-o", "loop", image, self.root], check=True)
 
-    # Talking to it
+    # Requests
 
     def cli(
         self, *args: str, check: bool = False, timeout: float = 60, **kw: object
@@ -205,23 +205,23 @@ class Lab:
         )
 
     def argv(self, *args: str) -> list[str]:
-        """The argument vector of `labkit ARGS`, for tests that want a Popen (with `lab.env`)."""
+        """Return the argument vector of `labkit ARGS`, for a Popen (with `lab.env`)."""
         return [sys.executable, "-m", "labkit.cli", *args]
 
     def api(
         self, method: str, path: str, body: object = None, timeout_s: float = 30
     ) -> tuple[int, object]:
-        """One request to the Docker API: the status, and the decoded JSON (or the text)."""
+        """Send a request to the Docker API; return status, and decoded JSON or text."""
         return ask(self.socket, method, path, body, timeout_s)
 
     # The daemon's life
 
     def daemon_pid(self) -> int:
-        """The process id of labkitd, from its pid file."""
+        """Return the process id of labkitd, from its pid file."""
         return int(Path(self.run, "labkitd.pid").read_text().split()[0])
 
     def start_daemon(self, *options: str) -> None:
-        """Start labkitd and wait until it answers; a running one is left as it is."""
+        """Start labkitd and wait until it answers; a running one is left alone."""
         if self.answers():
             return
         log = Path(self.folder, "labkitd.log")
@@ -250,11 +250,11 @@ class Lab:
             return False
 
     def kill_daemon(self) -> None:
-        """`kill -9` the daemon, as a crash would, and wait until it is gone."""
+        """`kill -9` the daemon, as a crash would, and wait for its end."""
         self._end_daemon(signal.SIGKILL)
 
     def stop_daemon(self) -> None:
-        """Ask the daemon to end (SIGTERM), and wait until it has."""
+        """Ask the daemon to end (SIGTERM), and wait for its end."""
         self._end_daemon(signal.SIGTERM)
 
     def _end_daemon(self, signal_number: int) -> None:
@@ -283,9 +283,9 @@ class Lab:
             assert status in (204, 404), answer
 
     def close(self) -> None:
-        """Remove the containers, stop the daemon, wipe the folders.
+        """Remove the containers, stop the daemon, remove the folders.
 
-        Raises `AssertionError` when the engine has left a mount, a cgroup or a process behind.
+        Raises `AssertionError` if the engine has left a mount, a cgroup or a process behind.
         """
         try:
             self.start_daemon()
@@ -312,9 +312,9 @@ class Lab:
 
 
 def new_lab() -> Lab:
-    """A lab with its daemon running, and the busybox image: a user's with LABKIT_TEST_ROOTLESS."""
+    """Return a running lab with the busybox image: a user's with LABKIT_TEST_ROOTLESS."""
     if os.environ.get("LABKIT_TEST_ROOTLESS"):
-        from tests.rootless import RootlessLab  # noqa: PLC0415 which is made of this file's Lab
+        from tests.rootless import RootlessLab  # noqa: PLC0415 it imports this file
 
         rootless = RootlessLab()
         rootless.start_daemon()

@@ -1,10 +1,10 @@
-"""What a run of the tests leaves behind on the machine: measured before, measured after, compared.
+"""The rests of a run of the tests on the machine: measured before, measured after, compared.
 
-Several runs may share one machine, and a learner's own lab may be up meanwhile.  So everything the
-tests make carries the name of this run (`RUN_NAME`).  What carries the name of another run is not
-ours, and neither is what appears inside a folder or cgroup that was there before: that lab is in
-use.  Anything else of labkit's that was not there before is ours, whatever its name: that is how a
-test that forgot to use its own lab is found out.
+Several runs may share one machine, and a learner's own lab may run as well.  So all objects of the
+tests carry the name of this run (`RUN_NAME`).  An object with the name of another run is not this
+run's, and neither is one inside a folder or cgroup that existed before: that lab is in use.  Any
+other new object of labkit's belongs to this run, whatever its name: this finds a test that forgot
+to use its own lab.
 """
 
 import os
@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 RUN_NAME = f"lk{os.getpid()}"
-"""Stands in the name of every folder, cgroup and link this run makes."""
+"""Part of the name of every folder, cgroup and link that this run makes."""
 MARKER = "LABKIT_TEST_RUN"
-"""The environment variable by which a process started by this run is known, also as an orphan."""
+"""The environment variable that marks a process of this run, even an orphan."""
 
 
 def new_folder(what: str = "") -> str:
-    """A new temporary folder that carries the name of this run.
+    """Return a new temporary folder that carries the name of this run.
 
-    Its name is of letters, digits and hyphens alone: programs make image names of folders', and
-    there an underscore may not stand at the end, where mkdtemp(3) would put one now and then.
+    Its name has only letters, digits and hyphens: programs make image names of folders', which may
+    not end in an underscore, as mkdtemp(3)'s names may.
     """
     path = os.path.join(tempfile.gettempdir(), f"{RUN_NAME}-{what}{secrets.token_hex(4)}")
     os.mkdir(path, 0o700)
@@ -41,7 +41,7 @@ _LABKIT_PATH = re.compile(r"labkit|\blk\d+\b")
 _LABKIT_LINK = re.compile(r"^(labkit|lk|br-lk|veth)")
 
 Findings = dict[str, str]
-"""What was found: a key that tells two things apart, and the line a reader sees."""
+"""The findings: a key that distinguishes two of them, and the line for a reader."""
 
 
 def is_ours(text: str) -> bool:
@@ -53,7 +53,7 @@ def is_ours(text: str) -> bool:
 
 
 def mounts() -> Findings:
-    """Mounts that labkit made: by mount point, source or options (an overlay's layers)."""
+    """Return mounts of labkit: by mount point, source or options (an overlay's layers)."""
     found = {}
     for line in _lines("/proc/self/mountinfo"):
         fields = line.split()
@@ -63,7 +63,7 @@ def mounts() -> Findings:
 
 
 def network() -> Findings:
-    """Named network namespaces, links and nftables tables."""
+    """Return named network namespaces, links and nftables tables."""
     found = {f"netns {name}": f"network namespace {name}" for name in _names("/run/netns")}
     for name in _names("/sys/class/net"):
         if _LABKIT_LINK.match(name) and is_ours(name):
@@ -75,7 +75,7 @@ def network() -> Findings:
 
 
 def cgroups() -> Findings:
-    """Folders of containers, and of their parents, in every hierarchy."""
+    """Return folders of containers, and of their parents, in every hierarchy."""
     found = {}
     for folder, children, _ in os.walk("/sys/fs/cgroup"):
         if folder.count("/") > 7:
@@ -88,7 +88,7 @@ def cgroups() -> Findings:
 
 
 def loop_devices() -> Findings:
-    """Loop devices on files of labkit."""
+    """Return loop devices on files of labkit."""
     found = {}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         text = _text(backing).strip()
@@ -98,8 +98,11 @@ def loop_devices() -> Findings:
 
 
 def processes() -> Findings:
-    """Processes started by this run: by the marker in their environment, or by their arguments,
-    cgroup, root folder or standard error: labkit's own have no environment."""
+    """Return processes of this run.
+
+    The sign is the marker in their environment, or their arguments, cgroup, root folder or standard
+    error: labkit's own have no environment.
+    """
     found = {}
     mine = {os.getpid(), os.getppid()}
     for entry in Path("/proc").iterdir():
@@ -117,12 +120,12 @@ def processes() -> Findings:
 
 
 def files() -> Findings:
-    """Files in the places labkit writes to, and in the folders for temporary files."""
+    """Return files in labkit's folders, and in the folders for temporary files."""
     found = {}
     for folder in {"/tmp", os.environ.get("TMPDIR", "/tmp"), "/run", "/var/lib", "/dev/shm"}:
         for name in _names(folder):
-            # The file by which all daemons of the machine keep their subnets apart: the last of
-            # them removes it, and others may be running.
+            # All daemons of the machine keep their subnets apart by this file: the last of them
+            # removes it, and others may run.
             if name.startswith("labkit-subnets."):
                 continue
             if re.search(r"labkit|^lk\d", name) and is_ours(name):
@@ -141,12 +144,12 @@ LOOKS: tuple[Callable[[], Findings], ...] = (
 
 
 def measure() -> Findings:
-    """All of the above at this moment."""
+    """Return all of the above at this moment."""
     return {key: line for look in LOOKS for key, line in look().items()}
 
 
 def news(now: Findings, before: Findings) -> list[str]:
-    """The lines of what was not there before, and does not lie in something that was."""
+    """Return the lines of new objects that are not inside an old one."""
     return [
         line
         for key, line in now.items()
@@ -155,7 +158,7 @@ def news(now: Findings, before: Findings) -> list[str]:
 
 
 def left_behind(before: Findings, patience_s: float = 3.0) -> list[str]:
-    """What is here now and was not `before`; things on their way out get a moment."""
+    """Return the objects that are new since `before`; vanishing ones get a moment."""
     deadline = time.monotonic() + patience_s
     while True:
         left = news(measure(), before)
@@ -190,7 +193,7 @@ def _link(path: Path) -> str:
 
 
 def _state_and_start_time(process: Path) -> tuple[str, str]:
-    """The state letter and start time of proc(5)'s stat; ("X", "") once the process is gone."""
+    """Return the state letter and start time of proc(5)'s stat; ("X", "") after its end."""
     fields = _text(process / "stat").rpartition(") ")[2].split()
     return (fields[0], fields[19]) if fields else ("X", "")
 

@@ -1,8 +1,8 @@
-"""Packets for tests: sockets in any network namespace, who answers at them, and a host outside.
+"""Packets for tests: sockets in any network namespace, programs that answer, and a host outside.
 
-A socket belongs for ever to the namespace it was made in (network_namespaces(7)).  So a thread goes
-into a container's network, makes a socket there, and comes back: what the test then sends by it is
-sent by the container, and no program need be started inside.
+A socket belongs for ever to the namespace it was made in (network_namespaces(7)).  So a thread
+enters a container's network and makes a socket there.  The container is the sender of all
+packets of that socket, and no program need be started inside.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ HOST = os.getpid()
 PATIENCE_S = 30.0
 """How long an answer that must come may take on a busy machine."""
 SILENCE_S = 0.3
-"""How long is waited for an answer that must not come."""
+"""How long the tests wait for an answer that must not come."""
 _TRY_S = 0.25
 _LARGEST_ANSWER = 1000
 _IP_PKTINFO, _PKTINFO_BYTES = 8, 12
@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 
 def in_network_of(pid: int, work: Callable[[], Found]) -> Found:
-    """What `work` gives in the network namespace of a process."""
+    """Return the result of `work` in the network namespace of a process."""
     found: list[Found] = []
     failed: list[BaseException] = []
 
@@ -46,7 +46,7 @@ def in_network_of(pid: int, work: Callable[[], Found]) -> Found:
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=enter)  # it ends in there: no other is moved
+    thread = threading.Thread(target=enter)  # it ends in there: no other thread is moved
     thread.start()
     thread.join()
     if failed:
@@ -61,7 +61,7 @@ def socket_of(pid: int, protocol: str, address: str = "") -> socket.socket:
 
 
 class Answer(NamedTuple):
-    """What came back: who answered, and the address it saw the question come from."""
+    """An answer: its sender, and the address it saw the question come from."""
 
     who: str
     seen: str
@@ -70,8 +70,10 @@ class Answer(NamedTuple):
 def ask(
     pid: int, protocol: str, address: str, port: int, *, patience_s: float = PATIENCE_S
 ) -> Answer | None:
-    """Ask whoever is there who it is, from the network of a process, until it answers or the time
-    is over."""
+    """Ask the program there for its name, from the network of a process.
+
+    Ask until it answers or the time is over.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         with socket_of(pid, protocol, address) as asking, contextlib.suppress(OSError):
@@ -86,8 +88,10 @@ def ask(
 
 
 class Answering:
-    """Answers at addresses and ports, TCP and UDP, until closed: the name of who it speaks for, and
-    the address of who asks."""
+    """Answers at addresses and ports, TCP and UDP, until closed.
+
+    An answer is the name it speaks for, and the address of the client.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -96,7 +100,7 @@ class Answering:
         self._selector.register(self._over, selectors.EVENT_READ)
 
     def add(self, who: str, pid: int, port: int, address: str = "0.0.0.0") -> int:
-        """Answer as `who` in the network of a process; the port, which may be asked for as 0."""
+        """Answer as `who` in the network of a process; return the port, chosen if it is 0."""
         listening = socket_of(pid, "tcp", address)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
@@ -118,11 +122,11 @@ class Answering:
                 if key.fd == self._over:
                     return
                 who, answer = key.data
-                with contextlib.suppress(OSError):  # who asked is gone, or its network is
+                with contextlib.suppress(OSError):  # the client has ended, or its network has
                     answer(key.fileobj, who)
 
     def close(self) -> None:
-        """No answers any more."""
+        """Answer no more."""
         os.close(self._end)
         if self._thread is not None:
             self._thread.join()
@@ -143,29 +147,29 @@ def _answer_tcp(listening: socket.socket, who: str) -> None:
 
 def _answer_udp(datagrams: socket.socket, who: str) -> None:
     _, asked, _, peer = datagrams.recvmsg(_LARGEST_ANSWER, socket.CMSG_SPACE(_PKTINFO_BYTES))
-    # The answer comes from the address that was asked, not from the nearest (ip(7), IP_PKTINFO).
+    # The answer comes from the requested address, not from the nearest (ip(7), IP_PKTINFO).
     own = [(level, kind, bytes(4) + data[4:]) for level, kind, data in asked]
     datagrams.sendmsg([f"{who} {peer[0]}".encode()], own, 0, peer)
 
 
 class Outside(NamedTuple):
-    """A host of the test's own, at the other end of a cable from this one."""
+    """A host for one test, at the other end of a cable from this one."""
 
     pid: int
     """A process in its network."""
     address: str
     address_6: str
     host_address: str
-    """This machine's own at its end of the cable."""
+    """This machine's own address at its end of the cable."""
     host_address_6: str
 
 
 @contextlib.contextmanager
 def outside_host() -> Iterator[Outside]:
-    """A host that sends by this machine whatever is not for itself; gone when the block ends."""
+    """A host that routes all packets for others through this machine, during the block."""
     number = next(_numbers)
     link = f"{leaks.RUN_NAME}T{number}"
-    # Of the addresses for measuring networks (RFC 2544), four that no other run takes.
+    # Of the addresses for measuring networks (RFC 2544), four that no other run uses.
     third, fourth = divmod((os.getpid() * 4 + number * 4) % 65536, 256)
     net, net_6 = f"198.18.{third}", f"fd98:{os.getpid() & 0xFFFF | 1:x}:{number + 1:x}:"
     ours, theirs = f"{net}.{fourth + 1}", f"{net}.{fourth + 2}"

@@ -1,7 +1,7 @@
-"""The oracle: a real dockerd, to be asked what Docker does; the newest that this machine can run.
+"""The oracle: a real dockerd, to compare with; the newest that this machine can run.
 
-It has its own data, its own socket and its own cgroups in a temporary folder, no network but `none`
-and `host`, and labkit's busybox image, id and all.  The fixture `oracle` gives one for a run.
+It has its own data, socket and cgroups in a temporary folder, no network but `none` and `host`, and
+labkit's busybox image with the same id.  The fixture `oracle` gives one for a run.
 
     def test_it(oracle):
         assert oracle.docker("run", "--rm", "--network", "none", "busybox", "echo", "hi").stdout
@@ -39,21 +39,20 @@ class Oracle:
         self.program = system.seen("/usr/bin/docker")
         """Its system's docker command.
 
-        It needs no library but the C library, of a version that every system of the lab has: it
-        runs here.
+        It needs only the C library, in a version that every system of the lab has, so it runs here.
         """
         self.docker_host = self._dockerd.host
         self.socket = self.docker_host.removeprefix("unix://")
         self.env = client_environment(system, self.socket, f"{self.folder}/client")
 
     def start(self) -> None:
-        """Start it and load the image; `MissingPeerError` when there is no dockerd that runs."""
+        """Start it and load the image; `MissingPeerError` if no dockerd runs here."""
         self._dockerd.start(self.env)
         loaded = self.docker("load", input=image_archive())
         assert loaded.returncode == 0, loaded.stderr
 
     def docker(self, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-        """Run `docker WORDS` against it; bytes in and out."""
+        """Run `docker WORDS` against it, with bytes as input and output."""
         given = {"stdin": subprocess.DEVNULL} if "input" not in options else {}
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             [self.program, *words],
@@ -69,14 +68,14 @@ class Oracle:
         return self.docker("version", "-f", "{{.Server.Version}}").stdout.decode().strip()
 
     def close(self) -> None:
-        """End it and its containers; nothing of it stays."""
+        """End it and its containers, and remove all it left."""
         self._dockerd.stop()
         sweep(self.folder, self._parent, "")
 
 
 @contextmanager
 def running_oracle(system: System | None = None) -> Iterator[Oracle]:
-    """An oracle, ended when the block ends; `MissingPeerError` when none can be had here.
+    """An oracle during the block; `MissingPeerError` if none runs here.
 
     It is of this system, by default of the one with the newest peers.
     """
@@ -99,7 +98,7 @@ def works() -> bool:
 
 
 def image_archive() -> bytes:
-    """labkit's busybox image as `docker load` takes it."""
+    """Return labkit's busybox image as an archive for `docker load`."""
     root = template_root()
     image = ImageStore(root).resolve("busybox")
     blobs = {each.digest: f"{index}.tar.gz" for index, each in enumerate(image.layers)}

@@ -1,7 +1,7 @@
-"""Whether this machine can run containers at all, and what a run of the tests leaves out if not.
+"""Whether this machine can run containers at all, and the tests that are left out if not.
 
-Where it can, a test that is not run is a failure (`tests/skips.py`).  Where no container can ever
-run, as in a container without power, the rest is run, and the end says what was not and why.
+If it can, a test that is not run is a failure (`tests/skips.py`).  If no container can ever run, as
+in a container without power, the others are run, and the end reports which were not and why.
 """
 
 import os
@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parent.parent
 
 @cache
 def lacking() -> tuple[str, ...]:
-    """Why no container can run here, a sentence each; nothing if one can."""
+    """Return why no container can run here, a sentence each; nothing if one can."""
     if os.geteuid():
         return ("root: run `make test` as root",)
     place = tempfile.gettempdir()
@@ -29,7 +29,7 @@ def lacking() -> tuple[str, ...]:
 
 
 def summary(left_out: Iterable[Path], skipped: Iterable[str], reasons: Iterable[str]) -> list[str]:
-    """The lines that say what was not run, how many of each, and why.
+    """Return the lines about tests that were not run, how many of each, and why.
 
     `left_out`: the files of the tests that start containers, one for each test; `skipped`: the
     reasons of other tests.

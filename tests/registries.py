@@ -1,4 +1,4 @@
-"""Registries for tests: labkit's own as a process, Debian's beside it, and how to talk to both."""
+"""Registries for tests: labkit's own as a process, Debian's beside it, and requests to both."""
 
 import hashlib
 import http.client
@@ -23,16 +23,16 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 OTHERWISE = {
-    "test_a_chunk_out_of_order_is_416": "2.8 does not look at it",
+    "test_a_chunk_out_of_order_is_416": "2.8 does not check it",
     "test_a_chunk_that_is_not_as_long_as_it_says": "2.8 keeps such a chunk",
-    "test_a_put_out_of_order_is_416": "2.8 does not look at it",
+    "test_a_put_out_of_order_is_416": "2.8 does not check it",
     "test_a_range_after_the_end_is_416": "2.8 has no body for it",
     "test_a_size_that_is_not_the_blobs": "2.8 does not compare",
     "test_a_subject_is_confirmed": "no referrers in 2.8",
     "test_a_tag_alone_is_deleted": "2.8 deletes by digest alone",
     "test_a_type_that_is_no_manifest": "2.8 takes it for its first schema",
     "test_a_wrong_method_names_the_right_ones": "2.8 has no body for it",
-    "test_a_wrong_range_header_is_416": "2.8 does not look at it",
+    "test_a_wrong_range_header_is_416": "2.8 does not check it",
     "test_referrers": "no referrers in 2.8",
     "test_referrers_by_type": "no referrers in 2.8",
     "test_referrers_of_a_bad_digest": "no referrers in 2.8",
@@ -43,7 +43,7 @@ OTHERWISE = {
     "test_no_tags_at_all_may_be_asked_for": "no pages of tags in 2.8",
     "test_a_page_of_a_bad_size": "no pages of tags in 2.8",
 }
-"""The tests of the specification that Debian's `docker-registry` 2.8 does not meet, and in what."""
+"""The tests of the specification that Debian's `docker-registry` 2.8 fails, and how."""
 
 
 def digest_of(data: bytes) -> str:
@@ -61,24 +61,24 @@ class Answer(NamedTuple):
 
     @property
     def codes(self) -> list[str]:
-        """The codes of an error's body."""
+        """Return the codes of an error's body."""
         return [error["code"] for error in self.json["errors"]]
 
     @property
     def location(self) -> str:
-        """The path and query of the Location header, absolute or not."""
+        """Return the path and query of the Location header, absolute or not."""
         parts = urlsplit(self.headers["Location"])
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 class Registry:
-    """A registry at an address, and the requests that tests make of it again and again."""
+    """A registry at an address, and the common requests of tests."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
-        """One request on a connection of its own; `Content_Type=` is the header Content-Type."""
+        """Send a request on a new connection; `Content_Type=` is the header Content-Type."""
         connection = http.client.HTTPConnection(self.address, timeout=20)
         try:
             lines = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -94,7 +94,7 @@ class Registry:
         return answer.location
 
     def push_blob(self, name: str, data: bytes) -> str:
-        """Push in one PUT; the digest."""
+        """Push in one PUT; return the digest."""
         location = self.start_upload(name)
         digest = digest_of(data)
         answer = self.ask("PUT", with_digest(location, digest), data)
@@ -102,19 +102,19 @@ class Registry:
         return digest
 
     def push_manifest(self, name: str, reference: str, document: object, media_type: str) -> str:
-        """Push a manifest under a tag; its digest."""
+        """Push a manifest under a tag; return its digest."""
         data = as_bytes(document)
         answer = self.ask("PUT", f"/v2/{name}/manifests/{reference}", data, Content_Type=media_type)
         assert answer.status == 201, answer
         return digest_of(data)
 
     def push_image(self, name: str, tag: str, seed: bytes = b"", **more: object) -> str:
-        """Push an image of one layer under a tag; its manifest's digest."""
+        """Push an image of one layer under a tag; return its manifest's digest."""
         document = self.image_of(name, seed) | more
         return self.push_manifest(name, tag, document, MANIFEST)
 
     def image_of(self, name: str, seed: bytes = b"") -> dict[str, object]:
-        """The manifest of an image whose blobs have been pushed."""
+        """Return the manifest of an image whose blobs have been pushed."""
         config = as_bytes({"architecture": "amd64", "os": "linux", "author": seed.decode()})
         layer = b"layer of " + seed
         self.push_blob(name, config)
@@ -140,7 +140,7 @@ def as_bytes(document: object) -> bytes:
 
 
 class LabkitRegistry(Registry):
-    """`labkit registry serve` in a folder, on a free port; `flags` go to the command."""
+    """`labkit registry serve` in a folder, on a free port; the command gets `flags`."""
 
     def __init__(self, folder: str, *flags: str, port: int = 0) -> None:
         self.folder = folder
@@ -180,7 +180,7 @@ class LabkitRegistry(Registry):
         self.start(port)
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """End it; its exit status."""
+        """End it; return its exit status."""
         self.process.send_signal(number)
         return self.process.wait(20)
 

@@ -14,7 +14,7 @@ from tests.lab import PROJECT, Lab
 from tests.oracle import image_archive
 
 UID = 65_000 + os.getpid() % 500
-"""A number that no user of the machine has, and no other run of the tests."""
+"""An id of no user of the machine, and of no other run of the tests."""
 FIRST_ID, IDS = 300_000, 65_536
 SETUP = """
 mount --make-rprivate /
@@ -32,10 +32,10 @@ exec setpriv --reuid {uid} --regid {uid} --clear-groups "$@"
 
 
 def way_to_project(folder: str) -> str:
-    """Commands for a mount namespace in which users reach the project.
+    """Return commands for a mount namespace in which users reach the project.
 
-    It may lie in a folder that is closed to them, as root's home is: that one is then covered, and
-    shows the way to the project alone.  `folder` has room for a mount point.
+    The project may be in a folder that is closed to them, as root's home is: that one is then
+    covered, and shows only the way to the project.  `folder` has room for a mount point.
     """
     above = [*reversed(PROJECT.parents)]
     closed = next((each for each in above if not os.stat(each).st_mode & 0o001), None)
@@ -59,7 +59,7 @@ class RootlessLab(Lab):
         os.mkdir(self.run)
         for name in ("subuid", "subgid"):
             Path(self.folder, name).write_text(ids)
-        # With the group that `make lab` makes for root's engine: it is none of this user's.
+        # With the group that `make lab` makes for root's engine: this user is not in it.
         for name, lines in (
             ("passwd", f"learner:x:{UID}:{UID}::/:/bin/sh\n"),
             ("group", f"learner:x:{UID}:\nlabkit:x:{UID - 1}:\n"),
@@ -79,20 +79,20 @@ class RootlessLab(Lab):
         self.enter = ["unshare", "--mount", "sh", "-c", SETUP.format(**values), "sh"]
 
     def load(self) -> None:
-        """Give it the busybox image."""
+        """Load the busybox image."""
         archive = Path(self.folder, "busybox.tar")
         archive.write_bytes(image_archive())
         self.cli("load", "-i", str(archive), check=True)
         archive.unlink()
 
     def argv(self, *args: str) -> list[str]:
-        """The command as its user types it: it may have to start labkitd."""
+        """Return the command as its user types it: it may have to start labkitd."""
         return [*self.enter, *super().argv(*args)]
 
 
 @contextmanager
 def running_rootless_lab(**options: object) -> Iterator[RootlessLab]:
-    """One with its daemon running and the image loaded, closed at the end."""
+    """A lab with its daemon running and the image loaded, closed at the end."""
     lab = RootlessLab(**options)  # type: ignore[arg-type]
     try:
         lab.start_daemon()

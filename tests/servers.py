@@ -1,4 +1,4 @@
-"""Containers that serve a word at port 80, and those that ask for it, for tests of networks."""
+"""Containers that serve a word at port 80, and others that ask for it, for tests of networks."""
 
 import socket
 
@@ -8,7 +8,7 @@ SERVE = "exec nc -ll -p 80 -e echo {0}"
 
 
 def start(lab: Lab, name: str, *options: str, serve: str = "") -> str:
-    """A container that serves a word at port 80; its address on its first network."""
+    """Start a container that serves a word at port 80; return its first address."""
     script = SERVE.format(serve or name)
     lab.cli("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script, check=True)
     inside(lab, name, "until nc -w 1 127.0.0.1 80 < /dev/null; do :; done")
@@ -22,7 +22,7 @@ def fetch(address: str, port: int = 80) -> str:
 
 
 def inside(lab: Lab, name: str, command: str) -> str:
-    """What a command prints in a container; empty when it fails."""
+    """Return the output of a command in a container; empty if it fails."""
     done = lab.cli("exec", name, "sh", "-c", command)
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -1,9 +1,10 @@
-"""What a test may be skipped for: something this machine really lacks, looked up here.
+"""The valid reasons to skip a test: something that this machine really lacks, checked here.
 
-`pytest.skip("needs cgroup v2")` passes where there is no cgroup v2, and fails where there is: a
-skip that nobody noticed is a test that nobody runs.
+`pytest.skip("needs cgroup v2")` passes on a machine without cgroup v2, and fails on one with it: an
+unnoticed skip is a test that never runs.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
+    "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
@@ -52,7 +54,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     ),
     "needs two CPUs": lambda: len(os.sched_getaffinity(0)) < 2,
 }
-"""The beginning of a skip's reason, and whether this machine bears it out."""
+"""The beginning of a skip's reason, and whether it is true of this machine."""
 
 
 def is_justified(reason: str) -> bool:
@@ -61,6 +63,6 @@ def is_justified(reason: str) -> bool:
 
 
 def reason_of(longrepr: object) -> str:
-    """The reason within pytest's report of a skip: (file, line, "Skipped: reason")."""
+    """Return the reason in pytest's report of a skip: (file, line, "Skipped: reason")."""
     text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
     return str(text).removeprefix("Skipped: ")

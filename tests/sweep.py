@@ -1,4 +1,4 @@
-"""Clear away what an engine under test has left: processes, cgroups, mounts, the folder itself."""
+"""Remove what an engine under test has left: processes, cgroups, mounts, the folder itself."""
 
 import os
 import signal
@@ -11,8 +11,10 @@ from tests import leaks
 
 
 def sweep(folder: str, cgroup_parent: str, link_prefix: str) -> None:
-    """End and remove everything that carries the folder's name or lies below the parent group,
-    and the network links and rules with the prefix."""
+    """End and remove all that has the folder's name, the parent group, or the prefix.
+
+    The prefix is that of network links and rules.
+    """
     for key, line in leaks.processes().items():
         if folder in line:
             _kill(int(key.split()[0]))

@@ -45,7 +45,7 @@ class Terminal:
         os.write(self.master, keys)
 
     def see(self, wanted: bytes) -> bytes:
-        """Wait until the screen shows it; what came up to there."""
+        """Wait until the screen shows it; return the output up to there."""
         deadline = time.monotonic() + TIMEOUT_S
         while wanted not in self.screen:
             assert time.monotonic() < deadline, self.screen
@@ -54,19 +54,19 @@ class Terminal:
         return before + wanted
 
     def _read(self, seconds: float) -> bool:
-        """Take what is there; false when the other end is closed."""
+        """Read what has arrived; false if the other end is closed."""
         ready, _, _ = select.select([self.master], [], [], seconds)
         if not ready:
             return True
         try:
             part = os.read(self.master, 65536)
-        except OSError:  # EIO: nobody has the terminal open any more
+        except OSError:  # EIO: no process has the terminal open any more
             part = b""
         self.screen += part
         return bool(part)
 
     def end(self) -> int:
-        """Wait for the command to end; its exit code."""
+        """Wait for the command to end; return its exit code."""
         deadline = time.monotonic() + TIMEOUT_S
         while self._read(0.1):
             assert time.monotonic() < deadline, self.screen

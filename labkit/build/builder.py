@@ -363,6 +363,12 @@ class Build:
         finally:
             archive.close()
 
+    def layers_of(self, stage: StageBuild, name: str) -> list[str] | None:
+        """The layers that `--from` names, by their digests; None for files that are no image's."""
+        if isinstance(self.contexts.named(name), Archive):
+            return None
+        return self.origin_image(stage, name).diff_ids
+
     def origin_image(self, stage: StageBuild, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
         number = solver.named(self.dockerfile, name, stage.number)

@@ -6,12 +6,12 @@ them in (`labkit.containers.trees.copying`), so no link leads anywhere else.
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from labkit.build import explain, fetch, modes
 from labkit.build.archive import Archive
 from labkit.build.dockerfile.parser import Instruction
-from labkit.build.sources import Source, content_key, packed, select
+from labkit.build.sources import Source, Sources, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.tars import is_archive, of_file, receive
 from labkit.containers.trees.copying import FILE, FOLDER
@@ -30,12 +30,20 @@ UNNAMED = "unnamed"
 def copy(stage: StageBuild, instruction: Instruction) -> None:
     """`COPY [--from= --chown= --chmod= --link --exclude=] SOURCE… PLACE`."""
     paths, place = _words(stage, instruction)
-    origin = instruction.flag("from")
-    with _heredocs(stage, instruction) as inline:
-        named = [path for path in paths if not path.startswith("<<")]
-        with stage.build.origin(stage, origin, named) as archive:
-            found = select(archive, named, instruction.flag_values("exclude")) if named else []
-            _copy(stage, instruction, [*inline, *found], place)
+    origin, excluded = instruction.flag("from"), instruction.flag_values("exclude")
+    named = [path for path in paths if not path.startswith("<<")]
+    with ExitStack() as stack:
+        inline = stack.enter_context(_heredocs(stage, instruction))
+
+        def load() -> list[Source]:
+            if not named:
+                return inline
+            archive = stack.enter_context(stage.build.origin(stage, origin, named))
+            return [*inline, *select(archive, named, excluded)]
+
+        layers = stage.build.layers_of(stage, origin) if origin and not inline else None
+        known_by = None if layers is None else (*layers, "", *named, "", *excluded)
+        _copy(stage, instruction, Sources(load, known_by), place)
 
 
 def add(stage: StageBuild, instruction: Instruction) -> None:
@@ -49,16 +57,17 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
     with _heredocs(stage, instruction) as inline, _fetched(stage, urls, place, checksum) as fetched:
         excluded = instruction.flag_values("exclude")
         found = select(stage.build.context, named, excluded) if named else []
-        _copy(stage, instruction, [*inline, *fetched, *found], place, archives=found)
+        everything = [*inline, *fetched, *found]
+        _copy(stage, instruction, Sources(lambda: everything), place, archives=found)
 
 
 def work_dir(stage: StageBuild, instruction: Instruction) -> None:
-    """`WORKDIR` changes the config, and makes the folder if the image has none."""
+    """`WORKDIR` changes the config, and makes the folder, the user's, if the image has none."""
     INSTRUCTIONS["WORKDIR"](stage.config, instruction.text, stage.expander(instruction))
     place = stage.config.working_dir
 
     def make(draft: Draft) -> bool:
-        return _in_layer(stage, draft, [("make_folder", (place,), [])])
+        return _in_layer(stage, draft, [("make_folder", (place, stage.config.user), [])])
 
     stage.finish(f" WORKDIR {place}", make)
 
@@ -71,7 +80,8 @@ def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]
     else:
         found = expander.split(instruction.text)
     *paths, place = found
-    if len(paths) + len(instruction.heredocs) == 0 or not place:
+    place = place or "."  # a variable may be empty
+    if len(paths) + len(instruction.heredocs) == 0:
         raise InvalidParameterError("it needs a source and a destination")
     absolute = posixpath.normpath(posixpath.join("/", stage.config.working_dir, place))
     absolute = "/" + absolute.lstrip("/")
@@ -82,13 +92,14 @@ def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]
 def _copy(
     stage: StageBuild,
     instruction: Instruction,
-    sources: Sequence[Source],
+    sources: Sources,
     place: str,
     *,
     archives: Sequence[Source] = (),
 ) -> None:
     """Finish the step; what of `archives` is a tar archive is unpacked."""
-    if len(sources) > 1 and not place.endswith("/"):
+    key = sources.key
+    if sources.count > 1 and not place.endswith("/"):
         raise InvalidParameterError(
             f"When using {instruction.name} with more than one source file, the destination must "
             "be a directory and end with a /"
@@ -109,14 +120,13 @@ def _copy(
         return _in_layer(
             stage,
             draft,
-            _tasks(sources, archives, place, owner, mode),
+            _tasks(sources.found, archives, place, owner, mode),
             alone=instruction.flag("link") == "true",
         )
 
     def compare(image: Image) -> list[str]:
-        return explain.differences(sources, place, image)
+        return explain.differences(sources.found, place, image)
 
-    key = content_key(sources)
     stage.finish(f"{instruction.name} {flags}{key} in {place} ", make, compare=compare)
 
 

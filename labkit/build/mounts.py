@@ -31,7 +31,8 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _COMMON = frozenset({"type", "target"})
 _KEYS: Mapping[str, frozenset[str]] = {
     "bind": _COMMON | {"source", "from", "readonly", "readwrite"},
-    "cache": _COMMON | {"id", "from", "source", "sharing", "mode", "uid", "gid", "readonly"},
+    "cache": _COMMON
+    | {"id", "from", "source", "sharing", "mode", "uid", "gid", "readonly", "readwrite"},
     "tmpfs": _COMMON | {"size"},
     "secret": _COMMON | {"id", "required", "mode", "uid", "gid", "env"},
     "ssh": _COMMON | {"id", "required", "mode", "uid", "gid"},

@@ -8,7 +8,8 @@ import copy
 import hashlib
 import posixpath
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from labkit.build.archive import Archive, Node, attributes, below
@@ -35,6 +36,55 @@ class Source(NamedTuple):
     def name(self) -> str:
         """The name that a file gets in a folder."""
         return posixpath.basename(self.path)
+
+
+class Sources:
+    """What one COPY takes, looked at when that is needed.
+
+    What is at some paths of some layers never changes.  So the hash of files that came from there
+    before is remembered, and a step that is cached reads none of them.
+    """
+
+    def __init__(
+        self, load: Callable[[], list[Source]], known_by: tuple[str, ...] | None = None
+    ) -> None:
+        """`known_by`: the layers and paths, if nothing else says what the sources are."""
+        self._load = load
+        self._known_by = known_by
+        self._found: list[Source] | None = None
+
+    @property
+    def found(self) -> list[Source]:
+        """The sources.  InvalidParameterError."""
+        if self._found is None:
+            self._found = self._load()
+        return self._found
+
+    @property
+    def key(self) -> str:
+        """What a cache knows them by."""
+        return self._facts[0]
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return self._facts[1]
+
+    @cached_property
+    def _facts(self) -> tuple[str, int]:
+        if self._known_by is None:
+            return content_key(self.found), len(self.found)
+        remembered = _REMEMBERED.get(self._known_by)
+        if remembered is None:
+            remembered = content_key(self.found), len(self.found)
+            if len(_REMEMBERED) >= REMEMBERED_MAX:
+                _REMEMBERED.clear()
+            _REMEMBERED[self._known_by] = remembered
+        return remembered
+
+
+REMEMBERED_MAX = 10_000
+_REMEMBERED: dict[tuple[str, ...], tuple[str, int]] = {}
 
 
 def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> list[Source]:

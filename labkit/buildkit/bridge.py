@@ -1,7 +1,7 @@
-"""`LLBBridge`: the client runs the frontend, which is with the daemon, and says what came of it.
+"""`LLBBridge`: the client runs the frontend, which is in the daemon, and reports its result.
 
-`Ping` tells what the daemon can do, `Solve` turns a Dockerfile into a result that can be built, and
-`Return` says which result the build is to export.  Only then is anything built.
+`Ping` lists the daemon's capabilities, `Solve` turns a Dockerfile into a result that can be built,
+and `Return` names the result for the build to export.  Only then the build runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ class Bridge:
     def _job(self, call: Served) -> Job:
         ref = first(call.metadata, BUILD_ID)
         if not ref:
-            raise CallError(INVALID_ARGUMENT, "the call does not say which build it is for")
+            raise CallError(INVALID_ARGUMENT, "the call names no build")
         return self._jobs.find(ref, BRIDGE_TIMEOUT_S, lambda: call.is_cancelled, or_finished=False)
 
     def ping(self, call: Served) -> None:
@@ -59,7 +59,7 @@ class Bridge:
         call.send(PongResponse(_enabled(CAPABILITIES), _enabled(SOLVER_CAPABILITIES)))
 
     def solve(self, call: Served) -> None:
-        """`Solve`: read the Dockerfile, and find the images that it begins with."""
+        """`Solve`: read the Dockerfile, and find its base images."""
         request = received(call, BridgeSolveRequest)
         job = self._job(call)
         try:
@@ -74,7 +74,7 @@ class Bridge:
         ref = Ref(solved.id if solved.build is not None else "")
         result = Result(ref=ref, metadata=solved.metadata)
         if not request.allow_result_return:
-            raise CallError(INVALID_ARGUMENT, "the client is too old: it takes no result")
+            raise CallError(INVALID_ARGUMENT, "the client is too old: it accepts no result")
         call.send(BridgeSolveResponse(result=result))
 
     def give_back(self, call: Served) -> None:
@@ -90,7 +90,7 @@ def _enabled(names: Sequence[str]) -> list[ApiCapability]:
 
 
 def received(call: Served, kind: type[Message]) -> Message:
-    """The one message of a call.  CallError."""
+    """Return the one message of a call.  CallError."""
     message = call.receive(kind)
     if message is None:
         raise CallError(INVALID_ARGUMENT, "the call has no message")

@@ -1,9 +1,9 @@
-"""Builds that come with a request of Docker's API: `POST /build?version=2`.
+"""Builds in a request of Docker's API: `POST /build?version=2`.
 
-Docker's command of 2018 to 2022, and clients made like it, ask for BuildKit in this way: the
-request says everything that `Control/Solve` says elsewhere, and the answer is a stream that carries
-the messages of `Control/Status`.  The context comes from the client's session, with the request, or
-with a second request that names the first.
+Docker's command of 2018 to 2022, and clients made like it, use BuildKit in this way: the request
+has all parameters of `Control/Solve`, and the answer is a stream with the messages of
+`Control/Status`.  The context comes from the client's session, with the request, or with a second
+request that names the first.
 """
 
 import threading
@@ -20,7 +20,7 @@ FRONTEND = "dockerfile.v0"
 
 
 class Uploads:
-    """Contexts that come with a request of their own, by the id of the build they are for."""
+    """Contexts in separate requests, by the id of their build."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -43,7 +43,7 @@ class Uploads:
             self._changed.notify_all()
             try:
                 if not self._changed.wait_for(lambda: build in self._waiting, UPLOAD_TIMEOUT_S):
-                    raise CallError(DEADLINE_EXCEEDED, f"no context came for build {build}")
+                    raise CallError(DEADLINE_EXCEEDED, f"no context arrived for build {build}")
                 return self._waiting.pop(build)
             finally:
                 self._wanted.discard(build)
@@ -52,7 +52,7 @@ class Uploads:
 def request_for(
     ref: str, session: str, attributes: Mapping[str, str], names: list[str]
 ) -> SolveRequest:
-    """What `Control/Solve` would be asked."""
+    """Return the equivalent request of `Control/Solve`."""
     exporter = Exporter("moby", {"name": ",".join(names)})
     return SolveRequest(
         ref=ref,
@@ -66,9 +66,9 @@ def request_for(
 def run(
     service: Service, request: SolveRequest, sent: BinaryIO | None, is_gone: Callable[[], bool]
 ) -> Iterator[bytes | dict[str, str]]:
-    """Build: the messages of `Status` as bytes, and at last what the exporter says.
+    """Build: yield the messages of `Status` as bytes, and last the answer of the exporter.
 
-    It ends early, and the build with it, when the client `is_gone`.  CallError.
+    It ends early, and the build with it, if the client `is_gone`.  CallError.
     """
     failed: list[CallError] = []
     answers: list[dict[str, str]] = []

@@ -1,7 +1,7 @@
 """Questions about a Dockerfile that are answered without a build: `--check`, `--call`.
 
-The client puts them as a frontend's subrequests, and prints the answer's text or its JSON.  Source:
-buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
+The client sends them as a frontend's subrequests, and prints the answer's text or its JSON.
+Source: buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
 """
 
 import msgspec
@@ -16,7 +16,7 @@ VERSION = b"1.0.0"
 
 
 def answer(asked: str, source: Source, wanted: str) -> Answer:
-    """The answer to a subrequest.  CallError for one that is not known; DockerfileError."""
+    """Return the answer to a subrequest.  CallError for an unknown one; DockerfileError."""
     find = _ANSWERS.get(asked)
     if find is None:
         raise CallError(UNIMPLEMENTED, f"unsupported request {asked!r}")
@@ -24,7 +24,7 @@ def answer(asked: str, source: Source, wanted: str) -> Answer:
 
 
 def _lint(source: Source, wanted: str) -> Answer:
-    """What is wrong with it; labkit says only what no build would do with."""
+    """Return the faults of a Dockerfile; labkit reports only those that no build accepts."""
     target(parse(*source), wanted)
     found: dict[str, list[object]] = {"warnings": [], "sources": []}
     return {
@@ -36,7 +36,7 @@ def _lint(source: Source, wanted: str) -> Answer:
 
 
 def _targets(source: Source, _: str) -> Answer:
-    """The stages that can be built."""
+    """Return the stages that can be built."""
     dockerfile = parse(*source)
     stages = [
         {
@@ -59,7 +59,7 @@ def _targets(source: Source, _: str) -> Answer:
 
 
 def _outline(source: Source, wanted: str) -> Answer:
-    """The target, and the build arguments that it takes."""
+    """Return the target, and its build arguments."""
     dockerfile = parse(*source)
     name = dockerfile.stages[target(dockerfile, wanted)].name
     found = _arguments(dockerfile, wanted)

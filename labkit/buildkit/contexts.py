@@ -1,8 +1,8 @@
-"""What a build reads from its client, asked for when the build comes to it.
+"""The files that a build reads from its client, requested when the build needs them.
 
-The Dockerfile and `.dockerignore` first, then, once, the files that COPY and ADD name: the client
-leaves out what the ignore file says.  A context may also be named (`--build-context`), come as an
-archive on the client's standard input, or be fetched from a URL.
+The Dockerfile and `.dockerignore` are first; then, once, the files that COPY and ADD name: the
+client leaves out the files of the ignore file.  A context may also have a name (`--build-context`),
+be an archive on the client's standard input, or be fetched from a URL.
 """
 
 import os
@@ -48,8 +48,9 @@ class SessionContexts:
         vertices: Vertices,
         stack: ExitStack,
     ) -> None:
-        """`sent`: the context, if it came with the request; `shared`: the sessions that serve some
-        of the folders; `stack` closes what is opened.
+        """`sent` is the context, if the request brought it.
+
+        `shared` are the sessions that serve some of the folders; `stack` closes open files.
         """
         self._sent = sent
         self._attributes = attributes
@@ -65,10 +66,10 @@ class SessionContexts:
         self._named = _named(attributes)
         self._options = Options(dockerfile=attributes.get("filename") or "Dockerfile")
 
-    # The build's questions
+    # The build's requests
 
     def dockerfile(self) -> Source:
-        """The Dockerfile, and on the way the ignore file."""
+        """Return the Dockerfile; this also reads the ignore file."""
         if self._is_elsewhere:
             return Sent(self._whole(), self._options._replace(is_context_whole=True)).dockerfile()
         name = posixpath.normpath(self._options.dockerfile)
@@ -92,7 +93,7 @@ class SessionContexts:
         return Source(data, name)
 
     def files(self, wanted: Sequence[str] | None) -> Archive:
-        """The files that COPY and ADD name."""
+        """Return the files that COPY and ADD name."""
         if self._is_elsewhere:
             return self._whole()
         with self._lock:
@@ -103,7 +104,7 @@ class SessionContexts:
             return self._found["context"]
 
     def named(self, name: str) -> Archive | str | None:
-        """What the user gave a name to (`--build-context NAME=…`)."""
+        """Return the user's context of this name (`--build-context NAME=…`)."""
         meant = self._named.get(name.lower())
         if meant is None:
             return None
@@ -124,8 +125,8 @@ class SessionContexts:
             with self._vertices.step(f"[context {name}] {meant}"):
                 return self._closing(remote.fetched(meant, "Dockerfile", self._workroom))
         raise InvalidParameterError(
-            f"the context {name}={meant} is of a kind that is not known here: a folder, a URL, a "
-            "git repository and docker-image:// are"
+            f"the context {name}={meant} is of an unknown kind: known are a folder, a URL, a "
+            "git repository and docker-image://"
         )
 
     def _load(self, folder: str, name: str, wanted: Sequence[str]) -> Archive:
@@ -134,7 +135,7 @@ class SessionContexts:
             return self._receive(folder, wanted, ignored, step, keep=True)
 
     def _ignore_rules(self, folder: str) -> list[str]:
-        """What the folder's ignore file says."""
+        """Return the patterns of the folder's ignore file."""
         with self._lock:
             if folder not in self._ignored:
                 of_one = "[internal]" if folder == "context" else f"[context {folder}]"
@@ -152,7 +153,7 @@ class SessionContexts:
         *,
         keep: bool,
     ) -> Archive:
-        """Receive a folder of the client's; with `keep` compare it with the last time."""
+        """Receive a folder from the client; with `keep` compare it with the last time."""
         session = self._shared.get(folder, self._session)
         metadata = {"dir-name": [folder]}
         for key, values in (("followpaths", wanted), ("exclude-patterns", ignored)):
@@ -179,11 +180,11 @@ class SessionContexts:
             file = os.fdopen(os.dup(slot.fd), "rb")
         return self._closing(Archive(file, receiver.root))
 
-    # A context that is not a folder of the client's
+    # A context that is not a folder of the client
 
     @property
     def _is_elsewhere(self) -> bool:
-        """Whether the context is no folder of the client's."""
+        """Whether the context is not a folder of the client."""
         return self._sent is not None or "context" in self._attributes
 
     def _whole(self) -> Archive:
@@ -203,7 +204,7 @@ class SessionContexts:
             return self._read(file)
 
     def _read(self, file: BinaryIO) -> Archive:
-        """An archive, or just a Dockerfile."""
+        """Return an archive, or just a Dockerfile."""
         if is_archive(file):
             file.seek(0)
             return remote.sent(file, self._workroom)
@@ -234,7 +235,7 @@ class SessionContexts:
 
 
 def _named(attributes: Mapping[str, str]) -> dict[str, str]:
-    """What names mean: `context:NAME` or `context:NAME::PLATFORM`."""
+    """Return the meaning of names: `context:NAME` or `context:NAME::PLATFORM`."""
     return {
         key.removeprefix("context:").partition("::")[0].lower(): value
         for key, value in attributes.items()
@@ -243,7 +244,7 @@ def _named(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def _listed(key: str, values: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """A list in a call's metadata, which is ASCII: other values are escaped as in a query."""
+    """Yield a list for a call's metadata, which is ASCII: others are escaped as in a query."""
     if all(value.isascii() and value.isprintable() for value in values):
         yield key, list(values)
         return

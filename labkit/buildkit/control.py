@@ -1,4 +1,4 @@
-"""`Control`: builds, their progress, what is kept for them; and sessions through a call."""
+"""`Control`: builds, their progress, and their cache; and sessions through a call."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -89,13 +89,13 @@ class Control:
         call.send(ListWorkersResponse([record]))
 
     def info(self, call: Served) -> None:
-        """`Info`: whose BuildKit it is."""
+        """`Info`: the version of BuildKit."""
         call.send(InfoResponse(BuildkitVersion(PACKAGE, self._worker[2])))
 
     # Builds
 
     def solve(self, call: Served) -> None:
-        """`Solve`: one build, to its end; breaking the call off ends it."""
+        """`Solve`: one build, to its end; cancelling the call ends the build."""
         request = received(call, SolveRequest)
         with self._jobs.running(request) as job:
             call.on_cancel(job.cancel)
@@ -104,7 +104,7 @@ class Control:
         call.send(SolveResponse(answer))
 
     def result(self, job: Job) -> dict[str, str]:
-        """Carry a job out, and return what its exporters say.  CallError."""
+        """Run a job, and return the answers of its exporters.  CallError."""
         try:
             return self._solved(job)
         except CallError:
@@ -127,7 +127,7 @@ class Control:
         return {} if found is None else self._exporters.export(job, found)
 
     def status(self, call: Served) -> None:
-        """`Status`: news of a build, to its end."""
+        """`Status`: the events of a build, to its end."""
         request = received(call, StatusRequest)
         job = self._jobs.find(
             request.ref, STATUS_TIMEOUT_S, lambda: call.is_cancelled, or_finished=True
@@ -146,7 +146,7 @@ class Control:
         """`ListenBuildHistory`: none is kept."""
         call.answer_headers()
 
-    # What is kept
+    # The cache
 
     def disk_usage(self, call: Served) -> None:
         """`DiskUsage`."""
@@ -154,7 +154,7 @@ class Control:
         call.send(DiskUsageResponse(self._usage.records()))
 
     def prune(self, call: Served) -> None:
-        """`Prune`: what goes is told as it goes."""
+        """`Prune`: report each removed object at once."""
         request = received(call, PruneRequest)
         call.answer_headers()
         for record in self._usage.prune(everything=request.all):

@@ -1,11 +1,11 @@
-"""What becomes of a build's result: an image of the engine, or files that go to the client.
+"""The export of a build's result: an image of the engine, or files for the client.
 
 | `-o` | exporter | what happens |
 |---|---|---|
 | nothing, `type=image` | `moby`, `image` | the image gets its names |
-| `type=local` | `local` | its files go to a folder of the client's, one by one |
-| `type=tar` | `tar` | its files go to the client as an archive |
-| `type=docker`, `type=oci` | `docker`, `oci` | the image goes to the client as an archive |
+| `type=local` | `local` | the client gets its files in a folder, one by one |
+| `type=tar` | `tar` | the client gets its files as an archive |
+| `type=docker`, `type=oci` | `docker`, `oci` | the client gets the image as an archive |
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from labkit.build.builder import Build
 from labkit.build.tars import receive
 from labkit.buildkit import sending
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
-from labkit.buildkit.messages import Exporter
+from labkit.buildkit.messages import Exporter, VertexWarning
 from labkit.buildkit.progress import now
 from labkit.buildkit.sessions import Sessions
 from labkit.containers import Engine
@@ -35,16 +35,20 @@ class Exporters:
         self._sessions = sessions
 
     def export(self, job: Job, solved: Solved) -> dict[str, str]:
-        """Build, then do with the image what is asked for; what the client is told of it."""
+        """Build, then export the image; return the answer for the client."""
         build, teller = solved.build, solved.teller
         if build is None or teller is None:
             return {}
         wanted = _wanted(job)
-        for exporter in wanted:  # what cannot be exported at the end need not be built
+        for exporter in wanted:  # a result that cannot be exported need not be built
             if exporter.type not in _EXPORTS:
-                raise InvalidParameterError(f"exporter {exporter.type} is not known here")
+                raise InvalidParameterError(f"exporter {exporter.type} is unknown")
             _names(exporter)
         image = build.run_reporting(teller.take)
+        if unused := build.unused_arguments():
+            names = " ".join(unused)
+            said_of_them = f"One or more build-args [{names}] were not consumed"
+            job.progress.warn(VertexWarning(level=1, short=said_of_them.encode()))
         said: dict[str, str] = {}
         for number, exporter in enumerate(wanted):
             job.check()
@@ -73,7 +77,7 @@ class Exporters:
     def to_folder(
         self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
     ) -> dict[str, str]:
-        """Send the image's files to a folder of the client's."""
+        """Send the image's files to a folder of the client."""
         archive = receive(build.files_of(image, [""]), build.workroom.path, devices=True)
         job.stack.callback(archive.close)
         with (
@@ -94,7 +98,7 @@ class Exporters:
     def to_image_archive(
         self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
     ) -> dict[str, str]:
-        """Send the image, as `docker save` writes it; it is an OCI layout as well."""
+        """Send the image in the form of `docker save`, which is an OCI layout as well."""
         names = _names(exporter)
         for name in names:
             self._engine.images.tag(image.id, name)
@@ -113,7 +117,7 @@ class Exporters:
 
     @contextmanager
     def _sending(self, job: Job, number: int) -> Iterator[Made]:
-        """A call on which files go to the client."""
+        """A call that sends files to the client."""
         session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
         call = session.call(FILE_SEND, {"buildkit-attachable-exporter-id": [str(number)]})
         try:
@@ -132,7 +136,7 @@ def _wanted(job: Job) -> Sequence[Exporter]:
 
 
 def _names(exporter: Exporter) -> list[str]:
-    """The whole names that the image is to have; InvalidParameterError."""
+    """Return the whole names for the image; InvalidParameterError."""
     given = [name for name in exporter.attributes.get("name", "").split(",") if name]
     for name in given:
         references.parse_tag(name)

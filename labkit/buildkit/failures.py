@@ -1,4 +1,4 @@
-"""Errors as a build client shows them: what failed, and the lines of the Dockerfile.
+"""Errors for a build client: the message, and the lines of the Dockerfile.
 
 A call's status carries details, each a JSON document under the name of its Go type: the client
 draws the Dockerfile's lines with `>>>` before those that failed.  Source: buildkit's
@@ -26,7 +26,7 @@ _EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
 
 
 def message(error: Exception) -> str:
-    """What a client is told of an error, without the place in the Dockerfile."""
+    """Return the message of an error for a client, without the place in the Dockerfile."""
     said = str(error)
     match error:
         case CommandError():
@@ -46,7 +46,7 @@ def message(error: Exception) -> str:
 
 
 def call_error(error: Exception, source: Source | None = None) -> CallError:
-    """A failed build as a call's status; `source` is the Dockerfile that lines are of."""
+    """Return a failed build as a call's status; the lines are those of the Dockerfile `source`."""
     if isinstance(error, CallError):
         return error
     if isinstance(error, CancelledError | ConnectionAbortedError):

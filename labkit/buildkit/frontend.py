@@ -1,12 +1,15 @@
-"""From what a client asks for to a build of `labkit.build`.
+"""From a client's request to a build of `labkit.build`.
 
 A frontend is a program that turns a file into steps; Docker's clients name `dockerfile.v0`, or an
-image that holds a newer one.  labkit has one, its own, and takes it for both.  What a user asks for
-by options comes as attributes, words by words: `build-arg:A`, `target`, `no-cache`.
+image that holds a newer one.  labkit has one, its own, and uses it for both.  The user's options
+arrive as attributes: `build-arg:A`, `target`, `no-cache`.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import msgspec
 
 from labkit.build.builder import Build
 from labkit.build.options import Options, Registries
@@ -28,24 +31,25 @@ from labkit.buildkit.sessions import Client, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
 from labkit.containers.records.model import Ulimit
-from labkit.errors import InvalidParameterError
+from labkit.dialect.unreadable import UNREADABLE
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.rpc import calls
 from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError
 
 SECRET_TIMEOUT_S = 60.0
 SECRET_MAX_BYTES = 500 << 10
-"""As in BuildKit (session/secrets): more is no secret."""
+"""As in BuildKit (session/secrets): a larger one is no secret."""
 LOCAL_SESSION = "local-sessionid:"
 
 _OWN_FRONTENDS = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?")
 _DOCKERFILE, _GATEWAY = "dockerfile.v0", "gateway.v0"
 
 Credentials = Callable[[str], tuple[str, str]]
-"""What to say to a registry, by its host: a name and a password, empty if there are none."""
+"""Returns the credentials for a registry's host: a name and a password, or empty texts."""
 
 
 RegistriesFor = Callable[[Credentials], Registries]
-"""Makes what a build asks of registries, with these credentials."""
+"""Makes a build's access to registries, with these credentials."""
 
 
 class Solve:
@@ -60,9 +64,9 @@ class Solve:
         self._kept = kept
 
     def __call__(self, job: Job, request: BridgeSolveRequest) -> Solved:
-        """Read the Dockerfile, and have the images that it begins with.
+        """Read the Dockerfile, and fetch its base images.
 
-        CallError for what no build is; LabkitError, OSError.
+        CallError for an impossible request; LabkitError, OSError.
         """
         attributes = request.options
         _check_frontend(request.frontend, attributes)
@@ -96,6 +100,8 @@ class Solve:
         if asked := attributes.get("requestid"):
             return Solved(None, None, checking.answer(asked, job.source, options.target))
         registries = self._registries(lambda host: credentials(session, host))
+        caches = _imported_caches(self._engine, registries, vertices, attributes)
+        options = options._replace(cache_from=caches)
         build = Build(self._engine, options, contexts, workroom, registries)
         job.hold(build)
         teller = Teller(vertices)
@@ -120,12 +126,12 @@ def _check_own(image: str) -> None:
         raise CallError(
             UNIMPLEMENTED,
             f"the frontend {image} cannot be run: labkit builds Dockerfiles by itself, and runs no "
-            "other frontend. Take the syntax line out, or name docker/dockerfile",
+            "other frontend. Remove the syntax line, or name docker/dockerfile",
         )
 
 
 def _check_syntax(data: bytes) -> None:
-    """A `# syntax=` line on top of the file may name a frontend of its own."""
+    """Check the `# syntax=` line at the top of the file: it may name another frontend."""
     for line in data.decode("utf-8-sig", "replace").splitlines():
         found = re.fullmatch(r"#\s*([A-Za-z]+)\s*=\s*(.+?)\s*", line)
         if found is None:
@@ -169,7 +175,7 @@ def _platform(text: str) -> str:
 
 
 def _host_config(attributes: Mapping[str, str]) -> HostConfig:
-    """How the containers of RUN run."""
+    """Return the settings of RUN's containers."""
     host = HostConfig()
     if hosts := attributes.get("add-hosts"):
         pairs = (pair.partition("=") for pair in hosts.split(","))
@@ -198,8 +204,36 @@ def _whole(name: str, text: str) -> int:
         raise InvalidParameterError(f"{name}={text} is not a whole number") from None
 
 
+class _Import(msgspec.Struct, rename="pascal"):
+    """One of the caches that a user names (--cache-from)."""
+
+    type: str
+    attrs: dict[str, str] = {}
+
+
+def _imported_caches(
+    engine: Engine, registries: Registries, vertices: Vertices, attributes: Mapping[str, str]
+) -> list[str]:
+    """The images whose layers count as made before; one that cannot be had is left out."""
+    try:
+        asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
+    except UNREADABLE as error:
+        raise InvalidParameterError(f"cache-imports cannot be read: {error}") from None
+    found: list[str] = []
+    for each in asked:
+        name = each.attrs.get("ref", "")
+        if each.type == "registry" and name:
+            with suppress(LabkitError), vertices.step(f"importing cache manifest from {name}"):
+                try:
+                    engine.images.resolve(name)
+                except NotFoundError:
+                    registries.pull(name, "", lambda _: None)
+                found.append(name)
+    return found
+
+
 def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:
-    """Say what was asked for and is left out."""
+    """Warn of requests that are left out."""
     asked = sorted(key for key in attributes if key.startswith("attest:"))
     wanted = [
         key
@@ -217,11 +251,11 @@ def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:
         )
 
 
-# What a build asks its client
+# Requests of a build to its client
 
 
 def secret(session: Client, name: str) -> bytes | None:
-    """A secret by its id; None if the client has none.  CallError, InvalidParameterError."""
+    """Return a secret by its id; None if the client has none.  CallError, InvalidParameterError."""
     path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
     try:
         found = calls.ask(session, path, SecretRequest(name), SecretResponse, SECRET_TIMEOUT_S)
@@ -235,7 +269,7 @@ def secret(session: Client, name: str) -> bytes | None:
 
 
 def credentials(session: Client, host: str) -> tuple[str, str]:
-    """What to say to a registry."""
+    """Return the client's credentials for a registry."""
     path = "/moby.filesync.v1.Auth/Credentials"
     try:
         found = calls.ask(

@@ -1,8 +1,8 @@
 """One build, from `Control/Solve` to its end.
 
-A client makes its calls at once: `Solve` that lasts as long as the build, `Status` that follows it,
-`LLBBridge` calls that say what to build, and the session comes when it comes.  Whichever is first
-waits for what it needs, for a few seconds.
+A client makes its calls at once: `Solve` lasts as long as the build, `Status` follows it,
+`LLBBridge` calls name the build, and the session may open at any time.  The first of them waits for
+the others, for a few seconds.
 """
 
 import secrets
@@ -24,13 +24,13 @@ STATUS_TIMEOUT_S = 6.0
 BRIDGE_TIMEOUT_S = 3.0
 SESSION_TIMEOUT_S = 5.0
 """As in buildkit: solver/jobs.go, control/gateway/gateway.go, session/manager.go."""
-FINISHED_MAX = 32
-"""How many builds that have ended still answer `Status`."""
+FINISHED_MAX = 8
+"""How many finished builds still answer `Status`: a client may ask a moment late."""
 JOBS_MAX = 256
 
 
 class Solved:
-    """What a frontend has made of a request: a build that can be run, or just words."""
+    """A frontend's answer to a request: a build that can run, or just words."""
 
     def __init__(
         self, build: Build | None, teller: Teller | None, metadata: dict[str, bytes] | None = None
@@ -45,14 +45,14 @@ class Job:
     """One build."""
 
     def __init__(self, request: SolveRequest, sent: BinaryIO | None = None) -> None:
-        """`sent`: the context, if it came with the request."""
+        """`sent` is the context, if the request brought it."""
         self.request = request
         self.sent = sent
         self.ref = request.ref
         self.progress = Progress()
         self.vertices = Vertices(self.progress, self.ref)
         self.stack = ExitStack()
-        """Closes what the build has opened."""
+        """Closes the files of the build."""
         self._changed = threading.Condition()
         self._solved: dict[str, Solved] = {}
         self._returned: ReturnRequest | None = None
@@ -60,17 +60,17 @@ class Job:
         self._builds: list[Build] = []
         self.metadata: dict[str, bytes] = {}
         self.source: Source | None = None
-        """The Dockerfile, once it has been read: errors show its lines."""
+        """The Dockerfile, after it has been read: errors show its lines."""
 
-    # What the bridge does
+    # For the bridge
 
     def add(self, solved: Solved) -> None:
-        """Keep what a frontend has made."""
+        """Keep a frontend's answer."""
         with self._changed:
             self._solved[solved.id] = solved
 
     def hold(self, build: Build) -> None:
-        """A build that is to end when the job is cancelled.  CallError if it is already."""
+        """Note a build that ends if the job is cancelled.  CallError if it is cancelled already."""
         with self._changed:
             self._builds.append(build)
         if self._is_cancelled:
@@ -78,14 +78,14 @@ class Job:
             self.check()
 
     def give_back(self, returned: ReturnRequest) -> None:
-        """The client says what is to be exported, or what went wrong.  CallError if it has."""
+        """Take the client's result to export, or its error.  CallError if it has sent one."""
         with self._changed:
             if self._returned is not None:
                 raise CallError(ALREADY_EXISTS, f"build {self.ref} has a result already")
             self._returned = returned
             self._changed.notify_all()
 
-    # What Solve does
+    # For Solve
 
     def wait(self) -> ReturnRequest:
         """Wait for the client's result.  CallError."""
@@ -96,7 +96,7 @@ class Job:
             return self._returned
 
     def solved(self, result: Result) -> Solved | None:
-        """What a result stands for; None for an empty one.  CallError."""
+        """Return the answer for a result; None for an empty one.  CallError."""
         self.metadata = result.metadata
         number = result.ref.id if result.ref else result.ref_deprecated
         if not number:
@@ -108,7 +108,7 @@ class Job:
         return found
 
     def cancel(self) -> None:
-        """Nobody wants the build any more."""
+        """Cancel the build: no client needs it any more."""
         with self._changed:
             self._is_cancelled = True
             builds = list(self._builds)
@@ -116,19 +116,26 @@ class Job:
         for build in builds:
             build.cancellation.set()
 
+    def close(self) -> None:
+        """Let go of everything but the progress."""
+        self.stack.close()
+        with self._changed:
+            self._builds.clear()
+            self._solved.clear()
+
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody wants the build any more."""
+        """Whether the build was cancelled."""
         return self._is_cancelled
 
     def check(self) -> None:
-        """CallError if nobody wants the build any more."""
+        """Raise CallError if the build was cancelled."""
         if self._is_cancelled:
             raise CallError(CANCELLED, "context canceled")
 
 
 class Jobs:
-    """The builds that run, by their refs, and the last that have ended."""
+    """The running builds, by their refs, and the last finished ones."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -137,7 +144,7 @@ class Jobs:
 
     @contextmanager
     def running(self, request: SolveRequest, sent: BinaryIO | None = None) -> Iterator[Job]:
-        """Have a build for the time of the block.  CallError if there is one of this ref."""
+        """A build during the block.  CallError if another one has this ref."""
         job = Job(request, sent)
         with self._changed:
             if not job.ref or job.ref in self._running:
@@ -154,12 +161,12 @@ class Jobs:
             with self._changed:
                 del self._running[job.ref]
                 self._finished.append(job)
-            job.stack.close()
+            job.close()
 
     def find(
         self, ref: str, timeout_s: float, is_cancelled: Callable[[], bool], *, or_finished: bool
     ) -> Job:
-        """The build of a ref, which may begin a little later.  CallError."""
+        """Return the build of a ref, which may begin a little later.  CallError."""
         end = time.monotonic() + timeout_s
         with self._changed:
             while ref not in self._running and not is_cancelled():

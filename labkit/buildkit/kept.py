@@ -1,8 +1,8 @@
 """The last context of each folder, kept so that unchanged files are not sent again.
 
-A client says for each build of a folder the same key.  What it sent last stays in a file without a
-name, with an index in memory; a file whose mode, size and time are as before is then not asked for.
-Nothing on the wire says so: the client just is not asked.  All of it is gone with the daemon.
+A client sends the same key for each build of a folder.  The last context stays in a file without a
+name, with an index in memory.  labkit does not request a file whose mode, size and time are
+unchanged; nothing else on the wire shows this.  The contexts vanish with the daemon.
 """
 
 import os
@@ -19,14 +19,14 @@ from labkit.buildkit.receiving import ContentFile, Known
 ENTRIES_MAX = 32
 KEPT_MAX_BYTES = 4 << 30
 WASTE_MAX_BYTES = 64 << 20
-"""How much a kept file may hold that no file is any more; half of it may always be such."""
+"""How much unused content a kept file may hold; half of the file may always be unused."""
 
 Key = tuple[str, str]
-"""The client's key for its folder, and which of its folders it is."""
+"""The client's key for its folder, and the name of one of its folders."""
 
 
 class KeptContext(NamedTuple):
-    """One context, as `du` shows it."""
+    """One context, in the form of `du`."""
 
     name: str
     size_bytes: int
@@ -51,11 +51,11 @@ class Slot:
         self.is_in_use = True
 
     def content(self) -> ContentFile:
-        """Where to append what is new."""
+        """Return the place for new content."""
         return ContentFile(self.fd, self.folder, self.size_bytes)
 
     def note(self, content: ContentFile, found: Mapping[bytes, Known]) -> None:
-        """The context is what was found this time."""
+        """Note the files of this time as the context."""
         self.size_bytes = content.size_bytes
         self.known = found
         self.used_s = time.time()
@@ -63,7 +63,7 @@ class Slot:
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether most of it is files that have changed since."""
+        """Whether most of it is content of files that have changed since."""
         files = {id(each.node): each.node for each in self.known.values()}
         live_bytes = sum(node.member.size for node in files.values() if node.kind == "file")
         return self.size_bytes - live_bytes > max(live_bytes, WASTE_MAX_BYTES)
@@ -74,7 +74,7 @@ class Slot:
 
 
 class Kept:
-    """The contexts of the builds before; for several threads."""
+    """The contexts of earlier builds; several threads may use it."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -83,10 +83,10 @@ class Kept:
 
     @contextmanager
     def slot(self, key: Key) -> Iterator[Slot]:
-        """Have the context of a key for the time of the block.
+        """The context of a key during the block.
 
-        A build beside another one of the same folder has one of its own, which is not kept; nor is
-        one whose client has no key.
+        A build beside another one of the same folder has a separate one, which is not kept; nor is
+        that of a client without a key.
         """
         slot = self._take(key)
         is_good = False
@@ -120,7 +120,7 @@ class Kept:
             self._bound()
 
     def _bound(self) -> None:
-        """Forget the oldest, as long as there are too many."""
+        """Forget the oldest while there are too many."""
         while self._slots and (
             len(self._slots) > ENTRIES_MAX
             or sum(slot.size_bytes for slot in self._slots.values()) > KEPT_MAX_BYTES
@@ -134,12 +134,12 @@ class Kept:
         self._slots.pop(key).close()
 
     def all(self) -> list[KeptContext]:
-        """Everything that is kept."""
+        """Return all kept contexts."""
         with self._lock:
             return [self._shown(key, slot) for key, slot in self._slots.items()]
 
     def prune(self) -> list[KeptContext]:
-        """Forget everything that no build uses; what that was."""
+        """Forget all contexts that no build uses; return them."""
         with self._lock:
             idle = [(key, slot) for key, slot in self._slots.items() if not slot.is_in_use]
             gone = [self._shown(key, slot) for key, slot in idle]

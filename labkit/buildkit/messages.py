@@ -36,7 +36,7 @@ class Status(Struct):
     details: Annotated[list[Any], 3] = []
 
 
-# Control: workers, builds, what is kept
+# Control: workers, builds, caches
 
 
 class OciPlatform(Struct):
@@ -48,7 +48,7 @@ class OciPlatform(Struct):
 
 
 class BuildkitVersion(Struct):
-    """Which BuildKit it is."""
+    """The version of BuildKit."""
 
     package: Annotated[str, 1] = ""
     version: Annotated[str, 2] = ""
@@ -56,7 +56,7 @@ class BuildkitVersion(Struct):
 
 
 class WorkerRecord(Struct):
-    """One worker: in an engine there is one."""
+    """One worker: an engine has one."""
 
     id: Annotated[str, 1] = ""
     labels: Annotated[dict[str, str], 2] = {}
@@ -77,14 +77,14 @@ class InfoResponse(Struct):
 
 
 class Exporter(Struct):
-    """What shall become of a result."""
+    """The wanted export of a result."""
 
     type: Annotated[str, 1] = ""
     attributes: Annotated[dict[str, str], 2] = {}
 
 
 class CacheEntry(Struct):
-    """Where a cache is imported from, or exported to."""
+    """The source or the target of a cache."""
 
     type: Annotated[str, 1] = ""
     attributes: Annotated[dict[str, str], 2] = {}
@@ -113,19 +113,19 @@ class SolveRequest(Struct):
 
 
 class SolveResponse(Struct):
-    """What the exporters say of the result."""
+    """The answers of the exporters."""
 
     exporter_response: Annotated[dict[str, str], 1] = {}
 
 
 class StatusRequest(Struct):
-    """`Control/Status`: how the build `ref` goes."""
+    """`Control/Status`: the progress of the build `ref`."""
 
     ref: Annotated[str, 1] = ""
 
 
 class UsageRecord(Struct):
-    """One thing that is kept for builds."""
+    """One cached object of builds."""
 
     id: Annotated[str, 1] = ""
     mutable: Annotated[bool, 2] = False
@@ -147,7 +147,7 @@ class DiskUsageRequest(Struct):
 
 
 class DiskUsageResponse(Struct):
-    """Everything that is kept."""
+    """All cached objects."""
 
     record: Annotated[list[UsageRecord], 1] = []
 
@@ -175,7 +175,7 @@ class Vertex(Struct):
 
 
 class VertexStatus(Struct):
-    """A part of a step: a layer that is pulled, say."""
+    """A part of a step: the pull of a layer, say."""
 
     id: Annotated[str, 1] = ""
     vertex: Annotated[str, 2] = ""
@@ -188,7 +188,7 @@ class VertexStatus(Struct):
 
 
 class VertexLog(Struct):
-    """What a step printed: on `stream` 1 or 2."""
+    """Output of a step: on `stream` 1 or 2."""
 
     vertex: Annotated[str, 1] = ""
     timestamp: Annotated[Timestamp | None, 2] = None
@@ -197,7 +197,7 @@ class VertexLog(Struct):
 
 
 class SourceInfo(Struct):
-    """A file that errors and warnings point into (`pb.SourceInfo`)."""
+    """A file to which errors and warnings refer (`pb.SourceInfo`)."""
 
     filename: Annotated[str, 1] = ""
     data: Annotated[bytes, 2] = b""
@@ -230,7 +230,7 @@ class VertexWarning(Struct):
 
 
 class StatusResponse(Struct):
-    """News of a build."""
+    """Events of a build."""
 
     vertexes: Annotated[list[Vertex], 1] = []
     statuses: Annotated[list[VertexStatus], 2] = []
@@ -238,11 +238,11 @@ class StatusResponse(Struct):
     warnings: Annotated[list[VertexWarning], 4] = []
 
 
-# LLBBridge: the frontend, asked for by the client
+# LLBBridge: the frontend, on request of the client
 
 
 class ApiCapability(Struct):
-    """One thing that the daemon can do."""
+    """One capability of the daemon."""
 
     id: Annotated[str, 1] = ""
     enabled: Annotated[bool, 2] = False
@@ -265,7 +265,7 @@ class BridgeSolveRequest(Struct):
 
 
 class Ref(Struct):
-    """A result that stays with the daemon."""
+    """A result that stays in the daemon."""
 
     id: Annotated[str, 1] = ""
 
@@ -277,7 +277,7 @@ class RefMap(Struct):
 
 
 class Result(Struct):
-    """What a frontend gives."""
+    """The answer of a frontend."""
 
     ref_deprecated: Annotated[str, 1] = ""
     ref: Annotated[Ref | None, 3] = None
@@ -293,13 +293,13 @@ class BridgeSolveResponse(Struct):
 
 
 class ReturnRequest(Struct):
-    """`LLBBridge/Return`: this is what the build is to export."""
+    """`LLBBridge/Return`: the result for the build to export."""
 
     result: Annotated[Result | None, 1] = None
     error: Annotated[Status | None, 2] = None
 
 
-# What the daemon asks of a session
+# The daemon's requests on a session
 
 
 class HealthCheckResponse(Struct):
@@ -321,7 +321,7 @@ class SecretResponse(Struct):
 
 
 class CredentialsRequest(Struct):
-    """`Auth/Credentials`: what to say to a registry."""
+    """`Auth/Credentials`: the request for a registry's credentials."""
 
     host: Annotated[str, 1] = ""
 
@@ -334,7 +334,7 @@ class CredentialsResponse(Struct):
 
 
 class CheckAgentRequest(Struct):
-    """`SSH/CheckAgent`: is there an agent of this name."""
+    """`SSH/CheckAgent`: whether an agent of this name exists."""
 
     id: Annotated[str, 1] = ""
 
@@ -358,7 +358,7 @@ class Stat(Struct):
 
 
 class Packet(Struct):
-    """One step of the conversation about a folder."""
+    """One step of the transfer of a folder."""
 
     type: Annotated[int, 1] = 0
     stat: Annotated[Stat | None, 2] = None

@@ -1,7 +1,7 @@
-"""News of a build for those who follow it: steps, their parts, what they print, warnings.
+"""Events of a build for its followers: steps, their parts, their output, warnings.
 
-Each follower gets everything, in as few messages as it can take: what it has not taken yet is kept
-as the latest state of each step and part, so that a client that does not read costs little.
+Each follower gets everything, in as few messages as it can read: unread events are kept as the
+latest state of each step and part, so that a client that does not read costs little.
 """
 
 import threading
@@ -18,24 +18,24 @@ from labkit.buildkit.messages import (
 )
 
 LOG_MAX_BYTES = 2 << 20
-"""What a step may print, as in BuildKit."""
+"""The most output of one step, as in BuildKit."""
 KEPT_LOG_MAX_BYTES = 16 << 20
-"""What all steps may print, as long as nobody reads it."""
+"""The most output of all steps, while no follower reads it."""
 LOG_PIECE_BYTES = 64 << 10
 MESSAGE_LOGS = 32
 PARTS_MAX = 2000
 LOOK_S = 0.5
-"""How often a follower that nothing is told is looked for."""
+"""How often a follower without events is checked for its presence."""
 
 
 def now() -> Timestamp:
-    """This moment."""
+    """Return the present time."""
     seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
     return Timestamp(seconds, nanos)
 
 
 class Progress:
-    """What has happened in one build; for several threads."""
+    """The events of one build; several threads may use it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -48,10 +48,10 @@ class Progress:
         self._followers: list[_Follower] = []
         self._is_over = False
 
-    # What happens
+    # Events
 
     def vertex(self, vertex: Vertex) -> None:
-        """A step in its present state."""
+        """Note a step in its present state."""
         with self._changed:
             self._vertexes[vertex.digest] = vertex
             for follower in self._followers:
@@ -59,7 +59,7 @@ class Progress:
             self._changed.notify_all()
 
     def status(self, status: VertexStatus) -> None:
-        """A part of a step in its present state."""
+        """Note a part of a step in its present state."""
         key = status.vertex, status.id
         with self._changed:
             if key not in self._statuses and len(self._statuses) >= PARTS_MAX:
@@ -70,7 +70,7 @@ class Progress:
             self._changed.notify_all()
 
     def log(self, vertex: str, stream: int, data: bytes) -> None:
-        """A step has printed something; more than `LOG_MAX_BYTES` of it are left out."""
+        """Note output of a step; more than `LOG_MAX_BYTES` of it are left out."""
         with self._changed:
             before = self._log_bytes.get(vertex, 0)
             self._log_bytes[vertex] = before + len(data)
@@ -85,21 +85,21 @@ class Progress:
             self._changed.notify_all()
 
     def warn(self, warning: VertexWarning) -> None:
-        """Something the client is to list after the build."""
+        """Note a warning that the client lists after the build."""
         with self._changed:
             self._warnings.append(warning)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing more happens."""
+        """End the events."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
-    # Following it
+    # Followers
 
     def follow(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[StatusResponse]:
-        """Everything that has happened and will, to the end, or until the follower `is_gone`."""
+        """Yield all events, past and future, to the end, or until the follower `is_gone`."""
         with self._changed:
             follower = _Follower(dict(self._vertexes), dict(self._statuses))
             self._followers.append(follower)
@@ -143,7 +143,7 @@ class Progress:
 
 
 class _Follower:
-    """What one follower has not taken yet."""
+    """The events that one follower has not read yet."""
 
     def __init__(
         self, vertexes: dict[str, Vertex], statuses: dict[tuple[str, str], VertexStatus]

@@ -1,11 +1,11 @@
-"""A folder of the client's, over the wire: names first, then the content that is asked for.
+"""A folder from the client: names first, then the requested content.
 
 The client lists the folder's files (STAT), each with a number; labkit asks for the content of some
-(REQ), and it comes in pieces (DATA), of up to four files by turns.  Both end with FIN.
+(REQ), and it arrives in pieces (DATA), of up to four files by turns.  Both end with FIN.
 
-Names and sizes are a stranger's words.  No file of the host gets such a name: all content goes to
-one file without a name, piece after piece, and the index knows which pieces are whose.  A file that
-is longer or shorter than was said is taken as it came.  Source: github.com/tonistiigi/fsutil
+Names and sizes are untrusted.  No file of the host gets such a name: all content is written to one
+file without a name, piece after piece, and the index knows the pieces of each file.  A file that is
+longer or shorter than announced is accepted as it arrived.  Source: github.com/tonistiigi/fsutil
 (`send.go`, `receive.go`), and Go's `fs.FileMode` for the modes.
 """
 
@@ -24,8 +24,8 @@ from labkit.images.layers import limit_bytes
 from labkit.rpc.calls import Made
 
 ASKED_MAX = 1000
-"""How many files may be asked for at once: more would fill the client's window for what we send,
-and it would wait with its answers until we read, and we until it reads."""
+"""How many files may be requested at once: more would fill the client's receive window, and the
+client would wait with its answers until labkit reads, and labkit until the client reads."""
 WRITE_BYTES = 256 << 10
 
 _FOLDER, _LINK, _DEVICE, _PIPE, _SOCKET = 1 << 31, 1 << 27, 1 << 26, 1 << 25, 1 << 24
@@ -33,7 +33,7 @@ _SET_USER, _SET_GROUP, _STICKY = 1 << 23, 1 << 22, 1 << 20
 _KNOWN = _FOLDER | _LINK | _PIPE | _SET_USER | _SET_GROUP | _STICKY | 0o777
 
 Facts = tuple[int, int, int, bytes, tuple[tuple[str, bytes], ...]]
-"""What tells whether a file is the same as before: mode, size, time, link, attributes."""
+"""The facts that show whether a file is unchanged: mode, size, time, link, attributes."""
 
 
 class Known(NamedTuple):
@@ -47,7 +47,7 @@ class ContentFile:
     """The file without a name that holds content: pieces are appended."""
 
     def __init__(self, fd: int, folder: str, size_bytes: int = 0) -> None:
-        """Append to `fd` from `size_bytes` on; `folder` is where it lies."""
+        """Append to `fd` from `size_bytes` on; `folder` is the place of the file."""
         self._fd = fd
         self._folder = folder
         self._buffer = bytearray()
@@ -55,7 +55,7 @@ class ContentFile:
         self.size_bytes = size_bytes
 
     def append(self, data: bytes) -> int:
-        """Add a piece; returns where it begins.  LabkitError if the disk is full."""
+        """Add a piece; return its position.  LabkitError if the disk is full."""
         at = self.size_bytes
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
@@ -70,7 +70,7 @@ class ContentFile:
         return at
 
     def flush(self) -> None:
-        """Write what is still in memory."""
+        """Write the data that is still in memory."""
         at = self.size_bytes - len(self._buffer)
         view = memoryview(bytes(self._buffer))
         self._buffer.clear()
@@ -80,7 +80,7 @@ class ContentFile:
 
 
 class _Arriving:
-    """A file whose content is on its way."""
+    """A file whose content is arriving."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -113,14 +113,14 @@ class Receiver:
         known: Mapping[bytes, Known],
         moved: Callable[[int], None],
     ) -> None:
-        """`known`: what need not be sent again; `moved` hears how many bytes have arrived."""
+        """`known`: files that need not be sent again; `moved` is called with the bytes received."""
         self._call = call
         self._content = content
         self._known = known
         self._moved = moved
         self.root = folder_node("")
         self.found: dict[bytes, Known] = {}
-        """Everything, as the next build may know it."""
+        """All files, for the next build."""
         self.moved_bytes = 0
         self._count = 0
         self._heads_bytes = 0
@@ -129,7 +129,7 @@ class Receiver:
         self._is_listed = False
 
     def receive(self) -> None:
-        """Receive everything.  InvalidParameterError for a folder that cannot be; CallError."""
+        """Receive everything.  InvalidParameterError for an impossible folder; CallError."""
         has_said_fin = False
         while (data := self._call.receive(Packet)) is not None:
             if data.type == FIN:
@@ -174,7 +174,7 @@ class Receiver:
         elif packet.type == ERR:
             raise InvalidParameterError(f"the client: {packet.data.decode('utf-8', 'replace')}")
         else:
-            raise InvalidParameterError(f"a packet of type {packet.type} has no place here")
+            raise InvalidParameterError(f"a packet of type {packet.type} is not allowed here")
         if self._is_listed and not self._call.has_more:
             self._ask()
 
@@ -205,16 +205,16 @@ class Receiver:
         folder.children[name] = node
 
     def _place(self, path: bytes) -> tuple[Node, str]:
-        """The folder in which a file is, and its name there."""
+        """Return the folder of a file, and its name there."""
         shown = path[:200].decode("utf-8", "replace")
         if b"\0" in path or len(path) > PATH_MAX_BYTES:
-            raise InvalidParameterError(f"{shown!r} is no path that a file can have")
+            raise InvalidParameterError(f"{shown!r} is not a possible path of a file")
         *parents, name = path.decode("utf-8", "surrogateescape").split("/")
         folder = self.root
         for part in parents:
             found = folder.children.get(part)
             if found is None or not found.is_folder:
-                raise InvalidParameterError(f"{shown!r} lies in no folder that was sent")
+                raise InvalidParameterError(f"{shown!r} is in no folder that was sent")
             folder = found
         if name in ("", ".", "..") or name in folder.children:
             raise InvalidParameterError(f"{shown!r} cannot be sent: it is no new name in a folder")
@@ -227,7 +227,7 @@ class Receiver:
         facts = stat.mode, stat.size, stat.modified_ns, stat.linkname, _attributes(stat)
         before = self._known.get(stat.path)
         if before is not None and before.facts == facts:
-            # Only what it holds is taken over: as a folder it has other children now.
+            # Only its content is reused: as a folder it has other children now.
             node = Node(before.node.member)
             node.content, node.extents = before.node.content, before.node.extents
         else:
@@ -238,7 +238,7 @@ class Receiver:
         return node
 
     def _linked(self, stat: Stat) -> Node:
-        """The file that a hard link is another name of."""
+        """Return the file of which a hard link is another name."""
         first = self.found.get(stat.linkname)
         if first is None or first.node.kind != "file":
             raise InvalidParameterError(
@@ -249,12 +249,12 @@ class Receiver:
 
 
 def _kind(stat: Stat) -> bytes:
-    """The type of a file, as an archive names it."""
+    """Return the type of a file, in the form of an archive."""
     mode = stat.mode
     if mode & _DEVICE or mode & ~_KNOWN & 0xFFFFFFFF & ~_SOCKET:
         raise InvalidParameterError(
-            f"{stat.path[:200].decode('utf-8', 'replace')!r} is a device, or of no kind that is "
-            "known: a build's context has none"
+            f"{stat.path[:200].decode('utf-8', 'replace')!r} is a device, or of an unknown kind:  "
+            "a build's context has none"
         )
     if mode & _FOLDER:
         return tarfile.DIRTYPE
@@ -276,7 +276,7 @@ def _member(stat: Stat, name: str, kind: bytes) -> Member:
         member.pax_headers["mtime"] = f"{seconds}.{nanos:09}"
     if kind == tarfile.SYMTYPE:
         if not stat.linkname or b"\0" in stat.linkname or len(stat.linkname) > PATH_MAX_BYTES:
-            raise InvalidParameterError(f"{name!r} is a link that leads to no possible path")
+            raise InvalidParameterError(f"{name!r} is a link to an impossible path")
         member.linkname = stat.linkname.decode("utf-8", "surrogateescape")
     return member
 
@@ -286,5 +286,5 @@ def _attributes(stat: Stat) -> tuple[tuple[str, bytes], ...]:
 
 
 def _text_attributes(stat: Stat) -> list[tuple[str, str]]:
-    """Extended attributes as an archive's headers hold them."""
+    """Return extended attributes in the form of an archive's headers."""
     return [(key, value.decode("utf-8", "surrogateescape")) for key, value in _attributes(stat)]

@@ -1,7 +1,7 @@
 """Files to the client: a folder file by file, or an archive as bytes (`-o`).
 
-In this direction the client asks: labkit lists the files, with a number each, and sends the content
-of those that the client asks for.
+In this direction the client sends the requests: labkit lists the files, with a number each, and
+sends the content of those that the client requests.
 """
 
 import tarfile
@@ -21,7 +21,7 @@ _STATS_AT_ONCE = 200
 
 
 def send_bytes(call: Made, pieces: Iterable[bytes]) -> None:
-    """Send an archive.  CallError, also if the client cannot write it."""
+    """Send an archive.  CallError, even if the client cannot write it."""
     for piece in pieces:
         view = memoryview(piece)
         for at in range(0, len(view), PIECE_BYTES):
@@ -91,7 +91,7 @@ def _stat(name: str, node: Node, linked: str) -> Stat:
 
 
 def _send_content(call: Made, number: int, archive: Archive, node: Node) -> None:
-    """A file's content; holes are sent as zeros."""
+    """Send a file's content; holes are sent as zeros."""
     at = 0
     stored = archive.stored(node)
     buffer = b""

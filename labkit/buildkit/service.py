@@ -1,4 +1,4 @@
-"""The parts of BuildKit's service, put together: one for an engine."""
+"""The parts of BuildKit's service together: one for an engine."""
 
 from collections.abc import Mapping
 
@@ -42,15 +42,15 @@ class Service:
         self._handlers = {**self.control.handlers(), **bridge.handlers(), HEALTH: _healthy}
 
     def serve(self, link: Link) -> None:
-        """Serve a client's calls until it goes."""
+        """Serve a client's calls until it disconnects."""
         Server(link, self._handlers).run()
 
     def check_session(self, headers: Mapping[str, list[str]]) -> None:
-        """InvalidParameterError, ConflictError for a session that cannot be."""
+        """Raise InvalidParameterError or ConflictError for an invalid session."""
         self._sessions.check(headers)
 
     def serve_session(self, link: Link, headers: Mapping[str, list[str]]) -> None:
-        """Hold a session until its client goes."""
+        """Hold a session until its client disconnects."""
         with self._sessions.holding(link, headers) as session:
             session.run()
 

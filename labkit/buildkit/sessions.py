@@ -1,7 +1,7 @@
 """Sessions: the connections on which the daemon calls a client (`POST /session`).
 
-The client says in the request's headers who it is (a random id, which its builds name) and which
-methods it serves.  A session that does not answer is given up, and every call on it ends.
+The client sends in the request's headers its id (a random one, which its builds name) and the
+methods that it serves.  A session that does not answer is closed, and every call on it ends.
 """
 
 import threading
@@ -21,7 +21,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 HEALTH_PAUSE_S = 5.0
 HEALTH_TIMEOUT_S = 15.0
 HEALTH_FAILURES = 2
-"""After so many the session is dead (buildkit's session/manager.go)."""
+"""After so many failures the session is closed (buildkit's session/manager.go)."""
 SESSIONS_MAX = 1000
 
 
@@ -33,7 +33,7 @@ class Client(Protocol):
         """The same for each build of a folder by a user; empty if there is none."""
 
     def call(self, path: str, metadata: Metadata) -> Made:
-        """Begin a call.  CallError, also for what the client does not serve."""
+        """Begin a call.  CallError, also for a method that the client does not serve."""
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Do something when the client has gone."""
@@ -45,7 +45,7 @@ class NoSession:
     shared_key = ""
 
     def call(self, path: str, metadata: Metadata) -> Made:
-        """CallError."""
+        """Raise CallError."""
         raise CallError(UNIMPLEMENTED, f"the build has no session: {path} cannot be called")
 
     def on_close(self, action: Callable[[], None]) -> None:
@@ -66,11 +66,11 @@ class Session:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client has gone."""
+        """Whether the client has disconnected."""
         return self._connection.is_closed
 
     def call(self, path: str, metadata: Metadata) -> Made:
-        """Begin a call.  CallError, also for what the client has not said that it serves."""
+        """Begin a call.  CallError, also for a method that the client has not announced."""
         if path not in self.methods:
             raise CallError(UNIMPLEMENTED, f"the client does not serve {path}")
         return calls.call(self._connection, path, metadata)
@@ -104,19 +104,19 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Give the session up."""
+        """Close the session."""
         self._connection.close()
 
 
 class Sessions:
-    """The sessions there are, by their ids."""
+    """The present sessions, by their ids."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._by_id: dict[str, Session] = {}
 
     def check(self, headers: Mapping[str, list[str]]) -> None:
-        """ConflictError if the session's id is taken, InvalidParameterError if it has none."""
+        """Raise ConflictError if the session's id is taken, InvalidParameterError without one."""
         uuid = _uuid(headers)
         with self._changed:
             if uuid in self._by_id:
@@ -126,7 +126,7 @@ class Sessions:
 
     @contextmanager
     def holding(self, link: Link, headers: Mapping[str, list[str]]) -> Iterator[Session]:
-        """Have a session for the time of the block, in which it is to be run.
+        """A session during the block, which the caller runs.
 
         ConflictError if its id is taken, InvalidParameterError.
         """
@@ -146,7 +146,7 @@ class Sessions:
     def wait(
         self, uuid: str, timeout_s: float, is_cancelled: Callable[[], bool] = lambda: False
     ) -> Client:
-        """Return the session of an id: the build that names it may be quicker.  CallError."""
+        """Return the session of an id: the build that names it may be faster.  CallError."""
         if not uuid:
             return NoSession()
         with self._changed:

@@ -17,7 +17,7 @@ PULL = "/moby.upload.v1.Upload/Pull"
 
 @contextmanager
 def uploaded(session: Client, url: SplitResult, workroom: Workroom) -> Iterator[BinaryIO]:
-    """What the client sends for a URL of its own, as a file at its beginning."""
+    """A file that the client sends for one of its URLs, open at its beginning."""
     call = session.call(PULL, {"urlpath": [url.path], "urlhost": [url.netloc]})
     with tempfile.TemporaryFile(dir=workroom.path) as file:
         left_bytes = limit_bytes(workroom.path)

@@ -1,4 +1,4 @@
-"""What is kept for builds besides images: contexts, and the folders of `RUN --mount=type=cache`."""
+"""The cache of builds besides images: contexts, and the folders of `RUN --mount=type=cache`."""
 
 from collections.abc import Iterator
 
@@ -16,12 +16,12 @@ class Usage:
         self._kept = kept
 
     def records(self) -> list[UsageRecord]:
-        """Everything that is kept."""
+        """Return all cached objects."""
         mounts = [_mount(cache) for cache in CACHE_MOUNTS.all(self._paths)]
         return [*mounts, *map(_context, self._kept.all())]
 
     def prune(self, *, everything: bool) -> Iterator[UsageRecord]:
-        """Remove what no build uses, and give each thing that is gone."""
+        """Remove unused objects, and yield each removed one."""
         yield from map(_context, self._kept.prune())
         yield from map(_mount, CACHE_MOUNTS.prune(self._paths))
 

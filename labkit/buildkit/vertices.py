@@ -1,8 +1,8 @@
 """A build's steps under BuildKit's names, and their states: from events to the client's terminal.
 
-`[builder 2/4] RUN make` is the second of four steps of the stage `builder`: steps are what makes
-files, FROM, RUN, COPY, ADD and WORKDIR; what only changes the config has no line of its own.
-Source: buildkit's frontend/dockerfile/dockerfile2llb/convert.go (`prefixCommand`).
+`[builder 2/4] RUN make` is the second of four steps of the stage `builder`: steps are instructions
+that make files, FROM, RUN, COPY, ADD and WORKDIR; an instruction that only changes the config has
+no line.  Source: buildkit's frontend/dockerfile/dockerfile2llb/convert.go (`prefixCommand`).
 """
 
 import hashlib
@@ -22,39 +22,39 @@ _DONE = frozenset({"Pull complete", "Already exists", "Download complete"})
 
 
 class Vertices:
-    """The steps of one build request; names in it are as good as digests."""
+    """The steps of one build request; names in it are as unique as digests."""
 
     def __init__(self, progress: Progress, prefix: str) -> None:
-        """`prefix` tells the steps of this build from those of another."""
+        """`prefix` separates the steps of this build from those of another."""
         self._progress = progress
         self._prefix = prefix
         self._lock = threading.Lock()
         self._open: dict[str, Vertex] = {}
 
     def digest(self, key: str) -> str:
-        """A step's name in the protocol."""
+        """Return a step's name in the protocol."""
         return f"sha256:{hashlib.sha256(f'{self._prefix} {key}'.encode()).hexdigest()}"
 
     def know(self, key: str, name: str) -> None:
-        """There is such a step, and it has not begun."""
+        """Note a step that has not begun."""
         self._progress.vertex(Vertex(self.digest(key), [], name))
 
     def begin(self, key: str, name: str) -> None:
-        """A step begins."""
+        """Note that a step begins."""
         vertex = Vertex(self.digest(key), [], name, started=now())
         with self._lock:
             self._open[key] = vertex
         self._progress.vertex(vertex)
 
     def cached(self, key: str) -> None:
-        """The step is taken from an earlier build."""
+        """Note that a step is taken from an earlier build."""
         with self._lock:
             vertex = self._open.get(key)
             if vertex is not None:
                 vertex.cached = True
 
     def end(self, key: str, error: str = "") -> None:
-        """A step is done, or has failed."""
+        """Note that a step is done, or has failed."""
         with self._lock:
             vertex = self._open.pop(key, None)
         if vertex is not None:
@@ -64,7 +64,7 @@ class Vertices:
             self._progress.vertex(ended)
 
     def log(self, key: str, stream: int, data: bytes) -> None:
-        """A step has printed something."""
+        """Note output of a step."""
         self._progress.log(self.digest(key), stream, data)
 
     def part(
@@ -77,7 +77,7 @@ class Vertices:
         total: int = 0,
         is_done: bool = False,
     ) -> None:
-        """How far a part of a step is, in bytes."""
+        """Note the progress of a part of a step, in bytes."""
         moment = now()
         self._progress.status(
             VertexStatus(
@@ -94,7 +94,7 @@ class Vertices:
 
     @contextmanager
     def step(self, name: str) -> Iterator[str]:
-        """A step that is just this block; gives its key."""
+        """A step that is just this block; yields its key."""
         self.begin(name, name)
         try:
             yield name
@@ -110,12 +110,12 @@ class Teller:
     def __init__(self, vertices: Vertices) -> None:
         self._vertices = vertices
         self._names: dict[tuple[int, int], str] = {}
-        """What stands before each step's instruction, for those with a line of their own."""
+        """The text before each step's instruction, for steps with a line."""
         self._pulling: dict[int, str] = {}
         self._parts: dict[str, Timestamp] = {}
 
     def know(self, build: Build) -> None:
-        """The steps of a build are known; the last is told first, as BuildKit does it."""
+        """Note the steps of a build, the last one first, as BuildKit does."""
         for number, steps in build.steps.items():
             self._number(build, number, steps)
         for steps in reversed(build.steps.values()):
@@ -169,7 +169,7 @@ class Teller:
                 self._pulled(message)
 
     def _pulled(self, message: dict[str, object]) -> None:
-        """News of a layer that is being pulled: `{"status":…, "id":…, "progressDetail":…}`."""
+        """Note news of a layer's pull: `{"status":…, "id":…, "progressDetail":…}`."""
         key, part = self._pulling.get(threading.get_ident()), message.get("id")
         if key is None or not isinstance(part, str):
             return

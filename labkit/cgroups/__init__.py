@@ -1,4 +1,4 @@
-"""Control groups: what the user asked (`Limits`) turned into files, on cgroup v1, v2 or both.
+"""Control groups: the user's `Limits` turned into files, on cgroup v1, v2 or both.
 
 Start with the two tables: `v1.RULES` and `v2.RULES` say which flag writes which file.
 """

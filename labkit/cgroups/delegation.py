@@ -1,11 +1,11 @@
-"""Giving a user a subtree of its own in each hierarchy, so that labkit can limit without root.
+"""Delegation of a subtree in each hierarchy to a user, so that labkit can limit without root.
 
 v1  `<controller>/labkit.user-<uid>`: the folder, `cgroup.procs` and `tasks` become the user's
 v2  `labkit.user-<uid>`: the folder, `cgroup.procs`, `cgroup.threads` and `cgroup.subtree_control`
 
-The files of limits in that folder stay root's: what root writes there holds for all the user's
-containers together (cgroups(7), "Cgroups delegation").  The v1 controller `devices` is never given:
-a user could leave the group that keeps it from a device.
+Root keeps the files of limits in that folder: root's values there limit all the user's containers
+together (cgroups(7), "Cgroups delegation").  The v1 controller `devices` is never delegated: a user
+could leave the group that keeps it from a device.
 """
 
 import os
@@ -21,15 +21,15 @@ FILES = {
     v1.VERSION: ("cgroup.procs", "tasks"),
     v2.VERSION: ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control"),
 }
-"""What becomes the user's besides the folder, by version."""
+"""The files that the user gets besides the folder, by version."""
 LARGEST_UID = 2**32 - 1
-"""Stands for no user in chown(2)."""
+"""The number that means no user in chown(2)."""
 LEAF = "session"
-"""The v2 group of the user's processes: containers live beside it, never above a process."""
+"""The v2 group of the user's processes: containers are beside it, never below a process."""
 
 
 def find_uid(name: str) -> int:
-    """The number of the user with this name or number; NotFoundError, or InvalidParameterError.
+    """Return the id of the user with this name or number; NotFoundError, InvalidParameterError.
 
     A number need not have a name, as in a container that runs as any number.
     """
@@ -39,14 +39,14 @@ def find_uid(name: str) -> int:
         try:
             uid = pwd.getpwnam(name).pw_uid
         except KeyError:
-            raise NotFoundError(f"no user of this machine is called {name!r}") from None
+            raise NotFoundError(f"this machine has no user {name!r}") from None
     if uid == 0:
         raise InvalidParameterError("root has all groups already: name an ordinary user")
     return uid
 
 
 def delegate(uid: int) -> list[str]:
-    """Give the user a subtree in each hierarchy, and return what was done; idempotent.
+    """Give the user a subtree in each hierarchy, and return the changes as text; idempotent.
 
     ConflictError if a folder with that name belongs to another user; OSError.
     """
@@ -69,7 +69,7 @@ def delegate(uid: int) -> list[str]:
 
 
 def take_back(uid: int) -> list[str]:
-    """Remove the user's subtrees, and return what was done; ConflictError while one is in use."""
+    """Remove the user's subtrees, and return the changes; ConflictError if one is in use."""
     _require_root()
     named = [f"{mount.mount_point}/{given.PREFIX}{uid}" for mount in _mounts()]
     folders = [folder for folder in named if os.path.isdir(folder)]
@@ -92,7 +92,7 @@ def _require_root() -> None:
 
 
 def _mounts() -> list[Mount]:
-    """The hierarchies in which a user can use a controller, without any that has `devices`."""
+    """Return the hierarchies with a controller for users, and without `devices`."""
     with open("/proc/self/mountinfo") as file:
         mounts = parse_mounts(file.read())
     found: dict[tuple[str, ...], Mount] = {}
@@ -111,7 +111,7 @@ def _controllers(mount: Mount) -> tuple[str, ...]:
 
 
 def _prepare(mount: Mount, folder: str, uid: int) -> list[str]:
-    """Make a folder ready for groups below it; the controllers that v2 did not enable."""
+    """Prepare a folder for groups below it; return the controllers that v2 did not enable."""
     if mount.version == v1.VERSION:
         if "cpuset" in mount.controllers:
             groups.fill_cpuset(folder)
@@ -130,12 +130,12 @@ def _prepare(mount: Mount, folder: str, uid: int) -> list[str]:
 
 
 def _bring_processes(top: str, folder: str, leaf: str, uid: int) -> None:
-    """Put the user's processes below `folder`: outside of it they could start no container there.
+    """Move the user's processes below `folder`: outside of it they could start no container there.
 
-    One that is in there already stays where it is.
+    A process that is inside already stays in its group.
     """
     for pid in filter(str.isdecimal, os.listdir("/proc")):
-        # A process ends at any moment; one of a real-time class may not be moved.
+        # A process may end at any moment, and one of a real-time class cannot be moved.
         with suppress(OSError):
             if os.stat(f"/proc/{pid}").st_uid == uid and not _is_below(pid, folder, top):
                 groups.write(f"{leaf}/cgroup.procs", pid)
@@ -156,7 +156,7 @@ def _give(folder: str, version: int, uid: int) -> None:
 
 
 def _pids(folder: str) -> list[str]:
-    """The processes of containers: all but those of v2 that were put in the leaf."""
+    """Return the processes of containers: all except those of v2 in the leaf."""
     found: list[str] = []
     for place, _, _ in os.walk(folder):
         if place != f"{folder}/{LEAF}":

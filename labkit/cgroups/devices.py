@@ -1,9 +1,9 @@
-"""Which devices a container may use: a list of rules that is the same on cgroup v1 and v2.
+"""The devices that a container may use: a list of rules, the same on cgroup v1 and v2.
 
-A rule is written as v1's `devices.allow` has it (Documentation/admin-guide/cgroup-v1/devices.rst):
-`c` or `b` for character and block devices (`a` for both), major:minor numbers or `*`, and the
-letters of what is allowed: r(ead), w(rite), m(knod).  On v1 the rules are lines written to a file,
-on v2 they become a small program (`labkit.kernel.bpf`).
+A rule has the format of v1's `devices.allow` (Documentation/admin-guide/cgroup-v1/devices.rst): `c`
+or `b` for character and block devices (`a` for both), major:minor numbers or `*`, and the letters
+of the allowed access: r(ead), w(rite), m(knod).  On v1 the rules are lines written to a file, on v2
+they become a small program (`labkit.kernel.bpf`).
 """
 
 import re
@@ -25,17 +25,17 @@ DEFAULT_RULES = (
     ("c 136:* rwm", "/dev/pts/*"),
     ("c 10:200 rwm", "/dev/net/tun"),
 )
-"""What Docker allows every container, and what each rule is for."""
+"""The rules that Docker has for every container, and the reason for each."""
 
 EVERYTHING = "a *:* rwm"
-"""What `--privileged` allows."""
+"""The rule of `--privileged`."""
 
 _RULE = re.compile(r"[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}")
 LARGEST_NUMBER = 2**31 - 1
 
 
 def check(rule: str) -> None:
-    """InvalidParameterError unless this is a rule, as `--device-cgroup-rule` takes it."""
+    """Check a rule of `--device-cgroup-rule`; InvalidParameterError."""
     numbers = re.findall(r"\d+", rule)
     if not _RULE.fullmatch(rule) or any(int(n) > LARGEST_NUMBER for n in numbers):
         raise InvalidParameterError(
@@ -45,12 +45,12 @@ def check(rule: str) -> None:
 
 
 def rules(extra: Iterable[str]) -> tuple[str, ...]:
-    """The default rules and those of one container, in order."""
+    """Return the default rules and those of one container, in order."""
     return (*(rule for rule, _ in DEFAULT_RULES), *(r for rule in extra for r in _each(rule)))
 
 
 def _each(rule: str) -> Iterator[str]:
-    """v1 takes any rule that begins with `a` for everything; so both kinds are written out."""
+    """Write a rule for `a` as two: v1 takes any rule that begins with `a` for everything."""
     kind, _, rest = rule.partition(" ")
     if kind != "a" or rule == EVERYTHING:
         yield rule
@@ -60,5 +60,5 @@ def _each(rule: str) -> Iterator[str]:
 
 
 def v1_files(extra: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """What is written on v1: everything is forbidden first, then allowed rule by rule."""
+    """Return the writes on v1: first everything is denied, then each rule allows something."""
     return (("devices.deny", "a"), *(("devices.allow", rule) for rule in rules(extra)))

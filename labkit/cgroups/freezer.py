@@ -1,8 +1,8 @@
 """Freezing a container: none of its processes gets any CPU time until it is thawed.
 
 v1 has a controller for it (`freezer.state`, kernel document cgroup-v1/freezer-subsystem), v2 a
-file in every group (`cgroup.freeze`; `frozen` in `cgroup.events` tells that it is done).  Both are
-asynchronous: a process is frozen when it next enters the kernel, so both are waited for.
+file in every group (`cgroup.freeze`; `frozen` in `cgroup.events` reports completion).  Both are
+asynchronous: a process freezes when it next enters the kernel, so the functions here wait.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ TIMEOUT_S = 10.0
 
 
 def freeze(layout: Layout, container_id: str) -> None:
-    """Freeze the container's processes, and return when all of them are.
+    """Freeze the container's processes, and return when all of them are frozen.
 
-    InvalidParameterError without a freezer on this machine; FileNotFoundError when the container
-    has just ended; TimeoutError when a process sits in the kernel and does not freeze, and then all
+    InvalidParameterError without a freezer on this machine; FileNotFoundError if the container has
+    just ended; TimeoutError if a process stays in the kernel and does not freeze: then all of them
     are thawed again.
     """
     try:
@@ -32,17 +32,17 @@ def freeze(layout: Layout, container_id: str) -> None:
 
 
 def thaw(layout: Layout, container_id: str) -> None:
-    """Let the container's processes go on.
+    """Let the container's processes continue.
 
-    One that was killed while it was frozen ends at that, and its group may go while it is read:
-    then nothing is frozen any more.
+    A process that was killed while frozen ends now, and its group may vanish during the read: then
+    no process is frozen any more.
     """
     with contextlib.suppress(FileNotFoundError):
         _set(layout, container_id, frozen=False)
 
 
 def is_frozen(layout: Layout, container_id: str) -> bool:
-    """Whether the container is frozen; FileNotFoundError when it has just ended."""
+    """Whether the container is frozen; FileNotFoundError if it has just ended."""
     if not layout.hierarchies:
         return False
     path, frozen, _ = _file(layout, container_id)
@@ -61,7 +61,7 @@ def _set(layout: Layout, container_id: str, *, frozen: bool) -> None:
 
 
 def _file(layout: Layout, container_id: str) -> tuple[str, str, str]:
-    """The file to write, and the words for frozen and thawed."""
+    """Return the file to write, and the words for frozen and thawed."""
     for controller, hierarchy in layout.hierarchies.items():
         if hierarchy.version == v1.VERSION and controller == "freezer":
             return layout.path(container_id, controller, "freezer.state"), "FROZEN", "THAWED"

@@ -1,7 +1,7 @@
 """The groups that an engine without root may use: those that belong to its user.
 
-An administrator gives a user a folder in each hierarchy (`labkit.cgroups.delegation`), systemd a
-unit's group, and another engine the group of the container that labkit runs in.
+An administrator delegates a folder in each hierarchy to a user (`labkit.cgroups.delegation`),
+systemd delegates a unit's group, and another engine the group of the container around labkit.
 """
 
 import pwd
@@ -13,21 +13,21 @@ from labkit.cgroups.hierarchies import Mount, directory_of, own_group
 from labkit.kernel import power
 
 PREFIX = "labkit.user-"
-"""How the names of the folders begin that `labkit delegate` gives; the user's number follows."""
+"""The prefix of the folders that `labkit delegate` makes; the user's id follows."""
 
 CONTROLLERS = {
     v1.VERSION: tuple(name for name in v1.CONTROLLERS if name != "devices"),
     v2.VERSION: tuple(name for name in (*v2.CORE, *v2.CONTROLLERS) if name != "devices"),
 }
-"""What an ordinary user can use.  A list of devices needs the power over the machine."""
+"""The controllers for an ordinary user.  A list of devices needs power over the machine."""
 
 
 class User(NamedTuple):
-    """The user of the machine whose groups an engine uses."""
+    """The user of the machine that owns the groups of an engine."""
 
     uid: int
     may_use: Callable[[str], bool]
-    """Whether this user may make groups in a folder, and put processes there."""
+    """Whether this user may make groups in a folder, and move processes there."""
 
     @property
     def folder(self) -> str:
@@ -35,17 +35,17 @@ class User(NamedTuple):
         return f"{PREFIX}{self.uid}"
 
     def base_v1(self, mount: Mount, cgroups: str) -> str:
-        """The v1 folder to make groups in; "" if no folder there belongs to the user."""
+        """Return the v1 folder to make groups in; "" if no folder there belongs to the user."""
         own = directory_of(mount, own_group(cgroups, mount.controllers))
         top = mount.mount_point
         return self._first((f"{top}/{self.folder}", own, top))
 
     def base_v2(self, mount: Mount, own: str, subtree: str, leaf: str) -> str:
-        """The v2 folder to make groups in; "" if no folder there belongs to the user.
+        """Return the v2 folder to make groups in; "" if no folder there belongs to the user.
 
-        `own` is the folder of this process, `subtree` the one that systemd handed over.  It is
-        `own` or above it, for only below a common group may a user move a process (cgroups(7),
-        "Delegation containment rules").  In a folder called `leaf` labkitd put itself.
+        `own` is the folder of this process, `subtree` the one that systemd delegated.  The result
+        is `own` or above it, for a user may move a process only below a common group (cgroups(7),
+        "Delegation containment rules").  labkitd has moved itself to a folder called `leaf`.
         """
         given = f"{mount.mount_point}/{self.folder}"
         above = own.removesuffix(f"/{leaf}")
@@ -56,7 +56,7 @@ class User(NamedTuple):
 
 
 def user_name(uid: int) -> str:
-    """The name that `labkit delegate` takes."""
+    """Return a user's name, or its id if it has none, for `labkit delegate`."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -64,10 +64,10 @@ def user_name(uid: int) -> str:
 
 
 def command(uid: int) -> str:
-    """What an administrator types to give this user groups."""
+    """Return the command by which an administrator delegates groups to this user."""
     return f"sudo labkit delegate {user_name(uid)}"
 
 
 def limited_uid() -> int | None:
-    """The number of the user that this process is on the machine; None for root."""
+    """Return the id of this process's user on the machine; None for root."""
     return None if power.has_admin() and not power.IS_LIMITED else power.machine_uid()

@@ -1,11 +1,11 @@
 """The effects: groups are folders, made with mkdir, filled with write, removed with rmdir.
 
-Every function takes folders of a mounted hierarchy.  Failures are the kernel's own `OSError`s;
-cgroups(7) says what they mean: ENOENT, the controller is not available here; EBUSY, the group
-has processes (v2: only leaves may have them) or groups below it; EACCES, not ours to change.
+Every function takes folders of a mounted hierarchy.  Failures are the kernel's own `OSError`s
+(cgroups(7)): ENOENT, the controller is not available here; EBUSY, the group has processes (v2: only
+leaves may have them) or groups below it; EACCES, this process may not change it.
 
-A group may vanish at any moment, also while a file of it is open: the kernel then says ENODEV.
-Here that is ENOENT (`FileNotFoundError`) as well, so that a caller need not know the moment.
+A group may vanish at any moment, even while a file of it is open: then the kernel returns ENODEV.
+Here that is ENOENT (`FileNotFoundError`) as well, so that a caller handles one error.
 """
 
 import errno
@@ -21,13 +21,13 @@ KILL_TIMEOUT_S = 5.0
 
 
 def read(path: str) -> str:
-    """A file's text without the last newline."""
+    """Return a file's text without the last newline."""
     with vanishing(path), open(path) as file:
         return file.read().rstrip("\n")
 
 
 def write(path: str, text: str) -> None:
-    """Write `text` in one write(2), as cgroup files want it; they cannot be created."""
+    """Write `text` in one write(2), as cgroup files require; no file is created."""
     with vanishing(path):
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -38,7 +38,7 @@ def write(path: str, text: str) -> None:
 
 @contextmanager
 def vanishing(path: str) -> Iterator[None]:
-    """FileNotFoundError for a group that vanishes during the block (ENODEV)."""
+    """Raise FileNotFoundError for a group that vanishes during the block (ENODEV)."""
     try:
         yield
     except OSError as error:
@@ -48,7 +48,7 @@ def vanishing(path: str) -> Iterator[None]:
 
 
 def make(directory: str) -> None:
-    """Make the group if it is not there."""
+    """Make the group unless it exists."""
     try:
         os.mkdir(directory)
     except FileExistsError:
@@ -56,7 +56,7 @@ def make(directory: str) -> None:
 
 
 def fill_cpuset(directory: str) -> None:
-    """Give a v1 cpuset its parent's CPUs and memory nodes: a new one has none."""
+    """Copy the parent's CPUs and memory nodes to a v1 cpuset: a new one has none."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not read(f"{directory}/{name}"):
             write(f"{directory}/{name}", read(f"{os.path.dirname(directory)}/{name}"))
@@ -70,20 +70,20 @@ def enable(directory: str, controller: str) -> None:
 
 
 def is_root(directory: str) -> bool:
-    """Whether this v2 folder is the root of the whole tree, where processes are always allowed."""
+    """Whether this v2 folder is the root of the whole tree, which may always have processes."""
     return not os.path.exists(f"{directory}/cgroup.type")
 
 
 def is_usable(directory: str) -> bool:
-    """Whether this process may make groups in a folder, and put processes there."""
+    """Whether this process may make groups in a folder, and move processes there."""
     writable = os.access(directory, os.W_OK | os.X_OK)
     return writable and os.access(f"{directory}/cgroup.procs", os.W_OK)
 
 
 def move_processes(source: str, destination: str) -> None:
-    """Move every process of one v2 group to another, also those forked meanwhile.
+    """Move every process of one v2 group to another, including those forked during the move.
 
-    A process of a pid namespace above ours is listed as 0, and stays.
+    A process of a PID namespace above this one is listed as 0, and stays.
     """
     while pids := set(read(f"{source}/cgroup.procs").split()) - {"0"}:
         for pid in pids:
@@ -92,7 +92,7 @@ def move_processes(source: str, destination: str) -> None:
 
 
 def is_delegated(directory: str) -> bool:
-    """Whether systemd handed this group over (`Delegate=yes`): it then says so in an attribute.
+    """Whether systemd delegated this group (`Delegate=yes`), which it marks by an attribute.
 
     `user.delegate` on recent versions, `trusted.delegate` on all (systemd's CGROUP_DELEGATION.md).
     """
@@ -108,7 +108,7 @@ def is_delegated(directory: str) -> bool:
 def remove(directories: Iterable[str]) -> None:
     """Remove the groups of one container with all that is below and in them; idempotent.
 
-    What still runs there is killed.  Raises OSError (EBUSY) when something survives that for
+    Processes that still run there are killed.  OSError (EBUSY) if one survives that for
     `KILL_TIMEOUT_S`, as a process in uninterruptible sleep does.
     """
     left = [directory for directory in directories if not _rmdir(directory)]
@@ -127,7 +127,7 @@ def remove(directories: Iterable[str]) -> None:
 
 
 def _rmdir(directory: str) -> bool:
-    """Whether the group is gone; False when it is still in use."""
+    """Whether the group is removed; False if it is still in use."""
     try:
         os.rmdir(directory)
     except FileNotFoundError:
@@ -143,9 +143,9 @@ def _tree(directory: str) -> list[str]:
 
 
 def _thaw(folders: Iterable[str]) -> None:
-    """Wake up frozen v1 groups: a signal does not reach a process in them."""
+    """Thaw frozen v1 groups: a signal does not reach a process in them."""
     for folder in folders:
-        with suppress(FileNotFoundError):  # v2, or just gone
+        with suppress(FileNotFoundError):  # v2, or just removed
             write(f"{folder}/freezer.state", "THAWED")
 
 
@@ -158,7 +158,7 @@ def _kill(folders: Iterable[str]) -> None:
 
 
 def _kill_one_by_one(procs: str) -> None:
-    """SIGKILL to each process listed, through a pidfd: a pid that was read may be another's now."""
+    """Kill each listed process through a pidfd: a pid may belong to another process by now."""
     try:
         for pid in set(read(procs).split()) - {"0"}:
             fd = os.pidfd_open(int(pid))

@@ -1,4 +1,4 @@
-"""Which cgroup hierarchies this machine has, read from two files of /proc; nothing else is opened.
+"""The cgroup hierarchies of this machine, read from two files of /proc; nothing else is opened.
 
 A line of /proc/self/mountinfo (proc_pid_mountinfo(5)):
 
@@ -16,7 +16,7 @@ from labkit.cgroups import v1, v2
 from labkit.kernel.mounts import parse_mountinfo
 
 _VERSIONS = {"cgroup": v1.VERSION, "cgroup2": v2.VERSION}
-"""By the name of the file system."""
+"""The version by the name of the file system."""
 
 
 class Mount(NamedTuple):
@@ -25,13 +25,13 @@ class Mount(NamedTuple):
     version: int
     mount_point: str
     root: str
-    """The group that is seen at the mount point; `/` unless only a part is mounted."""
+    """The group that the mount point shows; `/` unless only a part is mounted."""
     controllers: tuple[str, ...]
-    """v1: the controllers of this hierarchy.  v2: (), its files say which ones it has."""
+    """v1: the controllers of this hierarchy.  v2: (), for its files list them."""
 
 
 def parse_mounts(mountinfo: str) -> list[Mount]:
-    """The cgroup file systems among the mounts of /proc/self/mountinfo, without hidden ones."""
+    """Return the visible cgroup file systems among the mounts of /proc/self/mountinfo."""
     topmost = {mount.target: mount for mount in parse_mountinfo(mountinfo)}
     return [
         Mount(
@@ -46,12 +46,12 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
 
 
 def own_v2_group(cgroups: str) -> str:
-    """The v2 group this process is in, out of /proc/self/cgroup; "" where there is none."""
+    """Return this process's v2 group from /proc/self/cgroup; "" if there is none."""
     return next((line[3:] for line in cgroups.splitlines() if line.startswith("0::")), "")
 
 
 def own_group(cgroups: str, controllers: tuple[str, ...]) -> str:
-    """The group this process is in, in the v1 hierarchy of these controllers; "" without one."""
+    """Return this process's group in the v1 hierarchy of these controllers; "" without one."""
     for line in cgroups.splitlines():
         _, names, group = line.split(":", 2)
         if set(controllers) & set(names.split(",")):
@@ -60,7 +60,7 @@ def own_group(cgroups: str, controllers: tuple[str, ...]) -> str:
 
 
 def directory_of(mount: Mount, group: str) -> str:
-    """The folder of `group` under a mount; "" when the mount does not show that group."""
+    """Return the folder of `group` under a mount; "" if the mount does not show that group."""
     root = mount.root.rstrip("/")
     if group.startswith("/..") or not f"{group}/".startswith(f"{root}/"):
         return ""

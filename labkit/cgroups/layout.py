@@ -1,11 +1,11 @@
-"""The cgroup hierarchies as they are on this machine, and labkit's place in them.
+"""The cgroup hierarchies of this machine, and labkit's place in them.
 
 v1      /sys/fs/cgroup/<controller>/labkit/<container id>/
 v2      /sys/fs/cgroup/labkit/<container id>/
-hybrid  each controller where it is mounted: in a v1 hierarchy of its own, or in the v2 tree
-systemd as v2, but below the daemon's own group when its unit says `Delegate=yes`
+hybrid  each controller where it is mounted: in its own v1 hierarchy, or in the v2 tree
+systemd as v2, but below the daemon's own group if its unit has `Delegate=yes`
 
-Without root it is the folders that belong to the user (`labkit.cgroups.given`).
+Without root these are the folders that belong to the user (`labkit.cgroups.given`).
 """
 
 import errno
@@ -21,7 +21,7 @@ from labkit.cgroups.placement import Hierarchy, Placement, place
 from labkit.cgroups.rules import Machine
 
 DEFAULT_PARENT = "labkit"
-"""Of the engine with the usual data root (`labkit.ownership`)."""
+"""The group of the engine with the usual data root (`labkit.ownership`)."""
 Version = Literal["v1", "v2", "hybrid", "none"]
 
 WHAT_IT_LIMITS = {
@@ -35,15 +35,15 @@ WHAT_IT_LIMITS = {
     "cpuacct": "CPU time in stats",
     "devices": "the device allow-list",
 }
-"""What a user loses with each controller."""
+"""The features that need each controller."""
 
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""In a container the groups may be mounted to be read only, or be somebody else's."""
+"""The errors of groups that are mounted read-only, or belong to another user."""
 
 
 class Usage(NamedTuple):
-    """What a container has used; 0 where no controller counts it."""
+    """The resources that a container has used; 0 if no controller counts one."""
 
     cpu_ns: int
     """CPU time of all its processes so far, in nanoseconds."""
@@ -54,7 +54,7 @@ class Usage(NamedTuple):
 
 
 class Layout:
-    """Where each controller is, and the operations on labkit's groups there."""
+    """The place of each controller, and the operations on labkit's groups there."""
 
     def __init__(
         self,
@@ -72,35 +72,35 @@ class Layout:
         self.hierarchies = hierarchies
         self.parent = parent
         self.own_directory = own_directory
-        """The v2 folder of the group this process is in; "" without v2."""
+        """The v2 folder of this process's group; "" without v2."""
         self.machine = machine or Machine()
         self.user = user
-        """Whose folders these are; None with root, which may use all."""
+        """The owner of these folders; None for root, which may use all."""
         self.mount_points = mount_points or {}
-        """Where each v1 controller is mounted: a user's folder is below that."""
+        """The mount point of each v1 controller: a user's folder is below it."""
         self.not_given = not_given
         """The controllers of this machine in which this user has no folder."""
         self._parents: dict[str, str] = {}
-        """The containers whose groups are in another group than labkit's own."""
+        """The parents of containers whose groups are not in labkit's own group."""
 
     @property
     def controllers(self) -> tuple[str, ...]:
-        """The controllers that can be used, in no particular order."""
+        """The usable controllers, in no particular order."""
         return tuple(self.hierarchies)
 
     def prepare(self) -> list[str]:
-        """Make labkit's own group in each hierarchy and enable the controllers for what is below.
+        """Make labkit's own group in each hierarchy and enable the controllers below it.
 
-        To be called before the first container.  Idempotent.  In a v2 subtree delegated to us it
-        moves this process, and all others there, to a leaf.  What could not be had is taken out of
-        `hierarchies`, and said in the warnings returned.
+        The caller does this before the first container.  Idempotent.  In a delegated v2 subtree it
+        moves this process, and all others there, to a leaf.  A controller that does not work is
+        taken out of `hierarchies`, and named in the warnings returned.
         """
         warnings = [self.without_groups()] if self.user and self.not_given else []
         try:
             self._leave_inner_group()
         except OSError as error:
             if error.errno not in READ_ONLY:
-                raise  # else each controller is tried below, and says the same
+                raise  # else each controller is tried below, and fails the same way
         for controller, hierarchy in list(self.hierarchies.items()):
             try:
                 self._prepare(controller, hierarchy.version, f"{hierarchy.directory}/{self.parent}")
@@ -114,19 +114,19 @@ class Layout:
         return warnings
 
     def own_group(self) -> tuple[str, str] | None:
-        """The v2 folder of this process's group, and that of labkit's; None if v2 has none of it.
+        """Return the v2 folders of this process's group and of labkit's; None without v2.
 
-        To be called after `prepare`.
+        The caller runs `prepare` first.
         """
         used = [h.directory for h in self.hierarchies.values() if h.version == v2.VERSION]
         return (self.own_directory, f"{used[0]}/{self.parent}") if used else None
 
     def without_groups(self) -> str:
-        """What the user cannot limit without a folder, and the command that gives one."""
+        """Name the limits that need a delegated folder, and the command that delegates it."""
         lost = dict.fromkeys(WHAT_IT_LIMITS[controller] for controller in self.not_given)
         uid = self.user.uid if self.user else 0
         return (
-            f"no {', '.join(lost)}: {given.user_name(uid)} has no cgroups of its own for "
+            f"no {', '.join(lost)}: {given.user_name(uid)} owns no cgroups for "
             f"{', '.join(self.not_given)}; `{given.command(uid)}` gives them"
         )
 
@@ -140,11 +140,11 @@ class Layout:
             groups.enable(directory, controller)
 
     def put_below(self, container_id: str, parent: str) -> None:
-        """Have a container's groups in another group (`--cgroup-parent`): from each top on."""
+        """Put a container's groups into another group (`--cgroup-parent`), below each top."""
         self._parents[container_id] = parent.strip("/")
 
     def make_parent(self, container_id: str) -> None:
-        """Make the group that `put_below` named, where it is not there; it stays.  OSError."""
+        """Make the group of `put_below` if it is missing; it stays.  OSError."""
         folders = self._parents.get(container_id, "").split("/")
         for controller, hierarchy in self.hierarchies.items():
             directory = hierarchy.directory
@@ -153,11 +153,11 @@ class Layout:
                 self._prepare(controller, hierarchy.version, directory)
 
     def _leave_inner_group(self) -> None:
-        """Move what runs in the group we build in to a leaf of it (`labkitd`), ourselves included.
+        """Move this process, and all others in the group labkit uses, to a leaf (`labkitd`).
 
-        v2 has processes only in leaves ("No Internal Process Constraint").  Trying first and
-        moving later would be too late: the thread-wise controllers could be enabled, and make
-        every group below unusable ("domain invalid").
+        In v2 only leaves have processes ("No Internal Process Constraint").  This must be done
+        first: some controllers could be enabled before, and would make every group below unusable
+        ("domain invalid").
         """
         base = {h.directory for h in self.hierarchies.values() if h.version == v2.VERSION}
         if self.own_directory in base and not groups.is_root(self.own_directory):
@@ -167,19 +167,19 @@ class Layout:
             self.own_directory = leaf
 
     def place(self, container_id: str, limits: Limits) -> Placement:
-        """Where a container goes and what is written there."""
-        # A scheduler that weighs may be loaded at any time, and only then has its files.
+        """Return a container's groups, and the values to write there."""
+        # A scheduler with weights may be loaded at any time, and has its files only then.
         weighs = limits.blkio_weight or any(limit.kind == "weight" for limit in limits.disks)
         weight_file = self._weight_file() if weighs else ""
         machine = self.machine._replace(weight_file=weight_file)
         return place(self.hierarchies, self._name(container_id), limits, machine)
 
     def _name(self, container_id: str) -> str:
-        """Its folder in each hierarchy; without an id labkit's own."""
+        """Return a container's folder in each hierarchy; without an id labkit's own."""
         return f"{self._parents.get(container_id, self.parent)}/{container_id}".strip("/")
 
     def _weight_file(self) -> str:
-        """What takes a weight on disks; the top has no such file, so labkit's group is asked."""
+        """Return the file for a weight on disks; labkit's group has it, the top does not."""
         hierarchy = self.hierarchies.get("blkio") or self.hierarchies.get("io")
         if hierarchy is None:
             return ""
@@ -188,19 +188,19 @@ class Layout:
         return next((file for file in files if os.path.exists(f"{group}/{file}")), "")
 
     def path(self, container_id: str, controller: str, file: str) -> str:
-        """The path of one file of a container's group, as `("memory", "memory.max")`.
+        """Return the path of one file of a container's group, as `("memory", "memory.max")`.
 
-        KeyError when this machine lacks the controller.
+        KeyError if this machine lacks the controller.
         """
         directory = self.hierarchies[controller].directory
         return f"{directory}/{self._name(container_id)}/{file}"
 
     def read(self, container_id: str, controller: str, file: str) -> str:
-        """The text of that file; FileNotFoundError when there is no such container or file."""
+        """Return the text of that file; FileNotFoundError without such a container or file."""
         return groups.read(self.path(container_id, controller, file))
 
     def usage(self, container_id: str) -> Usage:
-        """What the container has used; FileNotFoundError when it has no group."""
+        """Return what the container has used; FileNotFoundError if it has no group."""
         for directory in self._directories(container_id):
             os.stat(directory)
         return Usage(
@@ -210,11 +210,11 @@ class Layout:
         )
 
     def remove(self, container_id: str) -> None:
-        """Remove the container's groups, killing what still runs in them; idempotent."""
+        """Remove the container's groups, and kill the processes in them; idempotent."""
         groups.remove(self._directories(container_id))
 
     def leftovers(self) -> list[str]:
-        """The ids that have a group in any hierarchy, whether or not anyone knows them."""
+        """Return the ids that have a group in any hierarchy, known to labkit or not."""
         found: set[str] = set()
         for directory in self._directories():
             try:
@@ -225,9 +225,9 @@ class Layout:
         return sorted(found)
 
     def tear_down(self) -> None:
-        """Remove labkit's own groups; OSError (EBUSY) while a container is left in them.
+        """Remove labkit's own groups; OSError (EBUSY) while a container is in them.
 
-        A container is in every hierarchy, so all of them stay then.
+        A container has a group in every hierarchy, so then all of them stay.
         """
         for directory in self._directories():
             try:
@@ -266,7 +266,7 @@ _PIDS_FILES = {v1.VERSION: "pids.current", v2.VERSION: "pids.current"}
 
 
 def detect(parent: str = DEFAULT_PARENT) -> Layout:
-    """The layout of this machine; `parent` is the name of the engine's own group."""
+    """Return the layout of this machine; `parent` is the name of the engine's own group."""
     uid = given.limited_uid()
     with open("/proc/self/mountinfo") as mountinfo, open("/proc/self/cgroup") as cgroups:
         layout = from_mountinfo(
@@ -292,11 +292,11 @@ def from_mountinfo(
     is_root: Callable[[str], bool],
     user: User | None = None,
 ) -> Layout:
-    """The layout that /proc/self/mountinfo and /proc/self/cgroup describe.
+    """Return the layout that /proc/self/mountinfo and /proc/self/cgroup describe.
 
-    Of a v2 folder, `controllers_of` gives the text of `cgroup.controllers`, `is_delegated` whether
-    systemd has handed it over, and `is_root` whether it is the top of the whole tree.  With a
-    `user` only what this one may use is in the layout.
+    For a v2 folder, `controllers_of` returns the text of `cgroup.controllers`, `is_delegated`
+    whether systemd has delegated it, and `is_root` whether it is the top of the whole tree.  With
+    a `user`, the layout has only what that user may use.
     """
     mounts = parse_mounts(mountinfo)
     hierarchies = dict(_v1_hierarchies(mounts, user, cgroups))
@@ -310,7 +310,7 @@ def from_mountinfo(
         available = controllers_of(base or unified.mount_point).split()
         wanted = [name for name in v2.CONTROLLERS if name in available]
         needed = [name for name in wanted if _v1_name(name) not in hierarchies]
-        # An empty v2 tree beside v1 (the usual hybrid) is of no use to us.
+        # An empty v2 tree beside v1 (the usual hybrid) is useless to labkit.
         if needed or not hierarchies:
             for name in (*v2.CORE, *needed):
                 hierarchies.setdefault(name, Hierarchy(v2.VERSION, base))
@@ -333,7 +333,7 @@ def from_mountinfo(
 
 
 def _given(hierarchies: dict[str, Hierarchy]) -> dict[str, Hierarchy]:
-    """Those in which the user has a folder, and whose controller a user can use."""
+    """Return those in which the user has a folder, with controllers that a user can use."""
     return {
         name: hierarchy
         for name, hierarchy in hierarchies.items()
@@ -344,7 +344,7 @@ def _given(hierarchies: dict[str, Hierarchy]) -> dict[str, Hierarchy]:
 def _v1_hierarchies(
     mounts: list[Mount], user: User | None, cgroups: str
 ) -> Iterator[tuple[str, Hierarchy]]:
-    """The first mount of each v1 controller; a folder there that is not the user's is ""."""
+    """Yield the first mount of each v1 controller; "" for a folder that is not the user's."""
     seen = set()
     for mount in mounts:
         for controller in mount.controllers:
@@ -357,12 +357,12 @@ def _v1_hierarchies(
 def _base(
     unified: Mount, own: str, is_delegated: Callable[[str], bool], is_root: Callable[[str], bool]
 ) -> str:
-    """The v2 folder labkit's group is made in: a subtree delegated to us, or else the top.
+    """Return the v2 folder for labkit's group: a delegated subtree, or else the top.
 
     A unit with `Delegate=yes` and `DelegateSubgroup=` (systemd 254) starts the daemon in a leaf of
-    its subtree, and that is where containers belong.  Without the subgroup systemd starts it in
-    the subtree's own group, and cannot do that again while containers live there: "Failed to
-    attach to cgroup: Device or resource busy", status 219.  Then the top is the better place.
+    its subtree, and containers belong there.  Without the subgroup systemd starts it in the
+    subtree's own group, and cannot do that again while containers live there: "Failed to attach
+    to cgroup: Device or resource busy", status 219.  Then the top is the better place.
     """
     below = f"{unified.mount_point}/"
     subtree = os.path.dirname(own)
@@ -387,7 +387,7 @@ def _version(mounts: list[Mount]) -> Version:
 
 
 def _machine(hierarchies: dict[str, Hierarchy], parent: str) -> Machine:
-    """What the values of v1 cpusets and of swap limits depend on here."""
+    """Return the facts of this machine that v1 cpusets and swap limits depend on."""
     machine = Machine()
     cpuset, memory = hierarchies.get("cpuset"), hierarchies.get("memory")
     if cpuset and cpuset.version == v1.VERSION:
@@ -401,7 +401,7 @@ def _machine(hierarchies: dict[str, Hierarchy], parent: str) -> Machine:
 
 
 def _counts_swap(memory: Hierarchy, parent: str) -> bool:
-    """Whether swap can be limited; on v2 the top has no such file, so labkit's group is asked."""
+    """Whether swap can be limited; on v2 labkit's group has that file, the top does not."""
     if memory.version == v1.VERSION:
         return os.path.exists(f"{memory.directory}/memory.memsw.limit_in_bytes")
     group = f"{memory.directory}/{parent}"

@@ -1,4 +1,4 @@
-"""What the user asked a container to be kept within, and whether that makes sense."""
+"""The limits that the user asked for a container, and the check that they make sense."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from labkit.cgroups import devices
 from labkit.errors import InvalidParameterError
 
 MINIMUM_MEMORY_BYTES = 6 * 1024 * 1024
-"""Docker refuses less: no program starts in it, and the message would be hard to understand."""
+"""Docker refuses less: no program starts in it, and the error would be hard to understand."""
 MINIMUM_NANO_CPUS = 10_000_000
-"""0.01 CPU is a quota of 1 ms in a period of 100 ms, the least the kernel takes."""
+"""0.01 CPU is a quota of 1 ms in a period of 100 ms, the least that the kernel accepts."""
 
 MAXIMUM_QUOTA_US = 2**44 - 1
 """The scheduler's own limit (kernel/sched/sched.h, MAX_BW)."""
@@ -33,16 +33,16 @@ class DiskLimit(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The limits of one container; 0 or "" where nothing was asked."""
+    """The limits of one container; 0 or "" for a limit that was not asked."""
 
     cpu_shares: int = 0
-    """Relative weight under contention; 1024 is what everyone has who asks for nothing."""
+    """Relative weight under contention; 1024 is the default, if no limit is given."""
     nano_cpus: int = 0
     """CPU time per second, in 10⁻⁹ CPUs: 1_500_000_000 is one and a half."""
     cpu_period_us: int = 0
-    """The period a quota of CPU time is counted in; 0 for the kernel's, a tenth of a second."""
+    """The period of the CPU time quota; 0 for the kernel's default, a tenth of a second."""
     cpu_quota_us: int = 0
-    """CPU time in each period, of all CPUs together; an older way to say `nano_cpus`."""
+    """CPU time in each period, of all CPUs together; an older form of `nano_cpus`."""
     cpuset_cpus: str = ""
     """The CPUs it may run on, as in `0-2,7` (cpuset(7), list format)."""
     cpuset_mems: str = ""
@@ -51,33 +51,33 @@ class Limits(NamedTuple):
     memory_swap_bytes: int = 0
     """Memory *plus* swap; -1 for unlimited swap, 0 for Docker's default, twice the memory."""
     memory_reservation_bytes: int = 0
-    """What it is left with when memory is short on the machine."""
+    """The memory that it keeps when the machine is short of memory."""
     memory_swappiness: int | None = None
-    """How readily its memory is swapped out: 0 to 100; None or -1 as the machine has it."""
+    """How readily its memory is swapped out: 0 to 100; None or -1 for the machine's default."""
     oom_kill_disable: bool = False
-    """At its limit it waits for memory, and no process of it is killed."""
+    """At its limit it waits for memory, and none of its processes is killed."""
     pids: int = 0
     """The most processes and threads at once; 0 or -1 for unlimited."""
     blkio_weight: int = 0
     """Relative weight on disks under contention, 10 to 1000; others have 100."""
     disks: tuple[DiskLimit, ...] = ()
     device_rules: tuple[str, ...] = ()
-    """What it may do with devices besides what every container may (`cgroups.devices`)."""
+    """Its device rules besides those of every container (`cgroups.devices`)."""
 
     @property
     def memory_and_swap_bytes(self) -> int:
-        """Memory plus swap with Docker's default filled in: -1 is unlimited, 0 no limit asked."""
+        """Memory plus swap with Docker's default applied: -1 is unlimited, 0 means no limit."""
         if not self.memory_bytes:
             return 0
         return self.memory_swap_bytes or 2 * self.memory_bytes
 
 
 def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
-    """Refuse limits no kernel could keep.
+    """Refuse limits that no kernel could enforce.
 
-    `online_cpus` and `online_mems` as in /sys/devices/system/cpu/online and node/online.
+    `online_cpus` and `online_mems` have the form of /sys/devices/system/cpu/online, node/online.
 
-    Raises InvalidParameterError with Docker's own words where Docker has some.
+    Raises InvalidParameterError, with Docker's own words if Docker has some.
     """
     _check_cpu(limits, online_cpus)
     _check_quota(limits)
@@ -93,7 +93,7 @@ def check(limits: Limits, online_cpus: str, online_mems: str = "0") -> None:
 
 
 def parse_cpu_list(text: str) -> set[int]:
-    """The CPUs in a list such as `0-2,7` (cpuset(7), list format); ValueError if it is none."""
+    """Return the CPUs in a list such as `0-2,7` (cpuset(7), list format); ValueError."""
     cpus: set[int] = set()
     if len(text) > LIST_CHARACTERS:
         raise ValueError(f"it has more than {LIST_CHARACTERS} characters")
@@ -101,7 +101,7 @@ def parse_cpu_list(text: str) -> set[int]:
         first, dash, last = part.strip().partition("-")
         low, high = _number(first), _number(last if dash else first)
         if high < low:
-            raise ValueError(f"the range {part} runs backwards")
+            raise ValueError(f"the range {part} has the wrong order")
         cpus.update(range(low, high + 1))
     return cpus
 
@@ -145,7 +145,7 @@ def _check_quota(limits: Limits) -> None:
 
 
 def _check_list(kind: str, what: str, asked: str, online: str) -> None:
-    """Of CPUs or memory nodes."""
+    """Check a list of CPUs or memory nodes."""
     if not asked:
         return
     try:

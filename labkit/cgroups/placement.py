@@ -1,4 +1,4 @@
-"""Where a container's groups are and what is written there: complete data, nothing opened."""
+"""A container's groups and the values written there: complete data; nothing is opened."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from labkit.cgroups.shares import shares_range
 
 
 class Hierarchy(NamedTuple):
-    """Where one controller is found."""
+    """The place of one controller."""
 
     version: int
     directory: str
-    """The folder that holds labkit's own group: a mount point, or a subtree delegated to us."""
+    """The folder that holds labkit's own group: a mount point, or a delegated subtree."""
 
 
 class Group(NamedTuple):
@@ -27,21 +27,21 @@ class Group(NamedTuple):
     directory: str
     files: tuple[tuple[str, str], ...]
     device_rules: tuple[str, ...] = ()
-    """Of v2's device filter, which is no file: what is allowed (`labkit.kernel.bpf`)."""
+    """The rules of v2's device filter, which is no file (`labkit.kernel.bpf`)."""
 
 
 class Placement(NamedTuple):
-    """Everything the runtime needs to put a container under its limits."""
+    """All that the runtime needs to put a container under its limits."""
 
     groups: tuple[Group, ...]
     join: tuple[str, ...]
-    """v1 folders to whose `cgroup.procs` the container's process is written; () on pure v2."""
+    """v1 folders whose `cgroup.procs` gets the container's process; () on pure v2."""
     clone_into: str
-    """The v2 folder to create the process in (CLONE_INTO_CGROUP); "" where v2 is not used."""
+    """The v2 folder to create the process in (CLONE_INTO_CGROUP); "" without v2."""
     oom_counter: tuple[str, str]
     """File and key of the count of out-of-memory kills; ("", "") without a memory controller."""
     warnings: tuple[str, ...]
-    """What was asked and cannot be had here, one sentence each, in Docker's words."""
+    """The limits that do not work here, one sentence each, in Docker's words."""
 
 
 _TABLES = {v1.VERSION: v1, v2.VERSION: v2}
@@ -84,7 +84,7 @@ _DISCARDED: tuple[tuple[str, Callable[[Limits], object], str], ...] = (
         " PIDs limit discarded.",
     ),
 )
-"""Controller, whether it was asked for, and what the user is told when there is none."""
+"""A controller, whether it was asked for, and the warning if the machine lacks it."""
 
 _ONLY_V1: tuple[tuple[Callable[[Limits], object], str], ...] = (
     (
@@ -97,7 +97,7 @@ _ONLY_V1: tuple[tuple[Callable[[Limits], object], str], ...] = (
         "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
     ),
 )
-"""What the memory controller has on v1 alone: whether it was asked for, and what is told else."""
+"""Limits of v1's memory controller alone: whether one was asked for, and the warning on v2."""
 
 NO_DISK_WEIGHT = (
     "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
@@ -119,9 +119,9 @@ NO_SWAP_LIMIT = (
 def place(
     hierarchies: Mapping[str, Hierarchy], name: str, limits: Limits, machine: Machine
 ) -> Placement:
-    """The groups called `name` (`labkit/<id>`) that hold a container to `limits`.
+    """Return the groups called `name` (`labkit/<id>`) that hold a container to `limits`.
 
-    A controller is placed where it is, so v1 and v2 may be mixed.
+    Each controller has its own hierarchy, so v1 and v2 may be mixed.
     """
     groups = []
     for controller in _CONTROLLERS:
@@ -184,7 +184,7 @@ def _warnings(
 
 
 def _shares_warnings(version: int, shares: int) -> list[str]:
-    """Where the scale of the kernel ends before the number asked for."""
+    """Return a warning if the kernel's scale ends before the requested number."""
     low, high = shares_range(version)
     if low <= shares <= high:
         return []

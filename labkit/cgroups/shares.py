@@ -1,9 +1,9 @@
 """CPU shares (cgroup v1, 2 to 262144) as a CPU weight (cgroup v2, 1 to 10000): three ways.
 
-In v1 `cpu.shares` is used as it is, so `-c 1024` against `-c 512` is 2:1.  In v2 the scale is
-another one, and somebody has to translate.  The kernel divides CPU time in proportion to the
-weights (Documentation/admin-guide/cgroup-v2.rst, "Weights"), so only a translation that is itself
-proportional keeps what the user asked for.
+In v1 `cpu.shares` is used as it is, so `-c 1024` against `-c 512` is 2:1.  v2 has another scale, so
+the engine must translate.  The kernel divides CPU time in proportion to the weights
+(Documentation/admin-guide/cgroup-v2.rst, "Weights"), so only a translation that is itself
+proportional keeps the ratio that the user asked for.
 
     shares                  1024 : 512
     weight_from_shares       100 : 50    2.00 to 1   labkit
@@ -19,18 +19,18 @@ DEFAULT_SHARES, DEFAULT_WEIGHT = 1024, 100
 
 
 def clamp_shares(shares: int) -> int:
-    """What cgroup v1 makes of `shares`: the kernel silently keeps them within 2 and 262144."""
+    """Return cgroup v1's value for `shares`: the kernel silently keeps 2 to 262144."""
     return min(max(shares, MINIMUM_SHARES), MAXIMUM_SHARES)
 
 
 def weight_from_shares(shares: int) -> int:
-    """The weight labkit writes: in proportion, so that the default 1024 is the default 100."""
+    """Return labkit's weight: in proportion, so that the default 1024 is the default 100."""
     weight = round(shares * DEFAULT_WEIGHT / DEFAULT_SHARES)
     return min(max(weight, MINIMUM_WEIGHT), MAXIMUM_WEIGHT)
 
 
 def shares_range(version: int) -> tuple[int, int]:
-    """The least and the most shares that a cgroup version can tell from fewer and more."""
+    """Return the least and the most shares that a cgroup version distinguishes."""
     if version == 1:
         return MINIMUM_SHARES, MAXIMUM_SHARES
     shares = DEFAULT_SHARES / DEFAULT_WEIGHT
@@ -50,8 +50,8 @@ def linear_weight(shares: int) -> int:
 def quadratic_weight(shares: int) -> int:
     """The curve through (2, 1), (1024, 100) and (262144, 10000) of runc 1.3.2 and crun 1.23.
 
-    A parabola in the logarithms: it gets the default right as well as both ends, and in exchange
-    is proportional nowhere.
+    A parabola in the logarithms: the default and both ends are right, but it is proportional
+    nowhere.
     """
     power_of_two = log2(clamp_shares(shares))
     exponent = (power_of_two**2 + 125 * power_of_two) / 612 - 7 / 34
@@ -60,5 +60,5 @@ def quadratic_weight(shares: int) -> int:
 
 
 def io_weight_from_blkio(weight: int) -> int:
-    """`io.weight` (1 to 10000) for a weight of `--blkio-weight` (10 to 1000), as runc has it."""
+    """Return `io.weight` (1 to 10000) for `--blkio-weight` (10 to 1000), as runc does."""
     return 1 + (weight - 10) * 9999 // 990

@@ -1,8 +1,8 @@
 """cgroup v1: each flag of `labkit run`, and the file it writes (cgroups(7), "Cgroups version 1").
 
-Every controller is a hierarchy (a tree of folders) of its own, so a container has one group in
-each: `/sys/fs/cgroup/<controller>/labkit/<id>/`.  Within a controller the rows are in the order in
-which the kernel takes them.
+Every controller has its own hierarchy (a tree of folders), so a container has one group in each:
+`/sys/fs/cgroup/<controller>/labkit/<id>/`.  Within a controller the rows have the order that the
+kernel requires.
 """
 
 from labkit.cgroups.limits import Limits
@@ -12,7 +12,7 @@ from labkit.cgroups.shares import clamp_shares
 VERSION = 1
 
 PERIOD_US = 100_000
-"""The period a quota of CPU time is counted in: the kernel's default, a tenth of a second."""
+"""The period of the CPU time quota: the kernel's default, a tenth of a second."""
 
 
 def _cpu_shares(limits: Limits, _: Machine) -> str:
@@ -68,7 +68,7 @@ RULES = (
     # A new v1 cpuset is empty, and no process can join it before both files are filled.
     Rule("--cpuset-cpus", "cpuset", "cpuset.cpus", _cpus),
     Rule("--cpuset-mems", "cpuset", "cpuset.mems", _mems),
-    # Memory first: memory plus swap may never be the smaller of the two.
+    # Memory first: memory plus swap must never be the smaller of the two.
     Rule("--memory", "memory", "memory.limit_in_bytes", _memory),
     Rule("--memory-swap", "memory", "memory.memsw.limit_in_bytes", _memory_and_swap),
     Rule("--memory-reservation", "memory", "memory.soft_limit_in_bytes", _reservation),
@@ -76,7 +76,7 @@ RULES = (
     Rule("--oom-kill-disable", "memory", "memory.oom_control", _oom_kill_disable),
     Rule("--pids-limit", "pids", "pids.max", _pids),
     Rule("--blkio-weight", "blkio", "blkio.bfq.weight", weight_for("blkio.bfq.weight")),
-    # Kernels before 5.0 had the weight in a scheduler that is no more.
+    # Before 5.0 a scheduler that no longer exists had the weight.
     Rule("--blkio-weight", "blkio", "blkio.weight", weight_for("blkio.weight")),
     Rule(
         *("--blkio-weight-device", "blkio", "blkio.bfq.weight_device"),
@@ -89,9 +89,9 @@ RULES = (
 )
 
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "freezer", "devices")
-"""The hierarchies a container joins: also those that only count (cpuacct) or pause (freezer)."""
+"""The hierarchies that a container joins; cpuacct only counts, freezer only pauses."""
 
 WEIGHT_FILES = ("blkio.bfq.weight", "blkio.weight")
-"""What may take a weight on disks, the better first."""
+"""The possible files for a weight on disks, the better first."""
 
 OOM_COUNTER = ("memory.oom_control", "oom_kill")

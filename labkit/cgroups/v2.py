@@ -11,7 +11,7 @@ from labkit.cgroups.shares import io_weight_from_blkio, weight_from_shares
 VERSION = 2
 
 PERIOD_US = 100_000
-"""The period a quota of CPU time is counted in: the kernel's default, a tenth of a second."""
+"""The period of the CPU time quota: the kernel's default, a tenth of a second."""
 
 
 def _cpu_weight(limits: Limits, _: Machine) -> str:
@@ -19,7 +19,7 @@ def _cpu_weight(limits: Limits, _: Machine) -> str:
 
 
 def _cpu_max(limits: Limits, _: Machine) -> str:
-    """Quota and period in one file; a period alone limits nothing yet."""
+    """Return quota and period for the one file; a period alone limits nothing."""
     quota_us = limits.cpu_quota_us or limits.nano_cpus * PERIOD_US // 1_000_000_000
     if quota_us <= 0 and not limits.cpu_period_us:
         return ""
@@ -39,7 +39,7 @@ def _memory(limits: Limits, _: Machine) -> str:
 
 
 def _swap(limits: Limits, machine: Machine) -> str:
-    """Swap alone: v2 counts it apart from memory, where the flag and v1 mean the sum."""
+    """Return swap alone: v2 counts it apart from memory; the flag and v1 mean the sum."""
     total = limits.memory_and_swap_bytes
     if not total or not machine.swap_accounting:
         return ""
@@ -73,7 +73,7 @@ RULES = (
     Rule("--blkio-weight", "io", BFQ_WEIGHT, weight_for(BFQ_WEIGHT)),
     Rule("--blkio-weight", "io", IO_WEIGHT, _io_weight),
     Rule("--blkio-weight-device", "io", BFQ_WEIGHT, weight_lines(BFQ_WEIGHT)),
-    # What a line of io.max does not name stays as it is.
+    # A line of io.max leaves the limits that it does not name as they are.
     Rule("--device-read-bps", "io", "io.max", disk_lines("rbps", "{device} rbps={value}")),
     Rule("--device-write-bps", "io", "io.max", disk_lines("wbps", "{device} wbps={value}")),
     Rule("--device-read-iops", "io", "io.max", disk_lines("riops", "{device} riops={value}")),
@@ -81,13 +81,13 @@ RULES = (
 )
 
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
-"""What labkit asks for in `cgroup.subtree_control`; each may be missing."""
+"""The controllers that labkit enables in `cgroup.subtree_control`; each may be missing."""
 
 CORE = ("freezer", "devices")
-"""What v1 has a controller for and v2 has in every group: `cgroup.freeze`, `cgroup.kill`, and an
+"""The features of v1 controllers that every group of v2 has: `cgroup.freeze`, `cgroup.kill`, and an
 eBPF program for devices (`labkit.kernel.bpf`)."""
 
 WEIGHT_FILES = (BFQ_WEIGHT, IO_WEIGHT)
-"""What may take a weight on disks, the better first."""
+"""The possible files for a weight on disks, the better first."""
 
 OOM_COUNTER = ("memory.events", "oom_kill")

@@ -1,6 +1,6 @@
-"""`labkit VERB …`: which module a verb is, and how a command ends.
+"""`labkit VERB …`: the module of each verb, and the end of a command.
 
-Only the module of the verb at hand is imported, for every millisecond of a command is waited for.
+Only the module of the given verb is imported, for the user waits for every millisecond.
 """
 
 import gc
@@ -28,15 +28,15 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "ps": ("containers.ps", "List containers"),
         "logs": ("containers.logs", "Show the output of a container"),
         "top": ("containers.top", "Show the processes of a container"),
-        "stats": ("containers.stats", "Show what containers use of the machine, live"),
+        "stats": ("containers.stats", "Show the resources that containers use, live"),
         "port": ("containers.port", "List the published ports of a container"),
-        "diff": ("containers.diff", "Show what a container has changed in its file system"),
-        "cp": ("containers.cp", "Copy files between a container and here"),
-        "commit": ("containers.commit", "Make an image of a container and what it has changed"),
+        "diff": ("containers.diff", "Show the files that a container has changed"),
+        "cp": ("containers.cp", "Copy files between a container and this machine"),
+        "commit": ("containers.commit", "Make an image of a container and its changes"),
         "export": ("containers.export", "Write a container's file system as a tar archive"),
         "wait": ("containers.wait", "Wait until containers stop, and print their exit codes"),
         "pause": ("containers.pause", "Freeze running containers"),
-        "unpause": ("containers.unpause", "Let paused containers go on"),
+        "unpause": ("containers.unpause", "Let paused containers continue"),
         "stop": ("containers.stop", "Stop one or more running containers"),
         "kill": ("containers.kill", "Kill one or more running containers"),
         "restart": ("containers.restart", "Stop containers, and start them again"),
@@ -48,18 +48,18 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Images": {
         "images": ("images.ls", "List images"),
         "build": ("images.build", "Make an image from a Dockerfile"),
-        "history": ("images.history", "Show how an image came to be, layer by layer"),
+        "history": ("images.history", "Show the origin of an image, layer by layer"),
         "tag": ("images.tag", "Give an image one more name"),
         "rmi": ("images.rm", "Remove one or more images"),
         "save": ("images.save", "Write images as one archive"),
-        "load": ("images.load", "Bring in the images of such an archive"),
+        "load": ("images.load", "Load the images of such an archive"),
         "pull": ("images.pull", "Get an image from a registry"),
-        "push": ("images.push", "Bring an image to a registry"),
-        "search": ("images.search", "Look for images in a registry"),
+        "push": ("images.push", "Copy an image to a registry"),
+        "search": ("images.search", "Search a registry for images"),
         "login": ("registry.login", "Log in to a registry"),
         "logout": ("registry.logout", "Forget the credentials for a registry"),
         "import": ("images.import_", "Make an image from the archive of a file system"),
-        "image prune": ("images.prune", "Remove the images that nobody needs"),
+        "image prune": ("images.prune", "Remove unused images"),
     },
     "Networks": {
         "network create": ("networks.create", "Create a network"),
@@ -79,11 +79,11 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "The registry": {
         "registry serve": ("registry.serve", "Run a registry, in the foreground"),
-        "registry gc": ("registry.gc", "Remove what no image in a registry needs any more"),
+        "registry gc": ("registry.gc", "Remove unused blobs of a registry"),
         "registry passwd": ("registry.passwd", "Give a user of a registry a password"),
     },
     "The lab disk": {
-        "lab-disk make": ("lab_disk.make", "Make a disk of the lab's own, to try limits on"),
+        "lab-disk make": ("lab_disk.make", "Make a disk to try limits on"),
         "lab-disk show": ("lab_disk.show", "Show the lab disk"),
         "lab-disk remove": ("lab_disk.remove", "Remove the lab disk"),
     },
@@ -104,12 +104,12 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "system dial-stdio": ("engine.dial_stdio", "Speak to the daemon by stdin, over ssh say"),
         "system df": ("engine.disk_usage", "Show what takes up the disk"),
         "version": ("engine.version", "Show the versions of the command and the engine"),
-        "doctor": ("engine.doctor", "Show what this machine offers, and what is missing"),
-        "delegate": ("engine.delegate", "Give a user cgroups of its own, to limit without root"),
+        "doctor": ("engine.doctor", "Check the features of this machine"),
+        "delegate": ("engine.delegate", "Give cgroups to a user, to limit without root"),
         "daemon": ("engine.daemon", "Run the engine's daemon, labkitd, in the foreground"),
     },
 }
-"""Verb: its module in `labkit.cli`, and what it does; in the order and groups of the help."""
+"""Each verb: its module in `labkit.cli`, and its summary; in the order and groups of the help."""
 
 GROUPS = {
     "container": "Containers",
@@ -121,7 +121,7 @@ GROUPS = {
     "network": "Networks",
     "volume": "Volumes",
 }
-"""Words that may stand before the verbs of a group, as in `labkit container stop`."""
+"""Words that may precede the verbs of a group, as in `labkit container stop`."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "container inspect": ("inspect", "--type", "container"),
@@ -138,23 +138,23 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "volume list": ("volume ls",),
     "volume remove": ("volume rm",),
 }
-"""Docker's other names of verbs, and what they stand for."""
+"""Docker's other names of verbs, and their meaning."""
 
 FLAGS = (
-    Flag("root", "", "string", "Where images and containers are kept"),
-    Flag("run", "", "string", "Where the socket is"),
-    Flag("version", "v", "bool", "Print the version and leave"),
+    Flag("root", "", "string", "The folder of images and containers"),
+    Flag("run", "", "string", "The folder of the socket"),
+    Flag("version", "v", "bool", "Print the version and exit"),
 )
 
 FEWEST_OBJECTS_TO_COLLECT = 50_000
-"""A command that lives long, such as `stats`, makes so many one day; the others never do."""
+"""A command that runs long, such as `stats`, makes so many one day; the others never do."""
 
 
 def main(words: "Sequence[str] | None" = None) -> int:
     """Run a command line and return its exit code; without `words` this process's, and leave."""
     _fill_standard_streams()
     if words is None:
-        # What it imports stays in use, and the collector would look through it a dozen times.
+        # The imported objects stay in use, and the collector would scan them a dozen times.
         gc.set_threshold(FEWEST_OBJECTS_TO_COLLECT)
     exit_code = _guarded(sys.argv[1:] if words is None else list(words))
     if words is None:
@@ -181,7 +181,7 @@ def _guarded(words: list[str]) -> int:
         exit_code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        return BROKEN_PIPE  # who read our output has had enough, as in `labkit ps | head -1`
+        return BROKEN_PIPE  # the reader of the output has closed it, as in `labkit ps | head -1`
     except OSError as error:
         say(f"cannot write the output: {error.strerror}")
         return 1
@@ -214,7 +214,7 @@ def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]
     try:
         options, arguments = parse(command.flags, words, interspersed=command.interspersed)
     except HelpRequested:
-        from labkit.cli.base.help import command_help  # noqa: PLC0415 only for who asks
+        from labkit.cli.base.help import command_help  # noqa: PLC0415 only on request
 
         print(command_help(verb, summary(verb), command))
         return 0
@@ -225,7 +225,7 @@ def _run_verb(module: "Verb", verb: str, given: dict[str, str], words: list[str]
 
 
 def one_verb(words: list[str]) -> list[str]:
-    """The words with the verb as the first: `container stop` is `stop`, `volume ls` one verb.
+    """Return the words with the verb first: `container stop` is `stop`, `volume ls` one verb.
 
     HelpRequested, with the group's title, for a group without a verb.
     """
@@ -242,13 +242,13 @@ def one_verb(words: list[str]) -> list[str]:
 
 
 def find(verb: str) -> "Verb":
-    """The module of a verb; UsageError with the nearest verb if there is none."""
+    """Return the module of a verb; UsageError, with the nearest verb, if there is none."""
     for verbs in VERBS.values():
         if verb in verbs:
             name = f"labkit.cli.{verbs[verb][0]}"
-            __import__(name)  # importlib would bring `warnings` along, half a millisecond
+            __import__(name)  # importlib would import `warnings`, half a millisecond
             return sys.modules[name]  # type: ignore[return-value]  # a verb's module is a Verb
-    import difflib  # noqa: PLC0415 only for who mistyped
+    import difflib  # noqa: PLC0415 only after a typing error
 
     close = difflib.get_close_matches(verb, [name for verbs in VERBS.values() for name in verbs], 1)
     meant = f" (did you mean 'labkit {close[0]}'?)" if close else ""
@@ -256,12 +256,12 @@ def find(verb: str) -> "Verb":
 
 
 def summary(verb: str) -> str:
-    """What a verb does, in one line."""
+    """Return the summary of a verb, one line."""
     return next(verbs[verb][1] for verbs in VERBS.values() if verb in verbs)
 
 
 def _print_help(title: str = "") -> int:
-    from labkit.cli.base.help import overview  # noqa: PLC0415 only for who asks
+    from labkit.cli.base.help import overview  # noqa: PLC0415 only on request
 
     print(overview({title: VERBS[title]} if title else VERBS, FLAGS))
     return 0

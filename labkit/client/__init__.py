@@ -5,8 +5,8 @@
     >>> client.containers.run("busybox", ["echo", "hi"], remove=True)
     b'hi\\n'
 
-The command line imports parts of this package for each of its short lives, so what a user of the
-library wants (`Client` and what belongs to it) is imported when it is first asked for.
+The command line imports parts of this package in each of its short lives, so the names for users of
+the library (`Client` and its parts) are imported at their first use.
 """
 
 TYPE_CHECKING = False
@@ -17,9 +17,9 @@ __all__ = ["Client", "from_env"]
 
 
 def from_env() -> "Client":
-    """A client of the labkitd that `LABKIT_ROOT` and `LABKIT_RUN` (or their defaults) name.
+    """Return a client of the labkitd that `LABKIT_ROOT` and `LABKIT_RUN` (or the defaults) name.
 
-    `DOCKER_HOST` is not followed: it may well name another engine.
+    `DOCKER_HOST` is ignored: it may well name another engine.
     """
     from labkit.client.client import Client  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Requests to labkitd: JSON in and out, errors as labkit's own, connections kept for the next one.
+"""Requests to labkitd: JSON in and out, labkit's own errors, connections kept for the next request.
 
-The paths and fields are the Docker Engine API's (version 1.47); what labkit adds is named `Labkit`
-or stands below a container (`/containers/{id}/steps`).
+The paths and fields are the Docker Engine API's (version 1.47); labkit's own additions are named
+`Labkit` or are below a container (`/containers/{id}/steps`).
 """
 
 import json
@@ -37,11 +37,11 @@ _ERRORS: dict[int, type[LabkitError]] = {
 
 
 class Api:
-    """The daemon behind one Unix socket.  May be used by several threads.
+    """The daemon behind one Unix socket.  Several threads may use it.
 
-    `timeout_s` limits every single wait for the daemon; None waits as long as it takes, which is
-    what waiting for a container needs.  Every method raises `DaemonUnavailableError` when no daemon
-    answers, and the error the daemon's answer stands for when it refuses.
+    `timeout_s` limits every single wait for the daemon; None waits without a limit, as a wait for a
+    container needs.  Every method raises `DaemonUnavailableError` if no daemon answers, and the
+    error that the daemon's answer means if it refuses.
     """
 
     def __init__(self, socket_path: str, timeout_s: float | None = None) -> None:
@@ -50,25 +50,25 @@ class Api:
         self._idle: list[Connection] = []
 
     def get(self, path: str, /, **query: object) -> "Any":
-        """The decoded JSON of `GET path?query`.  Parameters that are None or False are left out."""
+        """Return the JSON of `GET path?query`.  Parameters that are None or False are left out."""
         return _decoded(self._open("GET", path, query))
 
     def post(self, path: str, body: object = None, /, **query: object) -> "Any":
-        """The decoded JSON of the answer, or None if it has none; `body` is sent as JSON."""
+        """Return the JSON of the answer, or None if it has none; `body` is sent as JSON."""
         return _decoded(self._open("POST", path, query, _encoded(body)))
 
     def delete(self, path: str, /, **query: object) -> "Any":
-        """The decoded JSON of the answer, or None if it has none."""
+        """Return the JSON of the answer, or None if it has none."""
         return _decoded(self._open("DELETE", path, query))
 
     def stream(self, method: str, path: str, /, **query: object) -> Response:
-        """The response with its head read and its body to come: close it, or read it to its end."""
+        """Return the response after its head; the caller closes it, or reads it to its end."""
         return self._open(method, path, query)
 
     def send(
         self, method: str, path: str, headers: "Mapping[str, str]", /, **query: object
     ) -> Response:
-        """As `stream`, with headers of one's own, such as credentials for a registry."""
+        """As `stream`, with more headers, such as credentials for a registry."""
         return self._open(method, path, query, headers=headers)
 
     def upload(
@@ -80,11 +80,11 @@ class Api:
         /,
         **query: object,
     ) -> Response:
-        """Send an archive of unknown length, in chunks; the answer as `stream` gives it."""
+        """Send an archive of unknown length, in chunks; return the response as `stream`."""
         return self._open(method, path, query, pieces, content_type=TAR, headers=headers)
 
     def head(self, path: str, /, **query: object) -> "dict[str, str]":
-        """The headers of `HEAD path?query`, with lower-case names."""
+        """Return the headers of `HEAD path?query`, with lower-case names."""
         response = self._open("HEAD", path, query)
         response.read()
         return response.headers
@@ -94,11 +94,11 @@ class Api:
         return self._open("POST", path, query, _encoded(body), upgrade=True)
 
     def connect(self) -> None:
-        """Connect now rather than at the first request, to learn whether a daemon listens."""
+        """Connect now, not at the first request, to learn whether a daemon listens."""
         self._idle.append(self._connection())
 
     def close(self) -> None:
-        """Close the connections kept for later requests; more may follow all the same."""
+        """Close the kept connections; later requests open new ones."""
         while self._idle:
             self._idle.pop().close()
 
@@ -145,22 +145,22 @@ class Api:
 
 
 def container_path(ref: str) -> str:
-    """The path of the container with this name or id; InvalidParameterError if it is empty."""
+    """Return the path of the container with this name or id; InvalidParameterError if empty."""
     return f"/containers/{_name(ref.removeprefix('/'), 'container')}"
 
 
 def volume_path(name: str) -> str:
-    """The path of the volume with this name; InvalidParameterError if it is empty."""
+    """Return the path of the volume with this name; InvalidParameterError if empty."""
     return f"/volumes/{_name(name, 'volume')}"
 
 
 def network_path(ref: str) -> str:
-    """The path of the network with this name or id; InvalidParameterError if it is empty."""
+    """Return the path of the network with this name or id; InvalidParameterError if empty."""
     return f"/networks/{_name(ref, 'network')}"
 
 
 def image_path(ref: str) -> str:
-    """The path of the image with this name or id; InvalidParameterError if it is empty."""
+    """Return the path of the image with this name or id; InvalidParameterError if empty."""
     return f"/images/{_name(ref, 'image')}"
 
 
@@ -171,7 +171,7 @@ def _name(ref: str, kind: str) -> str:
 
 
 def filters_json(filters: "Mapping[str, str | Sequence[str]] | None") -> str | None:
-    """Docker's `filters` parameter: every name with the list of its values."""
+    """Return Docker's `filters` parameter: every name with the list of its values."""
     if not filters:
         return None
     lists = {
@@ -201,7 +201,7 @@ def _encoded(body: object) -> bytes | None:
     except UnicodeEncodeError as error:
         near = text[max(error.start - 10, 0) : error.end + 10]
         raise InvalidParameterError(
-            f"the API carries UTF-8 text only, and this is none: {near!r}"
+            f"the API takes only UTF-8 text, and this is not UTF-8: {near!r}"
         ) from error
 
 
@@ -227,7 +227,7 @@ def _error(status: int, text: bytes) -> LabkitError:
 
 
 def unavailable(path: str, error: OSError) -> DaemonUnavailableError:
-    """What a failed connect(2) to the socket at `path` means to the user, and what to do."""
+    """Return the error for a failed connect(2) to the socket at `path`, with what to do."""
     if isinstance(error, PermissionError):
         return DaemonUnavailableError(
             f"you may not use {path}: run this with sudo, or join the group that owns it "

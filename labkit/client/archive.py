@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 STAT_HEADER = "x-docker-container-path-stat"
 GO_DIRECTORY = 1 << 31
-"""The bit of a directory in a mode as Go counts them (package io/fs, FileMode)."""
+"""The bit of a directory in a mode of Go (package io/fs, FileMode)."""
 
 
 class PathStat:
-    """What is at a path in a container: its name, size in bytes, mode (Go's), and link target."""
+    """A file in a container: its name, size in bytes, mode (Go's), and link target."""
 
     def __init__(self, fields: "dict[str, Any]") -> None:
         self.fields = fields
@@ -28,12 +28,12 @@ class PathStat:
 
 
 def path_stat(api: Api, container: str, path: str) -> PathStat:
-    """What is there; NotFoundError if the container or the path is not."""
+    """Return the facts of a file; NotFoundError if the container or the path is missing."""
     return _stat(api.head(f"{container_path(container)}/archive", path=path))
 
 
 def get_archive(api: Api, container: str, path: str) -> "tuple[Response, PathStat]":
-    """A tar archive of what is at the path; its first member has the path's last name."""
+    """Return a tar archive of a path; its first member has the path's last name."""
     response = api.stream("GET", f"{container_path(container)}/archive", path=path)
     return response, _stat(response.headers)
 

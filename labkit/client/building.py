@@ -1,4 +1,4 @@
-"""`POST /build`: what a build is asked for, as the classic builder's parameters."""
+"""`POST /build`: a build's request, as the classic builder's parameters."""
 
 import binascii
 import json
@@ -17,12 +17,12 @@ SECRETS_HEADER = "X-Labkit-Build-Secrets"
 
 
 class BuildRequest:
-    """The parameters of one build; what is not set is as the daemon has it."""
+    """The parameters of one build; those that are not set have the daemon's defaults."""
 
     def __init__(self) -> None:
         self.dockerfile = "Dockerfile"
         self.dockerfile_path = ""
-        """What the user calls it, if it lies elsewhere and is no part of the context."""
+        """The user's path of a Dockerfile that is not in the context."""
         self.remote = ""
         self.tags: list[str] = []
         self.build_args: dict[str, str | None] = {}
@@ -35,10 +35,10 @@ class BuildRequest:
         self.cache_from: list[str] = []
         self.secrets: dict[str, bytes] = {}
         self.limits: dict[str, Any] = {}
-        """The API's own names of what RUN's containers may use: `memory`, `cpushares`, …"""
+        """Limits of RUN's containers, by the API's names: `memory`, `cpushares`, …"""
 
     def query(self) -> "dict[str, object]":
-        """The query's parameters; those that say nothing are None."""
+        """Return the query's parameters; None for those that are not set."""
         return {
             "dockerfile": self.dockerfile,
             "dockerfilepath": self.dockerfile_path or None,
@@ -57,7 +57,7 @@ class BuildRequest:
 
 
 def start(api: Api, request: BuildRequest, pieces: "Iterable[bytes]") -> "Response":
-    """Send the context; the answer is the build's stream, one JSON object a line."""
+    """Send the context; return the build's stream, one JSON object a line."""
     headers = {"X-Registry-Config": CredentialFile().header_for_all()}
     if request.secrets:
         encoded = {name: _base64(data) for name, data in request.secrets.items()}

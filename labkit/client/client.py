@@ -12,14 +12,13 @@ from labkit.paths import Paths
 
 
 class Client:
-    """A labkitd behind its socket.  Starts nothing; see `labkit.client.daemon.ensure` for that.
+    """A labkitd behind its socket.  It starts no daemon; `labkit.client.daemon.ensure` does.
 
-    May be used by several threads.  Every method raises `DaemonUnavailableError` when no daemon
-    answers.
+    Several threads may use it.  Every method raises `DaemonUnavailableError` if no daemon answers.
     """
 
     def __init__(self, socket_path: str | None = None, timeout_s: float | None = None) -> None:
-        """`socket_path` is labkitd's socket, by default the one the environment names.
+        """`socket_path` is labkitd's socket, by default the one that the environment names.
 
         `timeout_s` limits each single wait for an answer; by default there is no limit.
         """
@@ -29,15 +28,15 @@ class Client:
         self.volumes = VolumeCollection(self.api)
 
     def ping(self) -> bool:
-        """True if the daemon answers; `DaemonUnavailableError` if none does."""
+        """Return True if the daemon answers; `DaemonUnavailableError` if none does."""
         return self.api.stream("GET", "/_ping").read() == b"OK"
 
     def version(self) -> dict[str, Any]:
-        """The daemon's version, and the kernel's (`GET /version`)."""
+        """Return the daemon's version, and the kernel's (`GET /version`)."""
         return dict(self.api.get("/version"))
 
     def info(self) -> dict[str, Any]:
-        """What the daemon is and has: counts, folders, cgroup version (`GET /info`)."""
+        """Return facts about the daemon: counts, folders, cgroup version (`GET /info`)."""
         return dict(self.api.get("/info"))
 
     def events(
@@ -46,7 +45,7 @@ class Client:
         until: float | None = None,
         filters: "Mapping[str, str | Sequence[str]] | None" = None,
     ) -> Iterator[dict[str, Any]]:
-        """What happens, as it happens, from `since` to `until` (Unix times in seconds)."""
+        """Yield events, live, from `since` to `until` (Unix times in seconds)."""
         return events(self.api, since=since, until=until, filters=filters_json(filters))
 
     def close(self) -> None:

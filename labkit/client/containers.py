@@ -29,7 +29,7 @@ class ContainerError(LabkitError):
 
 
 class Container:
-    """A container.  `attrs` is what `inspect` shows, as it was at the last `reload`."""
+    """A container.  `attrs` is the answer of `inspect` at the last `reload`."""
 
     def __init__(self, api: Api, attrs: dict[str, Any]) -> None:
         self._api = api
@@ -56,7 +56,7 @@ class Container:
 
     @property
     def name(self) -> str:
-        """Its name, given or invented."""
+        """Its name, given or generated."""
         return str(self.attrs["Name"]).removeprefix("/")
 
     @property
@@ -66,7 +66,7 @@ class Container:
 
     @property
     def image(self) -> Image:
-        """The image it was made from; NotFoundError if that has been removed since."""
+        """The image it was made from; NotFoundError if that was removed."""
         return ImageCollection(self._api).get(self.attrs["Image"])
 
     @property
@@ -79,7 +79,7 @@ class Container:
         return container_path(self.id)
 
     def reload(self) -> None:
-        """Bring `attrs` up to date."""
+        """Update `attrs`."""
         self.attrs = self._api.get(f"{self._path}/json")
 
     def start(self) -> None:
@@ -106,7 +106,7 @@ class Container:
         self._api.post(f"{self._path}/pause")
 
     def unpause(self) -> None:
-        """Let it go on; ConflictError if it is not paused."""
+        """Let it continue; ConflictError if it is not paused."""
         self._api.post(f"{self._path}/unpause")
 
     def restart(self, timeout: int | None = None) -> None:
@@ -114,25 +114,25 @@ class Container:
         self._api.post(f"{self._path}/restart", t=timeout)
 
     def rename(self, name: str) -> None:
-        """Give it another name; ConflictError if that is in use."""
+        """Change its name; ConflictError if the new one is in use."""
         self._api.post(f"{self._path}/rename", name=name)
 
     def update(self, **options: Any) -> dict[str, Any]:
-        """Change its limits or its restart policy; the names are `create_body`'s, so are errors."""
+        """Change limits or restart policy; names and errors are those of `create_body`."""
         body: Any = create_body("", network_mode="", **options)
         changed = {name: value for name, value in body["HostConfig"].items() if value}
         return dict(self._api.post(f"{self._path}/update", changed))
 
     def resize(self, height: int, width: int) -> None:
-        """Give its terminal another size, in characters."""
+        """Set its terminal's size, in characters."""
         self._api.post(f"{self._path}/resize", h=height, w=width)
 
     def top(self, ps_args: str | None = None) -> dict[str, Any]:
-        """Its processes, as ps(1) shows them: `{"Titles": […], "Processes": [[…], …]}`."""
+        """Return its processes, as from ps(1): `{"Titles": […], "Processes": [[…], …]}`."""
         return dict(self._api.get(f"{self._path}/top", ps_args=ps_args))
 
     def stats(self) -> dict[str, Any]:
-        """What it uses of the machine now, measured twice, a second apart."""
+        """Return the resources it uses, measured twice, a second apart."""
         return dict(self._api.get(f"{self._path}/stats", stream="0"))
 
     def exec_run(
@@ -145,7 +145,7 @@ class Container:
         workdir: str = "",
         demux: bool = False,
     ) -> ExecResult:
-        """Run another command in it, and wait; its exit code and its output.
+        """Run another command in it, and wait; return its exit code and its output.
 
         With `demux` the output is (stdout, stderr).  ConflictError if the container does not run.
         """
@@ -161,7 +161,7 @@ class Container:
         )
 
     def diff(self) -> "list[dict[str, Any]]":
-        """What differs from its image: `Path`, and `Kind` (0 changed, 1 added, 2 deleted)."""
+        """Return its differences from its image: `Path`, `Kind` (0 changed, 1 added, 2 deleted)."""
         return list(self._api.get(f"{self._path}/changes") or [])
 
     def commit(
@@ -174,7 +174,7 @@ class Container:
         changes: Sequence[str] = (),
         pause: bool = True,
     ) -> Image:
-        """Make an image of it and what it has changed; `changes` are Dockerfile instructions."""
+        """Make an image of it and its changes; `changes` are Dockerfile instructions."""
         made = self._api.post(
             "/commit",
             container=self.id,
@@ -188,32 +188,32 @@ class Container:
         return ImageCollection(self._api).get(made["Id"])
 
     def export(self) -> Iterator[bytes]:
-        """Its whole file system as a tar archive, in pieces."""
+        """Yield its whole file system as a tar archive, in pieces."""
         response = self._api.stream("GET", f"{self._path}/export")
         return _closing(response, iter(response))
 
     def get_archive(self, path: str) -> tuple[Iterator[bytes], dict[str, Any]]:
-        """A tar archive of what is at the path, in pieces; and its name, size, mode, ….
+        """Return a tar archive of the path, in pieces, and its name, size, mode, ….
 
-        NotFoundError if there is nothing.
+        NotFoundError if the path is missing.
         """
         response, found = get_archive(self._api, self.id, path)
         return _closing(response, iter(response)), found.fields
 
     def put_archive(self, path: str, data: bytes | Iterable[bytes]) -> None:
-        """Unpack a tar archive in a folder of it."""
+        """Unpack a tar archive in one of its folders."""
         pieces = [data] if isinstance(data, bytes) else data
         put_archive(self._api, self.id, path, pieces)
 
     def remove(self, force: bool = False, v: bool = False) -> None:
-        """Remove it and everything it wrote; ConflictError if it runs, unless forced.
+        """Remove it and all its files; ConflictError if it runs, unless forced.
 
         With `v` its anonymous volumes as well.
         """
         self._api.delete(self._path, force=force, v=v)
 
     def steps(self) -> "list[dict[str, Any]]":
-        """The steps of its last start: what `labkit run --explain=json` shows."""
+        """Return the steps of its last start: the content of `labkit run --explain=json`."""
         return list(self._api.get(f"{self._path}/steps"))
 
     @overload
@@ -256,7 +256,7 @@ class Container:
         since: float | None = None,
         until: float | None = None,
     ) -> bytes | Iterator[bytes]:
-        """What it has printed; with `stream` in pieces, with `follow` also what it will print.
+        """Return its output; with `stream` in pieces, with `follow` also later output.
 
         `tail` is a number of lines from the end; `since` and `until` are Unix times in seconds.
         """
@@ -276,7 +276,7 @@ class Container:
 
 
 def _closing(response: "Response", pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces; a reader who stops early also ends the request."""
+    """Yield the pieces; a reader that stops early also ends the request."""
     try:
         yield from pieces
     except BaseException:
@@ -291,7 +291,7 @@ class ContainerCollection:
         self._api = api
 
     def get(self, container_id: str) -> Container:
-        """The container with this id, unique beginning of an id, or name; NotFoundError."""
+        """Return the container with this id, unique beginning of an id, or name; NotFoundError."""
         return Container(self._api, self._api.get(f"{container_path(container_id)}/json"))
 
     def list(
@@ -300,7 +300,7 @@ class ContainerCollection:
         limit: int | None = None,
         filters: "Mapping[str, str | Sequence[str]] | None" = None,
     ) -> "list[Container]":
-        """The running containers, newest first; with `all` also those that do not run.
+        """Return the running containers, newest first; with `all` also the others.
 
         `filters` are Docker's: `{"status": "exited", "name": ["web"]}`.
         """
@@ -316,7 +316,7 @@ class ContainerCollection:
         return containers
 
     def prune(self, filters: "Mapping[str, str | Sequence[str]] | None" = None) -> dict[str, Any]:
-        """Remove those that do not run: `{"ContainersDeleted": […], "SpaceReclaimed": 0}`."""
+        """Remove the stopped ones: `{"ContainersDeleted": […], "SpaceReclaimed": 0}`."""
         return dict(self._api.post("/containers/prune", filters=filters_json(filters)))
 
     def create(
@@ -327,7 +327,7 @@ class ContainerCollection:
         name: str | None = None,
         **options: Any,
     ) -> Container:
-        """A container that can be started; the options are `labkit.client.create.create_body`'s."""
+        """Create a container; the options are `labkit.client.create.create_body`'s."""
         body = create_body(image, command, **options)
         return self.get(self._api.post("/containers/create", body, name=name)["Id"])
 
@@ -371,10 +371,10 @@ class ContainerCollection:
         name: str | None = None,
         **options: Any,
     ) -> "Container | bytes":
-        """Create a container and start it; wait for it and give its output, unless `detach`.
+        """Create a container and start it; wait for it and return its output, unless `detach`.
 
         The options are `labkit.client.create.create_body`'s.  With `remove` it is removed when it
-        has ended.  NotFoundError (no such image), StartError, and ContainerError when it ends with
+        has ended.  NotFoundError (no such image), StartError, and ContainerError if it ends with
         another status than 0.
         """
         container = self.create(image, command, name=name, auto_remove=detach and remove, **options)
@@ -386,7 +386,7 @@ class ContainerCollection:
             output = container.logs(stdout=stdout, stderr=stderr)
             errors = container.logs(stdout=False, stderr=True) if status else b""
         except BaseException:
-            # Nothing is left behind when it could not be started, or when the wait was interrupted.
+            # Leave nothing behind if it could not be started, or if the wait was interrupted.
             if remove:
                 _remove_if_there(container)
             raise

@@ -1,4 +1,4 @@
-"""The body of `POST /containers/create`, from the words docker-py and the command line use."""
+"""The body of `POST /containers/create`, from the arguments of docker-py and the command line."""
 
 from labkit.dialect.limits import LIMITS
 from labkit.dialect.sizes import parse_size
@@ -24,19 +24,19 @@ def create_body(
     without: "Sequence[str]" = (),
     **asked: "Any",
 ) -> dict[str, object]:
-    """What docker-py's arguments of the same names mean in the API; `FIELDS` lists them.
+    """Return the API's fields for docker-py's arguments of the same names, listed in `FIELDS`.
 
     Memory is in bytes or as `"200m"`, with `memswap_limit` memory *plus* swap; `nano_cpus` is in
-    10⁻⁹ CPUs.  A command or entrypoint that is one string is split as a shell would.  Volumes are
+    10⁻⁹ CPUs.  A command or entrypoint that is one string is split as by a shell.  Volumes are
     `{"/here": {"bind": "/there", "mode": "ro"}}` or `["/here:/there:ro", "name:/a", "/nameless"]`;
     devices are `"/dev/x[:/place[:rwm]]"`, or as in the API; limits on disks are
     `{"Path": "/dev/x", "Rate": 1048576}` or with a `"Weight"`; a health check is
     `{"test": ["CMD", …], "interval": nanoseconds, …}`; mounts, the restart policy
     and the log's configuration are as in the API.  `console_size` is (height, width).  `without` is
     labkit's own: names of steps to leave out of the plan.  InvalidParameterError for a bad size,
-    TypeError for an argument that there is not.
+    TypeError for an unknown argument.
 
-    Ports are `{"80/tcp": 8080}`, with None for any port of the host that is free, with
+    Ports are `{"80/tcp": 8080}`, with None for any free port of the host, with
     `("127.0.0.1", 8080)` for one address only, or with a list of these; extra hosts
     `{"name": "address"}` and links `{"container": "alias"}`, or the same as `["name:address"]`;
     `networking_config` is `{"network": {"Aliases": […], "IPAMConfig": {…}}}`.
@@ -69,7 +69,7 @@ def create_body(
 
 
 def _device(given: "str | Mapping[str, str]") -> "Mapping[str, str]":
-    """A device of the host, its place in the container, and what may be done with it."""
+    """Return a device of the host, its place in the container, and the allowed access."""
     if not isinstance(given, str):
         return given
     source, place, access = (*given.split(":"), "", "")[:3]
@@ -85,7 +85,7 @@ def _devices(given: "Sequence[str | Mapping[str, str]]") -> "list[Mapping[str, s
 
 
 def _bindings(given: "Ports | None") -> "dict[str, list[dict[str, str]]]":
-    """Published ports as the API has them."""
+    """Return published ports in the API's form."""
     found = {}
     for port, places in (given or {}).items():
         name = str(port) if "/" in str(port) else f"{port}/tcp"
@@ -108,7 +108,7 @@ def _colon_pairs(given: "Mapping[str, str] | Sequence[str] | None") -> list[str]
 def _volumes(
     given: "Binds | Sequence[str] | None",
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """The places of anonymous volumes, and the binds of paths and named volumes."""
+    """Return the places of anonymous volumes, and the binds of paths and named volumes."""
     if not given:
         return {}, []
     if isinstance(given, dict):
@@ -119,7 +119,7 @@ def _volumes(
 
 
 def _api_names(given: "Mapping[str, Any] | None") -> dict[str, object]:
-    """A health check with the API's names: `start_period` is `StartPeriod`."""
+    """Return a health check with the API's names: `start_period` is `StartPeriod`."""
     return {
         "".join(word.capitalize() for word in name.split("_")) if name.islower() else name: value
         for name, value in (given or {}).items()
@@ -131,7 +131,7 @@ def _list(given: "Sequence[Any]") -> "list[Any]":
 
 
 def words(given: "str | Sequence[str] | None") -> list[str] | None:
-    """A command's words; one string is split as a shell would."""
+    """Return a command's words; one string is split as by a shell."""
     if given is None:
         return None
     if isinstance(given, str):
@@ -142,12 +142,12 @@ def words(given: "str | Sequence[str] | None") -> list[str] | None:
 
 
 def pairs(given: "Mapping[str, str | None] | Sequence[str] | None") -> list[str] | None:
-    """Variables of the environment as the API has them: `NAME=value`."""
+    """Return variables of the environment in the API's form: `NAME=value`."""
     if given is None:
         return None
     if not isinstance(given, dict):
         return list(given)
-    # As docker-py: a name without a value takes the variable out of the image's environment.
+    # As docker-py: a name without a value removes the variable from the image's environment.
     return [name if value is None else f"{name}={value}" for name, value in given.items()]
 
 
@@ -176,12 +176,12 @@ def _if_any(value: object) -> bool:
 
 
 def _if_given(value: object) -> bool:
-    """An empty list says something: that none is wanted."""
+    """Send an empty list too: it differs from None."""
     return value is not None
 
 
 class Field:
-    """Where an argument is in the body, how it is read, and when it is sent."""
+    """The place of an argument in the body, its reader, and the condition to send it."""
 
     __slots__ = ("is_sent", "name", "of_host", "read", "unset")
 
@@ -201,7 +201,7 @@ class Field:
 
 
 ALWAYS_SENT = ("CpuShares", "CpusetCpus", "Memory", "MemorySwap", "NanoCpus", "PidsLimit")
-"""Limits that Docker's command sends also if none is asked for."""
+"""Limits that Docker's command always sends, even without a value."""
 
 FIELDS = {
     "domainname": Field("Domainname"),
@@ -269,4 +269,4 @@ FIELDS = {
         for row in LIMITS
     },
 }
-"""By argument.  Docker's command sends some fields always, and `docker inspect` shows them."""
+"""By argument.  Docker's command always sends some fields, and `docker inspect` shows them."""

@@ -1,10 +1,10 @@
 """The credentials for registries, as `labkit login` keeps them: Docker's `config.json`, mode 0600.
 
-It lies in `$LABKIT_CONFIG`, else in `~/.labkit`.  The daemon keeps none: each request brings its
-own, in the header `X-Registry-Auth`.
+The file is in `$LABKIT_CONFIG`, else in `~/.labkit`.  The daemon keeps none: each request brings
+its own, in the header `X-Registry-Auth`.
 """
 
-import binascii  # `base64` would bring more along: half a millisecond of every build
+import binascii  # `base64` would import more: half a millisecond of every build
 import json
 import os
 
@@ -20,12 +20,12 @@ class CredentialFile:
     """One user's credentials; fields of the file that labkit does not know stay in it."""
 
     def __init__(self, folder: str = "") -> None:
-        """`folder` is where `config.json` lies, by default the one the environment names."""
+        """`folder` holds `config.json`; by default the one that the environment names."""
         given = folder or os.environ.get("LABKIT_CONFIG") or "~/.labkit"
         self.path = os.path.join(os.path.expanduser(given), "config.json")
 
     def get(self, server: str) -> "dict[str, str]":
-        """The API's AuthConfig for a server, {} when there is none; InvalidParameterError."""
+        """Return the API's AuthConfig for a server, {} if there is none; InvalidParameterError."""
         entry = self._read().get("auths", {}).get(server_of(server), {})
         try:
             pair = binascii.a2b_base64(entry.get("auth", ""), strict_mode=True).decode()
@@ -41,18 +41,18 @@ class CredentialFile:
         return given | {"serveraddress": server_of(server)} if given else {}
 
     def header_for(self, image: str) -> str:
-        """`X-Registry-Auth` for the registry of this image, empty when no credentials are kept.
+        """Return `X-Registry-Auth` for the registry of this image, empty without credentials.
 
         Raises `InvalidParameterError` for anything that is not an image's name.
         """
         return _header(self.get(domain_of(image)))
 
     def header_for_all(self) -> str:
-        """`X-Registry-Config`: everything that is kept, for a build that may pull from anywhere."""
+        """Return `X-Registry-Config`: all credentials, for a build that may pull from anywhere."""
         return _header({server: self.get(server) for server in self._read().get("auths", {})})
 
     def store(self, server: str, username: str, password: str, identity_token: str = "") -> None:
-        """Keep credentials for a server; the password is not kept when there is a token."""
+        """Keep credentials for a server; with a token the password is not kept."""
         pair = f"{username}:{'' if identity_token else password}".encode()
         entry = {"auth": binascii.b2a_base64(pair, newline=False).decode("ascii")}
         if identity_token:
@@ -62,7 +62,7 @@ class CredentialFile:
         self._write(content)
 
     def erase(self, server: str) -> bool:
-        """Forget the credentials for a server; whether there were any."""
+        """Forget the credentials for a server; return whether there were any."""
         content = self._read()
         if content.get("auths", {}).pop(server_of(server), None) is None:
             return False
@@ -81,7 +81,7 @@ class CredentialFile:
             raise LabkitError(f"cannot read {self.path}: {error.strerror}") from error
         auths = content.get("auths", {}) if isinstance(content, dict) else None
         if not isinstance(auths, dict) or not all(isinstance(one, dict) for one in auths.values()):
-            raise self._damaged("it is not what `login` writes")
+            raise self._damaged("`login` writes another form")
         return content  # type: ignore[no-any-return]
 
     def _write(self, content: "dict[str, Any]") -> None:
@@ -105,6 +105,6 @@ class CredentialFile:
 
 
 def _header(value: object) -> str:
-    """JSON in base64 for URLs (RFC 4648, section 5), as the API's headers hold it."""
+    """Return JSON in base64 for URLs (RFC 4648, section 5), the form of the API's headers."""
     text = binascii.b2a_base64(json.dumps(value).encode(), newline=False).decode("ascii")
     return text.replace("+", "-").replace("/", "_")

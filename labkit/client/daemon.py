@@ -1,4 +1,4 @@
-"""Starting labkitd when none is running, so that the first command just works."""
+"""Starting labkitd if none runs, so that the first command just works."""
 
 import fcntl
 import os
@@ -21,10 +21,10 @@ LOCK_NAME = "labkitd.starting"
 
 
 def ensure(paths: "Paths", timeout_s: float = START_TIMEOUT_S) -> None:
-    """Return when a labkitd listens on `paths.socket`, starting one if there is none.
+    """Return when a labkitd listens on `paths.socket`; start one if there is none.
 
-    Several callers at once start one daemon between them.  DaemonUnavailableError if
-    the socket may not be used, or if the daemon does not come up; the message says why.
+    Several callers at once start one daemon between them.  DaemonUnavailableError if the socket may
+    not be used, or if the daemon does not start; the message says why.
     """
     error = _connect_error(paths)
     if error is None:
@@ -67,8 +67,8 @@ def _start(paths: "Paths", timeout_s: float) -> None:
         log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
             log_begin = os.lseek(log_fd, 0, os.SEEK_END)
-            # `setsid --fork` makes the daemon nobody's child: a caller that lives long, such as a
-            # notebook, need not wait for it, and a terminal that closes does not end it.
+            # `setsid --fork` detaches the daemon from the caller: a long-lived one, such as a
+            # notebook, need not wait for it, and closing the terminal does not end it.
             subprocess.run(
                 ["setsid", "--fork", *daemon_command(paths), "--ready-fd", str(daemon_fd)],
                 stdin=subprocess.DEVNULL,
@@ -87,9 +87,9 @@ def _start(paths: "Paths", timeout_s: float) -> None:
 
 
 def daemon_command(paths: "Paths") -> list[str]:
-    """The argument vector of a labkitd for these folders.
+    """Return the argument vector of a labkitd for these folders.
 
-    `-P`: it loads no code from the folder in which somebody happens to be.
+    `-P`: it loads no code from the caller's working directory.
     """
     program = [sys.executable, "-P", "-m", "labkit.daemon"]
     return [*program, "--root", paths.root, "--run", paths.run]
@@ -100,7 +100,7 @@ def _await_ready(
 ) -> None:
     readable, _, _ = select.select([ready_fd], [], [], timeout_s)
     if readable:
-        os.read(ready_fd, 1)  # nothing, if it ended: perhaps because another one was quicker
+        os.read(ready_fd, 1)  # empty if it ended, perhaps because another one was faster
     if _connect_error(paths):
         took = "" if readable else f" within {timeout_s:g} s"
         raise DaemonUnavailableError(

@@ -1,6 +1,6 @@
-"""Knowing that a user has typed the keys that leave a container's terminal (`ctrl-p,ctrl-q`).
+"""The keys that detach from a container's terminal (`ctrl-p,ctrl-q`), seen by the client.
 
-The engine acts on them: it closes the client's connection and the container goes on.  The client
+The engine acts on them: it closes the client's connection and the container continues.  The client
 only watches for them, to tell this end of the stream from the container's own.
 """
 
@@ -8,17 +8,17 @@ from labkit.dialect import detach_keys
 
 
 class DetachWatch:
-    """Sees what is sent to the container."""
+    """Watches the input for the container."""
 
     def __init__(self, keys: str) -> None:
-        """`keys` as users write them; InvalidParameterError if one is unknown."""
+        """`keys` in the users' form; InvalidParameterError if one is unknown."""
         self._sequence = detach_keys.parse(keys)
         self._last = b""
         self.has_left = False
-        """Whether the keys have been typed; what comes after them reaches nobody."""
+        """Whether the keys have been typed; later input goes nowhere."""
 
     def see(self, data: bytes) -> None:
-        """This has been typed; the keys may come in several pieces."""
+        """Take typed input; the keys may arrive in several pieces."""
         seen = self._last + data
         self.has_left = self.has_left or self._sequence in seen
         self._last = seen[-len(self._sequence) :]

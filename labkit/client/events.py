@@ -1,4 +1,4 @@
-"""What happens in the engine, as it tells it: one JSON object a line, without end."""
+"""The engine's events: one JSON object a line, without end."""
 
 import json
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def events(api: Api, **query: object) -> "Iterator[dict[str, Any]]":
-    """The events of `GET /events`; a reader who stops early ends the request."""
+    """Yield the events of `GET /events`; a reader that stops early ends the request."""
     response = api.stream("GET", "/events", **query)
     try:
         for line in lines(response):
@@ -21,7 +21,7 @@ def events(api: Api, **query: object) -> "Iterator[dict[str, Any]]":
 
 
 def lines(pieces: "Iterable[bytes]") -> "Iterator[bytes]":
-    """The lines that are not empty, each as soon as it is whole."""
+    """Yield the lines that are not empty, each as soon as it is complete."""
     unfinished = b""
     for piece in pieces:
         *whole, unfinished = (unfinished + piece).split(b"\n")

@@ -13,7 +13,7 @@ RECEIVE_BYTES = 64 * 1024
 
 
 class ExecResult(NamedTuple):
-    """How a command went."""
+    """The result of a command."""
 
     exit_code: int
     output: "bytes | tuple[bytes, bytes]"

@@ -1,4 +1,4 @@
-"""How an exec ended; apart from `labkit.client.execs`, for the command line pays its imports."""
+"""The exit code of an exec; separate from `labkit.client.execs`, whose imports take time."""
 
 import time
 
@@ -8,10 +8,10 @@ ASK_AGAIN_S = 0.005
 
 
 def exec_exit_code(api: Api, exec_path: str) -> int:
-    """The exit code of an exec whose output has ended.
+    """Return the exit code of an exec whose output has ended.
 
-    That is a moment before the engine has heard of its end; and long before, if the process closes
-    its output and goes on.
+    The output ends a moment before the engine knows of the end, or long before, if the process
+    closes its output and continues.
     """
     wait_s = ASK_AGAIN_S
     while True:

@@ -1,11 +1,11 @@
-"""A small HTTP/1.1 client for a Unix socket (RFC 9112): what the Docker API needs, and no more.
+"""A small HTTP/1.1 client for a Unix socket (RFC 9112): all that the Docker API needs.
 
-`http.client` would do, but importing it takes longer than starting a container's namespaces, and it
-cannot give back the raw socket after `101 UPGRADED`, which is how output is attached.
+`http.client` would do, but importing it takes longer than making a container's namespaces, and it
+cannot return the raw socket after `101 UPGRADED`, by which output is attached.
 
-One `Connection` carries one exchange at a time, and is kept alive for the next when the response
-has been read to its end.  Bodies are sent whole (`bytes`) or in chunks (any iterable of `bytes`),
-and received by length, in chunks, or until the server closes.
+One `Connection` carries one exchange at a time, and is kept for the next one after the response has
+been read to its end.  Bodies are sent whole (`bytes`) or in chunks (any iterable of `bytes`), and
+received by length, in chunks, or until the server closes.
 """
 
 import os
@@ -23,11 +23,11 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 class ProtocolError(LabkitError):
-    """The other side does not speak HTTP/1.1 as it should."""
+    """The other side breaks the rules of HTTP/1.1."""
 
 
 def quote(text: str, safe: bytes = b"") -> str:
-    """`text` with every byte but letters, digits, `-._~` and `safe` as %XX (RFC 3986, 2.1)."""
+    """Return `text` with every byte but letters, digits, `-._~` and `safe` as %XX (RFC 3986)."""
     return "".join(
         chr(byte) if byte in _UNRESERVED or byte in safe else f"%{byte:02X}"
         for byte in text.encode("utf-8", "surrogateescape")
@@ -35,7 +35,7 @@ def quote(text: str, safe: bytes = b"") -> str:
 
 
 def connect(path: str) -> socket.socket:
-    """A stream socket connected to the Unix socket at `path`, however long that path is.
+    """Return a socket connected to the Unix socket at `path`, however long that path is.
 
     An address has room for 107 bytes (unix(7)), so the folder is opened and the socket named
     through it.  OSError as from connect(2): ENOENT, ECONNREFUSED, EACCES, ….
@@ -89,9 +89,9 @@ class Connection:
     ) -> "Response":
         """Send a request and read the head of its response; the body is read from the response.
 
-        `target` is the path with its query, already quoted.  With `upgrade` the server is asked to
-        turn the connection into a raw stream (`Upgrade: tcp`): see `Response.hijack`.
-        DaemonUnavailableError if the server goes away or is silent for too long; ProtocolError.
+        `target` is the path with its query, already quoted.  `upgrade` asks the server to turn the
+        connection into a raw stream (`Upgrade: tcp`): see `Response.hijack`.
+        DaemonUnavailableError if the server ends or is silent for too long; ProtocolError.
         """
         if self._busy:
             raise RuntimeError("the last response of this connection is not read to its end")
@@ -110,7 +110,7 @@ class Connection:
         try:
             self._send(head, body)
         except (BrokenPipeError, ConnectionResetError):
-            # The server may have refused a long body half-way, and its answer says why.
+            # The server may have refused a long body in the middle; its answer says why.
             self.reusable = False
         return self._read_head(method)
 
@@ -139,15 +139,15 @@ class Connection:
                 headers[name.strip().lower()] = value.strip()
             status = int(code)
             if 100 <= status < 200 and status != 101:
-                continue  # "100 Continue" and its like announce another head
+                continue  # "100 Continue" and its like precede another head
             if version == "HTTP/1.0" or headers.get("connection", "").lower() == "close":
                 self.reusable = False
             return Response(self, method, status, reason, headers)
 
-    # What a response reads from
+    # Functions for the response
 
     def read_line(self) -> str:
-        """The next line, without its end."""
+        """Return the next line, without its end."""
         while (end := self._received.find(b"\n")) < 0:
             if len(self._received) > MAXIMUM_HEAD_BYTES:
                 raise ProtocolError(f"{self._path}: the response has a line without an end")
@@ -158,7 +158,7 @@ class Connection:
         return line.rstrip(b"\r").decode("latin-1")
 
     def read_some(self, maximum_bytes: int = RECEIVE_BYTES) -> bytes:
-        """At least one byte, as soon as there is any; empty at the end of the stream."""
+        """Return at least one byte, as soon as there is any; empty at the end of the stream."""
         if not self._received and not self._receive():
             return b""
         part = bytes(self._received[:maximum_bytes])
@@ -177,17 +177,17 @@ class Connection:
         return bool(part)
 
     def torn(self) -> DaemonUnavailableError:
-        """The error for a connection that ends before the response does."""
-        return DaemonUnavailableError(f"labkitd on {self._path} ended before its answer was whole")
+        """Return the error for a connection that ends before the response does."""
+        return DaemonUnavailableError(f"labkitd on {self._path} ended in the middle of its answer")
 
     def finished(self) -> None:
-        """The response has been read to its end: another request may follow."""
+        """Note that the response has been read to its end: another request may follow."""
         self._busy = False
         if self.reusable and self._when_idle:
             self._when_idle(self)
 
     def is_idle(self) -> bool:
-        """Whether a request can be sent: between two, and not closed by the server meanwhile."""
+        """Whether a request can be sent: no response is open, and the server has not closed."""
         if self._busy or not self.reusable or self._received:
             return False
         # With a time-out the interpreter would wait for it before the call, whatever the flags.
@@ -204,14 +204,14 @@ class Connection:
 
     @property
     def has_received(self) -> bool:
-        """Whether something has come that has not been read: poll(2) does not know of it.
+        """Whether unread data has been received, which poll(2) does not know of.
 
-        The end of the last chunk, CR LF, may lie there, and says nothing.
+        The end of the last chunk, CR LF, may be there, and does not count.
         """
         return len(self._received) > 2
 
     def detach(self) -> tuple[socket.socket, bytes]:
-        """The raw socket, and what has been received from it already; the connection is spent."""
+        """Return the raw socket, and data already received from it; the connection is used up."""
         received = bytes(self._received)
         self._received.clear()
         self.reusable = False
@@ -222,7 +222,7 @@ class Connection:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close it, whatever is still to come."""
+        """Close it, even before the end of a response."""
         self.reusable = False
         self._socket.close()
 
@@ -247,13 +247,13 @@ class Response:
         elif "content-length" in headers:
             self._length = _length(headers["content-length"])
         else:
-            connection.reusable = False  # the body ends when the connection does
+            connection.reusable = False  # the body ends with the connection
         if self._length == 0 and status != 101:
             self._finish()
         self._body = self._pieces()
 
     def __iter__(self) -> "Iterator[bytes]":
-        """The body, in pieces, each as soon as it has come; what is iterated over is consumed."""
+        """Yield the body, in pieces, each as soon as it arrives; iterating consumes it."""
         return self._body
 
     def _pieces(self) -> "Iterator[bytes]":
@@ -261,7 +261,7 @@ class Response:
         self._finish()
 
     def _finish(self) -> None:
-        """The body is read: the connection is no longer ours, the next request may have it."""
+        """Give the connection back for the next request: the body has been read."""
         if not self._is_over:
             self._is_over = True
             self._connection.finished()
@@ -279,7 +279,7 @@ class Response:
             yield part
 
     def _chunks(self) -> "Iterator[bytes]":
-        # RFC 9112, 7.1: hexadecimal size [; extension], the bytes, an empty line; at last size 0.
+        # RFC 9112, 7.1: hexadecimal size [; extension], the bytes, an empty line; the last size 0.
         while size := _length(self._connection.read_line().partition(";")[0].strip(), 16):
             while size:
                 part = self._connection.read_some(min(size, RECEIVE_BYTES))
@@ -292,27 +292,27 @@ class Response:
             pass  # trailers
 
     def read(self) -> bytes:
-        """The rest of the body."""
+        """Return the rest of the body."""
         return b"".join(self._body)
 
     def hijack(self) -> tuple[socket.socket, bytes]:
-        """After `101 UPGRADED` (or 200 without a length): the raw socket, and bytes already read.
+        """After `101 UPGRADED` (or 200 without a length): return the raw socket, and bytes read.
 
         The caller owns the socket and closes it.
         """
         return self._connection.detach()
 
     def fileno(self) -> int:
-        """The socket's descriptor, for poll(2): readable when more comes, or nothing more will."""
+        """The socket's descriptor, for poll(2): readable when more arrives, or at the end."""
         return self._connection.fileno()
 
     @property
     def has_received(self) -> bool:
-        """Whether more of the body is here already: poll(2) does not know of it."""
+        """Whether more of the body has been received, which poll(2) does not know of."""
         return self._connection.has_received
 
     def close(self) -> None:
-        """Stop reading; a connection with a body still to come is closed with it."""
+        """Stop reading; this also closes the connection if the body is incomplete."""
         if not self._is_over:
             self._connection.close()
 
@@ -323,5 +323,5 @@ def _length(text: str, base: int = 10) -> int:
     except ValueError:
         length = -1
     if length < 0:
-        raise ProtocolError(f"the server sent a body of length {text[:40]!r}")
+        raise ProtocolError(f"the server sent an invalid length: {text[:40]!r}")
     return length

@@ -14,7 +14,7 @@ READ_BYTES = 256 * 1024
 
 
 class Image:
-    """An image.  `attrs` is what `inspect` shows, as it was when the object was made."""
+    """An image.  `attrs` is the answer of `inspect` when the object was made."""
 
     def __init__(self, attrs: dict[str, Any]) -> None:
         self.attrs = attrs
@@ -57,15 +57,15 @@ class ImageCollection:
         self._api = api
 
     def get(self, name: str) -> Image:
-        """The image with this name or id; NotFoundError."""
+        """Return the image with this name or id; NotFoundError."""
         return Image(self._api.get(f"{image_path(name)}/json"))
 
     def list(self) -> "list[Image]":
-        """All images, the newest first."""
+        """Return all images, the newest first."""
         return [Image(attrs) for attrs in self._api.get("/images/json")]
 
     def remove(self, image: str, *, force: bool = False, noprune: bool = False) -> None:
-        """Remove the name; the layers go with the last name.  NotFoundError, ConflictError."""
+        """Remove the name; the last name removes the layers.  NotFoundError, ConflictError."""
         self._api.delete(image_path(image), force=force, noprune=noprune)
 
     def tag(self, image: str, repository: str, tag: str = "") -> None:
@@ -73,7 +73,7 @@ class ImageCollection:
         self._api.post(f"{image_path(image)}/tag", repo=repository, tag=tag or None)
 
     def history(self, image: str) -> Sequence[dict[str, Any]]:
-        """How it came to be, the newest first: `Id`, `CreatedBy`, `Size`, ….  NotFoundError."""
+        """Return its origin, the newest first: `Id`, `CreatedBy`, `Size`, ….  NotFoundError."""
         return [*self._api.get(f"{image_path(image)}/history")]
 
     def pull(self, repository: str, tag: str = "", platform: str = "") -> Image:
@@ -84,7 +84,7 @@ class ImageCollection:
         return self.get(name)
 
     def push(self, repository: str, tag: str = "") -> "builtins.list[dict[str, Any]]":
-        """Bring an image to its registry; what the daemon told meanwhile.  LabkitError."""
+        """Copy an image to its registry; return the daemon's messages.  LabkitError."""
         return [*push_events(self._api, f"{repository}:{tag}" if tag else repository)]
 
     def import_image(
@@ -112,7 +112,7 @@ class ImageCollection:
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:
-    """What is left of the file, in pieces."""
+    """Yield the rest of the file, in pieces."""
     while piece := file.read(READ_BYTES):
         yield piece
 
@@ -127,11 +127,11 @@ def import_events(
     message: str = "",
     source: str = "-",
 ) -> Iterator[dict[str, Any]]:
-    """Send an archive to be imported; the daemon's messages while it works.
+    """Send an archive to be imported; yield the daemon's messages.
 
-    With a URL as the `source` the daemon fetches it from there.
+    With a URL as the `source` the daemon fetches the archive from there.
 
-    The last one's `status` is the new image's id.  An error in the stream is raised as LabkitError.
+    The last message's `status` is the new image's id.  LabkitError for an error in the stream.
     """
     response = api.upload(
         "/images/create",
@@ -146,9 +146,9 @@ def import_events(
 
 
 def load_events(api: Api, pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Send an archive of images; the daemon's messages while it works.
+    """Send an archive of images; yield the daemon's messages.
 
-    Those about images have a `stream`: `Loaded image: …`.  An error is raised as LabkitError.
+    Those about images have a `stream`: `Loaded image: …`.  LabkitError for an error.
     """
     yield from _messages(api.upload("/images/load", pieces))
 
@@ -162,7 +162,7 @@ def _messages(response: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def split_tag(reference: str) -> tuple[str, str]:
-    """Name and tag; a colon before a slash belongs to a registry's port."""
+    """Return name and tag; a colon before a slash belongs to a registry's port."""
     folder, slash, last = reference.rpartition("/")
     name, _, tag = last.partition(":")
     return folder + slash + name, tag

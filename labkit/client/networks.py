@@ -1,4 +1,4 @@
-"""The body of `POST /networks/create`, from the words docker-py and the command line use."""
+"""The body of `POST /networks/create`, from the arguments of docker-py and the command line."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def network_body(
     labels: "Mapping[str, str] | None" = None,
     options: "Mapping[str, str] | None" = None,
 ) -> dict[str, object]:
-    """The request for a network; `ipam` are its subnets as the API has them."""
+    """Return the request for a network; `ipam` are its subnets in the API's form."""
     return {
         "Name": name,
         "Attachable": attachable,

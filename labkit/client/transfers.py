@@ -1,4 +1,4 @@
-"""Pull and push: what the daemon tells while it transfers, one message after another."""
+"""Pull and push: the daemon's messages during the transfer, one after another."""
 
 import json
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def pull_events(
     api: Api, name: str, *, all_tags: bool = False, platform: str = ""
 ) -> "Iterator[dict[str, Any]]":
-    """Pull an image with the credentials that are kept; the daemon's messages.
+    """Pull an image with the stored credentials; yield the daemon's messages.
 
-    NotFoundError and LabkitError for what the registry refuses; so is an error in the stream.
+    NotFoundError and LabkitError for a refusal of the registry, and for an error in the stream.
     """
     image = name if all_tags or is_tagged(name) else f"{name}:latest"
     query: dict[str, object] = {"fromImage": image, "platform": platform or None}

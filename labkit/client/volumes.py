@@ -15,7 +15,7 @@ def volume_body(
     driver_opts: "Mapping[str, str] | None" = None,
     labels: "Mapping[str, str] | None" = None,
 ) -> dict[str, object]:
-    """The body of `POST /volumes/create`; without a name the engine invents one."""
+    """Return the body of `POST /volumes/create`; without a name the engine generates one."""
     body: dict[str, object] = {"Driver": driver, "Labels": dict(labels or {})}
     if name:
         body["Name"] = name
@@ -25,7 +25,7 @@ def volume_body(
 
 
 class Volume:
-    """A volume.  `attrs` is what `volume inspect` shows, as it was at the last `reload`."""
+    """A volume.  `attrs` is the answer of `volume inspect` at the last `reload`."""
 
     def __init__(self, api: Api, attrs: "dict[str, Any]") -> None:
         self._api = api
@@ -42,20 +42,20 @@ class Volume:
 
     @property
     def name(self) -> str:
-        """Its name, given or invented."""
+        """Its name, given or generated."""
         return str(self.attrs["Name"])
 
     @property
     def id(self) -> str:
-        """Its name, as volumes have no other id."""
+        """Its name, for volumes have no other id."""
         return self.name
 
     def reload(self) -> None:
-        """Bring `attrs` up to date."""
+        """Update `attrs`."""
         self.attrs = self._api.get(volume_path(self.name))
 
     def remove(self, force: bool = False) -> None:
-        """Remove it and what is in it; ConflictError if a container uses it."""
+        """Remove it and its files; ConflictError if a container uses it."""
         self._api.delete(volume_path(self.name), force=force)
 
 
@@ -66,18 +66,18 @@ class VolumeCollection:
         self._api = api
 
     def create(self, name: str = "", **options: "Any") -> Volume:
-        """A new volume, or the one of this name; the options are `volume_body`'s."""
+        """Create a volume, or return the one of this name; options as of `volume_body`."""
         return Volume(self._api, self._api.post("/volumes/create", volume_body(name, **options)))
 
     def get(self, volume_id: str) -> Volume:
-        """The volume with this name; NotFoundError."""
+        """Return the volume with this name; NotFoundError."""
         return Volume(self._api, self._api.get(volume_path(volume_id)))
 
     def list(self, filters: "Mapping[str, str | Sequence[str]] | None" = None) -> "list[Volume]":
-        """All volumes, or those that fit: `{"dangling": "true"}`."""
+        """Return all volumes, or those that match: `{"dangling": "true"}`."""
         found = self._api.get("/volumes", filters=filters_json(filters))
         return [Volume(self._api, attrs) for attrs in found["Volumes"] or []]
 
     def prune(self, filters: "Mapping[str, str | Sequence[str]] | None" = None) -> "dict[str, Any]":
-        """Remove those that no container uses: `{"VolumesDeleted": […], "SpaceReclaimed": 0}`."""
+        """Remove the unused ones: `{"VolumesDeleted": […], "SpaceReclaimed": 0}`."""
         return dict(self._api.post("/volumes/prune", filters=filters_json(filters)))

@@ -1,4 +1,4 @@
-"""What the command line and the daemon must read alike: one vocabulary, written once.
+"""The grammar that the command line and the daemon share: one vocabulary, written once.
 
-Modules here are light to import, because each start of the command line pays for them.
+Modules here import little, because each start of the command line pays for them.
 """

@@ -1,4 +1,4 @@
-"""The keys that leave a container's terminal, as users write them: `ctrl-p,ctrl-q`.
+"""The keys that detach from a container's terminal, in the users' form: `ctrl-p,ctrl-q`.
 
 The grammar is Docker's: keys separated by commas, each one character or `ctrl-` and one of
 `@`, `a` to `z`, `[`, `\\`, `]`, `^`, `_` (the control characters of ASCII), or `DEL`.
@@ -21,7 +21,7 @@ _NAMED = {f"ctrl-{chr(code + 0x60)}": code for code in range(1, 27)} | {
 
 
 def parse(text: str) -> bytes:
-    """What a terminal sends for these keys; empty text stands for the default."""
+    """Return what a terminal sends for these keys; for the default ones if the text is empty."""
     if not text:
         return DEFAULT
     return bytes(_code(key, text) for key in text.split(","))

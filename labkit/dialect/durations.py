@@ -1,6 +1,6 @@
-"""Lengths of time: as Go's programs read them (`1h30m`), and as Docker's tables word them.
+"""Lengths of time: in the form of Go's programs (`1h30m`), and in the words of Docker's tables.
 
-The command line reads them at each call, so nothing heavy is imported: no regular expression.
+The command line imports this at each call, so it imports nothing heavy: no regular expression.
 """
 
 MINUTE_S = 60
@@ -11,12 +11,12 @@ UNITS_NS = {
     **{"s": NS_PER_S, "m": MINUTE_S * NS_PER_S, "h": HOUR_S * NS_PER_S},
 }
 LONGEST_NS = 2**63 - 1
-"""The longest duration that the API can hold: 292 years."""
+"""The longest duration of the API: 292 years."""
 _DIGITS = "0123456789"
 
 
 def parse_ns(text: str) -> int | None:
-    """The nanoseconds in `1h30m`, `1.5s`, `-300ms` or `0` (Go's time.ParseDuration).
+    """Return the nanoseconds in `1h30m`, `1.5s`, `-300ms` or `0` (Go's time.ParseDuration).
 
     None if it is no duration, or one of more than 292 years.
     """
@@ -43,7 +43,7 @@ def _split(text: str, characters: str) -> tuple[str, str]:
 
 
 def human(seconds: float) -> str:
-    """A duration in words, in the steps of Docker's tables: `About an hour` (go-units)."""
+    """Return a duration in words, in the steps of Docker's tables: `About an hour` (go-units)."""
     whole, minutes, hours = int(seconds), int(seconds / MINUTE_S), int(seconds / HOUR_S + 0.5)
     days = hours // 24
     steps = (
@@ -62,5 +62,5 @@ def human(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was: `5 minutes ago`, `About an hour ago`."""
+    """Return how long ago something was: `5 minutes ago`, `About an hour ago`."""
     return f"{human(seconds)} ago"

@@ -18,9 +18,9 @@ STREAM_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Demultiplexer:
-    """Takes the stream in pieces as they arrive and gives them back with their stream's number.
+    """Takes the stream in pieces as they arrive, and returns them with their stream's number.
 
-    A frame's payload is passed on as it comes, without waiting for the frame to be whole.
+    A frame's payload is passed on as it arrives, before the frame is complete.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Demultiplexer:
         self._left = 0
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, bytes]]":
-        """The payloads in `data`, each with 1 for stdout, 2 for stderr, 3 for an engine's error."""
+        """Yield the payloads in `data`, each with 1 for stdout, 2 for stderr, 3 for an error."""
         position = 0
         while position < len(data):
             if self._left:
@@ -48,17 +48,17 @@ class Demultiplexer:
 
 
 def demultiplex(pieces: "Iterable[bytes]") -> "Iterator[tuple[int, bytes]]":
-    """The payloads of a whole stream, each with its stream's number."""
+    """Yield the payloads of a whole stream, each with its stream's number."""
     demultiplexer = Demultiplexer()
     for piece in pieces:
         yield from demultiplexer.feed(piece)
 
 
 def head(number: int, size: int) -> bytes:
-    """The header of a frame with `size` bytes of payload."""
+    """Return the header of a frame with `size` bytes of payload."""
     return bytes([number, 0, 0, 0]) + size.to_bytes(4, "big")
 
 
 def framed(stream: str, data: bytes) -> bytes:
-    """`data` as one frame of `stdout` or `stderr`."""
+    """Return `data` as one frame of `stdout` or `stderr`."""
     return head(STREAM_NUMBERS[stream], len(data)) + data

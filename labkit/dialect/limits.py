@@ -1,13 +1,13 @@
-"""The limits of a container that are one value each: a row for each, which both sides read.
+"""The limits of a container that have one value each: a row for each, which both sides read.
 
 A row names the flag of the command line, the field of the API, and the field of the engine's
 `Limits`.  The flags of `run`, `create` and `update`, the bodies of their requests, and what
-`update` may change follow from it.  `cgroups/v1.py` and `v2.py` say which file a limit is.
+`update` may change follow from it.  `cgroups/v1.py` and `v2.py` name the file of each limit.
 """
 
 
 class Limit:
-    """One limit.  `option` and `model` are what the flag and the API's field are in Python."""
+    """One limit.  `option` and `model` are the Python names of the flag and the API's field."""
 
     __slots__ = (
         *("can_change", "field", "flag", "help", "keyword", "kind", "letter", "limit"),
@@ -19,7 +19,7 @@ class Limit:
         flag: str,
         kind: str,
         field: str,
-        help: str,  # noqa: A002 what it is
+        help: str,  # noqa: A002 its real name
         *,
         letter: str = "",
         limit: str = "",
@@ -33,7 +33,7 @@ class Limit:
         self.letter = letter
         """The flag's short form, or ""."""
         self.kind = kind
-        """How the flag's value is read (`cli/base/flags.py`)."""
+        """The reader of the flag's value (`cli/base/flags.py`)."""
         self.field = field
         self.help = help
         self.option = flag.replace("-", "_")
@@ -45,9 +45,9 @@ class Limit:
         self.can_change = can_change
         """Whether `update` changes it."""
         self.word = word
-        """What the help calls its value; "" for its kind."""
+        """The help's word for the value; "" for that of its kind."""
         self.unset = unset
-        """The value that asks for nothing."""
+        """The value that means no limit."""
 
 
 LIMITS = (
@@ -110,7 +110,7 @@ LIMITS = (
     ),
     Limit(
         *("oom-kill-disable", "bool", "OomKillDisable"),
-        "Let it wait for memory at its limit, and kill nothing",
+        "Let it wait for memory at its limit, and kill none",
         can_change=False,
         unset=False,
     ),

@@ -1,6 +1,6 @@
-"""Points in time: as records, logs and the API write them, and as users name them.
+"""Points in time: in the form of records, logs and the API, and in the form of users.
 
-`datetime` is imported by the functions that need it: the spawner and most commands do not.
+The functions that need `datetime` import it: the spawner and most commands do not need it.
 """
 
 import time
@@ -9,22 +9,22 @@ from labkit.dialect import durations
 from labkit.errors import InvalidParameterError
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
-"""Go's zero time, which stands for never."""
+"""Go's zero time, which means never."""
 
 
 def timestamp(time_ns: int) -> str:
-    """A point in time as RFC 3339 with nanoseconds, in UTC."""
+    """Return a point in time as RFC 3339 with nanoseconds, in UTC."""
     seconds, nanoseconds = divmod(time_ns, durations.NS_PER_S)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
 
 
 def unix_s(text: str) -> float:
-    """An RFC 3339 time in UTC as seconds since 1970; 0 for Go's zero time and for no time."""
+    """Return an RFC 3339 time in UTC as seconds since 1970; 0 for Go's zero time and for ""."""
     if not text or text == ZERO_TIME:
         return 0.0
     import datetime  # noqa: PLC0415 see above
 
-    # Python reads six digits of a second, Docker writes nine: they are read apart.
+    # Python reads six digits of a second, Docker writes nine: they are read separately.
     seconds, _, fraction = text.rstrip("Z").partition(".")
     try:
         moment = datetime.datetime.fromisoformat(seconds)
@@ -32,14 +32,14 @@ def unix_s(text: str) -> float:
             return moment.replace(tzinfo=datetime.UTC).timestamp() + float(f"0.{fraction}")
         return datetime.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        return 0.0  # an image may say anything
+        return 0.0  # an image may have any text here
 
 
 def parse_s(text: str, now_s: float) -> float:
-    """The moment that a user names, in seconds since 1970 (Docker's `--since` and `until=`).
+    """Return a user's time in seconds since 1970 (Docker's `--since` and `until=`).
 
-    A number is such seconds; a duration is so long before `now_s`, and one below zero after it; a
-    time is RFC 3339 or its beginning, in this machine's zone unless it names one.
+    A number means these seconds; a duration means so long before `now_s`, or after it if negative;
+    a time is RFC 3339 or its beginning, in this machine's zone unless it names one.
     InvalidParameterError.
     """
     if text.replace(".", "", 1).isdecimal() and text.isascii() and len(text) <= 40:

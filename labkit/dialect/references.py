@@ -1,8 +1,8 @@
-"""Names of images, taken apart by one grammar for the command line and for the daemon.
+"""Names of images, split by one grammar for the command line and for the daemon.
 
 The grammar is that of the distribution project's reference package, except that an upper-case first
 part is never taken for a registry: `Foo/x` is an error.  Both sides must agree on the registry,
-because the command line chooses by it the password that it sends.
+because it decides which password the command line sends.
 """
 
 import re
@@ -12,15 +12,15 @@ from labkit.errors import InvalidParameterError
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}/v1/"
-"""The key under which credentials for the default registry are kept; Docker's word."""
+"""The key of the credentials for the default registry; Docker's word."""
 DEFAULT_NAMES = ("", DEFAULT_DOMAIN, f"index.{DEFAULT_DOMAIN}", f"registry-1.{DEFAULT_DOMAIN}")
 DEFAULT_TAG = "latest"
 NAME_MAX_CHARACTERS = 255
 LABEL_MAX_CHARACTERS = 63
-"""Of one part of a host's name (RFC 1035, section 2.3.4)."""
+"""The limit for one part of a host's name (RFC 1035, section 2.3.4)."""
 
-# The patterns stay text: `re` compiles each at its first use, so that a command which reads no
-# name does not pay for them.
+# The patterns stay text: `re` compiles each at its first use, so that a command without a name does
+# not pay for them.
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _DOMAIN_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
@@ -31,14 +31,14 @@ _HEX64 = r"[0-9a-f]{64}"
 
 
 def split(text: str) -> tuple[str, str, str, str]:
-    """Take a name apart: registry, path, tag and digest; tag and digest are "" where absent.
+    """Split a name: registry, path, tag and digest; tag and digest are "" if absent.
 
     `busybox` is `docker.io` and `library/busybox`.  Raises `InvalidParameterError` in Docker's
     words for anything that is not a name.
     """
     name, at, digest = text.partition("@")
     if at and not _matches(_DIGEST, digest):
-        raise InvalidParameterError(f'invalid reference format: "{digest}" is no sha256 digest')
+        raise InvalidParameterError(f'invalid reference format: "{digest}" is not a sha256 digest')
     if _matches(_HEX64, name):
         raise InvalidParameterError(
             f"invalid repository name ({name}), cannot specify 64-byte hexadecimal strings"
@@ -64,7 +64,7 @@ def check_domain(domain: str) -> None:
 
 
 def domain_of(name: str) -> str:
-    """The registry that a name belongs to; InvalidParameterError as for `split`."""
+    """Return the registry of a name; InvalidParameterError as for `split`."""
     return split(name)[0]
 
 
@@ -74,20 +74,20 @@ def is_tagged(name: str) -> bool:
 
 
 def canonical(name: str) -> str:
-    """The whole name: `docker.io/library/busybox:latest`; InvalidParameterError as for `split`."""
+    """Return the whole name: `docker.io/library/busybox:latest`; errors as for `split`."""
     domain, path, tag, digest = split(name)
     tag = tag or ("" if digest else DEFAULT_TAG)
     return f"{domain}/{path}" + (tag and f":{tag}") + (digest and f"@{digest}")
 
 
 def repository(name: str) -> str:
-    """The whole name without tag and digest: `docker.io/library/busybox`."""
+    """Return the whole name without tag and digest: `docker.io/library/busybox`."""
     domain, path, _, _ = split(name)
     return f"{domain}/{path}"
 
 
 def server_of(address: str) -> str:
-    """The key that credentials for a server are kept under: its host, or the default index."""
+    """Return the key of the credentials for a server: its host, or the default index."""
     host = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return DEFAULT_INDEX if host in DEFAULT_NAMES else host
 
@@ -103,14 +103,14 @@ def _split_tag(name: str) -> tuple[str, str]:
         return name, ""
     if not _matches(_TAG, tag):
         raise InvalidParameterError(
-            f'invalid reference format: "{tag}" is no tag (at most 128 letters, digits and _ . -, '
-            "and not . or - first)"
+            f'invalid reference format: "{tag}" is not a tag (at most 128 letters, digits and '
+            "_ . -, and not . or - first)"
         )
     return before, tag
 
 
 def _split_domain(name: str) -> tuple[str, str]:
-    """The registry and the path: the first part is a registry when it looks like a host name."""
+    """Return registry and path: the first part is a registry if it looks like a host name."""
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         domain, path = first, rest

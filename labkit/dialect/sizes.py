@@ -1,7 +1,7 @@
 """Sizes as Docker's flags take them, `200m`, and as its tables show them, `4.26MB`.
 
-Going in, a unit is a power of 1024 (k, m, g, t, p, with or without `b` or `ib`, in either case);
-coming out, one of 1000.  That is how Docker has it, with the go-units library.
+In input, a unit is a power of 1024 (k, m, g, t, p, with or without `b` or `ib`, in either case); in
+output, one of 1000.  Docker does so, by the go-units library.
 """
 
 from labkit.errors import InvalidParameterError
@@ -11,9 +11,9 @@ _DECIMAL_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def parse_size(text: str) -> int:
-    """The number of bytes that `200m`, `1.5g`, `30mb`, `64KiB` or `1048576` mean.
+    """Return the bytes of `200m`, `1.5g`, `30mb`, `64KiB` or `1048576`.
 
-    `-1` stands for unlimited where a limit may be, and stays -1.  InvalidParameterError otherwise.
+    `-1` means unlimited where a limit may be, and stays -1.  InvalidParameterError otherwise.
     """
     if text == "-1":
         return -1
@@ -28,7 +28,7 @@ def parse_size(text: str) -> int:
 
 
 def human_size(size_bytes: int) -> str:
-    """The size with three significant digits and a decimal unit: `4.26MB`."""
+    """Return the size with three significant digits and a decimal unit: `4.26MB`."""
     value = float(size_bytes)
     for unit in _DECIMAL_UNITS:
         if value < 999.5 or unit == _DECIMAL_UNITS[-1]:

@@ -1,5 +1,6 @@
-"""Which ids of the machine belong to whom, as the administrator says in /etc/subuid and
-/etc/subgid (subuid(5)): lines `name:first:count`.
+"""The owners of the machine's subordinate ids, from /etc/subuid and /etc/subgid (subuid(5)).
+
+The administrator writes these files: lines `name:first:count`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ IdRange = tuple[int, int, int]
 
 
 class Line(NamedTuple):
-    """The ids from `first` on belong to a user, by name or number."""
+    """The ids from `first` on belong to a user, given by name or number."""
 
     name: str
     first: int
@@ -18,7 +19,7 @@ class Line(NamedTuple):
 
 
 def read(path: str) -> list[Line]:
-    """The lines of such a file; none if there is no file."""
+    """Return the lines of such a file; none if it is missing."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return list(parse(file.read()))
@@ -27,7 +28,7 @@ def read(path: str) -> list[Line]:
 
 
 def parse(text: str) -> Iterable[Line]:
-    """The lines of a text; what is no such line is nobody's."""
+    """Return the lines of a text; a line of any other form is ignored."""
     for line in text.splitlines():
         match line.strip().split(":"):
             case [name, first, count] if first.isdecimal() and count.isdecimal() and int(count):
@@ -35,7 +36,7 @@ def parse(text: str) -> Iterable[Line]:
 
 
 def ranges(names: set[str], lines: Iterable[Line], first_inside: int = 0) -> tuple[IdRange, ...]:
-    """The ranges of whoever has one of these names, taken one after another."""
+    """Return the ranges of the user with one of these names, one after another."""
     found: list[IdRange] = []
     for line in lines:
         if line.name in names:

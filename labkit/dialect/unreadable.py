@@ -1,6 +1,6 @@
-"""What `msgspec.json.decode` raises for foreign text, so that nobody forgets one of them."""
+"""The exceptions of `msgspec.json.decode` for foreign text, in one list that is complete."""
 
 import msgspec
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""It is not JSON, or another kind of object; not UTF-8; nested too deep."""
+"""The text is not JSON, or another kind of object; not UTF-8; nested too deeply."""

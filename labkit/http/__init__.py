@@ -1,5 +1,5 @@
-"""An HTTP/1.1 server over any stream socket: what labkitd and the registry have in common.
+"""An HTTP/1.1 server over any stream socket, shared by labkitd and the registry.
 
-What happens to a request is written down in `server`.  What is asked for is not this package's
-matter: a `Service` brings the handler, the answers to errors and the headers that are its own.
+`server` describes the way of a request.  This package does not know what is requested: a `Service`
+brings the handler, the answers to errors, and its own headers.
 """

@@ -1,10 +1,10 @@
-"""One client's connection: bytes in and out, deadlines, and nothing read that is not ours.
+"""One client's connection: bytes in and out, deadlines, and no byte read beyond the request.
 
-A request for `attach` is followed on the same socket by the container's standard input, and that
-socket is then given to another process.  A byte that sat in a buffer of ours would be lost to the
-container.  So nothing is buffered here: a head is looked at with MSG_PEEK and then taken up to its
-blank line, a chunk's size line up to its end, a body up to its length.  What a client sent beyond
-stays in the kernel's queue, where the next reader finds it, whoever that is.
+After a request for `attach` the container's standard input follows on the same socket, and that
+socket is then given to another process.  A byte in a buffer here would be lost to the container.
+So this class has no buffer: it peeks at a head with MSG_PEEK and then takes it up to its blank
+line, a chunk's size line up to its end, a body up to its length.  Later bytes of a client stay in
+the kernel's queue, where the next reader, in whatever process, finds them.
 """
 
 import array
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT_BYTES = 64 * 1024
 HEAD_TIME_S = 10.0
-"""How long a request's head may take from its first byte to its last."""
+"""The longest time for a request's head from its first byte to its last."""
 PEEK_BYTES = 8 * 1024
 CHUNK_LINE_LIMIT_BYTES = 256
 CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?")
-"""Strictly, without a lone CR or LF in it: a proxy before us may end its line there."""
+"""Strict, without a lone CR or LF in it: a proxy before this server may end its line there."""
 TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 TRAILER_LIMIT_LINES = 32
 SEND_TIME_S = 30.0
-"""How long a client may take to read a whole answer; streams are not timed."""
+"""The longest time in which a client may read a whole answer; streams have no limit."""
 LINGER_TIME_S = 2.0
 READING_TIME_S = 0.5
 READING_LOOK_S = 0.0002
@@ -49,27 +49,27 @@ BLANK_LINE = b"\r\n\r\n"
 
 @contextlib.contextmanager
 def _client_errors() -> Iterator[None]:
-    """A client that is too slow or goes away while it sends is the request's error, not ours."""
+    """Turn a client that is too slow, or disconnects while it sends, into the request's error."""
     try:
         yield
     except TimeoutError:
         raise ProtocolError(408, "The request took too long to arrive") from None
     except ConnectionError:
-        raise ProtocolError(400, "The client went away in the middle of its request") from None
+        raise ProtocolError(400, "The client disconnected in the middle of its request") from None
 
 
 class Connection:
-    """A client's socket, read exactly as far as the present request reaches."""
+    """A client's socket, read exactly to the end of the present request."""
 
     def __init__(self, client: socket.socket, idle_s: float | None = None) -> None:
-        """`idle_s` is how long a client may wait with its next request; None: for ever."""
+        """`idle_s` is how long a client may be idle between requests; None: for ever."""
         self._socket = client
         self._deadline: float | None = None
         self._pause_s: float | None = None
         self._idle_s = idle_s
 
     def fileno(self) -> int:
-        """The socket's descriptor, for the one who takes the connection over."""
+        """The socket's descriptor, for the process that takes the connection over."""
         return self._socket.fileno()
 
     @contextlib.contextmanager
@@ -85,7 +85,7 @@ class Connection:
             self._socket.settimeout(None)
 
     def allow_pauses(self, seconds: float) -> None:
-        """From now on reading fails with a 408 only when nothing at all comes for so long."""
+        """From now on reading fails with a 408 if no byte arrives for so long."""
         self._deadline = None
         self._pause_s = seconds
 
@@ -97,7 +97,7 @@ class Connection:
             self._socket.settimeout(left)
 
     def read_head(self) -> bytes | None:
-        """A request's head with its blank line; None when the client closed instead of asking.
+        """Return a request's head with its blank line; None if the client closed before it.
 
         The first byte may take as long as a connection may be idle; the rest may not.
         """
@@ -109,7 +109,7 @@ class Connection:
         return head or None
 
     def read_line(self, limit_bytes: int) -> bytes:
-        """A line up to its CRLF, which is left out."""
+        """Return a line without its CRLF."""
         line = self._read_until(CRLF, limit_bytes, "chunk size")
         if not line:
             raise ProtocolError(400, "The request's body ended early")
@@ -118,9 +118,9 @@ class Connection:
     def _read_until(
         self, end: bytes, limit_bytes: int, what: str, seconds: float | None = None
     ) -> bytes:
-        """Everything up to and with `end`, and not a byte more; b"" at the end of the stream.
+        """Return everything up to and with `end`, not a byte more; b"" at the end of the stream.
 
-        `seconds` is how long it may take from its first byte on.
+        `seconds` is the longest time from the first byte on.
         """
         taken = bytearray()
         while True:
@@ -130,7 +130,7 @@ class Connection:
                     raise ProtocolError(400, f"The request ended in the middle of its {what}")
                 return b""
             if not taken and seen[:1] == TLS_HANDSHAKE:
-                # Answered at once, because clients try TLS first, and wait to see that it is none.
+                # Answer at once: clients try TLS first, and wait to see that this is plain HTTP.
                 raise ProtocolError(
                     400, "Client sent a TLS handshake to an HTTP server: use http://"
                 )
@@ -172,7 +172,7 @@ class Connection:
             return self._socket.recv_into(buffer)
 
     def ask_for_body(self) -> None:
-        """Tell a client that waits for it that its body is wanted (RFC 9110 §10.1.1)."""
+        """Send `100 Continue` to a client that waits for it (RFC 9110 §10.1.1)."""
         with _client_errors():
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -180,7 +180,7 @@ class Connection:
         """Send all of `data`, in `seconds` at most.
 
         Raises:
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
             TimeoutError: it does not read.
         """
         self._socket.settimeout(seconds)
@@ -190,7 +190,7 @@ class Connection:
         """Send `count` bytes of `file` from `offset` on; a client may pause for `SEND_TIME_S`.
 
         Raises:
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
             TimeoutError: it does not read.
         """
         self._socket.settimeout(SEND_TIME_S)
@@ -198,9 +198,9 @@ class Connection:
             self._socket.sendfile(file, offset, count)
 
     def wait_until_read(self) -> None:
-        """Wait until the client has taken all that was sent, for a moment (unix(7), SIOCOUTQ).
+        """Wait a moment until the client has taken all that was sent (unix(7), SIOCOUTQ).
 
-        docker-py loses what follows a head so quickly that both are read at once.
+        docker-py loses data that follows a head so quickly that both are read at once.
         """
         deadline = time.monotonic() + READING_TIME_S
         waiting = array.array("i", [0])
@@ -211,7 +211,7 @@ class Connection:
             time.sleep(READING_LOOK_S)
 
     def abort(self) -> None:
-        """Cut the connection off, also while another thread waits to send on it."""
+        """Cut the connection, even while another thread waits to send on it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -227,10 +227,10 @@ class Connection:
         return bool(poll.poll(0))
 
     def linger(self) -> None:
-        """Tell the client that nothing follows, and swallow what it still sends, for a moment.
+        """Tell the client that nothing follows, and drop what it still sends, for a moment.
 
         Closing with unread bytes would reset the connection, and a client that is still sending
-        would see that instead of the answer.
+        would see the reset instead of the answer.
         """
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -241,12 +241,12 @@ class Connection:
             return
 
     def close(self) -> None:
-        """Close this process's copy, without a shutdown: someone may have been given another."""
+        """Close this process's copy, without a shutdown: another process may have another copy."""
         self._socket.close()
 
 
 class Body(io.RawIOBase):
-    """A request's body as a file, whether it came with a length or in chunks (RFC 9112 §6, §7)."""
+    """A request's body as a file, sent with a length or in chunks (RFC 9112 §6, §7)."""
 
     def __init__(self, connection: Connection, length: int, *, chunked: bool, ask: bool) -> None:
         self._connection = connection
@@ -258,15 +258,15 @@ class Body(io.RawIOBase):
 
     @property
     def is_read(self) -> bool:
-        """Whether the connection now stands at the next request."""
+        """Whether the next byte of the connection begins the next request."""
         return self._left == 0 and not self._more_chunks
 
     def readable(self) -> bool:
-        """A body can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill `buffer` with what there is; 0 at the body's end."""
+        """Fill `buffer` with data that has arrived; 0 at the body's end."""
         if self._ask:
             self._ask = False
             self._connection.ask_for_body()
@@ -295,7 +295,7 @@ class Body(io.RawIOBase):
 
     def _end_chunk(self) -> None:
         if self._connection.read_line(CHUNK_LINE_LIMIT_BYTES):
-            raise ProtocolError(400, "Malformed chunked body: a chunk is longer than it said")
+            raise ProtocolError(400, "Malformed chunked body: a chunk is longer than its size")
 
     def _skip_trailers(self) -> None:
         for _ in range(TRAILER_LIMIT_LINES):

@@ -7,11 +7,11 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class EndSignals:
-    """From now on these signals only make `fileno()` readable; to be made in the main thread.
+    """Make these signals only make `fileno()` readable; use it in the main thread.
 
-    A Python handler that raises would not do.  It runs in the main thread, which goes on sleeping
-    in accept(2) when the kernel has given the signal to another thread (signal(7)), and what it
-    raises is lost within a finaliser.  The byte is written by the C handler, in whichever thread.
+    A Python handler that raises does not work.  It runs in the main thread, which continues to
+    sleep in accept(2) if the kernel has given the signal to another thread (signal(7)), and its
+    exception is lost within a finaliser.  The C handler writes the byte, in whichever thread.
     """
 
     def __init__(self, *, hangup: bool = False) -> None:
@@ -23,7 +23,7 @@ class EndSignals:
             signal.signal(number, _nothing)
 
     def fileno(self) -> int:
-        """Readable once a signal has come."""
+        """The descriptor that is readable after a signal."""
         return self._reader.fileno()
 
     def is_hangup(self) -> bool:
@@ -32,4 +32,4 @@ class EndSignals:
 
 
 def _nothing(number: int, frame: object) -> None:
-    """The byte has been written: Python wants a handler none the less."""
+    """Do nothing: the byte has been written, but Python needs a handler."""

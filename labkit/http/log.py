@@ -15,10 +15,10 @@ class Log:
     def line(self, text: str) -> None:
         """Write one line."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with suppress(OSError):  # a full disk: what is logged goes on all the same
+        with suppress(OSError):  # a full disk must not stop the server
             sys.stderr.write(f"{stamp} {self._program}: {text}\n")
             sys.stderr.flush()
 
     def traceback(self, text: str) -> None:
-        """Write one line and the exception that is being handled: a defect of labkit's own."""
+        """Write one line and the present exception, a defect of labkit."""
         self.line(f"{text}\n{format_exc().rstrip()}")

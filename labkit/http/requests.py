@@ -1,7 +1,7 @@
 """A request: its head parsed strictly, its query by type, its body within limits.
 
-The grammar is RFC 9112's, without what no client of ours sends: folded header lines, absolute
-targets, transfer codings other than chunked.  All of that is refused, not guessed at.
+The grammar is RFC 9112's, without parts that no client uses: folded header lines, absolute targets,
+transfer codings other than chunked.  All of that is refused, never guessed at.
 """
 
 import io
@@ -34,7 +34,7 @@ FALSE_WORDS = ("", "0", "no", "false", "none")
 
 
 class Query:
-    """The part of a request's target after the question mark, read as the API's types."""
+    """The part of a request's target after the question mark, read by the API's types."""
 
     def __init__(self, text: str) -> None:
         try:
@@ -43,23 +43,23 @@ class Query:
             raise InvalidParameterError(f"The query string cannot be read: {error}") from None
         if any("\0" in word for field in fields for word in field):
             raise InvalidParameterError("The query string holds a NUL character")
-        self._fields = dict(reversed(fields))  # of a repeated one the first counts, as in Go
+        self._fields = dict(reversed(fields))  # the first of repeated ones counts, as in Go
         self._all = fields
 
     def text(self, name: str, default: str = "") -> str:
-        """The parameter's text, or `default` when it was not given."""
+        """Return the parameter's text, or `default` if it was not given."""
         return self._fields.get(name, default)
 
     def texts(self, name: str) -> list[str]:
-        """Every value of a parameter that may be repeated."""
+        """Return every value of a parameter that may be repeated."""
         return [value for key, value in self._all if key == name]
 
     def flag(self, name: str) -> bool:
-        """A parameter that is true unless it is missing, empty, 0, no, false or none."""
+        """Return a truth value: False if missing, empty, 0, no, false or none."""
         return self.text(name).strip().lower() not in FALSE_WORDS
 
     def integer(self, name: str) -> int | None:
-        """A whole number; None when the parameter is missing or empty."""
+        """Return a whole number; None if the parameter is missing or empty."""
         value = self.text(name)
         if not value:
             return None
@@ -69,7 +69,7 @@ class Query:
         return number
 
     def timestamp_s(self, name: str) -> float:
-        """A moment in seconds since 1970, with a fraction if need be; 0 when it is missing."""
+        """Return a time in seconds since 1970, perhaps with a fraction; 0 if it is missing."""
         value = self.text(name)
         if not value:
             return 0.0
@@ -81,16 +81,16 @@ class Query:
 
 
 def _shown(value: str) -> str:
-    """A value as a message may hold it."""
+    """Return a value shortened for a message."""
     return value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…"
 
 
 class Request:
-    """One request, its body still on the connection.
+    """One request; its body is still on the connection.
 
-    `target` is what the request line asked for, `path` its part before the question mark,
+    `target` is the request line's target, `path` its part before the question mark,
     percent-decoded.  `headers` have names in lower case, repeated ones joined by commas.
-    `speaks_chunked` says whether the client understands chunked answers, which is HTTP/1.1.
+    `speaks_chunked` says whether the client understands chunked answers, as HTTP/1.1 does.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Request:
 
     @property
     def upgrade(self) -> str:
-        """The protocol that the client asked to go on with, in lower case; empty for HTTP."""
+        """The protocol that the client asked to continue with, in lower case; empty for HTTP."""
         return self.headers.get("upgrade", "").lower()
 
     def json(self) -> dict[str, object]:
-        """The body as a JSON object; {} when there is none.
+        """Return the body as a JSON object; {} if there is none.
 
         Raises:
             InvalidParameterError: it is not a JSON object.
@@ -142,14 +142,14 @@ class Request:
                 f"Content-Type specified ({content_type}) must be 'application/json'"
             )
         value = decode_json(content, "The request's body")
-        if value is None:  # what Go's clients send for nothing
+        if value is None:  # Go's clients send null for no body
             return {}
         if not isinstance(value, dict):
             raise InvalidParameterError("The request's body is JSON, but not an object")
         return value
 
     def body_bytes(self) -> bytes:
-        """The whole body, 8 MiB at most."""
+        """Return the whole body, at most 8 MiB."""
         self.connection.set_deadline(JSON_TIME_S)
         content = bytearray()
         while part := self.body.read(64 * 1024):
@@ -160,16 +160,16 @@ class Request:
         return bytes(content)
 
     def body_file(self) -> io.BufferedReader:
-        """The body as a file of any size; a client may take its time."""
+        """Return the body as a file of any size; a client may be slow."""
         self.connection.set_deadline(None)
         return io.BufferedReader(self.body, 64 * 1024)
 
 
 def decode_json(content: bytes, name: str) -> object:
-    """JSON from a client; `name` says in messages what it is.
+    """Decode JSON from a client; `name` names it in messages.
 
-    Raises `InvalidParameterError`, also for what no field can hold: deep nesting, which would end
-    in Python's recursion limit, and NUL characters, which end the C library's strings.
+    InvalidParameterError, also for content that no field can hold: deep nesting, which would end in
+    Python's recursion limit, and NUL characters, which end the C library's strings.
     """
     try:
         value = msgspec.json.decode(content)
@@ -194,10 +194,10 @@ def decode_json(content: bytes, name: str) -> object:
 
 
 def parse(head: bytes, connection: Connection) -> Request:
-    """The request whose head this is.
+    """Parse a request's head.
 
     Raises:
-        ProtocolError: it breaks a rule of HTTP, after which the connection is of no more use.
+        ProtocolError: it breaks a rule of HTTP; then the connection cannot be used any more.
     """
     request_line, *header_lines = head.decode("latin-1")[: -len("\r\n\r\n")].split("\r\n")
     method, target, protocol = _request_line(request_line)
@@ -239,7 +239,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
             raise ProtocolError(400, "Malformed header line: Name: value was expected")
         key, value = name.lower(), value.strip(" \t")
         if key == "host" and key in headers:
-            raise ProtocolError(400, "A request is for one Host, and this names two")
+            raise ProtocolError(400, "A request names one Host, and this one names two")
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 

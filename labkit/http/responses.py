@@ -1,4 +1,4 @@
-"""The four ways to answer a request: whole, from a file, as a stream, by giving it all away.
+"""The four kinds of answer: whole, from a file, as a stream, or by giving the socket away.
 
 Handlers return one of these and never touch the socket; `labkit.http.server` sends them.
 """
@@ -46,7 +46,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 class Response(NamedTuple):
-    """A whole answer, its body in hand."""
+    """A whole answer with its body."""
 
     status: int
     body: bytes = b""
@@ -55,9 +55,9 @@ class Response(NamedTuple):
 
 
 class FilePart(NamedTuple):
-    """A part of an open file, or all of it, which the kernel sends (sendfile(2)), never in memory.
+    """A part of an open file, or all of it; the kernel sends it (sendfile(2)), without a copy.
 
-    The file is closed when it is sent.
+    The server closes the file afterwards.
     """
 
     status: int
@@ -69,9 +69,9 @@ class FilePart(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer of unknown length: the head goes out at once, each chunk when it comes.
+    """An answer of unknown length: the head is sent at once, each chunk when it is ready.
 
-    An error that `chunks` raises cuts the connection, which is how a client learns of it.
+    An error that `chunks` raises cuts the connection, so that the client learns of it.
     """
 
     chunks: Iterable[bytes]
@@ -80,18 +80,18 @@ class Stream(NamedTuple):
 
 
 class Hijack(NamedTuple):
-    """The end of HTTP on this connection: `take` is given the socket, and sends the head itself.
+    """The end of HTTP on this connection: `take` gets the socket, and sends the head itself.
 
-    `take` gets the number of a file descriptor that it must duplicate if it keeps it, and the
+    `take` gets the number of a file descriptor, which it must duplicate to keep it, and the
     function that sends the head, which it calls before anything else is sent.
     """
 
     take: Callable[[int, Callable[[], None]], None]
     content_type: str = RAW_STREAM
     protocol: str = "tcp"
-    """What the connection speaks from then on: raw bytes, or HTTP/2 (`h2c`)."""
+    """The protocol of the connection from then on: raw bytes, or HTTP/2 (`h2c`)."""
     head: bytes = b""
-    """The head, if it is none of those that `hijack_head` makes."""
+    """The head, if `hijack_head` does not make it."""
 
 
 Answer = Response | FilePart | Stream | Hijack
@@ -100,12 +100,12 @@ Answer = Response | FilePart | Stream | Hijack
 def json_response(
     value: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
-    """`value` as the JSON body of a whole answer."""
+    """Return a whole answer with `value` as its JSON body."""
     return Response(status, msgspec.json.encode(value) + b"\n", JSON, headers)
 
 
 def http_date(seconds: float) -> str:
-    """A moment in the form of RFC 9110 §5.6.7, in English whatever the locale."""
+    """Return a time in the form of RFC 9110 §5.6.7, in English in every locale."""
     now = time.gmtime(seconds)
     return (
         f"{DAYS[now.tm_wday]}, {now.tm_mday:02} {MONTHS[now.tm_mon - 1]} {now.tm_year} "
@@ -128,10 +128,10 @@ def _lines(headers: Iterable[tuple[str, str]]) -> str:
 def response_bytes(
     response: Response, standing: str, *, keep_alive: bool, head_only: bool = False
 ) -> bytes:
-    """The whole answer in one piece, so that it leaves in one write.
+    """Return the whole answer in one piece, so that one write sends it.
 
-    `standing` are the header lines of every answer.  `head_only` answers HEAD: the length is told,
-    the body is not sent.
+    `standing` are the header lines of every answer.  With `head_only` (HEAD) the length is
+    included, and the body is not.
     """
     lines = _lines(response.headers)
     if response.status not in WITHOUT_BODY:
@@ -143,13 +143,13 @@ def response_bytes(
 
 
 def file_head(part: FilePart, standing: str, *, keep_alive: bool) -> bytes:
-    """The head before a part of a file."""
+    """Return the head before a part of a file."""
     lines = f"Content-Type: {part.content_type}\r\nContent-Length: {part.length}\r\n"
     return _head(part.status, standing, _lines(part.headers) + lines, keep_alive=keep_alive)
 
 
 def stream_head(stream: Stream, standing: str, *, chunked: bool, keep_alive: bool) -> bytes:
-    """The head of a stream; `chunked` is for clients that speak HTTP/1.1."""
+    """Return the head of a stream; `chunked` is for clients that speak HTTP/1.1."""
     lines = f"{_lines(stream.headers)}Content-Type: {stream.content_type}\r\n"
     if chunked:
         lines += "Transfer-Encoding: chunked\r\n"
@@ -157,7 +157,7 @@ def stream_head(stream: Stream, standing: str, *, chunked: bool, keep_alive: boo
 
 
 def chunk(payload: bytes) -> bytes:
-    """One chunk of a chunked body (RFC 9112 §7.1).  An empty payload would end the body."""
+    """Return one chunk of a chunked body (RFC 9112 §7.1).  An empty one would end the body."""
     return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
@@ -165,10 +165,10 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def hijack_head(hijack: Hijack, *, upgrade: bool) -> bytes:
-    """The head before a raw stream.
+    """Return the head before a raw stream.
 
-    A client that asked with `Upgrade: tcp` takes nothing but 101; one that did not gets a body
-    without length, and always the raw stream's type, as Docker's engine does it.
+    A client that sent `Upgrade: tcp` accepts only 101; another client gets a body without length,
+    and always the raw stream's type, as from Docker's engine.
     """
     if hijack.protocol != "tcp":
         return (

@@ -1,16 +1,16 @@
-"""What happens to a request, from the socket to the answer.
+"""The way of a request, from the socket to the answer.
 
 1. `Server.serve` accepts a connection and gives it a thread (`_converse`).
 2. The thread reads one request's head, and not a byte more (`connection`), and parses it
-   (`requests`).  What breaks HTTP's rules is answered and the connection closed.
-3. The service's handler reads the body if it wants one, does what is asked and returns an answer;
-   an error becomes an answer by the service's `error_response`.
-4. The answer is sent (`responses`): whole in one write, from a file, or as a stream; or the
-   connection leaves HTTP and is given away, and the thread forgets it.
-5. From 2 again, until the client closes or asked for it.
+   (`requests`).  A request that breaks HTTP's rules is answered, and the connection is closed.
+3. The service's handler reads the body if it needs it, does the work and returns an answer; the
+   service's `error_response` turns an error into an answer.
+4. The server sends the answer (`responses`): whole in one write, from a file, or as a stream; or it
+   gives the connection away, and the thread ends its use.
+5. It continues with 2, until the client closes, or asked for that.
 
-Nothing that a client does reaches another: a slow one has its own thread, a broken one its own
-error, and there are never more connections than the process has file descriptors for.
+No client affects another: a slow one has its own thread, a broken one its own error, and there are
+never more connections than the process has file descriptors for.
 """
 
 import resource
@@ -44,20 +44,20 @@ from labkit.http.responses import (
 
 OUT_OF_RESOURCES_PAUSE_S = 0.1
 CLOSING_TIME_S = 5.0
-"""How long a server that was asked to end waits for the requests it is working on."""
+"""How long a server that ends waits for requests in progress."""
 
 
 class Exchange(NamedTuple):
-    """A request and its answer, as a service may want to write them down."""
+    """A request and its answer, for a service's record."""
 
     request: Request
     answer: Answer
     seconds: float
-    """From the request's head to the last byte of the answer."""
+    """The time from the request's head to the last byte of the answer."""
 
 
 class Service(NamedTuple):
-    """What is served: labkitd's API, or a registry's."""
+    """The service: labkitd's API, or a registry's."""
 
     name: str
     headers: str
@@ -66,7 +66,7 @@ class Service(NamedTuple):
     error_response: Callable[[Exception], Response]
     log: Log
     observe: Callable[[Exchange], None] | None = None
-    """Is told of every exchange when it is over, in the connection's thread."""
+    """Called with every exchange after its end, in the connection's thread."""
 
 
 class _Door(NamedTuple):
@@ -146,7 +146,7 @@ class Server:
         return True
 
     def finish(self) -> None:
-        """Accept no more, and wait for the requests that are being worked on, for a moment."""
+        """Accept no more, and wait a moment for the requests in progress."""
         self._is_finishing = True
         for door in self._doors.values():
             door.listener.shutdown(socket.SHUT_RDWR)
@@ -164,7 +164,7 @@ class Server:
             try:
                 client.send(self._error_bytes(busy))
             except OSError as error:
-                self._service.log.line(f"a client was turned away without a word: {error}")
+                self._service.log.line(f"a client was refused without an answer: {error}")
             client.close()
             return
         try:
@@ -187,7 +187,7 @@ class Server:
             while self._exchange(connection):
                 pass
         except (ConnectionError, TimeoutError):
-            pass  # the client went away, or does not read its answer
+            pass  # the client disconnected, or does not read its answer
         except Exception:
             self._service.log.traceback("a connection failed")
         finally:
@@ -195,7 +195,7 @@ class Server:
             self._places.release()
 
     def _exchange(self, connection: Connection) -> bool:
-        """One request and its answer; whether the connection can carry another."""
+        """Serve one request; return whether the connection can carry another."""
         try:
             head = connection.read_head()
             if head is None:

@@ -120,7 +120,7 @@ class _Passage:
 
 
 class _PlainConnection(Connection):
-    """A client that does not speak TLS, and is told so in the only words it understands."""
+    """A client that does not speak TLS, and gets a plain answer that says so."""
 
     def read_head(self) -> bytes | None:
         super().read_head()
@@ -130,10 +130,10 @@ class _PlainConnection(Connection):
 def connect(
     client: socket.socket, context: ssl.SSLContext, idle_s: float | None = None
 ) -> Connection:
-    """The connection of a socket that was accepted, after the handshake.
+    """Return the connection of an accepted socket, after the handshake.
 
     Raises:
-        ConnectionError: the client and the server have no common words.
+        ConnectionError: client and server have no common protocol.
         TimeoutError: the handshake takes too long.
     """
     client.settimeout(HANDSHAKE_TIME_S)

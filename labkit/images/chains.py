@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 
 def chain_ids(diff_ids: Sequence[str]) -> list[str]:
-    """The chain id at each height, the lowest first.
+    """Return the chain id at each height, the lowest first.
 
     The lowest layer's chain id is its own diff id; each further one is the SHA-256 of the chain id
-    below and the layer's diff id with a space between.  The same layer on another stack therefore
-    has another chain id.
+    below and the layer's diff id with a space between.  So the same layer on another stack has
+    another chain id.
     """
     chain: list[str] = []
     for diff_id in diff_ids:

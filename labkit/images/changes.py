@@ -1,4 +1,4 @@
-"""Changes to an image's configuration in a Dockerfile's words: `import --change 'CMD ["sh"]'`."""
+"""Changes to an image's configuration by a Dockerfile's instructions: `import --change`."""
 
 import posixpath
 import re
@@ -15,7 +15,7 @@ from labkit.images.shell_words import Expander
 from labkit.signals import parse_signal
 
 Change = Callable[[RuntimeConfig, str, Expander], None]
-"""Changes a config as the arguments of an instruction say; InvalidParameterError."""
+"""A function that changes a config by an instruction's arguments; InvalidParameterError."""
 
 SHELL = ["/bin/sh", "-c"]
 PORT_MAX = 65535
@@ -24,21 +24,20 @@ NO_TRIGGERS = {
     "FROM": "FROM isn't allowed as an ONBUILD trigger",
     "MAINTAINER": "MAINTAINER isn't allowed as an ONBUILD trigger",
 }
-"""What cannot come after ONBUILD, and how that is said."""
+"""The instructions that cannot follow ONBUILD, with Docker's messages."""
 
 _PORT = re.compile(
     r"(?:(?:[0-9.]*:|\[[0-9a-f:.]*\]:)?[0-9-]*:)?"
     r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?",
     re.ASCII,
 )
-"""A port or a range; what `-p` would have before it (`127.0.0.1:80:8080`) says nothing here."""
+"""A port or a range; an address or port before it, as in `-p` (`127.0.0.1:80:8080`), is ignored."""
 
 
 def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
-    """Change `config` as the instructions say, in their order.
+    """Change `config` by the instructions, in their order.
 
-    Raises `InvalidParameterError` that names the instruction for one that is not allowed here or
-    makes no sense.
+    InvalidParameterError, which names the instruction, if one is not allowed here or is invalid.
     """
     for change in changes:
         name, arguments = [*change.split(None, 1), "", ""][:2]
@@ -56,7 +55,7 @@ def apply(changes: Sequence[str], config: RuntimeConfig) -> None:
 
 
 def environment_of(config: RuntimeConfig) -> dict[str, str]:
-    """The `NAME=value` list as a mapping."""
+    """Return the `NAME=value` list as a mapping."""
     return dict(entry.partition("=")[::2] for entry in config.env or [])
 
 
@@ -79,7 +78,7 @@ def _label(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
 
 
 def _expose(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
-    for word in expander.split(arguments):
+    for word in " ".join(expander.split(arguments)).split():  # a variable may hold several
         match = _PORT.fullmatch(word.lower())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not match or not first <= last <= PORT_MAX:
@@ -140,7 +139,7 @@ INSTRUCTIONS: dict[str, Change] = {
 
 
 def _command(config: RuntimeConfig, arguments: str) -> list[str]:
-    """The exec form (a JSON list) as it is, the shell form by way of the shell."""
+    """Return the exec form (a JSON list) as it is, and the shell form as a call of the shell."""
     listed = _json_list(arguments)
     if listed is not None:
         return listed
@@ -157,7 +156,7 @@ def _json_list(arguments: str) -> list[str] | None:
 
 
 def pairs(instruction: str, arguments: str, expander: Expander) -> dict[str, str]:
-    """The names and values of ENV and LABEL, variables put in."""
+    """Return the names and values of ENV and LABEL, with variables replaced."""
     written = words.pairs(instruction, arguments, expander.escape)
     found = {expander.expand(name): expander.expand(value) for name, value in written}
     if "" in found:

@@ -1,4 +1,4 @@
-"""The documents behind the entries of `index.json`, and what these refer to."""
+"""The documents that the entries of `index.json` name, and the blobs that these refer to."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ class Documents:
         self._known: dict[str, tuple[Manifest, ImageConfig]] = {}
 
     def read(self, digest: str) -> tuple[Manifest, ImageConfig]:
-        """A manifest and its config; of an index, those for this machine.
+        """Return a manifest and its config; for an index, those for this machine.
 
         Raises `NotFoundError` or `DamagedStoreError`.
         """
@@ -48,7 +48,7 @@ class Documents:
         if len(manifest.layers) != len(config.rootfs.diff_ids):
             raise DamagedStoreError(
                 f"image {manifest.config.digest} lists {len(manifest.layers)} layers, "
-                f"but its config {len(config.rootfs.diff_ids)}"
+                f"but its config lists {len(config.rootfs.diff_ids)}"
             )
         check_times(config, manifest.config.digest)
         return config
@@ -56,7 +56,7 @@ class Documents:
     def readable(
         self, entries: Sequence[Descriptor]
     ) -> Iterator[tuple[Descriptor, Manifest, ImageConfig]]:
-        """The entries that are images, with their documents; damaged ones are passed over."""
+        """Yield the entries that are images, with their documents; damaged ones are skipped."""
         for entry in entries:
             if entry.media_type not in models.MANIFESTS | models.INDEXES:
                 continue
@@ -67,7 +67,7 @@ class Documents:
             yield entry, manifest, config
 
     def blobs(self, entries: Sequence[Descriptor]) -> set[str]:
-        """The digests of all blobs the entries stand on, their own included."""
+        """Return the digests of all blobs that the entries need, their own included."""
         found = {entry.digest for entry in entries}
         for entry in entries:
             if entry.media_type in models.INDEXES:
@@ -80,7 +80,7 @@ class Documents:
         return found
 
     def chains(self, entries: Sequence[Descriptor]) -> set[str]:
-        """The chain ids of all layers the entries stand on."""
+        """Return the chain ids of all layers that the entries need."""
         found: set[str] = set()
         for _, _, config in self.readable(entries):
             found.update(chain_ids(config.rootfs.diff_ids))
@@ -90,7 +90,7 @@ class Documents:
         return found
 
     def _manifest(self, entry: Descriptor) -> Manifest | None:
-        """A manifest, whatever it is of; None when it cannot be read."""
+        """Return a manifest of any kind; None if it cannot be read."""
         known = self._known.get(entry.digest)
         if known:
             return known[0]
@@ -101,7 +101,7 @@ class Documents:
             return None
 
     def _members(self, entry: Descriptor) -> list[Descriptor]:
-        """The manifests of an image for several architectures."""
+        """Return the manifests of an image for several architectures."""
         try:
             data = self._layout.read_blob(entry.digest)
             index = decode(data, Index, self._layout.blob_path(entry.digest))
@@ -111,19 +111,19 @@ class Documents:
 
 
 def check_times(config: ImageConfig, name: str) -> None:
-    """DamagedStoreError for a time that is none (RFC 3339, with its zone)."""
+    """Raise DamagedStoreError for an invalid time (RFC 3339, with its zone)."""
     for text in (config.created, *(entry.created for entry in config.history or [])):
         try:
             if text:
                 msgspec.convert(text, _TIME)
         except msgspec.ValidationError:
             raise DamagedStoreError(
-                f"image {name} was created at {text!r}, which is no time"
+                f"image {name} has an invalid time of creation: {text!r}"
             ) from None
 
 
 def members(index: Index) -> list[Descriptor]:
-    """The images of an index; an index within an index is not followed."""
+    """Return the images of an index; an index within an index is not followed."""
     return [member for member in index.manifests if member.media_type not in models.INDEXES]
 
 

@@ -1,14 +1,14 @@
-"""An image that is being made: layer upon layer, and nothing of it to be seen before the end.
+"""An image in progress: layer upon layer, and invisible before the end.
 
     with store.draft() as draft:
         draft.start_from(store.resolve("busybox"))
         draft.add_tar(archive)
         image = draft.commit(document, names=["tool:1.0"])
 
-What a draft brings into the store it writes down first (`labkit.images.staging.Claim`).  Leaving
-the block without a commit takes it out again, and so does the next one to open the store when this
-process was killed.  What the claim names stays as long as the draft does, whoever removes images
-meanwhile.  A draft is one thread's; several may be made side by side, of the same layers too.
+A draft first records all that it brings into the store (`labkit.images.staging.Claim`).  Leaving
+the block without a commit removes that again; if this process was killed, the next one to open the
+store does so.  Blobs and layers that the claim names stay as long as the draft does, even if images
+are removed.  One thread uses a draft; several drafts may exist at once, even with the same layers.
 """
 
 import errno
@@ -36,15 +36,15 @@ class LayerInfo(NamedTuple):
     """A layer of a draft."""
 
     descriptor: Descriptor
-    """Its blob: media type, digest, size in bytes."""
+    """The blob: media type, digest, size in bytes."""
     diff_id: str
-    """The digest of its plain archive."""
+    """The digest of the plain archive."""
     size_bytes: int
-    """The sum of its files' sizes."""
+    """The sum of the files' sizes."""
 
 
 class Draft:
-    """See the module; made by `ImageStore.draft()`."""
+    """An image in progress; made by `ImageStore.draft()`."""
 
     def __init__(self, holdings: Holdings, folder: Folder) -> None:
         self._holdings = holdings
@@ -52,7 +52,7 @@ class Draft:
         self._layers: list[LayerInfo] = []
         self.claim = Claim([], [])
 
-    # What it is made of
+    # Its layers
 
     def start_from(self, image: Image) -> None:
         """Begin with all layers of an image."""
@@ -69,17 +69,17 @@ class Draft:
     def add_tar(self, stream: BinaryIO) -> LayerInfo:
         """Put a layer on top from its archive: plain, or compressed by gzip, zstd, bzip2 or xz.
 
-        InvalidParameterError when it is damaged or hostile; it is then as if it had not been added.
+        InvalidParameterError if it is damaged or hostile; then the draft is unchanged.
         """
         folder = subfolder(self._folder)
         packed = layers.receive(stream, folder, self._below(), self._holdings.snapshots)
         return self._take_in(packed, os.path.join(folder.path, layers.TREE))
 
     def add_upper(self, upper: str) -> LayerInfo:
-        """Put on top what overlayfs has gathered in a folder nobody writes to any more.
+        """Put an overlayfs `upperdir` on top, to which no process writes any more.
 
-        The folder is moved into the store when it is on the same file system, and layers are kept
-        as overlayfs has them.
+        The folder is moved into the store if it is on the same file system, and the store keeps
+        layers in overlayfs's form.
         """
         if not self._holdings.snapshots.is_union:
             return self.copy_upper(upper)
@@ -98,9 +98,9 @@ class Draft:
         return self._take_in(packed, tree)
 
     def copy_upper(self, upper: str) -> LayerInfo:
-        """The same with a folder that stays, as that of a container does which is committed.
+        """Put an `upperdir` on top that stays, as that of a committed container does.
 
-        The layer is unpacked when it is first needed.
+        The layer is unpacked at its first use.
         """
         marked = not self._holdings.snapshots.is_union
         left_out = self._not_to_pack(upper)
@@ -108,7 +108,7 @@ class Draft:
         return self._take_in(packed, "")
 
     def add_known(self, diff_id: str) -> bool:
-        """Put a layer on top that an image of the store has in the same place, if one has."""
+        """Put a layer on top that an image has at the same place; False if none has."""
         chain_id = chain_ids([*self._diff_ids(), diff_id])[-1]
         with self._holdings.layout.locked():
             found = self._holdings.layer_of(chain_id)
@@ -120,11 +120,11 @@ class Draft:
         return True
 
     def has_changes(self, upper: str) -> bool:
-        """Whether there is anything in a writable layer that a layer would keep."""
+        """Whether a writable layer has anything that a layer would keep."""
         return not uppers.is_empty(upper, self._not_to_pack(upper))
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the store has this blob; from then on it is kept for this draft."""
+        """Whether the store has this blob; from then on the draft keeps it."""
         with self._holdings.layout.locked():
             if not self._holdings.layout.has_blob(digest):
                 return False
@@ -132,20 +132,20 @@ class Draft:
             return True
 
     def place(self, name: str) -> str:
-        """A path for a file on its way to `adopt_blob`; it vanishes with the draft."""
+        """Return a path for a file that `adopt_blob` will take; the draft removes it at its end."""
         return os.path.join(self._folder.path, name)
 
     def adopt_blob(self, path: str, descriptor: Descriptor) -> None:
-        """Move a file of the same file system in as a blob; its digest is the caller's to verify.
+        """Move a file of the same file system in as a blob; the caller verifies its digest.
 
-        For what `commit_manifest` will name.
+        `commit_manifest` will name it.
         """
         with self._holdings.layout.locked():
             self._hold([descriptor.digest])
             self._holdings.layout.adopt_blob(path, descriptor.digest)
 
     def unpack_layer(self, layer: Descriptor, diff_ids: Sequence[str]) -> None:
-        """Unpack a blob of the store, for `commit_manifest` to find.
+        """Unpack a blob of the store, for `commit_manifest`.
 
         `diff_ids` are those of the layers up to this one, which are unpacked by now.
         InvalidParameterError, DamagedStoreError.
@@ -165,13 +165,13 @@ class Draft:
         return descriptor
 
     def layer_directories(self) -> list[str]:
-        """Overlay's `lowerdir`s of what is in it so far, the topmost first."""
+        """Return overlay's `lowerdir`s of the layers so far, the topmost first."""
         blobs = [layer.descriptor for layer in self._layers]
         return self._holdings.layer_directories(blobs, self._diff_ids())
 
     @property
     def layers(self) -> Sequence[LayerInfo]:
-        """What is in it so far, the lowest first."""
+        """The layers so far, the lowest first."""
         return tuple(self._layers)
 
     # The end
@@ -179,16 +179,16 @@ class Draft:
     def commit(
         self, document: ImageConfig, *, names: Sequence[str] = (), parent: str = ""
     ) -> Image:
-        """Make the image of these layers visible, under names or without one.
+        """Make the image of these layers visible, with names or without.
 
-        `document` is its config, but for the list of layers.  `parent`: the id of the image that
+        `document` is its config, without the list of layers.  `parent` is the id of the image that
         it was made from here.  Raises `InvalidParameterError` for a bad name.
         """
         document = replace(document, rootfs=RootFs("layers", self._diff_ids()))
         return self.commit_config(msgspec.json.encode(document), names=names, parent=parent)
 
     def commit_config(self, data: bytes, *, names: Sequence[str] = (), parent: str = "") -> Image:
-        """The same with a config that was made elsewhere and is kept byte for byte.
+        """Commit with a config that was made elsewhere and is kept byte for byte.
 
         It lists the layers that the draft has.
         """
@@ -209,14 +209,14 @@ class Draft:
         """Make an image visible that was made elsewhere: its manifest is kept byte for byte.
 
         `data` is an OCI or a Docker schema 2 manifest, or an index of such.  Its config and layers
-        (of an index: those for this machine) are in the store by now.  `names` may have digests:
-        those by which the registry knows it.  NotFoundError when a blob is not there,
-        DamagedStoreError or InvalidParameterError when one is not what it should be.
+        (for an index: those for this machine) are in the store by now.  `names` may have digests:
+        those by which the registry knows it.  NotFoundError if a blob is missing,
+        DamagedStoreError or InvalidParameterError if one is not what it should be.
         """
         familiar = [references.parse(name).familiar for name in names]
         if (digest_of(data), len(data)) != (descriptor.digest, descriptor.size):
             raise InvalidParameterError(
-                f"the manifest is not the one that was asked for: its digest is "
+                f"the manifest is not the requested one: its digest is "
                 f"{digest_of(data)}, not {descriptor.digest}"
             )
         if descriptor.media_type not in models.MANIFESTS | models.INDEXES:
@@ -245,7 +245,7 @@ class Draft:
             )
 
     def _enter(self, entry: Descriptor, names: Sequence[str], parent: str) -> Image:
-        """The one step that makes an image: its entries in the index; the lock is held."""
+        """Put the entries into the index, the one step that makes an image; the lock is held."""
         entries = self._holdings.layout.manifests()
         for name in names or [""]:
             entries = enter(entries, entry, name, parent)
@@ -259,14 +259,14 @@ class Draft:
         return [layer.diff_id for layer in self._layers]
 
     def _below(self) -> str:
-        """The unpacked layer that the next one lies on, "" for the lowest."""
+        """Return the unpacked layer below the next one, "" for the lowest."""
         return self.layer_directories()[0] if self._layers else ""
 
     def _not_to_pack(self, upper: str) -> list[str]:
         return uppers.to_leave_out(upper, self.layer_directories() if self._layers else [])
 
     def _take_in(self, packed: PackedLayer, tree: str) -> LayerInfo:
-        """Move a packed layer into the store, and the folder in which it is unpacked, if it is."""
+        """Move a packed layer into the store, with its unpacked tree if there is one."""
         note: LayerNote = packed.note
         chain_id = chain_ids([*self._diff_ids(), note.diff_id])[-1]
         with self._holdings.layout.locked():
@@ -282,7 +282,7 @@ class Draft:
         return layer
 
     def _hold(self, blobs: Iterable[str], chains: Collection[str] = ()) -> None:
-        """Write down what is about to be brought in, or shall stay; the lock is held."""
+        """Record what will be brought in, or must stay; the lock is held."""
         new_blobs = [digest for digest in blobs if digest not in self.claim.blobs]
         new_chains = [chain_id for chain_id in chains if chain_id not in self.claim.chains]
         if new_blobs or new_chains:
@@ -291,6 +291,6 @@ class Draft:
 
 
 def _in_oci_words(layer: Descriptor) -> Descriptor:
-    """A layer as an OCI manifest names it, wherever it came from."""
+    """Return a layer with the media type that an OCI manifest needs, whatever its source."""
     media_type = models.OCI_LAYERS.get(layer.media_type, layer.media_type)
     return Descriptor(media_type, layer.digest, layer.size)

@@ -1,11 +1,11 @@
-"""The entries of `index.json` and their names, as plain data: each function gives a new list.
+"""The entries of `index.json` and their names, as plain data: each function returns a new list.
 
-A name stands in one entry only.  An image has an entry for each of its names; one that has lost its
+A name is in one entry only.  An image has an entry for each of its names; one that has lost its
 last name keeps an entry without: it is `<none>` in `labkit images`.
 
 A name has a tag (`tool:1`) or the digest under which the image was pulled or pushed
-(`tool@sha256:…`).  That is mostly the entry's own.  It is another one when the image was taken out
-of an index for several machines, or when its layers were compressed on their way to the registry.
+(`tool@sha256:…`).  That is mostly the entry's own digest.  It is another one if the image was taken
+out of an index for several machines, or if its layers were compressed on their way to the registry.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from labkit.images.models import Descriptor
 
 
 def name_of(entry: Descriptor) -> str:
-    """An entry's name as people write it, "" if it has none or one that is no Docker name."""
+    """Return an entry's name as people write it, "" if it has none or one invalid in Docker."""
     text = (entry.annotations or {}).get(models.REF_NAME, "")
     try:
         return references.parse(text).familiar if text else ""
@@ -25,16 +25,16 @@ def name_of(entry: Descriptor) -> str:
 
 
 def parent_of(entry: Descriptor) -> str:
-    """The id of the image that this one was made from, "" if it was made from none."""
+    """Return the id of the image that this one was made from, "" if there is none."""
     return (entry.annotations or {}).get(models.PARENT, "")
 
 
 def enter(
     entries: Sequence[Descriptor], new: Descriptor, name: str = "", parent: str = ""
 ) -> list[Descriptor]:
-    """Add an image, under `name` or without one; an image that had the name keeps existing.
+    """Add an image, with `name` or without; an image that had the name keeps existing.
 
-    `parent`: the id of the image that it was made from, "" for what is known of it already.
+    `parent` is the id of the image that it was made from, "" to keep the known one.
     """
     parent = parent or next((parent_of(old) for old in entries if old.digest == new.digest), "")
     kept = without_name(entries, name) if name else list(entries)
@@ -47,7 +47,7 @@ def enter(
 
 
 def without_name(entries: Sequence[Descriptor], name: str) -> list[Descriptor]:
-    """Take a name away; an image whose only name it was becomes dangling."""
+    """Remove a name; an image that loses its last name becomes dangling."""
     kept = [entry for entry in entries if name_of(entry) != name]
     for entry in entries:
         if all(other.digest != entry.digest for other in kept):

@@ -1,4 +1,4 @@
-"""HEALTHCHECK, in a Dockerfile and in `commit --change`: from its words to what an image says."""
+"""HEALTHCHECK, in a Dockerfile and in `commit --change`: from its text to the image's field."""
 
 import re
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from labkit.images.models import Healthcheck
 FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 
 _LEAST_NANOS = 10**6
-"""A healthcheck's times are at least a millisecond, as Docker has it."""
+"""A healthcheck's times are at least a millisecond, as in Docker."""
 _MOST_RETRIES = 2**31 - 1
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 
 
 def read(arguments: str) -> Healthcheck:
-    """All that follows the word HEALTHCHECK; InvalidParameterError."""
+    """Read all that follows the word HEALTHCHECK; InvalidParameterError."""
     flags: dict[str, str] = {}
     while found := _FLAG.match(arguments):
         name, value = found.groups()
@@ -34,7 +34,7 @@ def read(arguments: str) -> Healthcheck:
 
 
 def check(text: str, *, has_flags: bool) -> None:
-    """Whether what follows the flags can be: InvalidParameterError if not."""
+    """Check the text after the flags; InvalidParameterError."""
     kind, rest = _type_and_rest(text)
     if kind.upper() == "NONE":
         if rest or has_flags:
@@ -46,7 +46,7 @@ def check(text: str, *, has_flags: bool) -> None:
 
 
 def made(flags: Mapping[str, str], text: str) -> Healthcheck:
-    """The healthcheck of flags and what follows them, which `check` has passed."""
+    """Return the healthcheck of flags and the text after them, which `check` has passed."""
     kind, command = _type_and_rest(text)
     return Healthcheck(
         test=["NONE"] if kind.upper() == "NONE" else _test(command),
@@ -64,7 +64,7 @@ def _type_and_rest(text: str) -> tuple[str, str]:
 
 
 def _test(command: str) -> list[str]:
-    """The exec form, a JSON list, or a line for the shell."""
+    """Return the exec form, a JSON list, or a line for the shell."""
     if command.startswith("["):
         try:
             return ["CMD", *msgspec.json.decode(command.encode(), type=list[str])]

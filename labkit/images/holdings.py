@@ -1,6 +1,6 @@
-"""What a store has: the blobs, the unpacked layers, the work in progress; and how it all goes away.
+"""The content of a store: blobs, unpacked layers, work in progress; and how all is removed.
 
-`labkit.images.store` looks at it and gives names, `labkit.images.drafts` adds to it.
+`labkit.images.store` reads it and gives names, `labkit.images.drafts` adds to it.
 """
 
 import os
@@ -22,7 +22,7 @@ from labkit.images.staging import Claim, Folder, Staging
 from labkit.kernel.files import remove_unfinished
 
 NO_LAYERS = "empty"
-"""Overlayfs wants a folder below, also for an image without layers."""
+"""Overlayfs requires a lower folder, even for an image without layers."""
 
 
 class Holdings:
@@ -36,24 +36,24 @@ class Holdings:
         self.staging = Staging(os.path.join(root, "staging"), self.layout)
         self.documents = Documents(self.layout)
         self.warnings = mend_index(root, self.layout, self.documents)
-        """What could not be read."""
+        """Messages about files that could not be read."""
         self._clean_up()
 
     def _clean_up(self) -> None:
         """Remove what killed operations have left."""
-        with self.layout.locked():  # so nobody is writing a note
+        with self.layout.locked():  # so no process writes a note
             remove_unfinished(self.layers.path)
         self.staging.sweep(self.discard)
 
     def groups(self) -> dict[str, list[Descriptor]]:
-        """The readable entries of the index by image id: an image may have several."""
+        """Return the readable entries of the index by image id: an image may have several."""
         groups: dict[str, list[Descriptor]] = {}
         for entry, manifest, _ in self.documents.readable(self.layout.manifests()):
             groups.setdefault(manifest.config.digest, []).append(entry)
         return groups
 
     def image(self, group: Sequence[Descriptor]) -> Image:
-        """The image that a group of entries stands for."""
+        """Return the image of a group of entries."""
         digest = group[0].digest
         manifest, document = self.documents.read(digest)
         return Image(
@@ -70,7 +70,7 @@ class Holdings:
         )
 
     def layer_sizes(self, manifest: Manifest, document: ImageConfig) -> list[int]:
-        """As Docker counts; a layer never unpacked here counts with its compressed size."""
+        """Return layer sizes as Docker counts; a layer never unpacked has its compressed size."""
         notes = map(self.layers.note, chain_ids(document.rootfs.diff_ids))
         return [
             note.size_bytes if note else layer.size
@@ -80,9 +80,9 @@ class Holdings:
     # Layers for overlayfs
 
     def layer_directories(self, blobs: Sequence[Descriptor], diff_ids: Sequence[str]) -> list[str]:
-        """The folders that an image's files are made of, the topmost first.
+        """Return the folders with an image's files, the topmost first.
 
-        What is not unpacked yet is unpacked.
+        Layers that are not unpacked yet are unpacked.
         """
         chain, below = chain_ids(diff_ids), ""
         for layer, diff_id, chain_id in zip(blobs, diff_ids, chain, strict=True):
@@ -91,7 +91,7 @@ class Holdings:
         return self._trees(chain)
 
     def _trees(self, chain: Sequence[str]) -> list[str]:
-        """The folders of layers with these chain ids, the topmost first."""
+        """Return the folders of layers with these chain ids, the topmost first."""
         if not chain:
             empty = os.path.join(self.layers.path, NO_LAYERS)
             os.makedirs(empty, 0o755, exist_ok=True)
@@ -99,7 +99,7 @@ class Holdings:
         return self.snapshots.lower([self.layers.tree(chain_id) for chain_id in reversed(chain)])
 
     def unpack(self, layer: Descriptor, diff_id: str, chain_id: str, below: str) -> None:
-        """Unpack a layer that came in as a blob, unless it is unpacked.
+        """Unpack a layer that arrived as a blob, unless it is unpacked.
 
         Another program wrote it, or the tree was lost.
         """
@@ -116,10 +116,10 @@ class Holdings:
             with self.layout.locked():
                 folder.write_claim(claim)
                 self.layers.adopt(os.path.join(folder.path, layers.TREE), chain_id, note)
-                self.discard(claim, folder)  # its image may be gone by now
+                self.discard(claim, folder)  # its image may have been removed by now
 
     def layer_of(self, chain_id: str) -> Descriptor | None:
-        """The blob of a layer, as an image of the store names it."""
+        """Return the blob of a layer as an image of the store names it, or None."""
         for _, manifest, document in self.documents.readable(self.layout.manifests()):
             chain = chain_ids(document.rootfs.diff_ids)
             if chain_id in chain:
@@ -129,10 +129,10 @@ class Holdings:
     # Removing
 
     def discard(self, claim: Claim, folder: Folder) -> set[str]:
-        """Delete what is claimed, and neither in the index nor claimed by work that goes on.
+        """Delete what is claimed, and neither in the index nor claimed by work in progress.
 
-        Call it with the lock held.  Trees go with the operation's folder; their chain ids are
-        returned.
+        The caller holds the lock.  Trees are removed with the operation's folder; their chain ids
+        are returned.
         """
         if not claim.blobs and not claim.chains:
             return set()
@@ -150,5 +150,5 @@ class Holdings:
 
 
 def subfolder(folder: Folder) -> Folder:
-    """A place for one layer within an operation's folder."""
+    """Make a folder for one layer within an operation's folder."""
     return Folder(tempfile.mkdtemp(dir=folder.path), folder.lock_fd)

@@ -1,4 +1,4 @@
-"""One image as the store shows it: what its documents say, at the moment it was looked up."""
+"""One image as the store shows it: the content of its documents at the moment of reading."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from labkit.images.models import Descriptor, History, ImageConfig, Manifest, Run
 class Image(NamedTuple):
     """An image of the store.
 
-    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are those
-    that people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed by this
-    digest, which is that of an index if it was one.  `size_bytes` is the sum of the sizes of its
-    layers' files.  `layer_directories()` gives the unpacked layers, the topmost first, ready for
-    overlayfs's `lowerdir=`; it unpacks what is not unpacked yet.  `parent` is the id of the image
-    that this one was made from by a build or a commit, `models.SCRATCH` if a build made it from
-    nothing, "" if it was made elsewhere.
+    `id` is the digest of its config, `digest` that of its manifest.  `names`, sorted, are in the
+    form that people write: `busybox:latest`, and `busybox@sha256:…` if it was pulled or pushed by
+    this digest, which may be that of an index.  `size_bytes` is the sum of the sizes of its layers'
+    files.  `layer_directories()` returns the unpacked layers, the topmost first, ready for
+    overlayfs's `lowerdir=`; it unpacks those that are not unpacked yet.  `parent` is the id of the
+    image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
+    from nothing, "" if it was made elsewhere.
     """
 
     id: str
@@ -30,14 +30,14 @@ class Image(NamedTuple):
 
     @property
     def tags(self) -> list[str]:
-        """Its names with a tag; an image that has none is *dangling*."""
+        """Its names with a tag; an image without one is *dangling*."""
         return [name for name in self.names if not references.is_digest(name)]
 
     @property
     def repo_digests(self) -> list[str]:
         """`busybox@sha256:…` for each of its repositories.
 
-        Where no registry has given one the digest is that of the manifest here.
+        If no registry has given a digest, it is that of the manifest here.
         """
         given = [name for name in self.names if references.is_digest(name)]
         known = set(map(references.repository_of, given))
@@ -46,12 +46,12 @@ class Image(NamedTuple):
 
     @property
     def created(self) -> str:
-        """When it was made, RFC 3339; the zero time of Docker's API when the image does not say."""
+        """Its time of creation, RFC 3339; the zero time of Docker's API if the image has none."""
         return self.document.created or "0001-01-01T00:00:00Z"
 
     @property
     def config(self) -> RuntimeConfig:
-        """How a container of it runs if nobody says otherwise."""
+        """The defaults of its containers."""
         return self.document.config or RuntimeConfig()
 
     @property
@@ -76,5 +76,5 @@ class Image(NamedTuple):
 
     @property
     def history(self) -> list[History]:
-        """How each layer came to be, the lowest first."""
+        """The origin of each layer, the lowest first."""
         return list(self.document.history or [])

@@ -1,7 +1,7 @@
 """Layers unpacked for overlayfs: `layers/<chain id>/` is the tree, `layers/<chain id>.json` a note.
 
-A layer can always be made again from its blob, so a tree that is missing is no error: it is
-unpacked when it is needed.  The note may be there before.
+A layer can always be made again from its blob, so a missing tree is no error: it is unpacked at
+its next use.  The note may exist before.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ OVERLAYFS = Union()
 
 
 class LayerNote(msgspec.Struct, rename="pascal"):
-    """What is known of an unpacked layer; `size_bytes` is the sum of its files' sizes."""
+    """The facts of an unpacked layer; `size_bytes` is the sum of its files' sizes."""
 
     diff_id: str
     size_bytes: int
@@ -44,7 +44,7 @@ class LayerNote(msgspec.Struct, rename="pascal"):
 
 
 class PackedLayer(msgspec.Struct):
-    """A layer that has been received: its archive as a gzip file, and what that holds."""
+    """A received layer: its archive as a gzip file, and the facts of its content."""
 
     blob_path: str
     digest: str
@@ -62,11 +62,11 @@ class Layers:
         os.makedirs(path, mode=0o700, exist_ok=True)
 
     def tree(self, chain_id: str) -> str:
-        """The folder that overlayfs gets."""
+        """Return the folder for overlayfs."""
         return os.path.join(self.path, chain_id.removeprefix("sha256:"))
 
     def note(self, chain_id: str) -> LayerNote | None:
-        """What is known of this layer, None when it never was unpacked."""
+        """Return the facts of this layer, None if it was never unpacked."""
         known = self._notes.get(chain_id)  # a chain id means one content, so it never changes
         if known:
             return known
@@ -79,11 +79,11 @@ class Layers:
         return note
 
     def has(self, chain_id: str) -> bool:
-        """Whether the tree is there, whole."""
+        """Whether the whole tree exists."""
         return os.path.isdir(self.tree(chain_id))
 
     def adopt(self, tree: str, chain_id: str, note: LayerNote) -> None:
-        """Move an unpacked tree in, unless it is there; call it with the store's lock held."""
+        """Move an unpacked tree in, unless it exists; call it with the store's lock held."""
         if self.has(chain_id):
             return
         self.write_note(chain_id, note)
@@ -91,11 +91,11 @@ class Layers:
         sync_folder(self.path)
 
     def write_note(self, chain_id: str, note: LayerNote) -> None:
-        """Write down what is known of a layer; call it with the store's lock held."""
+        """Write the facts of a layer; call it with the store's lock held."""
         write_atomically(self._note_path(chain_id), msgspec.json.encode(note), 0o644)
 
     def take_out(self, chain_id: str, folder: Folder) -> None:
-        """Move a tree into a folder that is about to vanish; call it with the lock held."""
+        """Move a tree into a folder that will be removed; call it with the lock held."""
         tree = self.tree(chain_id)
         if self.has(chain_id):
             os.rename(tree, os.path.join(folder.path, os.path.basename(tree)))
@@ -110,7 +110,7 @@ class Layers:
 class UnpackingProcess:
     """The confined process that unpacks a plain tar archive into a new folder.
 
-    See `labkit.images.archives.unpacker` for what it does and why it is a process of its own.
+    `labkit.images.archives.unpacker` describes it, and why it is a separate process.
     """
 
     def __init__(self, folder: Folder, below: str, *, marked: bool) -> None:
@@ -132,9 +132,9 @@ class UnpackingProcess:
         os.set_blocking(self._stdin_fd, False)
 
     def write(self, data: bytes) -> None:
-        """Give it more of the archive; InvalidParameterError when it has given up.
+        """Pass on more of the archive; InvalidParameterError if the process has failed.
 
-        ConnectionAbortedError when the client that wants the layer has left.
+        ConnectionAbortedError if the client that wants the layer has disconnected.
         """
         try:
             waiting.feed(self._stdin_fd, data)
@@ -143,7 +143,7 @@ class UnpackingProcess:
             raise
 
     def finish(self) -> tuple[int, int]:
-        """Wait for its end: the sum of the files' sizes in bytes, and the devices left out."""
+        """Wait for its end; return the sum of file sizes in bytes, and the devices left out."""
         output, errors = waiting.until_ended(self._process)
         status = self._process.returncode
         if status == 0:
@@ -159,14 +159,14 @@ class UnpackingProcess:
         raise InvalidParameterError(f"cannot unpack: {lines[-1] if lines else f'exit {status}'}")
 
     def abandon(self) -> None:
-        """End it if it still runs."""
+        """Kill it if it still runs."""
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
 
 
 def _dress_alike(below: str, tree: str) -> None:
-    """The root of a union looks like that of its topmost layer: as below, unless the layer says."""
+    """Copy the root's owner, mode and times from the layer below; the layer may change them."""
     if not below:
         os.chmod(tree, 0o755)  # whatever the umask says
         return
@@ -177,15 +177,15 @@ def _dress_alike(below: str, tree: str) -> None:
 
 
 def limit_bytes(folder: str) -> int:
-    """How much a layer may unpack to: not the disk's last bytes, and never without end."""
+    """Return the most bytes a layer may unpack to: a share of the disk stays free."""
     disk = os.statvfs(folder)
-    # A small disk is not kept free as a whole.
+    # On a small disk a smaller part stays free.
     kept = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 20)
     return min(LAYER_MAX_BYTES, max(0, disk.f_bavail * disk.f_frsize - kept))
 
 
 def limit_entries(folder: str) -> int:
-    """How many files a layer may have: not the disk's last inodes, if it counts them."""
+    """Return the most files a layer may have: some inodes stay free, if the disk counts them."""
     disk = os.statvfs(folder)
     kept = min(RESERVE_INODES, disk.f_files // 20)
     free = disk.f_favail - kept if disk.f_files else LAYER_MAX_ENTRIES
@@ -202,9 +202,9 @@ def unpack(
 ) -> LayerNote:
     """Read one layer's archive and unpack it to `folder`/tree, in one pass and in small pieces.
 
-    `below` is the unpacked layer that it lies on, "" for the lowest.  With `keep` the plain archive
-    also goes there.  Raises `InvalidParameterError` when the archive is damaged or hostile; the
-    folder then vanishes with what was unpacked.
+    `below` is the unpacked layer below it, "" for the lowest.  With `keep` the plain archive is
+    written there, too.  InvalidParameterError if the archive is damaged or hostile; the folder is
+    then removed with its content.
     """
     process = UnpackingProcess(folder, below, marked=not snapshots.is_union)
     diff = hashlib.sha256()
@@ -224,7 +224,7 @@ def unpack(
 def receive(
     stream: BinaryIO, folder: Folder, below: str, snapshots: Snapshotter = OVERLAYFS
 ) -> PackedLayer:
-    """Unpack a layer's archive to `folder`/tree and keep it as a gzip file beside.
+    """Unpack a layer's archive to `folder`/tree, and keep it as a gzip file beside.
 
     `below` as in `unpack`.
     """
@@ -241,7 +241,7 @@ def receive(
 def pack(
     upper: str, left_out: Sequence[str], folder: Folder, *, marked: bool = False
 ) -> PackedLayer:
-    """Pack a writable layer as a gzip file in `folder`; it stays where it is.
+    """Pack a writable layer, which stays where it is, as a gzip file in `folder`.
 
     `marked`: its deletions are `.wh.` files, not overlayfs's.
     """

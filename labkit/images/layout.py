@@ -1,11 +1,11 @@
 """The OCI image layout on disk: `oci-layout`, `index.json`, `blobs/sha256/…` (image-layout.md).
 
-Other programs read and write the same folder: `skopeo inspect oci:FOLDER:busybox:latest`.  What
-follows the folder there is compared letter for letter with the annotation
-`org.opencontainers.image.ref.name`, so labkit keeps the name as people write it, whole.
+Other programs read and write the same folder: `skopeo inspect oci:FOLDER:busybox:latest`.  skopeo
+compares the text after the folder letter for letter with the annotation
+`org.opencontainers.image.ref.name`, so labkit keeps the whole name as people write it.
 
-Several processes may have the folder open.  A writer holds flock(2) on it, and `index.json` is
-replaced in one step; readers need no lock, they read again when the file is another one.
+Several processes may have the folder open.  A writer holds flock(2) on it, and replaces
+`index.json` in one step.  Readers need no lock: they read again if the file has been replaced.
 """
 
 import fcntl
@@ -32,11 +32,11 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class DamagedStoreError(LabkitError):
-    """A file of the image store is not what its name or its kind promises."""
+    """A file of the image store does not match its name or its kind."""
 
 
 class Layout:
-    """One OCI image layout; made if it is not there."""
+    """One OCI image layout; made if it is missing."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -77,7 +77,7 @@ class Layout:
                 os.close(fd)
 
     def manifests(self) -> list[Descriptor]:
-        """The descriptors in `index.json` as it is on disk now; not to be changed in place."""
+        """Return the descriptors in `index.json` as it is on disk now; do not change the list."""
         cached = self._cached
         with open(self.index_path, "rb") as file:
             found = os.fstat(file.fileno())
@@ -89,9 +89,9 @@ class Layout:
         return index.manifests
 
     def write_index(self, manifests: list[Descriptor]) -> None:
-        """Replace `index.json`, unless it says that already; call it with the lock held.
+        """Replace `index.json`, unless the content is the same; call it with the lock held.
 
-        A build that was cached gives its image the name that it has: nothing need reach the disk.
+        A cached build gives its image the name that it has: then nothing is written.
         """
         index = Index(schema_version=2, media_type=models.INDEX, manifests=manifests)
         data = msgspec.json.encode(index)
@@ -101,20 +101,20 @@ class Layout:
         write_atomically(self.index_path, data, 0o644)
 
     def blob_path(self, digest: str) -> str:
-        """Where the blob of this digest (`sha256:…`) lies or would lie."""
+        """Return the path of the blob of this digest (`sha256:…`), whether it exists or not."""
         match = _DIGEST.fullmatch(digest)
         if match is None:
             raise InvalidParameterError(
-                f"{digest[:100]!r} is no digest: it is sha256: and 64 hexadecimal digits"
+                f"{digest[:100]!r} is not a digest: it is sha256: and 64 hexadecimal digits"
             )
         return os.path.join(self.blobs, match[1])
 
     def has_blob(self, digest: str) -> bool:
-        """Whether there is a blob of this digest."""
+        """Whether a blob of this digest exists."""
         return os.path.exists(self.blob_path(digest))
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """A blob as a file; NotFoundError."""
+        """Open a blob; NotFoundError."""
         path = self.blob_path(digest)
         try:
             return open(path, "rb")
@@ -122,27 +122,29 @@ class Layout:
             raise NotFoundError(f"the image store has no blob {digest}: {path}") from None
 
     def read_blob(self, digest: str) -> bytes:
-        """A small blob, compared with its digest; NotFoundError, DamagedStoreError."""
+        """Return a small blob, compared with its digest; NotFoundError, DamagedStoreError."""
         path = self.blob_path(digest)
         with self.open_blob(digest) as file:
             size = os.fstat(file.fileno()).st_size
             if size > models.DOCUMENT_MAX_BYTES:
                 raise DamagedStoreError(
-                    f"{path} is no manifest or config: it has {size} bytes, and these at most "
-                    f"{models.DOCUMENT_MAX_BYTES}"
+                    f"{path} is not a manifest or config: it has {size} bytes, and these have at "
+                    f"most {models.DOCUMENT_MAX_BYTES}"
                 )
             data = file.read()
         if digest_of(data) != digest:
-            raise DamagedStoreError(f"the content of {path} is not what its name says; remove it")
+            raise DamagedStoreError(
+                f"the content of {path} does not match the digest in its name: remove it"
+            )
         return data
 
     def write_blob(self, digest: str, data: bytes) -> None:
-        """Keep a small blob; call it with the lock held."""
+        """Store a small blob; call it with the lock held."""
         if not os.path.exists(self.blob_path(digest)):
             write_atomically(self.blob_path(digest), data, 0o644)
 
     def adopt_blob(self, path: str, digest: str) -> None:
-        """Move a finished file in as a blob, unless it is there; call it with the lock held."""
+        """Move a finished file in as a blob, unless it exists; call it with the lock held."""
         if not os.path.exists(self.blob_path(digest)):
             os.rename(path, self.blob_path(digest))
             sync_folder(self.blobs)
@@ -156,13 +158,13 @@ class Layout:
 
 
 def encode(document: msgspec.Struct, media_type: str) -> tuple[Descriptor, bytes]:
-    """One of the JSON documents of `labkit.images.models` as a blob, and the pointer to it."""
+    """Encode a JSON document of `labkit.images.models`; return its descriptor and its bytes."""
     data = msgspec.json.encode(document)
     return Descriptor(media_type, digest_of(data), len(data)), data
 
 
 def digest_of(data: bytes) -> str:
-    """What a blob of these bytes is called."""
+    """Return the digest of these bytes, which names their blob."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

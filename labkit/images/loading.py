@@ -1,8 +1,8 @@
 """`docker load`: images from an archive, as Docker (old and new), podman or skopeo wrote it.
 
-The files of the archive are kept under numbers of our own while it is read, so that their names
-lead nowhere.  With an OCI layout in it (`index.json`) the manifests come in as they are; with
-`manifest.json` alone, Docker's before version 25, the configs do, and the ids of images with them.
+While the archive is read, its files are kept under labkit's own numbers, so that their names lead
+nowhere.  If it has an OCI layout (`index.json`), the manifests are kept as they are; if it has
+`manifest.json` alone (Docker before version 25), the configs are, and so are the ids of images.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ LINKS_MAX = 10
 
 
 class Layer(NamedTuple):
-    """A layer is being taken in: `id` is its diff id or digest, with its size in the archive."""
+    """A layer in progress: `id` is its diff id or digest, with its size in the archive."""
 
     id: str
     size_bytes: int
@@ -41,7 +41,7 @@ class Layer(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """An image is there; `names` are those that the archive gave it."""
+    """An image that was loaded; `names` are those in the archive."""
 
     image: Image
     names: list[str]
@@ -57,14 +57,14 @@ Event = Layer | Loaded
 
 
 def load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
-    """Read the archive to its end, then bring in one image after the other.
+    """Read the archive to its end, then load one image after the other.
 
-    The archive may be compressed.  InvalidParameterError, NotFoundError: images before the one that
-    is broken stay.
+    The archive may be compressed.  InvalidParameterError, NotFoundError: images before the damaged
+    one stay.
     """
     try:
         yield from _load(store, stream)
-    except DamagedStoreError as error:  # the archive's documents are read as the store's are
+    except DamagedStoreError as error:  # the store's functions read the archive's documents
         raise InvalidParameterError(str(error)) from None
 
 
@@ -78,7 +78,7 @@ def _load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
         else:
             raise InvalidParameterError(
                 "the archive holds no images: neither manifest.json nor index.json is in it "
-                "(a root file system comes in by: labkit import)"
+                "(for a root file system use: labkit import)"
             )
 
 
@@ -109,10 +109,10 @@ class _Archive:
                 )
             name = _clean(member.name)
             if member.issparse():
-                raise BadArchiveError(f"{member.name!r} is a sparse file, as no image has it")
+                raise BadArchiveError(f"{member.name!r} is a sparse file, which no image has")
             if member.isreg():
                 self.files[name] = self._keep(reader, member)
-            elif member.issym():  # how old Docker said that two images share a layer
+            elif member.issym():  # old Docker's form for a layer that two images share
                 target = posixpath.join(posixpath.dirname(name), member.linkname)
                 self._links[name] = _clean(target)
             elif member.islnk():
@@ -145,14 +145,14 @@ class _Archive:
                 self.files[name] = self.files[end]
 
     def find(self, name: str) -> _File:
-        """A file of the archive; InvalidParameterError."""
+        """Return a file of the archive; InvalidParameterError."""
         found = self.files.get(_clean(name))
         if found is None:
-            raise InvalidParameterError(f"the archive is not whole: {name} is not in it")
+            raise InvalidParameterError(f"the archive is incomplete: {name} is not in it")
         return found
 
     def document(self, name: str) -> bytes:
-        """A small file's content."""
+        """Return a small file's content."""
         file = self.find(name)
         if file.size > models.DOCUMENT_MAX_BYTES:
             raise InvalidParameterError(
@@ -164,7 +164,7 @@ class _Archive:
 
 
 class _Pieces:
-    """Pieces as a file that tarfile reads."""
+    """An iterator of pieces as a file that tarfile reads."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -178,7 +178,7 @@ class _Pieces:
 
 
 def _clean(name: str) -> str:
-    """A name in the archive in its normal form; one that leads out of it is refused."""
+    """Return a name of the archive in its normal form; InvalidParameterError if it leads out."""
     clean = posixpath.normpath(f"./{name}")
     if clean.startswith("../") or clean == "..":
         raise InvalidParameterError(f"the name {name!r} leads out of the archive")
@@ -202,7 +202,7 @@ def _load_layout(store: ImageStore, archive: _Archive) -> Iterator[Event]:
 
 
 def _names(index: Index, archive: _Archive) -> dict[str, list[str]]:
-    """The names of each manifest by its digest; a name with a digest is for registries to give."""
+    """Return the names of each manifest by its digest; only registries give names with digests."""
     tags = {}
     if "manifest.json" in archive.files:
         tags = {image.config: image.repo_tags or [] for image in _docker_images(archive)}
@@ -225,7 +225,7 @@ def _familiar(name: str) -> str:
 
 
 def _bring_in(archive: _Archive, draft: Draft, entry: Descriptor) -> Iterator[Event]:
-    """Move the blobs of a manifest, or of those of an index, into the store."""
+    """Move the blobs of a manifest, or of the manifests of an index, into the store."""
     if entry.media_type in models.INDEXES:
         inner = decode(archive.document(_blob(entry)), Index, _blob(entry))
         for member in inner.manifests:
@@ -251,7 +251,7 @@ def _adopt(archive: _Archive, draft: Draft, blob: Descriptor) -> None:
     file = archive.find(_blob(blob))
     if file.digest != blob.digest:
         raise InvalidParameterError(
-            f"{_blob(blob)} in the archive is not what its name says: its digest is {file.digest}"
+            f"{_blob(blob)} in the archive does not match its name: its digest is {file.digest}"
         )
     draft.adopt_blob(file.path, blob)
 

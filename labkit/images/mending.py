@@ -1,4 +1,4 @@
-"""An `index.json` that cannot be read is made again from the manifests among the blobs.
+"""Repair of an unreadable `index.json`, from the manifests among the blobs.
 
 The names of images are lost with it, but containers know their images by id.
 """
@@ -14,14 +14,14 @@ from labkit.set_aside import set_aside
 
 
 def mend_index(root: str, layout: Layout, documents: Documents) -> list[str]:
-    """Set an unreadable index aside, and write one without names; what is to be said of it."""
+    """Set an unreadable index aside, and write one without names; return what to report."""
     with layout.locked():
         try:
             layout.manifests()
         except (DamagedStoreError, OSError) as error:
             said = set_aside(root, layout.index_path, error)
             layout.write_index(_found(layout, documents))
-            return [f"{said}; images that were not pulled or loaded again have lost their names"]
+            return [f"{said}; the images have lost their names: pull or load them again"]
     return []
 
 

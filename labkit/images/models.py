@@ -1,8 +1,8 @@
-"""The JSON documents of an image, as the OCI image specification 1.1 names their fields.
+"""The JSON documents of an image, with the fields of the OCI image specification 1.1.
 
 An image is a small tree of blobs, each named by the SHA-256 of its bytes: `index.json` points to
-manifests, a manifest points to one config and to the layers.  What is decoded here may come from
-anyone, so digests are checked for their form: they become names of files.
+manifests, a manifest points to one config and to the layers.  The documents may come from untrusted
+sources, so the form of digests is checked: they become names of files.
 """
 
 from typing import Annotated
@@ -23,7 +23,7 @@ DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 OCI_LAYERS = {DOCKER_LAYER_GZIP: LAYER_GZIP, DOCKER_LAYER: LAYER}
-"""Docker's media types of layers, and OCI's."""
+"""OCI's media type for each of Docker's media types of layers."""
 
 MANIFESTS = frozenset({MANIFEST, DOCKER_MANIFEST})
 """One image.  Docker's schema 2 has the fields of OCI's manifest, and other media types."""
@@ -35,7 +35,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 PARENT = "labkit.image.parent"
 """The annotation, in `index.json` as well, for the id of the image that this one was made from."""
 SCRATCH = "scratch"
-"""What stands there for an image that was built on nothing; one that came here has none."""
+"""Its value for an image that was built on nothing; one that was made elsewhere has none."""
 
 DOCUMENT_MAX_BYTES = 8 << 20
 """Manifests and configs are read whole, so there is a limit; registries have one of 4 MiB."""
@@ -43,11 +43,11 @@ DOCUMENT_MAX_BYTES = 8 << 20
 LAYOUT_VERSION = "1.0.0"
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
-"""Nothing else here has a pattern: `reason` relies on it."""
+"""No other field here has a pattern: `reason` relies on it."""
 
 
 def reason(error: Exception) -> str:
-    """Why a document cannot be read, as msgspec says it, but of a digest in words."""
+    """Return why a document cannot be read, in msgspec's words, except for a bad digest."""
     _, has_pattern, where = str(error).partition(" matching regex ")
     if not has_pattern:
         return str(error)
@@ -56,7 +56,7 @@ def reason(error: Exception) -> str:
 
 
 class Platform(msgspec.Struct, omit_defaults=True):
-    """What machine an image runs on, in Go's words: `linux`, `amd64`."""
+    """The machine that an image runs on, in Go's words: `linux`, `amd64`."""
 
     architecture: str
     os: str
@@ -66,7 +66,7 @@ class Platform(msgspec.Struct, omit_defaults=True):
 
 
 class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A pointer to a blob: what it is, its digest, its size in bytes."""
+    """A pointer to a blob: its media type, its digest, its size in bytes."""
 
     media_type: str
     digest: Digest
@@ -79,7 +79,7 @@ class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Kind(msgspec.Struct, rename="camel"):
-    """The fields by which a document is known to be an index or a manifest."""
+    """The fields that tell an index from a manifest."""
 
     media_type: str = ""
     manifests: list[msgspec.Raw] | None = None
@@ -113,9 +113,9 @@ class Manifest(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Healthcheck(msgspec.Struct, rename="pascal", omit_defaults=True):
-    """How a container is judged: Docker's field, which the OCI specification leaves to it.
+    """The health check of a container: Docker's field, which the OCI specification does not define.
 
-    Times are in nanoseconds, and 0 stands for the default.
+    Times are in nanoseconds; 0 means the default.
     """
 
     test: list[str] | None = None
@@ -128,7 +128,7 @@ class Healthcheck(msgspec.Struct, rename="pascal", omit_defaults=True):
 
 
 class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
-    """How a container of the image runs if nobody says otherwise.  `None`: not said."""
+    """The defaults of a container of the image.  `None`: not set."""
 
     user: str = ""
     exposed_ports: dict[str, dict[str, str]] | None = None
@@ -143,7 +143,7 @@ class RuntimeConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
     on_build: list[str] | None = None
     """Docker's: instructions for a build that begins with this image."""
     shell: list[str] | None = None
-    """Docker's: what runs the shell form of commands, `/bin/sh -c` unless said."""
+    """Docker's: the program for the shell form of commands, by default `/bin/sh -c`."""
 
 
 class RootFs(msgspec.Struct):
@@ -154,7 +154,7 @@ class RootFs(msgspec.Struct):
 
 
 class History(msgspec.Struct, omit_defaults=True):
-    """How one layer came to be."""
+    """The origin of one layer."""
 
     created: str | None = None
     created_by: str = ""

@@ -1,4 +1,4 @@
-"""Which of an index's images suits a machine: `linux/amd64`, `linux/arm/v7`."""
+"""The choice among an index's images for a machine: `linux/amd64`, `linux/arm/v7`."""
 
 import os
 import re
@@ -13,11 +13,11 @@ OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf"
 VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 """What an architecture without a variant means."""
 ARM = ("v8", "v7", "v6", "v5")
-"""Each runs what is made for those after it."""
+"""Each runs programs for those after it."""
 
 
 def parse(text: str) -> Platform:
-    """`os`, `architecture` or `os/architecture[/variant]`; this machine's when empty.
+    """Parse `os`, `architecture` or `os/architecture[/variant]`; this machine's if empty.
 
     Raises `InvalidParameterError`.
     """
@@ -39,24 +39,24 @@ def parse(text: str) -> Platform:
 
 
 def own_platform() -> Platform:
-    """What this machine runs."""
+    """Return this machine's platform."""
     machine = os.uname().machine
     return Platform(ARCHITECTURES.get(machine, machine), "linux")
 
 
 def words(platform: Platform) -> str:
-    """`linux/arm/v7`."""
+    """Return the platform as text: `linux/arm/v7`."""
     parts = (platform.os, platform.architecture, platform.variant)
     return "/".join(part for part in parts if part)
 
 
 def same(one: Platform, other: Platform) -> bool:
-    """Whether both names mean the same."""
+    """Whether both platforms are the same."""
     return _key(one) == _key(other)
 
 
 def runs_on(found: Platform, wanted: Platform) -> bool:
-    """Whether what is made for `found` runs where `wanted` is: an arm/v6 image does on arm/v7."""
+    """Whether programs for `found` run on `wanted`: an arm/v6 image does on arm/v7."""
     return _key(found) in _suitable(wanted)
 
 
@@ -82,7 +82,7 @@ def choose(entries: Sequence[Descriptor], wanted: Platform) -> Descriptor:
 
 
 def _suitable(wanted: Platform) -> list[tuple[str, str, str]]:
-    """What runs there, the best first."""
+    """Return the platforms that run there, the best first."""
     os_name, architecture, variant = _key(wanted)
     lower = ARM[ARM.index(variant) :] if architecture == "arm" and variant in ARM else (variant,)
     return [(os_name, architecture, each) for each in lower]

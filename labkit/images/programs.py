@@ -1,7 +1,7 @@
-"""Programs of labkit's own that a bare Python runs: no libraries, no threads, no engine.
+"""labkit's own programs for a bare Python: no libraries, no threads, no engine.
 
-`import labkit.images` would load the whole package and the libraries that it stands on.  Such a
-program needs one or two modules of it, so it is given the packages without their own code.
+`import labkit.images` would load the whole package and its libraries.  Such a program needs one or
+two modules of it, so it gets the packages without the code of their `__init__`.
 """
 
 import os
@@ -24,7 +24,7 @@ import_module({module!r}).main()
 def command(
     module: str, *arguments: str, packages: Sequence[str] = ("labkit.images",)
 ) -> list[str]:
-    """The command line that calls `main()` of a module; `packages` are those it imports from."""
+    """Return the command that calls `main()` of a module, which imports from `packages`."""
     parent = os.path.dirname(os.path.dirname(labkit.__file__))
     program = _PROGRAM.format(parent=parent, packages=tuple(packages), module=module)
     return [sys.executable, "-SI", "-X", "utf8", "-c", program, *arguments]

@@ -1,7 +1,7 @@
 """Names of images, as Docker reads and shows them: `busybox` is `docker.io/library/busybox:latest`.
 
-The grammar is in `labkit.dialect.references`, which the command line has too; the words of the
-errors are Docker's, so that a search engine knows what a learner reads here.
+The grammar is in `labkit.dialect.references`, which the command line uses too; the messages are
+Docker's, so that a search engine finds them.
 """
 
 import re
@@ -17,7 +17,7 @@ _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 class Reference(NamedTuple):
-    """One name of an image, taken apart; after parsing it has a tag or a digest, never both."""
+    """One name of an image in its parts; after parsing it has a tag or a digest, never both."""
 
     domain: str
     path: str
@@ -40,16 +40,16 @@ class Reference(NamedTuple):
 
 
 def parse(text: str) -> Reference:
-    """Read a name; without tag and digest it means the tag `latest`, with both the digest counts.
+    """Parse a name; without tag and digest it has the tag `latest`, with both only the digest.
 
-    Raises `InvalidParameterError` in Docker's words when it is not a name.
+    Raises `InvalidParameterError` in Docker's words for anything else.
     """
     domain, path, tag, digest = split(text)
     return Reference(domain, path, "" if digest else tag or DEFAULT_TAG, digest)
 
 
 def parse_tag(text: str) -> Reference:
-    """Read a name that an image shall be given: one without a digest."""
+    """Parse a new name for an image: one without a digest."""
     name = parse(text)
     if name.digest:
         raise InvalidParameterError("refusing to create a tag with a digest reference")
@@ -61,7 +61,7 @@ def parse_tag(text: str) -> Reference:
 
 
 def repository_of(familiar: str) -> str:
-    """The repository of a whole name: `busybox` of `busybox:latest` and of `busybox@sha256:…`."""
+    """Return the repository of a whole name: `busybox` of `busybox:latest`, `busybox@sha256:…`."""
     return familiar.partition("@")[0] if is_digest(familiar) else familiar.rpartition(":")[0]
 
 
@@ -71,7 +71,7 @@ def is_digest(familiar: str) -> bool:
 
 
 def id_prefix(text: str) -> str:
-    """The hexadecimal digits when `text` can be an image's id or its beginning, else ""."""
+    """Return the hexadecimal digits if `text` can begin an image's id, else ""."""
     match = _ID_PREFIX.fullmatch(text)
     return match[1] if match else ""
 

@@ -1,4 +1,4 @@
-"""Docker's rules for what `rmi` may take away."""
+"""Docker's rules for what `rmi` may remove."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ SHORT_ID_DIGITS = 12
 
 
 class ImageUser(NamedTuple):
-    """A container that stands on an image."""
+    """A container that uses an image."""
 
     container_id: str
     is_running: bool
@@ -20,7 +20,7 @@ class ImageUser(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """What is to happen: names that go, and whether the image goes with them."""
+    """The decision: the names to remove, and whether to delete the image."""
 
     names: list[str]
     deletes: bool
@@ -29,12 +29,12 @@ class Removal(NamedTuple):
 def decide(
     image: Image, reference: str, user: ImageUser | None, *, force: bool, has_children: bool
 ) -> Removal:
-    """What removing `image` by this name or id means; `user` is a container that needs it.
+    """Decide what removing `image` by this name or id does; `user` is a container that needs it.
 
-    A name takes itself away, the last one the image as well; the last tag of a repository takes
-    that repository's digests along.  An id takes the image with all its names, and so does a digest
+    A name removes itself, the last one also the image; the last tag of a repository also removes
+    that repository's digests.  An id removes the image with all its names, and so does a digest
     that no registry gave.  Raises `ConflictError` in Docker's words.  An image that a container
-    stands on stays, nameless, even when `force` takes its names.
+    uses stays, nameless, even if `force` removes its names.
     """
     name = _name_among(image.names, reference)
     if name:
@@ -71,7 +71,7 @@ def _check_id(image: Image, user: ImageUser | None, *, force: bool, has_children
 
 
 def short_id(image: Image) -> str:
-    """The beginning of the id, as people see it."""
+    """Return the beginning of the id, as people see it."""
     return image.id.removeprefix("sha256:")[:SHORT_ID_DIGITS]
 
 
@@ -82,7 +82,7 @@ def _is_of_one_repository(image: Image) -> bool:
 
 
 def _follow(name: str, image: Image) -> list[str]:
-    """The digests that go with a name: those of its repository, if it is the last tag there."""
+    """Return the digests to remove with a name: those of its repository, if it is the last tag."""
     repository = references.repository_of(name)
     others = [
         other
@@ -94,7 +94,7 @@ def _follow(name: str, image: Image) -> list[str]:
 
 
 def _name_among(names: list[str], reference: str) -> str:
-    """The one of an image's names that `reference` is, "" when it means the image itself."""
+    """Return the image's name that `reference` means, "" if it means the image itself."""
     if references.is_whole_id(reference):
         return ""
     familiar = references.parse(reference).familiar

@@ -21,13 +21,13 @@ from labkit.images.models import Descriptor, Index
 from labkit.images.store import ImageStore
 
 IMAGE_NAME = "io.containerd.image.name"
-"""The annotation in `index.json` for an image's whole name; `REF_NAME` is the tag alone there."""
+"""The annotation in `index.json` for an image's whole name; there `REF_NAME` is the tag alone."""
 
 _END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 class Saved(NamedTuple):
-    """An image, and the names under which it was asked for."""
+    """An image, and the names under which it was requested."""
 
     image: Image
     names: list[str]
@@ -42,20 +42,20 @@ class DockerImage(msgspec.Struct, rename="pascal"):
 
 
 def save(store: ImageStore, asked: Sequence[str]) -> Iterator[bytes]:
-    """The archive, in pieces; NotFoundError, InvalidParameterError.
+    """Yield the archive in pieces; NotFoundError, InvalidParameterError.
 
-    A name without tag stands for all images of its repository.  What is saved stays while it is
-    read, whoever removes images meanwhile.
+    A name without tag means all images of its repository.  The saved images stay until the archive
+    is read, even if they are removed.
     """
     if not asked:
-        raise InvalidParameterError("say which images to save")
+        raise InvalidParameterError("no image was named: name the images to save")
     chosen = choose(store, asked)
     with store.draft() as draft:
         yield from _archive(store, draft, chosen)
 
 
 def choose(store: ImageStore, asked: Sequence[str]) -> list[Saved]:
-    """The images that are meant, each once."""
+    """Return the images that are meant, each once."""
     chosen: dict[str, Saved] = {}
     for reference in asked:
         for image, name in _meant(store, reference):
@@ -66,7 +66,7 @@ def choose(store: ImageStore, asked: Sequence[str]) -> list[Saved]:
 
 
 def _meant(store: ImageStore, reference: str) -> list[tuple[Image, str]]:
-    """The images that a reference stands for, each with its tag; "": without a name.
+    """Return the images that a reference means, each with its tag, or "" without a name.
 
     A digest is no name in an archive.
     """
@@ -108,7 +108,7 @@ def _archive(store: ImageStore, draft: Draft, chosen: Sequence[Saved]) -> Iterat
 
 
 def _named(saved: Saved, entry: Descriptor) -> Iterator[Descriptor]:
-    """An image in `index.json`: an entry for each of its names, or one without."""
+    """Yield an image's entries for `index.json`: one for each of its names, or one without."""
     for text in saved.names or [""]:
         annotations = None
         if text:

@@ -1,7 +1,7 @@
-"""Words as a Dockerfile's instructions have them: quotes, escapes, `$NAME`, `${NAME:-word}`.
+"""Words of a Dockerfile's instructions: quotes, escapes, `$NAME`, `${NAME:-word}`.
 
 The rules are those of Docker's own little shell (BuildKit, frontend/dockerfile/shell): a
-reference may carry a modifier, as in a POSIX shell (sh(1), "Parameter Expansion").
+reference may have a modifier, as in a POSIX shell (sh(1), "Parameter Expansion").
 """
 
 import re
@@ -12,9 +12,9 @@ from labkit.images import shell_patterns
 
 BACKSLASH = "\\"
 DEPTH_MAX = 100
-"""How deep one `${…}` may be within another."""
+"""How deeply `${…}` may be nested."""
 BUDGET_CHARACTERS = 16 << 20
-"""How much the variables may put in, all together: `ENV A=$A$A` doubles with each line."""
+"""The most characters that all variables may insert: `ENV A=$A$A` doubles with each line."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 _MODIFIER = re.compile(r":[-+?]|##?|%%?|//?|[-+?]")
@@ -22,26 +22,26 @@ _SHOWN_CHARACTERS = 60
 
 
 class Budget:
-    """How many characters variables may yet put in; one for all the words of a Dockerfile."""
+    """How many characters variables may still insert; one for all the words of a Dockerfile."""
 
     def __init__(self, characters: int = BUDGET_CHARACTERS) -> None:
         self._left = characters
 
     def take(self, characters: int) -> None:
-        """Count characters that are put in; InvalidParameterError when there are too many."""
+        """Count inserted characters; InvalidParameterError if there are too many."""
         self._left -= characters
         if self._left < 0:
             raise InvalidParameterError(
-                f"the variables put in more than {BUDGET_CHARACTERS >> 20} MiB: does one of them "
+                f"the variables insert more than {BUDGET_CHARACTERS >> 20} MiB: does one of them "
                 "grow with each line?"
             )
 
 
 class Expander:
-    """Reads an instruction's arguments: with its variables, and its escape character.
+    """Reads an instruction's arguments with its variables and its escape character.
 
-    Raises `InvalidParameterError` for a quote that is not closed, for a `${` that cannot be read,
-    and when the variables put in too much.
+    Raises `InvalidParameterError` for a quote that is not closed, for an invalid `${`, and if the
+    variables insert too much.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Expander:
         self.budget = budget or Budget()
 
     def split(self, text: str) -> list[str]:
-        """The words of `text`: white space between them, quotes taken off, variables put in.
+        """Return the words of `text`: split at white space, quotes removed, variables inserted.
 
-        Nothing is put in between single quotes; a variable that is not set is empty.
+        Between single quotes nothing is inserted; a variable that is not set is empty.
         """
         words: list[str] = []
         reader = _Reader(text.strip(), self)
@@ -67,16 +67,16 @@ class Expander:
         return words
 
     def expand(self, text: str) -> str:
-        """The same for one word that may hold spaces: all of `text`."""
+        """Return all of `text` as one word, which may hold spaces."""
         return _Reader(text.strip(), self).word("")
 
     def expand_document(self, text: str) -> str:
-        """Put the variables into a here-document, where quotes are characters like any other."""
+        """Insert the variables into a here-document, where quotes are ordinary characters."""
         return _Reader(text, self).document()
 
 
 def fields(text: str, escape: str = BACKSLASH) -> list[str]:
-    """`text` cut at white space outside of quotes, nothing taken off or put in."""
+    """Return `text` split at white space outside of quotes, otherwise unchanged."""
     found: list[str] = []
     position = 0
     while position < len(text):
@@ -88,12 +88,12 @@ def fields(text: str, escape: str = BACKSLASH) -> list[str]:
 
 
 def first_field(text: str, escape: str = BACKSLASH) -> str:
-    """The first of the `fields` of a text that begins with one."""
+    """Return the first of the `fields` of a text that begins with one."""
     return text[: _field_end(text, 0, escape)]
 
 
 def _field_end(text: str, position: int, escape: str) -> int:
-    """The position of the white space outside of quotes that ends the word at `position`."""
+    """Return the position of the white space outside of quotes that ends the word at `position`."""
     quote = ""
     while position < len(text):
         char = text[position]
@@ -108,9 +108,9 @@ def _field_end(text: str, position: int, escape: str) -> int:
 
 
 def pairs(instruction: str, text: str, escape: str = BACKSLASH) -> list[tuple[str, str]]:
-    """The `name=value` words of ENV and LABEL, or the old form `name the whole rest`.
+    """Return the `name=value` words of ENV and LABEL, or the old form `name the whole rest`.
 
-    Nothing is taken off or put in.  InvalidParameterError, in BuildKit's words.
+    Quotes and variables stay as they are.  InvalidParameterError, in BuildKit's words.
     """
     written = fields(text, escape)
     if written and "=" not in written[0]:
@@ -150,7 +150,7 @@ class _Reader:
             self.position += 1
 
     def word(self, ends: str) -> str:
-        """Everything up to a character outside of quotes that is one of `ends` (as in `[…]`)."""
+        """Read up to a character outside of quotes that is one of `ends` (as in `[…]`)."""
         plain = self._run_of(f"'\"{ends}")
         ending = re.compile(f"[{ends}]") if ends else None
         parts: list[str] = []
@@ -168,12 +168,16 @@ class _Reader:
         return "".join(parts)
 
     def document(self) -> str:
-        """All of a here-document, what references there stand for put in."""
+        """Read all of a here-document, with the values of its references.
+
+        The escape character makes the next one plain, as in BuildKit; before the end of a line it
+        is removed, and the end stays.
+        """
         plain = self._run_of("")
         parts: list[str] = []
         while not self.at_end():
             follower = self.text[self.position + 1 : self.position + 2]
-            if self.text[self.position] == self._escape and follower in ("$", self._escape):
+            if self.text[self.position] == self._escape and follower:
                 self.position += 2
                 parts.append(follower)
             else:
@@ -181,7 +185,7 @@ class _Reader:
         return "".join(parts)
 
     def _run_of(self, others: str) -> re.Pattern[str]:
-        """An expression for a run of characters that mean nothing: none of `others`."""
+        """Return an expression for a run of ordinary characters: none of `others`."""
         return re.compile(f"[^${re.escape(self._escape)}{others}]+")
 
     def _single_quoted(self) -> str:
@@ -210,7 +214,7 @@ class _Reader:
         return "".join(parts)
 
     def _plain(self, plain: re.Pattern[str]) -> str:
-        """A run of plain characters, what a reference stands for, or one character."""
+        """Read a run of plain characters, or the value of a reference, or one character."""
         run = plain.match(self.text, self.position)
         if run is not None:
             self.position = run.end()
@@ -251,10 +255,10 @@ class _Reader:
         return self._put_in(_MODIFIED[modifier[0]](name[0], value, word))
 
     def _modifier_words(self, start: int, *, is_replacing: bool) -> tuple[str, str]:
-        """What follows a modifier up to the closing brace, and after it; words that may nest."""
+        """Read the words of a modifier up to the closing brace, and past it; they may nest."""
         self._depth += 1
         if self._depth > DEPTH_MAX:
-            raise self._bad(start, f"more than {DEPTH_MAX} references are one within another")
+            raise self._bad(start, f"more than {DEPTH_MAX} references are nested")
         word = self.word("/}" if is_replacing else "}")
         replacement = self.word("}") if is_replacing and self._take("/") else ""
         if not self._take("}"):
@@ -271,7 +275,7 @@ class _Reader:
         return InvalidParameterError(f"cannot read {self._shown(start)!r}: {why}")
 
     def _shown(self, start: int) -> str:
-        """The text from `start` on, as much of it as a message can hold."""
+        """Return the text from `start` on, as much of it as a message can hold."""
         end = start + _SHOWN_CHARACTERS
         return self.text[start:end] + ("…" if end < len(self.text) else "")
 
@@ -294,4 +298,4 @@ _MODIFIED: dict[str, Callable[[str, str | None, str], str]] = {
     "%": lambda name, value, word: shell_patterns.without_suffix(value or "", word, greedy=False),
     "%%": lambda name, value, word: shell_patterns.without_suffix(value or "", word, greedy=True),
 }
-"""What a reference with a modifier stands for: from name, value (None: not set) and word."""
+"""The value of a reference with a modifier: from name, value (None: not set) and word."""

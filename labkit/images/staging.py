@@ -1,8 +1,8 @@
-"""Unfinished work: a folder for each operation, which vanishes when the operation does.
+"""Unfinished work: a folder for each operation, which is removed when the operation ends.
 
-What is not finished is never seen, because it lies elsewhere until a rename(2).  A folder is held
-by flock(2) as long as a process works in it, so after a crash, even a kill -9, the next one to
-open the store can tell what is left over from what is going on in another process.
+Unfinished work is invisible, because it is elsewhere until a rename(2).  flock(2) holds a folder as
+long as a process works in it.  So after a crash, even a kill -9, the next process that opens the
+store can tell abandoned folders from those in use by another process.
 """
 
 import fcntl
@@ -25,10 +25,10 @@ _PREFIX = "tmp"
 
 
 class Claim(msgspec.Struct):
-    """What an operation is about to bring in, or to take out: digests of blobs, chain ids.
+    """The blobs and layers that an operation will bring in, or take out, by digest and chain id.
 
-    It is written down first.  After a crash in the middle, what is claimed and not in the index is
-    what has to go.  Until then a claim also holds what it names: no other operation deletes it.
+    It is written first.  After a crash in the middle, everything that is claimed and not in the
+    index is removed.  Until then no other operation deletes what a claim names.
     """
 
     blobs: list[str]
@@ -42,20 +42,20 @@ class Folder(NamedTuple):
     lock_fd: int
 
     def write_claim(self, claim: Claim) -> None:
-        """Write down what is about to be moved."""
+        """Write the claim, before anything is moved."""
         write_atomically(os.path.join(self.path, CLAIM), msgspec.json.encode(claim))
 
     def read_claim(self) -> Claim:
-        """What was written down, nothing if the operation did not come so far."""
+        """Return the written claim; an empty one if the operation wrote none."""
         try:
             with open(os.path.join(self.path, CLAIM), "rb") as file:
                 return msgspec.json.decode(file.read(), type=Claim)
-        except UNREADABLE:  # a damaged one names nothing that must stay
+        except UNREADABLE:  # a damaged claim names nothing that must stay
             return Claim([], [])
 
 
 class Staging:
-    """The folder of unfinished work, on the file system its results will be renamed to."""
+    """The folder of unfinished work, on the file system of its results."""
 
     def __init__(self, path: str, layout: Layout) -> None:
         self.path = path
@@ -64,8 +64,8 @@ class Staging:
 
     @contextmanager
     def folder(self) -> Iterator[Folder]:
-        """A new folder for the time of the `with` block."""
-        with self._layout.locked():  # or another process's sweep takes it before it is held
+        """A new folder that exists during the `with` block."""
+        with self._layout.locked():  # else another process's sweep may remove it before it is held
             path = reserve.retrying(lambda: tempfile.mkdtemp(prefix=_PREFIX, dir=self.path))
             lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock_fd, fcntl.LOCK_EX)
@@ -76,16 +76,16 @@ class Staging:
             os.close(lock_fd)
 
     def claims_but(self, own: Folder) -> list[Claim]:
-        """What all the other operations claim; call it with the lock held."""
+        """Return the claims of all other operations; call it with the lock held."""
         paths = (os.path.join(self.path, name) for name in os.listdir(self.path))
         return [Folder(path, -1).read_claim() for path in paths if path != own.path]
 
     def sweep(self, undo: Callable[[Claim, Folder], object]) -> None:
-        """Remove the folders whose processes are gone, each after `undo` of what it claims."""
+        """Remove the folders of processes that have ended, each after `undo` of its claim."""
         with self._layout.locked():
             for name in os.listdir(self.path):
                 if not name.startswith(_PREFIX):
-                    continue  # as lost+found: it is not labkit's
+                    continue  # as lost+found, which is not labkit's
                 path = os.path.join(self.path, name)
                 try:
                     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
 """The image store: names, images, layers, over an OCI layout and a folder of unpacked layers.
 
-An image is there when `index.json` names its manifest.  Everything else (which blobs and layers are
-in use, by how many) is found by walking from there, never written down.  All methods may be called
-from several threads, and the folders be open in several processes at once.
+An image exists if `index.json` names its manifest.  All other facts (the blobs and layers in use,
+and their users) are computed from there, never stored.  Several threads may call all methods, and
+several processes may have the folders open at once.
 """
 
 from collections import Counter
@@ -38,20 +38,20 @@ class ImageStore:
         self._layout = self._holdings.layout
         self.warnings = self._holdings.warnings
 
-    # Looking
+    # Reading
 
     def list(self) -> list[Image]:
-        """All images, the newest first; one each, however many names it has.
+        """Return all images, the newest first; each once, however many names it has.
 
-        One whose documents are missing or damaged is passed over; `resolve` says what is wrong.
+        An image with missing or damaged documents is skipped; `resolve` says what is wrong.
         """
         images = [self._holdings.image(group) for group in self._holdings.groups().values()]
         return sorted(images, key=lambda image: image.created, reverse=True)
 
     def resolve(self, reference: str) -> Image:
-        """The image that a name, an id or the beginning of an id means.
+        """Return the image that a name, an id or the beginning of an id means.
 
-        Raises `NotFoundError` in Docker's words, `InvalidParameterError` for what is no name.
+        Raises `NotFoundError` in Docker's words, `InvalidParameterError` for an invalid name.
         """
         groups = self._holdings.groups()
         if not references.is_whole_id(reference):
@@ -76,20 +76,20 @@ class ImageStore:
         return self._holdings.image(groups[found[0]])
 
     def children(self, image_id: str) -> Images:
-        """The images that were made from this one, by a build or a commit."""
+        """Return the images that were made from this one, by a build or a commit."""
         return [image for image in self.list() if image.parent == image_id]
 
     def layer_sizes(self, image: Image) -> Sizes:
-        """The sizes of an image's layers in bytes, the lowest first: the sums of their files'."""
+        """Return the sizes of an image's layers in bytes, the lowest first: sums of file sizes."""
         return self._holdings.layer_sizes(image.manifest, image.document)
 
     def devices_left_out(self, image: Image) -> int:
-        """How many device files of an image an engine without root could not make."""
+        """Return how many device files of an image an engine without root could not make."""
         notes = map(self._holdings.layers.note, chain_ids(image.diff_ids))
         return sum(note.devices_left_out for note in notes if note)
 
     def shared_sizes(self) -> dict[str, int]:
-        """For each image, by id, how many bytes of its layers other images have as well."""
+        """Return for each image, by id, how many bytes of its layers other images share."""
         images = self.list()
         users = Counter(chain_id for image in images for chain_id in chain_ids(image.diff_ids))
         return {
@@ -104,27 +104,27 @@ class ImageStore:
         }
 
     def chain_sizes(self) -> dict[str, int]:
-        """The bytes of all images' layers, each counted once, by its chain id."""
+        """Return the bytes of all images' layers, each counted once, by its chain id."""
         sizes: dict[str, int] = {}
         for image in self.list():
             sizes |= zip(chain_ids(image.diff_ids), self.layer_sizes(image), strict=True)
         return sizes
 
     def entry(self, image: Image) -> Descriptor:
-        """The descriptor of an image's manifest, or of its index."""
+        """Return the descriptor of an image's manifest, or of its index."""
         entries = self._layout.manifests()
         return next(entry for entry in entries if entry.digest == image.digest)
 
     def blobs_of(self, entries: Sequence[Descriptor]) -> set[str]:
-        """The digests of all blobs that manifests and indexes stand on, their own included."""
+        """Return the digests of all blobs that manifests and indexes need, their own included."""
         return self._holdings.documents.blobs(entries)
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """A blob as a file in which one can seek; NotFoundError."""
+        """Open a blob as a file with seek(); NotFoundError."""
         return self._layout.open_blob(digest)
 
     def blob_bytes(self, digest: str) -> bytes:
-        """A manifest or a config, compared with its digest; NotFoundError, DamagedStoreError."""
+        """Return a manifest or config, checked by its digest; NotFoundError, DamagedStoreError."""
         return self._layout.read_blob(digest)
 
     def _complain_if_damaged(self, name: Reference) -> None:
@@ -137,7 +137,7 @@ class ImageStore:
 
     @contextmanager
     def draft(self) -> Iterator[Draft]:
-        """A new image in the making, for the time of the `with` block."""
+        """A new image in progress, for the time of the `with` block."""
         with self._holdings.staging.folder() as folder:
             draft = Draft(self._holdings, folder)
             try:
@@ -148,7 +148,7 @@ class ImageStore:
 
     @contextmanager
     def place(self) -> Iterator[str]:
-        """A folder for work in progress, on the store's file system; it goes with the block."""
+        """A folder for work in progress, on the store's file system; the block's end removes it."""
         with self._holdings.staging.folder() as folder:
             yield folder.path
 
@@ -164,8 +164,8 @@ class ImageStore:
         """Make an image of one layer from a root file system's archive, as `docker import` does.
 
         The archive may be plain, or compressed by gzip, zstd, bzip2 or xz.  `reference` may be
-        empty.  `created` (RFC 3339) is now unless given.  Raises `InvalidParameterError` for a bad
-        name, change or archive; nothing is left then.
+        empty.  `created` (RFC 3339) is now by default.  Raises `InvalidParameterError` for a bad
+        name, change or archive; then nothing is left.
         """
         names = [references.parse_tag(reference).familiar] if reference else []
         config = RuntimeConfig()
@@ -177,7 +177,7 @@ class ImageStore:
             return draft.commit(new_document(config, created, history), names=names)
 
     def tag(self, source: str, target: str) -> None:
-        """Give an image one more name; an image that had it loses it."""
+        """Give an image one more name; an image that had the name loses it."""
         name = references.parse_tag(target)
         with self._layout.locked():
             digest = self.resolve(source).digest
@@ -186,7 +186,7 @@ class ImageStore:
             self._layout.write_index(enter(entries, entry, name.familiar))
 
     def note_digest(self, image: Image, reference: str) -> None:
-        """Write down a digest by which a registry knows an image, unless the image is gone."""
+        """Record a digest by which a registry knows an image, unless the image was removed."""
         name = references.parse(reference)
         with self._layout.locked():
             entries = self._layout.manifests()
@@ -204,11 +204,11 @@ class ImageStore:
         prune: bool = True,
         users: Mapping[str, ImageUser] | None = None,
     ) -> Removals:
-        """Take a name away, and with its last name the image, as `docker rmi` does.
+        """Remove a name, and with its last name the image, as `docker rmi` does.
 
-        `users`: the containers that stand on images, by image id; such an image stays.  `prune`:
-        nameless images that it was made from go with it.  Returns what happened, in the API's words
-        (`Untagged`, `Deleted`).  Raises `ConflictError` by Docker's rules (`removal`).
+        `users` are the containers that use images, by image id; such an image stays.  With `prune`,
+        nameless images that it was made from are deleted, too.  Returns the changes in the API's
+        words (`Untagged`, `Deleted`).  Raises `ConflictError` by Docker's rules (`removal`).
         """
         users = users or {}
         with self._holdings.staging.folder() as folder, self._layout.locked():
@@ -228,7 +228,7 @@ class ImageStore:
             return report
 
     def _forebears(self, image: Image, users: Mapping[str, ImageUser]) -> Images:
-        """The nameless images that it was made from, and that nothing else needs."""
+        """Return the nameless images that it was made from, and that nothing else needs."""
         by_id = {each.id: each for each in self.list()}
         found: Images = []
         while parent := by_id.get(image.parent):
@@ -240,7 +240,7 @@ class ImageStore:
         return found
 
     def _delete(self, images: Images, folder: Folder) -> Removals:
-        """Take images out of the index, then delete the blobs and trees only they had."""
+        """Take images out of the index, then delete the blobs and trees that only they used."""
         groups = self._holdings.groups()
         dropped = [entry for image in images for entry in groups[image.id]]
         documents = self._holdings.documents
@@ -264,7 +264,7 @@ def _now() -> str:
 
 
 def new_document(config: RuntimeConfig, created: str, history: list[History]) -> ImageConfig:
-    """The config of an image for this machine; its layers are for `Draft.commit` to say."""
+    """Return the config of an image for this machine; `Draft.commit` sets its layers."""
     return ImageConfig(
         architecture=platforms.own_platform().architecture,
         os="linux",

@@ -1,4 +1,4 @@
-"""Writable layers of overlayfs on their way to be layers of an image."""
+"""Writable layers of overlayfs, as they become layers of an image."""
 
 import os
 import stat
@@ -16,9 +16,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PackingProcess:
-    """The confined process that packs a writable layer; its output is read as a file is.
+    """The confined process that packs a writable layer; its output is read like a file.
 
-    `left_out`: paths from the folder on.  `marked`: deletions are `.wh.` files in it.
+    `left_out`: paths relative to the folder.  `marked`: its deletions are `.wh.` files.
     """
 
     def __init__(self, upper: str, left_out: Sequence[str], *, marked: bool = False) -> None:
@@ -33,7 +33,7 @@ class PackingProcess:
         )
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes of the archive, none at its end; InvalidParameterError."""
+        """Return at most `size` bytes of the archive, none at its end; InvalidParameterError."""
         assert self._process.stdout is not None  # noqa: S101 it is a pipe
         waiting.until_readable(self._process.stdout.fileno())
         threads.check_caller()
@@ -43,7 +43,7 @@ class PackingProcess:
         return data
 
     def size_bytes(self) -> int:
-        """Wait for its end: the sum of the files' sizes."""
+        """Wait for its end, and return the sum of the files' sizes."""
         assert self._process.stdout is not None  # noqa: S101 it is a pipe
         assert self._process.stderr is not None  # noqa: S101 it is a pipe
         if self._process.returncode is None:
@@ -63,16 +63,16 @@ class PackingProcess:
 
 
 def pieces(process: PackingProcess) -> Iterator[bytes]:
-    """The whole archive, in pieces."""
+    """Yield the whole archive, in pieces."""
     while piece := process.read(CHUNK_BYTES):
         yield piece
 
 
 def to_leave_out(upper: str, below: Sequence[str]) -> list[str]:
-    """What of a writable layer is not the container's doing: paths from the folder on.
+    """Return the parts of a writable layer that the container did not make: relative paths.
 
-    `below`: the image's unpacked layers, the topmost first.  Besides the mount points, the folder
-    itself if it looks like the one below.
+    `below` are the image's unpacked layers, the topmost first.  The parts are the mount points, and
+    the folder itself if it has the attributes of the one below.
     """
     fd = os.open(upper, _FOLDER)
     try:
@@ -89,7 +89,7 @@ def to_leave_out(upper: str, below: Sequence[str]) -> list[str]:
 
 
 def _is_only_theirs(root: int, made: Collection[str], below: Sequence[str]) -> bool:
-    """Whether the folder of mount points is there for these alone."""
+    """Whether the folder of mount points exists for these alone."""
     try:
         fd = os.open(ETC, _FOLDER, dir_fd=root)
     except OSError:
@@ -104,12 +104,12 @@ def _is_only_theirs(root: int, made: Collection[str], below: Sequence[str]) -> b
 
 
 def is_empty(upper: str, left_out: Collection[str]) -> bool:
-    """Whether nothing is in a writable layer but what is left out."""
+    """Whether a writable layer has nothing besides the parts to leave out."""
     return layer_packer.ROOT in left_out and set(os.listdir(upper)) <= set(left_out)
 
 
 def remove(upper: str, left_out: Sequence[str]) -> None:
-    """Take out of a writable layer what was left out of its archive."""
+    """Remove from a writable layer the parts that were left out of its archive."""
     root = os.open(upper, _FOLDER)
     try:
         for path in left_out:
@@ -120,7 +120,7 @@ def remove(upper: str, left_out: Sequence[str]) -> None:
 
 
 def _remove(root: int, path: str) -> None:
-    """Remove an empty folder or a file; the folder it was in looks untouched."""
+    """Remove an empty folder or a file; the times of the folder above stay as they were."""
     above, name = os.path.split(path)
     folder = os.open(above or ".", _FOLDER, dir_fd=root)
     try:
@@ -139,7 +139,7 @@ def _look(found: os.stat_result) -> tuple[int, int, int]:
 
 
 def _is_empty(root: int, path: str) -> bool:
-    """Whether there is an empty file or an empty folder at `path`, by no link on the way."""
+    """Whether there is an empty file or an empty folder at `path`, with no link on the way."""
     above, name = os.path.split(path)
     try:
         folder = os.open(above or ".", _FOLDER, dir_fd=root)
@@ -161,7 +161,7 @@ def _is_empty(root: int, path: str) -> bool:
 
 
 def _find(path: str, below: Sequence[str]) -> os.stat_result | None:
-    """What the image has at `path`: the topmost layer that knows of it says so."""
+    """Return the image's file at `path`, from the topmost layer that has or hides it."""
     for layer in below:
         root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,6 +1,6 @@
-"""Thin, flat wrappers of the Linux system calls labkit uses; no policy, every failure an `OSError`.
+"""Thin wrappers of the Linux system calls that labkit uses; no policy, failures are `OSError`s.
 
 Each file is one subject of the kernel: `mounts`, `namespaces`, `capabilities`, `seccomp`,
-`processes`, `loopback`, and `messages` for talking over Unix sockets.  The modules here are loaded
-into the spawner, which forks for every container, so they import next to nothing.
+`processes`, and `messages` over Unix sockets.  The spawner, which forks for every container, loads
+the modules here, so they import next to nothing.
 """

@@ -1,12 +1,12 @@
-"""Which devices a cgroup v2 may use: there it is no file but a small eBPF program on the group.
+"""The devices that a cgroup v2 may use: not a file, but a small eBPF program on the group.
 
 The kernel calls the program for every mknod(2) and open(2) of a device by a process of the group
 and of those below it, with a `struct bpf_cgroup_dev_ctx` (linux/bpf.h): one word that holds the
-kind of device and the access that is wanted, then the major and the minor number.  The program
-answers 1 to allow it, and 0 for EPERM.  See Documentation/admin-guide/cgroup-v2.rst, "Device
-controller", and bpf(2).
+kind of device and the requested access, then the major and the minor number.  The program returns
+1 to allow it, and 0 for EPERM.  See Documentation/admin-guide/cgroup-v2.rst, "Device controller",
+and bpf(2).
 
-The rules are written as cgroup v1's `devices.allow` has them: `c 1:3 rwm`, `c 136:* rwm`.
+The rules have the format of cgroup v1's `devices.allow`: `c 1:3 rwm`, `c 136:* rwm`.
 """
 
 import os
@@ -30,23 +30,23 @@ BPF_PROG_ATTACH = 8
 BPF_PROG_TYPE_CGROUP_DEVICE = 15
 BPF_CGROUP_DEVICE = 6
 BPF_F_ALLOW_MULTI = 2
-"""Programs of groups above this one go on being asked too, and all must allow."""
+"""The kernel also runs the programs of the groups above this one, and all must allow."""
 INSTRUCTION_SIZE = 8
 
 KINDS = {"b": 1, "c": 2}
 ACCESS = {"m": 1, "r": 2, "w": 4}
 ALL_ACCESS = 7
 
-# Operation codes: a class, a size or an operation, and where the operand is (linux/bpf_common.h).
+# Operation codes: a class, a size or an operation, and the operand's place (linux/bpf_common.h).
 LOAD_WORD = 0x61  # BPF_LDX | BPF_MEM | BPF_W: destination = *(u32 *)(source + offset)
 MOVE = 0xBF  # BPF_ALU64 | BPF_MOV | BPF_X
 MOVE_NUMBER = 0xB7  # BPF_ALU64 | BPF_MOV | BPF_K
 AND_NUMBER = 0x57  # BPF_ALU64 | BPF_AND | BPF_K
 SHIFT_RIGHT_NUMBER = 0x77  # BPF_ALU64 | BPF_RSH | BPF_K
 JUMP_NOT_EQUAL = 0x55  # BPF_JMP | BPF_JNE | BPF_K: unless equal skip `offset` instructions
-EXIT = 0x95  # BPF_JMP | BPF_EXIT: answer what is in register 0
+EXIT = 0x95  # BPF_JMP | BPF_EXIT: return register 0
 
-# Registers: 0 holds the answer, 1 at first the context; the others are as the prologue fills them.
+# Registers: 0 holds the answer, 1 first the context; the prologue fills the others as named.
 ANSWER, CONTEXT, KIND, WANTED, MAJOR, MINOR = range(6)
 
 
@@ -73,15 +73,15 @@ class _Attach(Structure):
 
 
 def device_program(rules: Iterable[str]) -> bytes:
-    """The program that allows what any one of the rules allows, and nothing else."""
+    """Return the program that allows what any one of the rules allows, and nothing else."""
     access: dict[tuple[str, str], int] = {}
     for rule in rules:
         kind, numbers, letters = rule.split()
         bits = sum(ACCESS[letter] for letter in set(letters))
-        # As in v1: what several rules say of the same numbers is one rule.
+        # As in v1: several rules for the same numbers are one rule.
         access[kind, numbers] = access.get((kind, numbers), 0) | bits
     if access.get(("a", "*:*")) == ALL_ACCESS:
-        # Nothing may follow: the kernel refuses a program with instructions that are never reached.
+        # This must be the end: the kernel refuses a program with unreachable instructions.
         return _instruction(MOVE_NUMBER, ANSWER, number=1) + _instruction(EXIT)
     program = [
         _instruction(LOAD_WORD, KIND, CONTEXT, offset=0),
@@ -98,7 +98,7 @@ def device_program(rules: Iterable[str]) -> bytes:
 
 
 def _allow(kind: str, numbers: str, allowed: int) -> list[bytes]:
-    """Answer 1 if the device is one of these and no other access is wanted; else fall through."""
+    """Answer 1 if the rule has this device and allows the access; else continue after it."""
     major, _, minor = numbers.partition(":")
     tests = [] if kind == "a" else [(KIND, KINDS[kind])]
     tests += [(register, int(n)) for register, n in ((MAJOR, major), (MINOR, minor)) if n != "*"]
@@ -124,9 +124,9 @@ def _instruction(
 
 
 def attach_device_program(directory: str, program: bytes) -> None:
-    """Put the program on a v2 group, with which it lives and goes; OSError as from bpf(2)."""
+    """Attach the program to a v2 group, which keeps it until its end; OSError as from bpf(2)."""
     code = create_string_buffer(program, len(program))
-    # The kernel wants to know under which licence a program is; this one uses none of its helpers.
+    # The kernel requires a program's licence; this program uses none of its helpers.
     licence = create_string_buffer(b"Apache-2.0")
     load = _Load(
         BPF_PROG_TYPE_CGROUP_DEVICE,

@@ -1,4 +1,4 @@
-"""Capabilities: the pieces root's power is cut into (capabilities(7)), capset(2), bounding set."""
+"""Capabilities: root's power in parts (capabilities(7)), capset(2), the bounding set."""
 
 from collections.abc import Iterable
 from ctypes import create_string_buffer
@@ -23,25 +23,25 @@ _VERSION_3 = 0x20080522
 
 
 def mask(names: Iterable[str]) -> int:
-    """The bit mask of the named capabilities; ValueError for a name there is none of."""
+    """Return the bit mask of the named capabilities; ValueError for an unknown name."""
     return sum(1 << NAMES.index(name.removeprefix("CAP_")) for name in names)
 
 
 def last_capability() -> int:
-    """The highest capability number this kernel knows."""
+    """Return the highest capability number that this kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap") as file:
         return int(file.read())
 
 
 def drop_from_bounding_set(keep_mask: int, last: int) -> None:
-    """Make sure that no capability outside `keep_mask` can ever be gained again (prctl(2))."""
+    """Drop every capability outside `keep_mask`; no later exec can gain it (prctl(2))."""
     for number in range(last + 1):
         if not keep_mask >> number & 1:
             processes.prctl(PR_CAPBSET_DROP, number)
 
 
 def permitted() -> int:
-    """The mask of the capabilities this process has now (capget(2))."""
+    """Return the mask of the capabilities that this process has now (capget(2))."""
     header = create_string_buffer(pack("<Ii", _VERSION_3, 0))
     data = create_string_buffer(24)
     libc.call("capget", header, data)

@@ -1,7 +1,7 @@
-"""Copying a whole tree of files as it is: owners, modes, times, attributes, links, devices (cp(1)).
+"""Copies of whole trees of files with owners, modes, times, attributes, links, devices (cp(1)).
 
-The program and not a library: it copies links between files, holes and attributes, and shares
-blocks where the file system can (FICLONE).  It is started without `subprocess`, which the spawner
+This runs the program, because no library copies links between files, holes and attributes, and
+shares blocks if the file system can (FICLONE).  It does so without `subprocess`, which the spawner
 does not import.
 """
 
@@ -12,10 +12,10 @@ _KNOWN = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT,
 
 
 def copy_tree(source: str, target: str, *, link: bool = False) -> None:
-    """Copy what is in the folder `source` into `target`, which is made if it is missing.
+    """Copy the content of the folder `source` into `target`, which is made if it is missing.
 
-    With `link` the files are not copied but get one more name (hard links).  OSError (ENOSPC if the
-    disk is full, else EIO with the first words of cp).
+    With `link` the files are not copied but get one more name (hard links).  OSError: ENOSPC if the
+    disk is full, else EIO with the first line of cp's message.
     """
     how = "--link" if link else "--reflink=auto"
     command = ["cp", "-a", how, "--remove-destination", "-T", "--", source, target]
@@ -39,9 +39,9 @@ def copy_tree(source: str, target: str, *, link: bool = False) -> None:
 
 
 def make_copy(source: str, target: str) -> None:
-    """Make `target` a copy of the folder `source`, in one step, unless it is there; OSError."""
+    """Make `target` a copy of the folder `source`, in one step, unless it exists; OSError."""
     if os.path.isdir(target):
         return
-    # What an interrupted copy left is of the same source: it is completed.
+    # An interrupted copy has the same source, so it is completed.
     copy_tree(source, f"{target}.new")
     os.rename(f"{target}.new", target)

@@ -1,4 +1,4 @@
-"""Writing a file so that a crash leaves the old one or the new one, never a piece (rename(2))."""
+"""Write a file so that a crash leaves the old one or the new one, never a part (rename(2))."""
 
 import os
 from contextlib import suppress
@@ -11,11 +11,11 @@ _UNFINISHED = ".tmp"
 def write_atomically(
     path: str, data: bytes, mode: int = 0o600, *, uses_reserve: bool = True
 ) -> None:
-    """Write `data` to `path` by way of a temporary file; on return it has reached the disk.
+    """Write `data` to `path` through a temporary file; on return it has reached the disk.
 
-    A kill -9 in the middle leaves the temporary file: `remove_unfinished`.  On a full disk it is
-    one of the files of `labkit.kernel.reserve`, if `uses_reserve`: what makes something new does
-    not.  OSError (ENOSPC), and then there is no temporary file either.
+    A kill -9 in the middle leaves the temporary file for `remove_unfinished`.  On a full disk it
+    becomes one of the files of `labkit.kernel.reserve`, if `uses_reserve`; callers that make
+    something new do without.  OSError (ENOSPC); then the temporary file is removed, too.
     """
     temporary = f"{path}.{os.getpid()}{_UNFINISHED}"
     try:
@@ -36,7 +36,7 @@ def write_atomically(
 
 
 def _write(path: str, data: bytes, flags: int, mode: int) -> None:
-    """Write over what the file has, so that its blocks serve, and cut off the rest."""
+    """Overwrite the file in place, so that its blocks are reused, and cut off the rest."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, mode)
     try:
         write_all(fd, data)
@@ -47,14 +47,14 @@ def _write(path: str, data: bytes, flags: int, mode: int) -> None:
 
 
 def remove_unfinished(folder: str) -> None:
-    """Remove what writers that were killed have left; call it while nobody writes there."""
+    """Remove the temporary files of killed writers; call it while no process writes there."""
     for name in os.listdir(folder):
         if name.endswith(_UNFINISHED):
             os.unlink(os.path.join(folder, name))
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write all of `data`; write(2) itself may take only the beginning."""
+    """Write all of `data`; one write(2) may write only the beginning."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -70,10 +70,10 @@ def sync_folder(path: str) -> None:
 
 
 def folders_from(path: str) -> list[str]:
-    """A folder of the kernel's (a cgroup) and all below it, those above first.
+    """Return a folder of the kernel (a cgroup) and all below it, those above first.
 
-    What vanishes while this looks is left out.  A container may nest them more deeply than Python's
-    stack goes, as os.walk() would need it.
+    A folder that vanishes during the walk is left out.  A container may nest them more deeply than
+    Python's stack allows for os.walk().
     """
     found = [path]
     for folder in found:

@@ -1,4 +1,4 @@
-"""inotify(7): the kernel says when something in a folder changes, so that nobody has to look."""
+"""inotify(7): the kernel reports changes in a folder, so that no thread has to poll it."""
 
 import os
 from struct import calcsize, unpack_from
@@ -16,7 +16,7 @@ _BUFFER_BYTES = 64 * 1024
 
 
 def create() -> int:
-    """A new descriptor to watch with; OSError EMFILE when this user has too many of them."""
+    """Return a new inotify descriptor; OSError EMFILE if this user has too many."""
     return libc.call("inotify_init1", _IN_CLOEXEC)
 
 
@@ -26,7 +26,7 @@ def add(fd: int, folder: str, mask: int) -> int:
 
 
 def remove(fd: int, watch: int) -> None:
-    """End a watch; OSError EINVAL when the kernel has ended it, because the folder is gone."""
+    """End a watch; OSError EINVAL if the kernel has ended it because the folder was removed."""
     libc.call("inotify_rm_watch", fd, watch)
 
 

@@ -1,7 +1,7 @@
-"""The C library, loaded once, and the one way to call it: a failure is an `OSError`.
+"""The C library, loaded once, and the way to call it: a failure is an `OSError`.
 
 `ctypes.PyDLL` keeps the interpreter's lock during the call.  The calls here are short, and a child
-made by a raw clone() must find the lock in the state its parent had it.
+of a raw clone() must find the lock in the state of its parent.
 """
 
 import ctypes
@@ -10,8 +10,8 @@ import os
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
-# Numbers of calls without a wrapper in glibc 2.36.  x86-64 and arm64 share those above 424; the
-# older ones differ (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h).
+# Numbers of calls without a wrapper in glibc 2.36.  x86-64 and arm64 share those above 424; older
+# numbers differ (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h).
 _X86_64 = os.uname().machine == "x86_64"
 SYS_CLONE = 56 if _X86_64 else 220
 SYS_PIVOT_ROOT = 155 if _X86_64 else 41
@@ -23,13 +23,13 @@ SYS_CLOSE_RANGE = 436
 
 
 def fail(text: str, path: str | None = None) -> OSError:
-    """The `OSError` for the C library's present errno: `text` says which call, `path` to what."""
+    """Return the `OSError` for the C library's errno: `text` names the call, `path` its object."""
     number = ctypes.get_errno()
     return OSError(number, f"{text}: {os.strerror(number)}", path)
 
 
 def syscall(name: str, number: int, *arguments: object, path: str | None = None) -> int:
-    """Make a system call by number; OSError when it returns -1 (man 2 syscall)."""
+    """Make a system call by number; OSError if it returns -1 (man 2 syscall)."""
     result: int = _libc.syscall(ctypes.c_long(number), *arguments)
     if result == -1:
         raise fail(name, path)
@@ -37,7 +37,7 @@ def syscall(name: str, number: int, *arguments: object, path: str | None = None)
 
 
 def call(name: str, *arguments: object, path: str | None = None) -> int:
-    """Call a function of the C library that returns -1 on failure, and raise OSError then."""
+    """Call a function of the C library; OSError if it returns -1."""
     result: int = getattr(_libc, name)(*arguments)
     if result == -1:
         raise fail(name, path)

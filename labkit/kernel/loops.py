@@ -13,21 +13,21 @@ LO_FLAGS_AUTOCLEAR = 0x4
 LO_FLAGS_DIRECT_IO = 0x10
 
 # struct loop_config (linux/loop.h): of its 304 bytes the file, and in its struct loop_info64 the
-# flags and the file's name; nothing else is asked for.
+# flags and the file's name; all else stays 0.
 _CONFIG = "=I4x52xI64s176x"
 _INFO_BYTES = 232
-"""struct loop_info64; it begins with the device and the inode of the file."""
+"""The size of struct loop_info64; it begins with the device and the inode of the file."""
 _MAJOR = 7
 _TAKEN_MEANWHILE = 16
-"""How often another may take the device that was free before we give up."""
+"""How often another process may take the free device before `attach` fails."""
 
 
 def attach(path: str, *, lock: bool = False) -> tuple[int, str]:
-    """Make a file a disk: its open descriptor, and its name (`/dev/loop0`).
+    """Make a file a disk; return its open descriptor and its name (`/dev/loop0`).
 
-    The kernel detaches the file when nobody has the device open or mounted any more, whoever was
-    killed.  It reads and writes the file past its page cache where the file's own disk can.  With
-    `lock` the device holds the file's lock (flock(2)); BlockingIOError if another device does.
+    The kernel detaches the file when no process has the device open or mounted, even if labkit was
+    killed.  It reads and writes past the file's page cache if the file's own disk can.  With `lock`
+    the device holds the file's lock (flock(2)); BlockingIOError if another device does.
     """
     file_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -45,11 +45,11 @@ def attach(path: str, *, lock: bool = False) -> tuple[int, str]:
                 return fd, device
     finally:
         os.close(file_fd)
-    raise OSError(errno.EBUSY, "every loop device that was free was taken at once", path)
+    raise OSError(errno.EBUSY, "other processes took every free loop device", path)
 
 
 def backing_file(device: str) -> str:
-    """The file behind a loop device, or "" if there is none."""
+    """Return the file behind a loop device, or "" if there is none."""
     try:
         with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file") as file:
             return file.read().rstrip("\n")
@@ -58,9 +58,9 @@ def backing_file(device: str) -> str:
 
 
 def device_of(path: str) -> str:
-    """The loop device that has this file, or "" if there is none.
+    """Return the loop device that has this file, or "" if there is none.
 
-    Found by the file's inode: its name may be another in the mount namespace of the device's maker.
+    The search is by the file's inode: the device may show a name in another mount namespace.
     """
     found = os.stat(path)
     for name in os.listdir("/sys/block"):
@@ -82,8 +82,8 @@ def device_of(path: str) -> str:
 def _open(number: int) -> tuple[int, str]:
     """Open a loop device by its number.
 
-    In a container /dev is a copy of what the host had, so the file of a newer device may be
-    missing: it is made.
+    A container's /dev is a copy of the host's at its start, so the device file of a newer device
+    may be missing; then it is made.
     """
     device = f"/dev/loop{number}"
     try:

@@ -1,9 +1,9 @@
 """Messages between labkit's own processes: a length, a marshalled value, and open descriptors.
 
-`marshal` is what the interpreter writes .pyc files with: built in, quick, and good for plain values
-(None, bool, int, float, str, bytes, tuple, list, dict).  It is used only between processes of the
-same user over sockets no other user can open.  Descriptors travel beside the first byte as
-SCM_RIGHTS (unix(7)).
+`marshal` is the interpreter's format for .pyc files: built in, fast, and enough for plain values
+(None, bool, int, float, str, bytes, tuple, list, dict).  Only processes of one user exchange them,
+over sockets that no other user can open.  Descriptors are sent with the first byte as SCM_RIGHTS
+(unix(7)).
 """
 
 import array
@@ -24,7 +24,7 @@ _MARSHAL_VERSION = 4
 
 
 def send(connection: socket.socket, value: Any, fds: Sequence[int] = ()) -> None:
-    """Send one message; OSError (EPIPE, ECONNRESET) when the other side is gone."""
+    """Send one message; OSError (EPIPE, ECONNRESET) if the other side has closed."""
     body = marshal.dumps(value, _MARSHAL_VERSION)
     data = pack(_LENGTH, len(body)) + body
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -34,7 +34,7 @@ def send(connection: socket.socket, value: Any, fds: Sequence[int] = ()) -> None
 
 
 def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
-    """The next message and its descriptors (close-on-exec); None when the other side has closed."""
+    """Return the next message and its descriptors (close-on-exec); None at the end."""
     space = socket.CMSG_SPACE(_MOST_FDS * array.array("i").itemsize)
     data, ancillary, _, _ = connection.recvmsg(_LENGTH_SIZE, space, socket.MSG_CMSG_CLOEXEC)
     fds = _descriptors(ancillary)
@@ -42,14 +42,14 @@ def receive(connection: socket.socket) -> tuple[object, list[int]] | None:
         return None
     (length,) = unpack(_LENGTH, data + _receive_exactly(connection, _LENGTH_SIZE - len(data)))
     if length > _MOST_BYTES:
-        raise ConnectionError(f"a message of {length} bytes: the other side is not labkit")
+        raise ConnectionError(f"a message has {length} bytes: the other side is not labkit")
     return marshal.loads(_receive_exactly(connection, length)), fds  # noqa: S302 our own process
 
 
 def known(kind: "type[T]", values: "Sequence[Any]") -> "T":
-    """A named tuple of the values that the other side sent, which may be of another release.
+    """Return a named tuple of the values from the other side, perhaps of another release.
 
-    A later one sends more values: they are dropped.  An earlier one sends fewer: the rest have
+    A later release sends more values: they are dropped.  An earlier one sends fewer: the rest have
     their defaults.  So new fields are added at the end, with a default.
     """
     fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # a NamedTuple's
@@ -65,7 +65,7 @@ def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:
 
 
 def limit_pauses(connection: socket.socket, seconds: int) -> None:
-    """From now on a message that stops half-way for so long is a ConnectionError (socket(7))."""
+    """From now on raise ConnectionError for a message that pauses so long (socket(7))."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("@ll", seconds, 0))
 
 
@@ -84,7 +84,7 @@ def _receive_exactly(connection: socket.socket, length: int) -> bytes:
 
 
 def listen(path: str) -> socket.socket:
-    """A listening Unix socket at `path`, for its owner alone, however long the path is."""
+    """Return a listening Unix socket at `path`, for its owner alone; `path` may be long."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     _with_short_path(path, server.bind)
     os.chmod(path, 0o600)
@@ -104,7 +104,7 @@ def connect(path: str) -> socket.socket:
 
 
 def _with_short_path(path: str, use: Callable[[str], None]) -> None:
-    # A socket's address holds 107 bytes (unix(7)); through an open folder any path is short.
+    # A socket's address holds 107 bytes (unix(7)); a path through an open folder is always short.
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         use(f"/proc/self/fd/{folder}/{os.path.basename(path)}")

@@ -1,4 +1,4 @@
-"""Mounting: mount(2), umount2(2), pivot_root(2), and the table of what is mounted (proc(5))."""
+"""Mounting: mount(2), umount2(2), pivot_root(2), and the table of mounts (proc(5))."""
 
 import os
 from ctypes import c_ulong, create_string_buffer
@@ -47,7 +47,7 @@ FLAG_NAMES = {
 
 
 def flag_names(flags: int) -> str:
-    """The flags as a C programmer writes them: `MS_NOSUID|MS_NODEV`, or `0`."""
+    """Return the flags in the notation of C: `MS_NOSUID|MS_NODEV`, or `0`."""
     return "|".join(name for bit, name in FLAG_NAMES.items() if flags & bit) or "0"
 
 
@@ -60,7 +60,7 @@ def is_proc(fd: int) -> bool:
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
-    """Attach a file system at `target` (man 2 mount); `data` is the file system's own options."""
+    """Attach a file system at `target` (man 2 mount); `data` are the file system's options."""
     fds: list[int] = []
     try:
         if kind == "overlay" and len(data.encode()) > DATA_MAX_BYTES:
@@ -80,7 +80,7 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
 
 
 def _short_overlay_options(data: str, fds: list[int]) -> str:
-    """The same with the lower folders opened, in `fds`, and named by their descriptors.
+    """Return the options with the lower folders opened, in `fds`, and named by descriptors.
 
     The kernel reads one page of options and cuts off the rest; an image may have 127 layers.
     """
@@ -96,7 +96,7 @@ def unmount(target: str, flags: int = 0) -> None:
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    """Make `new_root` the root of this mount namespace, the old one at `put_old` (man 2)."""
+    """Make `new_root` the root of this mount namespace, and the old one `put_old` (man 2)."""
     libc.syscall(
         "pivot_root", libc.SYS_PIVOT_ROOT, new_root.encode(), put_old.encode(), path=new_root
     )
@@ -112,28 +112,28 @@ class MountPoint(NamedTuple):
     source: str
     super_options: tuple[str, ...]
     peers: tuple[str, ...] = ()
-    """Where what is mounted below spreads to and comes from: `shared:2`, `master:7`."""
+    """The peers to and from which mounts below it spread: `shared:2`, `master:7`."""
 
 
 def parse_mountinfo(text: str) -> list[MountPoint]:
-    """The lines of a mountinfo file, in the order of mounting."""
+    """Return the lines of a mountinfo file, in the order of mounting."""
     return [_parse_line(line) for line in text.splitlines() if line]
 
 
 def mount_of(path: str) -> MountPoint | None:
-    """The mount that a real path is on; None where no mount is listed that is above it.
+    """Return the mount that a real path is on; None if no listed mount is above it.
 
-    So it is in a chroot(2) whose root is no mount point.
+    That happens in a chroot(2) whose root is no mount point.
     """
     with open("/proc/self/mountinfo") as file:
         mounts = parse_mountinfo(file.read())
     above = [m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/")]
-    # Of several at one place the last is seen.
+    # Of several mounts at one place only the last is visible.
     return max(reversed(above), key=lambda mount: len(mount.target), default=None)
 
 
 def _parse_line(line: str) -> MountPoint:
-    # Optional fields stand between the sixth field and a lone hyphen.
+    # Optional fields are between the sixth field and a lone hyphen.
     own, _, common = line.partition(" - ")
     _, _, _, root, target, options, *peers = own.split(" ")
     kind, source, super_options = common.split(" ", 2)

@@ -38,7 +38,7 @@ FLAG_NAMES = {
 
 
 def unshare(flags: int) -> None:
-    """Give the calling process namespaces of its own (man 2 unshare)."""
+    """Move the calling process to new namespaces (man 2 unshare)."""
     libc.call("unshare", flags)
 
 
@@ -48,12 +48,12 @@ def setns(fd: int, flags: int = 0) -> None:
 
 
 def set_hostname(name: str) -> None:
-    """Set the host name of the UTS namespace this process is in (man 2 sethostname)."""
+    """Set the host name of this process's UTS namespace (man 2 sethostname)."""
     encoded = os.fsencode(name)
     libc.call("sethostname", encoded, len(encoded))
 
 
 def set_domainname(name: str) -> None:
-    """Set the NIS domain name of the UTS namespace this process is in (man 2 setdomainname)."""
+    """Set the NIS domain name of this process's UTS namespace (man 2 setdomainname)."""
     encoded = os.fsencode(name)
     libc.call("setdomainname", encoded, len(encoded))

@@ -1,8 +1,8 @@
-"""Which power this process has: over the whole machine, or within a user namespace only.
+"""The power of this process: over the whole machine, or only within a user namespace.
 
-The kernel asks for each call whether the caller has a capability *in the user namespace that owns
-the thing* (user_namespaces(7)).  Root of a user namespace has all capabilities there, and mounts,
-networks and processes of its own; device files and the host's limits are not its.
+For each call the kernel checks the caller's capability *in the user namespace that owns the object*
+(user_namespaces(7)).  Root of a user namespace has all capabilities there, and its own mounts,
+networks and processes; it has no power over device files and the host's limits.
 """
 
 import os
@@ -13,7 +13,7 @@ _ALL_IDS = ("0", "0", "4294967295")
 
 
 def has_admin() -> bool:
-    """Whether this process has CAP_SYS_ADMIN, here or in a user namespace of its own."""
+    """Whether this process has CAP_SYS_ADMIN, on the machine or in its user namespace."""
     return bool(capabilities.permitted() & capabilities.mask(["SYS_ADMIN"]))
 
 
@@ -26,11 +26,11 @@ def _maps_all_ids() -> bool:
 
 
 IS_LIMITED = not _maps_all_ids()
-"""Whether this process's root is an ordinary user of the machine."""
+"""Whether this process's root is an unprivileged user of the machine."""
 
 
 def machine_uid() -> int:
-    """The number that this process's user has outside of a user namespace that it is root of."""
+    """Return the id of this process's user outside of the user namespace that it is root of."""
     uid = os.geteuid()
     for inside, outside, count in _map("uid_map"):
         if inside <= uid < inside + count:

@@ -1,8 +1,8 @@
-"""Processes: clone3(2), prctl(2), close_range(2), keyctl(2), and naming a process for good.
+"""Processes: clone3(2), prctl(2), close_range(2), keyctl(2), and lasting names of processes.
 
-A process id is used again after the process is gone, so labkit stores a pid together with the
-process's start time and signals it only through a pidfd (pidfd_open(2)) that was checked after it
-was opened.
+The kernel uses a process id again after the process has ended.  So labkit stores a pid together
+with the process's start time, and signals it only through a pidfd (pidfd_open(2)) that was checked
+after it was opened.
 """
 
 import os
@@ -39,11 +39,11 @@ RESOURCES = {
         """.split()
     )
 }
-"""What setrlimit(2) limits, without RLIMIT_, and its number in asm-generic/resource.h."""
+"""The resources that setrlimit(2) limits, without RLIMIT_: asm-generic/resource.h."""
 
 
 def lower_limit(one: int, other: int) -> int:
-    """The stricter of two limits, of which -1 is none."""
+    """Return the stricter of two limits; -1 means no limit."""
     return max(one, other) if -1 in (one, other) else min(one, other)
 
 
@@ -57,7 +57,7 @@ def set_limit(name: str, soft: int, hard: int) -> None:
 
 
 def hard_limit(name: str) -> int:
-    """How far this process may raise a resource's limit; -1 for as far as it likes."""
+    """Return the most to which this process may raise a resource's limit; -1 for no limit."""
     old = create_string_buffer(16)
     libc.call("prlimit", 0, RESOURCES[name], None, old, path=name)
     _, hard = unpack("<2q", old.raw)
@@ -65,11 +65,11 @@ def hard_limit(name: str) -> int:
 
 
 def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
-    """Fork with new namespaces; returns (pid, pidfd) in the parent and (0, -1) in the child.
+    """Fork with new namespaces; return (pid, pidfd) in the parent and (0, -1) in the child.
 
-    With `cgroup_fd`, an open cgroup v2 directory, the child is born in that cgroup, and nothing
-    waits for the lock that a migration takes (CLONE_INTO_CGROUP, Linux 5.7; man 2 clone).  Unlike
-    `os.fork` this runs no hooks of the interpreter, so it is for a single-threaded process only.
+    With `cgroup_fd`, an open cgroup v2 directory, the child starts in that cgroup, without the lock
+    that a migration takes (CLONE_INTO_CGROUP, Linux 5.7; man 2 clone).  Unlike `os.fork` this runs
+    no hooks of the interpreter, so it is for a single-threaded process only.
     """
     pidfd = c_int(-1)
     flags |= CLONE_PIDFD
@@ -94,10 +94,10 @@ def clone(flags: int, cgroup_fd: int = -1) -> tuple[int, int]:
 
 
 def clone_sibling() -> int:
-    """Fork a process whose parent is this one's parent; its pid here, 0 in the new process.
+    """Fork a sibling: a child of this process's parent.  Return its pid, and 0 in the new process.
 
-    By clone(2), which filters of system calls let through: they cannot look at the arguments of
-    clone3(2), and so refuse it.
+    This uses clone(2), because filters of system calls refuse clone3(2): they cannot read its
+    arguments.
     """
     flags = CLONE_PARENT | signal.SIGCHLD
     return libc.syscall("clone", libc.SYS_CLONE, c_ulong(flags), *(c_ulong(0) for _ in range(4)))
@@ -131,9 +131,9 @@ def _close_range(first_fd: int, last_fd: int, flags: int) -> None:
 
 
 def join_session_keyring(name: str) -> None:
-    """Leave the session keyring that was inherited for the one of this name, made if need be.
+    """Leave the inherited session keyring for the one of this name, which is made if missing.
 
-    A session keyring is where the kernel keeps a login session's keys (keyrings(7), keyctl(2)).
+    The kernel keeps a login session's keys in a session keyring (keyrings(7), keyctl(2)).
     """
     libc.syscall(
         "keyctl",
@@ -144,7 +144,7 @@ def join_session_keyring(name: str) -> None:
 
 
 def start_time(pid: int) -> int:
-    """When the process started, in clock ticks after boot; 0 if there is no such process.
+    """Return a process's start time in clock ticks after boot; 0 if there is no such process.
 
     Field 22 of /proc/<pid>/stat (proc_pid_stat(5)); the second field may hold spaces and brackets.
     """
@@ -156,12 +156,11 @@ def start_time(pid: int) -> int:
 
 
 def ignored_signals() -> list[int]:
-    """The signals this process ignores (proc_pid_status(5)), in a tenth of the time that asking
-    the interpreter for each takes.
+    """Return the signals that this process ignores (proc_pid_status(5)).
 
-    Those between the ordinary and the real-time ones are left out: they are the C library's own,
-    and it lets no program set them (nptl(7)).  Debian 12's `make` starts its commands with them
-    ignored.
+    This takes a tenth of the time of asking the interpreter for each.  The signals between the
+    ordinary and the real-time ones are left out: they belong to the C library, which lets no
+    program set them (nptl(7)).  Debian 12's `make` starts its commands with them ignored.
     """
     with open("/proc/self/status", "rb") as file:
         mask = int(file.read().partition(b"SigIgn:\t")[2][:16], 16)
@@ -170,7 +169,7 @@ def ignored_signals() -> list[int]:
 
 
 def children() -> set[int]:
-    """The pids of this process's children (proc_pid_task(5)), also of those that were left to it.
+    """Return the pids of this process's children (proc_pid_task(5)), adopted ones included.
 
     For a process with one thread.
     """
@@ -179,13 +178,13 @@ def children() -> set[int]:
 
 
 def oom_score() -> int:
-    """How soon the kernel ends this process for lack of memory: -1000 to 1000 (proc(5))."""
+    """Return this process's score for the out-of-memory killer: -1000 to 1000 (proc(5))."""
     with open("/proc/self/oom_score_adj") as file:
         return int(file.read())
 
 
 def open_pidfd(pid: int, started: int) -> int | None:
-    """A pidfd for the process with this pid and start time, None when that one is gone."""
+    """Return a pidfd for the process with this pid and start time, None if it has ended."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -197,14 +196,14 @@ def open_pidfd(pid: int, started: int) -> int | None:
 
 
 def has_ended(pidfd: int) -> bool:
-    """Whether the process has ended, be it reaped or not (man 2 pidfd_open, poll)."""
+    """Whether the process has ended, reaped or not (man 2 pidfd_open, poll)."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def send_signal(pid: int, started: int, number: int) -> bool:
-    """Signal exactly the process with this pid and start time; False when it is gone."""
+    """Signal exactly the process with this pid and start time; False if it has ended."""
     fd = open_pidfd(pid, started)
     if fd is None:
         return False

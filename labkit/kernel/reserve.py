@@ -1,9 +1,9 @@
-"""Space kept back for a full disk: what ends or removes things must work with no byte free.
+"""Reserved space for a full disk: ending and removing must work with no byte free.
 
-A few small files lie ready in one folder, their blocks allocated.  When a file cannot be written
-(ENOSPC, or EDQUOT), one of them is moved to its place and filled, so that its space never becomes
-free for others in between; where a folder is to be made, one is deleted and the kernel tries again.
-Every process may use them: a file is taken by rename(2).
+One folder holds a few small files with allocated blocks.  If a file cannot be written (ENOSPC, or
+EDQUOT), one of them is moved to its place and filled, so that its space never becomes free for
+other processes; if a folder cannot be made, one is deleted and the kernel tries again.  Every
+process may use them: rename(2) takes a file for one process only.
 """
 
 import errno
@@ -12,20 +12,20 @@ from collections.abc import Callable
 from contextlib import suppress
 
 FILES = {8 << 10: 48, 128 << 10: 4}
-"""How many files of so many bytes: for records, and for the index of images."""
+"""Sizes in bytes and numbers of files: for records, and for the index of images."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _folder = ""
 
 
 def use(root: str) -> None:
-    """Have this process take what it lacks from the folder in this data root."""
-    global _folder  # noqa: PLW0603 one data root a process, and every writer is to have it
+    """Let this process use the reserve in this data root."""
+    global _folder  # noqa: PLW0603 one data root a process, for all its writers
     _folder = f"{root}/reserve"
 
 
 def fill() -> bool:
-    """Make the files that are missing; False if the disk has no room for them."""
+    """Make the missing files; False if the disk has no room for them."""
     if len(_names()) >= sum(FILES.values()):
         return True
     try:
@@ -35,7 +35,7 @@ def fill() -> bool:
             for number in range(count):
                 _allocate(f"{_folder}/{size}-{number}", size)
     except FileNotFoundError:
-        return True  # the data root was removed: it must not come back with this folder alone
+        return True  # the data root was removed: it must not reappear with this folder alone
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -58,7 +58,7 @@ def _allocate(path: str, size: int) -> None:
 
 
 def take(path: str, size: int) -> bool:
-    """Move a file with room for `size` bytes to `path`; False if there is none on that disk."""
+    """Move a file with room for `size` bytes to `path`; False if that disk has none."""
     for name in _names():
         if int(name.partition("-")[0]) < size:
             continue
@@ -69,7 +69,7 @@ def take(path: str, size: int) -> bool:
 
 
 def retrying(make: Callable[[], str]) -> str:
-    """What `make` gives; if the disk is full, after one of the files has been given up."""
+    """Return `make()`; if the disk is full, delete a file of the reserve and retry."""
     while True:
         try:
             return make()

@@ -1,7 +1,7 @@
 """Loading a system call filter into the calling process (seccomp(2)).
 
-The program itself is made by `labkit.kernel.seccomp_profile`, in the daemon: a filter is only an
-array of 8-byte BPF instructions, and loading it needs no library.
+The daemon makes the program by `labkit.kernel.seccomp_profile`: a filter is only an array of 8-byte
+BPF instructions, and loading it needs no library.
 """
 
 from ctypes import Structure, byref, c_char_p, c_uint, c_ulong, c_ushort, cast, create_string_buffer
@@ -19,7 +19,7 @@ class _Program(Structure):
 
 
 def load(program: bytes) -> None:
-    """Filter every later system call of this process and its children; it cannot be undone.
+    """Filter every later system call of this process and its children; there is no way back.
 
     Needs CAP_SYS_ADMIN in the process's user namespace or the no_new_privs bit.
     """

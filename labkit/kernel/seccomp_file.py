@@ -1,8 +1,8 @@
-"""A system call filter of the user's own: Docker's JSON profiles, and their compilation to BPF.
+"""The user's own system call filter: Docker's JSON profiles, and their compilation to BPF.
 
 The format is that of moby/profiles (seccomp/default.json): a default action, and rules that name
-calls, tests of their arguments, an action, and for which capabilities, machines and kernels they
-hold (`includes`, `excludes`).  Only the daemon imports this module, as with `seccomp_profile`.
+calls, tests of their arguments, an action, and the capabilities, machines and kernels for which
+they hold (`includes`, `excludes`).  Only the daemon imports this module, and `seccomp_profile`.
 """
 
 import errno
@@ -31,7 +31,7 @@ _ACTIONS = {
 _WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 _OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
 _MACHINES = {"x86_64": ("amd64", "x86_64"), "aarch64": ("arm64", "aarch64")}
-"""What a profile calls each kind of machine."""
+"""The names of each kind of machine in a profile."""
 
 
 class _Argument(msgspec.Struct, rename="camel"):
@@ -63,7 +63,7 @@ class _Architecture(msgspec.Struct, rename="camel"):
 
 
 class Profile(msgspec.Struct, rename="camel"):
-    """A profile as it is written; `parse` has checked its words."""
+    """A profile in its written form; `parse` has checked its words."""
 
     default_action: str
     default_errno_ret: int | None = None
@@ -73,18 +73,18 @@ class Profile(msgspec.Struct, rename="camel"):
 
 
 def parse(text: str) -> Profile:
-    """A profile from JSON; ValueError says what is wrong with it."""
+    """Read a profile from JSON; ValueError with the reason if it is invalid."""
     try:
         profile = msgspec.convert(_without_nulls(json.loads(text)), Profile)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise ValueError(str(error)) from None
     for action in [profile.default_action, *(rule.action for rule in profile.syscalls or ())]:
         if action not in _ACTIONS:
-            raise ValueError(f"there is no action {action!r}: it is one of {', '.join(_ACTIONS)}")
+            raise ValueError(f"unknown action {action!r}: known are {', '.join(_ACTIONS)}")
     for rule in profile.syscalls or ():
         for argument in rule.args or ():
             if argument.op.removeprefix("SCMP_CMP_") not in _OPERATORS:
-                raise ValueError(f"there is no comparison {argument.op!r}")
+                raise ValueError(f"unknown comparison {argument.op!r}")
             if not 0 <= argument.index <= 5 or argument.value < 0 or argument.value_two < 0:
                 raise ValueError(f"an argument's index is 0 to 5, its value not negative: {rule}")
     return profile
@@ -112,7 +112,7 @@ def compile_profile(profile: Profile, capabilities: Collection[str]) -> bytes:
     has = {bare(name) for name in capabilities}
     for rule in profile.syscalls or ():
         action = _action(rule.action, rule.errno_ret)
-        # libseccomp takes no rule that does what is done anyway.
+        # libseccomp refuses a rule with the default action.
         if action != default and _applies(rule, has):
             _add(program, action, rule)
     return export(program)
@@ -143,7 +143,7 @@ def _applies(rule: _Rule, capabilities: Collection[str]) -> bool:
 
 
 def _facts(condition: _Condition, capabilities: Collection[str], enough: Any) -> Iterator[bool]:
-    """Whether each part of a condition that is there holds."""
+    """Yield for each part of a condition whether it holds."""
     if condition.caps:
         yield enough(bare(name) in capabilities for name in condition.caps)
     if condition.arches:
@@ -171,7 +171,7 @@ def _add(program: "pyseccomp.SyscallFilter", action: int, rule: _Rule) -> None:
 
 
 def _alternatives(arguments: Sequence[_Argument]) -> list[Sequence[_Argument]]:
-    """All tests together; but several of one argument are alternatives (as runc has it)."""
+    """Return all tests together; but several tests of one argument are alternatives, as in runc."""
     if len({argument.index for argument in arguments}) < len(arguments):
         return [[argument] for argument in arguments]
     return [arguments]

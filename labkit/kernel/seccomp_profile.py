@@ -1,11 +1,11 @@
 """Docker's default system call filter, as data, and its compilation to a BPF program.
 
-A container shares the host's kernel, so every system call is a door into the host.  The filter
-closes those a normal program never uses: what is not named here fails with EPERM.  The list is
-what Docker 29 allows (moby/profiles, seccomp/default.json), grouped by subject.
+A container shares the host's kernel, so every system call is a way into the host.  The filter
+closes those that a normal program never uses: a call that is not named here fails with EPERM.  The
+list is that of Docker 29 (moby/profiles, seccomp/default.json), grouped by subject.
 
-Only the daemon imports this module; the program it makes is plain bytes that
-`labkit.kernel.seccomp.load` hands to the kernel (seccomp(2)).
+Only the daemon imports this module.  It makes a program of plain bytes, which
+`labkit.kernel.seccomp.load` loads into the kernel (seccomp(2)).
 """
 
 import errno
@@ -56,9 +56,9 @@ ALLOWED = {
         getpgid getpgrp setpgid getsid setsid set_tid_address set_thread_area get_thread_area
         set_robust_list get_robust_list rseq restart_syscall prctl pidfd_open pidfd_send_signal
         process_mrelease uretprobe times getrusage""",
-    "looking into processes one may trace (safe under a filter since Linux 4.8)": """
+    "tracing processes (safe under a filter since Linux 4.8)": """
         ptrace process_vm_readv process_vm_writev""",
-    "who one is": """
+    "users, groups and capabilities": """
         getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32
         getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid setgid32 setreuid
         setreuid32 setregid setregid32 setresuid setresuid32 setresgid setresgid32 setgroups
@@ -93,14 +93,14 @@ ALLOWED = {
     "the system": """
         uname sysinfo getrandom""",
 }
-"""What every container may call, whatever its arguments."""
+"""The calls that every container may make, with any arguments."""
 
 ALLOWED_ON = {
     "x86_64": "arch_prctl modify_ldt",
     "aarch64": """
         arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls""",
 }
-"""What exists on one kind of machine only, by `os.uname().machine`."""
+"""The calls that exist on one kind of machine only, by `os.uname().machine`."""
 
 ALLOWED_WITH = {
     "BPF": "bpf",
@@ -122,7 +122,7 @@ ALLOWED_WITH = {
     "SYS_TIME": "clock_settime clock_settime64 settimeofday stime",
     "SYS_TTY_CONFIG": "vhangup",
 }
-"""What a container may call that has the capability: without it the kernel would refuse anyway,
+"""The calls that a container with the capability may make: without it the kernel refuses anyway,
 so the filter only keeps unprivileged programs away from that code."""
 
 EQUAL, LESS, GREATER = "==", "<", ">"
@@ -139,37 +139,37 @@ ALLOWED_IF = (
     ("personality", EQUAL, 0x20008),
     ("personality", EQUAL, 0xFFFFFFFF),
 )
-"""System call, and what its first argument must be."""
+"""A system call, and the condition on its first argument."""
 
 NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: without CAP_SYS_ADMIN, clone(2)
-must have none of them.  clone3(2) keeps its flags in memory, where a filter cannot look, so it
-does not exist then (ENOSYS), and the C library falls back to clone."""
+may have none of them.  clone3(2) has its flags in memory, where a filter cannot read them, so it
+fails with ENOSYS, and the C library uses clone instead."""
 
 _SUB_ARCHITECTURES = {"x86_64": ("X86", "X32"), "aarch64": ("ARM",)}
-"""The other kinds of program the kernel of such a machine can run."""
+"""The other kinds of program that the kernel of such a machine can run."""
 
 _RESERVED_NUMBERS = {
     "x86_64": ((0xC000003E, 0x40000000), (0x40000003, 0xFFFFFFFF)),  # the x32 calls; none
     "aarch64": ((0xC00000B7, 0xFFFFFFFF), (0x40000028, 0x000F0000)),  # none; the private ARM calls
 }
-"""AUDIT_ARCH_* of each kind of program (linux/audit.h), and where its special calls begin."""
+"""AUDIT_ARCH_* of each kind of program (linux/audit.h), and the first of its special calls."""
 
 UNKNOWN_CALL = -1  # __NR_SCMP_ERROR
-"""What libseccomp says of a call it does not know."""
+"""libseccomp's number for a call that it does not know."""
 
 
 def allowed_names(capabilities: Collection[str]) -> frozenset[str]:
-    """What a container with these capabilities (`CAP_` or not) may call without a condition."""
+    """Return the calls that a container with these capabilities may make without a condition."""
     return frozenset(_allowed(frozenset(bare(name) for name in capabilities)))
 
 
 def compile_filter(capabilities: Collection[str]) -> bytes:
-    """The filter for a container with these capabilities: an array of `struct sock_filter`.
+    """Return the filter for a container with these capabilities: `struct sock_filter`s.
 
-    Names that the installed libseccomp does not know are left out; the kernel's calls that are
-    newer than all of them fail with ENOSYS, so that programs fall back to older ones instead of
-    giving up on an EPERM.  Takes some 20 ms the first time, then the answer is remembered.
+    Names that the installed libseccomp does not know are left out.  Calls of the kernel that are
+    newer than all of them fail with ENOSYS, so that programs use older ones instead of failing with
+    an EPERM.  Takes some 20 ms the first time; then the result is cached.
     Raises OSError if libseccomp refuses, RuntimeError if it is not installed.
     """
     return _compile(frozenset(bare(name) for name in capabilities))
@@ -210,7 +210,7 @@ def _compile(capabilities: frozenset[str]) -> bytes:
 
 
 def _add(program: "pyseccomp.SyscallFilter", action: int, name: str, *tests: object) -> None:
-    """Add a rule on every architecture of the program, unless libseccomp does not know the call."""
+    """Add a rule on every architecture of the program, if libseccomp knows the call."""
     import pyseccomp  # noqa: PLC0415
 
     number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
@@ -219,10 +219,10 @@ def _add(program: "pyseccomp.SyscallFilter", action: int, name: str, *tests: obj
 
 
 def export(program: "pyseccomp.SyscallFilter") -> bytes:
-    """The program as bytes, its tests arranged as a tree where libseccomp can (since 2.5).
+    """Return the program as bytes, its tests arranged as a tree if libseccomp can (since 2.5).
 
-    When a filter is loaded, the kernel runs it once for each of its calls to find those that are
-    always allowed; a tree makes that, and every start of a container, a few hundred µs shorter.
+    When a filter is loaded, the kernel runs it once for each call to find those that are always
+    allowed; a tree makes that, and every start of a container, a few hundred µs shorter.
     """
     import pyseccomp  # noqa: PLC0415
 
@@ -241,11 +241,11 @@ _RETURN_ERRNO = 0x00050000
 
 
 def _newer_calls_are_missing(machine: str) -> bytes:
-    """Instructions to put before a filter: a call newer than all names above does not exist.
+    """Return instructions to put before a filter: a call newer than all names fails with ENOSYS.
 
-    "Newer" is a number above the highest that belongs to a name here and below those that an
-    architecture keeps for itself.  Every program runs into them: a C library tries a new call
-    first, and takes ENOSYS as the sign to use the old one, but EPERM for an answer.
+    "Newer" is a number above the highest of the names here and below an architecture's own special
+    numbers.  Every program meets this: a C library tries a new call first, and uses the old one
+    after ENOSYS, but takes EPERM for the result.
     """
     code = [_instruction(_LOAD, _ARCHITECTURE)]
     for architecture, reserved_from in _RESERVED_NUMBERS.get(machine, ()):

@@ -4,13 +4,13 @@ NET = "/proc/sys/net"
 
 
 def read(path: str) -> str:
-    """The value of a parameter, without the end of its line; OSError."""
+    """Return the value of a parameter, without the end of its line; OSError."""
     with open(path, encoding="ascii") as file:
         return file.read().strip()
 
 
 def write(path: str, value: str) -> None:
-    """Set a parameter, unless it is so already: it may be read-only, and right.  OSError."""
+    """Set a parameter, unless it has the value already: it may be read-only.  OSError."""
     if read(path) != value:
         with open(path, "w", encoding="ascii") as file:
             file.write(value)

@@ -1,4 +1,4 @@
-"""Pseudo-terminals: pts(4), and the requests of ioctl_tty(2) that are needed for them."""
+"""Pseudo-terminals: pts(4), and the requests of ioctl_tty(2) that they need."""
 
 import errno
 import fcntl
@@ -14,10 +14,10 @@ TIOCGPTPEER = 0x5441
 
 
 def open_pair(ptmx: str) -> tuple[int, int]:
-    """Open a new terminal by the multiplexer at `ptmx`: its master and its slave side.
+    """Open a new terminal by the multiplexer at `ptmx`; return its master and its slave side.
 
-    The slave is opened through the master (TIOCGPTPEER, Linux 4.13), not by a name that could be
-    another's.  OSError (ENOTTY) if `ptmx` is another file.
+    The slave is opened through the master (TIOCGPTPEER, Linux 4.13), not by a name, which could
+    belong to another.  OSError (ENOTTY) if `ptmx` is another file.
     """
     master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if os.fstat(master).st_rdev != os.makedev(*MULTIPLEXER):

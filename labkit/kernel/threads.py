@@ -1,4 +1,4 @@
-"""Threads that the daemon cannot do without."""
+"""Threads that must run as long as the daemon."""
 
 import sys
 import threading
@@ -11,8 +11,8 @@ PAUSE_S = 1.0
 def lasting(run: Callable[..., None], name: str, *arguments: object) -> threading.Thread:
     """Return a thread, not started yet, that calls `run` and ends when `run` returns.
 
-    If `run` raises, which is a defect of labkit, that is reported (`sys.excepthook`) and `run` is
-    called again after `PAUSE_S`: one bad folder or message must not end a service for all others.
+    If `run` raises, which is a defect of labkit, the thread reports that (`sys.excepthook`) and
+    calls `run` again after `PAUSE_S`: one bad folder or message must not end a service.
     """
 
     def keep_running() -> None:
@@ -35,11 +35,11 @@ _CALLER = _Caller()
 
 
 def work_for(is_gone: Callable[[], bool]) -> None:
-    """Note on whose behalf this thread works from now on: `is_gone` says if that one has left."""
+    """Set the client that this thread works for: `is_gone` says whether it has disconnected."""
     _CALLER.is_gone = is_gone
 
 
 def check_caller() -> None:
-    """ConnectionAbortedError if the caller that this thread works for has left."""
+    """Raise ConnectionAbortedError if the client of this thread has disconnected."""
     if _CALLER.is_gone is not None and _CALLER.is_gone():
-        raise ConnectionAbortedError("the client has gone: what it asked for is not finished")
+        raise ConnectionAbortedError("the client has disconnected: its request is not finished")

@@ -1,9 +1,8 @@
-"""Walking through a tree that others made and may change: by descriptors, at any depth.
+"""Walks through trees that others made and may change: by descriptors, at any depth.
 
-A container can nest folders more deeply than Python's stack goes and than a path may be long
-(PATH_MAX), and it can move a folder while a walk is in it.  So nothing here recurses, each name is
-opened from the folder that it lies in, links are not followed, and few descriptors are open at a
-time, however deep the walk is.
+A container can nest folders more deeply than Python's stack and PATH_MAX allow, and it can move a
+folder during a walk.  So nothing here recurses, each name is opened from its own folder, no link is
+followed, and few descriptors are open at a time, however deep the walk is.
 """
 
 import errno
@@ -28,18 +27,18 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 class _Level(NamedTuple):
     fd: int
-    """-1 while it is closed."""
+    """-1 while the folder is closed."""
     name: str
     device: int
     inode: int
 
 
 class Trail:
-    """The folders from the top of a tree down to the one that a walk is in; to be closed.
+    """The folders from the top of a tree down to the current one of a walk; the caller closes it.
 
     A folder that was closed on the way down is opened again as `..` of the one below it.  If that
-    is another folder than before, the tree was moved: OSError (ESTALE), and the walk ends there,
-    rather than outside of the tree.
+    is another folder than before, the tree was moved: then the walk ends with OSError (ESTALE), and
+    never continues outside of the tree.
     """
 
     def __init__(self, top: int, *, crosses_mounts: bool = True) -> None:
@@ -50,7 +49,7 @@ class Trail:
 
     @property
     def here(self) -> int:
-        """The descriptor of the folder that the walk is in, valid until the next move."""
+        """The descriptor of the current folder, valid until the next move."""
         return self._levels[-1].fd
 
     @property
@@ -59,18 +58,18 @@ class Trail:
         return len(self._levels) - 1
 
     def enter(self, name: str) -> None:
-        """Go down into a folder; OSError if it is none, or (EXDEV) on a disk that is not wanted."""
+        """Go down into a folder; OSError if it is none, or (EXDEV) on another file system."""
         fd = os.open(name, _FOLDER, dir_fd=self.here)
         found = os.fstat(fd)
         if not self._crosses_mounts and found.st_dev != self._levels[0].device:
             os.close(fd)
-            raise OSError(errno.EXDEV, "something else is mounted there", name)
+            raise OSError(errno.EXDEV, "another file system is mounted there", name)
         self._levels.append(_Level(fd, name, found.st_dev, found.st_ino))
         if self.depth > OPEN_MAX:
             self._close(self.depth - OPEN_MAX)
 
     def leave(self) -> str:
-        """Go up again; returns the name of the folder that was left.  OSError (ESTALE): see above.
+        """Go up again; return the name of the folder that was left.  OSError (ESTALE): see above.
 
         After an error the trail can only be closed.
         """
@@ -88,12 +87,12 @@ class Trail:
 
     def _close(self, number: int) -> None:
         level = self._levels[number]
-        if number and level.fd >= 0:  # the top stays open: it is the caller's way back
+        if number and level.fd >= 0:  # the top stays open: it leads back to the caller
             os.close(level.fd)
             self._levels[number] = level._replace(fd=-1)
 
     def close(self) -> None:
-        """Close every folder that is open."""
+        """Close all open folders."""
         for level in self._levels:
             if level.fd >= 0:
                 os.close(level.fd)
@@ -107,9 +106,9 @@ class Trail:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder and everything in it, on its own file system alone; nothing if it is missing.
+    """Remove a folder and all in it, on its own file system only; a missing folder is no error.
 
-    Goes on behind what cannot be removed, and then raises the first OSError.  Needs no free space.
+    Continues after a failure, and raises the first OSError at the end.  Needs no free space.
     """
     try:
         fd = os.open(path, _FOLDER)
@@ -127,7 +126,7 @@ def remove_tree(path: str) -> None:
 
 
 def _remove_below(trail: Trail, errors: list[OSError]) -> None:
-    """Empty the folder that the trail begins with."""
+    """Empty the top folder of the trail."""
     waiting = [_unlink_files(trail.here, errors)]
     while waiting:
         folders = waiting[-1]
@@ -147,7 +146,7 @@ def _remove_below(trail: Trail, errors: list[OSError]) -> None:
 
 @contextmanager
 def _noting(errors: list[OSError]) -> Iterator[None]:
-    """Note what cannot be removed and go on; what is missing has been removed."""
+    """Note an error and continue; a missing file is no error."""
     try:
         yield
     except FileNotFoundError:
@@ -157,14 +156,14 @@ def _noting(errors: list[OSError]) -> Iterator[None]:
 
 
 class _Folders(NamedTuple):
-    """Names of the folders in a folder that are to be removed."""
+    """Names of folders in a folder, to remove."""
 
     names: list[str]
     are_all: bool
 
 
 def _unlink_files(folder: int, errors: list[OSError]) -> _Folders:
-    """Unlink what is in a folder; returns the folders in it, not too many at once."""
+    """Unlink the files in a folder; return its folders, at most about BATCH at once."""
     folders: list[str] = []
     with os.scandir(folder) as entries:
         while batch := list(islice(entries, BATCH)):
@@ -182,7 +181,7 @@ def _unlink_files(folder: int, errors: list[OSError]) -> _Folders:
 def _unlink(folder: int, entry: "os.DirEntry[str]") -> None:
     try:
         os.unlink(entry.name, dir_fd=folder)
-    except PermissionError:  # chattr(1) of a privileged container: of the folder, or of the file
+    except PermissionError:  # a privileged container used chattr(1) on the folder or file
         _make_mutable(folder)
         if entry.is_file(follow_symlinks=False):
             file = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
@@ -192,7 +191,7 @@ def _unlink(folder: int, entry: "os.DirEntry[str]") -> None:
 
 
 def _make_mutable(fd: int) -> None:
-    """Take back `chattr +i` and `+a` (man 2 FS_IOC_SETFLAGS); file systems may have no such."""
+    """Undo `chattr +i` and `+a` (man 2 FS_IOC_SETFLAGS); not all file systems have them."""
     flags = bytearray(4)
     with suppress(OSError):
         fcntl.ioctl(fd, FS_IOC_GETFLAGS, flags)
@@ -212,10 +211,10 @@ def _remove_folder(folder: int, name: str) -> None:
 
 
 def files(path: str) -> Iterator[os.stat_result]:
-    """Everything below a folder that is no folder itself, in no order.
+    """Yield every file below a folder, folders excepted, in no order.
 
-    What is removed while this looks is left out, and all the rest if a folder is moved away on the
-    way up.  FileNotFoundError if `path` is not there.
+    A file that is removed during the walk is left out; and if a folder is moved, so is all the
+    rest.  FileNotFoundError if `path` is missing.
     """
     fd = os.open(path, _FOLDER)
     try:

@@ -1,8 +1,8 @@
 """Mounts as open files: openat2(2), open_tree(2), mount_setattr(2), move_mount(2).
 
-mount(2) names places by path, and a path can lead elsewhere by the time it is used, or through a
-link that someone put there.  These calls work on descriptors: a place is looked up once, by rules
-that say where it may lie, and is then the same place whatever happens to its name.
+mount(2) names places by path, and by the time of its use a path can lead elsewhere, or through a
+link that a container put there.  These calls work on descriptors: a place is looked up once, by
+rules about where it may be, and stays the same place whatever happens to its name.
 """
 
 import os
@@ -41,10 +41,10 @@ MOUNT_ATTR_IDMAP = 0x100000
 
 
 def open_in_root(root_fd: int, path: str) -> int:
-    """Find `path` as a process would whose root is `root_fd`: a descriptor for it (O_PATH).
+    """Find `path` as a process would with the root `root_fd`; return a descriptor (O_PATH).
 
-    Links are followed and lead nowhere but into that root; the links in /proc that are not names
-    but doors (/proc/self/cwd) are refused (man 2 openat2).
+    Links are followed inside that root only; the magic links of /proc (/proc/self/cwd) are refused
+    (man 2 openat2).
     """
     how = pack("<3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     return libc.syscall(
@@ -53,17 +53,16 @@ def open_in_root(root_fd: int, path: str) -> int:
 
 
 def clone_tree(fd: int, *, recursive: bool = True) -> int:
-    """A copy of the mount that `fd` lies in, from there on, attached nowhere (man 2 open_tree).
+    """Return a copy of the mount at `fd`, from there on, attached nowhere (man 2 open_tree).
 
-    The same files by another way, as a bind mount shows them; `recursive` takes along what is
-    mounted below.
+    It shows the same files, like a bind mount; `recursive` includes the mounts below.
     """
     flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
     return libc.syscall("open_tree", SYS_OPEN_TREE, fd, c_char_p(b""), flags)
 
 
 def new_file_system(kind: str, attributes: int) -> int:
-    """A new file system without options, as `proc`, attached nowhere (Linux 5.2)."""
+    """Return a new file system without options, as `proc`, attached nowhere (Linux 5.2)."""
     made = libc.syscall("fsopen", SYS_FSOPEN, kind.encode(), FSOPEN_CLOEXEC, path=kind)
     try:
         for what, words in (
@@ -77,7 +76,7 @@ def new_file_system(kind: str, attributes: int) -> int:
 
 
 def set_attributes(fd: int, attributes: int, *, recursive: bool = True) -> None:
-    """Add attributes to a mount and to all below it; what was forbidden before stays forbidden.
+    """Add attributes to a mount and to all below it; earlier restrictions stay.
 
     man 2 mount_setattr (Linux 5.12).
     """
@@ -85,16 +84,16 @@ def set_attributes(fd: int, attributes: int, *, recursive: bool = True) -> None:
 
 
 def spread(fd: int, propagation: int, *, recursive: bool) -> None:
-    """Say how what is mounted below a mount later spreads: MS_SLAVE, MS_SHARED."""
+    """Set how later mounts below a mount spread: MS_SLAVE, MS_SHARED."""
     _change(fd, propagation=propagation, recursive=recursive)
 
 
 def map_ids(fd: int, user_namespace_fd: int) -> None:
-    """Show a tree of `clone_tree` with the owners that a user namespace's map makes of them.
+    """Show a tree of `clone_tree` with its files' owners mapped by a user namespace.
 
-    What belongs to 0 on the disk belongs to the namespace's root here, and what that root makes
-    here belongs to 0 on the disk; no file is touched (man 2 mount_setattr, MOUNT_ATTR_IDMAP).
-    EINVAL if a file system cannot do so (overlay, NFS; tmpfs before Linux 6.3).
+    Files of 0 on the disk belong to the namespace's root here, and files that this root makes here
+    belong to 0 on the disk; no file is changed (man 2 mount_setattr, MOUNT_ATTR_IDMAP).  EINVAL if
+    a file system cannot (overlay, NFS; tmpfs before Linux 6.3).
     """
     _change(fd, attributes=MOUNT_ATTR_IDMAP, user_namespace_fd=user_namespace_fd)
 

@@ -1,6 +1,6 @@
-"""User namespaces: other numbers for users and groups inside than outside (user_namespaces(7)).
+"""User namespaces: other ids of users and groups inside than outside (user_namespaces(7)).
 
-Who is root inside is an ordinary number outside, with no power over anything that is not mapped.
+Root inside is an unprivileged user outside, with no power over ids that are not mapped.
 """
 
 import os
@@ -20,10 +20,10 @@ _DONE = b"0"
 
 
 def make(uids: Sequence[IdRange], gids: Sequence[IdRange], others: int = 0) -> dict[int, int]:
-    """A user namespace with these maps, and those of `others` (CLONE_ flags) that belong to it.
+    """Make a user namespace with these maps, and the `others` (CLONE_ flags) that belong to it.
 
-    The result are open files, by flag, which keep the namespaces.  A process that is forked for it
-    makes them: whoever enters a user namespace has given up all power outside, and cannot go back.
+    Returns open files, by flag, which keep the namespaces alive.  A forked process makes them: a
+    process that has entered a user namespace has no power outside any more, and cannot return.
     Only for a single-threaded process.
     """
     ours, theirs = socket.socketpair()
@@ -61,10 +61,10 @@ def _open(pid: int, flags: int) -> dict[int, int]:
 
 
 def _be_inside(connection: socket.socket, others: int) -> None:
-    """The forked process: its namespaces are all it is for; it is killed when they are held.
+    """Make the namespaces in the forked process, which is killed when they are open elsewhere.
 
-    What else it makes it makes as their root: the kernel mounts the message queues of an IPC
-    namespace at once, for who made it.
+    It makes the others as root of the user namespace: the kernel mounts the message queues of an
+    IPC namespace at once, for its maker.
     """
     try:
         processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -83,9 +83,9 @@ def _be_inside(connection: socket.socket, others: int) -> None:
 
 
 def act_as(uid: int, gid: int) -> None:
-    """Own what this thread makes from here on as `uid` and `gid`, and keep all power.
+    """Own the files that this thread makes from here on as `uid` and `gid`, with all power kept.
 
-    man 2 setfsuid; without SECBIT_NO_SETUID_FIXUP (capabilities(7)) the power over files would go.
+    man 2 setfsuid; without SECBIT_NO_SETUID_FIXUP (capabilities(7)) it would lose power over files.
     """
     processes.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     libc.call("setfsgid", gid)
@@ -101,7 +101,7 @@ def enter(fd: int) -> None:
 def may_set_groups() -> bool:
     """Whether this process's user namespace lets its root set groups (user_namespaces(7)).
 
-    One whose maps hold its maker alone does not.
+    One that maps only the user that made it does not.
     """
     try:
         with open("/proc/self/setgroups") as file:
@@ -111,7 +111,7 @@ def may_set_groups() -> bool:
 
 
 def become_root() -> None:
-    """Be root of the user namespace this process is in already."""
+    """Become root of the user namespace that this process is in."""
     try:
         os.setgroups([])
     except PermissionError:

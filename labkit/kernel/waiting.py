@@ -1,4 +1,4 @@
-"""Waiting for a helper process, for as long as the client that wants its work is there."""
+"""Waits for a helper process that end when the client of its work disconnects."""
 
 import os
 import select
@@ -7,13 +7,13 @@ import subprocess
 from labkit.kernel import threads
 
 LOOK_S = 0.5
-"""How often a thread that waits looks whether its caller has left."""
+"""How often a waiting thread checks whether its client has disconnected."""
 
 
 def feed(fd: int, data: bytes | memoryview) -> None:
-    """Write all of `data` to a pipe that does not block.
+    """Write all of `data` to a non-blocking pipe.
 
-    BrokenPipeError if the process has ended, ConnectionAbortedError if the caller has left.
+    BrokenPipeError if the process has ended, ConnectionAbortedError if the client disconnected.
     """
     threads.check_caller()
     view = memoryview(data)
@@ -25,12 +25,12 @@ def feed(fd: int, data: bytes | memoryview) -> None:
 
 
 def until_readable(fd: int) -> None:
-    """Wait until there is something to read, or the end; ConnectionAbortedError."""
+    """Wait for input, or for its end; ConnectionAbortedError."""
     _wait(fd, select.POLLIN)
 
 
 def until_ended(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
-    """What is left of a process's output and of its errors; ConnectionAbortedError."""
+    """Return the rest of a process's output and of its errors; ConnectionAbortedError."""
     while True:
         try:
             return process.communicate(timeout=LOOK_S)

@@ -1,4 +1,4 @@
-"""Making the lab disk, finding it, and undoing it, wherever the last one was interrupted."""
+"""Making the lab disk, finding it, and undoing it from any stage of an interruption."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ from labkit.paths import Paths
 MIB = 1 << 20
 DEFAULT_BYTES = 512 * MIB
 LEAST_BYTES = 16 * MIB
-# No journal: its writes would be nobody's in the table of who wrote how much.
+# No journal: the table of writes by process could not assign the journal's writes to one.
 _MKFS = ("mkfs.ext4", "-q", "-F", "-L", "labkit", "-O", "^has_journal", "-m", "0")
 _MKFS_AT_ONCE = ("-E", "lazy_itable_init=0,nodiscard")
 
@@ -35,12 +35,12 @@ class LabDisk(NamedTuple):
 
     @property
     def has_weights(self) -> bool:
-        """Whether `--blkio-weight` has an effect on it: only BFQ knows weights."""
+        """Whether `--blkio-weight` has an effect on it: only BFQ has weights."""
         return self.scheduler == scheduler.BFQ
 
 
 def find(paths: Paths) -> LabDisk | None:
-    """The lab disk, if one is whole; ForbiddenError unless we are root."""
+    """Return the lab disk, if a complete one exists; ForbiddenError unless this is root."""
     _check_root("showing")
     known = record.read(paths)
     if known is None or not known.device or mounted(paths) != known.device:
@@ -53,10 +53,10 @@ def find(paths: Paths) -> LabDisk | None:
 
 
 def make(paths: Paths, size_bytes: int = DEFAULT_BYTES, device: str = "") -> LabDisk:
-    """The lab disk of that size, made unless it is there: on a loop device, or on a spare `device`.
+    """Make the lab disk of that size unless it exists: on a loop device, or on a spare `device`.
 
-    InvalidParameterError; ConflictError if the device holds anything, or the disk that is there is
-    another; ForbiddenError unless we are root.
+    InvalidParameterError; ConflictError if the device holds any data, or another lab disk exists;
+    ForbiddenError unless this is root.
     """
     _check_root("making")
     device = device and os.path.realpath(device)
@@ -80,15 +80,15 @@ def make(paths: Paths, size_bytes: int = DEFAULT_BYTES, device: str = "") -> Lab
         made = find(paths)
         if made is None:
             raise LabkitError(
-                f"the lab disk went as soon as it was made ({record.mount_point(paths)})"
+                f"the lab disk vanished as soon as it was made ({record.mount_point(paths)})"
             )
         return made
 
 
 def remove(paths: Paths) -> bool:
-    """Undo the lab disk and all that an interrupted one has left; whether there was anything.
+    """Undo the lab disk and the rests of an interruption; return whether there was anything.
 
-    ConflictError while anybody uses it.
+    ConflictError while a process uses it.
     """
     _check_root("removing")
     with _alone(paths):
@@ -100,7 +100,7 @@ def remove(paths: Paths) -> bool:
 
 @contextmanager
 def borrow(paths: Paths, size_bytes: int = DEFAULT_BYTES) -> Iterator[LabDisk]:
-    """The lab disk for an experiment: the one there is, else one that is removed afterwards."""
+    """The lab disk for an experiment: the present one, or one that is removed afterwards."""
     there = find(paths)
     try:
         yield there or make(paths, size_bytes)
@@ -116,7 +116,7 @@ def _check_root(doing: str) -> None:
 
 @contextmanager
 def _alone(paths: Paths) -> Iterator[None]:
-    """One at a time; the lock (flock(2)) ends with its process."""
+    """Admit one process at a time; the lock (flock(2)) ends with its process."""
     os.makedirs(paths.run, 0o755, exist_ok=True)
     fd = os.open(paths.run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -131,7 +131,7 @@ def _as_asked(there: LabDisk, paths: Paths, size_bytes: int, device: str) -> Lab
     on_another = bool(known and (device or known.is_spare) and known.device != device)
     if on_another or there.size_bytes != size_bytes:
         raise ConflictError(
-            f"there is another lab disk, {there.size_bytes // MIB} MiB on {there.device}:"
+            f"another lab disk exists, {there.size_bytes // MIB} MiB on {there.device}:"
             " remove it first (labkit lab-disk remove)"
         )
     return there
@@ -158,7 +158,7 @@ def _make(paths: Paths, size_bytes: int, device: str) -> None:
 
 
 def _attach(path: str, size_bytes: int) -> tuple[int, str]:
-    """A loop device over a new sparse file."""
+    """Attach a loop device to a new sparse file."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         space = os.fstatvfs(fd)

@@ -1,4 +1,4 @@
-"""What is known of the lab disk, kept in labkit's data root so that any interruption is mended."""
+"""The record of the lab disk, in labkit's data root, from which any interruption is repaired."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from labkit.paths import Paths
 
 
 class Record(NamedTuple):
-    """What `make` has set out to do, written before each thing it does.
+    """The intention of `make`, written before each of its steps.
 
-    `uuid` marks a spare disk as ours; `scheduler` is what was in charge of the device before.
+    `uuid` marks a spare disk as labkit's; `scheduler` is the device's scheduler before.
     """
 
     device: str
@@ -22,22 +22,22 @@ class Record(NamedTuple):
 
 
 def mount_point(paths: Paths) -> str:
-    """Where the lab disk is mounted."""
+    """Return the mount point of the lab disk."""
     return f"{paths.run}/lab-disk"
 
 
 def folder(paths: Paths) -> str:
-    """Where the record and the file of the loop device are."""
+    """Return the folder of the record and of the loop device's file."""
     return f"{paths.root}/lab-disk"
 
 
 def image(paths: Paths) -> str:
-    """The file of the loop device."""
+    """Return the path of the loop device's file."""
     return f"{folder(paths)}/disk.img"
 
 
 def read(paths: Paths) -> Record | None:
-    """The record, if there is one."""
+    """Return the record, or None."""
     try:
         with open(_file(paths), "rb") as file:
             return Record(**json.load(file))
@@ -46,14 +46,14 @@ def read(paths: Paths) -> Record | None:
 
 
 def write(paths: Paths, record: Record) -> None:
-    """Keep the record; on return it is on disk."""
+    """Write the record; on return it is on disk."""
     os.makedirs(paths.root, 0o700, exist_ok=True)
     os.makedirs(folder(paths), 0o700, exist_ok=True)
     write_atomically(_file(paths), json.dumps(record._asdict(), indent=2).encode())
 
 
 def forget(paths: Paths) -> None:
-    """Remove the record and all that lies beside it."""
+    """Remove the record and all files beside it."""
     if os.path.isdir(folder(paths)):
         for name in os.listdir(folder(paths)):
             os.unlink(f"{folder(paths)}/{name}")

@@ -6,14 +6,14 @@ BFQ = "bfq"
 
 
 def current(device: str) -> str:
-    """The scheduler in charge, the one in brackets in `none [bfq] kyber`."""
+    """Return the active scheduler, the one in brackets in `none [bfq] kyber`."""
     with open(_file(device), encoding="ascii") as file:
         words = file.read().split()
     return next((word[1:-1] for word in words if word.startswith("[")), "none")
 
 
 def choose(device: str, name: str) -> bool:
-    """Put a scheduler in charge, whose module is loaded if need be; whether there is such a one."""
+    """Activate a scheduler, and load its module if necessary; return whether it exists."""
     try:
         with open(_file(device), "w", encoding="ascii") as file:
             file.write(name)

@@ -1,4 +1,4 @@
-"""A disk of the machine that is to become the lab disk: only one that holds nothing at all."""
+"""Checks of a disk of the machine before it becomes the lab disk: it must hold no data."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from labkit.errors import ConflictError, InvalidParameterError
 
 MIB = 1 << 20
 EDGE_BYTES = MIB
-"""Where signatures lie: file systems, partitions, RAID and LVM, at a disk's beginning and end."""
+"""The place of signatures (file systems, partitions, RAID, LVM): a disk's beginning and end."""
 _MARK = b"labkit lab disk "
 _MARK_BYTES = 512
 _NOTHING_FOUND = 2
 
 
 def check(device: str, size_bytes: int) -> None:
-    """Refuse a disk that holds anything, is in use, or has no room and a MiB besides.
+    """Refuse a disk that holds data, is in use, or is not larger than the size plus a MiB.
 
     InvalidParameterError, ConflictError.
     """
@@ -43,7 +43,7 @@ def check(device: str, size_bytes: int) -> None:
 
 
 def claim(device: str, name: str) -> int:
-    """Write at the disk's end whose it is from now on; the disk's open descriptor."""
+    """Write the new owner at the disk's end; return the disk's open descriptor."""
     fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     end = os.lseek(fd, 0, os.SEEK_END)
     os.pwrite(fd, _mark(name), end - _MARK_BYTES)
@@ -52,7 +52,7 @@ def claim(device: str, name: str) -> int:
 
 
 def open_claimed(device: str, name: str) -> int:
-    """The open descriptor of a disk that is ours by this name, else -1."""
+    """Return the open descriptor of a disk that labkit marked with this name, else -1."""
     try:
         fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -65,7 +65,7 @@ def open_claimed(device: str, name: str) -> int:
 
 
 def wipe(fd: int) -> None:
-    """Zeros where signatures lie: the disk holds nothing any more."""
+    """Write zeros over the place of signatures, so that the disk holds nothing."""
     for offset, size in _edges(fd):
         os.pwrite(fd, bytes(size), offset)
     os.fsync(fd)
@@ -91,7 +91,7 @@ def _partitions(device: str) -> list[str]:
 
 
 def _signature(device: str) -> dict[str, str]:
-    """What blkid(8) finds on the disk itself, such as TYPE, UUID and PTTYPE; empty for nothing."""
+    """Return blkid(8)'s facts about the disk itself, such as TYPE, UUID and PTTYPE, or none."""
     found = subprocess.run(
         ["blkid", "-p", "-o", "export", device], capture_output=True, text=True, check=False
     )
@@ -119,7 +119,7 @@ def _is_blank(fd: int) -> bool:
 
 
 def _edges(fd: int) -> list[tuple[int, int]]:
-    """Offset and size of a disk's beginning and end."""
+    """Return offset and size of a disk's beginning and end."""
     end = os.lseek(fd, 0, os.SEEK_END)
     first = min(EDGE_BYTES, end)
     last = min(EDGE_BYTES, end - first)

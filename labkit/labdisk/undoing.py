@@ -1,4 +1,4 @@
-"""Undoing the lab disk, from whatever stage its making or its removal was interrupted at."""
+"""Undoing the lab disk, from any stage at which its making or its removal was interrupted."""
 
 import errno
 import os
@@ -11,11 +11,11 @@ from labkit.labdisk.record import Record
 from labkit.paths import Paths
 
 RELEASE_TIMEOUT_S = 2.0
-"""A container that has just ended takes its mounts with it a little later."""
+"""The mounts of a container that has just ended vanish a little later."""
 
 
 def undo(paths: Paths) -> bool:
-    """All of it back; whether there was anything.  ConflictError while anybody uses it."""
+    """Undo everything; return whether there was anything.  ConflictError while it is used."""
     known, place = record.read(paths), record.mount_point(paths)
     fd = _open_ours(paths, known)
     try:
@@ -36,7 +36,7 @@ def undo(paths: Paths) -> bool:
 
 
 def mounted(paths: Paths) -> str:
-    """The device that is mounted at the lab disk's place, or ""."""
+    """Return the device mounted at the lab disk's place, or ""."""
     place = os.path.realpath(record.mount_point(paths))
     with open("/proc/self/mountinfo") as table:
         there = [m.source for m in mounts.parse_mountinfo(table.read()) if m.target == place]
@@ -44,7 +44,7 @@ def mounted(paths: Paths) -> str:
 
 
 def _open_ours(paths: Paths, known: Record | None) -> int:
-    """The device's descriptor if it is still the lab disk, else -1."""
+    """Return the device's descriptor if it is still the lab disk, else -1."""
     if known is None or not known.device:
         return -1
     if known.is_spare:
@@ -55,7 +55,7 @@ def _open_ours(paths: Paths, known: Record | None) -> int:
 
 
 def _is_free(device: str) -> bool:
-    """Whether a loop device has no file any more: its scheduler may be set back."""
+    """Whether a loop device has no file any more: then its scheduler may be reset."""
     return device.startswith("/dev/loop") and not loops.backing_file(device)
 
 
@@ -73,7 +73,7 @@ def _unmount(device: str, place: str) -> None:
 
 
 def _is_released(device: str) -> bool:
-    """Whether no namespace has it mounted any more: a mount keeps others from opening it alone."""
+    """Whether no namespace has it mounted: a mount prevents an exclusive open."""
     deadline = time.monotonic() + RELEASE_TIMEOUT_S
     while True:
         try:
@@ -89,18 +89,18 @@ def _is_released(device: str) -> bool:
 
 
 def _who_has(device: str) -> str:
-    """A process whose mounts the disk is among, to be told."""
+    """Return the text for a process that has the disk among its mounts."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/mountinfo") as table:
                 if any(m.source == device for m in mounts.parse_mountinfo(table.read())):
                     return f"process {name} has it in its container"
         except OSError:
-            continue  # it has ended meanwhile
-    return "something has it open"
+            continue  # it has ended by now
+    return "a process has it open"
 
 
 def _in_use(place: str, why: str) -> ConflictError:
     return ConflictError(
-        f"cannot remove the lab disk, {place}: {why}; end what uses it, and remove it again"
+        f"cannot remove the lab disk, {place}: {why}; end that process, and remove it again"
     )

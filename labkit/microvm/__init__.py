@@ -1,7 +1,7 @@
-"""A real virtual machine, as small as one can be: the other half of chapter 1's comparison.
+"""A real virtual machine, as small as possible: the other half of chapter 1's comparison.
 
-`boot()` starts QEMU with a Linux kernel and nothing else but busybox, and returns when the first
-program inside says that it is ready:
+`boot()` starts QEMU with a Linux kernel and only busybox, and returns when the first program inside
+reports that it is ready:
 
     result = boot()
     result.moments          # start, kernel, first user process, ready: seconds since the start
@@ -10,11 +10,11 @@ program inside says that it is ready:
 | part | what it does |
 |---|---|
 | `kernels` | finds a kernel to boot |
-| `cpio`, `initramfs` | the machine's first and only files |
-| `qemu` | the machine itself, as a command line |
-| `console` | what it says, and when |
-| `kvm` | whether the processor helps: tried with a guest |
-| `boot` | starts it, weighs it, and ends it |
+| `cpio`, `initramfs` | makes the machine's only files |
+| `qemu` | makes the command line of the machine |
+| `console` | reads the console, with the time of each stage |
+| `kvm` | tries with a guest whether the processor's virtualisation works |
+| `boot` | starts the machine, measures it, and ends it |
 """
 
 from labkit.microvm.boot import Boot, boot

@@ -1,4 +1,4 @@
-"""Boot the machine, take the time of each moment, weigh it, and end it."""
+"""Boot the machine, record the time of each stage, measure its memory, and end it."""
 
 import os
 import subprocess
@@ -17,27 +17,27 @@ class Boot(NamedTuple):
     moments: dict[str, float]
     """Seconds from the start of QEMU to: `kernel` (its first line), `first process`, `ready`."""
     memory_bytes: int
-    """What it takes of the host's memory when it is ready and idle (QEMU's proportional set)."""
+    """The host's memory that it takes when it is ready and idle (QEMU's proportional set)."""
     guest_memory_bytes: int
-    """What the guest believes it has."""
+    """The memory that the guest sees."""
     kernel: str
-    """The release of the guest's kernel, as the guest says (`uname -r`)."""
+    """The release of the guest's kernel, from the guest (`uname -r`)."""
     processes: int
     """How many processes run in the guest, the kernel's own threads included."""
     kernel_bytes: int
-    """The size of the kernel's image, which every machine has to itself."""
+    """The size of the kernel's image, of which every machine has its own."""
     initramfs_bytes: int
-    """The size of the files it starts with."""
+    """The size of its first files."""
     accelerator: str
     """`kvm`, the host's own processor; or `tcg`, an emulated one, 15 times slower."""
 
 
 def boot(*, memory_mib: int = 128, timeout_s: float = 60.0, emulate: bool | None = None) -> Boot:
-    """Start a machine, wait until it is ready, weigh it, and end it.
+    """Start a machine, wait until it is ready, measure it, and end it.
 
-    By KVM where that works (`kvm.trouble`), else emulated; `emulate` decides it.
-    Raises `NotFoundError` when QEMU, a kernel or busybox is missing, `MachineError` with the
-    console's last lines when the machine is not ready in `timeout_s`.
+    It uses KVM if that works (`kvm.trouble`), else emulation; `emulate` decides instead.
+    Raises `NotFoundError` if QEMU, a kernel or busybox is missing, `MachineError` with the
+    console's last lines if the machine is not ready in `timeout_s`.
     """
     kernel = find_kernel()
     with tempfile.TemporaryDirectory(prefix="labkit-microvm-") as folder:
@@ -80,7 +80,7 @@ def _boot(
 
 
 def _proportional_set_bytes(pid: int) -> int:
-    """A process's memory, where a page that n processes share counts as an n-th (proc(5))."""
+    """Return a process's memory; a page shared by n processes counts as 1/n (proc(5))."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         fields = dict(line.split(":", 1) for line in file if ":" in line)
     return int(fields["Pss"].split()[0]) * 1024

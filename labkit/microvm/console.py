@@ -1,4 +1,4 @@
-"""What a machine says on its serial console, and when."""
+"""The output of a machine's serial console, with the time of each stage."""
 
 import os
 import selectors
@@ -12,18 +12,18 @@ MOMENTS = (
     ("first process", b"labkit: first process"),
     ("ready", b"labkit: ready "),
 )
-"""What is seen on the console, in this order, and what it means."""
+"""The stages and their texts on the console, in this order."""
 
 LAST_LINES = 8
 
 
 class MachineError(LabkitError):
-    """The virtual machine did not come up: it took too long (`late`), or it ended."""
+    """The virtual machine did not start: it took too long (`late`), or it ended."""
 
     def __init__(self, lines: list[str], timeout_s: float, *, late: bool) -> None:
-        """With the last `lines` of the console."""
+        """`lines` are the last ones of the console."""
         what = f"is not ready after {timeout_s:g} s" if late else "has ended before it was ready"
-        super().__init__("\n".join([f"the virtual machine {what}; the last it said:", *lines]))
+        super().__init__("\n".join([f"the virtual machine {what}; its last lines:", *lines]))
         self.lines = lines
         self.late = late
 
@@ -31,9 +31,9 @@ class MachineError(LabkitError):
 def listen(
     console: IO[bytes], begin: float, timeout_s: float, last: str = MOMENTS[-1][0]
 ) -> tuple[dict[str, float], str]:
-    """Read until the moment named `last`: the seconds of each since `begin`, and that one's line.
+    """Read up to the stage `last`; return the seconds of each since `begin`, and its line.
 
-    Raises `MachineError` when the machine ends before that, or `timeout_s` have passed.
+    Raises `MachineError` if the machine ends before that, or `timeout_s` have passed.
     """
     moments: dict[str, float] = {}
     mark = dict(MOMENTS)[last]

@@ -11,9 +11,9 @@ FOLDERS = ("bin", "dev", "proc", "sys")
 
 
 def static_busybox(path: str = BUSYBOX) -> bytes:
-    """The busybox of this machine, which must need no library; NotFoundError if there is none."""
+    """Return this machine's static busybox; NotFoundError if there is none."""
     content = Path(path).read_bytes() if Path(path).exists() else b""
-    # A dynamic one names its loader in the ELF file; in an initramfs there is none.
+    # A dynamic program names its loader in the ELF file; an initramfs has no loader.
     if not content or b"/ld-linux" in content[:4096]:
         raise NotFoundError(f"there is no static {path}: apt-get install busybox-static")
     return content

@@ -1,4 +1,4 @@
-"""A kernel to boot: a machine in a machine needs one of its own."""
+"""A kernel to boot: a virtual machine needs its own."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from typing import NamedTuple
 from labkit.errors import NotFoundError
 
 FOLDERS = ("/boot", f"{sys.prefix}/share/labkit/boot")
-"""Where kernels lie: the system's own, and the lab's where the system is without one."""
+"""The folders of kernels: the system's own, and the lab's for a system without one."""
 
 SMALL = re.compile(r"cloud|kvm|virtual|aws|azure|gcp")
-"""In the release of a kernel that was built for virtual machines: a smaller image boots sooner."""
+"""Words in the release of a kernel for virtual machines: a smaller image boots sooner."""
 
 
 class GuestKernel(NamedTuple):
@@ -22,9 +22,9 @@ class GuestKernel(NamedTuple):
 
 
 def find_kernel(folders: tuple[str, ...] = FOLDERS) -> GuestKernel:
-    """The kernel to boot: one that was made for virtual machines if there is one, the newest.
+    """Return the kernel to boot: one for virtual machines if there is one, the newest.
 
-    Raises `NotFoundError` when there is none that may be read.
+    Raises `NotFoundError` if there is none that may be read.
     """
     found = [
         GuestKernel(name.removeprefix("vmlinuz-"), f"{folder}/{name}")
@@ -36,7 +36,7 @@ def find_kernel(folders: tuple[str, ...] = FOLDERS) -> GuestKernel:
     if not found:
         raise NotFoundError(
             f"there is no kernel to boot (vmlinuz-*) in {' or '.join(folders)}: "
-            f"`bash vagrant/provision.sh kernel`, as root, brings one"
+            f"`bash vagrant/provision.sh kernel`, as root, installs one"
         )
     return max(found, key=lambda kernel: (bool(SMALL.search(kernel.release)), _version(kernel)))
 

@@ -1,7 +1,7 @@
-"""Whether virtual machines run on this machine's processor, which only a machine can tell.
+"""Whether virtual machines run on this machine's processor, which only a trial can show.
 
-`/dev/kvm` may be there, open, and hand out virtual machines that never run a line: in a virtual
-machine whose host does not really pass the processor's help on, for example.
+`/dev/kvm` may exist, open, and create virtual machines that never run an instruction: for example
+in a virtual machine whose host does not really support nested virtualisation.
 """
 
 import functools
@@ -16,15 +16,15 @@ from labkit.microvm.kernels import find_kernel
 
 DEVICE = "/dev/kvm"
 TRIAL_S = 2.0
-"""With KVM a kernel says its first line within half a second."""
+"""With KVM a kernel prints its first line within half a second."""
 
 
 @functools.cache
 def trouble() -> str:
-    """Why virtual machines must be emulated here; "" if a kernel starts with KVM's help.
+    """Return why virtual machines must be emulated here; "" if a kernel starts with KVM.
 
-    Tried with a guest, for `TRIAL_S` at most, and remembered for as long as the process lives.
-    Raises `NotFoundError` when there is no QEMU or no kernel to try it with.
+    Tried with a guest, for at most `TRIAL_S`, and remembered as long as the process lives.
+    Raises `NotFoundError` if there is no QEMU or no kernel to try it with.
     """
     try:
         os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
@@ -45,8 +45,8 @@ def trouble() -> str:
 
 
 def _what_was_seen(error: MachineError) -> str:
-    # QEMU says what is wrong first, and its last line may be a failed assertion.
+    # QEMU's first line names the fault; its last one may be a failed assertion.
     said = f": {error.lines[0].strip()}" if error.lines else ""
     if error.late:
-        return f"{DEVICE} is there, but a guest hangs, without a line of its kernel{said}"
-    return f"{DEVICE} is there, but a guest ends at once{said}"
+        return f"{DEVICE} exists, but a guest hangs before its kernel's first line{said}"
+    return f"{DEVICE} exists, but a guest ends at once{said}"

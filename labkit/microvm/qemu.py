@@ -9,10 +9,10 @@ from labkit.microvm.kernels import GuestKernel
 
 
 class Architecture(NamedTuple):
-    """What differs between processors.
+    """The differences between processors.
 
-    `emulated_cpu` is a plain one on purpose: each extension a guest finds, it uses, and an emulated
-    vector instruction is slower than the ones it replaces.
+    `emulated_cpu` is a plain one on purpose: a guest uses each extension that it finds, and an
+    emulated vector instruction is slower than the ones it replaces.
     """
 
     program: str
@@ -21,7 +21,7 @@ class Architecture(NamedTuple):
     emulated_cpu: str
     console: str
     early_console: str
-    """How the kernel writes to the console before it has found its devices."""
+    """The kernel's argument for a console before it has found its devices."""
     emulated_boot: str
 
 
@@ -29,12 +29,12 @@ ARCHITECTURES = {
     "x86_64": Architecture(
         program="qemu-system-x86_64",
         package="qemu-system-x86",
-        # Not `microvm`: emulated, and on a busy host, that one waits for its clock for ever.
+        # Not `microvm`: emulated on a busy host, that one waits for its clock for ever.
         machine="pc",
         emulated_cpu="Nehalem",
         console="ttyS0",
         early_console="earlyprintk=ttyS0",
-        # The emulated clock is one and the same for all processors: the kernel need not measure it.
+        # All emulated processors share one clock: the kernel need not measure it.
         emulated_boot="tsc=reliable no_timer_check",
     ),
     "aarch64": Architecture(
@@ -50,15 +50,15 @@ ARCHITECTURES = {
 }
 
 BOOT = "loglevel=6 panic=-1 mitigations=off random.trust_cpu=on"
-"""loglevel=6: what is worth a notice, so also the first line; panic=-1: reboot at once, which
--no-reboot turns into an end; mitigations=off: nothing in the guest is worth the time they cost."""
+"""loglevel=6: notices and above, so also the first line; panic=-1: reboot at once, which -no-reboot
+turns into an end; mitigations=off: nothing in the guest is worth the time they cost."""
 
 
 def architecture() -> Architecture:
-    """This machine's; raises `NotFoundError` when QEMU for it is missing or unknown."""
+    """Return this machine's; `NotFoundError` if QEMU for it is missing or unknown."""
     name = os.uname().machine
     if name not in ARCHITECTURES:
-        raise NotFoundError(f"virtual machines are for {', '.join(ARCHITECTURES)}, not {name}")
+        raise NotFoundError(f"virtual machines run on {', '.join(ARCHITECTURES)}, not on {name}")
     found = ARCHITECTURES[name]
     if not shutil.which(found.program):
         raise NotFoundError(f"there is no {found.program}: apt-get install {found.package}")
@@ -66,7 +66,7 @@ def architecture() -> Architecture:
 
 
 def acceleration(arch: Architecture, *, emulate: bool) -> list[str]:
-    """QEMU's arguments for the processor: the host's own by KVM, or an emulated one."""
+    """Return QEMU's arguments for the processor: the host's own by KVM, or an emulated one."""
     if emulate:
         return ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", arch.emulated_cpu]
     return ["-accel", "kvm", "-cpu", "host"]
@@ -75,9 +75,9 @@ def acceleration(arch: Architecture, *, emulate: bool) -> list[str]:
 def command_line(
     kernel: GuestKernel, *, memory_mib: int, emulate: bool, initramfs: str = ""
 ) -> list[str]:
-    """QEMU and its arguments; what the guest's console prints comes on standard output.
+    """Return QEMU and its arguments; the guest's console is on standard output.
 
-    Without an `initramfs` the kernel starts, and finds nothing to run.
+    Without an `initramfs` the kernel starts, and finds no program to run.
     """
     arch = architecture()
     boot = f"console={arch.console} {arch.early_console} {BOOT}"

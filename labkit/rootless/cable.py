@@ -97,7 +97,7 @@ def warning(run: str) -> str:
     if has_way_out():
         return ""
     why = problem() or f"see {run}/cable.log"
-    return f"containers reach each other, but nothing outside, and no ports are published ({why})"
+    return f"containers reach each other, but nothing outside ({why})"
 
 
 def has_way_out() -> bool:

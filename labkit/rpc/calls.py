@@ -1,7 +1,7 @@
 """A call: messages in one direction, messages in the other, and a status at the end (gRPC).
 
-The request's headers name the method; each message on the stream has a flag and its length before
-it; the trailers hold the status.  Source: gRPC, "gRPC over HTTP2" (PROTOCOL-HTTP2.md).
+The request's headers name the method.  A flag and its length precede each message on the stream,
+and the trailers hold the status.  Source: gRPC, "gRPC over HTTP2" (PROTOCOL-HTTP2.md).
 """
 
 import base64
@@ -27,7 +27,7 @@ from labkit.rpc.errors import (
 MESSAGE_MAX_BYTES = 4 << 20
 LARGE_MESSAGE_MAX_BYTES = 16 << 20
 _HEAD = struct.Struct(">BL")
-"""Whether the message is compressed, and how long it is."""
+"""Whether the message is compressed, and its length."""
 _CONTENT_TYPE = "application/grpc"
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -36,7 +36,7 @@ Message = TypeVar("Message", bound=wire.Struct)
 
 
 class Call:
-    """One call, made by us or by the other side."""
+    """One call, made by this side or by the other side."""
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
@@ -66,12 +66,12 @@ class Call:
             raise CallError(INTERNAL, str(error)) from None
 
     def messages(self, kind: type[Message]) -> Iterator[Message]:
-        """The messages that are still to come.  CallError."""
+        """Yield the remaining messages.  CallError."""
         while (message := self.receive(kind)) is not None:
             yield message
 
     def send(self, *messages: wire.Struct, end: bool = False) -> None:
-        """Send messages; with `end` nothing follows them.  CallError."""
+        """Send messages; with `end` they are the last.  CallError."""
         parts: list[bytes] = []
         for message in messages:
             data = wire.encode(message)
@@ -83,7 +83,7 @@ class Call:
 
     @property
     def has_more(self) -> bool:
-        """Whether another message has arrived whole already."""
+        """Whether another complete message has arrived already."""
         if len(self._buffer) < _HEAD.size or len(self._buffer) < self._size():
             return self._stream.has_waiting
         return True
@@ -108,12 +108,12 @@ class Call:
         if size > self.message_max_bytes:
             raise CallError(
                 RESOURCE_EXHAUSTED,
-                f"a message of {size} bytes: {self.message_max_bytes} are the most",
+                f"a message has {size} bytes: at most {self.message_max_bytes} are allowed",
             )
         return int(size) + _HEAD.size
 
     def cancel(self) -> None:
-        """Break the call off."""
+        """Cancel the call."""
         self._stream.reset()
 
 
@@ -127,16 +127,16 @@ class Served(Call):
 
     @property
     def metadata(self) -> Metadata:
-        """What came with the request, by names in lower case."""
+        """The headers of the request, by names in lower case."""
         return _metadata(self._stream.headers)
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the caller has broken the call off, or is gone."""
+        """Whether the caller has cancelled the call, or has disconnected."""
         return self._stream.is_reset
 
     def on_cancel(self, action: Callable[[], None]) -> None:
-        """Do something when the caller breaks the call off, or is gone already."""
+        """Call `action` when the caller cancels the call, or now if it has disconnected."""
         self._stream.on_reset = action
         if self._stream.is_reset:
             action()
@@ -156,7 +156,7 @@ class Served(Call):
         super().send(*messages, end=end)
 
     def finish(self, code: int = OK, message: str = "", details: bytes = b"") -> None:
-        """End the call with a status; an OSError says that nobody is there to read it."""
+        """End the call with a status; an OSError means that the caller has disconnected."""
         trailers = [("grpc-status", str(code))]
         if message:
             trailers.append(("grpc-message", quote(message, safe=_PRINTABLE)))
@@ -169,10 +169,10 @@ class Served(Call):
 
 
 class Made(Call):
-    """A call that we make: `with calling(...) as call`."""
+    """A call made by this side: `with calling(...) as call`."""
 
     def send(self, *messages: wire.Struct, end: bool = False) -> None:
-        """Send messages; nothing is sent once the other side has answered.  CallError."""
+        """Send messages; after the other side has answered, none is sent.  CallError."""
         try:
             super().send(*messages, end=end)
         except CallError:
@@ -180,7 +180,7 @@ class Made(Call):
                 raise
 
     def check(self) -> None:
-        """Raise the call's status, if it is not OK; after its last message."""
+        """Raise the call's status if it is not OK; use it after the last message."""
         metadata = _metadata([*self._stream.headers, *self._stream.trailers])
         if first(metadata, ":status") != "200":
             raise CallError(UNKNOWN, "the other side does not speak gRPC")
@@ -197,19 +197,19 @@ class Made(Call):
         return data
 
     def close(self) -> None:
-        """End it, whether it has ended or not."""
+        """End it, if it has not ended."""
         self._connection.forget(self._stream)
 
 
 class Caller(Protocol):
-    """Something that calls can be made on."""
+    """An object on which calls can be made."""
 
     def call(self, path: str, metadata: Metadata) -> Made:
         """Begin a call.  CallError."""
 
 
 def call(connection: Connection, path: str, metadata: Metadata | None = None) -> Made:
-    """Begin a call of the method `path`; to be closed.  CallError."""
+    """Begin a call of the method `path`; the caller closes it.  CallError."""
     headers: Headers = [
         (":method", "POST"),
         (":scheme", "http"),
@@ -234,14 +234,14 @@ def ask(
         made.send(request, end=True)
         answer = made.receive(kind, timeout_s)
         if answer is None:
-            raise CallError(INTERNAL, f"{path} gave no answer")
+            raise CallError(INTERNAL, f"{path} returned no answer")
         return answer
     finally:
         made.close()
 
 
 def first(metadata: Metadata, name: str) -> str:
-    """The first value of a name; empty if there is none."""
+    """Return the first value of a name; empty if there is none."""
     return metadata.get(name, [""])[0]
 
 

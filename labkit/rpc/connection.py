@@ -1,10 +1,10 @@
 """One HTTP/2 connection, on either side: many streams of bytes in both directions.
 
-The thread in `run` reads frames and puts what arrives into the streams' queues; it never waits for
-a reader, nor for the other side to take what it answers: two sides that both only write would wait
-for ever.  Other threads read from streams and write to them.  What a stream may send is limited by
-the other side's credit, and what it may receive by ours: credit is given back when a reader takes
-bytes, so a connection never holds more than `CONNECTION_WINDOW_BYTES`.  Source: RFC 9113.
+The thread in `run` reads frames and puts data into the streams' queues.  It never waits for a
+reader, nor for the other side to read answers: two sides that both only write would wait for ever.
+Other threads read from streams and write to them.  The other side's credit limits what a stream may
+send, and this side's credit what it may receive.  A reader that takes bytes returns credit, so a
+connection never holds more than `CONNECTION_WINDOW_BYTES`.  Source: RFC 9113.
 """
 
 import contextlib
@@ -50,10 +50,10 @@ _SETTINGS: dict[SettingCodes | int, int] = {
 
 
 class Link(Protocol):
-    """What carries the connection: a socket, or a tunnel."""
+    """The carrier of the connection: a socket, or a tunnel."""
 
     def recv(self, count: int, /) -> bytes:
-        """Return what has arrived, at most `count` bytes; empty at the end."""
+        """Return data that has arrived, at most `count` bytes; empty at the end."""
 
     def sendall(self, data: bytes, /) -> None:
         """Send all of it; OSError."""
@@ -70,23 +70,23 @@ class Stream:
         self._connection = connection
         self.number = number
         self.headers: Headers = []
-        """What the other side sent first; empty until it has."""
+        """The first headers from the other side; empty before they arrive."""
         self.trailers: Headers = []
-        """What it sent last."""
+        """Its last headers."""
         self._waiting: deque[tuple[bytes, int]] = deque()
         self.has_ended = False
-        """Whether the other side has sent its last."""
+        """Whether the other side has sent its last data."""
         self.is_reset = False
-        """Whether it ended before its end: either side has reset it, or the connection is gone."""
+        """Whether it ended early: either side has reset it, or the connection has ended."""
         self.on_reset: Callable[[], None] | None = None
 
     def read(self, timeout_s: float | None = None) -> bytes:
-        """Return what has arrived; empty at the end.  StreamError, TimeoutError."""
+        """Return data that has arrived; empty at the end.  StreamError, TimeoutError."""
         return self._connection.read(self, timeout_s)
 
     @property
     def has_waiting(self) -> bool:
-        """Whether something has arrived that was not read."""
+        """Whether unread data has arrived."""
         return bool(self._waiting)
 
     def wait_for_headers(self, timeout_s: float | None = None) -> None:
@@ -98,7 +98,7 @@ class Stream:
             raise StreamError("the stream ended without an answer")
 
     def send(self, data: bytes, *, end: bool = False) -> None:
-        """Send data, as fast as the other side gives credit.  StreamError."""
+        """Send data, as fast as the other side's credit allows.  StreamError."""
         self._connection.send(self, data, end=end)
 
     def send_headers(self, headers: Headers, *, end: bool = False) -> None:
@@ -106,7 +106,7 @@ class Stream:
         self._connection.send_headers(self, headers, end=end)
 
     def reset(self) -> None:
-        """End it in both directions; what has arrived is dropped."""
+        """End it in both directions; unread data is dropped."""
         self._connection.reset(self)
 
 
@@ -126,19 +126,19 @@ class Connection:
         self._writing = threading.Lock()
         """Held while bytes are sent, so that they leave in h2's order; never within `_changed`."""
         self._has_answers = False
-        """Whether a reader has left something to send."""
+        """Whether a reader has queued an answer to send."""
         self._resets = 0
         self.is_closed = False
         self._http.initiate_connection()
         self._http.update_settings(_SETTINGS)
-        # h2 takes it from the acknowledgement on, but not yet for frames that come along with it.
+        # h2 allows it only after the acknowledgement, but such frames may arrive with it.
         self._http.max_inbound_frame_size = FRAME_MAX_BYTES
         self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65535)
 
     # Reading
 
     def run(self) -> None:
-        """Read until the connection ends, whichever side ends it."""
+        """Read until the connection ends, by either side."""
         threading.Thread(target=self._send_answers, name="rpc answers", daemon=True).start()
         try:
             self._flush()
@@ -146,18 +146,18 @@ class Connection:
                 if not self._received(data):
                     break
         except OSError:
-            pass  # the other side has gone
+            pass  # the other side has disconnected
         finally:
             self.close()
 
     def _received(self, data: bytes) -> bool:
-        """Act on what has arrived; whether the connection goes on."""
+        """Act on data that has arrived; return whether the connection continues."""
         calls: list[Callable[[], None]] = []
         with self._changed:
             try:
                 events = self._http.receive_data(data)
             except ProtocolError:
-                return False  # `close` still sends which rule the other side has broken
+                return False  # `close` still sends the rule that the other side broke
             goes_on = True
             for event in events:
                 goes_on = self._happened(event, calls) and goes_on
@@ -168,7 +168,7 @@ class Connection:
         return goes_on and self._resets <= RESETS_MAX
 
     def _happened(self, event: Event, calls: list[Callable[[], None]]) -> bool:
-        """Note one event; what is to be called without the lock goes to `calls`."""
+        """Note one event; add functions to call without the lock to `calls`."""
         if isinstance(event, ConnectionTerminated):
             return False
         if isinstance(event, RequestReceived):
@@ -193,7 +193,7 @@ class Connection:
             found.has_ended = True
         elif isinstance(event, StreamReset):
             self._resets += event.remote_reset
-            # After its end a reset says only that the other side wants no more (NO_ERROR).
+            # After the end a reset with NO_ERROR only means that the other side needs no more.
             if not found.has_ended or event.error_code != ErrorCodes.NO_ERROR:
                 self._broken(found, calls)
         return True
@@ -205,11 +205,11 @@ class Connection:
             calls.append(stream.on_reset)
 
     def read(self, stream: Stream, timeout_s: float | None) -> bytes:
-        """Return what has arrived on a stream, and give credit for as much."""
+        """Return data that has arrived on a stream, and return credit for it."""
         self.wait(lambda: bool(stream._waiting) or stream.has_ended or stream.is_reset, timeout_s)
         with self._changed:
             if stream.is_reset:
-                raise StreamError("the other side broke the call off")
+                raise StreamError("the other side cancelled the call")
             taken = list(stream._waiting)
             stream._waiting.clear()
             if credit := sum(size for _, size in taken):
@@ -219,7 +219,7 @@ class Connection:
         return b"".join(data for data, _ in taken)
 
     def wait(self, is_so: Callable[[], bool], timeout_s: float | None) -> None:
-        """Wait until something is so; TimeoutError."""
+        """Wait until the condition holds; TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(is_so, timeout_s):
                 raise TimeoutError("the other side does not answer")
@@ -244,7 +244,7 @@ class Connection:
         self._flush()
 
     def send(self, stream: Stream, data: bytes, *, end: bool) -> None:
-        """Send data on a stream, in frames as large as the other side takes."""
+        """Send data on a stream, in frames as large as the other side allows."""
         rest = memoryview(data)
         is_last = False
         while not is_last:
@@ -272,7 +272,7 @@ class Connection:
         self._leave(stream, ErrorCodes.CANCEL)
 
     def forget(self, stream: Stream) -> None:
-        """Leave a stream that has ended on our side; what still comes is not wanted."""
+        """Drop a stream that has ended on this side; later data is ignored."""
         self._leave(stream, ErrorCodes.NO_ERROR)
 
     def _leave(self, stream: Stream, why: ErrorCodes) -> None:
@@ -304,7 +304,7 @@ class Connection:
             self._changed.notify_all()
         for call in calls:
             call()
-        if self._writing.acquire(blocking=False):  # else somebody waits for a peer that is stuck
+        if self._writing.acquire(blocking=False):  # else a thread waits for a stuck peer
             self._writing.release()
             with contextlib.suppress(OSError):
                 self._flush()
@@ -316,10 +316,10 @@ class Connection:
     def _check(self, stream: Stream) -> None:
         self._check_open()
         if stream.is_reset:
-            raise StreamError("the other side broke the call off")
+            raise StreamError("the other side cancelled the call")
 
     def _flush(self) -> None:
-        """Send what there is to send; OSError."""
+        """Send all queued data; OSError."""
         with self._writing:
             with self._changed:
                 data = self._http.data_to_send()
@@ -327,7 +327,7 @@ class Connection:
                 self._link.sendall(data)
 
     def _send_answers(self) -> None:
-        """Send what readers leave to send: pings, settings, credit."""
+        """Send the answers that readers queue: pings, settings, credit."""
         try:
             while not self.is_closed:
                 self.wait(lambda: self._has_answers or self.is_closed, None)
@@ -343,8 +343,8 @@ def _text(headers: Iterable[tuple[str | bytes, str | bytes]] | None) -> Headers:
 
 @contextlib.contextmanager
 def _as_stream_error() -> Iterator[None]:
-    """What h2 raises for a stream that the other side has just ended."""
+    """Turn h2's error for a stream that the other side has just ended into StreamError."""
     try:
         yield
     except ProtocolError as error:
-        raise StreamError(f"the call cannot go on: {error}") from None
+        raise StreamError(f"the call cannot continue: {error}") from None

@@ -1,4 +1,4 @@
-"""How a call ends that does not end well (gRPC over HTTP/2, "Status codes")."""
+"""The end of a failed call (gRPC over HTTP/2, "Status codes")."""
 
 from labkit.errors import LabkitError
 

@@ -14,7 +14,7 @@ CALLS_MAX = 64
 """How many calls of one connection may run at once."""
 
 Handler = Callable[[Served], None]
-"""Serves one call: sends its messages; what it raises becomes the status."""
+"""A function that serves one call and sends its messages; its exception becomes the status."""
 
 
 class Server:
@@ -38,7 +38,7 @@ class Server:
             is_full = self._running > CALLS_MAX
         handler = _refuse_more if is_full else self._handlers.get(call.path, _refuse_unknown)
         if handler in (_refuse_more, _refuse_unknown):
-            self._serve(call, handler)  # without a thread: most clients ask for more than is here
+            self._serve(call, handler)  # without a thread: most clients try unknown methods
             return
         threading.Thread(
             target=self._serve, args=(call, handler), name=f"rpc{call.path}", daemon=True
@@ -60,7 +60,7 @@ class Server:
             else:
                 call.finish()
         except OSError:
-            call.cancel()  # nobody is there to read the answer
+            call.cancel()  # the caller has disconnected
         finally:
             with self._lock:
                 self._running -= 1

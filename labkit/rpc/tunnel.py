@@ -1,7 +1,7 @@
-"""A call as a link: each message holds the next bytes of a connection that it carries.
+"""A call as a link: each message holds the next bytes of the connection inside.
 
-So a client serves a session through a call of its own (`Control/Session`), and an SSH agent's
-socket reaches a build's command.
+So a client serves a session in one of its calls (`Control/Session`), and an SSH agent's socket
+reaches a build's command.
 """
 
 from typing import Annotated
@@ -11,7 +11,7 @@ from labkit.rpc.errors import CallError
 from labkit.rpc.wire import Struct
 
 PIECE_BYTES = 32 << 10
-"""What one message carries at most: larger pieces are slower."""
+"""The largest piece in one message: larger ones are slower."""
 
 
 class Piece(Struct):
@@ -27,7 +27,7 @@ class Tunnel:
         self._call = call
 
     def recv(self, count: int, /) -> bytes:
-        """Return the next message's bytes, however many; empty at the end.  OSError."""
+        """Return the next message's bytes, in any number; empty at the end.  OSError."""
         try:
             while (piece := self._call.receive(Piece)) is not None:
                 if piece.data:

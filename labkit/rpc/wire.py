@@ -1,6 +1,6 @@
 """Protocol buffers' wire format: a message is a list of numbered fields.
 
-A message is declared as a `Struct` whose fields say their numbers:
+A message is declared as a `Struct` whose fields have numbers:
 
     class Stat(Struct):
         path: Annotated[bytes, 1] = b""
@@ -11,8 +11,8 @@ Each field on the wire is a key, `number << 3 | kind`, and a value: a number of 
 Unknown fields are skipped, so a declaration names only the fields that are used.
 Source: https://protobuf.dev/programming-guides/encoding/
 
-This is written here because names of files are bytes, which the library refuses in a field that
-its schema calls a string; and because generated code cannot be read.
+labkit has its own code for this, because names of files are bytes, which the library refuses in a
+field that its schema calls a string; and because generated code cannot be read.
 """
 
 import struct
@@ -34,11 +34,11 @@ _WORD = 1 << 64
 
 
 class WireError(InvalidParameterError):
-    """The bytes are not the message that they should be."""
+    """The bytes are not a valid message of this kind."""
 
 
 class _Field(NamedTuple):
-    """How one field is written and read."""
+    """The writer and the reader of one field."""
 
     name: str
     number: int
@@ -70,7 +70,7 @@ def encode(message: Struct) -> bytes:
 
 
 def decode(kind: type[Message], data: bytes) -> Message:
-    """Return the message that bytes stand for; WireError."""
+    """Return the message in these bytes; WireError."""
     try:
         return _decode(kind, data)
     except (IndexError, UnicodeDecodeError, struct.error):
@@ -113,7 +113,7 @@ def _decode(kind: type[Message], data: bytes) -> Message:
 
 
 def _varint(number: int) -> bytes:
-    """A number in groups of seven bits, the lowest first; all but the last have the top bit."""
+    """Return a number as groups of seven bits, the lowest first; all but the last set bit 7."""
     if number < 0:
         number += _WORD
     found = bytearray()
@@ -125,7 +125,7 @@ def _varint(number: int) -> bytes:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, and the place after it."""
+    """Return the number at a position, and the position after it."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1
@@ -161,7 +161,7 @@ _SCALARS: dict[object, tuple[int, Callable[[Any], bytes], Callable[[Any], Any]]]
 
 
 def _codec(kind: Any) -> tuple[int, Callable[[Any], bytes], Callable[[Any], Any]]:
-    """Kind on the wire, writer and reader of a field's type."""
+    """Return kind on the wire, writer and reader of a field's type."""
     if kind in _SCALARS:
         return _SCALARS[kind]
     return BYTES, encode, lambda data: _decode(kind, data)
@@ -169,7 +169,7 @@ def _codec(kind: Any) -> tuple[int, Callable[[Any], bytes], Callable[[Any], Any]
 
 @cache
 def _fields(kind: type[Struct]) -> list[_Field]:
-    """The fields of a declared message, by number."""
+    """Return the fields of a declared message, by number."""
     found = []
     for name, hint in get_type_hints(kind, include_extras=True).items():
         declared, number = get_args(hint)
@@ -185,7 +185,7 @@ def _fields(kind: type[Struct]) -> list[_Field]:
 
 
 def _entries(key: Any, value: Any) -> tuple[Callable[[Any], bytes], Callable[[Any], Any]]:
-    """Writer and reader of a map's entries: each is a message of its own, key 1 and value 2."""
+    """Return writer and reader of a map's entries: each is a message, key 1 and value 2."""
     entry = msgspec.defstruct(
         "Entry", [("key", Annotated[key, 1], key()), ("value", Annotated[value, 2], value())]
     )

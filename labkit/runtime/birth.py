@@ -1,8 +1,8 @@
-"""Making one process of a container: clone it, let it run its operations, hear how that went.
+"""The start of one process of a container: clone it, run its operations, read its report.
 
-Where the process enters a PID namespace, a copy of it goes on there (`EnterPidNamespace`), in sight
-of the container's processes.  They can stop it, and write to its report.  So nothing here waits for
-it without an end, and of its report only what the kernel confirms is believed.
+When the process enters a PID namespace, a copy of it continues there (`EnterPidNamespace`), where
+the container's processes see it.  They can stop it, and write to its report.  So every wait for it
+here has a time limit, and only what the kernel confirms is taken from its report.
 """
 
 import errno
@@ -18,38 +18,38 @@ from labkit.runtime import executor, reaper
 from labkit.runtime.operations import Context, Operation
 
 START_S = 50.0
-"""How long a process may take for its operations: the daemon waits a little longer."""
+"""How long a process may take for its operations; the daemon waits a little longer."""
 ENTERED_S = 10.0
-"""How long for those that are left when it is in sight of the container's processes."""
+"""How long the operations may take that remain when the container's processes can see it."""
 CHECK_S = 0.1
-"""How often it is looked at whether it was stopped."""
+"""The interval between two checks whether it was stopped."""
 MOST_REPORTED = 1024 * 1024
 _FORGED = "a process of the container wrote to its report"
 _REAP_TRIES, _REAP_PAUSE_S = 20, 0.005
 
 
 class StepFailedError(Exception):
-    """An operation of the plan failed: its index among all operations, and what is known of it."""
+    """An operation of the plan failed: its index among all operations, its errno, and its text."""
 
     def __init__(self, index: int, number: int, text: str, durations_ns: list[int]) -> None:
         super().__init__(index, number, text, durations_ns)
 
 
 class Born(NamedTuple):
-    """A process that runs its own program by now."""
+    """A process that now runs its own program."""
 
     pid: int
     pidfd: int
     durations_ns: list[int]
-    """What each operation took, the clone first and the exec last."""
+    """The time that each operation took, the clone first and the exec last."""
 
 
 class Birth:
     """A process on its way from the clone to its own program.
 
-    `clone` returns (pid, pidfd) here and (0, -1) in the new process, as `Clone.clone` does.
-    `report_fd` is to be watched: when it is readable, `hear`; and every `CHECK_S`, `check`.
-    StepFailedError, from each of them, ends it.  At last it is to be closed.
+    `clone` returns (pid, pidfd) here and (0, -1) in the new process, as `Clone.clone` does.  The
+    caller watches `report_fd`: it calls `hear` when that is readable, and `check` every `CHECK_S`.
+    StepFailedError, from either of them, is the end of the start.  The caller closes `report_fd`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Birth:
         context: Context,
         children: set[int] | None = None,
     ) -> None:
-        """`children` are the pids of those that are awaited; this one is added."""
+        """`children` are the pids that other code reaps; the new process is added to them."""
         self.report_fd, report_write = os.pipe()
         self._began = time.perf_counter_ns()
         self._last_index = len(operations)
@@ -81,7 +81,7 @@ class Birth:
         os.close(report_write)
 
     def wait(self) -> Born:
-        """Wait until the process runs its program."""
+        """Wait until the process runs its program; StepFailedError as `hear` and `check`."""
         poll = select.poll()
         poll.register(self.report_fd, select.POLLIN)
         try:
@@ -94,7 +94,7 @@ class Birth:
             os.close(self.report_fd)
 
     def hear(self) -> Born | None:
-        """Take what is reported; the process, when that was all."""
+        """Read a part of the report; return the process once the report is complete."""
         part = os.read(self.report_fd, 65536)
         self._reported += part
         if len(self._reported) > MOST_REPORTED:
@@ -102,7 +102,7 @@ class Birth:
         return None if part else self._finish()
 
     def check(self) -> None:
-        """Wait no longer for a process that has been stopped, or takes too long: it is killed."""
+        """Kill the process, and raise StepFailedError, if it was stopped or takes too long."""
         first, newline, _ = self._reported.partition(b"\n")
         if newline and first.startswith(b"p "):
             self._enter(first[2:])
@@ -112,7 +112,7 @@ class Birth:
             raise self.given_up(errno.ETIMEDOUT, "it did not become the program in time")
 
     def _enter(self, word: bytes | int) -> None:
-        """Take note of the copy that is there now; only a child of ours is believed to be it."""
+        """Note the copy in the PID namespace; only a child of this process can be it."""
         if self._entered_pid:
             return
         try:
@@ -143,15 +143,15 @@ class Birth:
             os.close(pidfd)
             self._children.discard(pid)
             pid, pidfd = self._entered_pid, os.pidfd_open(self._entered_pid)
-        # What is left of the time is the last operation's, the exec.
+        # The rest of the time is the last operation's, the exec.
         exec_ns = max(time.perf_counter_ns() - self._began - sum(durations), 0)
         return Born(pid, pidfd, [*durations, exec_ns])
 
     def given_up(self, number: int, text: str) -> StepFailedError:
-        """End the process; the error to be raised, which names its last step."""
+        """Kill the process, and return the error to raise, which names its last step."""
         for pid in filter(None, (self._pid, self._entered_pid)):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # a child that was not reaped: the number is its own
+                os.kill(pid, signal.SIGKILL)  # a child that is not reaped keeps its number
             _reap(pid)
             self._children.discard(pid)
         os.close(self._pidfd)
@@ -159,14 +159,14 @@ class Birth:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether this child was stopped by a signal; it stays to be waited for."""
+    """Whether a signal has stopped this child; the call does not reap it."""
     flags = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
     found = os.waitid(os.P_PID, pid, flags)
     return found is not None and found.si_code == os.CLD_STOPPED
 
 
 def _reap(pid: int) -> None:
-    """Reap a child that was killed; one that ends later is left to `labkit.runtime.reaper`."""
+    """Reap a child that was killed; `labkit.runtime.reaper` reaps one that takes longer to end."""
     for _ in range(_REAP_TRIES):
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is None:
@@ -176,7 +176,7 @@ def _reap(pid: int) -> None:
 
 
 def exit_code_of(pidfd: int) -> int:
-    """Reap a process that has ended: its exit code as a shell gives it, or 128 plus the signal."""
+    """Reap a process that has ended; return its exit code, or 128 plus the signal, as a shell."""
     result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     os.close(pidfd)
     if result is None:

@@ -1,4 +1,4 @@
-"""The keys by which a user leaves a container's terminal without ending it (ctrl-p ctrl-q)."""
+"""The keys by which a user detaches from a container without ending it (ctrl-p ctrl-q)."""
 
 
 class DetachKeys:
@@ -7,10 +7,10 @@ class DetachKeys:
     def __init__(self, keys: bytes) -> None:
         self._keys = keys
         self._held = b""
-        """The beginning of the sequence, kept back until it is known whether the rest comes."""
+        """The beginning of the sequence, held until it is known whether the rest follows."""
 
     def take(self, data: bytes) -> tuple[bytes, bool]:
-        """What of `data` is input to be passed on, and whether the user has detached."""
+        """Return the part of `data` that is input, and whether the user has detached."""
         if not self._keys:
             return data, False
         data, self._held = self._held + data, b""

@@ -1,7 +1,7 @@
-"""A further process in a running container: what `exec` starts, beside the first one.
+"""One more process in a running container, started by `exec`.
 
-It enters the namespaces of the container's first process, and is given up the same power.  It has
-streams of its own, no log, and its own client.
+It enters the namespaces of the container's first process, and gives up the same capabilities.  It
+has its own streams and its own client, and no log.
 """
 
 import errno
@@ -20,12 +20,12 @@ from labkit.runtime.streams import Attachment, Streams, make_pipes
 from labkit.runtime.watcher import READABLE, Watcher
 
 DRAIN_S = 2.0
-"""How long output is awaited after a process's end: a process it has left behind may hold its pipes
+"""How long output is read after the process has ended: a process it started may hold its pipes
 open for ever, and a client may never read."""
 
 
 class ExecRequest(NamedTuple):
-    """What the daemon asks for: the operations, encoded, and how the streams are."""
+    """The daemon's request: the encoded operations, and the kind of the streams."""
 
     clone: tuple[object, ...]
     child: list[tuple[object, ...]]
@@ -33,13 +33,13 @@ class ExecRequest(NamedTuple):
     tty: bool
     open_stdin: bool
     attached: list[Attachment]
-    """The clients attached from the start; their sockets came with the request."""
+    """The clients attached from the start; the request brings their sockets."""
     framed: bool
-    """Whether they get what is printed in Docker's frames."""
+    """Whether the clients get output in Docker's frames."""
 
 
 class ExecProcess:
-    """One process started by `exec`, and the daemon's connection that asked for it."""
+    """A process started by `exec`, and the connection of the daemon that asked for it."""
 
     def __init__(
         self, daemon: socket.socket, watcher: Watcher, children: set[int], fds: list[int]
@@ -53,16 +53,16 @@ class ExecProcess:
         self._code: int | None = None
         self._pid = 0
         self.is_over = False
-        """Whether it has ended, and its clients have what it printed or had time to take it."""
+        """Whether it has ended and its clients have its output, or had time to take it."""
         self.deadline: float | None = None
-        """When something is to be done (`act`), by the monotonic clock; None while it runs."""
+        """When `act` is due, by the monotonic clock; None while there is nothing to do."""
 
     def start(
         self, request: ExecRequest, first_pidfd: int, container_has_ended: Callable[[], bool]
     ) -> None:
-        """Start the process; the daemon is told `started` with its pid, or `failed`.
+        """Start the process; send the daemon `started` with its pid, or `failed`.
 
-        The container's processes can hold it up, so nothing here waits for it.
+        The container's processes can delay it, so nothing here waits for it.
         """
         self._attached = request.attached
         self._container_has_ended = container_has_ended
@@ -89,11 +89,11 @@ class ExecProcess:
 
     @property
     def is_being_born(self) -> bool:
-        """Whether it is still on its way to its own program."""
+        """Whether it does not yet run its own program."""
         return self._birth is not None
 
     def _hear(self) -> None:
-        assert self._birth is not None  # noqa: S101 it is watched as long as it is there
+        assert self._birth is not None  # noqa: S101 watched only while it is set
         try:
             born = self._birth.hear()
         except StepFailedError as failure:
@@ -118,7 +118,7 @@ class ExecProcess:
         self.deadline = None
 
     def _fail(self, failure: StepFailedError) -> None:
-        """Tell the daemon why, unless it is that the container has ended."""
+        """Send the daemon the reason, or close the connection if the container has ended."""
         self._forget_birth()
         self.streams.begin()
         self.streams.close()
@@ -132,7 +132,7 @@ class ExecProcess:
         self.is_over = True
 
     def act(self) -> None:
-        """See to it if its time has come: to be looked at on its way, or to be awaited no more."""
+        """Do what is due: check a process that is starting, or leave one that has ended."""
         if self._birth is not None:
             self.deadline = time.monotonic() + CHECK_S
             try:
@@ -145,7 +145,7 @@ class ExecProcess:
             self.leave()
 
     def kill(self) -> None:
-        """The container ends: so does this process, also where nothing else would end it."""
+        """Kill the process with its container; without a PID namespace nothing else would."""
         if self._birth is not None:
             self._fail(self._birth.given_up(errno.ESRCH, "the container has ended"))
         elif self._code is None:
@@ -159,9 +159,9 @@ class ExecProcess:
         self.deadline = time.monotonic() + DRAIN_S
 
     def leave(self) -> None:
-        """Tell the daemon its exit code, and let its clients go.
+        """Send the daemon the exit code, and disconnect the clients.
 
-        Processes that it has left behind may hold its pipes: they can write on, to nobody.
+        Processes that it started may still hold its pipes and write; their output is dropped.
         """
         if self.is_over:
             return
@@ -172,6 +172,6 @@ class ExecProcess:
         self.is_over = True
 
     def _tell(self, kind: str, *values: object) -> None:
-        # A daemon that died does not hear it; nobody else knows of this process.
+        # No other program knows of this process, so the message is lost with a daemon that died.
         with suppress(OSError):
             messages.send(self._daemon, (kind, *values))

@@ -1,10 +1,10 @@
-"""Running the plan in the container's first process, and reporting on each operation.
+"""Run the plan in the container's first process, and report on each operation.
 
-The report goes to the shim through a pipe that the exec closes.  It is made of three kinds of line:
-`t` and the nanoseconds of every operation that was done, written just before the exec; or `e`, the
-index of the operation that failed, its errno and its text; and before these `p` and the pid of the
-process that goes on in another PID namespace.  An end of file with no `e` means that the
-container's own program runs.
+The report goes to the shim through a pipe that the exec closes.  It has three kinds of line: `t`
+and the nanoseconds of each completed operation, written just before the exec; or `e`, the index of
+the operation that failed, its errno and its text; and before these `p` and the pid of the process
+that continues in another PID namespace.  An end of file without `e` means that the container's
+own program runs.
 """
 
 import os
@@ -23,7 +23,7 @@ _DURATION_END = 1 << 60
 
 
 class Report(NamedTuple):
-    """How far the child came: durations of what was done, and the failure if there was one."""
+    """The child's progress: the durations of completed operations, and the failure if any."""
 
     durations_ns: list[int]
     failed_index: int
@@ -39,7 +39,7 @@ class Report(NamedTuple):
 
 
 def run(operations: "list[Operation]", context: "Context", report_fd: int) -> None:
-    """Execute the operations; the last one replaces the program, so this returns only by _exit."""
+    """Execute the operations; the last one replaces the program, so this never returns."""
     context.report_fd = report_fd
     index = 0
     durations: list[int] = []
@@ -61,7 +61,7 @@ def run(operations: "list[Operation]", context: "Context", report_fd: int) -> No
         if error.filename and str(error.filename) not in text:
             text = f"{error.filename}: {text}"
         _write_line(report_fd, f"e {index} {error.errno or 0} {text}")
-    except Exception as error:  # a defect of ours: say which, for no traceback can be seen here
+    except Exception as error:  # a defect of labkit: name it, for no traceback is visible here
         _write_line(report_fd, f"e {index} 0 {type(error).__name__}: {error}")
     finally:
         os._exit(FAILED_BEFORE_EXEC)
@@ -76,10 +76,10 @@ def _write_line(report_fd: int, line: str) -> None:
 
 
 def parse_report(data: bytes, count: int) -> Report:
-    """What the child has reported until it became its program or failed; the shim's side of `run`.
+    """Parse the child's report, in the shim: `run` wrote it, up to the exec or a failure.
 
-    `count` is how many operations it had.  In a PID namespace that was entered others can write to
-    the report: ValueError for what the child would not have written.
+    `count` is the number of operations.  In a PID namespace that was entered other processes can
+    write to the report; ValueError for anything that the child would not have written.
     """
     durations: list[int] = []
     pid = 0

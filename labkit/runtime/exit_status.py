@@ -7,19 +7,19 @@ KILLED = 137
 
 
 class ExitStatus(NamedTuple):
-    """The first process's end, on disk as one line of JSON in `exit.json`."""
+    """The end of the first process, on disk as one line of JSON in `exit.json`."""
 
     code: int
     """0 to 255; 128 plus the number of the signal that killed it."""
     killed_for_memory: bool
-    """Whether the kernel killed a process of the container for lack of memory."""
+    """Whether the kernel killed a process of the container because memory ran out."""
     finished_at: str
     """RFC 3339, UTC."""
     durations_ns: list[int]
-    """What each step of the start took."""
+    """The time that each step of the start took."""
 
     def to_bytes(self) -> bytes:
-        """The line, with Docker's names for the fields."""
+        """Return the line of JSON, with Docker's names for the fields."""
         killed = "true" if self.killed_for_memory else "false"
         steps = ",".join(map(str, self.durations_ns))
         text = (

@@ -1,7 +1,7 @@
-"""What `--explain` shows: a plan together with what its execution took, as plain data for JSON.
+"""The content of `--explain`: a plan with the time that each step took, as plain data for JSON.
 
-Each step is `{"Step", "Phase", "Call", "Why", "DurationNs", "Errno", "Error"}`; a step that was not
-reached has a `DurationNs` of null.
+Each step is `{"Step", "Phase", "Call", "Why", "DurationNs", "Errno", "Error"}`; the `DurationNs`
+of a step that did not run is null.
 """
 
 import errno
@@ -21,7 +21,7 @@ _CAUSES = (
     (
         "namespace",
         errno.EPERM,
-        "labkitd has not the power for it (CAP_SYS_ADMIN)",
+        "labkitd lacks the capability for it (CAP_SYS_ADMIN)",
     ),
     ("namespace", errno.ENOSPC, "the limit in /proc/sys/user/max_*_namespaces is reached"),
     ("namespace", errno.EINVAL, "this kernel was built without that namespace"),
@@ -34,13 +34,13 @@ _CAUSES = (
         "mount.idmap",
         errno.EINVAL,
         "the data root's file system cannot show files with other owners, so user namespaces "
-        "cannot be had: use ext4, xfs or btrfs, or --userns=host",
+        "do not work: use ext4, xfs or btrfs, or --userns=host",
     ),
     ("mount.root", errno.ENODEV, "this kernel has no overlay file system"),
     ("pivot_root", errno.EINVAL, "the new root is not a mount: was mount.root left out?"),
-    ("cgroup", errno.EBUSY, "the group holds processes already"),
+    ("cgroup", errno.EBUSY, "the group already holds processes"),
     ("cgroup", errno.ENOENT, "the controller is not enabled for this group"),
-    ("cgroup", errno.EINVAL, "the kernel does not take that value for this limit"),
+    ("cgroup", errno.EINVAL, "the kernel does not accept that value for this limit"),
     ("oom_score", errno.EACCES, "a lower score than labkitd's own needs CAP_SYS_RESOURCE"),
     (
         "apparmor",
@@ -64,7 +64,7 @@ _CAUSES_WITHOUT_ROOT = (
 
 
 def usual_cause(step_name: str, number: int) -> str:
-    """What is usually behind this errno at this step; empty if nothing is known."""
+    """Return the usual cause of this errno at this step; empty if none is known."""
     causes = (*_CAUSES_WITHOUT_ROOT, *_CAUSES) if power.IS_LIMITED else _CAUSES
     for prefix, known, cause in causes:
         if number == known and (step_name == prefix or step_name.startswith(f"{prefix}.")):
@@ -73,7 +73,7 @@ def usual_cause(step_name: str, number: int) -> str:
 
 
 def rows(plan: Plan, durations_ns: Sequence[int], failure: StepFailure | None = None) -> Rows:
-    """The steps of a plan as they went."""
+    """Return the steps of a plan, each with its duration and its error."""
     result: Rows = []
     for index, (phase, step) in enumerate(plan.steps()):
         failed = failure is not None and failure.step_index == index

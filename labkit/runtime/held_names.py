@@ -1,7 +1,7 @@
-"""The sockets at which a container asks for names, in the care of its shim.
+"""The sockets on which labkit answers a container's queries for names; the shim holds them.
 
 The container's first process binds them in its network namespace, before it becomes the container's
-program, and hands them out; whoever is the daemon gets copies.
+program, and sends them to the shim.  The running daemon gets copies.
 """
 
 import os
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class HeldNames:
-    """None at first; `fds` are UDP and TCP."""
+    """The sockets held: first none, then `fds`, UDP and TCP."""
 
     def __init__(self) -> None:
         self.fds: list[int] = []
         self._receiver: socket.socket | None = None
 
     def expect(self, context: "Context", child: "list[Operation]") -> None:
-        """Give the process to be cloned a way to hand them out, if its plan has them."""
+        """Give the process to be cloned a socket to send them on, if its plan binds them."""
         if any(isinstance(operation, ListenForNames) for operation in child):
             self._receiver, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             context.names_socket = theirs.detach()
 
     def take(self, context: "Context") -> None:
-        """The process has handed them out, and runs its program by now."""
+        """Receive the sockets, which the process has sent before it runs its program."""
         if self._receiver is None:
             return
         os.close(context.names_socket)
@@ -38,7 +38,7 @@ class HeldNames:
                 self.hold(message[1])
 
     def hold(self, fds: list[int]) -> None:
-        """Hold these instead; none at the container's end."""
+        """Hold these sockets instead of the present ones; none at the container's end."""
         for fd in self.fds:
             os.close(fd)
         self.fds = fds

@@ -1,4 +1,4 @@
-"""The daemon's side of the spawner: starting it, asking it for a shim, and hearing the answer."""
+"""The daemon's side of the spawner: start it, request a shim, and receive the answer."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ START_TIMEOUT_S = 60.0
 
 
 class StepFailure(NamedTuple):
-    """The operation at which a start failed, with what was measured until there."""
+    """The operation at which a start failed, with the durations up to there."""
 
     step_index: int
     errno: int
@@ -25,7 +25,7 @@ class StepFailure(NamedTuple):
 
 
 class Spawner:
-    """The warm process that forks the shims.  Thread-safe; started again when it has died."""
+    """The warm process that forks the shims.  Thread-safe; a spawner that died is restarted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,14 +38,14 @@ class Spawner:
             self._ensure()
 
     def stop(self) -> None:
-        """End the process.  The shims it has forked go on."""
+        """End the process.  The shims that it forked continue."""
         with self._lock:
             self._forget()
 
     def launch(self, request: Request, hold_fd: int, attached: list[socket.socket]) -> "Launch":
-        """Ask for a container to be started, without waiting for it.
+        """Ask the spawner to start a container, without waiting for it; StartError.
 
-        `hold_fd` is a descriptor that the shim keeps open as long as it lives; it is duplicated.
+        `hold_fd` is a descriptor that the shim keeps open as long as it runs; it is duplicated.
         """
         ours, shims = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -62,7 +62,7 @@ class Spawner:
             try:
                 messages.send(self._ensure(), tuple(request), fds)
             except OSError:
-                # It has died since the last container: one more try with a new one.
+                # It has died since the last container: try once more with a new one.
                 self._forget()
                 messages.send(self._ensure(), tuple(request), fds)
 
@@ -82,7 +82,7 @@ class Spawner:
 
 
 class ShimGoneError(StartError):
-    """The shim, or the spawner that was to fork it, was killed before it could answer."""
+    """The shim, or the spawner that had to fork it, was killed before it could answer."""
 
 
 class LaunchError(Exception):
@@ -94,18 +94,18 @@ class LaunchError(Exception):
 
 
 class Launch:
-    """A start that is under way: the connection on which its shim will tell how it went."""
+    """A start in progress: the connection on which the shim will report the result."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.names_fds: list[int] = []
-        """Afterwards: where the container asks for names.  Whoever takes none closes them."""
+        """After `finish`: the sockets for names.  A caller that does not use them closes them."""
 
     def finish(self) -> list[Any]:
-        """Wait until the process runs and return what the shim tells of it.
+        """Wait until the process runs, and return what the shim reports.
 
-        Then `connection` is the way to the shim.  Raises LaunchError with the step that failed,
-        ShimGoneError or StartError when it gave no answer; the connection is closed then.
+        Then `connection` leads to the shim.  Raises LaunchError with the step that failed, or
+        ShimGoneError or StartError if no answer arrived; then the connection is closed.
         """
         try:
             self.connection.settimeout(START_TIMEOUT_S)
@@ -128,7 +128,7 @@ class Launch:
 def connect(run_folder: str) -> tuple[socket.socket, Started, list[int]] | None:
     """Connect to the shim of a running container; None if there is none, or it is just ending.
 
-    With the connection come what the shim tells, and copies of the sockets for names.
+    Returns the connection, the shim's report, and copies of the sockets for names.
     """
     try:
         connection = messages.connect(f"{run_folder}/{SOCKET_NAME}")
@@ -156,7 +156,7 @@ def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
         process = subprocess.Popen(
             [sys.executable, "-SI", "-c", program],
             executable=f"/proc/self/fd/{interpreter}",
-            env={},  # whoever may trace a process that enters a container could read it
+            env={},  # a process that may trace one that enters a container could read it
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno(), interpreter],
             start_new_session=True,
@@ -166,7 +166,7 @@ def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 def _read_only(program: str) -> int:
-    """A program by way of a mount that cannot be written through, attached nowhere.
+    """Open a program through a detached mount that is read-only.
 
     A process that has entered a container can be made to run itself again, as /proc/self/exe, with
     the container's libraries: through that name they could write to the program (CVE-2019-5736).

@@ -1,8 +1,8 @@
-"""The container's log: one JSON object a line, as Docker's json-file driver writes them.
+"""The container's log: one JSON object a line, as Docker's json-file driver writes it.
 
     {"log":"hi\\n","stream":"stdout","time":"2024-05-01T12:00:00.123456789Z"}
 
-A line of output longer than 16 KiB becomes several objects, of which only the last has the newline.
+A line of output longer than 16 KiB becomes several objects, and only the last has the newline.
 Bytes that are not UTF-8 are written as U+FFFD, as Docker does.
 """
 
@@ -16,9 +16,9 @@ from labkit.kernel.files import write_all
 
 LONGEST_PIECE = 16 * 1024
 
-# What JSON has an escape for, but the newline, which ends an object here.  The backslash first, for
-# the others are written with one.  U+2028 and U+2029 need no escape in
-# JSON, but in JavaScript they end a line; Docker escapes them too.
+# The characters that JSON escapes, except the newline, which ends an object here.  The backslash is
+# first, because the other escapes contain one.  U+2028 and U+2029 need no escape in JSON, but they
+# end a line in JavaScript; Docker escapes them too.
 _ESCAPES = (
     ("\\", "\\\\"),
     ('"', '\\"'),
@@ -31,10 +31,10 @@ _ESCAPES = (
 
 
 def escape(text: str) -> str:
-    """`text` as it stands between the quotes of a JSON string, its newlines left as they are.
+    """Return `text` with the escapes of a JSON string; its newlines are left as they are.
 
-    Looking for each character in the whole text, and replacing it where there is one, is ten times
-    as fast as looking at each character of the text.
+    Searching the whole text for each character, and replacing the few that occur, is ten times as
+    fast as looking at each character of the text.
     """
     for character, escaped in _ESCAPES:
         if character in text:
@@ -43,17 +43,17 @@ def escape(text: str) -> str:
 
 
 class LogWriter:
-    """Writes the pieces of both streams to the log file, cutting them into lines."""
+    """Write both streams to the log file, cut into lines."""
 
     def __init__(self, path: str, max_bytes: int = 0, max_files: int = 1) -> None:
-        """Append to `path`; with `max_bytes` it is cut: at most so many files, of so many bytes."""
+        """Append to `path`; with `max_bytes`, at most `max_files` files of that size are kept."""
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._fd = -1
         self._size = 0
         self._lost = 0
-        """How many lines were not written since one was."""
+        """How many lines were lost since the last write that succeeded."""
         try:
             self._open()
         except OSError as error:
@@ -68,21 +68,21 @@ class LogWriter:
         self._size = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
-        """Begin a new file: `x.log` becomes `x.log.1`, that one `x.log.2`, the last one goes."""
+        """Begin a new file: `x.log` becomes `x.log.1`, that one `x.log.2`; the last is removed."""
         os.close(self._fd)
-        self._fd = -1  # until there is a new one
+        self._fd = -1  # until a new one is open
         names = [self._path, *(f"{self._path}.{number}" for number in range(1, self._max_files))]
         for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
             with suppress(FileNotFoundError):
                 os.rename(newer, older)
         with suppress(FileNotFoundError):
-            os.unlink(self._path)  # with a single file there is no other name for it
+            os.unlink(self._path)  # with a single file there is no older name
         self._open()
 
     def _append(self, data: bytes) -> None:
-        """Write whole lines.  What the disk has no room for is lost: the container goes on.
+        """Write whole lines.  Lines that a full disk refuses are lost; the container continues.
 
-        As soon as there is room again the log says how much is missing.
+        As soon as there is room again, the log says how many lines are missing.
         """
         try:
             if self._fd < 0:
@@ -104,7 +104,7 @@ class LogWriter:
         return f'{{"log":"{text}","stream":"stderr","time":"{stamp}"}}\n'.encode()
 
     def _append_cut(self, data: bytes) -> None:
-        """Write each line to a file in which it has room; one alone may be too long."""
+        """Write each line to a file that has room for it; one line alone may exceed the limit."""
         while self._max_bytes and self._size + len(data) > self._max_bytes:
             room = max(self._max_bytes - self._size, 0)
             end = data.rfind(b"\n", 0, room) + 1
@@ -122,7 +122,7 @@ class LogWriter:
         self._size += len(data)
 
     def write(self, stream: str, data: bytes) -> None:
-        """Take what the container has printed; whole lines are written at once."""
+        """Take output of the container; whole lines are written at once."""
         lines, newline, rest = (self._partial[stream] + data).rpartition(b"\n")
         if newline:
             if max(map(len, lines.split(b"\n"))) < LONGEST_PIECE:
@@ -133,15 +133,15 @@ class LogWriter:
         self._partial[stream] = self._write_long(stream, rest)
 
     def end(self) -> tuple[str, int]:
-        """The file that is written now, and its length: all of it whole lines."""
+        """Return the current file and its length, which covers whole lines only."""
         return self._path, self._size
 
     def unfinished(self) -> list[tuple[str, bytes]]:
-        """What each stream has printed since its last newline, which is not in the file yet."""
+        """Return the output of each stream since its last newline; the file lacks it still."""
         return [(stream, rest) for stream, rest in self._partial.items() if rest]
 
     def close(self) -> None:
-        """Write what was printed without a newline, and close the file."""
+        """Write the output that has no newline yet, and close the file."""
         for stream, rest in self._partial.items():
             if rest:
                 self._write_objects(stream, rest, b"")
@@ -149,7 +149,7 @@ class LogWriter:
             os.close(self._fd)
 
     def _write_long(self, stream: str, line: bytes) -> bytes:
-        """Write the pieces that a long line is cut into, all but the last, which is returned."""
+        """Write the pieces of a long line, except the last, which is returned."""
         while len(line) >= LONGEST_PIECE:
             end = LONGEST_PIECE
             while end > LONGEST_PIECE - 4 and line[end : end + 1] and line[end] & 0xC0 == 0x80:
@@ -159,7 +159,7 @@ class LogWriter:
         return line
 
     def _write_objects(self, stream: str, lines: bytes, newline: bytes) -> None:
-        """Write an object for each of the lines; the last one ends in `newline`, or in nothing."""
+        """Write an object for each line; the last one ends in `newline`, which may be empty."""
         tail = f'","stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
         text = escape(lines.decode("utf-8", "replace"))
         objects = text.replace("\n", f'\\n{tail}{{"log":"')

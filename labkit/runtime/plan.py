@@ -1,13 +1,13 @@
-"""The plan of a container: the list of operations that make it, each with its name and its reason.
+"""The plan of a container: the list of operations that make it, each with a name and a reason.
 
 Planning is pure.  It opens nothing, needs no root, and gives equal plans for equal specifications;
 so a plan can be explained (`--explain`), tested as data, and run with a step left out
 (`--without`).  The order is the design:
 
-1. *host*, in the shim: the cgroups and their limits, so that the process is limited from its birth;
+1. *host*, in the shim: the cgroups and their limits, so that the process is limited from its start;
 2. *clone*: the container's first process;
-3. *child*, in that process: its namespaces, the root file system and pivot_root, then everything
-   mounted inside the new root, then giving up power piece by piece, and last the exec.
+3. *child*, in that process: its namespaces, the root file system and pivot_root, then the mounts
+   inside the new root, then giving up power step by step, and last the exec.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +23,14 @@ from labkit.runtime.step import Step
 
 
 class Plan(NamedTuple):
-    """The steps of one start, by the process that runs them."""
+    """The steps of one start, by the process that executes them."""
 
     host: tuple[Step, ...]
     clone: Step
     child: tuple[Step, ...]
 
     def steps(self) -> list[tuple[str, Step]]:
-        """Every step in order, with its phase."""
+        """Return every step in order, with its phase."""
         return [
             *(("host", step) for step in self.host),
             ("clone", self.clone),
@@ -43,28 +43,28 @@ INDISPENSABLE = {
     "namespace.mount": "without it pivot_root would change the root of the host itself; "
     "leave out pivot_root instead",
     "mount.private": "without it the container's mounts would appear on the host and stay there",
-    "stdio": "without it nobody could see what the container does",
+    "stdio": "without it the container's output would be lost",
     "descriptors": "without it labkit's own open files would be open to the container",
-    "die_with_shim": "without it a container could run on with nobody to watch it",
+    "die_with_shim": "without it a container could run on after its shim was killed",
     "exec": "without it the container's program would not run",
 }
-"""Steps that cannot be left out, with the reason told to who tries."""
+"""The steps that cannot be left out, with the reason for the message."""
 
 
 def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
-    """The plan for a container, leaving out the steps whose names or groups are in `without`.
+    """Compute the plan of a container; steps whose names or groups are in `without` are left out.
 
-    InvalidParameterError if a name in `without` is of no step, or of an indispensable one.
+    InvalidParameterError if a name in `without` matches no step, or an indispensable one.
     """
     host, clone, child = list(_host(spec)), _clone(spec), list(_child(spec))
     _check(without, [*host, clone, *child])
     if spec.user_namespace and "namespace.user" in without:
-        # What is mapped, and what belongs to the namespace, has no meaning without it.
+        # The mapping, and the namespaces that belong to it, have no meaning without it.
         return compute(
             replace(spec, user_namespace=None), [n for n in without if n != "namespace.user"]
         )
     if spec.pid.joins and "namespace.pid" in without:
-        # Nor has the other container's /proc.
+        # The other container's /proc has no meaning without its PID namespace.
         kept = [name for name in without if name != "namespace.pid"]
         return compute(replace(spec, pid=Sharing(host=True)), kept)
     if _is_left_out(clone, without):
@@ -76,7 +76,7 @@ def compute(spec: ContainerSpec, without: Sequence[str] = ()) -> Plan:
     if "cgroup" in without and isinstance(clone.operation, op.Clone):
         clone = clone._replace(operation=clone.operation._replace(cgroup_directory=""))
     if any(step.name == "namespace.network" and _is_left_out(step, without) for step in child):
-        # What would connect the container would be done to the host's own interfaces and routes.
+        # The steps that connect the container would act on the host's own interfaces and routes.
         child = [step for step in child if not step.belongs_to("network")]
     return Plan(_kept(host, without), clone, _kept(child, without))
 
@@ -140,14 +140,14 @@ def _clone(spec: ContainerSpec) -> Step:
 
 
 def _child(spec: ContainerSpec) -> Iterator[Step]:
-    yield Step("stdio", "what the container prints goes to the shim", op.ConnectStdio())
+    yield Step("stdio", "the container's output goes to the shim", op.ConnectStdio())
     yield Step(
         "descriptors",
         "the paths to come are the image's and the user's: none may find a door to the host open",
         op.CloseDescriptors(),
     )
     yield from of_kernels_files(spec.oom_score_adj, spec.apparmor_profile)
-    yield Step("shield", "nobody may look into this process until it is the container", op.Shield())
+    yield Step("shield", "no process may look into this one until the exec", op.Shield())
     yield from _enter_cgroups(spec)
     yield from plan_users.act_as_root(spec.user_namespace)
     yield from _namespaces(spec)
@@ -173,7 +173,7 @@ def _child(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def of_kernels_files(oom_score: int | None, apparmor_profile: str) -> Iterator[Step]:
-    """What is set by files in /proc, as long as that is the host's and not the container's."""
+    """The steps that write files in /proc, while that is the host's and not the container's."""
     if oom_score is not None:
         why = "how soon it is killed when the whole machine is out of memory"
         yield Step("oom_score", why, op.SetOomScore(oom_score))
@@ -199,11 +199,11 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         "mounts made from here on are this process's alone",
         op.Unshare(namespaces.CLONE_NEWNS),
     )
-    own = "a host name of its own"
+    own = "its own host name"
     own_uts = plan_users.own(spec, namespaces.CLONE_NEWUTS)
     yield from _namespace("uts", own, own_uts, namespaces.CLONE_NEWUTS, spec.uts)
     if spec.pid.joins is not None:
-        why = "another container's processes: what this process makes from here on is one of them"
+        why = "another container's processes: from here on the children of this process join them"
         join = op.JoinNamespace(namespaces.CLONE_NEWPID, *spec.pid.joins)
         yield Step("namespace.pid", why, join)
     own = "its own shared memory, semaphores and message queues"
@@ -219,18 +219,18 @@ def _namespaces(spec: ContainerSpec) -> Iterator[Step]:
         why = "the default is the container's short id"
         yield Step("namespace.uts.hostname", why, op.SetHostname(spec.hostname))
         if spec.domainname:
-            why = "--domainname: what domainname(1) shows"
+            why = "--domainname: the name that domainname(1) shows"
             yield Step("namespace.uts.domainname", why, op.SetDomainname(spec.domainname))
     yield from plan_network.interfaces(spec.network)
     for name, path, value in spec.sysctls:
-        why = "a parameter of the kernel that this namespace has for itself"
+        why = "a kernel parameter that each namespace has separately"
         yield Step(name, why, op.WriteSysctl(path, value))
 
 
 def _namespace(
     name: str, why: str, own: op.Operation, flag: int, sharing: Sharing, *, others: str = ""
 ) -> Iterator[Step]:
-    """A namespace of its own, for the reason `why`, or another container's, or the host's."""
+    """Give its own namespace, for the reason `why`, or another container's, or the host's."""
     if sharing.joins is not None:
         yield Step(f"namespace.{name}", others, op.JoinNamespace(flag, *sharing.joins))
     elif not sharing.host:
@@ -250,10 +250,10 @@ def give_up_power(
     joins_processes: bool,
     tty: bool,
 ) -> Iterator[Step]:
-    """The steps by which a process that could do everything becomes the container's user.
+    """The steps by which a process with all power becomes the container's user.
 
     `keep` is the mask of the capabilities that root keeps in the container.  A process that joins
-    others in a PID namespace that is there comes in sight of them only when it is powerless.
+    an existing PID namespace becomes visible to its processes only after it has lost its power.
     """
     yield Step(
         "user",
@@ -261,7 +261,7 @@ def give_up_power(
         user,
     )
     start = Step("working_directory", "where the program starts", working_directory)
-    # In that namespace's /proc there is nothing of this process until it is in there.
+    # That namespace's /proc shows this process only after it has entered.
     is_late = joins_processes and working_directory.path.startswith("/proc/")
     if not is_late:
         yield start
@@ -286,7 +286,7 @@ def give_up_power(
     yield Step("user", "become the container's user", op.SwitchUser())
     yield Step(
         "capabilities.effective",
-        "what is left of root's power inside the container",
+        "the rest of root's power inside the container",
         op.SetCapabilities(keep),
     )
     if joins_processes:
@@ -301,7 +301,7 @@ def give_up_power(
         yield start
     yield Step(
         "die_with_shim",
-        "if the shim is killed nobody reads the output: the process ends with it",
+        "without the shim the output is lost: if it is killed, so is this process",
         op.DieWithShim(),
     )
     yield Step(

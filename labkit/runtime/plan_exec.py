@@ -1,8 +1,8 @@
-"""The plan of a further process in a running container: what `exec` does.
+"""The plan of one more process in a running container, for `exec`.
 
-It is the end of a container's own plan, with one step for all that the first process had to build:
-the namespaces are there, so it enters them.  The PID namespace comes last: what is in there can be
-seen, stopped and, with CAP_SYS_PTRACE, taken over by the container's processes.
+It is the last part of a container's own plan.  The namespaces exist, so one step enters them.  The
+PID namespace is last: the container's processes can see, stop and, with CAP_SYS_PTRACE, take over
+a process in it.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _JOINED = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NE
 
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
-    """Everything the plan of an exec depends on."""
+    """All values that the plan of an exec depends on."""
 
     container_id: str
     command: tuple[str, ...]
@@ -52,7 +52,7 @@ class ExecSpec:
 
 
 def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
-    """The clone, and the steps of the new process."""
+    """Return the clone, and the steps of the new process."""
     clone = Step(
         "clone",
         "a process that enters the container; it is still in the host's PID namespace",
@@ -62,7 +62,7 @@ def compute(spec: ExecSpec) -> tuple[Step, tuple[Step, ...]]:
 
 
 def _child(spec: ExecSpec) -> Iterator[Step]:
-    yield Step("stdio", "what the process prints goes to the shim", op.ConnectStdio())
+    yield Step("stdio", "the process's output goes to the shim", op.ConnectStdio())
     yield Step(
         "descriptors",
         "the paths to come are the image's and the user's: none may find a door to the host open",
@@ -86,7 +86,7 @@ def _child(spec: ExecSpec) -> Iterator[Step]:
         op.JoinSessionKeyring(spec.container_id),
     )
     if spec.tty:
-        yield Step("terminal", "a terminal of its own", op.OpenTerminal(*spec.console_size))
+        yield Step("terminal", "its own terminal", op.OpenTerminal(*spec.console_size))
     elif not spec.open_stdin:
         yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
     keep = capabilities.mask(spec.capabilities)

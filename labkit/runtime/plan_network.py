@@ -1,9 +1,9 @@
 """The part of the plan that makes the container's network.
 
-A new network namespace has nothing but a loopback interface that is off.  What connects it is a
-cable with two ends: one is plugged into a bridge of the host, the other becomes `eth0` inside.  The
-first process lays it itself, with a netlink socket that it opened before it left the host's
-network; so the cable belongs to the namespace from its first moment, and is gone with it.
+A new network namespace has only a loopback interface, which is off.  A cable with two ends connects
+it: one end is plugged into a bridge of the host, the other becomes `eth0` inside.  The first
+process makes the cable itself, with a netlink socket that it opened before it left the host's
+network.  So the cable belongs to the namespace from the start, and the kernel removes it with it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from labkit.runtime.step import Step
 
 
 def host(network: Network) -> Iterator[Step]:
-    """What the shim does."""
+    """The steps of the shim: published ports."""
     for protocol, address, port in network.ports:
         why = "a published port: held while the container runs, nftables sends its packets on"
         yield Step("network.port", why, op.HoldPort(protocol, address, port))
@@ -28,7 +28,7 @@ _OWN = op.Unshare(namespaces.CLONE_NEWNET)
 
 
 def namespace(network: Network, own: op.Operation = _OWN) -> Iterator[Step]:
-    """The namespace, unless it is the host's; `own` gives one of its own."""
+    """The namespace, unless it is the host's; `own` gives the container its own."""
     if network.host:
         return
     if network.joins is not None:
@@ -48,7 +48,7 @@ def namespace(network: Network, own: op.Operation = _OWN) -> Iterator[Step]:
 
 
 def interfaces(network: Network) -> Iterator[Step]:
-    """What is in a namespace of one's own."""
+    """The steps inside the container's own namespace."""
     if network.host or network.joins is not None:
         return
     yield Step(
@@ -65,13 +65,13 @@ def interfaces(network: Network) -> Iterator[Step]:
 
 
 def names(address: str) -> Step:
-    """Where the container asks for names."""
+    """The step that binds the sockets for names."""
     why = "queries for names come in here; the daemon gets the sockets, and answers"
     return Step("network.names", why, op.ListenForNames(address))
 
 
 def cable(interface: Interface) -> Iterator[Step]:
-    """Connect the namespace to one network."""
+    """The steps that connect the namespace to one network."""
     name = interface.name
     yield Step(
         "network.cable",
@@ -88,7 +88,7 @@ def cable(interface: Interface) -> Iterator[Step]:
 
 
 def routes(interface: Interface) -> Iterator[Step]:
-    """The way to everywhere else."""
+    """The steps that set the default routes."""
     for gateway in interface.gateways:
         why = "everything else goes to the bridge's own address, that is to the host"
         yield Step("network.route", why, op.AddDefaultRoute(interface.name, gateway))

@@ -1,9 +1,9 @@
 """The part of the plan that makes the container's root file system.
 
-The layers of the image and the writable layer are united by overlayfs, the union becomes the root,
-and what a program expects of a Linux system (/proc, /dev, /sys and the files labkit writes) is
-mounted inside.  At last everything of the host is detached, and some of the kernel's files are
-hidden or made read-only.
+overlayfs unites the layers of the image and the writable layer.  The union becomes the root, and
+the file systems that a program expects (/proc, /dev, /sys and the files labkit writes) are mounted
+inside.  At the end the host's files are detached, and some of the kernel's files are hidden or made
+read-only.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ _DEVICE_LINKS = (
 
 
 def steps(spec: ContainerSpec) -> Iterator[Step]:
-    """Every step from the private mount table to the last covered path."""
+    """Return every step from the private mount table to the last covered path."""
     yield from _root(spec)
     yield from _of_others(spec)
     yield from _kernels_own(spec)
@@ -69,7 +69,7 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
     yield from _kernel_file_systems(spec)
     yield from _devices(spec)
     if not spec.privileged:
-        why = "what will cover paths, taken while /dev is labkit's own"
+        why = "the cover for masked paths, taken while /dev is labkit's own"
         yield Step("masked_paths", why, op.HoldNull())
     if not (spec.tty or spec.open_stdin):
         yield Step("stdio.null", "stdin is empty, and no file of the host's", op.OpenNull())
@@ -92,7 +92,7 @@ def steps(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def _of_others(spec: ContainerSpec) -> Iterator[Step]:
-    """What the host and other containers show is taken while it can be named."""
+    """Take the files of the host and of other containers while paths can name them."""
     for mount in spec.mounts:
         if isinstance(mount, BindMount) and not mount.propagation:
             why = f"{mount.why}: taken while the host can still be named"
@@ -100,7 +100,7 @@ def _of_others(spec: ContainerSpec) -> Iterator[Step]:
     if spec.ipc.host:
         yield Step("mount.shm", "the host's: taken while it can be named", op.OpenTree(SHM, SHM))
     elif spec.ipc.joins is not None:
-        why = "POSIX shared memory of whose IPC namespace it shares"
+        why = "POSIX shared memory of the container whose IPC namespace it shares"
         yield Step("mount.shm", why, op.BorrowSharedMemory(*spec.ipc.joins, SHM))
 
 
@@ -112,18 +112,18 @@ def _opened(mount: BindMount) -> op.OpenTree:
 
 
 def control_terminal() -> Step:
-    """The step by which the process gets its terminal's signals."""
+    """The step that gives the process its terminal's signals."""
     return Step("terminal", "ctrl-c there becomes a signal", op.ControlTerminal())
 
 
 def _root(spec: ContainerSpec) -> Iterator[Step]:
     for mount in spec.mounts:
         if isinstance(mount, BindMount) and mount.propagation:
-            why = f"{mount.why}: taken while it is the host's like, to which mounts spread"
+            why = f"{mount.why}: taken while it is a peer of the host's: mounts spread among peers"
             yield Step(mount.name, why, _opened(mount))
     yield Step(
         "mount.private",
-        "what is mounted here must not appear on the host",
+        "mounts made here must not appear on the host",
         op.Mount("", "/", "", MS_REC | MS_PRIVATE),
     )
     yield from plan_users.map_layers(spec.user_namespace)
@@ -149,7 +149,7 @@ def _root(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def copy(spec: ContainerSpec) -> Iterator[Step]:
-    """The host's step that copies the image's files, where no overlay can unite layers."""
+    """The host's step that copies the image's files, if no overlay can unite layers."""
     if spec.copied_root:
         why = "no overlay works in the data root: the container gets a whole copy, made once"
         yield Step("storage.copy", why, op.CopyTree(spec.layers[0], spec.copied_root))
@@ -171,7 +171,7 @@ def _pivot(spec: ContainerSpec) -> Iterator[Step]:
         "the union becomes the root of every path",
         op.PivotRoot(spec.root_mount),
     )
-    # At once: until then the host's root lies on the container's, and /.. leads there.
+    # Without delay: until then the host's root is stacked on the container's, and /.. leads there.
     yield Step(
         "pivot_root.detach",
         "the host's root leaves this mount namespace: nothing inside can name it any more",
@@ -181,7 +181,7 @@ def _pivot(spec: ContainerSpec) -> Iterator[Step]:
 
 def _kernels_own(spec: ContainerSpec) -> Iterator[Step]:
     if spec.pid.joins is not None:
-        why = "a /proc shows the PID namespace of who mounted it: it is the other container's"
+        why = "a /proc shows the PID namespace of its mounter: this one is the other container's"
         yield Step("mount.proc", why, op.BorrowProc(*spec.pid.joins))
     elif spec.limited and spec.pid.host:
         why = "a new one needs power over the processes it shows, so it is the host's own"
@@ -217,14 +217,14 @@ def _cgroup_file_systems(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def _read_only(spec: ContainerSpec) -> int:
-    """The flag for file systems of the kernel's that only a privileged container may write to."""
+    """Return the flag for kernel file systems that only a privileged container may write to."""
     return 0 if spec.privileged else MS_RDONLY
 
 
 def _devices(spec: ContainerSpec) -> Iterator[Step]:
     yield Step(
         "mount.dev",
-        "a /dev of its own, with the few devices every program expects",
+        "its own /dev, with the few devices that every program expects",
         op.Mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
     )
     given = {device.path for device in spec.devices}
@@ -243,7 +243,7 @@ def _devices(spec: ContainerSpec) -> Iterator[Step]:
         yield Step("device", why, op.AttachTree(device.path) if spec.limited else made)
     yield Step(
         "mount.devpts",
-        "terminals of its own",
+        "its own terminals",
         op.Mount(
             "devpts",
             "/dev/pts",

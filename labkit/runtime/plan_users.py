@@ -1,4 +1,4 @@
-"""The parts of the plan that give the container users of its own (`operations/users.py`)."""
+"""The parts of the plan that give the container its own users (`operations/users.py`)."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from labkit.runtime.step import Step
 
 
 def host(spec: ContainerSpec) -> Iterator[Step]:
-    """The namespace, with those that are to belong to it."""
+    """The step that makes the user namespace, and the namespaces that belong to it."""
     users = spec.user_namespace
     if users is None:
         return
@@ -26,26 +26,26 @@ def host(spec: ContainerSpec) -> Iterator[Step]:
 
 
 def own(spec: ContainerSpec, flag: int) -> op.Operation:
-    """What gives the process a namespace of its own that its root has power over."""
+    """The operation that gives the process its own namespace, in the power of its root."""
     return op.Unshare(flag) if spec.user_namespace is None else op.EnterOwned(flag)
 
 
 def act_as_root(users: UserNamespace | None) -> Iterator[Step]:
-    """Before anything is made: what is made belongs to the container's root."""
+    """The step before the first file is made: all files then belong to the container's root."""
     if users is not None:
-        why = "what is made from here on belongs to the container's root, not to the host's"
+        why = "from here on new files belong to the container's root, not to the host's"
         yield Step("namespace.user", why, op.ActAs(users.host_uid(0), users.host_gid(0)))
 
 
 def map_layers(users: UserNamespace | None) -> Iterator[Step]:
-    """Before the layers are united."""
+    """The step before the layers are united: it maps their owners."""
     if users is not None:
-        why = "what belongs to 0 in layers and volumes belongs to the container's root here"
+        why = "files of 0 in layers and volumes belong to the container's root here"
         yield Step("mount.idmap", why, op.MapIds(users.data_root))
 
 
 def tmpfs_options(users: UserNamespace | None, data: str) -> str:
-    """tmpfs's own options, with the ids in them as the host has them (tmpfs(5): uid, gid)."""
+    """Return tmpfs's options with the ids in them as on the host (tmpfs(5): uid, gid)."""
     if users is None:
         return data
     on_host = {"uid": users.host_uid, "gid": users.host_gid}
@@ -58,11 +58,11 @@ def tmpfs_options(users: UserNamespace | None, data: str) -> str:
 
 
 def enter(users: UserNamespace | None) -> Iterator[Step]:
-    """After the last thing that needs power over the host."""
+    """The steps after the last one that needs power over the host."""
     if users is not None:
-        why = "from here on this process is root inside and nobody in particular on the host"
+        why = "from here on this process is root inside and an unprivileged user on the host"
         enter = op.EnterUserNamespace(users.host_uid(0), users.host_gid(0))
         yield Step("namespace.user", why, enter)
         if users.mounts:
-            why = "its root may mount what it likes; what is mounted by now is locked"
+            why = "its root may mount anything; the mounts made so far are locked"
             yield Step("namespace.user.mount", why, op.Unshare(CLONE_NEWNS))

@@ -1,8 +1,8 @@
 """Reaping the children of a shim that nothing else waits for.
 
-A process that was given up on its way into the container may end much later than it was killed, and
-where the container has no PID namespace the shim is also given what its processes leave behind.
-A child that has ended and is not reaped keeps its PID namespace: the container's first process
+A process that was killed on its way into the container may end much later than the kill; and in a
+container without a PID namespace the shim inherits the processes that others leave behind.  A
+child that has ended and is not reaped keeps its PID namespace: then the container's first process
 could never end (pid_namespaces(7)).
 """
 
@@ -27,13 +27,13 @@ def wake_at_ends(watcher: Watcher) -> None:
 
 
 def sleep_at_ends() -> None:
-    """Undo it in a new process, which has children of its own."""
+    """Undo `wake_at_ends` in a new process, which has its own children."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
 
 
 def reap_all_but(awaited: set[int]) -> None:
-    """Reap the children that have ended, up to the first that is awaited: its own code reaps it."""
+    """Reap the children that have ended, up to the first in `awaited`: its own code reaps it."""
     with suppress(ChildProcessError):
         while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if found.si_pid in awaited:

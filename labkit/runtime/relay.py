@@ -1,9 +1,9 @@
-"""The relay of a published port, where no packets can be sent on: it moves bytes between sockets.
+"""The relay of a published port, if packets cannot be forwarded: it moves bytes between sockets.
 
-An engine without root has a network of its own, and the machine's packets do not come there.  So
-the port is opened in the machine's network, and a small process of its own takes what comes in and
-connects to the container.  TCP's bytes never enter this process: splice(2) moves them from socket
-to socket through a pipe.  It ends when its life line does: with the container, or with the shim.
+An engine without root has its own network, which the machine's packets do not reach.  So the port
+is opened in the machine's network, and a small process accepts connections and connects them to the
+container.  TCP's bytes never enter this process: splice(2) moves them from socket to socket through
+a pipe.  The process ends when its life line closes: with the container, or with the shim.
 """
 
 import errno
@@ -20,21 +20,21 @@ from labkit.runtime.watcher import READABLE, WRITABLE, Watcher
 
 PIECE_BYTES = 1 << 20
 MOST_PIECES = 16
-"""How often a flow is moved before others are: who sends without a pause keeps nobody waiting."""
+"""How many pieces one flow moves before the others' turn: no sender can keep the others waiting."""
 UDP_IDLE_S = 90.0
 """How long both sides of a UDP conversation may be silent before it is over, as with Docker."""
 MOST_UDP_CLIENTS = 1024
 LARGEST_DATAGRAM = 65536
 RESET_WITHIN_S = 10.0
-"""How long a client may take for what came before a reset."""
+"""How long a client may take to receive the data before a reset."""
 _LOOK_S = 0.02
 _RESET_AT_CLOSE = pack("ii", 1, 0)
-"""socket(7), SO_LINGER: on, and no second of it."""
+"""SO_LINGER (socket(7)): on, with zero seconds."""
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 def start(listener: socket.socket, target: tuple[str, int]) -> socket.socket:
-    """Start the process; its life line, to be held open as long as it is wanted."""
+    """Start the process; return its life line, which the caller holds open while it is needed."""
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
@@ -52,7 +52,7 @@ def start(listener: socket.socket, target: tuple[str, int]) -> socket.socket:
 
 
 class _Relay:
-    """A port that is open, where what comes in is to go, and the sockets between the two."""
+    """An open port, the target of its data, and the sockets between the two."""
 
     def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
         self.listener, self.target = listener, target
@@ -61,7 +61,7 @@ class _Relay:
         self.timeout_s: float | None = None
 
     def serve(self, life: socket.socket) -> None:
-        """Until the other end of the life line is closed."""
+        """Serve until the other end of the life line is closed."""
         self.watcher.watch(life.fileno(), READABLE, lambda _: os._exit(0))
         self.open()
         while True:
@@ -69,19 +69,19 @@ class _Relay:
             self.tidy()
 
     def open(self) -> None:
-        """Let in what comes."""
+        """Accept data or connections from now on."""
         self.watcher.watch(self.listener.fileno(), READABLE, lambda _: self.take())
 
     def take(self) -> None:
-        """Something has come in."""
+        """Take what has arrived at the port."""
         raise NotImplementedError
 
     def tidy(self) -> None:
-        """After each round."""
+        """Tidy up after each round; nothing by default."""
 
 
 class _Flow:
-    """One direction of a connection: what waits in the pipe between the two sockets."""
+    """One direction of a connection: the two sockets, and the data in the pipe between them."""
 
     def __init__(self, source: socket.socket, target: socket.socket) -> None:
         self.source, self.target = source, target
@@ -93,7 +93,7 @@ class _Flow:
         self.is_target_reset = False
 
     def move(self) -> None:
-        """Move what can be moved now.
+        """Move all that can be moved now.
 
         A source that was reset has ended, but what it sent before is still passed on.
         """
@@ -121,7 +121,7 @@ class _Flow:
             self.is_over = self.has_ended
 
     def pass_end_on(self) -> None:
-        """Once the source has ended, and all it sent is passed on, the target is told."""
+        """Shut down the target after the source has ended and all its data is passed on."""
         if self.is_over:
             with suppress(OSError):
                 self.target.shutdown(socket.SHUT_WR)
@@ -148,7 +148,7 @@ class _Connection:
                 each.setblocking(False)
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for ends in ((client, self.server), (self.server, client)):
-                self.flows += (_Flow(*ends),)  # the second may fail (EMFILE), and both are closed
+                self.flows += (_Flow(*ends),)  # the second may fail (EMFILE): then both are closed
             with suppress(BlockingIOError):
                 self.server.connect(relay.target)
         except OSError:
@@ -171,8 +171,8 @@ class _Connection:
             if flow.is_source_reset:
                 self._reset(flow.target)
                 return
-            # A side that was found to be reset may have sent something before: its own flow, the
-            # other one, passes that on first.
+            # A side that was found to be reset may have sent data before: its own flow, the other
+            # one, passes that on first.
             if flow.is_target_reset and is_over:
                 self._reset(flow.source)
                 return
@@ -183,7 +183,7 @@ class _Connection:
             there.pass_end_on()
             back.pass_end_on()
         for own, other, end in ((there, back, self.client), (back, there, self.server)):
-            # A side that has ended is told again and again: it is looked at no more.
+            # epoll reports a side that has ended again and again, so it is no longer watched.
             reads = 0 if own.has_ended or own.held else READABLE
             events = reads | (WRITABLE if other.held else 0)
             if events:
@@ -192,14 +192,14 @@ class _Connection:
                 self.relay.watcher.forget(end.fileno())
 
     def _reset(self, survivor: socket.socket) -> None:
-        """Let the side that is left see that the other broke off, after all that came before."""
+        """Reset the remaining side after it has received all earlier data."""
         for end in (self.client, self.server):
             self.relay.watcher.forget(end.fileno())
         self.survivor = survivor
         self.relay.breaking[self] = time.monotonic() + RESET_WITHIN_S
 
     def has_unsent(self) -> bool:
-        """Whether the kernel still sends what came before; a reset would discard it."""
+        """Whether the kernel is still sending earlier data, which a reset would discard."""
         return _unsent_bytes(self.survivor) > 0
 
     def break_off(self) -> None:
@@ -214,11 +214,11 @@ class _Connection:
             end.close()
         for flow in self.flows:
             flow.close()
-        self.relay.open()  # its descriptors are free
+        self.relay.open()  # its descriptors are free again
 
 
 def _unsent_bytes(end: socket.socket) -> int:
-    """What is in the kernel's queue and not acknowledged yet (tcp(7), SIOCOUTQ)."""
+    """Return how many bytes in the kernel's queue are not acknowledged (tcp(7), SIOCOUTQ)."""
     try:
         (size,) = unpack("i", fcntl.ioctl(end.fileno(), termios.TIOCOUTQ, pack("i", 0)))
     except OSError:
@@ -230,7 +230,7 @@ class _Tcp(_Relay):
     def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
         super().__init__(listener, target)
         self.breaking: dict[_Connection, float] = {}
-        """Connections to be reset, and when at the latest."""
+        """The connections to reset, and the latest time for each."""
 
     def tidy(self) -> None:
         """Reset the connections whose last bytes have been sent."""
@@ -242,7 +242,7 @@ class _Tcp(_Relay):
         self.timeout_s = _LOOK_S if self.breaking else None
 
     def take(self) -> None:
-        """Accept; as long as no descriptor is free (EMFILE) nobody else is let in."""
+        """Accept one client; while no descriptor is free (EMFILE), stop accepting."""
         try:
             client, _ = self.listener.accept()
         except BlockingIOError:
@@ -258,7 +258,7 @@ class _Tcp(_Relay):
 
 
 class _Client:
-    """Who has sent datagrams, and the socket by which the container answers."""
+    """A sender of datagrams, and the socket on which the container answers it."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
@@ -276,7 +276,7 @@ class _Udp(_Relay):
             data, address = self.listener.recvfrom(LARGEST_DATAGRAM)
             client = self.clients.pop(address, None) or self._welcome(address)
             client.last_s = time.monotonic()
-            self.clients[address] = client  # the last in the order
+            self.clients[address] = client  # now the last in the order
             client.end.send(data)
 
     def _welcome(self, address: object) -> _Client:
@@ -289,8 +289,8 @@ class _Udp(_Relay):
         return _Client(end)
 
     def _answer(self, end: socket.socket, address: object) -> None:
-        with suppress(OSError):  # nobody listens in the container (ECONNREFUSED), or it is full
-            client = self.clients[address] = self.clients.pop(address)  # the last in the order
+        with suppress(OSError):  # no listener in the container (ECONNREFUSED), or a full buffer
+            client = self.clients[address] = self.clients.pop(address)  # now the last in the order
             client.last_s = time.monotonic()
             self.listener.sendto(end.recv(LARGEST_DATAGRAM), address)  # type: ignore[call-overload]
 
@@ -300,7 +300,7 @@ class _Udp(_Relay):
         client.end.close()
 
     def tidy(self) -> None:
-        """Forget the clients that have been silent for long."""
+        """Forget the clients that were silent for UDP_IDLE_S."""
         now = time.monotonic()
         while self.clients:
             address, client = next(iter(self.clients.items()))

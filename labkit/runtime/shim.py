@@ -1,14 +1,14 @@
-"""The shim: one small process a container, which outlives the daemon.
+"""The shim: one small process for each container, which outlives the daemon.
 
-It makes the container's first process and stays its parent: it reads what the container prints,
-writes the log, feeds whoever is attached, and when the process ends it removes the cgroups and
-writes the exit status to the container's folder.  The daemon may come and go; a new one connects to
-the shim's socket and hears the rest.
+It makes the container's first process and stays its parent: it reads the container's output, writes
+the log, and serves attached clients.  When the process ends, it removes the cgroups and writes the
+exit status to the container's folder.  The daemon may end and start; a new one connects to the
+shim's socket and receives the rest.
 
 The messages (`labkit.kernel.messages`) are tuples that begin with a word.  To the shim: `attach`
 (with the client's connection), `names` (with sockets to hold), `resize`, `exec`.  From the shim:
 `failed` (the start did not succeed), `started` (with the sockets for names), `detached` (a client,
-by its keys), and `exited`; of the container, or on the connection of an exec, of that.
+by its keys), and `exited`; about the container, or on the connection of an exec, about that.
 """
 
 import os
@@ -32,14 +32,14 @@ from labkit.runtime.watcher import READABLE, Watcher
 
 SOCKET_NAME = "shim.sock"
 MESSAGES = 1
-"""The version of these messages, and of the operations that `exec` brings.  A shim may be of an
-earlier release than the daemon, and go on for months."""
+"""The version of these messages, and of the operations in an `exec`.  A shim may be of an earlier
+release than the daemon, and run for months."""
 ACCEPT_PAUSE_S = 0.01
 MESSAGE_PAUSE_S = 2
 
 
 class Request(NamedTuple):
-    """What the daemon asks for: the plan's operations, encoded, and where things are."""
+    """The daemon's request: the encoded operations of the plan, and the paths."""
 
     host: list[tuple[object, ...]]
     clone: tuple[object, ...]
@@ -51,36 +51,36 @@ class Request(NamedTuple):
     exit_path: str
     """Where the exit status is written, in the container's folder."""
     run_folder: str
-    """Where the shim's socket is, and what else dies with a reboot."""
+    """The folder of the shim's socket, and of all else that ends with a reboot."""
     cgroup_directories: list[str]
-    """The container's groups, to be removed at the end."""
+    """The container's groups, to remove at the end."""
     oom_counter: tuple[str, str]
-    """A file of `key value` lines and the key that counts processes killed for lack of memory."""
+    """A file of `key value` lines, and the key that counts processes killed for lack of memory."""
     open_stdin: bool
     stdin_once: bool
     tty: bool
     attached: list[Attachment]
-    """The clients already attached; their sockets came with the request."""
+    """The clients already attached; the request brings their sockets."""
 
 
 class Started(NamedTuple):
-    """The container runs: its process, and how long each operation took."""
+    """The container runs: its process, and the time that each operation took."""
 
     pid: int
     start_time: int
     started_at: str
     durations_ns: list[int]
     messages: int = 0
-    """Which version of the messages the shim knows."""
+    """The version of the messages that the shim knows."""
 
 
 def main(request_fields: Any, fds: list[int], keeper: socket.socket) -> None:
-    """Run one container from its start to its exit; called in the process forked for it.
+    """Run one container from its start to its exit, in the process forked for it.
 
-    `keeper` leads to the process that ends the container should this one be killed.
+    `keeper` leads to the process that ends the container if this one is killed.
 
     The first descriptor is the daemon's connection.  The second is only kept open: it holds the
-    lock by which a later daemon sees that this process is there, also before it answers.
+    lock by which a later daemon sees that this process exists, even before it answers.
     """
     os.setsid()
     processes.prctl(processes.PR_SET_NAME, b"labkit-shim")
@@ -109,7 +109,7 @@ class Shim:
         self.attached_fds = attached_fds
         self.listener: socket.socket | None = None
         self.pidfd = -1
-        """The container's first process, as long as it is there."""
+        """The container's first process; -1 before and after it."""
         self.watcher = Watcher()
         self.pipes = make_pipes(request.open_stdin, request.tty)
         self.streams = Streams(
@@ -121,17 +121,17 @@ class Shim:
             on_detach=lambda: self._tell("detached"),
         )
         self.held_ports: list[socket.socket] = []
-        """Open as long as the container runs, so that nobody else takes its published ports."""
+        """Open while the container runs, so that no other process takes its published ports."""
         self.names = HeldNames()
         self.owned: dict[int, int] = {}
-        """Namespaces made for the container, until it is in them."""
+        """Namespaces made for the container, until its process has entered them."""
         self.children: set[int] = set()
-        """The pids of the children that are awaited; others are reaped when they have ended."""
+        """The pids of the children whose own code reaps them; others are reaped when they end."""
         self.execs: dict[socket.socket, ExecProcess] = {}
-        """The processes started by exec, by the connection that each was asked for on."""
+        """The processes started by exec, by the connection that asked for each."""
 
     def run(self) -> None:
-        """Start the container, serve until it has ended, and leave its exit status."""
+        """Start the container, serve until it has ended, and write its exit status."""
         try:
             self.started = self._start()
         except StepFailedError as failure:
@@ -146,7 +146,7 @@ class Shim:
         self._end_the_rest()
         self._release_sockets()
         self._drain()
-        # Before anyone hears of the end, for who does may read the log at once.
+        # Before any client hears of the end: it may read the log at once.
         self.streams.close_log()
         killed_for_memory = self._count_oom_kills() > 0
         self._remove_cgroups()
@@ -163,7 +163,7 @@ class Shim:
         self.names.expect(context, child)
         try:
             birth = Birth(clone.clone, child, context, self.children)
-            # While the child goes through its operations there is time for something else.
+            # While the child executes its operations, this process has time for other work.
             try:
                 self._prepare_to_serve()
             except OSError as error:
@@ -177,11 +177,11 @@ class Shim:
             raise StepFailedError(
                 len(before) + index, number, text, [*before, *durations]
             ) from None
-        # From here on the container's processes keep their namespaces, and nobody else.
+        # From here on only the container's processes keep its namespaces.
         for fd in self.owned.values():
             os.close(fd)
         self.pidfd = born.pidfd
-        with suppress(OSError):  # a spawner that was killed: the daemon sees to the rest
+        with suppress(OSError):  # the spawner was killed: the daemon cleans up
             messages.send(self.keeper, self.request.cgroup_directories, [born.pidfd])
         self.streams.take_terminal()
         self.names.take(context)
@@ -194,7 +194,7 @@ class Shim:
         for fd, options in zip(self.attached_fds, request.attached, strict=True):
             self.streams.attach(fd, options)
         self.streams.begin()
-        # The socket at which a later daemon finds this container again.
+        # The socket at which a later daemon finds this container.
         os.makedirs(request.run_folder, 0o700, exist_ok=True)
         self.listener = messages.listen(f"{request.run_folder}/{SOCKET_NAME}")
 
@@ -213,17 +213,17 @@ class Shim:
         return durations
 
     def _end_the_rest(self) -> None:
-        """Kill what the first process has left, where its end is not that of a PID namespace."""
+        """Kill the processes that the first one left, if no PID namespace ended with it."""
         clone = cast("operations.Clone", operations.decode([self.request.clone])[0])
         if not clone.flags & namespaces.CLONE_NEWPID:
             for directory in self.request.cgroup_directories:
                 empty_group(directory)
-            # Where no cgroup tells which they are: what is left behind becomes this one's child.
+            # Without a cgroup to list them: the processes left behind become children of this one.
             while not self.request.cgroup_directories and (
                 left := processes.children() - self.children
             ):
                 for pid in left:
-                    os.kill(pid, signal.SIGKILL)  # a child: its number stays its own
+                    os.kill(pid, signal.SIGKILL)  # a child keeps its number until it is reaped
                     os.waitpid(pid, 0)
 
     def _release_sockets(self) -> None:
@@ -261,15 +261,15 @@ class Shim:
                 process.act()
             if process.is_over:
                 del self.execs[connection]
-        # What one of these is to become is known only at the end.
+        # A child may become one of these: that is known only when no exec is starting.
         if not any(process.is_being_born for process in self.execs.values()):
             reaper.reap_all_but(self.children)
 
     def _drain(self) -> None:
-        """After the end: read what is left in the pipes, and give the clients time to take it.
+        """After the end: read the rest from the pipes, and give the clients time to take it.
 
-        A process that the container left behind could hold a pipe open for ever (where it has no
-        PID namespace of its own), and a client may never read, so this takes `DRAIN_S` at most.
+        A process that the container left behind could hold a pipe open for ever (if the container
+        has no PID namespace), and a client may never read, so this takes at most `DRAIN_S`.
         """
         for process in self.execs.values():
             process.kill()
@@ -286,11 +286,11 @@ class Shim:
         self.watcher.watch(connection.fileno(), READABLE, lambda _: self._take_message(connection))
 
     def _accept(self, listener: socket.socket) -> None:
-        """A new daemon, or one that wants to exec: tell it what the first one was told."""
+        """Accept a new daemon, or one that wants to exec; send it what the first one received."""
         try:
             connection, _ = listener.accept()
         except OSError:
-            # No descriptor is free (EMFILE): the others are served until one is.
+            # No descriptor is free (EMFILE): serve the others until one is.
             time.sleep(ACCEPT_PAUSE_S)
             return
         # A daemon that is stopped in the middle of a message must not hold up the container's log.
@@ -306,7 +306,7 @@ class Shim:
             value, fds = message or (None, [])
             kind, *options = cast("list[Any]", value)
         except (ConnectionError, EOFError, ValueError, TypeError):
-            # It has closed, or is not labkit: marshal says so in one of three ways.
+            # The peer has closed, or is not labkit: marshal reports that in one of three ways.
             self._forget_connection(connection)
             return
         handlers: dict[str, Callable[..., None]] = {
@@ -321,7 +321,7 @@ class Shim:
         try:
             handlers[kind](connection, fds, *options)
         except Exception:
-            # Whatever is wrong with a request, the container and the others' requests go on.
+            # No bad request may stop the container or the requests of others.
             sys.excepthook(*sys.exc_info())
             if kind == "exec":
                 self._forget_connection(connection)
@@ -341,9 +341,9 @@ class Shim:
         (process.streams if process else self.streams).resize(height, width)
 
     def _exec(self, connection: socket.socket, fds: list[int], request: list[Any]) -> None:
-        """Start a further process: this connection will hear of it, not of the container."""
+        """Start one more process: this connection will receive its news, not the container's."""
         if self._container_has_ended():
-            # The shim hears of that in the same round, or has heard of it.
+            # The shim sees the end in the same round, or has seen it.
             for fd in fds:
                 os.close(fd)
             self._forget_connection(connection)
@@ -362,7 +362,7 @@ class Shim:
             try:
                 messages.send(connection, (kind, *values), fds)
             except OSError:
-                # A daemon that died; its successor will find the exit status in the file.
+                # The daemon died; its successor will find the exit status in the file.
                 self.daemons.remove(connection)
 
     def _count_oom_kills(self) -> int:
@@ -373,15 +373,15 @@ class Shim:
             with open(path) as file:
                 counts = dict(line.split() for line in file)
         except OSError:
-            # Somebody has removed the group (ENOENT, or ENODEV while it is read).
+            # Another process has removed the group (ENOENT, or ENODEV during the read).
             return 0
         return int(counts.get(key, 0))
 
     def _remove_cgroups(self) -> None:
-        """Remove the container's groups, killing whatever is left in them.
+        """Remove the container's groups, and kill the processes that are left in them.
 
-        With a PID namespace nothing is left: the kernel kills its processes with the first.  A
-        container that may write to its groups can have made others below.
+        With a PID namespace none is left: the kernel kills its processes with the first.  A
+        container that may write to its groups may have made others below.
         """
         for directory in self.request.cgroup_directories:
             for _ in range(100):
@@ -398,20 +398,20 @@ class Shim:
     def _leave(self, code: int, killed_for_memory: bool) -> None:
         now = timestamp(time.time_ns())
         status = ExitStatus(code, killed_for_memory, now, self.started.durations_ns)
-        # The folder is missing if the container was removed by force; and when the disk is full
-        # the daemon, if one is there, shall hear the truth all the same.
+        # The folder is missing if the container was removed by force; and if the disk is full, a
+        # running daemon must still receive the true status.
         reserve.use(self.request.exit_path.rsplit("/", 3)[0])  # of the data root
         with suppress(OSError):
             files.write_atomically(self.request.exit_path, status.to_bytes())
-        # Only now: whoever finds nobody listening finds the exit status in its file.
+        # Only now: a daemon that finds no listener will find the exit status in its file.
         self._stop_listening()
         self.streams.let_go(also_waiting=False)
         self._tell("exited", *status)
         for connection in list(self.daemons):
             self._forget_connection(connection)
         os.close(self.hold_fd)
-        # A client that reads slowly (a pager, say) shall have the rest, while the container can
-        # already be started again or removed; one that goes away ends this wait.
+        # A client that reads slowly (a pager, say) gets the rest, while the container can already
+        # be started again or removed; a client that disconnects ends this wait.
         self.streams.close_outputs()
         while self.streams.has_waiting_clients:
             self.watcher.serve()
@@ -419,7 +419,7 @@ class Shim:
 
 
 def empty_group(directory: str) -> None:
-    """Kill what is in a group and below it, and remove the groups below that are empty."""
+    """Kill the processes of a group and of those below it, and remove the empty ones below."""
     for folder in reversed(files.folders_from(directory)):
         _kill_all(folder)
         if folder != directory:

@@ -1,20 +1,20 @@
 """The spawner: a warm process with one thread that forks a shim for each container.
 
-The daemon has many threads, and a process with threads must not fork and go on (the child has the
-locks, but not the threads that would release them).  Starting a fresh interpreter takes 10 ms and
-more; this one is already running, has what the shim needs loaded, and forks in one or two.
+The daemon has many threads, and a process with threads must not fork and continue: the child has
+the locks, but not the threads that would release them.  A fresh interpreter takes 10 ms and more to
+start; this one is already running, has all that the shim needs loaded, and forks in one or two.
 
-Even that is done ahead of time: a *spare* waits for the next request, and when it has taken one it
-tells the spawner, which forks another spare while the first becomes the shim of its container.
+Even the fork is done ahead of time: a *spare* waits for the next request.  When it has taken one it
+notifies the spawner, which forks another spare while the first becomes the shim of its container.
 
-It is started as `python -SI` with one end of a socket pair.  A message on it is a request for one
-container, with a socket for the answers of its shim; `labkit.runtime.launch` is the daemon's side.
-When the daemon closes its end the spare and the spawner end, and the shims live on.
+The command line is `python -SI` with one end of a socket pair.  A message on it is a request for
+one container, with a socket for the answers of its shim; `labkit.runtime.launch` is the daemon's
+side.  When the daemon closes its end, the spare and the spawner end, and the shims live on.
 
-A shim that is killed takes its container along: nothing would read what that prints.  The kernel
-sees to it (`DieWithShim`), unless the container's process has changed its user since.  So the
-spawner holds a socket to each shim, and when that is closed it ends what is left.  Where shims
-outlive the daemon, a *keeper* that is forked at the end does so, and ends with the last of them.
+A killed shim ends its container: no process would read the output.  The kernel kills the process
+(`DieWithShim`), unless it has changed its user since.  So the spawner holds a socket to each shim,
+and when one closes, the spawner kills what is left.  If shims outlive the daemon, a *keeper*,
+forked at the end, takes over, and ends with the last of them.
 """
 
 import gc
@@ -35,11 +35,11 @@ class Kept(NamedTuple):
     """A container that ends with its shim."""
 
     pidfd: int
-    """Of its first process."""
+    """The pidfd of its first process."""
     cgroup_directories: list[str]
 
     def end(self) -> None:
-        """The shim is gone: kill what is left, if it was killed and not the container's end."""
+        """Kill what is left, if the shim was killed before the container's end."""
         if not processes.has_ended(self.pidfd):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
             for directory in self.cgroup_directories:
@@ -48,14 +48,14 @@ class Kept(NamedTuple):
 
 
 class Keeper:
-    """The sockets to the shims that run, and what each has told."""
+    """The sockets to the running shims, and what each shim has reported."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._shims: dict[int, tuple[socket.socket, Kept | None]] = {}
 
     def watch(self, fd: int, connection: socket.socket | None = None) -> None:
-        """Wait for `fd` as well; with a connection, for what a shim tells on it."""
+        """Wait for `fd` as well; with a connection, for the report of a shim on it."""
         self._poll.register(fd, select.POLLIN)
         if connection is not None:
             self._shims[fd] = (connection, None)
@@ -68,19 +68,19 @@ class Keeper:
         self._poll.unregister(fd)
 
     def keep(self) -> None:
-        """Serve the shims until none is left."""
+        """Serve the shims until all have ended."""
         while self._shims:
             for fd, _ in self._poll.poll():
                 self._hear(fd)
 
     def has_any(self) -> bool:
-        """Whether there is a shim, of those that were heard of."""
+        """Whether a shim runs, after reading what is reported."""
         for fd, _ in self._poll.poll(0):
             self._hear(fd)
         return bool(self._shims)
 
     def let_go(self) -> None:
-        """Close everything: this process is to be a shim itself."""
+        """Close everything: this process becomes a shim itself."""
         for connection, kept in self._shims.values():
             connection.close()
             if kept is not None:
@@ -107,11 +107,11 @@ def main(requests_fd: int) -> None:
     """Keep a spare ready until the daemon closes its end of the socket."""
     processes.prctl(processes.PR_SET_NAME, b"labkit-spawner")
     requests = socket.socket(fileno=requests_fd)
-    # Hold no folder of anyone's; and a plan takes relative paths from the root of the host.
+    # Keep no folder in use; and relative paths of a plan start at the root of the host.
     os.chdir("/")
-    # The kernel reaps the shims: the spawner never asks how they ended, the daemon does.
+    # The kernel reaps the shims: the daemon, not the spawner, asks how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # What exists now will be shared with every shim: keep the collector from touching its pages.
+    # Every shim shares the objects of this moment: keep the collector from touching their pages.
     gc.disable()
     gc.freeze()
     keeper = Keeper()
@@ -131,14 +131,14 @@ def main(requests_fd: int) -> None:
         if not _daemon_is_there(requests):
             break
     requests.close()
-    # The daemon waits for this process, and not for the other.
+    # The daemon waits for this process, but not for the keeper.
     if keeper.has_any() and os.fork() == 0:
         processes.prctl(processes.PR_SET_NAME, b"labkit-keeper")
         keeper.keep()
 
 
 def _daemon_is_there(requests: socket.socket) -> bool:
-    """Whether a spare that ended without a word was killed, and the daemon goes on."""
+    """Whether a spare that ended silently was killed, and the daemon still runs."""
     try:
         return bool(requests.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:
@@ -149,7 +149,7 @@ def _be_spare(requests: socket.socket, spawner: socket.socket) -> None:
     """Wait for a request, and become the shim of its container."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # If the spawner is killed the daemon starts another one, with a spare of its own.
+        # If the spawner is killed, the daemon starts another one, with another spare.
         processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
         message = messages.receive(requests)
         if message is None:

@@ -1,4 +1,4 @@
-"""What the planner is told about one container: plain data, already decided and checked."""
+"""The input of the planner for one container: plain data, already decided and checked."""
 
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-"""What Docker covers: these files tell about the host, or let it be harmed."""
+"""The paths that Docker covers: these files reveal the host, or allow harm to it."""
 
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 
@@ -45,10 +45,10 @@ READ_ONLY_PATHS = (
     "/proc/sys",
     "/proc/sysrq-trigger",
 )
-"""What Docker lets a container read but not write: these change the whole kernel."""
+"""The paths that Docker makes read-only: writing there changes the whole kernel."""
 
 TTY = 5
-"""The group tty, on every Linux."""
+"""The id of the group tty, the same on every Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class CgroupPart:
     files: tuple[tuple[str, str], ...] = ()
     """File names and values, in the order to write them."""
     device_rules: tuple[str, ...] = ()
-    """What the group's device filter allows (cgroup v2); empty for no filter."""
+    """The rules of the group's device filter (cgroup v2); empty for no filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Device:
     uid: int
     gid: int
     source: str = ""
-    """Where it is on the host."""
+    """Its path on the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class BindMount:
     subpath: str = ""
     """The part of the source that is shown."""
     recursive: bool = True
-    """With what is mounted below the source."""
+    """Whether to include the mounts below the source."""
     read_only_recursive: bool = True
-    """Whether that is read-only as well."""
+    """Whether those are read-only as well."""
     propagation: str = ""
     """`shared`, `slave`, or the same with `r` before it; empty for private."""
 
@@ -121,7 +121,7 @@ class TmpfsMount:
     why: str
     target: str
     flags: int
-    """Of mount(2)."""
+    """The flags of mount(2)."""
     data: str
     """tmpfs's own options (tmpfs(5))."""
 
@@ -144,7 +144,7 @@ AnyMount = BindMount | TmpfsMount | ImageMount
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A cable from the container to a bridge, and what is at its end inside."""
+    """A cable from the container to a bridge, and the interface at its inner end."""
 
     name: str
     host_name: str
@@ -161,30 +161,30 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the container has of the network; without any of it, a loopback interface."""
+    """The container's network; all defaults give only a loopback interface."""
 
     host: bool = False
-    """No network namespace of its own."""
+    """Whether it is in the host's network namespace."""
     joins: tuple[int, int] | None = None
-    """The process whose network it shares: its pid, and its start time in clock ticks."""
+    """The process that shares its network: its pid, and its start time in clock ticks."""
     interfaces: tuple[Interface, ...] = ()
     ports: tuple[tuple[str, str, int], ...] = ()
     """The published ports: protocol, address and port of the host."""
     relays: tuple[tuple[str, str, int, str, int], ...] = ()
-    """The same and the container's address and port, where no packets can be sent on."""
+    """The same, and the container's address and port, if packets cannot be forwarded."""
     holder: str = ""
-    """The socket of who opens those ports."""
+    """The socket of the process that opens those ports."""
     name_server: str = ""
-    """Where inside it asks labkit for names; empty if it does not."""
+    """The address at which it asks labkit for names; empty if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Whose namespace of some kind the container has, if not one of its own."""
+    """The owner of the container's namespace of some kind, if not the container itself."""
 
     host: bool = False
     joins: tuple[int, int] | None = None
-    """The process whose namespace it is: its pid, and its start time in clock ticks."""
+    """The process that shares the namespace: its pid, and its start time in clock ticks."""
 
 
 IdRange = tuple[int, int, int]
@@ -193,21 +193,21 @@ IdRange = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class UserNamespace:
-    """Which ids of the host the container's users and groups are."""
+    """The ids of the container's users and groups on the host."""
 
     uids: tuple[IdRange, ...]
     gids: tuple[IdRange, ...]
     data_root: str
-    """The folder whose files are shown with their owners mapped: labkit's own."""
+    """The folder that is shown with its files' owners mapped: labkit's data root."""
     mounts: bool = False
     """Whether its root may mount: it keeps CAP_SYS_ADMIN."""
 
     def host_uid(self, inside: int) -> int:
-        """A user of the container's on the host; one that is not mapped is the host's own."""
+        """Return the host's id of a user; one that is not mapped keeps its number."""
         return _mapped(self.uids, inside)
 
     def host_gid(self, inside: int) -> int:
-        """A group of the container's on the host."""
+        """Return the host's id of a group; one that is not mapped keeps its number."""
         return _mapped(self.gids, inside)
 
 
@@ -220,7 +220,7 @@ def _mapped(ranges: tuple[IdRange, ...], inside: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """Everything the plan of a container depends on."""
+    """All values that the plan of a container depends on."""
 
     container_id: str
     command: tuple[str, ...]
@@ -236,13 +236,13 @@ class ContainerSpec:
     storage: str = "overlayfs"
     """The storage driver's name (labkit.snapshots)."""
     copied_root: str = ""
-    """Where a copy of the topmost layer is the root, as no overlay works; "" for a union."""
+    """The path for a copy of the topmost layer, if no overlay works; "" for a union."""
     user: str = ""
     more_groups: tuple[str, ...] = ()
-    """Groups of its user besides, by name or number."""
+    """Further groups of its user, by name or number."""
     domainname: str = ""
     sysctls: tuple[tuple[str, str, str], ...] = ()
-    """Parameters of its own namespaces: the step's name, the file, and the value."""
+    """Kernel parameters of its namespaces: the step's name, the file, and the value."""
     working_directory: str = "/"
     network: Network = Network()
     pid: Sharing = Sharing()
@@ -250,12 +250,12 @@ class ContainerSpec:
     uts: Sharing = Sharing()
     cgroup: Sharing = Sharing()
     user_namespace: UserNamespace | None = None
-    """One of its own; None for the host's."""
+    """Its own user namespace; None for the host's."""
     has_shm: bool = True
-    """Whether it has a /dev/shm: its own, or that of whose IPC namespace it shares."""
+    """Whether it has a /dev/shm: its own, or that of the IPC namespace it shares."""
     read_only_root: bool = False
     open_stdin: bool = False
-    """Whether clients can send it input; without, its stdin is its own /dev/null."""
+    """Whether clients can send it input; if not, its stdin is its own /dev/null."""
     tty: bool = False
     console_size: tuple[int, int] = (0, 0)
     """Height and width of the terminal in characters; (0, 0) leaves the kernel's default."""
@@ -263,30 +263,30 @@ class ContainerSpec:
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     seccomp_program: bytes = b""
     apparmor_profile: str = ""
-    """The profile of AppArmor that confines its processes; empty for none."""
+    """The AppArmor profile that confines its processes; empty for none."""
     oom_score_adj: int | None = None
     """Between -1000 and 1000: the higher, the sooner it is killed when the machine lacks memory.
     None for labkitd's own.
     """
     resource_limits: tuple[ResourceLimit, ...] = ()
     no_new_privileges: bool = False
-    """No program gives more power than its caller has, also not a setuid one."""
+    """Whether no program gains power from its file, not even a setuid one."""
     privileged: bool = False
-    """/sys and the cgroups can be written."""
+    """Whether it may write to /sys and the cgroups."""
     masked_paths: tuple[str, ...] = MASKED_PATHS
     readonly_paths: tuple[str, ...] = READ_ONLY_PATHS
     devices: tuple[Device, ...] = ()
-    """The host's devices it is given, besides the usual ones."""
+    """The devices of the host that it gets besides the usual ones."""
     cgroup_parts: tuple[CgroupPart, ...] = ()
     cgroup_join: tuple[str, ...] = ()
-    """Groups the process enters by itself (cgroup v1)."""
+    """The groups that the process enters by itself (cgroup v1)."""
     cgroup_clone_into: str = ""
-    """The group the process is born in (cgroup v2)."""
+    """The group in which the process starts (cgroup v2)."""
     cgroup_mounts: tuple[CgroupMount, ...] = ()
     mounts: tuple[AnyMount, ...] = field(default=())
     """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
     limited: bool = False
-    """Whether the engine has power in a user namespace only."""
+    """Whether the engine has power only in a user namespace."""
     has_tty_group: bool = True
-    """Whether the group tty exists there: an engine without subordinate ids has one user."""
+    """Whether the group tty exists inside: an engine without subordinate ids has one user."""
     last_capability: int = 40

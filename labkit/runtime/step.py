@@ -1,4 +1,4 @@
-"""A step: an operation with the name it is called by and the reason it is there."""
+"""A step: an operation with its name and the reason for it."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from labkit.runtime.operations import Operation
 
 
 class Step(NamedTuple):
-    """One row of a plan.  The name is dotted, from the general to the particular: `mount.proc`."""
+    """One row of a plan.  The name is dotted, from general to particular: `mount.proc`."""
 
     name: str
     why: str
     operation: Operation
 
     def belongs_to(self, group: str) -> bool:
-        """Whether this is the step, or one of the group of steps, that `group` names."""
+        """Whether `group` names this step, or a group that it is in."""
         return self.name == group or self.name.startswith(f"{group}.")

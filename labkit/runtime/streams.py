@@ -1,17 +1,17 @@
-"""The streams of one process: from its pipes or its terminal to the log and everyone attached.
+"""The streams of one process: from its pipes or its terminal to the log and the attached clients.
 
 An attached client is a socket on which the daemon has already answered the HTTP request; from then
-on it belongs to the shim, so attached terminals survive the daemon.  What the process prints is
-sent in Docker's frames: one byte for the stream, three of zero, four for the length (big-endian),
-then the data (Engine API, "Attach to a container"); from a terminal it is sent as it is.  What the
-client sends goes to stdin.
+on it belongs to the shim, so attached terminals survive the daemon.  Output is sent in Docker's
+frames: one byte for the stream, three of zero, four for the length (big-endian), then the data
+(Engine API, "Attach to a container"); from a terminal it is sent as it is.  A client's input goes
+to stdin.
 
-No client can hold up the process: one that does not read is given up when too much waits for it.
+No client can hold up the process: one that does not read is dropped when too much waits for it.
 
-A client that wants what was printed before as well comes with a gate, a socket to the daemon.  It
-is told there where the log ends at this moment; what is printed from then on waits for the client,
-while the daemon sends it the log up to there, and the gate's word lets it through: no line is lost
-between the two, and none comes twice.
+A client that also wants the earlier output has a gate, a socket to the daemon.  On it the shim
+reports where the log ends at this moment, and holds back later output.  The daemon sends the client
+the log up to there, and then a byte on the gate, which releases the held output: no line between
+the two is lost or sent twice.
 """
 
 import errno
@@ -31,11 +31,11 @@ READ_SIZE = 65536
 MOST_WAITING = 64 * 1024 * 1024
 
 Attachment = tuple[bool, bool, bool, bytes]
-"""What a client wants: stdin, stdout, stderr; and the keys by which it detaches."""
+"""A client's wishes: stdin, stdout, stderr, and the keys by which it detaches."""
 
 
 class Client:
-    """One attached client, what it wants, and what waits to be sent to it."""
+    """One attached client, its wishes, and the output that waits to be sent to it."""
 
     __slots__ = (
         "connection",
@@ -57,33 +57,33 @@ class Client:
         self.detach_keys = DetachKeys(keys)
         self.waiting = bytearray()
         self.gate: socket.socket | None = None
-        """As long as the daemon sends it the log: until then nothing is sent or taken here."""
+        """Set while the daemon sends the log: until then nothing is sent or read here."""
         self.reading = True
         """Whether the client may still send; false after its half-close and while stdin is full."""
         self.watched: int | None = None
-        """The events that are watched for this client now."""
+        """The events that are watched for this client."""
 
 
 class Pipes(NamedTuple):
-    """The pipes of a process: the ends it gets, and the ends the shim keeps."""
+    """The pipes of a process: its ends, and the shim's ends."""
 
     child: tuple[int, int, int]
     terminal: int = -1
-    """The process's end of the socket on which it hands out its terminal; -1 without one."""
+    """The process's end of the socket on which it sends its terminal; -1 without one."""
     stdin: int | None = None
-    """Where the shim writes the process's stdin; None when nothing comes, or from a terminal."""
+    """The shim's end of the process's stdin; None without input, or with a terminal."""
     outputs: tuple[tuple[int, str], ...] = ()
-    """Where the shim reads what is printed, with the name of the stream."""
+    """The shim's ends of the process's outputs, with the names of the streams."""
     terminal_receiver: socket.socket | None = None
-    """The shim's end of the socket on which the process hands out its terminal."""
+    """The shim's end of the socket on which the process sends its terminal."""
 
 
 def make_pipes(open_stdin: bool, tty: bool = False) -> Pipes:
-    """Make the pipes: all a process needs in order to be started.
+    """Make all pipes that a process needs for its start.
 
-    A stdin that nothing will come from is a pipe that nothing writes to, until the process opens
-    its own /dev/null.  With a terminal that is so for all three: the process opens the terminal
-    inside its container, where its name will be true, and hands the other end out.
+    A stdin without input is a pipe without a writer, until the process opens its own /dev/null.
+    With a terminal that holds for all three: the process opens the terminal inside its container,
+    where its name will be true, and sends the other end to the shim.
     """
     child_stdin, stdin = os.pipe()
     if tty:
@@ -121,7 +121,7 @@ class Streams:
         self._log_path = log_path
         self._log_limits = log_limits
         self._framed_output = pipes.terminal_receiver is None if framed is None else framed
-        """Whether clients get Docker's frames: without a terminal, unless it is said."""
+        """Whether clients get Docker's frames; by default without a terminal."""
         self._on_detach = on_detach
         self._log: LogWriter | None = None
         self._clients: set[Client] = set()
@@ -129,13 +129,13 @@ class Streams:
         self._stdin = pipes.stdin
         self._stdin_waiting = bytearray()
         self._stdin_ends = False
-        """Whether stdin is to be closed once everything is written to it."""
+        """Whether stdin is closed after everything is written to it."""
         self._outputs = dict(pipes.outputs)
         self._terminal: int | None = None
         """The master side of the process's terminal."""
 
     def begin(self) -> None:
-        """The process has its ends of the pipes: close ours, and listen."""
+        """Close the process's ends of the pipes, which it has by now, and watch the others."""
         for fd in self._pipes.child:
             os.close(fd)
         if self._pipes.terminal_receiver is not None:
@@ -146,7 +146,7 @@ class Streams:
             self._watch_output(fd)
 
     def take_terminal(self) -> None:
-        """The process runs its program, and has handed out its terminal before, if it has one."""
+        """Receive the terminal, which the process has sent before it runs its program, if any."""
         receiver = self._pipes.terminal_receiver
         if receiver is None:
             return
@@ -156,7 +156,7 @@ class Streams:
             return
         self._terminal = message[1][0]
         self._outputs = {self._terminal: "stdout"}
-        # Written and read separately, so that each can be watched and closed for itself.
+        # Separate descriptors to write and to read, so that each can be watched and closed alone.
         self._stdin = os.dup(self._terminal)
         os.set_blocking(self._stdin, False)
         self._watch_output(self._terminal)
@@ -165,14 +165,14 @@ class Streams:
         self._watcher.watch(fd, READABLE, lambda _: self._read_output(fd))
 
     def resize(self, height: int, width: int) -> None:
-        """Give the terminal another size, in characters; nothing without a terminal."""
+        """Set the terminal's size, in characters; without a terminal this does nothing."""
         if self._terminal is not None:
             terminals.set_size(self._terminal, height, width)
 
     def attach(self, fd: int, options: Attachment, gate_fd: int | None = None) -> None:
-        """Serve another client: `fd` is its connected socket, which is ours from now on.
+        """Serve another client: `fd` is its connected socket, which this object owns from now on.
 
-        With a gate the client waits behind it (see above).
+        With a gate, the client waits behind it (see above).
         """
         stdin, stdout, stderr, keys, *_ = options  # a later daemon may send more
         connection = socket.socket(fileno=fd)
@@ -195,14 +195,14 @@ class Streams:
             for name, rest in self._log.unfinished():
                 if name in client.streams:
                     client.waiting += self._framed(name, rest)
-        with suppress(OSError):  # a daemon that has died since: the gate is at its end
+        with suppress(OSError):  # the daemon has died: the gate reports its end
             messages.send(gate, size, fds)
         for fd in fds:
             os.close(fd)
         self._watcher.watch(gate.fileno(), READABLE, lambda _: self._open_gate(client, gate))
 
     def _open_gate(self, client: Client, gate: socket.socket) -> None:
-        """The daemon has sent the log, or it has gone before."""
+        """Release the client if the daemon has sent the log; drop it if the daemon has died."""
         try:
             word = gate.recv(1)
         except ConnectionResetError:
@@ -228,10 +228,10 @@ class Streams:
         try:
             data = os.read(fd, READ_SIZE)
         except BlockingIOError:
-            # A terminal can throw away what was there to be read (ctrl-c does that).
+            # A terminal can discard what was to be read (ctrl-c does that).
             return
         except OSError as error:
-            # A terminal that no process has open any more is read as an I/O error.
+            # A read from a terminal that no process has open any more fails with EIO.
             if error.errno != errno.EIO:
                 raise
             data = b""
@@ -250,7 +250,7 @@ class Streams:
                 self._send(client, framed)
 
     def _send(self, client: Client, data: bytes = b"") -> None:
-        """Send what waits and then `data`, keeping what the client's socket does not take."""
+        """Send what waits and then `data`; keep what the client's socket does not accept."""
         client.waiting += data
         try:
             held = client.gate is not None
@@ -267,7 +267,7 @@ class Streams:
         self._watch(client)
 
     def _watch(self, client: Client) -> None:
-        """Watch for what this client can do now; that it has gone is told in any case."""
+        """Watch for what this client can do now; epoll reports a hang-up in any case."""
         if client.gate is not None:
             return
         wanted = READABLE if client.reading else 0
@@ -298,7 +298,7 @@ class Streams:
         self._pass_on(client, data)
 
     def _take_rest(self, client: Client) -> None:
-        """The client is gone in both directions: what it sent before that is still input."""
+        """Take the rest of a client that closed both directions: it is still input."""
         while client in self._clients:
             try:
                 data = client.connection.recv(READ_SIZE)
@@ -309,9 +309,9 @@ class Streams:
                 self._give_up(client)
 
     def _pass_on(self, client: Client, data: bytes) -> None:
-        """Hand on what a client has sent; nothing, when it will send no more."""
+        """Pass on a client's input; empty `data` means that it will send no more."""
         if not data:
-            # The client has no more input, but may still read: its output goes on.
+            # The client has no more input, but may still read, so its output continues.
             client.reading = False
             if client.stdin and self._stdin_once and self._terminal is None:
                 self._stdin_ends = True
@@ -328,7 +328,7 @@ class Streams:
         self._watch(client)
 
     def _write_stdin(self) -> None:
-        """Write what waits for the process's stdin, as much as it takes."""
+        """Write the waiting input to the process's stdin, as much as fits."""
         if self._stdin is None:
             self._stdin_waiting.clear()
             return
@@ -339,7 +339,7 @@ class Streams:
             self._watcher.watch(self._stdin, WRITABLE, lambda _: self._stdin_has_room())
             return
         except OSError as error:
-            # Nobody in the container reads stdin any more.
+            # No process of the container reads stdin any more.
             if error.errno not in (errno.EPIPE, errno.EIO):
                 raise
             self._stdin_waiting.clear()
@@ -372,24 +372,24 @@ class Streams:
 
     @property
     def is_drained(self) -> bool:
-        """Whether all that was printed has been read to its end, and sent to every client."""
+        """Whether all output has been read to its end, and sent to every client."""
         return not (self._outputs or self.has_waiting_clients)
 
     @property
     def has_waiting_clients(self) -> bool:
-        """Whether a client has not taken all yet that was printed for it."""
+        """Whether output waits for a client."""
         return any(client.waiting for client in self._clients)
 
     def close_log(self) -> None:
-        """Finish the log, whose last line may have no newline."""
+        """Finish the log; its last line may lack a newline."""
         if self._log:
             self._log.close()
             self._log = None
 
     def let_go(self, *, also_waiting: bool = True) -> None:
-        """Close stdin and the connections of the clients, or of those that have everything.
+        """Close stdin, and the connections of all clients or of those without waiting output.
 
-        The outputs are read on to their end: a process that was left behind may still write.
+        The outputs are read to their end: a process that was left behind may still write.
         """
         for client in list(self._clients):
             if also_waiting or not client.waiting:
@@ -397,7 +397,7 @@ class Streams:
         self._close_stdin()
 
     def close_outputs(self) -> None:
-        """Read nothing more."""
+        """Close the outputs: nothing more is read."""
         for fd in self._outputs:
             self._watcher.forget(fd)
             os.close(fd)
@@ -405,7 +405,7 @@ class Streams:
         self._terminal = None
 
     def close(self) -> None:
-        """Finish the log, and let go of everything."""
+        """Finish the log, and close everything."""
         if self._pipes.terminal_receiver is not None:
             self._pipes.terminal_receiver.close()
         self.close_log()

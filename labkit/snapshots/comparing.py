@@ -1,10 +1,10 @@
-"""What differs between a container's copy and the image's tree it was made from.
+"""The difference between a container's copy and the image's tree that it was made from.
 
-The result is a folder in the form of a layer's archive (OCI image-spec, layer.md): what is new or
-changed, and an empty file `.wh.NAME` for each name that was deleted.  Changed files are not copied
-but get one more name.
+The result is a folder in the form of a layer's archive (OCI image-spec, layer.md): the new and
+changed files, and an empty file `.wh.NAME` for each name that was deleted.  Changed files are not
+copied but get one more name.
 
-The copy is a stranger's: folders are opened by descriptor, and no link is followed.
+The container controls the copy: folders are opened by descriptor, and no link is followed.
 """
 
 import os
@@ -21,15 +21,15 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class MarkedNameError(Exception):
-    """A file of the container has a name that stands for a deleted file in a layer."""
+    """A file of the container has a name that marks a deleted file in a layer."""
 
 
 class TooDeepError(Exception):
-    """Folders are nested deeper than two trees are compared."""
+    """Folders are nested too deeply to compare two trees."""
 
 
 def gather(new: int, old: int, out: int, depth: int = 0) -> None:
-    """Put what differs between two open folders into the empty folder `out`, and its looks.
+    """Put the difference of two open folders into the empty folder `out`, with its attributes.
 
     `depth` is how many folders are above them, up to `DEPTH_MAX`: TooDeepError.
     """
@@ -69,7 +69,7 @@ def _gather_folder(
 
 
 def changed_bytes(new: int, old: int) -> int:
-    """The sum of the sizes of the files that are new or changed, each counted once.
+    """Return the sum of the sizes of the new or changed files, each counted once.
 
     Files below more than `DEPTH_MAX` folders are left out.
     """
@@ -80,7 +80,7 @@ def changed_bytes(new: int, old: int) -> int:
 
 def _note_changed(new: int, old: int, seen: dict[int, int], depth: int) -> None:
     for name in os.listdir(new) if depth <= DEPTH_MAX else ():
-        # The container may run, and remove or replace a file while this looks.
+        # The container may run, and remove or replace a file during the walk.
         with suppress(FileNotFoundError, NotADirectoryError):
             found, before = os.lstat(name, dir_fd=new), look(name, old)
             if not stat.S_ISDIR(found.st_mode):
@@ -99,7 +99,7 @@ def _note_changed(new: int, old: int, seen: dict[int, int], depth: int) -> None:
 
 
 def size_bytes(folder: str) -> int:
-    """What the files below a folder take up, each counted once; 0 if there is no folder."""
+    """Return the size of the files below a folder, each counted once; 0 if it is missing."""
     total_bytes = 0
     seen: set[int] = set()
     with suppress(FileNotFoundError):
@@ -112,7 +112,7 @@ def size_bytes(folder: str) -> int:
 
 
 def look(name: str, folder: int) -> os.stat_result | None:
-    """What is at a name, None if nothing is, or if there is no folder."""
+    """Return the file with this name; None if it or the folder is missing."""
     if folder == NOTHING:
         return None
     try:
@@ -122,9 +122,9 @@ def look(name: str, folder: int) -> os.stat_result | None:
 
 
 def differs(name: str, found: os.stat_result, before: os.stat_result, new: int, old: int) -> bool:
-    """Whether a file, which is no folder, is another than it was: as Docker compares.
+    """Whether a file, which is no folder, has changed, by Docker's comparison.
 
-    Attributes too: `setcap` leaves size and time as they are.
+    Attributes count too: `setcap` leaves size and time as they are.
     """
     return _facts(found) != _facts(before) or _attributes(name, new) != _attributes(name, old)
 
@@ -135,7 +135,7 @@ def _facts(found: os.stat_result) -> tuple[int, ...]:
 
 
 def looks(folder: int) -> tuple[int, int, int, dict[str, bytes]]:
-    """What a folder is besides its content; its time is no change of its own (Docker's rule)."""
+    """Return a folder's mode, owner and attributes; its time alone is no change (Docker's rule)."""
     found = os.fstat(folder)
     return found.st_mode, found.st_uid, found.st_gid, _attributes_of(folder)
 
@@ -158,13 +158,13 @@ def _deleted(names: list[str], old: int) -> set[str]:
 
 
 def copy_looks(source: int, target: int) -> None:
-    """Give a folder the owner, mode, attributes and times of another."""
+    """Copy the owner, mode, attributes and times of one folder to another."""
     found = os.fstat(source)
     os.fchown(target, found.st_uid, found.st_gid)
     os.fchmod(target, stat.S_IMODE(found.st_mode))
     for name, value in _attributes_of(source).items():
         try:
             os.setxattr(target, name, value)
-        except OSError:  # one that this file system, or this process, may not set
+        except OSError:  # this file system, or this process, may not set it
             continue
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))

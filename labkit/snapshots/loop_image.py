@@ -1,9 +1,9 @@
 """The driver `loop`: an ext4 file system in one sparse file of the data root, mounted over it.
 
-The file grows with what is written, and shrinks with what is deleted (the mount option `discard`).
-The mount belongs to the machine, not to the daemon: containers that outlive the daemon keep it in
-use.  The loop device keeps the file's lock (flock(2)) for as long as it has the file, so no second
-device can be made of it: two would destroy the file system.
+The file grows with writes, and shrinks with deletions (the mount option `discard`).  The mount
+belongs to the machine, not to the daemon: containers that outlive the daemon keep it in use.  The
+loop device holds the file's lock (flock(2)) as long as it has the file, so no second device can
+have it: two would destroy the file system.
 """
 
 import errno
@@ -21,28 +21,28 @@ from labkit.snapshots.record import LOOP, Record
 
 FILE = "storage.img"
 CARRIED = ("daemon.json", "certs.d")
-"""What an administrator may have put into the data root while it was not mounted."""
+"""The files that an administrator may have put into the data root before it was mounted."""
 
 MIB = 1 << 20
 LEAST_BYTES = 64 * MIB
 LARGEST_BYTES = 256 << 30
 _OPTIONS = "discard,noinit_itable"
-"""Without the second the kernel would write every inode table, and the file be large at once."""
+"""Without the second the kernel would write every inode table, and the file would grow at once."""
 _PLACE = "new"
-"""Where the file system is mounted while it is made."""
+"""The folder on which the file system is mounted while it is made."""
 _DETACH_TIMEOUT_S = 5.0
-# The file is new and sparse, so everything in it is zero already.
+# The file is new and sparse, so all its content is zero already.
 _MKFS = ("mkfs.ext4", "-q", "-F", "-L", "labkit-root", "-m", "0", "-E")
 _MKFS_AT_ONCE = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
 
 
 def image_path(root: str) -> str:
-    """The sparse file of a data root; what is mounted on the root hides it."""
+    """Return the sparse file of a data root; the mount on the root hides it."""
     return os.path.join(root, FILE)
 
 
 def make(root: str, why: str) -> None:
-    """Make the image of a new data root, with the record inside; OSError, and nothing stays."""
+    """Make the image of a new data root, with the record inside; after an OSError it is removed."""
     image, place = image_path(root), os.path.join(root, _PLACE)
     os.makedirs(place, 0o700, exist_ok=True)
     try:
@@ -70,7 +70,7 @@ def _make_file(image: str) -> None:
     fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         space = os.fstatvfs(fd)
-        # A file that could grow beyond its disk would lose what is written to it.
+        # A file that could grow beyond its disk would lose data.
         free = space.f_bavail * space.f_frsize * 9 // 10
         if free < LEAST_BYTES:
             text = f"only {free // MIB} of {LEAST_BYTES // MIB} MiB are free"
@@ -128,7 +128,7 @@ def _carry(beneath: int, name: str, root: str) -> None:
 
 
 def _attached(image: str) -> tuple[int, str]:
-    """The loop device of the image, which is attached if it is not: its descriptor and name."""
+    """Return the image's loop device, attached if necessary: its descriptor and name."""
     deadline = time.monotonic() + _DETACH_TIMEOUT_S
     while True:
         try:
@@ -138,9 +138,9 @@ def _attached(image: str) -> tuple[int, str]:
             if device:
                 return os.open(device, os.O_RDWR | os.O_CLOEXEC), device
             if time.monotonic() > deadline:
-                text = "it is a disk already, of another container or mount namespace"
+                text = "another container or mount namespace has it as a disk"
                 raise OSError(errno.EBUSY, text, image) from None
-            time.sleep(0.02)  # it is just being detached
+            time.sleep(0.02)  # the kernel is just detaching it
 
 
 def is_mounted(root: str) -> bool:
@@ -150,7 +150,7 @@ def is_mounted(root: str) -> bool:
 
 
 def unmount(root: str) -> bool:
-    """Unmount the file system; False while anything uses it, as a container that runs does."""
+    """Unmount the file system; False while a process uses it, as a running container does."""
     if not is_mounted(root):
         return True
     try:
@@ -163,7 +163,7 @@ def unmount(root: str) -> bool:
 
 
 def figures(root: str) -> list[list[str]]:
-    """What `info` shows of it: the device, and the space within."""
+    """Return the lines for `info`: the device, and the space in it."""
     with open("/proc/self/mountinfo") as table:
         there = [m.source for m in mounts.parse_mountinfo(table.read()) if m.target == root]
     space = os.statvfs(root)

@@ -1,7 +1,7 @@
-"""One layer laid on the tree of those below it, so that the result is a whole tree again.
+"""One layer merged with the tree below it, so that the result is a whole tree again.
 
-Files that the layer does not touch are shared with the tree below (hard links): nothing writes to
-an unpacked layer.
+The tree below shares the files that the layer does not touch (hard links): nothing writes to an
+unpacked layer.
 """
 
 import os
@@ -16,9 +16,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def merge(tree: str, below: str) -> None:
-    """Make `tree`, a layer with its deletions as `.wh.` files, whole by what `below` has; OSError.
+    """Complete `tree`, a layer with deletions as `.wh.` files, by the files of `below`; OSError.
 
-    Both lie on one file system, and nobody else writes to either.
+    Both are on one file system, and no other process writes to either.
     """
     whole = f"{tree}.whole"
     copy_tree(below, whole, link=True)

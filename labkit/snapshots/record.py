@@ -1,4 +1,4 @@
-"""`storage.json` in a data root: the driver that it was made with, which stays the same."""
+"""`storage.json` in a data root: the driver that the root was made with, which never changes."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from labkit.kernel.files import write_atomically
 
 OVERLAYFS, LOOP, COPIES = "overlayfs", "loop", "copies"
 DRIVERS = (OVERLAYFS, LOOP, COPIES)
-"""In the order in which they are tried."""
+"""The drivers in the order in which they are tried."""
 ALIASES = {"overlay": OVERLAYFS, "overlay2": OVERLAYFS, "vfs": COPIES}
-"""Docker's names for the same."""
+"""Docker's names for the same drivers."""
 
 COSTS = {
     OVERLAYFS: "nothing to speak of: layers are shared, and a file is copied when it is first"
@@ -19,29 +19,29 @@ COSTS = {
     LOOP: "as overlayfs, with one more file system below; the space of one file, which grows",
     COPIES: "each container is a whole copy of its image: time at its first start, and space",
 }
-"""By driver, what it costs to use it."""
+"""The cost of each driver."""
 
 FILE = "storage.json"
 VERSION = 1
-"""The form of everything that is kept in a data root.  A release that changes it so that earlier
-ones would misread it counts on, and reads the earlier forms itself."""
+"""The version of the data root's format.  A release that changes the format so that earlier ones
+would misread it increases this number, and reads the earlier formats itself."""
 
 
 class Record(NamedTuple):
-    """What is written down of a data root's storage."""
+    """The record of a data root's storage."""
 
     driver: str
     is_inside: bool = False
     """Whether this is the record within the file system of the driver `loop`."""
     why: str = ""
-    """Why no driver before this one could be used, when it was chosen."""
+    """Why no driver before this one worked, when it was chosen."""
     limited: bool = False
     """Whether an engine without root made it: its files have other owners and other marks."""
     version: int = VERSION
 
 
 def read(root: str) -> Record | None:
-    """The record of a data root, None if it has none.
+    """Return the record of a data root, None if it has none.
 
     LabkitError if it is damaged, ConflictError if a later release has written it.
     """
@@ -57,17 +57,17 @@ def read(root: str) -> Record | None:
         raise LabkitError(f"{path} is damaged ({error!r}): it names the storage driver") from None
     if record.version > VERSION:
         raise ConflictError(
-            f"the data root {root} cannot be opened: a later release of labkit has written it in "
-            f"form {record.version}, and this one knows form {VERSION}; use that release, or name "
-            "another root (--root, LABKIT_ROOT)"
+            f"the data root {root} cannot be opened: a later release of labkit wrote it in "
+            f"format {record.version}, and this one knows format {VERSION}: use that release, or "
+            "name another root (--root, LABKIT_ROOT)"
         )
     if record.driver not in DRIVERS:
-        raise LabkitError(f"{path} names the storage driver {record.driver}, which is not known")
+        raise LabkitError(f"{path} names an unknown storage driver: {record.driver}")
     return record
 
 
 def other_kind(root: str, record: Record, *, limited: bool) -> str:
-    """Why an engine with or without root (`limited`) cannot open this root; "" if it can."""
+    """Return why an engine with or without root (`limited`) cannot open this root; "" if it can."""
     if record.limited == limited:
         return ""
     made, here = ("without", "with") if record.limited else ("with", "without")
@@ -83,7 +83,7 @@ WAY_OUT_OF_OTHER_KIND = (
 
 
 def write(root: str, record: Record) -> None:
-    """Write the record down; OSError."""
+    """Write the record; OSError."""
     shown = {
         "Driver": record.driver,
         "Inside": record.is_inside,

@@ -1,7 +1,7 @@
-"""Opening a data root: the storage driver is chosen once, and stays with the root.
+"""Opening a data root: the storage driver is chosen once, and never changes.
 
-Whoever opens a root of the driver `loop` mounts it; whoever closes it unmounts it unless something
-else has it in use, which the kernel decides (EBUSY).
+Opening a root of the driver `loop` mounts it; closing unmounts it, unless another process uses it,
+which the kernel decides (EBUSY).
 """
 
 import fcntl
@@ -20,27 +20,27 @@ _CONTENT = ("layers", "images", "containers")
 
 
 class Storage(NamedTuple):
-    """A data root that is open, and the driver that it was made with."""
+    """An open data root, and the driver that it was made with."""
 
     root: str
     driver: str
     why: str = ""
-    """Why no better driver could be used, "" if it is the first."""
+    """Why no better driver works; "" if it is the first."""
 
 
 def parse_driver(text: str) -> str:
-    """A storage driver's name, also by Docker's word for it; "" stays; InvalidParameterError."""
+    """Return a driver's name, for it or Docker's name; "" stays ""; InvalidParameterError."""
     driver = ALIASES.get(text, text)
     if driver and driver not in DRIVERS:
         known = ", ".join(DRIVERS)
-        raise InvalidParameterError(f"there is no storage driver {text}: it is one of {known}")
+        raise InvalidParameterError(f"unknown storage driver {text}: known are {known}")
     return driver
 
 
 def open_root(root: str, wanted: str = "") -> Storage:
-    """Open a data root, which is made if it is missing; to be called before threads are started.
+    """Open a data root, which is made if it is missing; call this before threads are started.
 
-    `wanted` is a driver's name, or "" for the one that the root has, or else the first that works.
+    `wanted` is a driver's name, or "" for the root's own, or else for the first that works.
     ConflictError if the root was made with another driver; LabkitError; OSError.
     """
     wanted = parse_driver(wanted)
@@ -63,14 +63,14 @@ def open_root(root: str, wanted: str = "") -> Storage:
 
 
 def close(storage: Storage) -> None:
-    """Unmount what the driver has mounted, unless it is in use."""
+    """Unmount the driver's file system, unless it is in use."""
     if storage.driver == LOOP:
         loop_image.unmount(storage.root)
 
 
 @contextmanager
 def opened(root: str, wanted: str = "") -> Iterator[Storage]:
-    """A data root that is open for the time of a block."""
+    """A data root that is open during a block."""
     storage = open_root(root, wanted)
     try:
         yield storage
@@ -79,7 +79,7 @@ def opened(root: str, wanted: str = "") -> Iterator[Storage]:
 
 
 def status(root: str) -> list[list[str]]:
-    """What `info` shows of a data root's storage: names and values."""
+    """Return the lines for `info` about a data root's storage: names and values."""
     known = record.read(root) or Record(OVERLAYFS)
     rows = loop_image.figures(root) if known.driver == LOOP else []
     if known.driver != OVERLAYFS:
@@ -90,7 +90,7 @@ def status(root: str) -> list[list[str]]:
 
 
 def _of_old(root: str) -> Record | None:
-    """The record of a root that was made when there was one driver; None of an empty one."""
+    """Return the record of a root from the time of one driver; None for an empty root."""
     if not any(os.path.isdir(os.path.join(root, name)) for name in _CONTENT):
         return None
     known = Record(OVERLAYFS)
@@ -99,7 +99,7 @@ def _of_old(root: str) -> Record | None:
 
 
 def _choose(root: str, wanted: str) -> Storage:
-    """Make a new root with the driver that is wanted, or else the first that works."""
+    """Make a new root with the wanted driver, or else the first that works."""
     failures: list[str] = []
     for driver in [wanted] if wanted else DRIVERS:
         why = "; ".join(failures)
@@ -114,7 +114,7 @@ def _choose(root: str, wanted: str) -> Storage:
 
 
 def _try(driver: str, root: str, why: str) -> str:
-    """ "" if the root has the driver now, else what went wrong."""
+    """ "" if the root has the driver now, else the reason why not."""
     if driver == OVERLAYFS and (failure := trials.in_child(trials.overlay, root)):
         return failure
     if driver != LOOP:
@@ -131,7 +131,7 @@ def _try(driver: str, root: str, why: str) -> str:
 
 @contextmanager
 def _alone(root: str) -> Iterator[None]:
-    """One at a time, by a lock (flock(2)) of the folder; after it, its path may be another one."""
+    """Admit one process at a time: flock(2) on the folder, which a mount may cover later."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What the engine asks of a storage driver: a container's writable layer, and views of it.
+"""The interface of a storage driver: a container's writable layer, and views of it.
 
 `folder` is a folder of the data root that belongs to one container or to one step of a build.
 `layers` are the folders that make its image (`lower`), the topmost first.
@@ -24,7 +24,7 @@ TOO_DEEP = (
 
 
 class Writable(NamedTuple):
-    """What to mount as a root that may be written: a union, or without `work` one whole tree."""
+    """The mount of a writable root: a union, or without `work` one whole tree."""
 
     layers: list[str]
     upper: str
@@ -40,7 +40,7 @@ class Snapshotter(Protocol):
     """Whether layers stay apart, and the kernel unites them."""
 
     def lower(self, trees: list[str]) -> list[str]:
-        """Of all the unpacked layers of an image, those that its files are made of."""
+        """Return those of an image's unpacked layers that show its files."""
         ...
 
     def settle(self, tree: str, below: str) -> None:
@@ -48,29 +48,29 @@ class Snapshotter(Protocol):
         ...
 
     def make_folders(self, folder: str) -> None:
-        """Make what a new container's folder holds; its files come with `writable`."""
+        """Make the folders of a new container; `writable` makes its files."""
         ...
 
     def copy_of(self, folder: str) -> str:
-        """Where the whole tree of a container is; "" if its root is a union."""
+        """Return the path of a container's whole tree; "" if its root is a union."""
         ...
 
     def writable(self, folder: str, layers: Sequence[str]) -> Writable:
-        """The root of a container that does not run, to be written; OSError."""
+        """Return the writable root of a container that does not run; OSError."""
         ...
 
     def readable(self, folder: str, layers: Sequence[str]) -> list[str]:
-        """The folders that show a container's files when they are united; OSError."""
+        """Return the folders that, united, show a container's files; OSError."""
         ...
 
     def written(self, folder: str, layers: Sequence[str]) -> AbstractContextManager[str]:
-        """What a container has changed, as a folder: a writable layer of overlayfs, or its like."""
+        """Give a container's changes as a folder: overlayfs's writable layer, or its like."""
         ...
 
     def written_bytes(self, folder: str, layers: Callable[[], list[str]]) -> int:
-        """The sum of the sizes of the files that a container has written.
+        """Return the sum of the sizes of the files that a container has written.
 
-        `layers` gives the image's, or none if it is gone; not every driver asks.
+        `layers` returns the image's, or none if it was removed; not every driver calls it.
         """
         ...
 
@@ -84,37 +84,37 @@ class Union:
         self.name = name
 
     def lower(self, trees: list[str]) -> list[str]:
-        """All of them."""
+        """Return all of them."""
         return trees
 
     def settle(self, tree: str, below: str) -> None:
-        """A layer is finished when it is unpacked."""
+        """Do nothing: a layer is finished when it is unpacked."""
 
     def make_folders(self, folder: str) -> None:
-        """The mode of upper/ is the mode of the container's own "/", whatever the umask says."""
+        """Make upper/ and work/; the mode of upper/ is that of the container's "/"."""
         for name in ("upper", "work"):
             os.mkdir(f"{folder}/{name}", 0o755)
             os.chmod(f"{folder}/{name}", 0o755)
 
     def copy_of(self, folder: str) -> str:
-        """None: the root is a union."""
+        """Return "": the root is a union."""
         return ""
 
     def writable(self, folder: str, layers: Sequence[str]) -> Writable:
-        """The union as it is mounted for a container that runs."""
+        """Return the union that is mounted for a running container."""
         return Writable(list(layers), f"{folder}/upper", f"{folder}/work")
 
     def readable(self, folder: str, layers: Sequence[str]) -> list[str]:
-        """The writable layer on top of the image's."""
+        """Return the writable layer on top of the image's."""
         return [f"{folder}/upper", *layers]
 
     @contextmanager
     def written(self, folder: str, layers: Sequence[str]) -> Iterator[str]:
-        """The writable layer itself."""
+        """Give the writable layer itself."""
         yield f"{folder}/upper"
 
     def written_bytes(self, folder: str, layers: Callable[[], list[str]]) -> int:
-        """What is in the writable layer."""
+        """Return the size of the writable layer."""
         return comparing.size_bytes(f"{folder}/upper")
 
 
@@ -125,11 +125,11 @@ class Copies:
     is_union = False
 
     def lower(self, trees: list[str]) -> list[str]:
-        """The topmost, which holds everything."""
+        """Return the topmost, which has all files."""
         return trees[:1]
 
     def settle(self, tree: str, below: str) -> None:
-        """Complete the layer's tree by what it leaves as it was."""
+        """Complete the layer's tree by the unchanged files of the layer below."""
         if not below:
             return
         try:
@@ -138,24 +138,24 @@ class Copies:
             raise InvalidParameterError(TOO_DEEP) from None
 
     def make_folders(self, folder: str) -> None:
-        """The copy is made when it is first needed."""
+        """Do nothing: the copy is made at the first use."""
 
     def copy_of(self, folder: str) -> str:
-        """The container's own tree."""
+        """Return the container's own tree."""
         return f"{folder}/root"
 
     def writable(self, folder: str, layers: Sequence[str]) -> Writable:
-        """The copy, made if it is not there."""
+        """Return the copy, which is made if it is missing."""
         make_copy(layers[0], self.copy_of(folder))
         return Writable([self.copy_of(folder)], "", "")
 
     def readable(self, folder: str, layers: Sequence[str]) -> list[str]:
-        """The same."""
+        """Return the same copy."""
         return self.writable(folder, layers).layers
 
     @contextmanager
     def written(self, folder: str, layers: Sequence[str]) -> Iterator[str]:
-        """What differs between the copy and the image, gathered for the moment."""
+        """Give the difference between copy and image, gathered during the block."""
         place = f"{folder}/changes"
         with suppress(FileNotFoundError):
             rmtree(place)
@@ -179,7 +179,7 @@ class Copies:
             rmtree(place)
 
     def written_bytes(self, folder: str, layers: Callable[[], list[str]]) -> int:
-        """What differs between the copy and the image; 0 if the image is gone."""
+        """Return the size of the difference; 0 if the image was removed."""
         found = layers()
         if not found or not os.path.isdir(self.copy_of(folder)):
             return 0
@@ -188,7 +188,7 @@ class Copies:
 
     @contextmanager
     def _open(self, folder: str, layers: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """The container's tree, which is the image's until there is a copy, and the image's."""
+        """Open the container's tree (the image's before there is a copy), and the image's."""
         old = os.open(layers[0], _FOLDER)
         try:
             with suppress(FileNotFoundError):
@@ -204,7 +204,7 @@ class Copies:
 
 
 def of(root: str) -> Snapshotter:
-    """The driver that a data root was made with; overlayfs if nothing says another."""
+    """Return the driver that a data root was made with; overlayfs if it has no record."""
     known = record.read(root)
     driver = known.driver if known else record.OVERLAYFS
     return Copies() if driver == record.COPIES else Union(driver)

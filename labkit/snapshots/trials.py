@@ -1,8 +1,8 @@
-"""Trying whether a folder can hold an overlay's writable layer, or a file that is a disk.
+"""Trials whether a folder can hold an overlay's writable layer, or a file that is a disk.
 
-Whether it works depends on the kernel, on the file system and on the rights of this process, so
-the only honest answer is to do it.  The functions change the mounts of the process that calls them:
-call them in a process of their own (`in_child`).
+That depends on the kernel, on the file system and on the rights of this process, so the only
+reliable test is to do it.  The functions change the mounts of the calling process: call them in a
+separate process (`in_child`).
 """
 
 import errno
@@ -18,9 +18,9 @@ IMAGE_BYTES = 1 << 20
 
 
 def in_child(trial: Callable[[str], None], folder: str) -> str:
-    """Try it in a forked process: "" if it works, else what went wrong.
+    """Try it in a forked process: "" if it works, else the reason.
 
-    The process that calls this has one thread: a forked copy of several could wait for ever.
+    The calling process has one thread: a forked copy of several could wait for ever.
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -36,11 +36,11 @@ def in_child(trial: Callable[[str], None], folder: str) -> str:
 
 
 def attempt(trial: Callable[[str], None], folder: str) -> str:
-    """ "" if the trial works in this process, else what went wrong."""
+    """ "" if the trial works in this process, else the reason."""
     try:
         trial(folder)
     except OSError as error:
-        # The wrappers of `kernel` say which call it was: "mount: No such device".
+        # The wrappers of `kernel` name the call: "mount: No such device".
         name = errno.errorcode.get(error.errno or 0, "")
         return f"{error.strerror or error} ({name})" if name else str(error)
     return ""
@@ -65,9 +65,9 @@ def overlay(folder: str) -> None:
 
 
 def loop(folder: str) -> None:
-    """Make a file on the file system of `folder` a disk, and have ext4 look at it; OSError.
+    """Make a file on the file system of `folder` a disk, and have ext4 read it; OSError.
 
-    The disk is empty: that ext4 refuses it by EINVAL shows that it would mount another.
+    The disk is empty: if ext4 refuses it by EINVAL, it would mount a real one.
     """
     _alone()
     with tempfile.TemporaryDirectory(prefix=".labkit-trial-", dir=nearest(folder)) as scratch:
@@ -85,13 +85,13 @@ def loop(folder: str) -> None:
 
 
 def nearest(folder: str) -> str:
-    """The folder itself, or the nearest above it that is there."""
+    """Return the folder itself, or the nearest existing one above it."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return folder
 
 
 def _alone() -> None:
-    """Let what is mounted from here on be seen by this process alone."""
+    """Make later mounts visible to this process only."""
     namespaces.unshare(namespaces.CLONE_NEWNS)
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)

@@ -230,7 +230,7 @@ def tidy(box, pid):
                 links.delete(route, f"mini-{pid}")
             if not any(link.name.startswith("mini-") for link in links.every_link(route)):
                 links.delete(route, given.BRIDGE)
-    shutil.rmtree(given.folder(box.name))
+    given.remove_folder(given.folder(box.name))
 
 
 def become_nobodys_child():

@@ -7,9 +7,9 @@ from typing import TypeGuard
 
 import pytest
 
-from labkit.course.capstone import workshop
+from labkit.course.capstone import given, workshop
 from labkit.course.capstone.judging import JUDGES, judge
-from tests.capstone.wrong import EVERY, Wrong
+from tests.capstone.wrong import EVERY, Wrong, up_to
 
 REFERENCE = Path(__file__).with_name("mini.py")
 LINES_MAX = 200
@@ -76,6 +76,23 @@ def test_nothing_done_passes_nothing(tmp_path: Path, stage: int) -> None:
     engine.write_text(workshop.START)
     findings = judge(stage, str(engine))
     assert not findings[0].holds
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("stage", range(1, 11))
+def test_a_stage_needs_nothing_of_later_ones(tmp_path: Path, stage: int) -> None:
+    engine = tmp_path / "mini.py"
+    engine.write_text(up_to(stage, REFERENCE.read_text()))
+    assert engine.read_text() != REFERENCE.read_text()
+    assert [one for one in judge(stage, str(engine)) if not one.holds] == []
+
+
+def test_a_folder_with_a_mount_in_it_is_not_removed(tmp_path: Path) -> None:
+    """A mount that a mistake has left: /proc has one below it on every machine."""
+    with pytest.raises(OSError, match="mounted"):
+        given.remove_folder(Path("/proc"))
+    given.remove_folder(tmp_path)
+    assert not tmp_path.exists()
 
 
 def test_the_reference_is_small() -> None:

@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 3: layers."""
+
 import os
 import subprocess
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 6: images."""
+
 import hashlib
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 8: the life of a container."""
+
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
 SLEEP = "busybox sleep 1000"

@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 9: limits."""
+
 import time
 
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker

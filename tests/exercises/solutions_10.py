@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 10: control groups."""
+
 import os
 import signal
 import subprocess

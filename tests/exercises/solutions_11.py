@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 11: namespaces."""
+
 import os
 import subprocess
 import sys

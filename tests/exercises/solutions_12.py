@@ -1,3 +1,5 @@
+"""Ways through the exercises of chapter 12: networks."""
+
 import subprocess
 
 from labkit.course.exercises import network_looks as looks

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.course.exercises import release
 from labkit.course.grading import classroom
 from labkit.course.grading.groups import PREFIX
 from labkit.course.grading.report import COLUMNS
@@ -127,3 +128,22 @@ def test_a_file_that_is_no_notebook_is_said_to_be_none(graded: Class) -> None:
     (result,) = classroom.grade(classroom.find([str(path)]), options, lambda _: None)
     assert (result.score, result.has_fault) == (0, False)
     assert "is no notebook" in result.notes[0]
+
+
+def test_an_instructors_own_exercises_are_graded(graded: Class) -> None:
+    """The skeleton that `labkit exercises new` makes; its folder is not to be seen inside."""
+    ours = graded.folder / "ours"
+    module, source = release.new("14_mine", str(ours))
+    made = release.read(source)
+    for cell in made["cells"]:
+        if cell["id"] == "answer-14-1":
+            cell["source"] = (
+                "%docker run -d --name {t14_1.name} busybox sleep {t14_1.seconds}\n"
+                f"import os; assert not os.path.exists({module!r})"
+            )
+    path = graded.folder / "theirs" / "ann" / "14_mine" / "14_mine.ipynb"
+    release.write(str(path), made)
+    output = str(graded.folder / "ours-graded")
+    options = graded.options._replace(output=output, exercises=str(ours))
+    (result,) = classroom.grade(classroom.find([str(path)]), options, lambda _: None)
+    assert (result.score, result.max_score, result.notes) == (5, 5, ())

@@ -5,10 +5,12 @@ way: in a lab of its own, in a fresh kernel, and without values that differ betw
 reason (times of execution, ids of widgets, the temporary names of that lab).  Cells that compare a
 prediction with the result keep no output: the learner has to run them.  Without a path, all run.
 
-The lab's cgroups and links have plain names, since figures show them: two runs at once would meet.
+The lab's cgroups and links have plain names, since figures show them: one run waits for another.
 """
 
+import errno
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -25,7 +27,9 @@ from tests.lab import Lab, remove_template
 from tests.notebooks.notebooks import EVERY, code_cells, is_answer, name_of, read
 from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 
-CGROUP_PARENT, LINK_PREFIX = "labkit-course", "course"
+CGROUP_PARENT, LINK_PREFIX = "labkit-pages", "page"
+TURN = "\0labkit-notebooks-execute"
+"""An abstract socket (unix(7)): the run that has bound it is the one that uses these names."""
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {
@@ -78,6 +82,21 @@ def _usual_names(text: str, lab: Lab) -> str:
 
 
 @contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other run uses the names."""
+    with socket.socket(socket.AF_UNIX) as turn:
+        while True:
+            try:
+                turn.bind(TURN)
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            time.sleep(1)
+        yield
+
+
+@contextmanager
 def _named_lab() -> Iterator[Lab]:
     """A running lab with the names that readers see in figures."""
     lab = Lab()
@@ -95,7 +114,7 @@ def main(arguments: list[str]) -> int:
     """Run the notebooks named, or all."""
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
-        with _named_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+        with _turn(), _named_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:

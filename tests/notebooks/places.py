@@ -26,7 +26,7 @@ def environment(lab: Lab, folder: str) -> dict[str, str]:
         shutil.copy(MINI, engine)
     return lab.env | {
         "MINI_FILE": str(engine),
-        "MINI_GROUP": f"mini-{Path(lab.root).name}",
+        "MINI_GROUP": f"mini-{Path(lab.root).parent.name}",
         "XDG_STATE_HOME": f"{folder}/state",
         "IPYTHONDIR": f"{folder}/ipython",
         "JUPYTER_CONFIG_DIR": f"{folder}/config",

@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
     "cli": {"client", "course", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
-        "snapshots",
+        *("snapshots", "rootless"),
         *("client", "doctor", "labdisk", "microvm", "build", "containers", "registry"),
         *("runtime", "cgroups", "images", "networks", "kernel", *GROUND),
     },

@@ -16,7 +16,8 @@ SIZE_LIMIT_BYTES = 1 << 20
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+)")
 _DIRECTIVES = ("syntax", "escape", "check")
-_HEREDOC = re.compile(r"""[0-9]*<<(-?)(?:(["'])([^"'<]+)\2|([^\s"'<>|;&()]+))""")
+_HEREDOC = re.compile(r"""[0-9]*<<(-?)((?:"[^"<]*"|'[^'<]*'|[^\s"'<>|;&()])+)""")
+_QUOTES = re.compile(r"[\"']")
 _WITH_HEREDOCS = re.compile(r"\s*(?:ONBUILD\s+)?(?:ADD|COPY|RUN)\s", re.IGNORECASE)
 
 
@@ -134,7 +135,7 @@ class _Lexer:
         return tuple(found)
 
     def _heredoc(self, match: re.Match[str], number: int, text: str) -> Heredoc:
-        name = match[3] or match[4]
+        name = _QUOTES.sub("", match[2])
         content: list[str] = []
         taken: list[str] = []
         while self._position < len(self._lines):
@@ -144,7 +145,7 @@ class _Lexer:
             stripped = line.lstrip("\t") if match[1] else line
             if stripped == name:
                 whole = "".join(f"{one}\n" for one in content)
-                return Heredoc(name, whole, match[3] is None, "".join(f"{t}\n" for t in taken))
+                return Heredoc(name, whole, name == match[2], "".join(f"{t}\n" for t in taken))
             content.append(stripped)
         why = f"unterminated heredoc: a line that is just {name} must end it"
         raise DockerfileError(why, self._file, number, text)

@@ -1,4 +1,4 @@
-"""A build's context as `labkit build` sends it: a folder or what comes on stdin, as an archive."""
+"""A build's context as `labkit build` sends it: a folder, or the data on stdin, as an archive."""
 
 import io
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 READ_BYTES = 256 * 1024
 IGNORE_FILE = ".dockerignore"
 OUTSIDE = ".dockerfile.labkit"
-"""What a Dockerfile is called in the context that does not lie there."""
+"""The name, in the context, of a Dockerfile that is outside of it."""
 CAPABILITY = "security.capability"
 END = bytes(2 * BLOCK_BYTES)
 _COMPRESSED = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
@@ -32,14 +32,14 @@ _REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 
 
 def is_remote(source: str) -> bool:
-    """Whether the daemon is to fetch the context."""
+    """Whether the daemon fetches the context."""
     return source.startswith(_REMOTE)
 
 
 class Context:
-    """What is sent: its pieces, and what the Dockerfile is called among them.
+    """The context to send: its pieces, and the Dockerfile's name in it.
 
-    `path`: what the user calls it, if it lies elsewhere.
+    `path` is the user's name for the Dockerfile, if it is elsewhere.
     """
 
     def __init__(self, pieces: "Iterator[bytes]", dockerfile: str, path: str = "") -> None:
@@ -49,9 +49,9 @@ class Context:
 
 
 def of_folder(folder: str, file: str) -> Context:
-    """A folder's files but those that `.dockerignore` names; InvalidParameterError.
+    """Return a folder's files except those that `.dockerignore` names; InvalidParameterError.
 
-    `file`: the Dockerfile, empty for the one in the folder, `-` for stdin.
+    `file` is the Dockerfile, empty for the one in the folder, `-` for stdin.
     """
     if not os.path.isdir(folder):
         why = "not a directory" if os.path.exists(folder) else "no such directory"
@@ -68,7 +68,9 @@ def of_folder(folder: str, file: str) -> Context:
             extra[OUTSIDE] = _read(path)
             inside = OUTSIDE
         elif not os.path.exists(path):
-            raise InvalidParameterError(f"unable to evaluate Dockerfile path: {path} is not there")
+            raise InvalidParameterError(
+                f"unable to evaluate Dockerfile path: {path} does not exist"
+            )
         name = inside
     ignore = _ignored(folder, path if file != "-" else "")
     packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
@@ -77,13 +79,13 @@ def of_folder(folder: str, file: str) -> Context:
 
 
 def of_stdin(file: str) -> Context:
-    """What comes on stdin: an archive, or just a Dockerfile."""
+    """Return the context on stdin: an archive, or just a Dockerfile."""
     stream = io.BufferedReader(io.FileIO(0, closefd=False), READ_BYTES)
     start = stream.peek(BLOCK_BYTES)
     if start.startswith(_COMPRESSED) or _is_archive(start):
         return Context(_pieces(stream), file or "Dockerfile")
     if file:
-        raise InvalidParameterError("-f - and a context on stdin do not go together")
+        raise InvalidParameterError("stdin can hold the Dockerfile (-f -) or the context, not both")
     return Context(_packed("", Patterns([]), set(), {"Dockerfile": stream.read()}), "Dockerfile")
 
 
@@ -98,7 +100,7 @@ def _is_archive(start: bytes) -> bool:
 
 
 def _ignored(folder: str, dockerfile: str) -> Patterns:
-    """The patterns of `NAME.dockerignore` beside the Dockerfile, else of the folder's own."""
+    """Return the patterns of `NAME.dockerignore` beside the Dockerfile, or of the folder's own."""
     for path in (f"{dockerfile}{IGNORE_FILE}" if dockerfile else "", f"{folder}/{IGNORE_FILE}"):
         if path and os.path.exists(path):
             return Patterns(read_ignore(_read(path).decode("utf-8", "replace")))
@@ -132,7 +134,7 @@ def _packed(
 def _walk(
     folder: str, above: str, ignored: Patterns, kept: set[str]
 ) -> "Iterator[tuple[str, str]]":
-    """Paths and names; an ignored folder is looked into for what is kept all the same."""
+    """Yield paths and names; an ignored folder is searched for files that are kept."""
     try:
         found = sorted(os.listdir(folder))
     except OSError as error:
@@ -149,7 +151,7 @@ def _walk(
 
 
 def _member(path: str, name: str, names: "dict[tuple[int, int], str]") -> "Iterator[bytes]":
-    """A file's header and content; everything is root's, as for Docker's own command."""
+    """Yield a file's header and content; root owns all files, as in Docker's own command."""
     found = os.lstat(path)
     kind = _KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is None:
@@ -187,7 +189,7 @@ def _capability(path: str) -> str:
 
 
 def _gathered(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
-    """The same bytes in fewer pieces: each one sent is a system call or two on both sides."""
+    """Yield the same bytes in fewer pieces: each piece costs a system call or two on both sides."""
     waiting = bytearray()
     for piece in pieces:
         waiting += piece

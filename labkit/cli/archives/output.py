@@ -1,4 +1,4 @@
-"""Archives that the engine sends: to our stdout, or to a file that is whole or absent."""
+"""Archives that the engine sends: to stdout, or to a file, whole or not at all."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ OUTPUT = Flag("output", "o", "string", "Write to this file instead of stdout", w
 
 
 def check(path: str) -> None:
-    """InvalidParameterError when the archive would go to a terminal."""
+    """Raise InvalidParameterError if the archive would go to a terminal."""
     if not path and sys.stdout.isatty():
         raise InvalidParameterError(
-            "an archive is not for terminals: use -o FILE, or redirect stdout"
+            "stdout is a terminal, not for archives: use -o FILE, or redirect it"
         )
 
 

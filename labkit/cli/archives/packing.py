@@ -1,7 +1,7 @@
-"""Packing our files for a container, and unpacking a container's here, as they stream by.
+"""Packing files of this machine for a container, and unpacking a container's here, in one pass.
 
-What comes out of a container is not trusted: nothing is written outside the folder it is unpacked
-in, through no symbolic link either.
+The container's archive is not trusted: nothing is written outside the folder it is unpacked in,
+not even through a symbolic link.
 """
 
 import io
@@ -20,10 +20,10 @@ END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 class Source:
-    """A file or folder of ours that is to be packed; InvalidParameterError if it is not there."""
+    """A file or folder of this machine to pack; InvalidParameterError if it is missing."""
 
     def __init__(self, path: str, *, follow: bool) -> None:
-        """`follow` packs what a symbolic link points to, as a `/` at its end does."""
+        """`follow` packs the target of a symbolic link, as a `/` at its end does."""
         self.is_content = path.endswith("/.") or path == "."
         follows = follow or path.endswith("/") or self.is_content
         try:
@@ -36,8 +36,8 @@ class Source:
 
 
 def pack(source: Source, name: str) -> "Iterator[bytes]":
-    """A tar archive in which the source is called `name`; LabkitError if a file cannot be read."""
-    # Only for its `gettarinfo`, which also tells hard links; nothing is written with it.
+    """Yield a tar archive with the source called `name`; LabkitError if a file is unreadable."""
+    # Used only for its `gettarinfo`, which also finds hard links; it writes nothing.
     reader = tarfile.TarFile(fileobj=io.BytesIO(), mode="w")
     try:
         for path, packed_name in _walk(source.path, name):
@@ -71,9 +71,9 @@ def _content(path: str, size: int) -> "Iterator[bytes]":
 
 
 def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bool) -> None:
-    """Unpack an archive in a folder, with its first member called `name`, or being the folder.
+    """Unpack an archive in a folder, with its first member called `name`, or as the folder itself.
 
-    Without `keep_owners` everything is ours.  LabkitError if something is in the way.
+    Without `keep_owners` the files belong to this user.  LabkitError if a file is in the way.
     """
     try:
         with tarfile.open(fileobj=_Reader(pieces), mode="r|") as archive:
@@ -92,13 +92,13 @@ def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bo
                 _make_way(folder, member, checked)
                 archive.extract(member, folder, numeric_owner=True)
     except tarfile.TarError as error:
-        raise LabkitError(f"the archive is broken: {error}") from error
+        raise LabkitError(f"the archive is damaged: {error}") from error
     except OSError as error:
         raise LabkitError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
 def _renamed(packed: str, root: str, name: str) -> str:
-    """`etc/passwd` with the root `etc` called `copy` is `copy/passwd`."""
+    """Return the new name: `etc/passwd` with the root `etc` called `copy` is `copy/passwd`."""
     inner = "" if packed == root else packed.removeprefix(root.rstrip("/") + "/")
     if inner.startswith("/") or ".." in inner.split("/"):
         raise LabkitError(f"the archive has a name that leads out of it: {packed}")
@@ -106,7 +106,7 @@ def _renamed(packed: str, root: str, name: str) -> str:
 
 
 def _make_way(folder: str, member: tarfile.TarInfo, checked: "set[str]") -> None:
-    """Remove a file where the member goes; LabkitError if only one of both is a folder."""
+    """Remove a file at the member's place; LabkitError if only one of both is a folder."""
     _check_parents(folder, member.name, checked)
     path = os.path.join(folder, member.name)
     if not os.path.lexists(path) or os.path.samefile(path, folder):
@@ -120,19 +120,19 @@ def _make_way(folder: str, member: tarfile.TarInfo, checked: "set[str]") -> None
 
 
 def _check_parents(folder: str, name: str, checked: "set[str]") -> None:
-    """Add the folders above a name to those that are no links; they stay what they are."""
+    """Add the folders above a name to `checked`; LabkitError if one is a link."""
     above = os.path.dirname(name)
     while above and above not in checked:
         path = os.path.join(folder, above)
         if os.path.islink(path):
-            raise LabkitError(f"nothing is written through the symbolic link {path}")
+            raise LabkitError(f"{path} is a symbolic link, and labkit writes nothing through links")
         if os.path.isdir(path):
             checked.add(above)
         above = os.path.dirname(above)
 
 
 class _Reader(io.RawIOBase):
-    """The pieces as a file that can be read."""
+    """An iterator of pieces as a file that can be read."""
 
     def __init__(self, pieces: "Iterable[bytes]") -> None:
         self._pieces = iter(pieces)

@@ -1,8 +1,8 @@
-"""A tar archive's header for one file, without `tarfile` wherever the plain format will do.
+"""A tar archive's header for one file, without `tarfile` if the plain format is enough.
 
 Importing `tarfile` takes longer than a build whose every step is cached.  The plain header (ustar,
-POSIX.1-1988) is sixteen fields; names that are long or not ASCII, huge files and capabilities need
-more (PAX), and those alone are left to the library.
+POSIX.1-1988) is sixteen fields; the library is used only for names that are long or not ASCII, huge
+files and capabilities, which need more (PAX).
 """
 
 BLOCK_BYTES = 512
@@ -15,7 +15,7 @@ FILE, HARD_LINK, LINK, FOLDER, PIPE = b"0", b"1", b"2", b"5", b"6"
 
 
 class Member:
-    """What an archive says of a file; it belongs to root."""
+    """The facts about a file in an archive; root owns it."""
 
     def __init__(self, name: str, kind: bytes = FILE, *, size_bytes: int = 0) -> None:
         self.name = name
@@ -24,13 +24,13 @@ class Member:
         self.mtime_s = 0
         self.size_bytes = size_bytes
         self.target = ""
-        """What a link or a hard link leads to."""
+        """The target of a link or a hard link."""
         self.capability = ""
         """The extended attribute `security.capability`, as surrogateescape decodes its bytes."""
 
 
 def header(member: Member) -> bytes:
-    """The blocks before a member's content."""
+    """Return the blocks before a member's content."""
     return _plain(member) if _is_plain(member) else _pax(member)
 
 
@@ -66,7 +66,7 @@ def _plain(member: Member) -> bytes:
         0,  # no device's numbers
         0,
     )
-    # The checksum is the sum of all bytes with eight spaces in its own place.
+    # The checksum is the sum of all bytes, with eight spaces in its own place.
     checksum = sum(before) + sum(b" " * 8) + sum(after)
     return (b"%b%06o\0 %b" % (before, checksum, after)).ljust(BLOCK_BYTES, b"\0")
 

@@ -1,1 +1,1 @@
-"""Staying with a container: its streams, its terminal, our signals, its end."""
+"""An attached container: its streams, its terminal, the command's signals, its end."""

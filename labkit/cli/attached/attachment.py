@@ -1,7 +1,7 @@
-"""Staying with a container: what goes in, what comes out, and its exit code.
+"""An attached container: input, output, and exit code.
 
-The streams are on a connection that labkitd has handed to the container's shim, so they go on when
-labkitd dies; labkitd reports the container's end on another connection
+labkitd has passed the connection of the streams to the container's shim, so they continue when
+labkitd dies.  labkitd reports the container's end on another connection
 (`labkit.cli.attached.ending`).
 """
 
@@ -34,10 +34,10 @@ def join(
     stdin: bool,
     begin: "Callable[[], None] | None" = None,
 ) -> int:
-    """Stay with a container that is there; its exit code, 0 when its terminal is left.
+    """Attach to an existing container; return its exit code, 0 if the user detaches.
 
-    `container` is what inspect shows, `begin` starts it, unless it runs.  Our stdin is passed on
-    if `stdin` and if the container has kept its own open.
+    `container` is its description by inspect; `begin` starts it, unless it runs.  The command's
+    stdin is passed on if `stdin` is set and the container's is open.
     """
     config, container_id = container["Config"], container["Id"]
     wanted = list(STREAMS) if stdin and config["OpenStdin"] else ["stdout", "stderr"]
@@ -66,9 +66,9 @@ def join(
 
 
 class Attachment:
-    """Joined to a container, with both connections open, so that nothing of it is missed.
+    """An attached container, with both connections open, so that no output is missed.
 
-    As a context; with a terminal on both sides ours is raw from `follow` to the end.
+    A context; if both sides have terminals, the command's is raw from `follow` to the end.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Attachment:
         tty: bool = False,
         detach_keys: str = "",
     ) -> None:
-        """`removal` says that the container will be removed when it ends; `tty` that it has one."""
+        """`removal`: the container is removed when it ends; `tty`: it has a terminal."""
         self._context = context
         self._api = api
         self._path = container_path(container_id)
         self.is_raw = tty and "stdin" in streams and os.isatty(STDIN)
-        """Whether our terminal is handed over; then signals are keys, and not to be passed on."""
+        """Whether the command's terminal belongs to the container; then signals are keys."""
         response = api.hijack(
             f"{self._path}/attach",
             stream=True,
@@ -98,7 +98,7 @@ class Attachment:
         self._ending = Ending(context, api, container_id, removal=removal)
 
     def terminal(self) -> "contextlib.AbstractContextManager[RawTerminal | None]":
-        """The context in which our terminal is the container's, where it is handed over."""
+        """Return the context in which the container has the command's terminal, if it does."""
         if not self.is_raw:
             return contextlib.nullcontext()
         from labkit.cli.attached.raw_terminal import RawTerminal  # noqa: PLC0415 for terminals alone
@@ -106,20 +106,20 @@ class Attachment:
         return RawTerminal(self._context, f"{self._path}/resize")
 
     def follow(self) -> int:
-        """Pass everything on until the output ends; the container's exit code, 0 when detached.
+        """Pass all data on until the output ends; return the exit code, 0 if the user detached.
 
-        BrokenPipeError when nobody reads the output any more; the container is killed then.
+        BrokenPipeError if no process reads the output any more; then the container is killed.
         """
         try:
             detached = self._pump.run(self._ending)
         except BrokenPipeError:
-            # A program of the host would be killed by SIGPIPE here.  Process 1 of a container is
-            # immune to that, and would fill its log for ever.
+            # SIGPIPE would kill a program of the host here.  Process 1 of a container is immune to
+            # it, and would fill its log for ever.
             self._kill()
             raise
         except OSError as error:
             raise LabkitError(
-                f"cannot pass the output on: {error.strerror}; the container goes on, "
+                f"cannot pass the output on: {error.strerror}; the container still runs, "
                 "and 'labkit logs' shows what it prints"
             ) from error
         if detached:
@@ -132,12 +132,12 @@ class Attachment:
             self._api.post(f"{self._path}/kill", signal=int(signal.SIGKILL))
             self._ending.exit_code()
         except LabkitError:
-            return  # it has ended already, or the daemon has, and there is nobody to tell
+            return  # it has ended already, or no daemon runs
 
     def __enter__(self) -> "Attachment":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Let go of both connections; the container goes on if it has not ended."""
+        """Close both connections; the container continues if it has not ended."""
         self._pump.close()
         self._ending.close()

@@ -1,4 +1,4 @@
-"""The end of a container that is being followed: its exit code, whatever happens to the daemon."""
+"""The end of an attached container: its exit code, whatever happens to the daemon."""
 
 import contextlib
 import json
@@ -18,14 +18,14 @@ MOST_ATTEMPTS = 60
 
 
 class Ending:
-    """A `wait` request that is under way, and is made again when its daemon is gone.
+    """A `wait` request in progress; it is sent again if its daemon ends.
 
-    A labkitd that crashed (its socket is there, and nobody listens) is started again at once; one
+    A labkitd that crashed (its socket exists, but no process listens) is restarted at once.  One
     that was stopped is left alone until the container has ended and `exit_code` is needed.
     """
 
     def __init__(self, context: Context, api: Api, container_id: str, *, removal: bool) -> None:
-        """Ask now, before the start.  With `removal` the end is when the container is removed."""
+        """Send the request now, before the start.  With `removal` the end is the removal."""
         self._context = context
         self._path = f"{container_path(container_id)}/wait"
         self._removal = removal
@@ -41,22 +41,22 @@ class Ending:
             self._response = api.stream("POST", self._path, condition=condition)
         except NotFoundError as error:
             raise LabkitError(
-                "the container has ended and was removed while labkitd was away: "
+                "the container has ended and was removed while labkitd was down: "
                 "its exit code is lost"
             ) from error
 
     @property
     def fileno(self) -> int:
-        """What to poll for the answer; -1 while no daemon has been asked."""
+        """The descriptor to poll for the answer; -1 without a request."""
         return self._response.fileno() if self._response and self._exit_code is None else -1
 
     @property
     def is_lost(self) -> bool:
-        """Whether the daemon that was asked is gone, and no other has been asked yet."""
+        """Whether the daemon of the request has ended, and no other has a request yet."""
         return self._response is None
 
     def hear(self) -> None:
-        """Read the answer, which is there; or notice that the daemon is gone."""
+        """Read the answer that has arrived, or notice that the daemon has ended."""
         if self._response is None:
             return
         try:
@@ -69,10 +69,10 @@ class Ending:
         self._failure = (answer.get("Error") or {}).get("Message", "")
 
     def ask_again(self, *, needed: bool = False) -> None:
-        """Ask the daemon that runs now; if that fails, nobody is asked, and `is_lost` stays true.
+        """Send the request to the present daemon; if that fails, `is_lost` stays true.
 
-        If none runs, one is started when it crashed or when the answer is needed now, and if we
-        are root.  DaemonUnavailableError if it is needed and there is none.
+        If none runs, root starts one if it crashed or if the answer is needed now.
+        DaemonUnavailableError if the answer is needed and no daemon runs.
         """
         try:
             self._ask(Api(self._context.paths.socket), "not-running")
@@ -91,9 +91,9 @@ class Ending:
             self._ask(api, "not-running")
 
     def exit_code(self) -> int:
-        """Wait for the end, and for a daemon that knows of it; the container's exit code.
+        """Wait for the end, and for a daemon that knows it; return the container's exit code.
 
-        LabkitError if the engine could not wait, or knows the container no more.
+        LabkitError if the engine cannot wait, or no longer knows the container.
         """
         attempts = 0
         while self._exit_code is None:
@@ -105,7 +105,7 @@ class Ending:
             try:
                 self.ask_again(needed=True)
             except DaemonUnavailableError:
-                # Root has tried to start one; for others systemd may be about to.
+                # Root has tried to start one; for other users systemd may be about to.
                 if os.geteuid() == 0 or attempts > MOST_ATTEMPTS:
                     raise
             if self._response is None:

@@ -1,4 +1,4 @@
-"""Our stdin to a container and its output to ours, over one raw connection, until that ends."""
+"""The streams of an attached container, over one raw connection, until the connection ends."""
 
 import os
 import select
@@ -27,9 +27,9 @@ class Pump:
     def __init__(
         self, response: "Response", *, tty: bool, stdin: bool, detach_keys: str = ""
     ) -> None:
-        """`response` is hijacked; with a `tty` the output is not framed.
+        """`response` is hijacked; with a `tty` the output has no frames.
 
-        InvalidParameterError for detach keys that do not exist.
+        InvalidParameterError for unknown detach keys.
         """
         self._watch = DetachWatch(detach_keys)
         self._socket, self._early = response.hijack()
@@ -37,13 +37,13 @@ class Pump:
         self._unsent = b""
         self._reads = stdin
         self._ended = not stdin
-        """Whether the container has been told that nothing more comes (or never expects it)."""
+        """Whether the container knows that no more input follows, or never expects any."""
 
     def run(self, ending: "Ending | None" = None) -> bool:
-        """Go on until the output ends, listening for the container's end as well.
+        """Pass data on until the output ends; also watch for the container's end.
 
-        True if that was because the user typed the detach keys.  OSError (BrokenPipeError, …) when
-        our own output cannot be written.
+        True if the user typed the detach keys.  OSError (BrokenPipeError, …) if the command's own
+        output cannot be written.
         """
         self._pass_on(self._early)
         self._socket.setblocking(False)
@@ -77,7 +77,7 @@ class Pump:
         except BlockingIOError:
             return
         except OSError:
-            data = b""  # closed, or a terminal that is gone: nothing more comes
+            data = b""  # closed, or the terminal was closed: no more input
         self._reads = bool(data)
         self._unsent = data
         if self._frames is None:
@@ -85,7 +85,7 @@ class Pump:
         self._send()
 
     def _exchange(self, events: int) -> bool:
-        """Send and receive what can be; False at the end of the output."""
+        """Send and receive what is possible now; False at the end of the output."""
         if events & select.POLLOUT:
             self._send()
         if not events & (select.POLLIN | select.POLLHUP | select.POLLERR):
@@ -106,7 +106,7 @@ class Pump:
         except BlockingIOError:
             return
         except OSError:
-            self._reads, self._unsent, self._ended = False, b"", True  # it reads no more
+            self._reads, self._unsent, self._ended = False, b"", True  # it no longer reads
             return
         if not (self._reads or self._unsent or self._ended):
             self._socket.shutdown(socket.SHUT_WR)
@@ -125,5 +125,5 @@ class Pump:
 
 
 def say_detached() -> None:
-    """As Docker says it; on a line of its own, and fit for a terminal that is raw."""
+    """Print Docker's message on its own line, readable on a raw terminal too."""
     sys.stderr.write("\r\nread escape sequence\r\n")

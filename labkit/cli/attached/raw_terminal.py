@@ -1,7 +1,7 @@
-"""Our own terminal while it belongs to a container: raw, its size passed on, and always restored.
+"""The command's terminal while it belongs to a container: raw, with its size passed on, restored.
 
 In raw mode (cfmakeraw in termios(3)) every key goes to the container as it is, ctrl-C included; the
-container's own terminal does what the keys mean.
+container's own terminal interprets the keys.
 """
 
 import signal
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-"""Signals that would end us with the terminal still raw."""
+"""Signals that would end the command with its terminal still raw."""
 
 
 class RawTerminal:
-    """As a context, stdin's terminal is raw, and SIGWINCH resizes the container's.
+    """A context in which stdin's terminal is raw, and SIGWINCH resizes the container's.
 
-    `resize_path` is where the API resizes that one.
+    `resize_path` is the API's path to resize that one.
     """
 
     def __init__(self, context: Context, resize_path: str) -> None:
@@ -44,11 +44,11 @@ class RawTerminal:
             signal.signal(number, handler)
 
     def resize(self, height: int, width: int) -> None:
-        """Give the container's terminal this size; nothing if it has just ended."""
+        """Set the size of the container's terminal; nothing if the container has just ended."""
         if not (height and width):
             return
         try:
-            # With a connection of its own: this interrupts whatever goes on on the others.
+            # With its own connection: this interrupts the work on the others.
             api = self._context.api()
             api.post(self._resize_path, h=height, w=width)
             api.close()
@@ -56,7 +56,7 @@ class RawTerminal:
             return
 
     def redraw(self) -> None:
-        """Let the program draw itself for a terminal that just joined: change its size twice."""
+        """Make the program redraw for a terminal that just attached: change its size twice."""
         height, width = console_size() or (0, 0)
         self.resize(height + 1 if height else 0, width + 1)
         self.resize(height, width)

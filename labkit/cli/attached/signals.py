@@ -1,4 +1,4 @@
-"""Passing our signals on to the container, as Docker's command does (`--sig-proxy`)."""
+"""Passing the command's signals to the container, as Docker's command does (`--sig-proxy`)."""
 
 import signal
 
@@ -19,18 +19,18 @@ FORWARDED = (
     signal.SIGUSR2,
 )
 PATIENCE = 3
-"""How many SIGINT and SIGTERM it takes to leave a container that does not end of them."""
+"""How many SIGINT and SIGTERM end the command if the container survives them."""
 
 
 class LeftRunningError(LabkitError):
-    """The user has had enough of waiting for the container to end."""
+    """The user no longer waits for the container to end."""
 
 
 class SignalProxy:
-    """As a context, receives the signals; what comes before there is a container is kept for it.
+    """A context that receives the signals, and keeps those that arrive before the container runs.
 
-    One that is not `enabled` (`--sig-proxy=false`) leaves them alone: they end this command, and
-    the container goes on.
+    One that is not `enabled` (`--sig-proxy=false`) changes nothing: signals end this command, and
+    the container continues.
     """
 
     def __init__(self, context: Context, *, enabled: bool = True) -> None:
@@ -48,7 +48,7 @@ class SignalProxy:
             signal.signal(number, handler)
 
     def send_to(self, container_id: str) -> None:
-        """From now on the signals, and those kept, go to this container, which runs."""
+        """From now on pass the signals, and the kept ones, to this running container."""
         self._container_id = container_id
         for number in self._received:
             self._forward(number)
@@ -57,7 +57,7 @@ class SignalProxy:
         self._received.append(number)
         if self._received.count(signal.SIGINT) + self._received.count(signal.SIGTERM) >= PATIENCE:
             raise LeftRunningError(
-                f"got {PATIENCE} signals to end, and leaves; if the container still runs: "
+                f"got {PATIENCE} signals to end, and detaches; if the container still runs: "
                 f"labkit kill {self._container_id[:12]}"
             )
         if self._container_id:
@@ -65,9 +65,9 @@ class SignalProxy:
 
     def _forward(self, number: int) -> None:
         try:
-            # With a connection of its own: this interrupts whatever is going on on the others.
+            # With its own connection: this interrupts the work on the others.
             api = self._context.api()
             api.post(f"{container_path(self._container_id)}/kill", signal=number)
             api.close()
         except LabkitError:
-            return  # it has just ended; or there is no daemon now, and the next signal gets through
+            return  # it has just ended, or no daemon runs now: the next signal may arrive

@@ -1,4 +1,4 @@
-"""Which streams a command joins, and how it leaves them: flags of `run`, `attach` and `exec`."""
+"""The streams a command attaches to, and the detach keys: flags of `run`, `attach`, `exec`."""
 
 import os
 
@@ -20,7 +20,7 @@ STDIN, STDOUT = 0, 1
 
 
 def chosen(options: "dict[str, Any]") -> list[str]:
-    """The streams that `--attach` names, or those there are without it; UsageError."""
+    """Return the streams that `--attach` names, or the default ones; UsageError."""
     asked = [name.lower() for name in options["attach"]]
     for name in asked:
         if name not in STREAMS:
@@ -32,13 +32,13 @@ def chosen(options: "dict[str, Any]") -> list[str]:
 
 
 def check_is_terminal() -> None:
-    """UsageError, in Docker's words, unless stdin is a terminal."""
+    """Raise UsageError, in Docker's words, unless stdin is a terminal."""
     if not os.isatty(STDIN):
         raise UsageError("the input device is not a TTY")
 
 
 def console_size() -> "tuple[int, int] | None":
-    """Height and width of our terminal, in characters; None if there is none."""
+    """Return height and width of the command's terminal, in characters; None without one."""
     for fd in (STDOUT, STDIN):
         try:
             columns, lines = os.get_terminal_size(fd)

@@ -1,1 +1,1 @@
-"""What every command stands on: its form, its flags, its errors and its help."""
+"""The base of every command: its form, its flags, its errors and its help."""

@@ -1,7 +1,7 @@
-"""What a verb's module consists of, and what it is given.
+"""The parts of a verb's module, and its input.
 
-Each verb is a module with `COMMAND`, its flags and arguments as data, and `execute`, which does it
-and returns the exit code.
+Each verb is a module with `COMMAND`, its flags and arguments as data, and `execute`, which does the
+work and returns the exit code.
 """
 
 import sys
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
         @staticmethod
         def execute(context: "Context", options: "dict[str, Any]", arguments: list[str]) -> int:
-            """Do it; the exit code."""
+            """Run the command; return the exit code."""
 
 
 class Command:
-    """A verb's place on the command line.
+    """A verb's form on the command line.
 
     `usage` follows the verb in the help.  `interspersed` says whether flags may follow arguments,
-    and `failure` is the exit code when the engine refuses or fails.
+    and `failure` is the exit code if the engine refuses or fails.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Command:
         self.failure = failure
 
     def check_count(self, verb: str, arguments: "Sequence[str]") -> None:
-        """UsageError, in Docker's words, if there are too few arguments or too many."""
+        """Raise UsageError, in Docker's words, for too few arguments or too many."""
         count = len(arguments)
         if self.at_least <= count and (self.at_most is None or count <= self.at_most):
             return
@@ -69,13 +69,13 @@ class Command:
 
 
 class Context:
-    """The labkit this command is about: its folders, and its daemon when it is needed."""
+    """The labkit that this command is about: its folders, and its daemon when it is needed."""
 
     def __init__(self, root: str = "", run: str = "") -> None:
         self.paths = Paths.from_environment(root or None, run or None)
 
     def api(self) -> Api:
-        """The daemon, started if none listens and we are root; DaemonUnavailableError."""
+        """Return the daemon's API; root starts the daemon if it is down; DaemonUnavailableError."""
         api = Api(self.paths.socket)
         try:
             api.connect()
@@ -89,10 +89,10 @@ class Context:
 def for_each(
     names: "Sequence[str]", action: "Callable[[str], object]", *, forgive_missing: bool = False
 ) -> int:
-    """Do it to each, in order, and print what it returns, or the name if that is nothing.
+    """Call `action` for each name, in order; print what it returns, or else the name.
 
-    An error stops none of the others, unless the daemon is gone.  The exit code; with
-    `forgive_missing` what is not there is told, and is no failure.
+    An error does not stop the others, unless the daemon has ended.  Returns the exit code; with
+    `forgive_missing` a missing object is reported, and is no failure.
     """
     exit_code = 0
     for name in names:

@@ -1,8 +1,8 @@
-"""From errors to what the terminal shows and the exit code: the one place.
+"""From errors to messages on the terminal and exit codes: the one place.
 
-One line each, beginning with `labkit: `.  Exit codes are Docker's: of `run`, 125 when the engine
-failed, 126 and 127 when the command cannot be invoked or is not there; of the other verbs 1; and
-125 for a flag that does not exist or has a bad value, whatever the verb.
+One line each, beginning with `labkit: `.  Exit codes are Docker's: for `run`, 125 if the engine
+failed, 126 and 127 if the command cannot be invoked or is missing; for the other verbs 1; and 125
+for an unknown flag or a bad value, whatever the verb.
 """
 
 import sys
@@ -13,7 +13,7 @@ BAD_FLAG = 125
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 STARTING = ("run", "exec")
-"""The verbs that exit as the process would that they could not start."""
+"""The verbs that exit like the process that they could not start."""
 
 
 class UsageError(LabkitError):
@@ -25,15 +25,15 @@ class UsageError(LabkitError):
 
 
 class SignalledError(LabkitError):
-    """A signal ends this command while its terminal belongs to a container, which goes on."""
+    """A signal ends this command while its terminal belongs to a container, which continues."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"ended by signal {number}; the container goes on")
+        super().__init__(f"ended by signal {number}; the container still runs")
         self.exit_code = 128 + number
 
 
 class BuildFailedError(LabkitError):
-    """A build has failed; its exit code is that of the command that did."""
+    """A build has failed; its exit code is that of the failed command."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class BuildFailedError(LabkitError):
 
 
 def report(error: LabkitError, verb: str, failure: int) -> int:
-    """Print the error; returns the exit code, which is `failure` unless the error knows better."""
+    """Print the error; return its own exit code, or else `failure`."""
     if isinstance(error, UsageError):
         help_command = f"labkit {verb} --help" if verb else "labkit --help"
         say(f"{error}; see '{help_command}'")
@@ -55,5 +55,5 @@ def report(error: LabkitError, verb: str, failure: int) -> int:
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     sys.stderr.write(f"labkit: {message}\n")

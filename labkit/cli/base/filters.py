@@ -1,4 +1,4 @@
-"""`--filter NAME=VALUE`, as often as wanted."""
+"""`--filter NAME=VALUE`, any number of times."""
 
 from labkit.cli.base.errors import BAD_FLAG, UsageError
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def filters_from(given: "Sequence[str]") -> dict[str, list[str]]:
-    """The values by name; UsageError, as Docker words it, for what is not `name=value`."""
+    """Return the values by name; UsageError, in Docker's words, if one is not `name=value`."""
     filters: dict[str, list[str]] = {}
     for text in given:
         name, equals, value = text.partition("=")

@@ -1,8 +1,8 @@
-"""Reading flags the way Docker's command does (Go's pflag), and describing them in data.
+"""Reading flags as Docker's command does (Go's pflag), and describing them in data.
 
 `argparse` would do most of it.  It cannot tell `--explain IMAGE` from `--explain=json`, does not
-know `--rm=false`, has words of its own for every mistake, and takes longer to import than all of
-this command's own modules; the rules are few, so they are written out here:
+know `--rm=false`, has other words for every mistake, and takes longer to import than all of this
+command's own modules; the rules are few, so they are written out here:
 
     --name=value  --name value  --switch  --switch=false  -n value  -nvalue  -n=value  -it  --
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NANOS = 10**9
 LONGEST_S = 2**63 / NANOS
-"""The longest duration that the API can hold."""
+"""The longest duration that the API accepts."""
 _OF_KIND = object()
 
 
@@ -29,11 +29,10 @@ class HelpRequested(Exception):  # noqa: N818 not an error
 
 
 class Flag:
-    """One flag.  `kind` says how a value is read (`KINDS`), `word` stands for it in the help.
+    """One flag.  `kind` names the reader of the value (`KINDS`), `word` stands for it in the help.
 
-    `implied` is the value of a flag given without one (`--explain`), for flags that may be; such a
-    flag takes a value only after `=`.  `initial` is the value of a flag that is not given, if it is
-    another than its kind's.
+    `implied` is the value of a flag without one (`--explain`); such a flag takes a value only after
+    `=`.  `initial` is the value of a flag that is not given, if it differs from its kind's.
     """
 
     __slots__ = ("help", "implied", "initial", "kind", "name", "short", "word")
@@ -43,7 +42,7 @@ class Flag:
         name: str,
         short: str,
         kind: str,
-        help: str,  # noqa: A002 what it is
+        help: str,  # noqa: A002 its real name
         *,
         implied: object = None,
         initial: object = _OF_KIND,
@@ -64,16 +63,16 @@ class Flag:
 
     @property
     def spelling(self) -> str:
-        """The flag as messages name it: `-c, --cpu-shares`."""
+        """The flag in messages: `-c, --cpu-shares`."""
         return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
 
 
 def parse(
     flags: "Sequence[Flag]", words: "Sequence[str]", *, interspersed: bool = True
 ) -> "tuple[Options, list[str]]":
-    """The options by key, and the arguments.
+    """Return the options by key, and the arguments.
 
-    Unless `interspersed`, flags end at the first argument: what follows belongs to the container's
+    Unless `interspersed`, flags end at the first argument: the rest belongs to the container's
     command.  UsageError; HelpRequested.
     """
     reader = _Reader(flags, words)
@@ -163,20 +162,20 @@ class _Reader:
             self.options[flag.key] = value
 
     def _meant(self, name: str) -> str:
-        import difflib  # noqa: PLC0415 only for who mistyped
+        import difflib  # noqa: PLC0415 only after a typing error
 
         close = difflib.get_close_matches(name, self.by_name, 1)
         return f" (did you mean --{close[0]}?)" if close else ""
 
 
 def parse_cpus(text: str) -> int:
-    """`1.5` CPUs are 1500000000 (10⁻⁹ CPUs); ValueError."""
+    """Return `1.5` CPUs as 1500000000 (10⁻⁹ CPUs); ValueError."""
     whole, _, fraction = text.partition(".")
     digits = whole + fraction
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError("a number of CPUs is needed, such as 1.5")
     if len(fraction.rstrip("0")) > 9:
-        raise ValueError("there are no parts of a CPU smaller than 0.000000001")
+        raise ValueError("the smallest part of a CPU is 0.000000001")
     return int(whole or "0") * NANOS + int(fraction[:9].ljust(9, "0"))
 
 
@@ -213,4 +212,4 @@ KINDS: "dict[str, tuple[Callable[[str], object], object]]" = {
     "list": (str, None),
     "string": (str, ""),
 }
-"""How the value of a flag is read, and the value of a flag that is not given."""
+"""The reader of a flag's value, and the value of a flag that is not given."""

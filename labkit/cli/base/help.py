@@ -15,7 +15,7 @@ MAXIMUM_WIDTH = 100
 
 
 def overview(verbs: "Mapping[str, Mapping[str, tuple[str, str]]]", flags: "Sequence[Flag]") -> str:
-    """Every verb with what it does."""
+    """Return the list of all verbs, each with its summary."""
     parts = ["Usage:  labkit [OPTIONS] COMMAND", "A container engine small enough to read"]
     column = max(len(verb) for group in verbs.values() for verb in group) + 4
     for title, group in verbs.items():
@@ -27,7 +27,7 @@ def overview(verbs: "Mapping[str, Mapping[str, tuple[str, str]]]", flags: "Seque
 
 
 def command_help(verb: str, summary: str, command: "Command") -> str:
-    """One verb's flags and arguments."""
+    """Return the help of one verb: its flags and arguments."""
     parts = [f"Usage:  labkit {verb} {command.usage}".rstrip(), summary]
     if command.flags:
         parts.append(_flag_list("Options:", command.flags))

@@ -1,4 +1,4 @@
-"""Writing a container's output to ours, byte for byte."""
+"""Writing a container's output to the command's output, byte for byte."""
 
 import os
 import select
@@ -8,10 +8,10 @@ from labkit.dialect.frames import STDERR, STDOUT
 
 
 def write(stream: int, data: bytes) -> None:
-    """Write all of it to our stdout or stderr; an error of the engine in between is said as one.
+    """Write all of it to stdout or stderr; another stream is an error of the engine to report.
 
-    Written past Python's buffers, so that nothing waits in them, and also to a terminal or pipe
-    that someone has made non-blocking.
+    This bypasses Python's buffers, so that no output waits in them, and works on a terminal or pipe
+    that another process has made non-blocking.
     """
     if stream not in (STDOUT, STDERR):
         say(data.decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""The prune commands: asking first, and saying what is gone."""
+"""The prune commands: a question first, then a list of the removed objects."""
 
 import sys
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORCE = Flag("force", "f", "bool", "Do not ask")
-FILTER = Flag("filter", "", "list", "Only those that fit (label=…, until=…)")
+FILTER = Flag("filter", "", "list", "Only those that match (label=…, until=…)")
 
 
 def prune(
     context: Context, options: "dict[str, Any]", path: str, *, warning: str, deleted: str
 ) -> int:
-    """Ask, unless `--force`; then let the engine do it.  `deleted` names the answer's list."""
+    """Ask, unless `--force`; then have the engine prune.  `deleted` names the answer's list."""
     if not options["force"] and not agreed(warning):
         return 0
     filters = filters_json(filters_from(options["filter"]))
@@ -30,7 +30,7 @@ def prune(
 
 
 def say_deleted(deleted: str, names: "list[str | dict[str, str]]") -> None:
-    """Print what is gone; `deleted` is what the answer calls the list: `ContainersDeleted`."""
+    """Print what was removed; `deleted` is the answer's name for the list: `ContainersDeleted`."""
     if names:
         sys.stdout.write(f"Deleted {deleted.removesuffix('Deleted')}:\n")
         sys.stdout.writelines(f"{line}\n" for name in names for line in _lines(name))
@@ -38,14 +38,14 @@ def say_deleted(deleted: str, names: "list[str | dict[str, str]]") -> None:
 
 
 def _lines(name: "str | dict[str, str]") -> list[str]:
-    """What is gone by its name; of images the engine says what became of it, too."""
+    """Return the lines of one name; for images the engine also says what happened."""
     if isinstance(name, str):
         return [name]
     return [f"{what.lower()}: {which}" for what, which in name.items()]
 
 
 def agreed(warning: str) -> bool:
-    """Ask on the terminal; whether the answer was yes."""
+    """Ask on the terminal; return whether the answer was yes."""
     sys.stdout.write(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
     answer = sys.stdin.readline()

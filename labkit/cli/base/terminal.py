@@ -1,4 +1,4 @@
-"""What the terminal can show."""
+"""The abilities of the terminal."""
 
 import os
 
@@ -6,7 +6,7 @@ DEFAULT_WIDTH = 80
 
 
 def width(fd: int = 1, default: int = DEFAULT_WIDTH) -> int:
-    """Columns of the terminal at `fd`; `COLUMNS` if that is set, `default` if it is none."""
+    """Return the columns of the terminal at `fd`; `COLUMNS` if set, `default` without one."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns):
         return int(columns)
@@ -17,5 +17,5 @@ def width(fd: int = 1, default: int = DEFAULT_WIDTH) -> int:
 
 
 def has_colours(fd: int) -> bool:
-    """Whether colours reach a human being: a terminal, and neither `NO_COLOR` nor a dumb one."""
+    """Whether to use colours: on a terminal, without `NO_COLOR`, and not on a dumb one."""
     return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

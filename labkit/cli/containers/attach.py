@@ -1,4 +1,4 @@
-"""`labkit attach`: join the first process of a container that runs."""
+"""`labkit attach`: attach to the first process of a running container."""
 
 from labkit.cli.attached.attachment import join
 from labkit.cli.attached.streams import DETACH_KEYS, SIG_PROXY
@@ -25,7 +25,7 @@ STOPPED = "You cannot attach to a stopped container, start it first"
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """The container's exit code; 0 when its terminal is left."""
+    """Return the container's exit code; 0 if the user detaches."""
     api = context.api()
     container = api.get(f"{container_path(arguments[0])}/json")
     status = container["State"]["Status"]

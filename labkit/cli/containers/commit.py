@@ -1,4 +1,4 @@
-"""`labkit commit`: make an image of a container and what it has changed."""
+"""`labkit commit`: make an image of a container and its changes."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
     (
-        Flag("author", "a", "string", "Who made it: 'John Hannibal Smith <hannibal@a-team.com>'"),
-        Flag("change", "c", "list", "Set what the image says with a Dockerfile instruction"),
+        Flag("author", "a", "string", "Its author: 'John Hannibal Smith <hannibal@a-team.com>'"),
+        Flag("change", "c", "list", "Set a property of the image by a Dockerfile instruction"),
         Flag("message", "m", "string", "Note in the image's history"),
-        Flag("pause", "p", "bool", "Freeze the container meanwhile (default true)", initial=True),
+        Flag("pause", "p", "bool", "Freeze the container for it (default true)", initial=True),
     ),
     at_least=1,
     at_most=2,

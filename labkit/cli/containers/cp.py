@@ -1,7 +1,7 @@
-"""`labkit cp`: copy files between a container and here.
+"""`labkit cp`: copy files between a container and this machine.
 
-What goes where is as in Docker's command: an existing folder is copied *into*, a name that is not
-there yet becomes the copy's, and `FOLDER/.` stands for what is in the folder.
+The rules are those of Docker's command: an existing folder is copied *into*, a name that does not
+exist yet becomes the copy's, and `FOLDER/.` means the content of the folder.
 """
 
 import os
@@ -39,7 +39,7 @@ READ_BYTES = 256 * 1024
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Say on stderr how much was copied, if that is a terminal."""
+    """Copy; if stderr is a terminal, print there how much was copied."""
     (from_container, source), (to_container, destination) = map(_place, arguments)
     if bool(from_container) == bool(to_container):
         raise UsageError(
@@ -48,7 +48,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
             else "must specify at least one container source: CONTAINER:PATH"
         )
     api = context.api()
-    # HEAD, which tells about paths, has no words for a container that is not there.
+    # HEAD, which asks about paths, has no message for a missing container.
     api.get(f"{container_path(from_container or to_container)}/json")
     copy = Copy(api, from_container or to_container, options)
     (copy.out if from_container else copy.into)(source, destination)
@@ -59,7 +59,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def _place(text: str) -> tuple[str, str]:
-    """`web:/etc` is a container and a path in it; the container is empty for a path of ours."""
+    """Split `web:/etc` into a container and a path in it; a local path has an empty container."""
     name, colon, path = text.partition(":")
     if text.startswith(("/", ".")) or not colon or "/" in name:
         return "", text
@@ -78,7 +78,7 @@ class Copy:
         self.copied_bytes = 0
 
     def out(self, source: str, destination: str) -> None:
-        """From the container's path to one of ours, or to stdout as an archive."""
+        """Copy from the container's path to a local one, or to stdout as an archive."""
         found = self._look(source)
         if found is None:
             raise NotFoundError(f"Could not find the file {source} in container {self._container}")
@@ -87,7 +87,7 @@ class Copy:
         pieces, found = get_archive(self._api, self._container, source)
         if destination == STREAM:
             if sys.stdout.isatty():
-                raise InvalidParameterError("an archive is not for terminals: redirect stdout")
+                raise InvalidParameterError("stdout is a terminal, not for archives: redirect it")
             for piece in pieces:
                 write(STDOUT, piece)
             return
@@ -96,7 +96,7 @@ class Copy:
         unpack(self._counted(pieces), folder, name, keep_owners=self._options["archive"])
 
     def into(self, source: str, destination: str) -> None:
-        """From our path, or from stdin as an archive, to the container's."""
+        """Copy from a local path, or from an archive on stdin, to the container's."""
         target = self._look(destination)
         if target and target.link_target:
             destination = _linked(destination, target)
@@ -127,7 +127,7 @@ class Copy:
 
 
 def _local_target(destination: str, name: str, is_directory: bool) -> tuple[str, str]:
-    """The folder to unpack in, and what the copy is called there; empty: the folder itself."""
+    """Return the folder to unpack in, and the copy's name there; empty: the folder itself."""
     if os.path.isdir(destination):
         return destination, name
     parent, new_name = os.path.split(destination.rstrip("/"))
@@ -143,7 +143,7 @@ def _local_target(destination: str, name: str, is_directory: bool) -> tuple[str,
 def _container_target(
     destination: str, target: "PathStat | None", source: Source
 ) -> tuple[str, str]:
-    """The container's folder to unpack in, and what the copy is called there."""
+    """Return the container's folder to unpack in, and the copy's name there."""
     if target and target.is_directory:
         return destination, "." if source.is_content else source.name
     if target and source.is_directory:

@@ -1,4 +1,4 @@
-"""`labkit diff`: what a container has changed in its file system."""
+"""`labkit diff`: the files that a container has changed."""
 
 import sys
 
@@ -15,7 +15,7 @@ KINDS = "CAD"
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A line for each path, with its letter."""
+    """Print a line for each path, with its letter."""
     changes = context.api().get(f"{container_path(arguments[0])}/changes") or []
     sys.stdout.writelines(f"{KINDS[change['Kind']]} {change['Path']}\n" for change in changes)
     return 0

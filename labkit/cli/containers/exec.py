@@ -1,4 +1,4 @@
-"""`labkit exec`: start another process in a container that runs."""
+"""`labkit exec`: start another process in a running container."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """The process's exit code; 0 with `--detach`, and when its terminal is left."""
+    """Return the process's exit code; 0 with `--detach`, or if the user detaches."""
     attached = not options["detach"]
     if options["tty"] and options["interactive"] and attached:
         check_is_terminal()
@@ -63,7 +63,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def _follow(context: Context, api: "Api", path: str, options: "dict[str, Any]") -> int:
-    from labkit.cli.attached.pump import Pump, say_detached  # noqa: PLC0415 for this way alone
+    from labkit.cli.attached.pump import Pump, say_detached  # noqa: PLC0415 needed only here
 
     tty, stdin = options["tty"], options["interactive"]
     response = api.hijack(f"{path}/start", {"Detach": False, "Tty": tty})
@@ -81,6 +81,6 @@ def _terminal(
 ) -> "contextlib.AbstractContextManager[object]":
     if not (is_raw and os.isatty(STDIN)):
         return contextlib.nullcontext()
-    from labkit.cli.attached.raw_terminal import RawTerminal  # noqa: PLC0415 for terminals alone
+    from labkit.cli.attached.raw_terminal import RawTerminal  # noqa: PLC0415 only for terminals
 
     return RawTerminal(context, f"{path}/resize")

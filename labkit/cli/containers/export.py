@@ -12,7 +12,7 @@ COMMAND = Command("[OPTIONS] CONTAINER", (OUTPUT,), at_least=1, at_most=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """The archive on stdout, which must not be a terminal, or in a file that is whole or absent."""
+    """Write the archive to stdout, unless that is a terminal, or to a file, whole or not at all."""
     check(options["output"])
     response = context.api().stream("GET", f"{container_path(arguments[0])}/export")
     write_archive(response, options["output"])

@@ -16,7 +16,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that got it."""
+    """Print the name of each container that got it."""
     api = context.api()
     signal = options["signal"] or None
     return for_each(arguments, lambda name: api.post(f"{container_path(name)}/kill", signal=signal))

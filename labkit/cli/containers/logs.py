@@ -1,4 +1,4 @@
-"""`labkit logs`: what a container has printed."""
+"""`labkit logs`: the output of a container."""
 
 import time
 
@@ -17,21 +17,21 @@ COMMAND = Command(
     "[OPTIONS] CONTAINER",
     (
         Flag("details", "", "bool", "Show the extra attributes that the log's options ask for"),
-        Flag("follow", "f", "bool", "Go on with what it prints until it ends"),
-        Flag("since", "", "string", "Only what is later than a time (or 10m: ten minutes ago)"),
+        Flag("follow", "f", "bool", "Continue with new output until it ends"),
+        Flag("since", "", "string", "Only output after a time (or 10m: ten minutes ago)"),
         Flag("tail", "n", "string", "Only the last so many lines", initial="all", word="number"),
         Flag("timestamps", "t", "bool", "Show when each line was printed"),
-        Flag("until", "", "string", "Only what is earlier than a time"),
+        Flag("until", "", "string", "Only output before a time"),
     ),
     at_least=1,
     at_most=1,
 )
 RAW = "application/vnd.docker.raw-stream"
-"""The output of a container with a terminal, which has one stream only."""
+"""The media type of a container with a terminal, which has one stream only."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Its stdout to ours and its stderr to ours."""
+    """Copy its stdout to stdout, and its stderr to stderr."""
     response = context.api().stream(
         "GET",
         f"{container_path(arguments[0])}/logs",

@@ -11,6 +11,6 @@ COMMAND = Command("CONTAINER [CONTAINER...]", at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is."""
+    """Print the name of each frozen container."""
     api = context.api()
     return for_each(arguments, lambda name: api.post(f"{container_path(name)}/pause"))

@@ -12,7 +12,7 @@ COMMAND = Command("CONTAINER [PRIVATE_PORT[/PROTO]]", at_least=1, at_most=2)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A line for each, `80/tcp -> 0.0.0.0:8080`; of the one that is named, the address alone."""
+    """Print a line for each, `80/tcp -> 0.0.0.0:8080`; for a named port, the address alone."""
     name, *wanted = arguments
     container = context.api().get(f"{container_path(name)}/json")
     ports = container["NetworkSettings"].get("Ports") or {}

@@ -1,4 +1,4 @@
-"""`labkit container prune`: remove every container that does not run."""
+"""`labkit container prune`: remove all stopped containers."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.prune import FILTER, FORCE, prune
@@ -11,7 +11,7 @@ COMMAND = Command("[OPTIONS]", (FILTER, FORCE), at_most=0)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the ids of those that are gone, and the space they took."""
+    """Print the ids of the removed containers, and the space they took."""
     return prune(
         context,
         options,

@@ -21,7 +21,7 @@ COMMAND = Command(
     "[OPTIONS]",
     (
         Flag("all", "a", "bool", "Show all containers, not only the running ones"),
-        Flag("filter", "f", "list", "Show those that fit (status=exited, name=web, …)"),
+        Flag("filter", "f", "list", "Show those that match (status=exited, name=web, …)"),
         FORMAT,
         Flag("last", "n", "int", "Show the last so many created, in any state", initial=-1),
         Flag("latest", "l", "bool", "Show the one created last, in any state"),
@@ -53,7 +53,7 @@ MOUNT_WIDTH = 15
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table, or one id a line."""
+    """Print a table, or one id a line."""
     form = options["format"]
     columns = (*COLUMNS, "Size") if options["size"] else COLUMNS
     containers = context.api().get(
@@ -73,7 +73,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
-    """A container's fields."""
+    """Return a container's fields."""
     command, labels = container["Command"], container.get("Labels") or {}
     mounts = [each.get("Name") or each["Source"] for each in container.get("Mounts") or []]
     fields = {
@@ -107,7 +107,7 @@ def _image(name: str, full: bool) -> str:
 
 
 def _size(container: "dict[str, Any]") -> str:
-    """What it has written, and that with its image: `27B (virtual 4.26MB)`; 0B if not asked for."""
+    """Return what it has written, and with its image: `27B (virtual 4.26MB)`; 0B if not asked."""
     from labkit.dialect.sizes import human_size  # noqa: PLC0415 rarely shown
 
     written = human_size(container.get("SizeRw") or 0)

@@ -12,7 +12,7 @@ COMMAND = Command("[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that runs again."""
+    """Print the name of each restarted container."""
     api = context.api()
     query = {"t": options["timeout"], "signal": options["signal"] or None}
     return for_each(arguments, lambda name: api.post(f"{container_path(name)}/restart", **query))

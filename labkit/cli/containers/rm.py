@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     (
-        Flag("force", "f", "bool", "Kill those that run first"),
+        Flag("force", "f", "bool", "Kill running ones first"),
         Flag("volumes", "v", "bool", "Remove their anonymous volumes as well"),
     ),
     at_least=1,
@@ -19,7 +19,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is gone."""
+    """Print the name of each removed container."""
     api, force = context.api(), options["force"]
 
     def remove(name: str) -> None:

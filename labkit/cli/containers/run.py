@@ -1,4 +1,4 @@
-"""`labkit run`: create a container, start it, and stay with it until it ends."""
+"""`labkit run`: create a container, start it, and attach to it until it ends."""
 
 import sys
 
@@ -30,7 +30,7 @@ COMMAND = Command(
             "explain",
             "",
             "string",
-            "Show every step of the start on stderr: the call, why it is there, how long it took",
+            "Show every step of the start on stderr: the call, its reason, its duration",
             implied="text",
             word="text|json",
         ),
@@ -42,7 +42,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """The container's exit code; 0 with `--detach`, and when its terminal is left."""
+    """Return the container's exit code; 0 with `--detach`, or if the user detaches."""
     if options["explain"] not in ("", *EXPLAIN_FORMATS):
         raise UsageError(
             f'invalid argument "{options["explain"]}" for "--explain" flag: it is text or json',
@@ -73,7 +73,7 @@ def _attached(
     body: dict[str, object],
     attach: "list[str]",
 ) -> int:
-    from labkit.cli.attached.attachment import Attachment  # noqa: PLC0415 for this way alone
+    from labkit.cli.attached.attachment import Attachment  # noqa: PLC0415 needed only here
     from labkit.cli.attached.signals import SignalProxy  # noqa: PLC0415
 
     api = context.api()
@@ -106,11 +106,11 @@ def _start(api: "Api", container_id: str, explain: str) -> None:
         try:
             _explain(api.get(f"{path}/steps"), explain)
         except NotFoundError:
-            return  # it has ended, and so many others with --rm since that it is forgotten
+            return  # it has ended, and the engine has forgotten it after many others with --rm
 
 
 def _explain(steps: "list[dict[str, Any]]", form: str) -> None:
     if form and steps:
-        from labkit.cli.show.explain import render  # noqa: PLC0415 only for who asks
+        from labkit.cli.show.explain import render  # noqa: PLC0415 only on request
 
         sys.stderr.write(render(steps, form))

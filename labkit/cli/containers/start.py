@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     (
-        Flag("attach", "a", "bool", "Stay with it: show its output, and pass signals on"),
+        Flag("attach", "a", "bool", "Attach to it: show its output, and pass signals on"),
         DETACH_KEYS,
-        Flag("interactive", "i", "bool", "Stay with it, and pass our stdin on"),
+        Flag("interactive", "i", "bool", "Attach to it, and pass our stdin on"),
         SIG_PROXY,
     ),
     at_least=1,
@@ -26,7 +26,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that runs; of one that is stayed with, its exit code."""
+    """Print the name of each started container; return the exit code of an attached one."""
     if options["attach"] or options["interactive"]:
         if len(arguments) > 1:
             raise UsageError("you cannot start and attach multiple containers at once")
@@ -43,7 +43,7 @@ def _start(api: "Api", name: str) -> None:
 
 
 def _attached(context: Context, options: "dict[str, Any]", name: str) -> int:
-    from labkit.cli.attached.attachment import join  # noqa: PLC0415 for this way alone
+    from labkit.cli.attached.attachment import join  # noqa: PLC0415 needed only here
 
     api = context.api()
     container = api.get(f"{container_path(name)}/json")

@@ -1,4 +1,4 @@
-"""`labkit stats`: what containers use of the machine, live."""
+"""`labkit stats`: the resources that containers use, live."""
 
 import json
 import select
@@ -22,7 +22,7 @@ COMMAND = Command(
     (
         Flag("all", "a", "bool", "Show all containers, not only the running ones"),
         FORMAT,
-        Flag("no-stream", "", "bool", "Show one table, and leave"),
+        Flag("no-stream", "", "bool", "Show one table, and exit"),
         Flag("no-trunc", "", "bool", "Show IDs in full"),
     ),
 )
@@ -33,7 +33,7 @@ HOME, CLEAR_LINE, CLEAR_REST, CLEAR = "\x1b[H", "\x1b[K", "\x1b[J", "\x1b[H\x1b[
 
 
 class Meter:
-    """One container's measurements, as the engine sends them."""
+    """The engine's measurements of one container."""
 
     def __init__(self, api: Api, container_id: str, name: str) -> None:
         self.id = container_id
@@ -47,16 +47,16 @@ class Meter:
         self.read_received()
 
     def fileno(self) -> int:
-        """For poll(2): readable when a measurement comes."""
+        """The descriptor for poll(2): readable when a measurement arrives."""
         return self._response.fileno()
 
     def read(self) -> None:
-        """Take a piece that has come, and what came with it."""
+        """Read a piece that has arrived, and the rest received with it."""
         self._read_piece()
         self.read_received()
 
     def read_received(self) -> None:
-        """Take what has come already."""
+        """Read what has been received already."""
         while self._response.has_received and not self.ended:
             self._read_piece()
 
@@ -71,18 +71,18 @@ class Meter:
             self.samples += 1
 
     def close(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         self._response.close()
 
     def row(self, full: bool) -> Row:
-        """What it uses."""
+        """Return the resources it uses."""
         fields = usage(self.latest) if self.latest else dict.fromkeys(HEADINGS, UNKNOWN)
         named = {"ID": short_id(self.id, full), "Name": self.name, "Container": self.name}
         return Row(fields | named)
 
 
 class Meters:
-    """Those that are shown: the ones named, or whichever there are."""
+    """The containers to show: the named ones, or all that exist."""
 
     def __init__(self, api: Api, names: list[str], *, every: bool) -> None:
         self._api = api
@@ -92,11 +92,11 @@ class Meters:
         self.look()
 
     def look(self) -> None:
-        """Begin with containers that have come, and leave those that have gone."""
+        """Start measuring new containers, and drop removed ones."""
         rows = self._api.get("/containers/json", all=self._every or bool(self._names))
         there = {row["Id"]: row["Names"][0].removeprefix("/") for row in rows}
         if self._names:
-            # A name that is unknown at first is a mistake; one that goes later has ended.
+            # A name that is unknown at first is a mistake; one that vanishes later has ended.
             ids = [self._id(name) for name in self._names] if not self._by_id else self._by_id
             there = {each: there[each] for each in ids if each in there}
         for gone in [each for each, meter in self._by_id.items() if each not in there]:
@@ -112,7 +112,7 @@ class Meters:
         return str(self._api.get(f"{container_path(name)}/json")["Id"])
 
     def wait(self, until_s: float, samples: int) -> None:
-        """Take measurements until that time, or until each has so many."""
+        """Read measurements until that time, or until each container has so many."""
         while True:
             waiting = [meter for meter in self.all() if not meter.ended]
             left_s = until_s - time.monotonic()
@@ -127,20 +127,20 @@ class Meters:
                     meter.read()
 
     def all(self) -> list[Meter]:
-        """In the order of the list of containers."""
+        """Return the meters in the order of the list of containers."""
         return list(self._by_id.values())
 
     def render(self, form: str, full: bool) -> str:
-        """What they use, as the format wants it."""
+        """Return the measurements in the format."""
         return render(form, HEADINGS, COLUMNS, [meter.row(full) for meter in self.all()])
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table that is drawn again every second until ctrl-C; with `--no-stream` a single one."""
+    """Draw a table every second until ctrl-C; with `--no-stream` draw one."""
     meters = Meters(context.api(), arguments, every=options["all"])
     form, full = options["format"], options["no_trunc"]
     if options["no_stream"]:
-        # What a share of the CPU is takes two measurements to know.
+        # The share of a CPU is known after two measurements.
         meters.wait(time.monotonic() + PATIENCE_S, samples=2)
         sys.stdout.write(meters.render(form, full))
         return 0

@@ -17,7 +17,7 @@ COMMAND = Command("[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that has stopped."""
+    """Print the name of each stopped container."""
     api = context.api()
 
     def stop(name: str) -> None:
@@ -28,6 +28,6 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
                 signal=options["signal"] or None,
             )
         except NotModifiedError:
-            return  # it did not run: it is as it was asked to be
+            return  # it did not run: nothing to do
 
     return for_each(arguments, stop)

@@ -14,7 +14,7 @@ COMMAND = Command("CONTAINER [ps OPTIONS]", at_least=1, interspersed=False)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table with the columns of ps(1)."""
+    """Print a table with the columns of ps(1)."""
     container, *ps_options = arguments
     found = context.api().get(
         f"{container_path(container)}/top", ps_args=" ".join(ps_options) or None

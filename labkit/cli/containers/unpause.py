@@ -1,4 +1,4 @@
-"""`labkit unpause`: let paused containers go on."""
+"""`labkit unpause`: let paused containers continue."""
 
 from labkit.cli.base.command import Command, Context, for_each
 from labkit.client.api import container_path
@@ -11,6 +11,6 @@ COMMAND = Command("CONTAINER [CONTAINER...]", at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is."""
+    """Print the name of each thawed container."""
     api = context.api()
     return for_each(arguments, lambda name: api.post(f"{container_path(name)}/unpause"))

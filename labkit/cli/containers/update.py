@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is changed; warnings go to stderr."""
+    """Print the name of each changed container; warnings go to stderr."""
     body = limits.changes(options)
     policy = restart_policy(options["restart"])
     if policy:

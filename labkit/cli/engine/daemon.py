@@ -27,7 +27,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Become the daemon; returns only by OSError."""
+    """Replace this process by the daemon; it returns only with an OSError."""
     command = daemon_command(context.paths)
     if options["config_file"]:
         command += ["--config-file", options["config_file"]]

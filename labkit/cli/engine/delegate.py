@@ -1,4 +1,4 @@
-"""`labkit delegate`: give a user groups of its own, so that labkit can limit without root."""
+"""`labkit delegate`: give cgroups to a user, so that labkit can limit without root."""
 
 from labkit.cgroups import delegation, given
 from labkit.cli.base.command import Command, Context
@@ -18,7 +18,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print what was done in each hierarchy."""
+    """Print the changes in each hierarchy."""
     uid = delegation.find_uid(arguments[0])
     name = given.user_name(uid)
     act = delegation.take_back if options["undo"] else delegation.delegate
@@ -30,14 +30,14 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         print(line)
     if options["undo"]:
         if not done:
-            print(f"{name} has no groups of its own")
+            print(f"{name} owns no cgroups")
     elif done:
         print(
-            f"{name} can limit containers now: end labkitd of {name}, if one runs, "
-            "for it looks when it starts\n"
+            f"{name} can limit containers now: restart labkitd of {name}, if one runs, "
+            "for it reads the groups at its start\n"
             "A restart of the machine takes the groups back; to give them at each start, write to "
             f"/etc/cron.d/labkit:\n@reboot root labkit delegate {name}"
         )
     else:
-        raise LabkitError("this machine has no cgroup controllers that a user can be given")
+        raise LabkitError("this machine has no cgroup controllers for an ordinary user")
     return 0

@@ -1,4 +1,4 @@
-"""`labkit system df`: what takes up the disk, and how much of it could be had back."""
+"""`labkit system df`: the use of the disk, and how much of it could be reclaimed."""
 
 import sys
 
@@ -30,12 +30,12 @@ ALIVE = ("running", "paused", "restarting")
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table with a row for each kind of thing."""
+    """Print a table with a row for each kind of object."""
     usage = context.api().get("/system/df")
     if options["verbose"]:
         if options["format"]:
-            raise UsageError("--format and --verbose do not go together", BAD_FLAG)
-        from labkit.cli.engine.disk_usage_verbose import details  # noqa: PLC0415 only for who asks
+            raise UsageError("use --format or --verbose, not both", BAD_FLAG)
+        from labkit.cli.engine.disk_usage_verbose import details  # noqa: PLC0415 only on request
 
         sys.stdout.write(details(usage))
         return 0

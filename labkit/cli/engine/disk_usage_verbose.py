@@ -1,4 +1,4 @@
-"""`labkit system df --verbose`: every image, container and volume with what it takes up."""
+"""`labkit system df --verbose`: every image, container and volume with its size."""
 
 import time
 
@@ -30,7 +30,7 @@ CACHES = {"ID": "CACHE ID", "CacheType": "CACHE TYPE", "Size": "SIZE", "LastUsed
 
 
 def details(usage: "dict[str, Any]") -> str:
-    """The answer of `/system/df` as tables, in Docker's order and words."""
+    """Return the answer of `/system/df` as tables, in Docker's order and words."""
     now = time.time()
     of_containers = [_container(each, now) for each in usage["Containers"]]
     parts = (
@@ -43,7 +43,7 @@ def details(usage: "dict[str, Any]") -> str:
         f"{title} space usage:\n\n{render('', headings, tuple(headings), rows)}"
         for title, headings, rows in parts
     )
-    # What a build may use again are images; beside them there are the caches that RUN mounts.
+    # A build's reusable results are images; the caches that RUN mounts exist besides.
     cached = f"Build cache usage: {human_size(sum(each['Size'] for each in caches))}\n"
     rows = [_cache(each, now) for each in caches]
     listed = [f"\n{render('', CACHES, tuple(CACHES), rows)}"] if rows else []

@@ -1,4 +1,4 @@
-"""`labkit doctor`: what this machine offers, and how to get what is missing."""
+"""`labkit doctor`: the features of this machine, and how to get missing ones."""
 
 import sys
 
@@ -16,7 +16,7 @@ STDOUT = 1
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table; 0 if containers can be run here, and 1 if not."""
+    """Print a table; return 0 if containers can run here, and 1 if not."""
     findings = doctor.run(context.paths)
     if options["json"]:
         print(doctor.to_json(findings))

@@ -1,4 +1,4 @@
-"""`labkit events`: what happens, as it happens."""
+"""`labkit events`: the engine's events, live."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS]",
     (
-        Flag("filter", "f", "list", "Show those that fit (event=die, container=web, type=volume)"),
+        Flag("filter", "f", "list", "Show those that match (event=die, container=web, …)"),
         Flag("format", "", "string", "Show a template ({{.Action}} {{.Actor.ID}}), or json"),
         Flag("since", "", "string", "Begin with those since a time (or 10m: ten minutes ago)"),
         Flag("until", "", "string", "End at this time"),
@@ -27,10 +27,10 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A line for each, until ctrl-C or the time of `--until`."""
+    """Print a line for each event, until ctrl-C or the time of `--until`."""
     template = None
     if options["format"]:
-        from labkit.cli.show.template import Template  # noqa: PLC0415 only for who wants one
+        from labkit.cli.show.template import Template  # noqa: PLC0415 only with a template
 
         form = options["format"]
         template = Template("{{json .}}" if form == "json" else form)
@@ -47,7 +47,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def line(event: "dict[str, Any]") -> str:
-    """`2026-01-31T12:00:00.000000000+01:00 container die 0123… (exitCode=0, name=web)`."""
+    """Return `2026-01-31T12:00:00.000000000+01:00 container die 0123… (exitCode=0, name=web)`."""
     attributes = event["Actor"].get("Attributes") or {}
     said = ", ".join(f"{name}={value}" for name, value in sorted(attributes.items()))
     inside = f" ({said})" if said else ""
@@ -56,7 +56,7 @@ def line(event: "dict[str, Any]") -> str:
 
 
 def local_time(nanoseconds: int) -> str:
-    """A Unix time as RFC 3339 has it, in our zone, with all its digits."""
+    """Return a Unix time as RFC 3339, in the local zone, with all its digits."""
     seconds, rest = divmod(nanoseconds, 10**9)
     moment = time.localtime(seconds)
     zone = time.strftime("%z", moment)

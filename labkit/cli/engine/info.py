@@ -1,4 +1,4 @@
-"""`labkit info`: what the engine is and has."""
+"""`labkit info`: facts about the engine."""
 
 import sys
 
@@ -24,14 +24,14 @@ LIMITS = {
     "SwapLimit": "swap",
     "PidsLimit": "pids",
 }
-"""What the kernel can limit: the fields of `/info`, and our words."""
+"""The limits that the kernel supports: the fields of `/info`, and labkit's words."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A list of facts, as Docker words and orders them; warnings go to stderr."""
+    """Print a list of facts, in Docker's words and order; warnings go to stderr."""
     info = context.api().get("/info")
     if options["format"]:
-        from labkit.cli.show.template import fill  # noqa: PLC0415 only for who wants one
+        from labkit.cli.show.template import fill  # noqa: PLC0415 only with a template
 
         print(fill("{{json .}}" if options["format"] == "json" else options["format"], info))
         return 0

@@ -1,4 +1,4 @@
-"""`labkit inspect`: everything the engine knows about containers, images or volumes."""
+"""`labkit inspect`: all that the engine knows about containers, images or volumes."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ COMMAND = Command(
     (
         FORMAT,
         Flag("size", "s", "bool", "Show how much a container has written"),
-        Flag("type", "", "string", "Look only among these", word="container|image|volume|network"),
+        Flag("type", "", "string", "Search only this type", word="container|image|volume|network"),
     ),
     at_least=1,
 )
@@ -30,7 +30,7 @@ PATHS = {
     "volume": volume_path,
     "network": network_path,
 }
-"""Where the API shows each kind, in the order in which a name is looked for."""
+"""The API's path of each kind, in the order in which a name is searched."""
 LEFT_OUT: "dict[str, dict[str, object]]" = {
     "Config": {
         **{"StopSignal": "", "StopTimeout": None, "Healthcheck": None, "Shell": []},
@@ -39,11 +39,11 @@ LEFT_OUT: "dict[str, dict[str, object]]" = {
     "HostConfig": {"Init": None, "Mounts": [], "StorageOpt": {}, "Sysctls": {}, "Tmpfs": {}},
     "State": {"Health": None},
 }
-"""Fields that the API leaves out while they are empty, as Docker's does; templates have them."""
+"""Fields that the API leaves out if they are empty, as Docker's does; templates have them."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A JSON array; with `--format` a line for each."""
+    """Print a JSON array; with `--format` a line for each object."""
     kind = options["type"]
     if kind and kind not in PATHS:
         message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
@@ -53,10 +53,10 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool = False) -> int:
-    """Print what there is of these names; the exit code, which is 1 if one is missing."""
+    """Print the objects with these names; return the exit code, 1 if one is missing."""
     template = None
     if form and form != "json":
-        from labkit.cli.show.template import Template  # noqa: PLC0415 only for who wants one
+        from labkit.cli.show.template import Template  # noqa: PLC0415 only with a template
 
         template = Template(form)
     found, exit_code = [], 0
@@ -75,7 +75,7 @@ def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool 
 
 
 def _completed(found: object) -> object:
-    """What was found with the fields that are left out; `json` in a template does not show them."""
+    """Return the object with the fields that the API left out; `json` in a template hides them."""
     parts = found if isinstance(found, dict) else {}
     rows = {
         name: Row(part, {key: LEFT_OUT[name][key] for key in LEFT_OUT[name].keys() - part})

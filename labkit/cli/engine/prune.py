@@ -1,4 +1,4 @@
-"""`labkit system prune`: remove what nothing uses."""
+"""`labkit system prune`: remove all unused objects."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.filters import filters_from
@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print what is gone, and the space it took."""
+    """Print what was removed, and the space it took."""
     every, volumes = options["all"], options["volumes"]
     filters = filters_from(options["filter"])
     if not options["force"] and not agreed(_warning(every, volumes, caches=not filters)):
@@ -34,7 +34,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     rounds += [("NetworksDeleted", "/networks/prune", filters)]
     rounds += [("VolumesDeleted", "/volumes/prune", filters)] if volumes else []
     rounds += [("ImagesDeleted", "/images/prune", of_images)]
-    # A cache has no labels; when it was used last is not what `until` asks.
+    # A cache has no labels, and `until` does not ask for the time of its last use.
     rounds += [("CachesDeleted", "/build/prune", filters)] if not filters else []
     api, reclaimed_bytes = context.api(), 0
     for deleted, path, asked in rounds:

@@ -1,4 +1,4 @@
-"""`labkit states`: a container's life as the table that the engine obeys."""
+"""`labkit states`: a container's life, as the table that the engine uses."""
 
 import sys
 
@@ -13,11 +13,11 @@ COMMAND = Command("[OPTIONS]", (FORMAT,), at_most=0)
 HEADINGS = {"Before": "IN STATE", "Event": "EVENT", "After": "LEADS TO", "Meaning": "MEANING"}
 COLUMNS = ("Before", "Event", "After")
 NONE = "-"
-"""There is no container: before `create`, and after the last."""
+"""The state without a container: before `create`, and after the end."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A line for every arrow; `{{.Meaning}}` says in words what it is."""
+    """Print a line for every transition; `{{.Meaning}}` explains it."""
     arrows = context.api().get("/labkit/states")
     rows = [Row({name: arrow[name] or NONE for name in HEADINGS}) for arrow in arrows]
     sys.stdout.write(render(options["format"], HEADINGS, COLUMNS, rows))

@@ -19,7 +19,7 @@ COMMAND = Command(
     at_most=0,
 )
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""The kernel's names of machines, and Docker's."""
+"""Docker's name for each of the kernel's names of machines."""
 CLIENT = """Client:
  Version:      {Version}
  API version:  {ApiVersion}
@@ -36,7 +36,7 @@ Server:
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Both; starts no daemon, for what is asked is what there is."""
+    """Print both versions; this starts no daemon, for it reports the present state."""
     machine = os.uname().machine
     client = {
         "Version": __version__,
@@ -49,7 +49,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         sys.stdout.write(CLIENT.format(**client))
     server = Api(context.paths.socket).get("/version")
     if options["format"]:
-        from labkit.cli.show.template import fill  # noqa: PLC0415 only for who wants one
+        from labkit.cli.show.template import fill  # noqa: PLC0415 only with a template
 
         form = "{{json .}}" if options["format"] == "json" else options["format"]
         print(fill(form, {"Client": client, "Server": server}))

@@ -28,7 +28,7 @@ COMMAND = Command(
     (
         Flag("add-host", "", "list", "Add a host name for RUN (name:address)"),
         Flag("build-arg", "", "list", "Set an ARG (NAME=value, or NAME to pass ours on)"),
-        Flag("cache-from", "", "list", "Take what is the same from this image too", word="image"),
+        Flag("cache-from", "", "list", "Reuse equal steps of this image, too", word="image"),
         Flag("cpu-period", "", "int", "Length of a CPU period in microseconds, for RUN"),
         Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
         Flag("cpu-shares", "c", "int", "CPU shares, for RUN"),
@@ -41,11 +41,11 @@ COMMAND = Command(
         Flag("memory", "m", "bytes", "Memory limit, for RUN"),
         Flag("memory-swap", "", "bytes", "Limit of memory plus swap, for RUN"),
         Flag("network", "", "string", "Network of RUN", initial="default"),
-        Flag("no-cache", "", "bool", "Build every step anew"),
+        Flag("no-cache", "", "bool", "Build every step, and use no cache"),
         Flag("platform", "", "string", "Build for another machine (linux/arm64)"),
         Flag("progress", "", "string", "auto, plain, tty or quiet", initial="auto"),
         Flag("pull", "", "bool", "Get newer versions of the images it begins with"),
-        Flag("quiet", "q", "bool", "Print the image's ID, and nothing else"),
+        Flag("quiet", "q", "bool", "Print only the image's ID"),
         Flag("secret", "", "list", "A secret for RUN --mount (id=name,src=path|env=NAME)"),
         Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
         Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
@@ -58,7 +58,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """0, or the exit code of the command that failed."""
+    """Return 0, or the exit code of the failed command."""
     (source,) = arguments
     if options["progress"] not in PROGRESS:
         raise UsageError(
@@ -95,7 +95,7 @@ def _context(source: str, file: str) -> build_context.Context:
 
 
 def _view(progress: str) -> Plain:
-    """How to show a build; `auto` is steps on a terminal, and plain text elsewhere."""
+    """Return the view of a build; `auto` is steps on a terminal, and plain text elsewhere."""
     if progress == "auto":
         is_dumb = os.environ.get("TERM") == "dumb"
         progress = "tty" if sys.stdout.isatty() and not is_dumb else "plain"
@@ -107,7 +107,7 @@ def _view(progress: str) -> Plain:
 
 
 def _follow(response: "Response", view: Plain) -> str:
-    """Show what the daemon says; the image's id; BuildFailedError."""
+    """Show the daemon's messages; return the image's id; BuildFailedError."""
     image_id, unfinished, failed = "", b"", True
     try:
         for piece in _ticking(response):
@@ -137,7 +137,7 @@ def _shown(event: "dict[str, Any]") -> str:
 
 
 def _ticking(response: "Response") -> "Iterator[bytes]":
-    """The body in pieces; an empty one whenever nothing has come for a moment."""
+    """Yield the body in pieces; an empty one after each moment without data."""
     pieces = iter(response)
     while True:
         if not response.has_received and not select.select([response], [], [], TICK_MS / 1000)[0]:
@@ -176,7 +176,7 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
 
 
 def _ulimits(given: list[str]) -> str:
-    """The API's list, as JSON; empty if there is none."""
+    """Return the API's list as JSON; empty without limits."""
     if not given:
         return ""
     from labkit.cli.values import options as option_values  # noqa: PLC0415 seldom needed
@@ -194,7 +194,7 @@ def _argument(text: str) -> "tuple[str, str | None]":
 
 
 def _secret(text: str) -> tuple[str, bytes]:
-    """`id=name,src=path`, or `env=NAME` in place of the path; the id alone is both."""
+    """Read `id=name,src=path`, or `env=NAME` in place of the path; the id alone serves as both."""
     given = dict(part.partition("=")[::2] for part in text.split(","))
     name = given.get("id", "")
     unknown = given.keys() - {"id", "src", "source", "env", "type"}

@@ -1,4 +1,4 @@
-"""`labkit history`: how an image came to be, layer by layer."""
+"""`labkit history`: the origin of an image, layer by layer."""
 
 import sys
 import time
@@ -40,7 +40,7 @@ CREATED_BY_COLUMNS = 45
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table, the newest first, or one id a line."""
+    """Print a table, the newest first, or one id a line."""
     lines = context.api().get(f"{image_path(arguments[0])}/history")
     form = "{{.ID}}" if options["quiet"] else options["format"]
     now_s = time.time()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] FILE|URL|- [REPOSITORY[:TAG]]",
     (
-        Flag("change", "c", "list", "Set what the image says with a Dockerfile instruction"),
+        Flag("change", "c", "list", "Set a property of the image by a Dockerfile instruction"),
         Flag("message", "m", "string", "Note in the image's history"),
     ),
     at_least=1,
@@ -52,7 +52,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def _last_status(events: "Iterator[dict[str, Any]]") -> str:
-    """The new image's id."""
+    """Return the new image's id."""
     status = ""
     for event in events:
         status = event.get("status", status)
@@ -73,7 +73,7 @@ def _open(source: str) -> "BinaryIO":
 
 
 class Progress:
-    """One line on stderr that says how much of the archive is sent; none if it is no terminal."""
+    """One line on stderr with the progress of the transfer; none without a terminal."""
 
     def __init__(self, file: "BinaryIO", *, quiet: bool = False) -> None:
         self._shown = sys.stderr.isatty() and not quiet
@@ -82,7 +82,7 @@ class Progress:
         self._drawn_at = 0.0
 
     def watch(self, pieces: "Iterator[bytes]") -> "Iterator[bytes]":
-        """The pieces, counted."""
+        """Yield the pieces, and count them."""
         sent = 0
         for piece in pieces:
             yield piece
@@ -98,7 +98,7 @@ class Progress:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._draw("")
 
     def _draw(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`labkit load`: bring in the images of an archive that `save` has made."""
+"""`labkit load`: load the images of an archive that `save` has made."""
 
 import sys
 
@@ -23,7 +23,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each image that is there now; progress goes to stderr, if a terminal."""
+    """Print the name of each loaded image; progress goes to stderr, if that is a terminal."""
     with _open(options["input"]) as file, Progress(file, quiet=options["quiet"]) as progress:
         for event in load_events(context.api(), progress.watch(pieces_of(file))):
             progress.clear()

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] [REPOSITORY[:TAG]]",
     (
-        Flag("all", "a", "bool", "Show all images, also those that others were made from"),
+        Flag("all", "a", "bool", "Show all images, including parents of others"),
         Flag("digests", "", "bool", "Show the digests of their manifests"),
-        Flag("filter", "f", "list", "Show those that fit (reference=busybox, since=busybox, …)"),
+        Flag("filter", "f", "list", "Show those that match (reference=busybox, since=busybox, …)"),
         FORMAT,
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
@@ -42,11 +42,11 @@ COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 WITH_DIGEST = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 NONE = "<none>"
 NOT_COUNTED = "N/A"
-"""What `system df` alone works out."""
+"""The value that only `system df` computes."""
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table with a row for every name, or one id a line."""
+    """Print a table with a row for every name, or one id a line."""
     filters = filters_from(options["filter"])
     if arguments:
         filters.setdefault("reference", []).extend(arguments)
@@ -65,7 +65,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def rows(image: "dict[str, Any]", full: bool, now_s: float, *, digests: bool) -> "Iterator[Row]":
-    """A line's fields for each of an image's names."""
+    """Yield a line's fields for each of an image's names."""
     for repository, tag, digest in _names(image, digests=digests):
         yield Row(
             {
@@ -85,10 +85,10 @@ def rows(image: "dict[str, Any]", full: bool, now_s: float, *, digests: bool) ->
 
 
 def _names(image: "dict[str, Any]", *, digests: bool) -> "Iterator[tuple[str, str, str]]":
-    """Repository, tag and digest of each line, as Docker's command arranges them.
+    """Yield repository, tag and digest of each line, as Docker's command does.
 
-    A tag is a line; with `digests` it is one for each digest of its repository.  A repository of
-    which only digests are known is a line without a tag.
+    A tag is a line; with `digests` there is one for each digest of its repository.  A repository
+    with digests alone is a line without a tag.
     """
     known: dict[str, list[str]] = {}
     for name in image.get("RepoDigests") or []:

@@ -1,4 +1,4 @@
-"""`labkit image prune`: remove the images that nobody needs."""
+"""`labkit image prune`: remove unused images."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
@@ -20,7 +20,7 @@ WARNINGS = {
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print which names and which layers are gone, and the space they took."""
+    """Print the removed names and layers, and the space they took."""
     if options["all"]:
         options["filter"].append("dangling=false")
     return prune(

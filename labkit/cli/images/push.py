@@ -1,4 +1,4 @@
-"""`labkit push`: bring an image to a registry."""
+"""`labkit push`: copy an image to a registry."""
 
 import sys
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] NAME[:TAG]",
     (
-        Flag("all-tags", "a", "bool", "Push all tags of the repository that are here"),
+        Flag("all-tags", "a", "bool", "Push all local tags of the repository"),
         Flag("quiet", "q", "bool", "Show no progress"),
     ),
     at_least=1,
@@ -23,7 +23,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Show the progress; with `--quiet` the image's whole name alone."""
+    """Show the progress; with `--quiet` only the image's whole name."""
     (name,) = arguments
     all_tags, quiet = options["all_tags"], options["quiet"]
     transfers.begin(name, all_tags=all_tags, quiet=quiet)

@@ -1,4 +1,4 @@
-"""`labkit rmi`: take names of images away, and images with their last name."""
+"""`labkit rmi`: remove names of images, and images with their last name."""
 
 from labkit.cli.base.command import Command, Context, for_each
 from labkit.cli.base.flags import Flag
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] IMAGE [IMAGE...]",
     (
-        Flag("force", "f", "bool", "Also all names of an image, and what stopped containers use"),
+        Flag("force", "f", "bool", "Also remove all its names, and images of stopped containers"),
         Flag("no-prune", "", "bool", "Keep the nameless images that it was made from"),
     ),
     at_least=1,
@@ -19,7 +19,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print which names and which layers are gone; with `--force` a missing one is no failure."""
+    """Print the removed names and layers; with `--force` a missing image is no failure."""
     api = context.api()
 
     def remove(name: str) -> str:

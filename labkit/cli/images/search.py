@@ -1,4 +1,4 @@
-"""`labkit search`: look for images in a registry."""
+"""`labkit search`: search a registry for images."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] TERM",
     (
-        Flag("filter", "f", "list", "Show those that fit (is-official=true, stars=3)"),
+        Flag("filter", "f", "list", "Show those that match (is-official=true, stars=3)"),
         FORMAT,
         Flag("limit", "", "int", "Show so many at most (default 25)"),
         Flag("no-trunc", "", "bool", "Show descriptions in full"),
@@ -37,7 +37,7 @@ DESCRIPTION_CHARACTERS = 45
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table, the most starred first."""
+    """Print a table, the most starred first."""
     (term,) = arguments
     response = context.api().send(
         "GET",

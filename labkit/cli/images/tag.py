@@ -13,9 +13,9 @@ COMMAND = Command("SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", at_least=2, at_most=2
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Nothing is printed."""
+    """Print nothing."""
     source, target = arguments
-    split(target)  # says what is wrong with a name
+    split(target)  # raises the error of a bad name
     repository, tag = split_tag(target)
     context.api().post(f"{image_path(source)}/tag", repo=repository, tag=tag or None)
     return 0

@@ -1,4 +1,4 @@
-"""`labkit lab-disk make`: a disk of the lab's own, to try limits on."""
+"""`labkit lab-disk make`: a disk to try limits on."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import say
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS]",
     (
-        Flag("size", "s", "bytes", "How big (default 512m)", initial=DEFAULT_BYTES),
-        Flag("device", "d", "string", "A spare disk that holds nothing", word="/dev/sdb"),
+        Flag("size", "s", "bytes", "Size (default 512m)", initial=DEFAULT_BYTES),
+        Flag("device", "d", "string", "A spare, empty disk", word="/dev/sdb"),
     ),
     at_most=0,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Make it unless it is there, and show it; a word of warning if it knows no weights."""
+    """Make it unless it exists, and show it; warn if its scheduler has no weights."""
     disk = make(context.paths, options["size"], options["device"])
     show(disk)
     if not disk.has_weights:

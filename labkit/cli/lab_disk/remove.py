@@ -1,4 +1,4 @@
-"""`labkit lab-disk remove`: the lab disk and all it took, gone."""
+"""`labkit lab-disk remove`: remove the lab disk and all its parts."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.labdisk import remove
@@ -11,6 +11,6 @@ COMMAND = Command("", at_most=0)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Remove it, also what an interrupted one has left; nothing to remove is no failure."""
+    """Remove it, also after an interrupted removal; a missing disk is no failure."""
     print("removed the lab disk" if remove(context.paths) else "there is no lab disk")
     return 0

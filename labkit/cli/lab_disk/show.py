@@ -23,7 +23,7 @@ HEADINGS = {
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """One line; NotFoundError if there is none."""
+    """Print one line; NotFoundError if there is none."""
     disk = find(context.paths)
     if disk is None:
         raise NotFoundError("there is no lab disk; make one with: labkit lab-disk make")
@@ -32,7 +32,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def show(disk: LabDisk, form: str = "") -> None:
-    """Print it as a table, or as the template says."""
+    """Print it as a table, or by the template."""
     row = Row(
         {
             "Device": disk.device,

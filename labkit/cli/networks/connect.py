@@ -1,4 +1,4 @@
-"""`labkit network connect`: put a container on a network."""
+"""`labkit network connect`: connect a container to a network."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
@@ -23,7 +23,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """It may run meanwhile; nothing is printed."""
+    """Connect it, running or not; print nothing."""
     network, container = arguments
     wanted = endpoint(
         aliases=options["alias"], ip=options["ip"], ip6=options["ip6"], links=options["link"]

@@ -13,10 +13,10 @@ COMMAND = Command(
     "[OPTIONS] NETWORK",
     (
         Flag("attachable", "", "bool", "Accepted for Docker's sake: every container may join"),
-        Flag("aux-address", "", "list", "Address that others have (name=address)"),
-        Flag("driver", "d", "string", "What it is made of: bridge", initial="bridge"),
+        Flag("aux-address", "", "list", "Address of another machine (name=address)"),
+        Flag("driver", "d", "string", "Driver of the network: bridge", initial="bridge"),
         Flag("gateway", "", "list", "Address of the bridge on the subnet", word="address"),
-        Flag("internal", "", "bool", "Let nothing out of it, and nothing in"),
+        Flag("internal", "", "bool", "Allow no traffic to or from outside"),
         Flag("ip-range", "", "list", "Part of the subnet to give addresses from", word="subnet"),
         Flag("ipv6", "", "bool", "Give IPv6 addresses as well"),
         Flag("label", "", "list", "Attach a label (name=value)"),
@@ -45,8 +45,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def _ipam(options: "dict[str, Any]") -> "list[dict[str, Any]]":
-    """A pool for each subnet, with the range, gateway and addresses that lie in it."""
-    import ipaddress  # noqa: PLC0415 only for who names a subnet
+    """Return a pool for each subnet, with the range, gateway and addresses in it."""
+    import ipaddress  # noqa: PLC0415 only with a subnet
 
     subnets = options["subnet"]
     wanted = (options["ip_range"], options["gateway"], options["aux_address"])

@@ -1,4 +1,4 @@
-"""`labkit network disconnect`: take a container off a network."""
+"""`labkit network disconnect`: disconnect a container from a network."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS] NETWORK CONTAINER",
-    (Flag("force", "f", "bool", "No error if it is not on it"),),
+    (Flag("force", "f", "bool", "No error if it is not connected"),),
     at_least=2,
     at_most=2,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """It may run meanwhile; nothing is printed."""
+    """Disconnect it, running or not; print nothing."""
     network, container = arguments
     body = {"Container": container, "Force": options["force"]}
     context.api().post(f"{network_path(network)}/disconnect", body)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS]",
     (
-        Flag("filter", "f", "list", "Show those that fit (driver=bridge, name=web, …)"),
+        Flag("filter", "f", "list", "Show those that match (driver=bridge, name=web, …)"),
         FORMAT,
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
@@ -37,7 +37,7 @@ COLUMNS = ("ID", "Name", "Driver", "Scope")
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table, or one id a line."""
+    """Print a table, or one id a line."""
     filters = filters_json(filters_from(options["filter"]))
     networks = context.api().get("/networks", filters=filters)
     networks.sort(key=lambda network: network["Name"])

@@ -1,4 +1,4 @@
-"""`labkit network prune`: remove the networks that no container is on."""
+"""`labkit network prune`: remove unused networks."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.filters import filters_from
@@ -14,7 +14,7 @@ WARNING = "This will remove all custom networks not used by at least one contain
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the names of those that are gone."""
+    """Print the names of the removed networks."""
     if not options["force"] and not agreed(WARNING):
         return 0
     filters = filters_json(filters_from(options["filter"]))

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS] NETWORK [NETWORK...]",
-    (Flag("force", "f", "bool", "No error for those that are not there"),),
+    (Flag("force", "f", "bool", "No error for missing ones"),),
     at_least=1,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is gone."""
+    """Print the name of each removed network."""
     api = context.api()
 
     def remove(name: str) -> None:

@@ -1,4 +1,4 @@
-"""`labkit registry gc`: remove what no image in a registry needs any more."""
+"""`labkit registry gc`: remove unused blobs of a registry."""
 
 import os
 
@@ -22,15 +22,15 @@ COMMAND = Command(
     (
         Flag("root", "", "string", "Where images are kept", word="folder"),
         Flag("delete-untagged", "m", "bool", "Remove the manifests without a tag as well"),
-        Flag("dry-run", "d", "bool", "Say what would go, and remove nothing"),
-        Flag("older-than", "", "duration", "Spare what is younger (default 1h)", initial=HOUR_NS),
+        Flag("dry-run", "d", "bool", "Print what would be removed, and remove nothing"),
+        Flag("older-than", "", "duration", "Spare younger blobs (default 1h)", initial=HOUR_NS),
     ),
     at_most=0,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print what goes, and how much disk that frees."""
+    """Print what is removed, and how much disk space that frees."""
     root = root_of(context, options)
     if not os.path.isdir(f"{root}/repositories"):
         raise NotFoundError(f"there is no registry in {root}; name its folder with --root")

@@ -1,4 +1,4 @@
-"""`labkit login`: try a user's credentials at a registry, and keep them."""
+"""`labkit login`: check a user's credentials at a registry, and keep them."""
 
 import sys
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] [SERVER]",
     (
-        Flag("password", "p", "string", "Password; anybody on this machine can read it here"),
+        Flag("password", "p", "string", "Password; all users of this machine can read it here"),
         Flag("password-stdin", "", "bool", "Take the password from stdin"),
         Flag("username", "u", "string", "User name"),
     ),
@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Ask for what is not given, try it, and keep it in the credential file."""
+    """Ask for missing credentials, check them, and write them to the credential file."""
     server = server_of(arguments[0] if arguments else "")
     username, password = options["username"], _given_password(options)
     kept = CredentialFile()
@@ -72,7 +72,7 @@ def _asked_username(known: str) -> str:
 
 
 def _asked_password() -> str:
-    from getpass import getpass  # noqa: PLC0415 only for who is asked
+    from getpass import getpass  # noqa: PLC0415 only for a question
 
     password = getpass("Password: ")
     if not password:

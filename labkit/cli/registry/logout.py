@@ -12,7 +12,7 @@ COMMAND = Command("[SERVER]", at_most=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Say what was forgotten; 0 also when there was nothing, as Docker has it."""
+    """Print what was forgotten; return 0 also if there was nothing, as in Docker."""
     server = server_of(arguments[0] if arguments else "")
     if CredentialFile().erase(server):
         print(f"Removing login credentials for {server}")

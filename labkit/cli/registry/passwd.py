@@ -25,7 +25,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     from labkit.registry.server.passwords import set_password  # noqa: PLC0415 brings bcrypt
 
     set_password(path, user, password)
-    print(f"{user} can log in where {path} is the registry's --auth")
+    print(f"{user} can log in at a registry with --auth {path}")
     return 0
 
 
@@ -36,9 +36,9 @@ def _from_input() -> str:
 def _asked_twice() -> str:
     if not sys.stdin.isatty():
         raise InvalidParameterError("there is no terminal to ask on: use --password-stdin")
-    from getpass import getpass  # noqa: PLC0415 only for who is asked
+    from getpass import getpass  # noqa: PLC0415 only for a question
 
     password = getpass("Password: ")
     if getpass("Again: ") != password:
-        raise InvalidParameterError("the two passwords are not the same; nothing was written")
+        raise InvalidParameterError("the two passwords differ; nothing was written")
     return password

@@ -14,9 +14,9 @@ COMMAND = Command(
     "[OPTIONS]",
     (
         Flag("listen", "", "string", "Where", initial="127.0.0.1:5000", word="address:port"),
-        Flag("root", "", "string", "Where images are kept", word="folder"),
+        Flag("root", "", "string", "The folder of images", word="folder"),
         Flag("auth", "", "string", "Users and their passwords (registry passwd)", word="file"),
-        Flag("token", "", "bool", "Give tokens for passwords, as Docker Hub does"),
+        Flag("token", "", "bool", "Exchange passwords for tokens, as Docker Hub does"),
         Flag("tls-cert", "", "string", "Speak TLS with this certificate", word="file"),
         Flag("tls-key", "", "string", "The certificate's key", word="file"),
         Flag("tls-self-signed", "", "bool", "Speak TLS with a certificate made for the lab"),
@@ -27,12 +27,12 @@ COMMAND = Command(
 
 
 def root_of(context: Context, options: "dict[str, Any]") -> str:
-    """The registry's folder: `--root`, else `registry` in labkit's data root."""
+    """Return the registry's folder: `--root`, else `registry` in labkit's data root."""
     return os.path.abspath(options["root"] or f"{context.paths.root}/registry")
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Serve; 0 when it was asked to end."""
+    """Serve; return 0 after a request to end."""
     serving.serve(
         serving.Options(
             root=root_of(context, options),

@@ -1,1 +1,1 @@
-"""How results are shown: templates, tables, the steps of a build or of a start."""
+"""The form of results: templates, tables, the steps of a build or of a start."""

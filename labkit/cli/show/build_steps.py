@@ -1,4 +1,4 @@
-"""A build on a terminal: a line for each step, and below the running one what it prints."""
+"""A build on a terminal: a line for each step, and the output of the running one below."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from labkit.cli.base import terminal
 from labkit.cli.show.build_progress import Plain
 
 OUTPUT_LINES = 6
-"""So much of a running step's output is shown, the latest."""
+"""How many lines of a running step's output are shown, the latest."""
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _BOOKKEEPING = re.compile(r" ---> (?:Running in )?[0-9a-f]*|Removing intermediate container .*|")
 _RESULT = re.compile(r"Successfully (?:built|tagged) .*|\[Warning\].*|# Executing .*")
@@ -18,9 +18,9 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Steps(Plain):
-    """A line for each step: its number, what it is, how long it took or that it was cached.
+    """A line for each step: its number, its instruction, its duration or that it was cached.
 
-    Below the running one stand the last lines that it has printed.
+    The last lines of output of the running step are below it.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Steps(Plain):
         self._results: list[str] = []
 
     def text(self, text: str) -> None:
-        """A piece of the stream."""
+        """Take a piece of the stream."""
         *lines, self._unfinished = (self._unfinished + text).split("\n")
         for line in lines:
             self._line(line.rsplit("\r", 1)[-1])
@@ -53,7 +53,7 @@ class Steps(Plain):
         self._drawn = len(lines)
 
     def close(self, *, failed: bool) -> None:
-        """The build has ended: what a step that failed has printed is shown whole."""
+        """End the view; the whole output of a failed step is shown."""
         output = self._output
         self._finish_step(failed=failed)
         if failed:
@@ -110,7 +110,7 @@ class Steps(Plain):
 
 
 def columns(text: str) -> int:
-    """How wide a terminal shows a text: East Asian characters take two columns, accents none."""
+    """Return the width of a text: East Asian characters take two columns, accents none."""
     if text.isascii():
         return len(text)
     import unicodedata  # noqa: PLC0415 seldom needed
@@ -123,7 +123,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning of a text that a terminal shows in at most so many columns."""
+    """Return the longest beginning of a text that fits so many columns."""
     end = min(len(text), width)
     while columns(text[:end]) > width:
         end -= 1

@@ -17,7 +17,7 @@ STDERR = 2
 PIPE_WIDTH = 120
 MAXIMUM_WIDTH = 140
 WIDE = 110
-"""From this width on a step is a row of four columns; below, its reason is a line above it."""
+"""From this width on a step is a row of four columns; below, its reason is on a line above it."""
 STEP_WIDTH = 26
 TIME_WIDTH = 9
 GAP = "  "
@@ -32,7 +32,7 @@ BOLD, DIM, RED = "1", "2", "1;31"
 
 
 def render(steps: "Sequence[Step]", form: str) -> str:
-    """The text for stderr; `form` is text or json."""
+    """Return the text for stderr; `form` is text or json."""
     if form == "json":
         rows = ",\n  ".join(json.dumps(step, ensure_ascii=False) for step in steps)
         return f"[\n  {rows}\n]\n"
@@ -48,7 +48,7 @@ class Table:
         self.colours = colours
 
     def lines(self, steps: "Sequence[Step]") -> "Iterator[str]":
-        """Phase by phase, with sums; a step that failed with its error, and what it kept away."""
+        """Yield phase by phase, with sums; a failed step with its error, and how many follow it."""
         done = [step for step in steps if step["DurationNs"] is not None or _failed(step)]
         yield ""
         for phase, description in PHASES.items():
@@ -78,7 +78,7 @@ class Table:
                 yield self._style(f"  ✗ {step['Error']}", RED)
 
     def _wide(self, name: str, why: str, call: str, step: "Step") -> "Iterator[str]":
-        """step | call | why | time"""
+        """Yield the rows of a step: step | call | why | time."""
         room = self.columns - STEP_WIDTH - TIME_WIDTH - 3 * len(GAP)
         call_width = room * 3 // 5
         cells = [
@@ -95,7 +95,7 @@ class Table:
             yield GAP.join(texts).rstrip()
 
     def _narrow(self, name: str, why: str, call: str, step: "Step") -> "Iterator[str]":
-        """step  why, and below  call  time"""
+        """Yield the rows of a step: step, why, and below call, time."""
         if name or why:
             reasons = _wrap(why, self.columns - STEP_WIDTH - len(GAP))
             for index, reason in enumerate(reasons):
@@ -127,9 +127,9 @@ def _milliseconds(duration_ns: int) -> str:
 
 
 def _wrap(text: str, columns: int) -> list[str]:
-    """Lines of at most `columns`, cut at spaces, or in long words at the joints of paths and lists.
+    """Return lines of at most `columns`, cut at spaces, or at joints of paths and lists.
 
-    Lines after the first are indented, so that a call is seen to go on.
+    Lines after the first are indented, as the continuation of a call.
     """
     lines = []
     while len(text) > columns:

@@ -1,4 +1,4 @@
-"""Lists as `--format` wants them: a table of columns, `table {{.ID}}\\t…`, `json`, or any template.
+"""Lists by `--format`: a table of columns, `table {{.ID}}\\t…`, `json`, or any template.
 
 Every list has its fields by name, as Docker's have (`ID`, `Names`, …), each with its heading.
 """
@@ -32,16 +32,16 @@ class Row(dict[str, object]):
 def render(
     form: str, headings: "Mapping[str, str]", columns: "Sequence[str]", rows: "Iterable[Row]"
 ) -> str:
-    """The whole list; `columns` are a table's fields when there is no template.  UsageError."""
+    """Return the whole list; `columns` are a table's fields without a template.  UsageError."""
     if form in ("", TABLE):
         cells = [[str(row[name]) for name in columns] for row in rows]
         return table([headings[name] for name in columns], cells)
-    from labkit.cli.show.template import Template  # noqa: PLC0415 only for who wants another form
+    from labkit.cli.show.template import Template  # noqa: PLC0415 only with another form
     from labkit.cli.show.template_functions import HEADING_FUNCTIONS  # noqa: PLC0415
 
     if form == "json":
         form = "{{json .}}"
-    # Docker's command reads these two so that nobody need type them for real.
+    # Docker's command replaces these two, so that users need not type the characters.
     form = form.replace("\\t", "\t").replace("\\n", "\n")
     if not form.startswith(TABLE):
         template = Template(form)

@@ -10,7 +10,7 @@ SHORT_ID = 12
 
 
 def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> str:
-    """The headings and the rows, each ended by a newline."""
+    """Return the headings and the rows, each ended by a newline."""
     lines = [headings, *rows]
     last = len(headings) - 1
     widths = [
@@ -22,10 +22,10 @@ def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> str:
 
 
 def short_id(identifier: str, full: bool = False) -> str:
-    """The first twelve digits of an id, without `sha256:`; all of it, and that too, if `full`."""
+    """Return the first twelve digits of an id, without `sha256:`; if `full`, all of it."""
     return identifier if full else identifier.removeprefix("sha256:")[:SHORT_ID]
 
 
 def shortened(text: str, columns: int) -> str:
-    """At most so many columns, with `…` for what is left out."""
+    """Return at most so many columns, with `…` for the rest."""
     return text if len(text) <= columns else text[: columns - 1] + "…"

@@ -2,7 +2,7 @@
 
 Fields (`.State.Pid`, `$.Name`), variables, pipes, parentheses, `if`, `with`, `range`, `else`, and
 the functions of `template_functions` beside this file, with Go's own meaning
-(pkg.go.dev/text/template); `define`, `template` and `block` are left out, and said to be.
+(pkg.go.dev/text/template); `define`, `template` and `block` are missing, and an error says so.
 """
 
 import re
@@ -34,12 +34,12 @@ LEFT_OUT = ("define", "template", "block", "break", "continue")
 
 
 def fill(template: str, data: object) -> str:
-    """The template filled with the data; UsageError."""
+    """Return the template filled with the data; UsageError."""
     return Template(template).fill(data)
 
 
 class Template:
-    """A template that has been read; UsageError, with the place, if it cannot be."""
+    """A parsed template; UsageError, with the place, if it is invalid."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -49,7 +49,7 @@ class Template:
             raise self._explained(error) from None
 
     def fill(self, data: object, functions: "Functions" = FUNCTIONS) -> str:
-        """The text for these data; UsageError if they lack a field, or a function fails."""
+        """Return the text for these data; UsageError if they lack a field, or a function fails."""
         try:
             return "".join(_Filler(data, functions).all(self._nodes, data))
         except TemplateError as error:
@@ -60,7 +60,7 @@ class Template:
 
 
 class _Parser:
-    """Reads actions; what is inside them is read by `_pipe` and below, word by word."""
+    """Reads actions; `_pipe` and the functions below read their inside, word by word."""
 
     def __init__(self, text: str) -> None:
         self._pieces = list(_pieces(text))
@@ -73,7 +73,7 @@ class _Parser:
         return nodes
 
     def _until(self, *ends: str) -> "tuple[list[Node], str]":
-        """The nodes up to one of these words, and the action that it begins; or to the end."""
+        """Return the nodes up to one of these words, and its action; or to the end."""
         nodes: list[Node] = []
         while self._pieces:
             kind, text = self._pieces.pop(0)
@@ -88,9 +88,7 @@ class _Parser:
 
     def _action(self, word: str, text: str) -> "Node":
         if word in LEFT_OUT:
-            raise TemplateError(
-                f"{{{{{word}}}}} is a part of Go's templates that labkit leaves out"
-            )
+            raise TemplateError(f"{{{{{word}}}}} is a part of Go's templates that labkit lacks")
         if word in BLOCKS:
             return self._block(word, text[len(word) :])
         names, pipe = self._read(text)
@@ -111,7 +109,7 @@ class _Parser:
         return (word, names, pipe, body, otherwise)
 
     def _read(self, text: str) -> "tuple[list[str], Node]":
-        """`$a, $b := PIPE`: the names, and what they become."""
+        """Read `$a, $b := PIPE`: the names, and their value."""
         self._tokens = list(_tokens(text))
         names: list[str] = []
         for index, (_, word) in enumerate(self._tokens):
@@ -136,7 +134,7 @@ class _Parser:
         while self._tokens and self._tokens[0][1][0] not in "|)":
             operands.append(self._operand(*self._tokens.pop(0)))
         if not operands:
-            raise TemplateError("there is an action, or a part of one, with nothing in it")
+            raise TemplateError("an action, or a part of one, is empty")
         return operands
 
     def _operand(self, kind: str, word: str) -> "Node":
@@ -153,7 +151,7 @@ class _Parser:
             raise TemplateError(f"unexpected '{word}'")
         pipe = self._pipe()
         if not self._tokens:
-            raise TemplateError("there is a ( without )")
+            raise TemplateError("a ( has no )")
         _, closing = self._tokens.pop(0)
         return ("inner", pipe, closing.split(".")[1:])
 
@@ -194,7 +192,7 @@ class _Filler:
     ) -> "Iterator[str]":
         value: Any = self._value(pipe, dot, lenient=True)
         if value and not isinstance(value, (list, dict)):
-            raise TemplateError(f"range cannot go over {shown(value)}")
+            raise TemplateError(f"range cannot iterate over {shown(value)}")
         pairs = sorted(value.items()) if isinstance(value, dict) else list(enumerate(value or []))
         if not pairs:
             yield from self.all(bodies[1], dot)
@@ -204,7 +202,7 @@ class _Filler:
             yield from self.all(bodies[0], item)
 
     def _value(self, pipe: "Node", dot: object, *, lenient: bool = False) -> object:
-        """A pipe's value; when `lenient` (conditions) a field that is not there is nil."""
+        """Return a pipe's value; if `lenient` (conditions) a missing field is nil."""
         passed: list[object] = []
         for command in pipe[1]:
             passed = [self._run(command, dot, passed, lenient)]
@@ -225,7 +223,7 @@ class _Filler:
         function = self._functions.get(parts[0])
         if function is None:
             known = ", ".join(sorted(self._functions))
-            raise TemplateError(f"function '{parts[0]}' is not there; there are {known}")
+            raise TemplateError(f"unknown function '{parts[0]}'; known are {known}")
         lenient = lenient or parts[0] in ("and", "or", "not")
         arguments = [self._operand(operand, dot, lenient) for operand in rest] + passed
         try:
@@ -273,7 +271,7 @@ def _field(value: "Any", names: list[str], lenient: bool) -> object:
 
 
 def _pieces(text: str) -> "Iterator[tuple[str, str]]":
-    """The text between actions, and the actions, with `{{-` and `-}}` trimming the text."""
+    """Yield the text between actions, and the actions; `{{-` and `-}}` trim the text."""
     position, trim = 0, False
     for match in _ACTION.finditer(text):
         before = text[position : match.start()]
@@ -298,10 +296,10 @@ def _tokens(code: str) -> "Iterator[tuple[str, str]]":
     while position < len(code):
         match = _TOKEN.match(code, position)
         if match is None or match.lastgroup is None:
-            raise TemplateError(f"'{code[position:].strip()}' is not understood")
+            raise TemplateError(f"'{code[position:].strip()}' cannot be read")
         position = match.end()
         kind, word = match.lastgroup, match[match.lastgroup]
-        if word == ")":  # the fields of what is in the parentheses: (index .Mounts 0).Source
+        if word == ")":  # the fields of the value in parentheses: (index .Mounts 0).Source
             fields = re.compile(r"(?:\.\w+)*").match(code, position)
             word += fields[0] if fields else ""
             position = fields.end() if fields else position

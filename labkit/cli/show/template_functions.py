@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class TemplateError(Exception):
-    """What is wrong with a template, or with it and the data; `template` says where."""
+    """The fault of a template, or of its data; `template` adds the place."""
 
 
 def shown(value: object) -> str:
-    """A value as Go prints it: `true`, `[a b]`, `map[a:1]`, `<nil>`."""
+    """Return a value as Go prints it: `true`, `[a b]`, `map[a:1]`, `<nil>`."""
     if value is None:
         return "<nil>"
     if isinstance(value, bool):
@@ -27,7 +27,7 @@ def shown(value: object) -> str:
 
 
 def as_json(value: object) -> str:
-    """A value as JSON without spaces."""
+    """Return a value as JSON without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -49,7 +49,7 @@ def _slice(value: "Any", *ends: int) -> object:
 
 
 def _printf(form: str, *values: object) -> str:
-    """Go's verbs are C's, but for %v (any value), %q (quoted) and %t (a truth)."""
+    """Format by Go's verbs, which are C's, except %v (any value), %q (quoted) and %t (a truth)."""
     result, rest, left = "", form, list(values)
     while "%" in rest:
         before, _, rest = rest.partition("%")
@@ -119,4 +119,4 @@ HEADING_FUNCTIONS = FUNCTIONS | {
     name: lambda text, *_: text
     for name in ("join", "json", "lower", "split", "title", "truncate", "upper")
 }
-"""For the first line of a `table …`, whose fields are headings and stay as they are."""
+"""The functions for the first line of a `table …`: its fields are headings and stay unchanged."""

@@ -1,6 +1,6 @@
-"""Pull and push as the terminal shows them: a line for each layer, brought up to date in place.
+"""Pull and push on a terminal: a line for each layer, updated in place.
 
-Where there is no terminal: a line for each change of state, and none for the bytes in between.
+Without a terminal: a line for each change of state, and none for the bytes in between.
 """
 
 import sys
@@ -20,7 +20,7 @@ CLEAR_LINE = "\x1b[2K\r"
 
 
 def begin(name: str, *, all_tags: bool, quiet: bool) -> None:
-    """Say which tag is meant by a name without one; UsageError for a tag beside `--all-tags`."""
+    """Print the tag of a name without one; UsageError for a tag beside `--all-tags`."""
     if all_tags and is_tagged(name):
         raise UsageError("tag can't be used with --all-tags/-a")
     if not all_tags and not is_tagged(name) and not quiet:
@@ -28,12 +28,12 @@ def begin(name: str, *, all_tags: bool, quiet: bool) -> None:
 
 
 def whole_name(name: str, *, all_tags: bool) -> str:
-    """The name with registry and tag, or of the repository alone."""
+    """Return the name with registry and tag, or of the repository alone."""
     return repository(name) if all_tags else canonical(name)
 
 
 def show(events: "Iterable[dict[str, Any]]", output: "TextIO | None" = None) -> None:
-    """Show the daemon's messages as they come, on stdout unless another file is given."""
+    """Show the daemon's messages as they arrive, on stdout or another file."""
     output = output or sys.stdout
     shown = _Lines(output) if output.isatty() else _Log(output)
     for event in events:
@@ -41,13 +41,13 @@ def show(events: "Iterable[dict[str, Any]]", output: "TextIO | None" = None) -> 
 
 
 def drain(events: "Iterable[dict[str, Any]]") -> None:
-    """Wait for the end, and show nothing."""
+    """Read to the end, and show nothing."""
     for _ in events:
         pass
 
 
 class _Log:
-    """Every message that is more than a number of bytes, a line each."""
+    """Every message that is not only a number of bytes, a line each."""
 
     def __init__(self, output: "TextIO") -> None:
         self._output = output
@@ -60,7 +60,7 @@ class _Log:
 
 
 class _Lines:
-    """A line for each layer; others go below, and end the block."""
+    """A line for each layer; other messages go below, and end the block."""
 
     def __init__(self, output: "TextIO") -> None:
         self._output = output
@@ -86,7 +86,7 @@ class _Lines:
 
 
 def _row(event: "dict[str, Any]", columns: int) -> str:
-    """The same in one row of the screen: without the bar where there is no room for it."""
+    """Return the message in one row of the screen, without the bar if it does not fit."""
     text = _text(event)
     if len(text) > columns and "] " in text:
         text = _text({**event, "progress": text.rpartition("] ")[2].strip()})
@@ -94,7 +94,7 @@ def _row(event: "dict[str, Any]", columns: int) -> str:
 
 
 def _text(event: "dict[str, Any]") -> str:
-    """`7df1a35671c6: Downloading [==>   ] 1.2MB/3MB`."""
+    """Return `7df1a35671c6: Downloading [==>   ] 1.2MB/3MB`."""
     before = f"{event['id']}: " if event.get("id") else ""
     after = f" {event['progress']}" if event.get("progress") else ""
     return f"{before}{event['status']}{after}"

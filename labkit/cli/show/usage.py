@@ -1,4 +1,4 @@
-"""What a container uses, from the engine's measurements, with the fields of Docker's `stats`."""
+"""A container's use of resources, from the engine's measurements, as in Docker's `stats`."""
 
 from labkit.dialect.sizes import human_size
 
@@ -22,7 +22,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def usage(sample: "dict[str, Any]") -> "dict[str, str]":
-    """The fields that are measured, in words."""
+    """Return the measured fields, in words."""
     used, limit = memory_bytes(sample), (sample.get("memory_stats") or {}).get("limit") or 0
     networks = (sample.get("networks") or {}).values()
     received = sum(each["rx_bytes"] for each in networks)
@@ -40,7 +40,7 @@ def usage(sample: "dict[str, Any]") -> "dict[str, str]":
 
 
 def cpu_percent(sample: "dict[str, Any]") -> float:
-    """Of one CPU, between the last two measurements: 200 is two CPUs all the time."""
+    """Return the share of a CPU between the last two measurements: 200 is two CPUs all the time."""
     now, before = sample.get("cpu_stats") or {}, sample.get("precpu_stats") or {}
     used_ns = _total(now) - _total(before)
     passed_ns = (now.get("system_cpu_usage") or 0) - (before.get("system_cpu_usage") or 0)
@@ -51,7 +51,7 @@ def cpu_percent(sample: "dict[str, Any]") -> float:
 
 
 def memory_bytes(sample: "dict[str, Any]") -> int:
-    """What it has, without the cache that the kernel takes back first (v1 and v2 name it apart)."""
+    """Return its memory without the cache that the kernel reclaims first (v1 and v2 differ)."""
     memory = sample.get("memory_stats") or {}
     used, more = int(memory.get("usage") or 0), memory.get("stats") or {}
     cache = int(more.get("total_inactive_file", more.get("inactive_file", 0)) or 0)
@@ -59,7 +59,7 @@ def memory_bytes(sample: "dict[str, Any]") -> int:
 
 
 def binary_size(size_bytes: int) -> str:
-    """The size with four significant digits and a unit of 1024: `1.941GiB`."""
+    """Return the size with four significant digits and a unit of 1024: `1.941GiB`."""
     value, unit = float(size_bytes), _UNITS[0]
     for unit in _UNITS:
         if value < 1024 or unit == _UNITS[-1]:

@@ -1,1 +1,1 @@
-"""How the values of options are read: mounts, ports, variables, policies."""
+"""The readers of option values: mounts, ports, variables, policies."""

@@ -1,4 +1,4 @@
-"""The flags `run` and `create` share, and the request they become."""
+"""The common flags of `run` and `create`, and the request that they become."""
 
 import os
 import sys
@@ -23,8 +23,8 @@ _OTHER_FLAGS = (
     Flag("blkio-weight-device", "", "list", "The same on one disk (/dev/x:weight)"),
     Flag("cap-add", "", "list", "Give it a capability (NET_ADMIN, ALL)", word="capability"),
     Flag("cap-drop", "", "list", "Take a capability from it", word="capability"),
-    Flag("cgroup-parent", "", "string", "Group of the host that its own is in", word="path"),
-    Flag("cgroupns", "", "string", "Whose cgroup namespace it has: host or private"),
+    Flag("cgroup-parent", "", "string", "Parent of its group, on the host", word="path"),
+    Flag("cgroupns", "", "string", "Its cgroup namespace: host or private"),
     Flag("cidfile", "", "string", "Write the container's ID to this file", word="path"),
     Flag("device", "", "list", "Give it a device of the host (/dev/x[:/place][:rwm])"),
     Flag(
@@ -34,16 +34,16 @@ _OTHER_FLAGS = (
     Flag("device-read-iops", "", "list", "Most reads per second of a disk (/dev/x:100)"),
     Flag("device-write-bps", "", "list", "Most bytes per second written to a disk (/dev/x:5mb)"),
     Flag("device-write-iops", "", "list", "Most writes per second to a disk (/dev/x:100)"),
-    Flag("dns", "", "list", "Ask this server for names", word="address"),
-    Flag("dns-option", "", "list", "Option for asking for names, as in resolv.conf"),
-    Flag("dns-search", "", "list", "Domain in which short names are looked for"),
+    Flag("dns", "", "list", "Use this name server", word="address"),
+    Flag("dns-option", "", "list", "Option of the resolver, as in resolv.conf"),
+    Flag("dns-search", "", "list", "Domain to search for short names"),
     Flag("domainname", "", "string", "Domain name, which follows the host name"),
     Flag("entrypoint", "", "string", "Replace the ENTRYPOINT of the image", initial=None),
     Flag("env", "e", "list", "Set an environment variable (NAME=value, or NAME to pass ours on)"),
     Flag("env-file", "", "list", "Read environment variables from a file", word="path"),
     Flag("expose", "", "list", "Expose a port or a range of ports (80, 8000-8010/tcp)"),
-    Flag("group-add", "", "list", "Put its user into another group (name or GID)", word="group"),
-    Flag("health-cmd", "", "string", "Command that tells whether it is healthy", word="command"),
+    Flag("group-add", "", "list", "Add its user to another group (name or GID)", word="group"),
+    Flag("health-cmd", "", "string", "Command that checks its health", word="command"),
     Flag("health-interval", "", "duration", "Time between two checks (default 30s)"),
     Flag("health-retries", "", "int", "Failures in a row until it is unhealthy (default 3)"),
     Flag("health-start-interval", "", "duration", "Time between two checks in the start period"),
@@ -58,40 +58,40 @@ _OTHER_FLAGS = (
     Flag("label", "l", "list", "Attach a label (name=value)"),
     Flag("label-file", "", "list", "Read labels from a file", word="path"),
     Flag("link", "", "list", "Give another container a name in this one (container:alias)"),
-    Flag("log-driver", "", "string", "How its output is kept: json-file, local, none"),
+    Flag("log-driver", "", "string", "Driver of its log: json-file, local, none"),
     Flag("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
     Flag("mac-address", "", "string", "Hardware address of its interface", word="address"),
     Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),
     Flag("name", "", "string", "Name the container"),
     Flag("net", "", "string", "The same as --network", word="network"),
-    Flag("network", "", "string", "bridge, none, host, container:NAME, or a network of your own"),
+    Flag("network", "", "string", "bridge, none, host, container:NAME, or a network by name"),
     Flag("network-alias", "", "list", "Another name for it on the network", word="name"),
-    Flag("no-healthcheck", "", "bool", "Do not check its health, whatever the image says"),
+    Flag("no-healthcheck", "", "bool", "Do not check its health, even if the image has a check"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
-    Flag("pid", "", "string", "Whose processes it sees: host or container:NAME", word="mode"),
+    Flag("pid", "", "string", "Its PID namespace: host or container:NAME", word="mode"),
     Flag("platform", "", "string", "The machine that its image is for (linux/arm64)"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
-    Flag("publish-all", "P", "bool", "Publish every exposed port, each at one that is free"),
+    Flag("publish-all", "P", "bool", "Publish every exposed port, each on a free one"),
     Flag("pull", "", "string", "Pull the image: always, missing or never", initial="missing"),
     Flag("quiet", "q", "bool", "Show no progress of the pull"),
     Flag("read-only", "", "bool", "Mount the container's root file system read-only"),
     Flag("restart", "", "string", "Restart it: no, on-failure[:times], always, unless-stopped"),
     Flag("rm", "", "bool", "Remove the container when it ends"),
-    Flag("runtime", "", "string", "The engine's own runtime: labkit, or runc as Docker calls it"),
+    Flag("runtime", "", "string", "The runtime: labkit, or its Docker name runc"),
     Flag("security-opt", "", "list", "no-new-privileges, seccomp=FILE.json, seccomp=unconfined"),
     Flag("shm-size", "", "bytes", "Size of /dev/shm (default 64m)"),
     Flag("stop-signal", "", "string", "Signal that asks it to end (default SIGTERM)"),
     Flag("stop-timeout", "", "int", "Seconds it has to end before it is killed", initial=None),
-    Flag("sysctl", "", "list", "Set a parameter of its own namespaces (net.core.somaxconn=99)"),
+    Flag("sysctl", "", "list", "Set a kernel parameter of its namespaces (net.core.somaxconn=99)"),
     Flag("tmpfs", "", "list", "Mount a file system in memory (path[:options])"),
     Flag("tty", "t", "bool", "Give it a terminal"),
     Flag("ulimit", "", "list", "Limit each of its processes (nofile=1024:2048)"),
     Flag("user", "u", "string", "User name or UID (name|uid[:group|gid])"),
-    Flag("userns", "", "string", "Whose users it has: host, or private ones", word="mode"),
-    Flag("uts", "", "string", "Whose host name it has: host", word="mode"),
+    Flag("userns", "", "string", "Its user namespace: host or private", word="mode"),
+    Flag("uts", "", "string", "Its UTS namespace: host", word="mode"),
     Flag("volume", "v", "list", "Mount a volume or a path ([name:|/path:]/place[:ro])"),
-    Flag("volumes-from", "", "list", "Mount what another container has (name[:ro])"),
+    Flag("volumes-from", "", "list", "Mount the volumes of another container (name[:ro])"),
     Flag("without", "", "list", "Leave out a step of the start, to see what it does", word="step"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
@@ -110,28 +110,28 @@ STRUCTURED = (
     *("health_start_interval", "health_start_period"),
     *("log_driver", "log_opt", "mount", "no_healthcheck", "restart", "tmpfs", "ulimit", "volume"),
 )
-"""Options whose values `labkit.cli.values.options` reads."""
+"""The options whose values `labkit.cli.values.options` reads."""
 NETWORK = (
     *("add_host", "dns", "dns_option", "dns_search", "expose", "ip", "ip6", "link", "mac_address"),
     *("network_alias", "publish"),
 )
-"""Options that say more about the network than which it is."""
+"""The options with details of the network, besides its name."""
 MODES = {
     "pid": ("PID", ("", "host")),
     "uts": ("UTS", ("", "host")),
     "userns": ("USER", ("", "host", "private")),
     "cgroupns": ("cgroup", ("", "host", "private")),
 }
-"""Options that say whose namespace of a kind it has, by the words there are; IPC has its own."""
+"""The options that share a namespace, by the words for each kind; IPC has its own reader."""
 SECURITY = ("cap_add", "cap_drop", "security_opt")
-"""Options that `labkit.cli.values.security` reads."""
+"""The options that `labkit.cli.values.security` reads."""
 DEFAULT_NETWORK = "default"
 
 
 def request_body(
     options: "dict[str, Any]", arguments: list[str], attach: "list[str]"
 ) -> dict[str, object]:
-    """What is sent to the engine for these options, and for IMAGE [COMMAND]; UsageError."""
+    """Return the request for these options, and for IMAGE [COMMAND]; UsageError."""
     image, *command = arguments
     if options["pull"] not in PULL_POLICIES:
         message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
@@ -152,7 +152,7 @@ def request_body(
         cgroupns=options["cgroupns"],
         device_cgroup_rules=options["device_cgroup_rule"],
         domainname=options["domainname"],
-        # An empty one, `--entrypoint ""`, takes the image's away.
+        # An empty one, `--entrypoint ""`, removes the image's.
         entrypoint=None if entrypoint is None else [entrypoint],
         environment=environment(options) or None,
         group_add=options["group_add"],
@@ -190,7 +190,7 @@ def request_body(
 def _structured(options: "dict[str, Any]") -> "dict[str, Any]":
     if not any(options[name] for name in STRUCTURED):
         return {}
-    from labkit.cli.values import options as read  # noqa: PLC0415 only for who uses one
+    from labkit.cli.values import options as read  # noqa: PLC0415 only if one is given
 
     return {
         **{name: [read.disk_limit(name, text) for text in options[name]] for name in DISK_LIMITS},
@@ -233,10 +233,10 @@ def _network(options: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> str:
-    """Create the container and print the engine's warnings; the container's id.
+    """Create the container and print the engine's warnings; return the container's id.
 
-    The image is pulled by the policy of `--pull`.  NotFoundError if there is none to be had;
-    LabkitError if the file for the id is there already or cannot be written.
+    The image is pulled by the policy of `--pull`.  NotFoundError if no registry has it;
+    LabkitError if the file for the id exists already or cannot be written.
     """
     path = options["cidfile"]
     if path and os.path.exists(path):

@@ -1,4 +1,4 @@
-"""`--env` and `--env-file`: the variables a process gets from us."""
+"""`--env` and `--env-file`: the variables that a process gets from the command."""
 
 import os
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def environment(options: "dict[str, Any]") -> list[str]:
-    """The variables of `--env-file` and then of `--env`, as `NAME=value`; UsageError."""
+    """Return the variables of `--env-file` and then of `--env`, as `NAME=value`; UsageError."""
     return [_variable(text) for text in lines_of(options["env_file"]) + options["env"]]
 
 
 def lines_of(paths: list[str]) -> list[str]:
-    """The lines of the files that say something: neither empty nor begun with `#`; UsageError."""
+    """Return the lines of the files, without empty ones and those after a `#`; UsageError."""
     lines = []
     for path in paths:
         try:
@@ -28,7 +28,7 @@ def lines_of(paths: list[str]) -> list[str]:
 
 
 def _variable(text: str) -> str:
-    """`NAME=value` as it is; a bare `NAME` with our own value, if we have one."""
+    """Return `NAME=value` as it is; for a bare `NAME` the command's own value, if it has one."""
     name, equals, _ = text.partition("=")
     if not name:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The flags of limits, and what is sent for them: from the table that both sides read."""
+"""The flags of limits, and their fields in requests: from the table that both sides read."""
 
 from labkit.cli.base.flags import Flag
 from labkit.dialect.limits import LIMITS
@@ -11,17 +11,17 @@ FLAGS = tuple(
     Flag(row.flag, row.letter, row.kind, row.help, initial=row.unset, word=row.word)
     for row in LIMITS
 )
-"""Those of `run` and `create`."""
+"""The flags of `run` and `create`."""
 FLAGS_OF_UPDATE = tuple(flag for flag, row in zip(FLAGS, LIMITS, strict=True) if row.can_change)
 
 
 def asked(options: "dict[str, Any]") -> "dict[str, Any]":
-    """The arguments of `create_body` for these options."""
+    """Return the arguments of `create_body` for these options."""
     return {row.keyword: options[row.option] for row in LIMITS}
 
 
 def changes(options: "dict[str, Any]") -> dict[str, object]:
-    """The fields of the API for the limits that are given."""
+    """Return the fields of the API for the limits that are given."""
     return {
         row.field: options[row.option]
         for row in LIMITS

@@ -1,4 +1,4 @@
-"""Flags of `run`, `create` and `network connect` about ports and addresses, as the API has them."""
+"""Flags of `run`, `create` and `network connect` for ports and addresses, in the API's form."""
 
 from labkit.cli.base.errors import BAD_FLAG, UsageError
 from labkit.dialect.numbers import whole
@@ -13,7 +13,7 @@ MOST_PORT = 65535
 
 
 def port_bindings(given: list[str]) -> "dict[str, list[Place]]":
-    """The values of `-p`: for each port of the container the places on the host; UsageError."""
+    """Read the values of `-p`: for each container port the places on the host; UsageError."""
     found: dict[str, list[Place]] = {}
     for text in given:
         for port, place in _read(text):
@@ -32,10 +32,10 @@ def _read(text: str) -> "list[tuple[str, Place]]":
         return [(f"{port}/{protocol}", (address, None)) for port in range(first, last + 1)]
     host_first, host_last = _range(host_port, text)
     if first == last and host_first != host_last:
-        # One of these, whichever is free.
+        # One of these, the first that is free.
         return [(f"{first}/{protocol}", (address, host_port))]
     if last - first != host_last - host_first:
-        raise _invalid(text, "the two ranges of ports are not of the same length")
+        raise _invalid(text, "the two ranges of ports have different lengths")
     return [
         (f"{port}/{protocol}", (address, str(host_first + port - first)))
         for port in range(first, last + 1)
@@ -43,12 +43,12 @@ def _read(text: str) -> "list[tuple[str, Place]]":
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """Address, port of the host, port of the container; an IPv6 address is in brackets."""
+    """Return address, port of the host, port of the container; an IPv6 address is in brackets."""
     address, rest = "", text
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]:")
         if not bracket:
-            raise _invalid(text, "an IPv6 address is followed by :port")
+            raise _invalid(text, "after an IPv6 address :port must follow")
     words = rest.split(":")
     if len(words) == 3 and not address:
         address, *words = words
@@ -74,7 +74,7 @@ def _invalid(text: str, why: str) -> UsageError:
 
 
 def endpoints(network: str, options: "dict[str, Any]") -> "dict[str, Any] | None":
-    """What is wanted of the container's network; None if that is nothing special."""
+    """Return the settings of the container's network; None without any."""
     wanted = endpoint(
         aliases=options["network_alias"],
         ip=options["ip"],
@@ -87,7 +87,7 @@ def endpoints(network: str, options: "dict[str, Any]") -> "dict[str, Any] | None
 def endpoint(
     *, aliases: list[str], ip: str, ip6: str, links: list[str], driver_opts: "Any" = None
 ) -> "dict[str, Any]":
-    """An EndpointConfig of the API, with what says something."""
+    """Return an EndpointConfig of the API, with the fields that are set."""
     addresses = {"IPv4Address": ip, "IPv6Address": ip6}
     fields = {
         "Aliases": aliases,

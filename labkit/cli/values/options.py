@@ -1,4 +1,4 @@
-"""Flags of `run` and `create` whose values have an inside: mounts, policies, checks, logs."""
+"""Flags of `run` and `create` with structured values: mounts, policies, checks, logs."""
 
 import os
 
@@ -32,13 +32,13 @@ MOUNT_KEYS = {
     "tmpfs-size": "TmpfsOptions.SizeBytes",
     "tmpfs-mode": "TmpfsOptions.Mode",
 }
-"""The keys of `--mount`, and where they go in the API's Mount."""
+"""The keys of `--mount`, and their fields in the API's Mount."""
 SWITCHES = ("readonly", "ro", "bind-nonrecursive", "volume-nocopy")
 PAIRS = ("volume-label", "volume-opt")
 
 
 def restart_policy(text: str) -> "dict[str, Any] | None":
-    """`on-failure:3` as the API has it; None for nothing; UsageError."""
+    """Return `on-failure:3` in the API's form; None for an empty text; UsageError."""
     if not text:
         return None
     name, colon, times = text.partition(":")
@@ -49,9 +49,9 @@ def restart_policy(text: str) -> "dict[str, Any] | None":
 
 
 def device(text: str) -> "dict[str, str]":
-    """`/dev/x[:/place][:rwm]` as the API's DeviceMapping; UsageError."""
+    """Return `/dev/x[:/place][:rwm]` as the API's DeviceMapping; UsageError."""
     source, *rest = text.split(":")
-    # Two parts are a device and its place, or a device and what may be done with it.
+    # Two parts are a device and its place, or a device and the allowed access.
     access = rest.pop() if rest and not rest[-1].startswith("/") else "rwm"
     if len(rest) > 1 or not source:
         raise _invalid("device", text, f"bad format for path: {text}")
@@ -62,7 +62,7 @@ def device(text: str) -> "dict[str, str]":
 
 
 def disk_limit(name: str, text: str) -> "dict[str, Any]":
-    """`/dev/x:5mb` of the option `name` as the API has it; UsageError."""
+    """Return `/dev/x:5mb` of the option `name` in the API's form; UsageError."""
     flag = name.replace("_", "-")
     path, _, value = text.rpartition(":")
     if not path:
@@ -94,7 +94,7 @@ def _is_number(text: str) -> bool:
 
 
 def ulimit(text: str) -> "dict[str, Any]":
-    """`nofile=1024:2048` or `nofile=1024` as the API's Ulimit; UsageError."""
+    """Return `nofile=1024:2048` or `nofile=1024` as the API's Ulimit; UsageError."""
     name, equals, values = text.partition("=")
     soft, colon, hard = values.partition(":")
     try:
@@ -107,7 +107,7 @@ def ulimit(text: str) -> "dict[str, Any]":
 
 
 def volume(text: str) -> str:
-    """A `-v` value; the path of the host in it is made absolute, as `./data:/data`."""
+    """Return a `-v` value with the path of the host made absolute, as `./data:/data`."""
     here, colon, rest = text.partition(":")
     if colon and here.startswith("."):
         return f"{os.path.abspath(here)}:{rest}"
@@ -117,7 +117,7 @@ def volume(text: str) -> str:
 
 
 def mount(text: str) -> "dict[str, Any]":
-    """A `--mount` value as the API's Mount; UsageError."""
+    """Return a `--mount` value as the API's Mount; UsageError."""
     result: dict[str, Any] = {"Type": "volume"}
     for part in text.split(","):
         key, equals, value = part.strip().partition("=")
@@ -158,7 +158,7 @@ def _mount_value(text: str, key: str, value: str) -> object:
 
 
 def log_config(driver: str, given: list[str]) -> "dict[str, Any] | None":
-    """`--log-driver` and `--log-opt` as the API has them; None if neither is given; UsageError."""
+    """Return `--log-driver` and `--log-opt` in the API's form; None without them; UsageError."""
     options = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -169,7 +169,7 @@ def log_config(driver: str, given: list[str]) -> "dict[str, Any] | None":
 
 
 def healthcheck(options: "dict[str, Any]") -> "dict[str, Any] | None":
-    """The `--health-…` flags as the API has them, times in nanoseconds; None if none is given."""
+    """Return the `--health-…` flags in the API's form, times in nanoseconds; None without them."""
     check = {
         "Test": ["CMD-SHELL", options["health_cmd"]] if options["health_cmd"] else None,
         "Interval": options["health_interval"],

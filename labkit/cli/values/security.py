@@ -14,7 +14,7 @@ SECCOMP = "seccomp"
 
 
 def capabilities(options: "dict[str, Any]") -> "dict[str, list[str]]":
-    """The names in full and in order; one that is added and dropped is added."""
+    """Return the names in full and in order; one that is added and dropped is added."""
     added, dropped = _names(options["cap_add"]), _names(options["cap_drop"])
     return {"cap_add": sorted(added), "cap_drop": sorted(dropped - added)}
 
@@ -30,10 +30,10 @@ def _full(name: str) -> str:
 
 
 def security(given: "list[str]") -> "dict[str, Any]":
-    """The options, with the text of a seccomp profile in place of its file's name; UsageError."""
+    """Return the options, with the text of a seccomp profile for its file's name; UsageError."""
     found: dict[str, Any] = {"security_opt": [_with_profile(text) for text in given]}
     if UNCONFINED_PATHS in given:
-        # It is the command's own word: the engine has lists of the paths.
+        # Only the command knows this word: the engine has lists of the paths.
         found["security_opt"].remove(UNCONFINED_PATHS)
         found |= {"masked_paths": [], "readonly_paths": []}
     return found

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] [VOLUME]",
     (
-        Flag("driver", "d", "string", "How it is kept: local", initial="local"),
+        Flag("driver", "d", "string", "Driver of the volume: local", initial="local"),
         Flag("label", "", "list", "Attach a label (name=value)"),
         Flag("opt", "o", "list", "Option of the driver (name=value)"),
     ),
@@ -21,7 +21,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print its name, given or invented."""
+    """Print its name, given or generated."""
     body = volume_body(
         arguments[0] if arguments else "",
         driver=options["driver"],

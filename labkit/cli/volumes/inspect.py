@@ -1,4 +1,4 @@
-"""`labkit volume inspect`: everything about volumes."""
+"""`labkit volume inspect`: all that the engine knows about volumes."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.engine.inspect import FORMAT, show
@@ -11,5 +11,5 @@ COMMAND = Command("[OPTIONS] VOLUME [VOLUME...]", (FORMAT,), at_least=1)
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A JSON array; with `--format` a line for each."""
+    """Print a JSON array; with `--format` a line for each."""
     return show(context.api(), arguments, ["volume"], options["format"])

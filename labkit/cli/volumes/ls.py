@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS]",
     (
-        Flag("filter", "f", "list", "Show those that fit (dangling=true, name=data, …)"),
+        Flag("filter", "f", "list", "Show those that match (dangling=true, name=data, …)"),
         FORMAT,
         Flag("quiet", "q", "bool", "Show only names"),
     ),
@@ -32,7 +32,7 @@ COLUMNS = ("Driver", "Name")
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """A table, or one name a line."""
+    """Print a table, or one name a line."""
     filters = filters_json(filters_from(options["filter"]))
     volumes = context.api().get("/volumes", filters=filters)["Volumes"] or []
     volumes.sort(key=lambda volume: volume["Name"])

@@ -1,4 +1,4 @@
-"""`labkit volume prune`: remove the volumes that no container uses."""
+"""`labkit volume prune`: remove unused volumes."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS]",
-    (Flag("all", "a", "bool", "Also those that were given a name"), FILTER, FORCE),
+    (Flag("all", "a", "bool", "Also volumes with a name"), FILTER, FORCE),
     at_most=0,
 )
 KINDS = {False: "anonymous local", True: "local"}
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the names of those that are gone, and the space they took."""
+    """Print the names of the removed volumes, and the space they took."""
     if options["all"]:
         options["filter"].append("all=1")
     kind = KINDS[options["all"]]

@@ -1,4 +1,4 @@
-"""`labkit volume rm`: remove volumes and what is in them."""
+"""`labkit volume rm`: remove volumes and their files."""
 
 from labkit.cli.base.command import Command, Context, for_each
 from labkit.cli.base.flags import Flag
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS] VOLUME [VOLUME...]",
-    (Flag("force", "f", "bool", "No error for those that are not there"),),
+    (Flag("force", "f", "bool", "No error for missing ones"),),
     at_least=1,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Print the name of each that is gone."""
+    """Print the name of each removed volume."""
     api = context.api()
     return for_each(arguments, lambda name: api.delete(volume_path(name), force=options["force"]))

@@ -28,9 +28,7 @@ class Copier(Placer):
         if FILE in kinds:
             make_folders(real if self._is_into else os.path.dirname(real), owner)
         if FOLDER in kinds:
-            make_folders(real, None)
-            if owner is not None and not was_there:
-                os.chown(real, *owner)
+            make_folders(real, owner)
 
     def _unpack_member(self, reader: ArchiveReader, member: Member) -> None:
         number, _, name = member.name.partition("/")
@@ -58,13 +56,18 @@ def make_folders(path: str, owner: Owner) -> None:
 
 
 def owner_of(text: str) -> Owner:
-    """`user[:group]`, names or numbers of this root; a group that is not given is named alike."""
+    """`user[:group]`, names or numbers of this root.
+
+    A group that is not given is the user's own; that of a number is the same number.
+    """
     if not text:
         return None
     user, _, group = text.partition(":")
+    if not group and user.isdecimal():
+        group = user
     context = op.Context((-1, -1, -1), {})
     try:
-        op.LookUpUser(f"{user}:{group or user}").execute(context)
+        op.LookUpUser(f"{user}:{group}" if group else user).execute(context)
     except OSError as error:
         raise BadArchiveError(f"--chown={text}: {error.strerror}") from None
     return context.uid, context.gid

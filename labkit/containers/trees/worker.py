@@ -185,10 +185,14 @@ def _extract(conversation: Conversation, place: str, owner: str) -> None:
     _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=copying.owner_of(owner)))
 
 
-def _make_folder(conversation: Conversation, place: str) -> None:
-    """Make a folder, and those above it (WORKDIR)."""
+def _make_folder(conversation: Conversation, place: str, owner: str) -> None:
+    """Make a folder, and those above it, for a user (WORKDIR)."""
     conversation.tell("ready")
-    copying.make_folders(os.path.realpath(place), None)
+    try:
+        found = copying.owner_of(owner)
+    except BadArchiveError:  # the image has no such user yet: it is root's
+        found = None
+    copying.make_folders(os.path.realpath(place), found)
 
 
 def _fill(conversation: Conversation) -> None:

@@ -1,7 +1,7 @@
 """The moment of execve(2): the kernel asks before it starts a program, and waits (fanotify(7)).
 
 So a judge sees what a process is at the very moment when it becomes the container's command, and
-needs no luck for it.
+needs no luck for it.  Where a kernel was built without this, a judge sees the process right after.
 """
 
 import os
@@ -20,7 +20,7 @@ _EVENT = "=IBBHQii"
 
 
 class ExecGate:
-    """Holds each execve of one file until it is let through.  OSError if the kernel cannot."""
+    """Holds each execve of one file until it is let through.  OSError (ENOSYS) if it cannot."""
 
     def __init__(self, path: str) -> None:
         self._fd = libc.call("fanotify_init", FAN_CLASS_CONTENT | FAN_CLOEXEC, os.O_RDONLY)

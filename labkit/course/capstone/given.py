@@ -5,9 +5,11 @@ file.
 """
 
 import argparse
+import errno
 import http.client
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from labkit.kernel import mounts
 
 STATE = os.environ.get("MINI_STATE", "/var/lib/mini")
 """The folder for what mini keeps on the disk."""
@@ -86,6 +90,20 @@ def fetch(url: str) -> bytes:
         connection.close()
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder of mini's; OSError (EBUSY) if something is mounted in it.
+
+    `shutil.rmtree` alone would walk through a mount that a mistake has left on the host, and delete
+    the files that it shows.
+    """
+    top = os.path.realpath(path)
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        for mount in mounts.parse_mountinfo(file.read()):
+            if f"{mount.target}/".startswith(f"{top}/"):
+                raise OSError(errno.EBUSY, "a file system is mounted there", mount.target)
+    shutil.rmtree(path)
+
+
 def write_index(layout: str, digest: str, size: int) -> None:
     """Make `layout`, which has the blobs, an OCI layout of the image with this manifest."""
     entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
@@ -115,10 +133,9 @@ def remove_group(path: str) -> bool:
             os.rmdir(path)
         return not os.path.exists(path)
 
-    has_others = (
-        any(entry.is_dir() for entry in os.scandir(path)) if os.path.exists(path) else False
-    )
-    return not has_others and wait_until(is_removed, 1)
+    if os.path.exists(path) and any(entry.is_dir() for entry in os.scandir(path)):
+        return False
+    return wait_until(is_removed, 1)
 
 
 def _not_yet(box: argparse.Namespace) -> int:

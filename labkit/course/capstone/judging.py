@@ -87,7 +87,7 @@ def _leave(look: Callable[[], int]) -> int:
 def _look(stage: int, engine: str, folder: str, group: str) -> int:
     found: list[Finding] = []
     try:
-        places.settle(folder)
+        places.settle(folder, in_memory=JUDGES[stage][1] is not stages_beyond.users)
         place = Place(os.path.abspath(engine), folder, group)
         try:
             found += JUDGES[stage][1](place)

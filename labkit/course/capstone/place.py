@@ -153,11 +153,16 @@ def enter_own_namespaces() -> None:
     namespaces.unshare(sum(namespaces.FLAGS[name] for name in names))
 
 
-def settle(folder: str) -> None:
-    """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts."""
+def settle(folder: str, *, in_memory: bool) -> None:
+    """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts.
+
+    In memory an overlay works wherever `folder` lies; but before Linux 6.3 no other owners can be
+    shown there (mount_setattr(2), MOUNT_ATTR_IDMAP).
+    """
     mounts.mount("none", "/", "", mounts.MS_PRIVATE | mounts.MS_REC)
     mounts.mount("proc", "/proc", "proc")
-    mounts.mount("judge", folder, "tmpfs", 0, "mode=755")
+    if in_memory:
+        mounts.mount("judge", folder, "tmpfs", 0, "mode=755")
     os.mkdir(f"{folder}/hosts")
     mounts.mount(MARK, f"{folder}/hosts", "tmpfs", 0, "mode=755")
     # As systemd has it: what is mounted in a copy appears here too, unless the copy says no.

@@ -45,7 +45,7 @@ class Race:
         with style.picture(height_in=1.3 + 0.17 * sum(counts)) as drawing:
             both = drawing.subplots(2, 1, sharex=True, height_ratios=counts)
             for axes, (name, every) in zip(both, bars.items(), strict=True):
-                _draw(axes, name, every, end_ms)
+                _draw(axes, name, every, end_ms, named=name == "mini")
             both[1].set_xlabel("time since the first step (ms)")
             words = ", ".join(f"{name} {_end(every):.1f} ms" for name, every in bars.items())
             style.headline(drawing, f"From the first step to the exec: {words}")
@@ -142,7 +142,7 @@ def _end(bars: Sequence[Bar]) -> float:
     return bars[-1].start_ms + bars[-1].took_ms if bars else 0.0
 
 
-def _draw(axes: Any, name: str, bars: Sequence[Bar], end_ms: float) -> None:
+def _draw(axes: Any, name: str, bars: Sequence[Bar], end_ms: float, *, named: bool) -> None:
     rows = range(len(bars))
     axes.barh(
         rows,
@@ -157,7 +157,7 @@ def _draw(axes: Any, name: str, bars: Sequence[Bar], end_ms: float) -> None:
     axes.grid(visible=False, axis="y")
     axes.set(xlim=(0, end_ms * 1.05), ylim=(len(bars) - 0.4, -0.7))
     axes.set_title(f"{name}: {sum(bar.steps for bar in bars)} steps")
-    for number, (phase, words) in enumerate(zip(PHASES, WORDS, strict=True)):
+    for number, (phase, words) in enumerate(zip(PHASES, WORDS, strict=True)) if named else ():
         axes.text(
             0.012,
             (0.7 + 1.3 * (len(PHASES) - 1 - number)) / len(bars),

@@ -10,13 +10,19 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from labkit.course.capstone import layout
+from labkit.course.capstone import given, layout
 from labkit.course.capstone.place import busybox_root
 from labkit.course.figures.table import Table
 
 RUN_TIMEOUT_S = 120
+OWN_MOUNTS = (
+    *("unshare", "--mount", "--propagation", "private"),
+    *("sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"),
+)
+"""The words before a command that give it mounts of its own, shared as the machine's are."""
 START = '''"""mini: a container engine in one file, on labkit.kernel alone."""
 
 import os
@@ -37,7 +43,7 @@ if __name__ == "__main__":
 TOOLS = {
     1: "os.fork os.execvpe os.wait os.waitstatus_to_exitcode signal.signal os.kill",
     2: "processes.clone namespaces.FLAGS mounts.mount mounts.pivot_root mounts.unmount "
-    "processes.close_all_but processes.close_on_exec_from",
+    "processes.close_all_but processes.close_on_exec_from given.folder given.remove_folder",
     3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
     4: "namespaces.FLAGS namespaces.set_hostname",
     5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options given.blob given.folder",
@@ -79,17 +85,20 @@ def begin() -> None:
     if not os.path.exists(f"{folder}/root"):
         busybox_root(f"{folder}/root")
     if not os.path.exists(f"{folder}/image"):
-        layout.write(
-            f"{folder}/image", layout.three_layers(f"{folder}/root", "the third layer's\n")
-        )
+        layers = layout.three_layers(f"{folder}/root", "the third layer's\n")
+        layout.write(f"{folder}/image", layers)
     print("Your engine is mini/mini.py, beside this page: open it in the file browser.")
     print("mini/root is a root for its containers, mini/image an image of three layers.")
 
 
 def mini(words: str) -> None:
-    """Run the learner's engine with these words, in its folder, and print what it says."""
+    """Run the learner's engine with these words, in its folder, and print what it says.
+
+    It has a table of mounts of its own, shared as the machine's usually is: what a mistake leaves
+    mounted ends with it.
+    """
     result = subprocess.run(
-        [sys.executable, path(), *shlex.split(words)],
+        [*OWN_MOUNTS, sys.executable, path(), *shlex.split(words)],
         cwd=os.path.dirname(path()),
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -101,6 +110,13 @@ def mini(words: str) -> None:
     )
     print(result.stdout, end="")
     print(f"status: {result.returncode}")
+
+
+def clean() -> None:
+    """Remove what mini keeps on the disk, but for the learner's file, the root and the image."""
+    state = Path(environment()["MINI_STATE"])
+    if state.exists():
+        given.remove_folder(state)
 
 
 def environment() -> dict[str, str]:

@@ -4,9 +4,15 @@
 mounted.
 """
 
+import os
+import signal
+import time
+from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.errors import NotFoundError
+from labkit.errors import LabkitError, NotFoundError
+
+REMOVE_TIMEOUT_S = 10.0
 
 
 class Place(NamedTuple):
@@ -86,3 +92,26 @@ def folder(
     if root != "/":
         path = path.removeprefix(root)
     return (point + "/" + path.strip("/")).rstrip("/")
+
+
+def remove_group(folder: str) -> None:
+    """End the processes of a group made by hand, and remove it; no error if there is none.
+
+    LabkitError if it cannot be removed, for example because it has groups of its own.
+    """
+    deadline = time.monotonic() + REMOVE_TIMEOUT_S
+    while os.path.exists(folder):
+        try:
+            os.rmdir(folder)
+        except OSError as error:  # a process is in it, or has not quite ended
+            if time.monotonic() > deadline:
+                raise LabkitError(f"the group {folder} cannot be removed: {error}") from None
+            _kill_all(folder)
+            time.sleep(0.02)
+
+
+def _kill_all(folder: str) -> None:
+    with suppress(FileNotFoundError), open(f"{folder}/cgroup.procs", encoding="ascii") as file:
+        for pid in file.read().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)

@@ -19,37 +19,37 @@ from labkit.kernel.mounts import parse_mountinfo
 MIB = 1 << 20
 _SHRINK = Lesson(
     "A file that an upper layer removes is still in the layer below, with all its bytes.",
-    "chapter 3, section What covers what",
+    "chapter 3, section What a deleted file leaves",
     "the sizes in the history of both images",
 )
 _TREE = Lesson(
     "The files of an image are what its layers show together.",
-    "chapter 3, section A union of layers",
+    "chapter 3, section A stack of layers",
     "the two lists of files, one beside the other",
 )
 _SECRET = Lesson(
     "A layer is never changed afterwards: what was written in one can be read by everybody.",
-    "chapter 3, section What covers what",
+    "chapter 3, section What a deleted file leaves",
     "every blob of the saved image, not only the files that a container shows",
 )
 _WHITEOUT = Lesson(
     "overlayfs marks a removed file with a character device of the numbers 0 and 0.",
-    "chapter 3, section Marks in a layer",
+    "chapter 3, section What a deleted file leaves",
     "the kind of the file in the upper folder, and its device numbers",
 )
 _OPAQUE = Lesson(
     "An attribute of a folder says that nothing of the same folder below shows through.",
-    "chapter 3, section Marks in a layer",
+    "chapter 3, section What a deleted file leaves",
     "the attributes of the folder: trusted.overlay.opaque, or user.overlay.opaque without root",
 )
 _UNION = Lesson(
     "A union has folders below, of which the first named lies on top, and one folder to write in.",
-    "chapter 3, section The union by hand",
+    "chapter 3, section What a union is worth",
     "the line of your union in /proc/self/mountinfo, and its options",
 )
 _DIFF = Lesson(
     "A container writes into one layer of its own: added, changed and removed files lie there.",
-    "chapter 3, section What a container writes",
+    "chapter 3, section A layer of its own",
     "the list of what the container has changed",
 )
 

@@ -17,32 +17,32 @@ from labkit.errors import LabkitError
 KILLED = 137
 _STATES = Lesson(
     "A container is in one state, and each event leads from one state to another.",
-    "chapter 8, section The states",
+    "chapter 8, section One table, one picture",
     "the state that the engine lists for each container, stopped ones too",
 )
 _FROZEN = Lesson(
     "A paused container's processes are frozen by the kernel: they use no CPU, and stay in memory.",
-    "chapter 8, section Pause",
+    "chapter 8, section Pause, and a snapshot",
     "the file freezer.state (cgroup v2: cgroup.freeze) of the group",
 )
 _WAY = Lesson(
     "Every event of a container is kept in order; a container that ended may be started again.",
-    "chapter 8, section The states",
+    "chapter 8, section One table, one picture",
     "the events of this container, and the table of states",
 )
 _DEAF = Lesson(
     "Process 1 ignores a signal for which it has no handler, so the engine waits and then kills.",
-    "chapter 8, section Stop and kill",
+    "chapter 8, section Stop asks, kill does not",
     "the line SigCgt in /proc/PID/status of process 1, and who process 1 is",
 )
 _POLICY = Lesson(
     "A container that died is judged by its restart policy; one that you ended is not.",
-    "chapter 8, section Restart policies",
+    "chapter 8, section Who comes back",
     "the restart policy in what the engine knows about the container",
 )
 _LIMITED = Lesson(
     "One policy counts how often it has started a failing container, and gives up at a number.",
-    "chapter 8, section Restart policies",
+    "chapter 8, section Who comes back",
     "RestartCount, ExitCode and the restart policy in what the engine knows about the container",
 )
 

@@ -40,7 +40,7 @@ _MEASURED = Lesson(
 )
 _SAME = Lesson(
     "A limit can be changed while a container runs: the kernel looks at the file each time.",
-    "chapter 9, section While it runs",
+    "chapter 9, section The limit is a file",
     "the process number of the containers, before and after",
 )
 _QUOTA = Lesson(
@@ -55,22 +55,22 @@ _THROTTLED = Lesson(
 )
 _MEMORY = Lesson(
     "The kernel ends a container that needs more memory than its limit; files in a tmpfs count.",
-    "chapter 9, section Memory",
+    "chapter 9, section Memory up to the limit",
     "the files memory.limit_in_bytes and memory.stat (cgroup v2: memory.max and memory.stat)",
 )
 _SWAP = Lesson(
     "The second limit is the sum of memory and swap, not swap alone.",
-    "chapter 9, section Memory and swap",
+    "chapter 9, section Memory up to the limit",
     "the flag that names both, and the difference of the two numbers",
 )
 _DISK = Lesson(
     "Rates are set for one device, for reading and writing apart, in bytes or in operations.",
-    "chapter 9, section Disks",
+    "chapter 9, section So many bytes a second, and the cache",
     "the files blkio.throttle.* of the group (cgroup v2: io.max)",
 )
 _PIDS = Lesson(
     "A limit on processes makes the next fork fail; the machine stays as it was.",
-    "chapter 9, section Processes",
+    "chapter 9, section How many processes",
     "the files pids.max and pids.events of the group",
 )
 
@@ -298,7 +298,7 @@ def _draw_disk(dice: Dice) -> dict[str, object]:
 
 def _judge_disk(place: Place, values: Values, memo: Memo) -> list[Finding]:
     if not place.disk:
-        raise MachineFaultError("there is no lab disk: make one first (chapter 9, section Disks)")
+        raise MachineFaultError("there is no lab disk: make one first (labkit lab-disk make)")
     found = Findings()
     seen = running(found, place, values.name, 1, _LIFE)
     asked = {

@@ -12,42 +12,42 @@ from labkit.course.exercises.place import Place
 
 _LIFE = Lesson(
     "Namespaces last as long as a process is in them.",
-    "chapter 11, section What a process sees",
+    "chapter 11, section A number for every namespace",
     "the state that the engine lists for the container",
 )
 _SHARED = Lesson(
     "Two processes share a namespace if the kernel has the same number for it.",
-    "chapter 11, section Six kinds",
+    "chapter 11, section A number for every namespace",
     "the links in /proc/PID/ns of both",
 )
 _OWN = Lesson(
     "Each kind of namespace is chosen by itself; the others stay apart.",
-    "chapter 11, section Six kinds",
+    "chapter 11, section A number for every namespace",
     "the links in /proc/PID/ns of both",
 )
 _ENTER = Lesson(
     "A process can join one namespace of another process and keep its own files.",
-    "chapter 11, section Entering",
+    "chapter 11, section Interfaces of its own",
     "the links net and mnt in /proc/PID/ns of your process",
 )
 _USERS = Lesson(
     "A user namespace maps numbers: root inside is an ordinary number outside.",
-    "chapter 11, section Users",
+    "chapter 11, section Root, and nobody",
     "the file /proc/PID/uid_map of your process",
 )
 _FIRST = Lesson(
     "The first process of a PID namespace has the number 1 in there, and another one outside.",
-    "chapter 11, section Process numbers",
+    "chapter 11, section One process, two numbers",
     "the line NSpid in /proc/PID/status",
 )
 _PROC = Lesson(
     "/proc shows the PID namespace of whoever mounted it.",
-    "chapter 11, section Process numbers",
+    "chapter 11, section One process, two numbers",
     "the file /proc/PID/mountinfo of your process, and what its /proc shows as number 1",
 )
 _IPC = Lesson(
     "Shared memory and semaphores belong to the IPC namespace: who shares it, sees them.",
-    "chapter 11, section Shared memory",
+    "chapter 11, section Two containers, one semaphore",
     "the links ipc in /proc/PID/ns, and the folder /dev/shm in each of the three",
 )
 

@@ -14,12 +14,12 @@ from labkit.course.networks import netlink
 
 _LIFE = Lesson(
     "A container has a network as long as it runs.",
-    "chapter 12, section Three kinds",
+    "chapter 12, section Three modes",
     "the state that the engine lists for the container",
 )
 _NAMES = Lesson(
     "Containers find each other by name on a network that you made, not on the usual one.",
-    "chapter 12, section Names",
+    "chapter 12, section A network of your own",
     "the networks that the engine lists, and which of them each container is on",
 )
 _BRIDGE = Lesson(
@@ -34,17 +34,17 @@ _ROOMS = Lesson(
 )
 _PORT = Lesson(
     "A published port has an address as well: 127.0.0.1 is for this machine alone.",
-    "chapter 12, section Ports",
+    "chapter 12, section One host, one port 8080",
     "the ports that the engine lists for the container, with the address before them",
 )
 _INSIDE = Lesson(
     "A network without a way out has no gateway: its containers reach only each other.",
-    "chapter 12, section A network without a way out",
+    "chapter 12, section The vault",
     "the file /proc/PID/net/route of the container's process",
 )
 _MEND = Lesson(
     "A packet needs a cable that is up at both ends, an address, a bridge, and a route.",
-    "chapter 12, section The way of a packet",
+    "chapter 12, section The packet's way",
     "the links inside and outside, one after the other, and the routes inside",
 )
 

@@ -29,6 +29,7 @@ from labkit.course.grading.limits import Limits
 from labkit.errors import LabkitError
 from labkit.kernel import mounts, namespaces, processes, user_namespaces
 from labkit.kernel.network import loopback
+from labkit.paths import HOLDER_SOCKET
 
 FIRST_UID = 0x40000000
 """Far from the numbers of users, and from the subordinate ids that adduser(8) gives."""
@@ -64,6 +65,7 @@ class Sandbox:
         self.uid = FIRST_UID + IDS * (int(self.key, 16) % SLOTS)
         self.engine_pid = 0
         """labkitd, as a number of the submission's PID namespace."""
+        self._holder_pid = 0
         self.keeper_pid = 0
         """The first process, as a number of this machine."""
         self.device = ""
@@ -146,20 +148,23 @@ class Sandbox:
             f"/proc/{self.keeper_pid}/root/proc/{self.engine_pid}"
         ):
             return
+        deadline = time.monotonic() + ENGINE_TIMEOUT_S
+        if not self.runs(self._holder_pid):
+            words = [sys.executable, "-P", "-m", "labkit.course.grading.holder", tree.RUN]
+            self._holder_pid = self.run(words)
+            self._await_socket(HOLDER_SOCKET, self._holder_pid, deadline)
         run = ["--root", tree.DATA, "--run", tree.RUN]
         self.engine_pid = self.run([sys.executable, "-P", "-m", "labkit.daemon", *run])
-        deadline = time.monotonic() + ENGINE_TIMEOUT_S
-        while time.monotonic() < deadline:
+        self._await_socket("labkit.sock", self.engine_pid, deadline)
+
+    def _await_socket(self, name: str, pid: int, deadline: float) -> None:
+        """Wait until a program of the engine listens; SandboxError if it ends or is too slow."""
+        while time.monotonic() < deadline and self.runs(pid):
             with suppress(OSError), socket.socket(socket.AF_UNIX) as trial:
-                trial.connect(self.socket)
+                trial.connect(f"{self.place}{tree.RUN}/{name}")
                 return
             time.sleep(0.02)
         raise SandboxError(f"the engine of the submission does not start: {self.words()}")
-
-    @property
-    def socket(self) -> str:
-        """The engine's socket, as this machine sees it."""
-        return f"{self.place}{tree.RUN}/labkit.sock"
 
     @property
     def environment(self) -> dict[str, str]:

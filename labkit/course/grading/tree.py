@@ -20,8 +20,7 @@ from labkit.kernel import loops, mounts
 from labkit.kernel.mounts import MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
 from labkit.snapshots import record
 
-HOME = "/home/learner"
-DATA, RUN, JUPYTER = "/lab/root", "/lab/run", "/lab/jupyter"
+HOME, DATA, RUN, JUPYTER = "/lab/home", "/lab/root", "/lab/run", "/lab/jupyter"
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 FROM_HOST = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _READ_ONLY = mounts.MS_REMOUNT | MS_BIND | MS_RDONLY

@@ -5,14 +5,12 @@ not: the registry had the blob already, or took it over from another repository.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.course.figures import style
 from labkit.course.images.blob_tree import SHORT_DIGITS
+from labkit.course.images.registry_request import Request, Talk
 from labkit.dialect.sizes import human_size
-
-if TYPE_CHECKING:
-    from labkit.course.images.registry_talk import Request, Talk
 
 SENT, FETCHED, SPARED = "sent", "fetched", ""
 FATES = {
@@ -39,14 +37,14 @@ class Fate(NamedTuple):
         return f"{self.words} {human_size(self.moved_bytes)}" if self.moved_bytes else self.words
 
 
-def row_of(request: "Request") -> str:
+def row_of(request: Request) -> str:
     """The row of a request: the blob's kind and digest, or `manifest`."""
     if request.kind == MANIFEST:
         return MANIFEST
     return f"{request.blob} {request.what[:SHORT_DIGITS]}"
 
 
-def fates(talk: "Talk") -> dict[str, Fate]:
+def fates(talk: Talk) -> dict[str, Fate]:
     """The fate of each blob in one command; the last request about a blob decides."""
     found = {}
     for one in talk.requests:
@@ -56,7 +54,7 @@ def fates(talk: "Talk") -> dict[str, Fate]:
     return found
 
 
-def grid(talks: Sequence["Talk"]) -> dict[str, list[Fate]]:
+def grid(talks: Sequence[Talk]) -> dict[str, list[Fate]]:
     """Rows of fates, one for each command; the manifest comes last, as it does in a push."""
     columns = [fates(talk) for talk in talks]
     names = list(dict.fromkeys(name for column in columns for name in column if name != MANIFEST))
@@ -65,7 +63,7 @@ def grid(talks: Sequence["Talk"]) -> dict[str, list[Fate]]:
     return {name: [column.get(name, Fate(NO_REQUEST)) for column in columns] for name in names}
 
 
-def draw_grid(axes: Any, talks: Sequence["Talk"]) -> None:
+def draw_grid(axes: Any, talks: Sequence[Talk]) -> None:
     """Draw the squares, with the commands above and the blobs at the left."""
     from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 

@@ -5,10 +5,8 @@ with record(hub.log) as pushed:
 RegistryTalk(("the first push", pushed)).plot()
 """
 
-import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from typing import Any
 
 from labkit.course.architecture.trace import Trace
 from labkit.course.architecture.wire import Exchange
@@ -17,73 +15,11 @@ from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.images.blob_fates import draw_grid, grid
 from labkit.course.images.blob_tree import SHORT_DIGITS, BlobTree
+from labkit.course.images.registry_request import Request, Talk, about
 from labkit.dialect.sizes import human_size
 
 LANE = "daemon"
 """The sender of the requests."""
-_BLOB = re.compile(r"/v2/(.+)/blobs/sha256:([0-9a-f]{12})[0-9a-f]*")
-_UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/(.*)")
-_MANIFEST = re.compile(r"/v2/(.+)/manifests/(.+)")
-MEANINGS = {
-    ("HEAD", "blob", True): "the {blob}: is it there? yes",
-    ("HEAD", "blob", False): "the {blob}: is it there? no",
-    ("GET", "blob", True): "the {blob} is fetched",
-    ("POST", "mount", True): "the {blob} is taken over from there",
-    ("POST", "upload", True): "where may it be sent?",
-    ("PUT", "upload", True): "the {blob} is sent",
-    ("GET", "manifest", True): "the manifest is fetched",
-    ("PUT", "manifest", True): "the manifest is sent, under its tag",
-    ("GET", "registry", True): "is there a registry?",
-    ("GET", "registry", False): "who are you?",
-    ("GET", "token", True): "a password for a token",
-}
-REFUSED = "refused"
-UNAUTHORIZED = 401
-
-
-class Request(NamedTuple):
-    """One request.  `went_bytes` are those of its body, `came_bytes` of the answer's."""
-
-    method: str
-    kind: str
-    """`registry`, `blob`, `upload`, `mount`, `manifest`, `token`, or else `page`."""
-    what: str
-    status: int
-    went_bytes: int
-    came_bytes: int
-    blob: str = "blob"
-    """What kind of blob it was about, where that is known: `config`, `layer`."""
-
-    @property
-    def meaning(self) -> str:
-        """What it was for, and how it went, in a few words."""
-        if self.status == UNAUTHORIZED:
-            return MEANINGS["GET", "registry", False]
-        key = (self.method, self.kind, self.status < 400)
-        words = MEANINGS.get(key, REFUSED if self.status >= 400 else "")
-        return words.format(blob=self.blob)
-
-
-class Talk(NamedTuple):
-    """The requests of one command."""
-
-    name: str
-    requests: tuple[Request, ...]
-
-    @property
-    def went_bytes(self) -> int:
-        """What the registry was sent, in bodies."""
-        return sum(one.went_bytes for one in self.requests)
-
-    @property
-    def came_bytes(self) -> int:
-        """What the registry sent, in bodies."""
-        return sum(one.came_bytes for one in self.requests)
-
-    def of(self, method: str, kind: str, status: int) -> list[str]:
-        """What such requests were about."""
-        wanted = (method, kind, status)
-        return [one.what for one in self.requests if (one.method, one.kind, one.status) == wanted]
 
 
 class RegistryTalk:
@@ -153,35 +89,6 @@ def _request(exchange: Exchange, kinds: Mapping[str, str]) -> Request:
         exchange.received_bytes,
         kinds.get(what[:SHORT_DIGITS], "blob"),
     )
-
-
-def about(target: str) -> tuple[str, str]:
-    """What kind of page of a registry this is, and of which blob or tag: digests cut short.
-
-    >>> about("/v2/shelf/one/manifests/latest")
-    ('manifest', 'shelf/one:latest')
-    """
-    path, _, query = target.partition("?")
-    fields = {name: values[0] for name, values in parse_qs(query).items()}
-    if found := _BLOB.fullmatch(path):
-        return "blob", found[2]
-    if _UPLOAD.fullmatch(path):
-        if "mount" in fields:
-            return "mount", f"{_short(fields['mount'])} from {fields.get('from', '?')}"
-        return "upload", _short(fields.get("digest", ""))
-    if found := _MANIFEST.fullmatch(path):
-        repository, reference = found.groups()
-        digest = reference.startswith("sha256:")
-        return "manifest", f"{repository}{'@' if digest else ':'}{_short(reference)}"
-    if path == "/v2/":
-        return "registry", ""
-    return ("token", "") if path == "/token" else ("page", path)
-
-
-def _short(digest: str) -> str:
-    """The digest's first digits; a tag stays as it is."""
-    is_digest = digest.startswith("sha256:")
-    return digest.removeprefix("sha256:")[:SHORT_DIGITS] if is_digest else digest
 
 
 # The picture of the requests in their order: a row for each.

@@ -46,7 +46,9 @@ class MemoryToTheLimit:
 
     @property
     def swap_peak_bytes(self) -> int:
-        """The most swap in any sample."""
+        """The most swap in any sample; 0 where none is allowed: there the difference is noise."""
+        if not self.swap_limit_bytes:
+            return 0
         return max(sample.swap_bytes for sample in self.samples)
 
     @property

@@ -6,7 +6,6 @@ A handler takes the engine, the request and the names in its path, and returns a
 
 from labkit.daemon.routes import (
     archive,
-    build,
     buildkit,
     commit,
     containers,
@@ -43,7 +42,7 @@ ROUTES = (
     Route("GET", "/images/get", image_archives.save),
     Route("POST", "/images/prune", disk.prune_images),
     Route("POST", "/build", buildkit.build),
-    Route("POST", "/build/prune", build.prune),
+    Route("POST", "/build/prune", buildkit.prune),
     Route("POST", "/build/cancel", buildkit.cancel),
     Route("POST", "/grpc", buildkit.grpc),
     Route("POST", "/session", buildkit.session),

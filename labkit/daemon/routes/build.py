@@ -13,14 +13,13 @@ from labkit.build.builder import Build
 from labkit.build.contexts import Sent
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Message, Options
-from labkit.build.workroom import CACHE_MOUNTS, Workroom
+from labkit.build.workroom import Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
 from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Query, Request
-from labkit.daemon.responses import Answer, Stream, json_response
+from labkit.daemon.responses import Answer, Stream
 from labkit.daemon.routes import registries
-from labkit.daemon.routes.pruned import publish_prune
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.requests import decode_json
@@ -73,18 +72,6 @@ def build(engine: Engine, request: Request) -> Answer:
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, quiet=quiet))
-
-
-def prune(engine: Engine, request: Request) -> Answer:
-    """`POST /build/prune`: remove the caches of `RUN --mount=type=cache` that nobody uses."""
-    removed = CACHE_MOUNTS.prune(engine.paths)
-    publish_prune(engine, "builder", sum(cache.size_bytes for cache in removed))
-    return json_response(
-        {
-            "CachesDeleted": [cache.name for cache in removed] or None,
-            "SpaceReclaimed": sum(cache.size_bytes for cache in removed),
-        }
-    )
 
 
 class Registries:

@@ -7,14 +7,19 @@ calls the client.  What is called is in `labkit.buildkit`, imported with the fir
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from labkit.build.workroom import CACHE_MOUNTS, KeptCache
 from labkit.containers import Engine
 from labkit.daemon.requests import Request
-from labkit.daemon.responses import Answer, Hijack
+from labkit.daemon.responses import Answer, Hijack, json_response
 from labkit.daemon.routes import build as classic
 from labkit.daemon.routes.build_service import service
 from labkit.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from labkit.buildkit.kept import KeptContext
 
 BUILDKIT = "2"
 """The value of the parameter `version` that means BuildKit."""
@@ -38,6 +43,18 @@ def cancel(engine: Engine, request: Request) -> Answer:
     from labkit.daemon.routes import build_by_request  # noqa: PLC0415
 
     return build_by_request.cancel(engine, request)
+
+
+def prune(engine: Engine, request: Request) -> Answer:
+    """`POST /build/prune`: remove the caches of RUN and the kept contexts that no build uses."""
+    removed: Sequence[KeptCache | KeptContext] = CACHE_MOUNTS.prune(engine.paths)
+    removed = [*removed, *service(engine).kept.prune()]
+    return json_response(
+        {
+            "CachesDeleted": [cache.name for cache in removed],
+            "SpaceReclaimed": sum(cache.size_bytes for cache in removed),
+        }
+    )
 
 
 def grpc(engine: Engine, request: Request) -> Answer:

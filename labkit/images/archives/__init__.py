@@ -1,1 +1,1 @@
-"""Layers as tar archives: read with care, unpacked, packed, compressed."""
+"""Layers as tar archives: read with checks, unpacked, packed, compressed."""

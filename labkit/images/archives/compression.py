@@ -1,4 +1,4 @@
-"""Compressed streams: what came in is recognised by its first bytes, what is kept is gzip.
+"""Compressed streams: input is recognised by its first bytes; the store keeps gzip.
 
 Nothing here holds more than a few hundred kilobytes, however large the layer is.
 """
@@ -19,11 +19,11 @@ from labkit.errors import InvalidParameterError
 from labkit.kernel.files import write_all
 
 CHUNK_BYTES = 1 << 18
-GZIP_LEVEL = 1  # isal's own scale, 0 to 3: within 4 % of the best it has, and a third faster
+GZIP_LEVEL = 1  # isal's own scale, 0 to 3: within 4 % of its best, and a third faster
 GZIP_FORMAT = 31  # zlib's "wbits": a window of 2**15 bytes, with a gzip header
 ZSTD_WINDOW_MAX_BYTES = 1 << 27
 XZ_MEMORY_MAX_BYTES = 1 << 27
-"""Enough for `xz -9`; a stranger's archive may ask for as much of the daemon's memory."""
+"""Enough for `xz -9`; a hostile archive may ask for as much of the daemon's memory."""
 
 BROKEN_STREAM_ERRORS = (
     EOFError,
@@ -36,7 +36,7 @@ BROKEN_STREAM_ERRORS = (
 
 
 class _Whole(io.RawIOBase):
-    """Gives any object with `read(n)` the interface that `io.BufferedReader` wants."""
+    """Gives any object with `read(n)` the interface that `io.BufferedReader` needs."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -51,9 +51,9 @@ class _Whole(io.RawIOBase):
 
 
 class _ZstdFile:
-    """Reads zstd frames; unlike zstandard's own reader it notices a frame that is cut short.
+    """Reads zstd frames; unlike zstandard's own reader it detects a frame that is cut short.
 
-    Input goes in by kilobytes, because one of them can unfold to 32 megabytes.
+    Input goes in by kilobytes, because one of them can expand to 32 megabytes.
     """
 
     PIECE_BYTES = 1 << 10
@@ -66,7 +66,7 @@ class _ZstdFile:
         self._output = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; EOFError when the stream ends within a frame."""
+        """Return at most `size` bytes; EOFError if the stream ends within a frame."""
         while not self._output:
             piece = self._input or self._stream.read(self.PIECE_BYTES)
             if not piece and self._frame:
@@ -85,8 +85,9 @@ class _ZstdFile:
 
 
 class _XzFile:
-    """Reads xz streams, one after the other; a head that asks for more memory than allowed is an
-    LZMAError, which `lzma.LZMAFile` would allocate (up to 4 GiB).
+    """Reads xz streams, one after the other, with limited memory.
+
+    A head that asks for more raises LZMAError; `lzma.LZMAFile` would allocate it, up to 4 GiB.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -95,13 +96,13 @@ class _XzFile:
         self._input = b""
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; EOFError when the data ends within a stream."""
+        """Return at most `size` bytes; EOFError if the data ends within a stream."""
         while True:
             if self._decompressor is None:
                 self._input = self._input.lstrip(b"\0") or self._stream.read(CHUNK_BYTES)
                 if not self._input:
                     return b""
-                if self._input.strip(b"\0"):  # zeros may stand between streams, and at the end
+                if self._input.strip(b"\0"):  # zeros may be between streams, and at the end
                     self._decompressor = lzma.LZMADecompressor(
                         lzma.FORMAT_XZ, memlimit=XZ_MEMORY_MAX_BYTES
                     )
@@ -119,7 +120,7 @@ class _XzFile:
                 return data
 
 
-# By the first bytes of the format; what each is called with and gives reads as a file does.
+# By the first bytes of the format; each function takes a stream and returns an object with read().
 _READERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b\x08": lambda stream: igzip.IGzipFile(fileobj=stream),  # type: ignore[no-untyped-call]
     b"\x28\xb5\x2f\xfd": _ZstdFile,
@@ -129,10 +130,10 @@ _READERS: dict[bytes, Callable[[Any], Any]] = {
 
 
 def plain_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The stream's bytes, decompressed if they are gzip, zstd, bzip2 or xz.
+    """Yield the stream's bytes, decompressed if they are gzip, zstd, bzip2 or xz.
 
-    A chunk is read whole: where the data is cut short, those before it have come.
-    Raises `InvalidParameterError` when the compressed data is damaged or cut short; errors of the
+    Each chunk is complete; if the data is cut short, the chunks before the cut are yielded.
+    Raises `InvalidParameterError` if the compressed data is damaged or cut short; errors of the
     stream itself pass through.
     """
     reader: Any = io.BufferedReader(_Whole(stream), CHUNK_BYTES)
@@ -147,7 +148,7 @@ def plain_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[b
     except BROKEN_STREAM_ERRORS as error:
         raise _damaged(error) from None
     except OSError as error:
-        # bz2 says "Invalid data stream" as an OSError; a real one has an errno or a class.
+        # bz2 raises "Invalid data stream" as a plain OSError; a real one has an errno or a class.
         if error.errno or type(error) is not OSError:
             raise
         raise _damaged(error) from None
@@ -158,7 +159,7 @@ def _damaged(error: Exception) -> InvalidParameterError:
 
 
 class GzipBlob:
-    """A blob being written: plain bytes go in, a gzip file and its digest come out."""
+    """A blob in progress: it takes plain bytes, and makes a gzip file and its digest."""
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -167,11 +168,11 @@ class GzipBlob:
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Compress and write more."""
+        """Compress and write more data."""
         self._append(self._compressor.compress(data))
 
     def finish(self) -> str:
-        """Write what is left and bring it to the disk; the digest of the file."""
+        """Write the rest and sync it to the disk; return the digest of the file."""
         self._append(self._compressor.flush())
         os.fsync(self._fd)
         return f"sha256:{self._sha256.hexdigest()}"

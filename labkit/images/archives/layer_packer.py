@@ -1,14 +1,14 @@
 """The program that packs a writable layer: `layer_packer.main()`.
 
-Its command line: `FOLDER KIND [LEFT_OUT...] > TAR`.  The folder is what overlayfs has gathered in
-its `upperdir`; in the archive a whiteout (a character device 0/0) is an empty file `.wh.name`, and
-an opaque folder has an empty file `.wh..wh..opq` first (OCI image-spec, layer.md).  A folder of the
-KIND `marked` has these files itself (`labkit.snapshots`); in any other a file of such a name is
-refused.  Names are sorted and times are the files' own, so the same folder gives the same archive.
-A `LEFT_OUT` is a path from the folder on.
+Its command line: `FOLDER KIND [LEFT_OUT...] > TAR`.  The folder is overlayfs's `upperdir`; in the
+archive a whiteout (a character device 0/0) is an empty file `.wh.name`, and an opaque folder has an
+empty file `.wh..wh..opq` first (OCI image-spec, layer.md).  A folder of the KIND `marked` has these
+files itself (`labkit.snapshots`); in any other a file of such a name is refused.  Names are sorted
+and times are the files' own, so the same folder gives the same archive.  A `LEFT_OUT` is a path
+relative to the folder.
 
-The folder's files are a stranger's, and may change meanwhile: so it is this process's root, mounted
-so that nothing can be written and no device be opened.
+The container controls the folder's files, and may change them during the work: so the folder is
+this process's root, mounted without write access and without devices.
 
 On success: exit 0, and the sum of the files' sizes in bytes on standard error.  On failure: exit 1,
 and one line there.
@@ -27,12 +27,12 @@ from labkit.images.archives.unpacker import MARKED, OPAQUE, WHITEOUT, confine, f
 from labkit.kernel import overlay, trees
 
 ROOT = "."
-"""Left out, it says that the folder itself has nothing to tell."""
+"""The word for the folder's own entry in the list of parts to leave out."""
 MADE_BY_LABKIT = frozenset(
     {"/.dockerenv", "/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 )
-"""Mount points and the mark that a start makes where the image has none: not the container's
-doing.
+"""Mount points and a mark that a start makes if the image lacks them: the container did not make
+them.
 """
 _ATTRIBUTES = (
     trees.MOUNT_ATTR_RDONLY
@@ -44,7 +44,7 @@ _STRANGE = frozenset({f"{overlay.ATTRIBUTES}redirect", f"{overlay.ATTRIBUTES}met
 
 
 class LayerPacker(Packer):
-    """Writes what overlayfs has gathered in the way layers say it."""
+    """Writes overlayfs's changes in the form of a layer."""
 
     def __init__(self, stream: BinaryIO, left_out: Collection[str], *, marked: bool) -> None:
         super().__init__(stream)
@@ -61,7 +61,7 @@ class LayerPacker(Packer):
             self.add_tree(path, name)
 
     def add(self, path: str, name: str) -> bool:
-        """Add one file; whether it is a folder."""
+        """Add one file; return whether it is a folder."""
         if name in self._left_out:
             return False
         folder, _, last = name.rpartition("/")
@@ -92,11 +92,11 @@ class LayerPacker(Packer):
 
 
 def _is_opaque(folder: str) -> bool:
-    """Whether the folder hides its like in the layers below."""
+    """Whether the folder hides its namesake in the layers below."""
     attributes = os.listxattr(folder, follow_symlinks=False)
     if not _STRANGE.isdisjoint(attributes):
         raise BadArchiveError(
-            f"{folder} was renamed by overlayfs's redirect_dir, which no layer can say: "
+            f"{folder} was renamed by overlayfs's redirect_dir, which no layer can express: "
             "turn it off (modprobe overlay redirect_dir=off)"
         )
     if overlay.OPAQUE not in attributes:
@@ -105,7 +105,7 @@ def _is_opaque(folder: str) -> bool:
 
 
 def enter(folder: str) -> None:
-    """Make the folder this process's root."""
+    """Make the folder this process's root, without write access and devices."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     tree = trees.clone_tree(fd, recursive=False)
     trees.set_attributes(tree, _ATTRIBUTES)
@@ -116,7 +116,7 @@ def enter(folder: str) -> None:
 
 
 def main() -> None:
-    """Pack the folder that is named to standard output."""
+    """Pack the named folder to standard output."""
     folder, kind, *left_out = sys.argv[1:]
     try:
         warm_up()

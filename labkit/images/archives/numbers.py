@@ -1,18 +1,20 @@
-"""The numbers in the heads of tar archives, each with the limits within which it makes sense."""
+"""The numbers in the heads of tar archives, each with its limits."""
 
 Pieces = list[tuple[int, int]]
-"""Offset and size in bytes of what is not holes in a sparse file."""
+"""Offset and size in bytes of the parts of a sparse file that are not holes."""
 
 _DIGITS = {8: b"01234567", 10: b"0123456789"}
 
 
 class BadArchiveError(Exception):
-    """The archive is broken, or asks for what no image may ask."""
+    """The archive is damaged, or asks for something that no image may ask."""
 
 
 def number(field: bytes, what: str, most: int, *, lowest: int = 0, base: int = 8) -> int:
-    """A number as tar writes it: octal digits between blanks and NULs, or big-endian bytes behind
-    a first one of 0x80 (0xff: negative), GNU's way.  `base` 10 is for the text of PAX headers.
+    """Read a number of tar: octal digits between blanks and NULs, or GNU's big-endian bytes.
+
+    GNU's form begins with a byte of 0x80 (0xff: negative).  `base` 10 is for the text of PAX
+    headers.
     """
     if base == 8 and field[:1] in (b"\x80", b"\xff"):
         found = int.from_bytes(field[1:], "big")
@@ -20,24 +22,24 @@ def number(field: bytes, what: str, most: int, *, lowest: int = 0, base: int = 8
     else:
         digits = field.partition(b"\0")[0].strip(b" ") if base == 8 else field
         if digits.strip(_DIGITS[base]) or len(digits) > 30 or (base == 10 and not digits):
-            raise BadArchiveError(f"{field[:30]!r} is no {what}")
+            raise BadArchiveError(f"{field[:30]!r} is not a valid {what}")
         found = int(digits or b"0", base)
     if not lowest <= found <= most:
-        raise BadArchiveError(f"{found} is no {what}: it is from {lowest} to {most}")
+        raise BadArchiveError(f"{found} is not a valid {what}: it is from {lowest} to {most}")
     return found
 
 
 def decimal(text: str) -> int:
-    """The whole seconds of a time in a PAX header, which may have a sign and a fraction."""
+    """Read the whole seconds of a time in a PAX header; it may have a sign and a fraction."""
     whole, _, fraction = text.removeprefix("-").partition(".")
     digits = f"{whole}{fraction}"
     if not (digits.isascii() and digits.isdecimal()) or len(whole) > 18 or len(fraction) > 100:
-        raise BadArchiveError(f"{text[:30]!r} is no time")
+        raise BadArchiveError(f"{text[:30]!r} is not a valid time")
     return int(whole or "0") * (-1 if text.startswith("-") else 1)
 
 
 def sparse_map(numbers: list[str], most: int) -> Pieces:
-    """The pieces of a sparse file, from offsets and sizes in turn."""
+    """Read the pieces of a sparse file: offsets and sizes in turn."""
     numbers = [] if numbers == [""] else numbers
     if len(numbers) % 2 or len(numbers) > 2 * most:
         raise BadArchiveError("the map of a sparse file is damaged, or too long")
@@ -49,11 +51,11 @@ def sparse_map(numbers: list[str], most: int) -> Pieces:
 
 
 def check_pieces(pieces: Pieces, size: int, stored: int) -> None:
-    """The pieces must lie in order within the file, and be what is stored of it."""
+    """Check that the pieces are in order within the file, and match its stored size."""
     end = 0
     for offset, length in pieces:
         if offset < end or offset + length > size:
-            raise BadArchiveError("the pieces of a sparse file overlap, or lie behind its end")
+            raise BadArchiveError("the pieces of a sparse file overlap, or are beyond its end")
         end = offset + length
     if sum(length for _, length in pieces) != stored:
-        raise BadArchiveError("the pieces of a sparse file are not what is stored of it")
+        raise BadArchiveError("the pieces of a sparse file do not match its stored size")

@@ -1,8 +1,8 @@
-"""Writing a tree of files as a tar archive, from inside: by a process whose root is the tree.
+"""Writing a tree of files as a tar archive, by a process whose root is the tree.
 
-Owners are numbers: their names would be looked up by libraries of the container.  Files may change
-while they are read: one that shrinks is filled up with zeros, one that is gone is left out.  Holes
-are written as zeros, as `docker export` does, but no more of them than the disk has bytes.
+Owners are numbers: libraries of the container would look up names.  Files may change while they are
+read: one that shrinks is filled with zeros, one that is removed is left out.  Holes are written as
+zeros, as `docker export` does, but at most as many as the disk has bytes.
 """
 
 import io
@@ -24,11 +24,11 @@ _TYPES = {
     stat.S_IFBLK: tarfile.BLKTYPE,
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
-"""What tar has members for; a socket is the end of a process's wire, and no file to copy."""
+"""The kinds of file that tar has members for; a socket belongs to a process, and is left out."""
 HOLES_MIN_BYTES = 1 << 30
-"""Holes of this size are written from every file system; some say that they have no size (proc)."""
+"""Holes up to this size are written from every file system; some report no size (proc)."""
 _UNIT = 512
-"""What `st_blocks` counts in, on every file system."""
+"""The unit of `st_blocks`, on every file system."""
 
 
 class Packer:
@@ -46,12 +46,12 @@ class Packer:
         self.size_bytes = 0
         """The sum of the files' sizes, each counted once."""
         self._holes_bytes = 0
-        """What the files so far have in holes: zeros that take no place on the disk."""
+        """The holes of the files so far: zeros that take no space on the disk."""
         self._first_names: dict[tuple[int, int], str] = {}
         """The name under which a file with several names was written, by device and inode."""
 
     def add_tree(self, path: str, name: str) -> None:
-        """Add what is at `path`, and below it, as `name` and below."""
+        """Add the file at `path`, and all below it, under the name `name`."""
         waiting = [(path, name)]
         while waiting:
             path, name = waiting.pop()
@@ -64,7 +64,7 @@ class Packer:
         self._archive.close()
 
     def add(self, path: str, name: str) -> bool:
-        """Add one file; whether it is a folder."""
+        """Add one file; return whether it is a folder."""
         try:
             found = os.lstat(path)
             if stat.S_ISREG(found.st_mode):
@@ -78,7 +78,7 @@ class Packer:
         return stat.S_ISDIR(found.st_mode)
 
     def _add_regular(self, path: str, name: str) -> None:
-        # Looked at again once it is open: whoever put a pipe in its place would have us wait.
+        # Check again after opening: another process may have put a pipe in its place.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb", buffering=0) as file:
             found = os.fstat(fd)
@@ -101,9 +101,9 @@ class Packer:
             self.write(member, _Exactly(file))
 
     def _count_holes(self, fd: int, name: str, found: os.stat_result) -> None:
-        """BadArchiveError if the holes so far are larger than the disk that the file is on.
+        """Raise BadArchiveError if the holes so far exceed the size of the file's disk.
 
-        `truncate -s 8E` takes no time and no space, but its zeros would be written for ever.
+        `truncate -s 8E` takes no time and no space, but writing its zeros would never end.
         """
         self._holes_bytes += max(0, found.st_size - found.st_blocks * _UNIT)
         disk = os.fstatvfs(fd)
@@ -146,7 +146,7 @@ class Packer:
 
 
 class _Exactly:
-    """A file as long as it was said to be."""
+    """A file padded with zeros to the size in its header."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -159,9 +159,9 @@ class _Exactly:
 
 
 def warm_up() -> None:
-    """Have every codec loaded that tarfile asks for, while there is still something to load from.
+    """Load every codec that tarfile needs, before the process is confined.
 
-    Nothing can be imported once the process is confined.
+    A confined process can import nothing.
     """
     archive = io.BytesIO()
     with tarfile.open(mode="w|", fileobj=archive, format=tarfile.PAX_FORMAT) as tar:
@@ -174,7 +174,7 @@ def warm_up() -> None:
 
 
 def check_length(path: str) -> None:
-    """BadArchiveError for a path that no system call takes (PATH_MAX): nothing could unpack it."""
+    """Raise BadArchiveError for a path above PATH_MAX: no program could unpack it."""
     length = len(os.fsencode(path))
     if length > PATH_MAX_BYTES:
         raise BadArchiveError(
@@ -184,9 +184,9 @@ def check_length(path: str) -> None:
 
 
 def children(path: str, name: str) -> list[tuple[str, str]]:
-    """Path and name of what a folder holds, the last first, so that the first is popped first.
+    """Return path and name of a folder's files, the last first, so that the first is popped first.
 
-    The name of a root is "/" or nothing, and so its children's begin.
+    The name of a root is "/" or empty, and so is the prefix of its children.
     """
     try:
         found = sorted(os.listdir(path), reverse=True)
@@ -197,7 +197,7 @@ def children(path: str, name: str) -> list[tuple[str, str]]:
 
 
 def extended_attributes(path: str) -> Iterator[tuple[str, bytes]]:
-    """The attributes of a file itself, but for overlayfs's own; none where there cannot be any."""
+    """Yield the attributes of a file itself, except overlayfs's own; none if it has none."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:

@@ -1,9 +1,9 @@
-"""Reading a tar archive that a stranger made: every head is checked before anybody acts on it.
+"""Reading a tar archive from an untrusted source: every head is checked before it is used.
 
-Understood are the formats that Docker takes: v7, ustar, GNU (long names, sparse files) and PAX
-(POSIX.1-2008, pax; GNU tar's manual, "Storing Sparse Files").  Whatever a head says is compared
-with limits, and with what is there: an archive that is damaged, cut short or hostile raises
-BadArchiveError, and nothing else.  Memory stays small, however large the archive is.
+The formats are Docker's: v7, ustar, GNU (long names, sparse files) and PAX (POSIX.1-2008, pax; GNU
+tar's manual, "Storing Sparse Files").  Each value of a head is compared with limits, and with the
+bytes that follow: an archive that is damaged, cut short or hostile raises BadArchiveError, and no
+other error.  Memory stays small, however large the archive is.
 """
 
 import tarfile
@@ -21,22 +21,22 @@ from labkit.images.archives.numbers import (
 BLOCK = tarfile.BLOCKSIZE
 CHUNK_BYTES = 1 << 18
 HEAD_MAX_BYTES = 1 << 20
-"""What may stand before one member: long names and extended attributes (as in Go's reader)."""
+"""The most that may precede one member: long names and extended attributes (as in Go's reader)."""
 PATH_MAX_BYTES = 4095
 """PATH_MAX of Linux, without its NUL."""
 FILE_MAX_BYTES = 16 << 40
-"""The largest file that ext4 knows."""
+"""The largest file that ext4 can have."""
 OWNER_MAX = (1 << 32) - 2
 """The number after it means "leave it as it is" (chown(2))."""
 DEVICE_MAX = 8**7 - 1
-"""What seven octal digits hold; Linux has smaller numbers."""
+"""The largest number of seven octal digits; Linux has smaller numbers."""
 SPARSE_PIECES_MAX = 200_000
 SPARSE_MAP_MAX_BYTES = 8 << 20
 XATTR = "SCHILY.xattr."
 GNU_SPARSE = "GNU.sparse."
 
 _HEADERS = (b"x", b"X", b"g", b"L", b"K")
-"""Types of members that say something about the next one, or (g) about all that follow."""
+"""Types of members that describe the next one, or (g) all that follow."""
 _WITHOUT_CONTENT = frozenset(
     {
         *(tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE),
@@ -53,7 +53,7 @@ class Member(tarfile.TarInfo):
     def __init__(self, name: str = "") -> None:
         super().__init__(name)
         self.pieces: Pieces | None = None
-        """Of a sparse file: what is not holes, and so follows; the `size` is the whole file's."""
+        """The parts of a sparse file that are not holes; `size` is the whole file's."""
 
     def issparse(self) -> bool:
         """Whether the file has holes."""
@@ -61,12 +61,12 @@ class Member(tarfile.TarInfo):
 
     @property
     def stored(self) -> Pieces:
-        """Where in the file the bytes belong that follow the head: offsets and sizes."""
+        """Offsets and sizes, within the file, of the bytes that follow the head."""
         return [(0, self.size)] if self.pieces is None else self.pieces
 
 
 class ArchiveReader:
-    """Gives an archive's members one by one, and the content of the last one given."""
+    """Returns an archive's members one by one, and the content of the current one."""
 
     def __init__(
         self,
@@ -74,22 +74,22 @@ class ArchiveReader:
         *,
         size_bytes: int | None = None,
     ) -> None:
-        """`size_bytes`: the size of a file that can be sought in."""
+        """`size_bytes`: the size of the stream, if it is a file with seek()."""
         self._stream = stream
         self._size_bytes = size_bytes
         self._buffer = b""
         self._position = 0
-        """How much of the buffer has been taken."""
+        """How much of the buffer has been read."""
         self.offset = 0
-        """How much of the archive has been taken."""
+        """How much of the archive has been read."""
         self._left = 0
-        """How much of the member's content has not been taken."""
+        """How much of the member's content has not been read."""
         self._padding = 0
 
     def next(self) -> Member | None:
-        """The next member, None at the archive's end.
+        """Return the next member, None at the archive's end.
 
-        `read` then gives its content, of a sparse file the pieces that are not holes.
+        `read` then returns its content; of a sparse file, the pieces that are not holes.
         """
         self._skip(self._left + self._padding)
         self._left = self._padding = 0
@@ -109,10 +109,10 @@ class ArchiveReader:
             head_bytes += 0 if kind == b"g" else BLOCK + size
             if max(size, head_bytes - BLOCK) > HEAD_MAX_BYTES:
                 raise BadArchiveError(
-                    f"a header of {max(size, head_bytes - BLOCK)} bytes; names and attributes of "
-                    f"one file have at most {HEAD_MAX_BYTES}"
+                    f"a header has {max(size, head_bytes - BLOCK)} bytes; names and attributes of "
+                    f"one file may have at most {HEAD_MAX_BYTES}"
                 )
-            if kind == b"g":  # as Docker: what a whole archive says of itself changes no file
+            if kind == b"g":  # as in Docker: a global header changes no file
                 self._skip(_padded(size))
                 continue
             content = self._take(size)
@@ -123,7 +123,7 @@ class ArchiveReader:
                 said = _records(content)
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes of the member's content, none at its end."""
+        """Return at most `size` bytes of the member's content, none at its end."""
         size = min(size, self._left)
         if not size:
             return b""
@@ -139,7 +139,7 @@ class ArchiveReader:
     # Heads
 
     def _block(self) -> bytes | None:
-        """The next head, checked by its sum; None at the end: a block of zeros, or nothing."""
+        """Return the next head, its checksum checked; None for a block of zeros, or the end."""
         if self._position == len(self._buffer) and not self._fill():
             if not self.offset:
                 raise BadArchiveError("the archive is empty")
@@ -170,13 +170,13 @@ class ArchiveReader:
         return member
 
     def _fill_in(self, member: Member, block: bytes, kind: bytes, said: dict[str, str]) -> None:
-        """What the head says, but for the names."""
+        """Set all fields of the head except the names."""
         member.size = stored = _number_said(said, "size", block[124:136], FILE_MAX_BYTES)
         member.uid = _number_said(said, "uid", block[108:116], 1 << 62)
         member.gid = _number_said(said, "gid", block[116:124], 1 << 62)
         if max(member.uid, member.gid) > OWNER_MAX:
             raise BadArchiveError(
-                f"the owner {member.uid}:{member.gid}: there is none over {OWNER_MAX}"
+                f"the owner {member.uid}:{member.gid} is invalid: ids are at most {OWNER_MAX}"
             )
         _from_block(member, block, kind)
         member.pax_headers = {
@@ -193,7 +193,7 @@ class ArchiveReader:
         member.offset_data = self.offset
 
     def _pieces(self, block: bytes, member: Member, said: dict[str, str]) -> Pieces | None:
-        """What of a sparse file is not holes; its name and size are then known, too."""
+        """Return the parts of a sparse file that are not holes; set its name and size, too."""
         if member.type == tarfile.GNUTYPE_SPARSE:
             pieces = self._old_pieces(block)
             member.size = number(block[483:495], "size of a sparse file", FILE_MAX_BYTES)
@@ -211,7 +211,7 @@ class ArchiveReader:
         return pieces
 
     def _old_pieces(self, block: bytes) -> Pieces:
-        """Of GNU's first format: four in the head, and 21 in each block that follows."""
+        """Read GNU's first format: four pieces in the head, and 21 in each block that follows."""
         fields = [block[at : at + 12] for at in range(386, 482, 12)]
         goes_on = block[482]
         while goes_on:
@@ -219,13 +219,13 @@ class ArchiveReader:
             fields += [block[at : at + 12] for at in range(0, 504, 12)]
             goes_on = block[504]
             if len(fields) > 2 * SPARSE_PIECES_MAX:
-                raise BadArchiveError(f"a sparse file of more than {SPARSE_PIECES_MAX} pieces")
+                raise BadArchiveError(f"a sparse file has more than {SPARSE_PIECES_MAX} pieces")
         numbers = [number(field, "piece of a sparse file", FILE_MAX_BYTES) for field in fields]
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         return [(offset, size) for offset, size in pairs if offset or size]
 
     def _pieces_before_content(self) -> Pieces:
-        """Of PAX format 1.0: decimal numbers, a line each, in whole blocks before the content."""
+        """Read PAX format 1.0: decimal numbers, a line each, in whole blocks before the content."""
         text, lines, wanted = bytearray(), 0, 1
         while lines < wanted:
             if self._left < BLOCK:
@@ -244,7 +244,7 @@ class ArchiveReader:
     # Bytes
 
     def _take(self, size: int) -> bytes:
-        """Exactly so many bytes, few enough for the memory."""
+        """Return exactly so many bytes, few enough for the memory."""
         while len(self._buffer) - self._position < size:
             if not self._fill():
                 raise _cut_short()
@@ -274,7 +274,7 @@ class ArchiveReader:
             size -= here
 
     def _fill(self) -> bool:
-        """Read more, behind what has not been taken yet; False at the stream's end."""
+        """Append more to the unread part of the buffer; False at the stream's end."""
         more = self._stream.read(CHUNK_BYTES)
         self._buffer = self._buffer[self._position :] + more
         self._position = 0
@@ -305,7 +305,7 @@ def _cut_short() -> BadArchiveError:
 
 
 def _text(field: bytes) -> str:
-    """A field of a head, which ends with a NUL or is full."""
+    """Decode a field of a head, which ends with a NUL or is full."""
     return _decoded(field.partition(b"\0")[0])
 
 
@@ -318,16 +318,16 @@ def _short(name: str) -> str:
 
 
 def _name(block: bytes) -> str:
-    """The name in a head itself; POSIX has a second field for its beginning."""
+    """Read the name in a head itself; POSIX has a second field for its beginning."""
     name = _text(block[:100])
-    if block[257:263] != b"ustar\0":  # of GNU's format the fields behind are others
+    if block[257:263] != b"ustar\0":  # GNU's format has other fields here
         return name
     prefix = _text(block[345 : 476 if block[508:512] == b"tar\0" else 500])
     return f"{prefix}/{name}" if prefix else name
 
 
 def _from_block(member: Member, block: bytes, kind: bytes) -> None:
-    """What no PAX header says better, and the time, which one may."""
+    """Set the fields that no PAX header overrides, and the time, which one may."""
     member.type = kind
     member.mode = number(block[100:108], "mode", (1 << 63) - 1) & 0o7777
     member.mtime = number(block[136:148], "time", 1 << 62, lowest=-(1 << 62))
@@ -337,14 +337,14 @@ def _from_block(member: Member, block: bytes, kind: bytes) -> None:
 
 
 def _number_said(said: dict[str, str], key: str, field: bytes, most: int) -> int:
-    """A number of a PAX header, or else of the head."""
+    """Read a number from the PAX header, or else from the head."""
     if key in said:
         return number(said[key].encode("utf-8", "surrogateescape"), key, most, base=10)
     return number(field, key, most)
 
 
 def _settle_kind(member: Member) -> None:
-    """The oldest format has no type for folders."""
+    """Set the type of a folder, for which the oldest format has none."""
     if member.type == tarfile.AREGTYPE and member.name.endswith("/"):
         member.type = tarfile.DIRTYPE
     if member.isdir():
@@ -360,9 +360,9 @@ def _check_names(member: Member) -> None:
 
 
 def _records(content: bytes) -> dict[str, str]:
-    """The records of a PAX header: `LENGTH KEY=VALUE` and a line's end, LENGTH counting all of it.
+    """Read the records of a PAX header: `LENGTH KEY=VALUE\\n`, LENGTH counting all of it.
 
-    An empty value takes an earlier one back; an extended attribute may be empty.
+    An empty value removes an earlier one; an extended attribute may be empty.
     """
     said: dict[str, str] = {}
     old_map: list[str] = []

@@ -1,6 +1,6 @@
 """Sparse files in the archives that labkit writes: PAX format 1.0 (GNU tar's manual, appendix D).
 
-Docker, podman and GNU tar read it.
+Docker, podman and GNU tar read this format.
 """
 
 import tarfile
@@ -8,13 +8,13 @@ import tarfile
 from labkit.images.archives.reader import GNU_SPARSE, Member
 
 _NAME = "GNUSparseFile.0"
-"""The folder in which a program that knows no sparse files puts what it unpacks."""
+"""The folder in which a program that does not know sparse files unpacks them."""
 
 
 def describe(member: Member) -> bytes:
-    """Let a member's head say that of its content only the pieces follow that are not holes.
+    """Change a member's head so that only the pieces that are not holes follow.
 
-    Returns the map that comes before them.
+    Returns the map that precedes them.
     """
     pieces = member.stored
     numbers = [len(pieces), *(number for piece in pieces for number in piece)]

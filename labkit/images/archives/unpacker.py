@@ -1,20 +1,20 @@
 """The program that unpacks one layer: `FOLDER LIMIT_BYTES LIMIT_ENTRIES [lowest|marked] < TAR`.
 
-An archive is a stranger's list of file operations, executed as root.  So it is executed by a
-process of its own, which makes the new folder its root (chroot(2)) before it reads the first byte:
-whatever an absolute name, a link or a file behind a link points to, it lies inside.  For the same
-reason nothing is imported after that moment (the folder could hold a module of the right name) and
-owners are numbers (names would be looked up through libraries in the folder).
+An archive is a list of file operations from an untrusted source, executed as root.  So a separate
+process executes it, which makes the new folder its root (chroot(2)) before it reads the first byte:
+an absolute name, a link, or a file behind a link always leads inside.  For the same reason nothing
+is imported after that moment (the folder could hold a module of the right name) and owners are
+numbers (libraries in the folder would look up names).
 
-What overlayfs must see is written in its words: a whiteout (`.wh.name` in the archive) is a
-character device 0/0, an opaque folder (`.wh..wh..opq`) carries the attribute
-`trusted.overlay.opaque`, or its like (`labkit.kernel.overlay`).  The lowest layer has nothing to
-hide, so there they are left out.  Where there is no overlayfs they stay what they are in the
-archive (`marked`): an overlay, for one, keeps neither the device nor the attribute.
+Deletions are written in overlayfs's form: a whiteout (`.wh.name` in the archive) is a character
+device 0/0, an opaque folder (`.wh..wh..opq`) has the attribute `trusted.overlay.opaque`, or its
+like (`labkit.kernel.overlay`).  The lowest layer has nothing to hide, so they are left out there.
+Without overlayfs they stay as they are in the archive (`marked`): an overlay, for one, keeps
+neither the device nor the attribute.
 
 On success: exit 0, and two numbers on standard output: the sum of the files' sizes in bytes, and
-how many device files were left out, as without root they must be.  On failure: exit 1, and one line
-on standard error.
+the number of device files left out, which an engine without root cannot make.  On failure: exit 1,
+and one line on standard error.
 """
 
 import ctypes
@@ -41,9 +41,9 @@ LOWEST, MARKED = "lowest", "marked"
 BLOCK_BYTES = 4096
 ZEROS = bytes(CHUNK_BYTES)
 MEMORY_MAX_BYTES = 1 << 30
-"""The address space of a process that reads or writes a stranger's archive or tree."""
+"""The address space of a process that reads or writes an untrusted archive or tree."""
 NO_PROGRESS_S = 120
-"""How long such a process may work on one piece of an archive before the kernel ends it."""
+"""How long such a process may work on one piece of an archive before the kernel kills it."""
 
 
 class Unpacker:
@@ -61,11 +61,11 @@ class Unpacker:
         self.lowest = lowest
         self._marked = marked
         self.top = top
-        """The folder below which the members lie, without a slash at its end."""
+        """The folder that the members are below, without a slash at its end."""
         self.limit_bytes = limit_bytes
-        """What it may unpack to, if there is a limit; holes do not count, each file a block."""
+        """The most it may unpack to, or None; holes do not count, each file counts as a block."""
         self.limit_entries = limit_entries
-        """How many members it may have, if there is a limit: each takes an inode."""
+        """The most members it may have, or None: each takes an inode."""
         self.size_bytes = 0
         self.devices_left_out = 0
         self._taken_bytes = 0
@@ -86,7 +86,7 @@ class Unpacker:
         }
 
     def unpack(self, stream: BinaryIO) -> None:
-        """Unpack the whole archive, then give the folders the times they had."""
+        """Unpack the whole archive, then set the times of the folders."""
         try:
             reader = ArchiveReader(cast("BinaryIO", Watched(stream)))
             while (member := reader.next()) is not None:
@@ -113,13 +113,13 @@ class Unpacker:
                 return
             maker = self._makers.get(member.type)
             if maker is None:
-                raise BadArchiveError(f"members of type {member.type!r} are not known")
+                raise BadArchiveError(f"unknown type of member: {member.type!r}")
             self._make_parents(folder)
             self.prepare(member, path)
             maker(reader, member, path)
 
     def _make_parents(self, folder: str) -> None:
-        """Make the folders above a member that the archive does not name itself."""
+        """Make the folders above a member that the archive does not contain."""
         missing = []
         while not os.path.isdir(folder):
             missing.append(folder)
@@ -134,7 +134,7 @@ class Unpacker:
         self._entries += 1
         if self.limit_entries is not None and self._entries > self.limit_entries:
             raise BadArchiveError(
-                f"it has more than {self.limit_entries} entries, which is all there may be "
+                f"it has more than {self.limit_entries} entries, the most that is allowed "
                 "(the free inodes of the disk, less a reserve)"
             )
         self._take(BLOCK_BYTES)
@@ -143,16 +143,16 @@ class Unpacker:
         self._taken_bytes += size_bytes
         if self.limit_bytes is not None and self._taken_bytes > self.limit_bytes:
             raise BadArchiveError(
-                f"it unpacks to more than {self.limit_bytes} bytes, which is all there may be "
+                f"it unpacks to more than {self.limit_bytes} bytes, the most that is allowed "
                 "(the free space of the disk, less a reserve)"
             )
 
     def is_whiteout(self, name: str) -> bool:
-        """Whether a member stands for what is missing, as in the archive of a layer."""
+        """Whether a member marks a deleted file, as in the archive of a layer."""
         return name.startswith(WHITEOUT)
 
     def prepare(self, member: Member, path: str) -> None:
-        """Before a member is made: a layer may overwrite what it made before."""
+        """Prepare for a member; nothing here: a layer may overwrite what it made before."""
 
     def _file(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
@@ -188,7 +188,7 @@ class Unpacker:
         try:
             os.link(target, path, follow_symlinks=False)
         except FileNotFoundError:
-            raise BadArchiveError(f"a hard link to {member.linkname!r}: not there") from None
+            raise BadArchiveError(f"a hard link to {member.linkname!r}, which is missing") from None
 
     def _device(self, reader: ArchiveReader, member: Member, path: str) -> None:
         make_room(path)
@@ -196,7 +196,7 @@ class Unpacker:
         kind = kinds.get(member.type, stat.S_IFIFO)
         number = 0 if kind == stat.S_IFIFO else os.makedev(member.devmajor, member.devminor)
         if power.IS_LIMITED and kind != stat.S_IFIFO:
-            # The kernel lets only root of the machine make a device file.
+            # Only root of the machine can make a device file.
             self.devices_left_out += 1
             return
         os.mknod(path, kind | 0o600, number)
@@ -204,7 +204,7 @@ class Unpacker:
 
     def _note_whiteout(self, path: str, name: str) -> None:
         if name.removeprefix(WHITEOUT) in ("", ".", ".."):
-            raise BadArchiveError("a whiteout of nothing")
+            raise BadArchiveError("a whiteout names no file")
         is_aufs_own = name.startswith(AUFS_OWN) and name != OPAQUE
         if not self.lowest and not is_aufs_own:
             self._whiteouts.append(path)
@@ -212,8 +212,8 @@ class Unpacker:
     def _hide(self) -> None:
         """Hide names, and folders' content, of the layers below: the upper folders first.
 
-        At the end, because a whiteout never hides what its own layer holds, and one below a file
-        or below another whiteout has nothing left to hide.
+        This is done at the end, because a whiteout never hides files of the same layer, and one
+        below a file or below another whiteout has nothing left to hide.
         """
         for whiteout in sorted(self._whiteouts, key=lambda path: path.count("/")):
             folder, name = os.path.split(whiteout)
@@ -227,7 +227,7 @@ class Unpacker:
                     mark(whiteout, path)
                 elif name == OPAQUE:
                     make_opaque(folder)
-                elif stat.S_ISDIR(kind_of(path)):  # it takes the place of the folder below
+                elif stat.S_ISDIR(kind_of(path)):  # it replaces the folder below
                     make_opaque(path)
                 elif not kind_of(path):
                     os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
@@ -235,7 +235,7 @@ class Unpacker:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Let errors say which member they are about."""
+    """Add the member's name to errors."""
     try:
         yield
     except OSError as error:
@@ -245,7 +245,7 @@ def naming(name: str) -> Iterator[None]:
 
 
 def inside(name: str) -> str:
-    """The member's place: its name from the new root on; a name with `..` has none."""
+    """Return the member's place: its name relative to the new root; `..` is refused."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise BadArchiveError("a name with '..' leads out of the image")
@@ -253,7 +253,7 @@ def inside(name: str) -> str:
 
 
 def kind_of(path: str) -> int:
-    """The type bits of what is at `path` itself, 0 if nothing is."""
+    """Return the type bits of the file at `path` itself, 0 if there is none."""
     try:
         return stat.S_IFMT(os.lstat(path).st_mode)
     except FileNotFoundError:
@@ -261,7 +261,7 @@ def kind_of(path: str) -> int:
 
 
 def is_covered(folder: str) -> bool:
-    """Whether this layer has something else than a folder at `folder` or above it."""
+    """Whether this layer has a file that is no folder at `folder` or above it."""
     fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         for part in folder.strip("/").split("/"):
@@ -278,7 +278,7 @@ def is_covered(folder: str) -> bool:
 
 
 def make_room(path: str) -> None:
-    """Take away what an earlier member left at `path`: the last one counts, as in Docker."""
+    """Remove what an earlier member made at `path`: the last one counts, as in Docker."""
     if path == "/":
         raise BadArchiveError("the root of an image is a folder")
     found = kind_of(path)
@@ -289,19 +289,19 @@ def make_room(path: str) -> None:
 
 
 def make_opaque(folder: str) -> None:
-    """Let overlayfs show nothing of this folder in the layers below."""
+    """Make overlayfs hide this folder's content of the layers below."""
     os.setxattr(folder, overlay.OPAQUE, b"y", follow_symlinks=False)
 
 
 def mark(whiteout: str, path: str) -> None:
-    """Let the layers' merger hide `path`: of a folder of this layer all that was there before."""
+    """Mark `path` as hidden for the merger of layers; of a folder here, all old content."""
     if stat.S_ISDIR(kind_of(path)) and not whiteout.endswith(f"/{OPAQUE}"):
         whiteout = f"{path}/{OPAQUE}"
     os.close(os.open(whiteout, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
 
 
 def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
-    """Copy `size` bytes to `offset` of the new file; long stretches of zeros become holes again."""
+    """Copy `size` bytes to `offset` of the new file; long runs of zeros become holes again."""
     while size:
         data = source.read(min(size, CHUNK_BYTES))
         if len(data) < BLOCK_BYTES or data != ZEROS[: len(data)]:
@@ -311,8 +311,9 @@ def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
 
 
 def dress(path: str, member: Member) -> None:
-    """Owner, mode, extended attributes, time, in this order: chown(2) clears set-uid bits and
-    capabilities, and everything but utimensat(2) touches the time.
+    """Set owner, mode, extended attributes and time, in this order.
+
+    chown(2) clears set-uid bits and capabilities, and every call but utimensat(2) changes the time.
     """
     give(path, member.uid, member.gid)
     if not member.issym():
@@ -325,7 +326,7 @@ def dress(path: str, member: Member) -> None:
 
 
 def give(path: str, uid: int, gid: int) -> None:
-    """Change the owner; one that the user namespace does not have stays root."""
+    """Change the owner; if the user namespace lacks that owner, root stays."""
     try:
         os.lchown(path, uid, gid)
     except OSError as error:
@@ -334,7 +335,7 @@ def give(path: str, uid: int, gid: int) -> None:
 
 
 def set_xattr(path: str, name: str, value: bytes) -> None:
-    """Set an attribute; one this file system does not keep is left out, as Docker does."""
+    """Set an attribute; one that this file system does not keep is left out, as in Docker."""
     try:
         os.setxattr(path, name, value, follow_symlinks=False)
     except OSError as error:
@@ -343,7 +344,7 @@ def set_xattr(path: str, name: str, value: bytes) -> None:
 
 
 def mtime_ns(member: Member) -> int:
-    """The modification time in nanoseconds; a PAX header has it in decimal, a float would round."""
+    """Return the modification time in nanoseconds; PAX has it in decimal, a float would round."""
     text = member.pax_headers.get("mtime")
     if not text:
         return int(member.mtime) * 10**9
@@ -353,7 +354,7 @@ def mtime_ns(member: Member) -> int:
 
 
 class Watched:
-    """A stream; the kernel ends this process if it does nothing for long with a piece of it.
+    """A stream; the kernel kills this process if it works too long on one piece of it.
 
     Waiting for the next piece does not count: a client may be slow.
     """
@@ -362,7 +363,7 @@ class Watched:
         self._stream = stream
 
     def read(self, size: int) -> bytes:
-        """The next piece of at most `size` bytes, none at the end."""
+        """Return the next piece of at most `size` bytes, none at the end."""
         signal.alarm(0)
         data = self._stream.read(size)
         signal.alarm(NO_PROGRESS_S)
@@ -370,9 +371,9 @@ class Watched:
 
 
 def confine(folder: str) -> None:
-    """Make `folder` the root of this process and let it load no code from there.
+    """Make `folder` the root of this process, and keep it from loading code from there.
 
-    It has little memory from now on, and ends with the daemon's thread that has started it.
+    Its memory is limited from now on, and it ends with the daemon's thread that started it.
     """
     processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
@@ -384,7 +385,7 @@ def confine(folder: str) -> None:
 
 
 def sync() -> None:
-    """Bring the new tree to the disk: one syncfs(2) instead of an fsync(2) for each file."""
+    """Sync the new tree to the disk: one syncfs(2) instead of an fsync(2) for each file."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     if libc.syncfs(fd):
@@ -392,14 +393,14 @@ def sync() -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Say why in one line, and end."""
+    """Print the reason in one line, and exit."""
     sys.stderr.write(message.replace("\n", " ") + "\n")
     sys.stderr.flush()
     os._exit(1)
 
 
 def main() -> None:
-    """Unpack standard input into the folder that is named."""
+    """Unpack standard input into the named folder."""
     folder, limit_bytes, limit_entries, *options = sys.argv[1:]
     unpacker = Unpacker(
         lowest=LOWEST in options,
@@ -410,7 +411,7 @@ def main() -> None:
     confine(folder)
     try:
         unpacker.unpack(open(0, "rb", buffering=0, closefd=False))
-        while os.read(0, CHUNK_BYTES):  # what follows the archive's end is padding
+        while os.read(0, CHUNK_BYTES):  # the rest after the archive's end is padding
             pass
         sync()
     except BadArchiveError as error:
@@ -418,6 +419,6 @@ def main() -> None:
     except OSError as error:
         fail(error.strerror or str(error))
     except MemoryError:
-        fail("the tar archive asks for more memory than there is")
+        fail("the tar archive needs more memory than is available")
     sys.stdout.write(f"{unpacker.size_bytes} {unpacker.devices_left_out}\n")
     sys.stdout.flush()

@@ -1,7 +1,7 @@
 """`python -m labkit.images.base [busybox] [debian] [--root FOLDER] [--refresh]`.
 
-It may run beside a labkitd on the same data root: every write of the store is under its lock, and
-the daemon sees the new index at its next look.
+It may run beside a labkitd on the same data root: the store's lock covers every write, and the
+daemon sees the new index when it next reads it.
 """
 
 import argparse
@@ -20,26 +20,26 @@ BUILDERS = {"busybox": build_busybox, "debian": build_debian}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the images that are named, all of them if none is; 0, or 1 when one failed."""
+    """Make the named images, or all of them; return 0, or 1 if one failed."""
     parser = argparse.ArgumentParser(
         prog="python -m labkit.images.base", description="Make the lab's base images."
     )
     parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{', '.join(BUILDERS)}")
     parser.add_argument("--root", help="labkit's data root (default: LABKIT_ROOT, /var/lib/labkit)")
-    parser.add_argument("--refresh", action="store_true", help="make them even if they are there")
+    parser.add_argument("--refresh", action="store_true", help="make them even if they exist")
     options = parser.parse_args(arguments)
     unknown = set(options.images) - set(BUILDERS)
     if unknown:
         parser.error(f"no such base image: {', '.join(sorted(unknown))}")
     if os.geteuid():
         print(
-            "labkit: only root can unpack an image: use sudo; or, for an engine of your own, put "
+            "labkit: only root can unpack an image: use sudo; or, for your own engine, put "
             "`python -m labkit.rootless` before this command",
             file=sys.stderr,
         )
         return 1
     search_sbin()
-    os.umask(0o022)  # what is made here is an image's content
+    os.umask(0o022)  # these files are an image's content
     try:
         root = os.path.realpath(Paths.from_environment(root=options.root).root)
         with snapshots.opened(root):

@@ -1,4 +1,4 @@
-"""mmdebstrap: a root file system from a distribution's packages, as a stream of tar."""
+"""mmdebstrap: a root file system from a distribution's packages, as a tar stream."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ umask 022
 : > etc/hosts
 : > etc/resolv.conf
 """
-"""Off with what no image needs; the three files to be mounted over are not this machine's."""
+"""Removes what no image needs; the three files that are mounted over are not this machine's."""
 
 STAGES = {
     "running apt-get update": "reading the lists of packages",
@@ -35,7 +35,7 @@ STAGES = {
     "installing remaining packages": "installing the others",
     "creating tarball": "packing",
 }
-"""What mmdebstrap says when a part begins, and what people are told."""
+"""mmdebstrap's message when a part begins, and the text for people."""
 
 LIST_SOURCES = (
     *("apt-get", "indextargets", "Created-By: Packages"),
@@ -45,7 +45,7 @@ MIRROR_LIST = "mirror+file:"
 
 
 class System(NamedTuple):
-    """What is made: a distribution's release; from this machine's sources if it is its own."""
+    """The system to make: a release; from this machine's sources if it is the machine's own."""
 
     distribution: str
     suite: str
@@ -53,7 +53,7 @@ class System(NamedTuple):
 
 
 class Bootstrap:
-    """A running mmdebstrap; `read` gives the archive, and ends only if the program succeeded."""
+    """A running mmdebstrap; `read` returns the archive, whose end means that it succeeded."""
 
     def __init__(self, system: System, newest: datetime, progress: Progress) -> None:
         environment = os.environ | {
@@ -70,7 +70,7 @@ class Bootstrap:
                 env=environment,
             )
         except FileNotFoundError:
-            raise BaseImageError("mmdebstrap is not there: apt-get install mmdebstrap") from None
+            raise BaseImageError("no program mmdebstrap: apt-get install mmdebstrap") from None
         self._complaints: list[str] = []
         self._follower = threading.Thread(
             target=self._follow, args=(self._process.stderr, progress), daemon=True
@@ -78,7 +78,7 @@ class Bootstrap:
         self._follower.start()
 
     def read(self, size: int) -> bytes:
-        """The next bytes of the archive.  Raises `BaseImageError` if the program failed."""
+        """Return the next bytes of the archive.  Raises `BaseImageError` if the program failed."""
         data: bytes = self._process.stdout.read(size)  # type: ignore[union-attr]
         if not data and self._process.wait():
             self._follower.join()
@@ -86,7 +86,7 @@ class Bootstrap:
         return data
 
     def close(self) -> None:
-        """End the program if it still runs, and wait until it has tidied up."""
+        """End the program if it still runs, and wait until it has cleaned up."""
         if self._process.poll() is None:
             self._process.terminate()
         self._process.stdout.close()  # type: ignore[union-attr]
@@ -104,12 +104,12 @@ class Bootstrap:
                     self._complaints.append(text[3:])
 
     def _reason(self) -> str:
-        """The first complaint is apt's own; those after it say that something has failed."""
+        """Return the first complaint, which is apt's; the later ones only say that it failed."""
         return self._complaints[0] if self._complaints else f"exit {self._process.returncode}"
 
 
 def command(system: System, sources: tuple[str, ...]) -> list[str]:
-    """mmdebstrap's arguments for a small image of this system (mmdebstrap(1))."""
+    """Return mmdebstrap's arguments for a small image of this system (mmdebstrap(1))."""
     options = [
         "--variant=minbase",
         "--mode=root",
@@ -122,15 +122,15 @@ def command(system: System, sources: tuple[str, ...]) -> list[str]:
         '--aptopt=Acquire::http::Timeout "20"',
         f"--customize-hook={FINISH}",
     ]
-    if os.path.isdir(MERGED_USR_HOOK):  # or the package usrmerge brings all of Perl
+    if os.path.isdir(MERGED_USR_HOOK):  # else the package usrmerge installs all of Perl
         options.append(f"--hook-dir={MERGED_USR_HOOK}")
     return ["mmdebstrap", *options, system.suite, "-", *sources]
 
 
 def machine_sources(system: System) -> tuple[str, ...]:
-    """Where this machine gets its own packages from, in apt's one-line format.
+    """Return this machine's package sources, in apt's one-line format.
 
-    Nothing for another system: mmdebstrap then takes its own default for the release.
+    Nothing for another system: mmdebstrap then uses its own default for the release.
     """
     if not system.is_this_machine:
         return ()
@@ -139,9 +139,9 @@ def machine_sources(system: System) -> tuple[str, ...]:
 
 
 def sources_from(listed: str, system: System) -> Iterator[str]:
-    """The lines of `LIST_SOURCES` that are the distribution's own, one for each release.
+    """Yield the lines of `LIST_SOURCES` of the distribution itself, one for each release.
 
-    Others (a vendor's repository) say another origin; none is known before `apt-get update`.
+    Others (a vendor's repository) have another origin; before `apt-get update` none is known.
     """
     components: dict[tuple[str, str], list[str]] = {}
     wanted = [system.suite + part for part in ("", "-updates", "-security")]
@@ -156,7 +156,7 @@ def sources_from(listed: str, system: System) -> Iterator[str]:
 
 
 def _plain_uri(uri: str) -> str:
-    """The first mirror of a mirror list: the list itself is a file of this machine."""
+    """Return the first mirror of a mirror list: the list itself is a file of this machine."""
     if not uri.startswith(MIRROR_LIST):
         return uri
     with open(uri.removeprefix(MIRROR_LIST), encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """The image `busybox`, from the machine's own statically linked busybox (package busybox-static).
 
-It looks as the official one does: every applet is a hard link to the one program in /bin.  The same
-program always gives the same image, to the bit: owners, order and times are fixed.
+It is like the official one: every applet is a hard link to the one program in /bin.  The same
+program always gives the same image, bit for bit: owners, order and times are fixed.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from labkit.images.image import Image
 from labkit.images.store import ImageStore
 
 PROGRAM = "/bin/busybox"
-RECIPE = 1  # counts up when the files below change, so that old images are made anew
+RECIPE = 1  # counts up when the files below change, so that old images are made again
 
 PT_INTERP = 3  # elf(5): the program header that names a dynamic linker
 
@@ -80,15 +80,15 @@ GROUPS = {
 
 
 def build_busybox(store: ImageStore, progress: Progress, *, refresh: bool = False) -> Image:
-    """Make `busybox:latest`, unless it is there, made from the same program.
+    """Make `busybox:latest`, unless it exists, made from the same program.
 
-    Raises `BaseImageError` when the machine has no statically linked busybox.
+    Raises `BaseImageError` if the machine has no statically linked busybox.
     """
     program = _read_program()
     ingredients = f"busybox {RECIPE} {hashlib.sha256(program).hexdigest()}"
     there = image_there(store, "busybox")
     if there and is_current(there, ingredients) and not refresh:
-        progress("busybox: there already")
+        progress("busybox: it exists already")
         return there
     progress(f"busybox: from {PROGRAM}")
     modified_s = int(os.stat(PROGRAM).st_mtime)  # dpkg keeps the time of the package's build
@@ -113,8 +113,8 @@ def _read_program() -> bytes:
         ) from None
     if not is_static(program):
         raise BaseImageError(
-            f"{PROGRAM} needs shared libraries that the image would not have: "
-            "apt-get install busybox-static (it takes the place of the package busybox)"
+            f"{PROGRAM} needs shared libraries, which the image would lack: "
+            "apt-get install busybox-static (it replaces the package busybox)"
         )
     return program
 
@@ -131,7 +131,7 @@ def is_static(program: bytes) -> bool:
 
 
 def root_archive(program: bytes, applets: list[str], modified_s: int) -> bytes:
-    """The root file system as a tar archive; a function of its arguments alone."""
+    """Return the root file system as a tar archive; it depends on the arguments alone."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, (mode, owner) in sorted(FOLDERS.items()):
@@ -164,7 +164,7 @@ def _member(name: str, kind: bytes, modified_s: int, mode: int, owner: int = 0) 
 
 
 def _files() -> dict[str, str]:
-    """The files under /etc.  The three empty ones are there to be mounted over."""
+    """Return the files under /etc.  The three empty ones are mount points for files."""
     passwd = (f"{n}:x:{u}:{g}:{c}:{home}:{shell}\n" for n, u, g, c, home, shell in ACCOUNTS)
     return {
         "etc/passwd": "".join(passwd),

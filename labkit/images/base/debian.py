@@ -1,8 +1,8 @@
 """The image `debian`: a minimal system made by mmdebstrap from this machine's package sources.
 
-On Debian it is the machine's own release, from the archive the machine itself uses.  On Ubuntu it
-is a fixed Debian release, from mmdebstrap's default archive; where that cannot be reached, the
-machine's own release becomes the image `ubuntu` instead, and a line says so.
+On Debian it is the machine's own release, from the archive that the machine uses.  On Ubuntu it is
+a fixed Debian release, from mmdebstrap's default archive; if that cannot be reached, the machine's
+own release becomes the image `ubuntu` instead, and a line says so.
 """
 
 import platform
@@ -21,15 +21,15 @@ from labkit.images.base.recipe import (
 from labkit.images.image import Image
 from labkit.images.store import ImageStore
 
-RECIPE = 1  # counts up when the options below change, so that old images are made anew
+RECIPE = 1  # counts up when the options below change, so that old images are made again
 DEBIAN = System("debian", "bookworm", is_this_machine=False)
 
 
 def build_debian(store: ImageStore, progress: Progress, *, refresh: bool = False) -> Image:
     """Make `debian:latest` and `debian:<suite>`, unless made this week from the same sources.
 
-    When it cannot be made but an older one is there, that one is kept.  Raises `BaseImageError`
-    when there is none.
+    If that fails but an older image exists, that one is kept.  Raises `BaseImageError` if there is
+    none.
     """
     release = platform.freedesktop_os_release()
     own = System(release["ID"], release.get("VERSION_CODENAME", ""), is_this_machine=True)
@@ -40,7 +40,7 @@ def build_debian(store: ImageStore, progress: Progress, *, refresh: bool = False
         if own.distribution != "ubuntu":
             raise
         progress(f"debian: {error}")
-        progress("debian: so there will be no image debian; the image ubuntu takes its place")
+        progress("debian: there will be no image debian; the image ubuntu replaces it")
         return _build_or_keep(store, own, progress, refresh=refresh)
 
 
@@ -52,7 +52,7 @@ def _build_or_keep(
     name = f"{system.distribution}:{system.suite}"
     there = image_there(store, name)
     if there and is_current(there, ingredients) and not refresh:
-        progress(f"{name}: there already")
+        progress(f"{name}: it exists already")
         return there
     try:
         image = _build(store, system, monday, ingredients, progress)
@@ -60,7 +60,7 @@ def _build_or_keep(
         if there is None:
             raise
         progress(f"{name}: {error}")
-        progress(f"{name}: the one of {there.created} is kept")
+        progress(f"{name}: the image of {there.created} is kept")
         return there
     store.tag(image.id, f"{system.distribution}:latest")
     return store.resolve(image.id)
@@ -87,7 +87,7 @@ def _build(
 
 
 def this_monday() -> datetime:
-    """The week's first moment (UTC): the newest time any file of the image may have."""
+    """Return the week's first moment (UTC): the newest time that a file of the image may have."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight - timedelta(days=now.weekday())

@@ -1,4 +1,4 @@
-"""What the base images have in common: how they are recognised, and how a build can fail."""
+"""The common parts of the base images: how to recognise them, and how a build can fail."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from labkit.images.image import Image
 from labkit.images.store import ImageStore
 
 Progress = Callable[[str], None]
-"""Called with one line now and then, perhaps from another thread."""
+"""A function that is called with one line at times, perhaps from another thread."""
 
 LABEL = "labkit.base"
-"""The label that says what an image was made from: same ingredients, nothing to do."""
+"""The label with the ingredients of an image: if they are the same, it is not made again."""
 
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -20,7 +20,7 @@ class BaseImageError(LabkitError):
 
 
 def image_there(store: ImageStore, name: str) -> Image | None:
-    """The image that has this name now."""
+    """Return the image that has this name now, or None."""
     try:
         return store.resolve(name)
     except NotFoundError:
@@ -30,12 +30,12 @@ def image_there(store: ImageStore, name: str) -> Image | None:
 def is_current(image: Image, ingredients: str) -> bool:
     """Whether an image was made from just these ingredients.
 
-    One that was not made here (imported or pulled under the name) is the user's own choice, so it
-    is current too.
+    An image that was imported or pulled under the name is the user's own choice, so it is current,
+    too.
     """
     return (image.config.labels or {}).get(LABEL, ingredients) == ingredients
 
 
 def label_change(ingredients: str) -> str:
-    """The instruction that labels an image with its ingredients."""
+    """Return the instruction that labels an image with its ingredients."""
     return f'LABEL {LABEL}="{ingredients}"'

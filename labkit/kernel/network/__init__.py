@@ -1,1 +1,1 @@
-"""The kernel's network by its own messages: links, addresses, rules, and what they report."""
+"""The kernel's network through netlink messages: links, addresses, rules, and notices."""

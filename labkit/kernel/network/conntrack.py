@@ -1,7 +1,7 @@
-"""What the kernel remembers of packets that went by: the flows of its connection tracking.
+"""The kernel's table of the flows that passed: its connection tracking.
 
-The first packet of a flow goes through the rules that give it another address; its followers get
-the same without them, for as long as the flow is remembered.  The messages are those of
+The first packet of a flow passes the rules that change its address; later packets get the same
+change without the rules, while the kernel keeps the flow.  The messages are those of
 libnetfilter_conntrack and `conntrack -L` (linux/netfilter/nfnetlink_conntrack.h).
 """
 
@@ -24,7 +24,7 @@ FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Direction(NamedTuple):
-    """The addresses in the packets that go one way."""
+    """The addresses in the packets of one direction."""
 
     source: str
     source_port: int
@@ -33,33 +33,33 @@ class Direction(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Packets that belong together: as they are sent, and as the answers are."""
+    """Packets that belong together: the addresses of requests, and of answers."""
 
     sent: Direction
     answered: Direction
     family: socket.AddressFamily
     key: bytes
-    """What the kernel knows it by."""
+    """The kernel's own identification of the flow."""
 
     @property
     def reaches(self) -> tuple[str, int]:
-        """Who gets the packets, after all translation."""
+        """The receiver of the packets, after all translation."""
         return self.answered.source, self.answered.source_port
 
     @property
     def has_other_destination(self) -> bool:
-        """Whether they reach somebody other than they were sent to (DNAT)."""
+        """Whether the receiver differs from the address they were sent to (DNAT)."""
         return self.reaches != (self.sent.destination, self.sent.destination_port)
 
     @property
     def has_other_source(self) -> bool:
-        """Whether they seem to come from somebody else (SNAT)."""
+        """Whether the receiver sees another sender than the real one (SNAT)."""
         back = (self.answered.destination, self.answered.destination_port)
         return back != (self.sent.source, self.sent.source_port)
 
 
 def flows(netfilter: NetfilterSocket, protocol: int) -> Iterator[Flow]:
-    """The flows of a protocol (IPPROTO_UDP…) in the socket's network namespace; OSError."""
+    """Yield the flows of a protocol (IPPROTO_UDP…) in the socket's network namespace; OSError."""
     for family in FAMILIES:
         for body in list(netfilter.dump(_CT_GET, pack("=BBH", family, 0, 0))):
             found = attributes(body[4:])
@@ -92,11 +92,11 @@ def _port(data: bytes) -> int:
 
 
 def forget(netfilter: NetfilterSocket, flow: Flow) -> None:
-    """Have its next packet go through the rules like a first one; OSError."""
-    with contextlib.suppress(FileNotFoundError):  # it has been forgotten meanwhile
+    """Delete a flow, so that its next packet passes the rules like a first one; OSError."""
+    with contextlib.suppress(FileNotFoundError):  # the kernel has deleted it by now
         netfilter.ask(_CT_DELETE, pack("=BBH", flow.family, 0, 0) + flow.key)
 
 
 def is_unknown(error: OSError) -> bool:
-    """Whether a failure says that this kernel does not tell about its flows."""
+    """Whether this error means that the kernel has no table of flows."""
     return error.errno in (errno.EINVAL, errno.EPROTONOSUPPORT)

@@ -1,7 +1,7 @@
 """Links, addresses and routes: what `ip link`, `ip address` and `ip route` do (rtnetlink(7)).
 
-Links are named, not numbered, in what is asked of these functions.  A name is looked up in the
-network namespace that the calling thread is in (if_nametoindex(3)).
+These functions take a link by name, not by number.  They look the name up in the network namespace
+of the socket, or of the calling thread (if_nametoindex(3)).
 """
 
 import socket
@@ -65,33 +65,33 @@ class Link(NamedTuple):
     number: int
     name: str
     kind: str
-    """`bridge`, `veth`, …; empty for a device of its own."""
+    """`bridge`, `veth`, …; empty for a hardware device."""
     mtu: int
     master: int
     """The number of the bridge it is plugged into; 0 for none."""
     group: int = 0
-    """The number by which rules of a firewall know links of one kind; 0 for none."""
+    """The number by which firewall rules select links of one kind; 0 for none."""
 
 
 class Route(NamedTuple):
-    """Where packets to some addresses go: `destination`/`prefix`, all of them with prefix 0."""
+    """A route to some addresses: `destination`/`prefix`; prefix 0 for all of them."""
 
     destination: str
     prefix: int
     link: int
-    """The number of the link they leave by."""
+    """The number of the outgoing link."""
 
 
 class Veth(NamedTuple):
-    """A cable with two ends: one in the namespace of who is asked, one elsewhere."""
+    """A cable with two ends: one in the namespace of the socket, one elsewhere."""
 
     host_name: str
     bridge: str
-    """What the near end is plugged into."""
+    """The bridge of the near end."""
     name: str
-    """The far end's."""
+    """The name of the far end."""
     mac: str
-    """The far end's hardware address."""
+    """The hardware address of the far end."""
     mtu: int
 
 
@@ -109,7 +109,7 @@ def _info(kind: str, data: bytes = b"") -> bytes:
 
 
 def make_bridge(route: RouteSocket, name: str, mac: str, mtu: int, group: int) -> None:
-    """A bridge, switched on: a switch made of software.  OSError (EEXIST…)."""
+    """Make a bridge, a switch in software, and switch it on.  OSError (EEXIST…)."""
     body = _link(flags=IFF_UP) + text(_IFLA_IFNAME, name) + number(_IFLA_MTU, mtu)
     body += number(_IFLA_GROUP, group)
     body += attribute(_IFLA_ADDRESS, _mac(mac)) + _info("bridge")
@@ -117,10 +117,10 @@ def make_bridge(route: RouteSocket, name: str, mac: str, mtu: int, group: int) -
 
 
 def make_veth(route: RouteSocket, veth: Veth, far_namespace: int) -> None:
-    """A cable from a bridge, plugged in and switched on, to the namespace behind a descriptor.
+    """Make a cable from a bridge, plugged in and switched on, to another namespace.
 
-    One message does it all, so that there is never half a cable.  The far end is still off: that
-    can only be switched on when both are there.  OSError (EEXIST, ENODEV…).
+    One message makes all of it, so no half cable can exist.  The far end is still off: it can only
+    be switched on after both ends exist.  OSError (EEXIST, ENODEV…).
     """
     far = _link() + text(_IFLA_IFNAME, veth.name) + number(_IFLA_MTU, veth.mtu)
     far += attribute(_IFLA_ADDRESS, _mac(veth.mac)) + number(_IFLA_NET_NS_FD, far_namespace)
@@ -146,19 +146,19 @@ def set_port(route: RouteSocket, name: str, *, isolated: bool = False) -> None:
 
 
 def delete(route: RouteSocket, name: str) -> None:
-    """Remove a link; of a cable both ends go.  OSError (ENODEV if there is none)."""
+    """Remove a link; both ends of a cable.  OSError (ENODEV if there is none)."""
     route.ask(RTM_DELLINK, _link() + text(_IFLA_IFNAME, name), what=name)
 
 
 def index_of(route: RouteSocket, name: str) -> int:
-    """The number of a link in the namespace of the socket; OSError ENODEV."""
+    """Return the number of a link in the namespace of the socket; OSError ENODEV."""
     message = route.get(RTM_GETLINK, _link() + text(_IFLA_IFNAME, name), name)
     (index,) = unpack_from("=i", message, 4)
     return int(index)
 
 
 def switch_on(route: RouteSocket, name: str, group: int | None = None) -> None:
-    """Set a link up, and make it one of a group; OSError."""
+    """Switch a link on, and add it to a group; OSError."""
     body = pack("=BxHiII", socket.AF_UNSPEC, 0, 0, IFF_UP, IFF_UP) + text(_IFLA_IFNAME, name)
     if group is not None:
         body += number(_IFLA_GROUP, group)
@@ -166,7 +166,7 @@ def switch_on(route: RouteSocket, name: str, group: int | None = None) -> None:
 
 
 def add_address(route: RouteSocket, name: str, address: str, prefix: int) -> None:
-    """Give a link an address; one that it has already is left.  OSError."""
+    """Add an address to a link; an existing one stays.  OSError."""
     packed = _packed(address)
     # Without duplicate address detection an IPv6 address can be used at once.
     index = index_of(route, name)
@@ -179,7 +179,7 @@ def add_address(route: RouteSocket, name: str, address: str, prefix: int) -> Non
 
 
 def add_default_route(route: RouteSocket, name: str, gateway: str) -> None:
-    """Send by way of `gateway` whatever has no route of its own; OSError (ENETUNREACH…)."""
+    """Route all packets without another route through `gateway`; OSError (ENETUNREACH…)."""
     route.ask(RTM_NEWROUTE, _default(route, name, gateway), NLM_F_CREATE | NLM_F_REPLACE, gateway)
 
 
@@ -191,7 +191,7 @@ def _default(route: RouteSocket, name: str, gateway: str) -> bytes:
 
 
 def every_link(route: RouteSocket) -> list[Link]:
-    """The links of the socket's namespace."""
+    """Return the links of the socket's namespace."""
     return [_read_link(body) for body in route.dump(RTM_GETLINK, _link())]
 
 
@@ -207,7 +207,7 @@ def _read_link(body: bytes) -> Link:
 
 
 def every_route(route: RouteSocket) -> list[Route]:
-    """The routes of the main table, of IPv4 and IPv6."""
+    """Return the routes of the main table, of IPv4 and IPv6."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
         for body in route.dump(RTM_GETROUTE, pack("=B11x", family)):
@@ -222,7 +222,7 @@ def every_route(route: RouteSocket) -> list[Route]:
 
 
 def every_address(route: RouteSocket) -> list[Route]:
-    """The addresses of the namespace's links, each as the way to itself."""
+    """Return the addresses of the namespace's links, each as a route to itself."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
         for body in route.dump(RTM_GETADDR, pack("=B7x", family)):

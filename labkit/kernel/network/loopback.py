@@ -10,7 +10,7 @@ IFF_RUNNING = 0x40
 
 
 def bring_up() -> None:
-    """Switch `lo` on in the network namespace this process is in."""
+    """Switch on `lo` in the network namespace of this process."""
     request = pack("16sh22x", b"lo", IFF_UP | IFF_RUNNING)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, request)

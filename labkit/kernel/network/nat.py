@@ -1,13 +1,13 @@
-"""One rule of nf_tables, for the network namespace of the caller: who asks at a port, asks another.
+"""One rule of nf_tables for the caller's network namespace: redirect a port to another one.
 
-What a process sends to one of the namespace's own addresses and ports arrives at another port, and
-the answers look as if they came from the first: `nft` would be given
+Packets that a process sends to one of the namespace's own addresses and ports arrive at another
+port; the answers appear to come from the first.  In the language of `nft`:
 
     table ip NAME { chain output { type nat hook output priority -100;
         ip daddr ADDRESS tcp dport PORT dnat to ADDRESS:OTHER } }
 
-The messages are written here, for a start cannot wait for a program.  All of them are one batch
-that is done whole or not at all (linux/netfilter/nf_tables.h).
+The messages are written here, for a container's start cannot wait for a program.  They form one
+batch, which the kernel executes whole or not at all (linux/netfilter/nf_tables.h).
 """
 
 import socket
@@ -36,16 +36,16 @@ _DESTINATION_ADDRESS = (_NETWORK_HEADER, 16, 4)
 _DESTINATION_PORT = (_TRANSPORT_HEADER, 2, 2)
 _LAYER_4_PROTOCOL = 16
 _FIRST, _SECOND = 1, 2
-"""Registers."""
+"""Registers of nf_tables."""
 _CHAIN = "output"
 
 
 def redirect(name: str, address: str, port: int, ports: Mapping[int, int]) -> None:
-    """Let what is sent to an IPv4 address and port arrive at other ports, by protocol; OSError."""
+    """Redirect packets for an IPv4 address and port to other ports, by protocol; OSError."""
     table = text(1, name)
     hook = _nested(4, _number(1, _LOCAL_OUT), _number(2, _NAT_PRIORITY))
     messages = [
-        # What a daemon that was killed has left goes, whether there is something or not.
+        # Remove the table of a killed daemon; the first message makes the deletion never fail.
         *((_NEW_TABLE, table), (_DELETE_TABLE, table), (_NEW_TABLE, table)),
         (_NEW_CHAIN, table + text(3, _CHAIN) + hook + text(7, "nat")),
     ]
@@ -106,7 +106,7 @@ def _send(messages: list[tuple[int, bytes]], what: str) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as way:
         way.bind((0, 0))
         way.send(b"".join(batch))
-        # The first answer is the first failure, or that the last message has been done.
+        # The first answer is the first failure, or the acknowledgement of the last message.
         answer = way.recv(65536)
     _, kind, _, _, _ = unpack_from(_HEADER, answer)
     if kind == _ERROR:

@@ -1,7 +1,7 @@
 """netlink(7): the kernel's own messages about links, addresses and routes, and about flows.
 
-A message is a header, a fixed part, and attributes (netlink(7)).  A `RouteSocket` speaks about the
-network namespace it was opened in, also when its process is in another one by now; so a process
+A message is a header, a fixed part, and attributes (netlink(7)).  A `RouteSocket` acts on the
+network namespace it was opened in, even after its process has entered another one.  So a process
 that is about to leave the host's namespace keeps a way to reach into it.
 """
 
@@ -39,22 +39,22 @@ _BUFFER_BYTES = 65536
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute: its length, its kind, what it holds, and padding to four bytes."""
+    """Return one attribute: its length, its kind, its content, and padding to four bytes."""
     return pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 def text(kind: int, value: str) -> bytes:
-    """An attribute that holds a text."""
+    """Return an attribute that holds a text."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def number(kind: int, value: int) -> bytes:
-    """An attribute that holds a number of 32 bits."""
+    """Return an attribute that holds a number of 32 bits."""
     return attribute(kind, pack("=I", value))
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes in a piece of a message, by kind."""
+    """Return the attributes in a part of a message, by kind."""
     found, offset = {}, 0
     while offset + 4 <= len(data):
         length, kind = unpack_from("=HH", data, offset)
@@ -66,7 +66,7 @@ def attributes(data: bytes) -> dict[int, bytes]:
 
 
 class _NetlinkSocket:
-    """A conversation with the kernel about the network namespace it was opened in."""
+    """A connection to the kernel for the network namespace it was opened in."""
 
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
@@ -81,11 +81,11 @@ class _NetlinkSocket:
         self.close()
 
     def close(self) -> None:
-        """End the conversation."""
+        """Close the socket."""
         self._socket.close()
 
     def ask(self, kind: int, body: bytes, flags: int = 0, what: str | None = None) -> None:
-        """Have the kernel do something; OSError with the kernel's reason, and `what` it was."""
+        """Send a request to change something; OSError with the kernel's reason and `what`."""
         self._send(kind, body, flags | NLM_F_ACK)
         for answer, data in self._answers():
             if answer == _NLMSG_ERROR:
@@ -93,7 +93,7 @@ class _NetlinkSocket:
                 return
 
     def get(self, kind: int, body: bytes, what: str | None = None) -> bytes:
-        """The one thing that is asked for: the body of the kernel's message; OSError."""
+        """Return the one object that is requested: the body of the kernel's message; OSError."""
         self._send(kind, body, 0)
         answer, data = next(self._answers())
         if answer == _NLMSG_ERROR:
@@ -101,7 +101,7 @@ class _NetlinkSocket:
         return data
 
     def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
-        """Everything the kernel has of a kind: the bodies of its messages."""
+        """Yield every object of a kind: the bodies of the kernel's messages; OSError."""
         self._send(kind, body, NLM_F_DUMP)
         for answer, data in self._answers():
             if answer == _NLMSG_DONE:
@@ -132,11 +132,11 @@ class _NetlinkSocket:
 
 
 def raise_error(data: bytes, what: str | None) -> None:
-    """OSError unless the answer says that all went well."""
+    """Raise OSError unless the answer reports success."""
     (negative,) = unpack_from("=i", data)
     if negative == 0:
         return
-    # After the errno comes the request, whole, and after that the kernel's words if it has any.
+    # The errno is followed by the whole request, and that by the kernel's message, if any.
     (request_length,) = unpack_from("=I", data, 4)
     words = attributes(data[4 + (request_length + 3 & ~3) :]).get(_NLMSGERR_ATTR_MSG, b"")
     said = words.rstrip(b"\0").decode(errors="replace")
@@ -145,14 +145,14 @@ def raise_error(data: bytes, what: str | None) -> None:
 
 
 class RouteSocket(_NetlinkSocket):
-    """About links, addresses and routes: rtnetlink(7)."""
+    """A socket for links, addresses and routes: rtnetlink(7)."""
 
     def __init__(self) -> None:
         super().__init__(socket.NETLINK_ROUTE)
 
 
 class NetfilterSocket(_NetlinkSocket):
-    """About what the firewall remembers: linux/netfilter/nfnetlink.h."""
+    """A socket for the firewall's table of flows: linux/netfilter/nfnetlink.h."""
 
     def __init__(self) -> None:
         super().__init__(_NETLINK_NETFILTER)

@@ -1,6 +1,6 @@
-"""The base chains of nf_tables: where in the kernel which table has its say.
+"""The base chains of nf_tables: which table has rules at which hook of the kernel.
 
-Read by netlink, since to run `nft` for it would take longer than all else that is asked there
+They are read by netlink, because running `nft` would take longer than all else together
 (linux/netfilter/nf_tables.h).
 """
 
@@ -16,11 +16,11 @@ _TABLE, _NAME, _HOOK, _TYPE = 1, 3, 4, 7
 _HOOK_NUMBER = 1
 _FAMILIES = {1: "inet", socket.AF_INET: "ip", socket.AF_INET6: "ip6"}
 FORWARD = 2
-"""The hook of packets that are passed on (linux/netfilter.h)."""
+"""The hook for forwarded packets (linux/netfilter.h)."""
 
 
 def filtering(hook: int) -> list[tuple[str, str, str]]:
-    """Family, table and name of each chain of IP that filters at a hook; OSError.
+    """Return family, table and name of each IP chain that filters at a hook; OSError.
 
     A kernel without nf_tables has none.
     """

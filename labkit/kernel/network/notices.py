@@ -1,4 +1,4 @@
-"""What the kernel tells of its own accord: that addresses, forwarding or rules have changed.
+"""Notices that the kernel sends unasked: changes of addresses, of forwarding, or of rules.
 
 The messages are those of netlink(7), sent to every socket that has joined their group.
 """
@@ -25,15 +25,15 @@ _BYTES = 1 << 16
 
 
 class Notice(NamedTuple):
-    """One message: what has changed, and of which link or table."""
+    """One message: what changed, and of which link or table."""
 
     what: str
     """`address`, `forwarding` or `rules`."""
     link: int = 0
-    """Below 0 for the parameters of all links, or of new ones."""
+    """Negative for the parameters of all links, or of new ones."""
     table: str = ""
     is_gone: bool = False
-    """Whether the table is."""
+    """Whether the table was removed."""
 
 
 def of_links() -> socket.socket:
@@ -56,7 +56,7 @@ def _joined(protocol: int, groups: Iterable[int]) -> socket.socket:
 
 
 def receive(listening: socket.socket) -> Iterator[Notice]:
-    """The notices that have arrived; OSError ENOBUFS if some were lost."""
+    """Yield the notices that have arrived; OSError ENOBUFS if some were lost."""
     while True:
         try:
             data = listening.recv(_BYTES)

@@ -1,6 +1,6 @@
-"""What labkit asks of registries: manifests, blobs, tags, uploads, search, login.
+"""Requests to registries: manifests, blobs, tags, uploads, search, login.
 
-`registry.Registry` is one registry's endpoint with somebody's credentials; `repository.Repository`
-is what lies there under one name.  Nothing here knows the image store: who pulls or pushes joins
-the two.  httpx is imported by what needs it, so this package itself costs nothing.
+`registry.Registry` is one registry's endpoint with credentials; `repository.Repository` is the
+content under one name there.  Nothing here knows the image store: the code that pulls or pushes
+joins the two.  Only the modules that need httpx import it, so this package itself costs nothing.
 """

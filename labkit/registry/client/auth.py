@@ -1,8 +1,8 @@
 """Authorisation: from a registry's challenge to the value of `Authorization`.
 
-A registry answers 401 and says what it wants: `Basic`, that is name and password with each request,
-or `Bearer`, that is a token which a token service gives for a *scope*, such as
-`repository:library/busybox:pull` (distribution project, "Token Authentication Specification").
+A registry answers 401 and names the scheme: `Basic`, name and password with each request, or
+`Bearer`, a token from a token service for a *scope*, such as `repository:library/busybox:pull`
+(distribution project, "Token Authentication Specification").
 """
 
 import threading
@@ -22,7 +22,7 @@ from labkit.registry.client.transport import Transport
 
 CLIENT_ID = "labkit"
 SHORTEST_LIFE_S = 60.0
-"""What a token without `expires_in` lives, and the least a client may count on."""
+"""The life of a token without `expires_in`, and the least that a client may rely on."""
 MARGIN_S = 10.0
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -30,7 +30,7 @@ Scopes = tuple[str, ...]
 
 
 class _Answer(msgspec.Struct):
-    """The token service's; the two names mean the same, after two standards."""
+    """The token service's answer; the two names mean the same, by two standards."""
 
     token: str = ""
     access_token: str = ""
@@ -44,7 +44,7 @@ class _Token(NamedTuple):
 
 
 class Authorizer:
-    """Knows the challenge and the tokens of one endpoint; may be used by several threads."""
+    """Knows the challenge and the tokens of one endpoint; several threads may use it."""
 
     def __init__(self, transport: Transport, credentials: Credentials) -> None:
         self.credentials = credentials
@@ -54,16 +54,16 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def learn(self, challenges: Sequence[Challenge]) -> None:
-        """What the registry wants; of several kinds the token, which tells no password."""
+        """Note the registry's challenge; of several kinds the token, which shows no password."""
         known = [found for found in challenges if found.scheme in ("bearer", "basic")]
         known.sort(key=lambda found: found.scheme != "bearer")
         self._challenge = known[0] if known else None
 
     def header(self, scopes: Scopes, *, refused: str = "") -> str:
-        """The value of `Authorization` for these scopes, "" when none is wanted.
+        """Return the value of `Authorization` for these scopes, "" if none is needed.
 
         `refused` is a value that the registry has just refused: a token of that value is not used
-        again.  Raises `RegistryError` when the token service refuses.
+        again.  Raises `RegistryError` if the token service refuses.
         """
         if self._challenge is None:
             return ""
@@ -71,7 +71,7 @@ class Authorizer:
             return f"Bearer {self.credentials.registry_token}"
         if self._challenge.scheme == "basic":
             return self._basic(httpx.URL(self._transport.endpoint.url))
-        with self._lock:  # who else wants the same token waits for it
+        with self._lock:  # other threads with the same scopes wait for the token
             token = self._tokens.get(scopes)
             if not token or token.ends_at < time.monotonic() or refused == f"Bearer {token.value}":
                 answer = self._ask(self._challenge, scopes)
@@ -81,22 +81,22 @@ class Authorizer:
         return f"Bearer {token.value}"
 
     def log_in(self) -> str:
-        """Ask for a token with the credentials; an identity token, if the service gives any.
+        """Ask for a token with the credentials; return an identity token, if there is one.
 
-        Raises `RegistryError` when the credentials are wrong.
+        Raises `RegistryError` if the credentials are wrong.
         """
         if self._challenge is None or self._challenge.scheme == "basic":
             return ""
         return self._ask(self._challenge, (), offline=True).refresh_token
 
     def _basic(self, url: httpx.URL) -> str:
-        """Name and password for `url`; never over a line where others read along."""
+        """Return name and password for `url`; never for a connection without encryption."""
         secret = self.credentials.basic
         plain = url.scheme != "https" and not self._transport.is_own(url)
         if (secret or self.credentials.identity_token) and plain:
             raise UnreachableError(
                 f"{self._transport.endpoint.host} wants the password sent to {url.host} without "
-                "encryption, which labkit does not do. Tell who runs the registry"
+                "encryption, which labkit does not do. Tell its administrator"
             )
         return secret
 
@@ -119,7 +119,7 @@ class Authorizer:
                 fields += [("client_id", CLIENT_ID), ("offline_token", "true")]
             url = realm.copy_merge_params(httpx.QueryParams(tuple(fields)))
             headers = {"Authorization": basic} if basic else {}
-            # The service may be another host: the registry has named it.
+            # The service may be another host, which the registry has named.
             response, data = self._transport.fetch("GET", url, headers, home=realm)
         if response.status_code != 200:
             raise refusal(response, data)
@@ -133,8 +133,8 @@ class Authorizer:
             realm = httpx.URL()
         if realm.scheme not in ("http", "https") or not realm.host:
             raise UnreachableError(
-                f"{self._transport.endpoint.host} asks for a token of {text[:200]!r}, which is no "
-                "address of a token service. Tell who runs the registry"
+                f"{self._transport.endpoint.host} asks for a token of {text[:200]!r}, which is not "
+                "the address of a token service. Tell its administrator"
             )
         return realm
 
@@ -143,7 +143,7 @@ class Authorizer:
 
 
 def _joined_scopes(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """A form has the scopes in one field (RFC 6749 §3.3), a query one field each."""
+    """Join the scopes in one field for a form (RFC 6749 §3.3); a query has one field each."""
     scopes = " ".join(value for name, value in fields if name == "scope")
     others = [field for field in fields if field[0] != "scope"]
     return [*others, ("scope", scopes)] if scopes else others

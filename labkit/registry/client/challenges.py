@@ -1,4 +1,4 @@
-"""Challenges: what a registry wants to see before it answers (`WWW-Authenticate`, RFC 9110 §11)."""
+"""Challenges: a registry's demand for authentication (`WWW-Authenticate`, RFC 9110 §11)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Challenge(NamedTuple):
 
 
 def parse(headers: Sequence[str]) -> list[Challenge]:
-    """The challenges of all `WWW-Authenticate` lines; what cannot be read ends a line."""
+    """Return the challenges of all `WWW-Authenticate` lines; an invalid part ends its line."""
     return [challenge for header in headers for challenge in _of_line(header)]
 
 

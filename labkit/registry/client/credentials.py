@@ -1,4 +1,4 @@
-"""Who asks a registry: what `docker login` stores, and what clients send with each request."""
+"""The credentials for a registry: those of `docker login`, and those of each request."""
 
 import base64
 import binascii
@@ -11,9 +11,9 @@ from labkit.errors import InvalidParameterError
 
 
 class Credentials(NamedTuple):
-    """A name and a password, or a token in their stead.
+    """A name and a password, or a token in their place.
 
-    `identity_token` is what a token service gave at login: it takes the password's place there.
+    `identity_token` is a token service's answer to a login: it replaces the password there.
     `registry_token` is sent to the registry as it is.
     """
 
@@ -29,7 +29,7 @@ class Credentials(NamedTuple):
 
     @property
     def basic(self) -> str:
-        """The value of `Authorization` with name and password (RFC 7617), "" without."""
+        """Return the value of `Authorization` with name and password (RFC 7617), "" without."""
         if not self.username:
             return ""
         pair = f"{self.username}:{self.password}".encode()
@@ -51,9 +51,9 @@ class _AuthConfig(msgspec.Struct, rename="lower"):
 
 
 def from_json(data: bytes) -> tuple[Credentials, str]:
-    """The credentials of an `AuthConfig` object, and the server they are for ("" if not said).
+    """Return the credentials of an `AuthConfig` object, and their server ("" if it has none).
 
-    Raises `InvalidParameterError` when it is none.
+    Raises `InvalidParameterError` for anything else.
     """
     try:
         config = msgspec.json.decode(data or b"{}", type=_AuthConfig)
@@ -68,17 +68,17 @@ def from_json(data: bytes) -> tuple[Credentials, str]:
 
 
 def from_header(text: str) -> Credentials:
-    """The credentials in `X-Registry-Auth`: JSON in base64url, with padding or without.
+    """Return the credentials in `X-Registry-Auth`: JSON in base64url, with padding or without.
 
-    Raises `InvalidParameterError` when it is something else.
+    Raises `InvalidParameterError` for anything else.
     """
     return from_json(_decoded(text, "X-Registry-Auth"))[0] if text else ANONYMOUS
 
 
 def from_config_header(text: str) -> dict[str, Credentials]:
-    """The credentials for each server in `X-Registry-Config`, the header of a build.
+    """Return the credentials for each server in `X-Registry-Config`, the header of a build.
 
-    Raises `InvalidParameterError` when it is something else.
+    Raises `InvalidParameterError` for anything else.
     """
     if not text:
         return {}

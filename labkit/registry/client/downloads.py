@@ -1,4 +1,4 @@
-"""Downloading a blob: in small pieces, resumed where the line broke, compared with its digest."""
+"""Downloading a blob: in small pieces, resumed after a broken connection, checked by its digest."""
 
 import hashlib
 import os
@@ -14,15 +14,15 @@ from labkit.registry.client.errors import RegistryError, StoppedError, unreachab
 from labkit.registry.client.registry import Patience, Registry
 
 PROGRESS_BYTES = 1 << 20
-"""So much in one go counts as progress: a server that gives less each time is given up."""
+"""The least data that counts as progress: a server that sends less each time is given up."""
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 Tell = Callable[[int], None]
-"""Is told how many bytes are there, again and again."""
+"""A function that is called with the number of bytes received, again and again."""
 
 
 class Received:
-    """A blob's file as far as it has come."""
+    """A blob's file, as much as has been received."""
 
     def __init__(
         self, path: str, descriptor: Descriptor, tell: Tell, stop: threading.Event
@@ -36,11 +36,11 @@ class Received:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all bytes are there that the manifest promises."""
+        """Whether all bytes that the manifest promises have been received."""
         return self.size_bytes == self.descriptor.size
 
     def write(self, data: bytes) -> None:
-        """Take more; RegistryError when it is more than was promised, StoppedError."""
+        """Write more; RegistryError if it is more than was promised, StoppedError."""
         if self._stop.is_set():
             raise StoppedError("stopped")
         if self.size_bytes + len(data) > self.descriptor.size:
@@ -56,7 +56,7 @@ class Received:
         self._tell(self.size_bytes)
 
     def start_at(self, offset: int) -> bool:
-        """Whether what comes now can be put to what is there; from 0 on it always can."""
+        """Whether data from this offset fits what has been received; from 0 it always does."""
         if offset == 0 and self.size_bytes:
             self._file.seek(0)
             self._file.truncate()
@@ -65,7 +65,7 @@ class Received:
         return offset == self.size_bytes
 
     def finish(self) -> None:
-        """Bring it to the disk; RegistryError when it is not what its digest says."""
+        """Sync it to the disk; RegistryError if it does not match its digest."""
         if f"sha256:{self._sha256.hexdigest()}" != self.descriptor.digest:
             raise RegistryError(
                 200,
@@ -83,10 +83,10 @@ class Received:
 
 
 def download(registry: Registry, url: httpx.URL, scopes: Scopes, received: Received) -> None:
-    """Get the blob at `url`; on return it is whole and on the disk.
+    """Download the blob at `url`; on return it is complete and on the disk.
 
-    Raises `RegistryError` when it is another one than its descriptor says, or there is none;
-    `UnreachableError` when the line breaks again and again; `StoppedError`.
+    Raises `RegistryError` if it does not match its descriptor, or does not exist;
+    `UnreachableError` if the connection breaks repeatedly; `StoppedError`.
     """
     patience = Patience(registry.stop)
     while not received.is_whole:
@@ -122,13 +122,13 @@ def _receive(
     ) as response:
         if not received.start_at(_offset(response)):
             received.start_at(0)
-            return  # it answers for another part than was asked for: once more, from the beginning
+            return  # it sent another part than the requested one: start again
         for piece in response.iter_raw():
             received.write(piece)
 
 
 def _offset(response: httpx.Response) -> int:
-    """Where in the blob the body begins, -1 if that cannot be said."""
+    """Return the offset in the blob at which the body begins, -1 if it is unknown."""
     if response.status_code == 200:
         return 0
     match = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())

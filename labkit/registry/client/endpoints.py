@@ -1,11 +1,11 @@
 """From the domain of an image's name to the addresses where its registry may answer.
 
-As Docker has it: `docker.io` is served by another host than its name says, and before it may stand
-mirrors; a registry is spoken to by HTTPS with a certificate that is checked, unless it is insecure.
-Insecure are the registries of this machine itself and those the settings name: there any
-certificate will do, and plain HTTP where nothing speaks HTTPS.  An authority that this machine does
-not know is trusted for one registry when its certificate lies in `certs.d/HOST:PORT/NAME.crt`;
-one's own, for a registry that asks for it, is `NAME.cert` there, with its `NAME.key`.
+As in Docker: another host than the name says serves `docker.io`, and mirrors may precede it; a
+registry is used over HTTPS with a checked certificate, unless it is insecure.  Insecure are the
+registries of this machine itself and those that the settings name: there any certificate is
+accepted, and plain HTTP if HTTPS fails.  An authority that this machine does not know is trusted
+for one registry if its certificate is `certs.d/HOST:PORT/NAME.crt`.  The client's own certificate,
+for a registry that asks for it, is `NAME.cert` there, with its key `NAME.key`.
 """
 
 import ipaddress
@@ -22,15 +22,15 @@ from labkit.errors import InvalidParameterError
 
 DEFAULT_HOST = f"registry-1.{DEFAULT_DOMAIN}"
 DEFAULT_INDEX = f"https://index.{DEFAULT_DOMAIN}"
-"""Where one logs in to the default registry, and searches it."""
+"""The host for logins at the default registry, and for searches."""
 AUTHORITY = ".crt"
-"""How the file of an authority's certificate ends."""
+"""The suffix of the file of an authority's certificate."""
 OWN, OWN_KEY = ".cert", ".key"
-"""How those of one's own certificate and of its key do."""
+"""The suffixes of the client's own certificate and of its key."""
 
 
 class Settings(msgspec.Struct, rename="kebab"):
-    """What the administrator says about registries; Docker's words for it.
+    """The administrator's settings for registries, in Docker's words.
 
     `registry_mirrors` are addresses asked before the default registry; `insecure_registries` are
     domains (`host:port`) or networks (`10.0.0.0/8`).
@@ -54,7 +54,7 @@ class Endpoint(NamedTuple):
     authorities: tuple[str, ...] = ()
     """Files with certificates that are trusted here beside the machine's own."""
     own: tuple[tuple[str, str], ...] = ()
-    """Files with one's own certificates, and with their keys."""
+    """Files with the client's own certificates, and with their keys."""
 
     @property
     def host(self) -> str:
@@ -68,7 +68,7 @@ class Endpoint(NamedTuple):
 
 
 def candidates(domain: str, settings: Settings, *, mirrors: bool = False) -> list[Endpoint]:
-    """The addresses to try, in order; `mirrors` only to read, for they take no pushes.
+    """Return the addresses to try, in order; `mirrors` only to read, for they take no pushes.
 
     Raises `InvalidParameterError` for a domain that no host can have.
     """
@@ -113,7 +113,7 @@ def _mirror(url: str, settings: Settings) -> Endpoint:
 def _certificates(
     domain: str, settings: Settings
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The authorities of `certs.d` for a registry, and one's own with their keys."""
+    """Return the authorities of `certs.d` for a registry, and the client's own certificates."""
     folder = os.path.join(settings.certificates, domain)
     try:
         names = sorted(os.listdir(folder)) if settings.certificates else []

@@ -1,7 +1,7 @@
-"""What goes wrong between labkit and a registry, in words for the one who waits for it.
+"""The errors between labkit and a registry, in words for the user.
 
-What a registry says is a stranger's text on its way to somebody's terminal: it is cut to a decent
-length, and control characters are taken out.
+A registry's text is untrusted and goes to a user's terminal: it is shortened, and control
+characters are removed.
 """
 
 import socket
@@ -18,15 +18,15 @@ LONGEST_TEXT_CHARACTERS = 300
 
 
 class StoppedError(LabkitError):
-    """Nobody waits for it any more."""
+    """No caller waits for the result any more."""
 
 
 class UnreachableError(LabkitError):
-    """The registry does not answer, or breaks off and off again."""
+    """The registry does not answer, or fails repeatedly."""
 
 
 class RegistryError(LabkitError):
-    """The registry has answered, and refuses: `status` is HTTP's, `code` the specification's."""
+    """The registry has refused: `status` is HTTP's, `code` the specification's."""
 
     def __init__(self, status: int, code: str, text: str) -> None:
         super().__init__(text)
@@ -70,14 +70,14 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def printable(text: str) -> str:
-    """A stranger's text, safe to show."""
+    """Return an untrusted text, safe to show."""
     clean = "".join(character if character.isprintable() else " " for character in text)
     cut = clean[:LONGEST_TEXT_CHARACTERS]
     return cut if cut == clean else f"{cut}…"
 
 
 def refusal(response: httpx.Response, body: bytes) -> RegistryError:
-    """The error that an answer stands for; its text as Docker writes it, `code: message`."""
+    """Return the error for an answer; its text is in Docker's form, `code: message`."""
     status, request = response.status_code, response.request
     where = f"{request.method} {request.url.copy_with(query=None)}"
     try:
@@ -98,7 +98,7 @@ def refusal(response: httpx.Response, body: bytes) -> RegistryError:
 
 
 def unreachable(url: str, error: Exception) -> UnreachableError:
-    """A failed exchange with the server at `url`: what happened, and what to do."""
+    """Return the error for a failed exchange with the server at `url`, with what to do."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, (OSError, ssl.SSLError)):
         cause = cause.__cause__ or cause.__context__
@@ -118,7 +118,7 @@ def _reason(error: Exception, cause: BaseException | None, host: str) -> str:
         )
     if isinstance(cause, ssl.SSLError):
         return (
-            f"it does not speak HTTPS ({cause.reason or cause}). If it is to be spoken to without, "
+            f"it does not speak HTTPS ({cause.reason or cause}). If it uses plain HTTP, "
             f'name {host} among the "insecure-registries" in daemon.json'
         )
     if isinstance(cause, OSError) and cause.strerror:

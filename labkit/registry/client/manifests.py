@@ -1,4 +1,4 @@
-"""Manifests and indexes as registries give them: bytes, a digest, a media type."""
+"""Manifests and indexes from registries: bytes, a digest, a media type."""
 
 import hashlib
 from typing import NamedTuple, TypeVar
@@ -35,25 +35,23 @@ class Received(NamedTuple):
         return self.descriptor.media_type in INDEXES
 
     def as_index(self) -> Index:
-        """As an index; RegistryError when it is none."""
+        """Return it as an index; RegistryError if it is none."""
         return _decoded(self.data, Index, self.descriptor.digest)
 
     def as_manifest(self) -> Manifest:
-        """As one image's manifest; RegistryError when it is none, or not a sensible one."""
+        """Return it as one image's manifest; RegistryError if it is none, or an absurd one."""
         manifest = _decoded(self.data, Manifest, self.descriptor.digest)
         if len(manifest.layers) > LAYER_LIMIT:
             raise _invalid(self.descriptor.digest, f"it has {len(manifest.layers)} layers")
         if manifest.config.size > CONFIG_LIMIT_BYTES:
-            raise _invalid(
-                self.descriptor.digest, f"its config would have {manifest.config.size} bytes"
-            )
+            raise _invalid(self.descriptor.digest, f"its config has {manifest.config.size} bytes")
         return manifest
 
 
 def received(data: bytes, content_type: str, told_digest: str, wanted: str) -> Received:
-    """What came in answer to a request for the tag or digest `wanted`.
+    """Return the answer to a request for the tag or digest `wanted`.
 
-    `told_digest` is the header `Docker-Content-Digest`.  RegistryError when digests differ, or the
+    `told_digest` is the header `Docker-Content-Digest`.  RegistryError if digests differ, or the
     document is no image.
     """
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -67,7 +65,7 @@ def received(data: bytes, content_type: str, told_digest: str, wanted: str) -> R
             wanted, "it is in Docker's old schema 1, which labkit does not read. Push it again"
         )
     if media_type not in MANIFESTS | INDEXES:
-        raise _invalid(wanted, f'its media type "{printable(media_type)}" is that of no image')
+        raise _invalid(wanted, f'its media type "{printable(media_type)}" is not for images')
     return Received(Descriptor(media_type, digest, len(data)), data)
 
 

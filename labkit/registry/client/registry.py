@@ -1,4 +1,4 @@
-"""One registry: requests that hold out against busy servers, torn lines and expired tokens."""
+"""One registry: requests that survive busy servers, broken connections and expired tokens."""
 
 import email.utils
 import random
@@ -32,11 +32,11 @@ BUSY = (408, 429, 500, 502, 503, 504)
 """Answers after which the same request may succeed."""
 
 Source = Callable[[], Iterable[bytes]] | bytes | None
-"""What is sent; a function, because it is called again for each try."""
+"""The body to send; a function, because it is called again for each try."""
 
 
 class _Wish(NamedTuple):
-    """A request as it is sent, once or several times."""
+    """A request to send, once or several times."""
 
     method: str
     url: httpx.URL
@@ -47,7 +47,7 @@ class _Wish(NamedTuple):
 
 
 class Patience:
-    """Counts failures in a row, and waits between them, longer each time."""
+    """Counts failures in a row, and waits longer after each."""
 
     def __init__(self, stop: threading.Event, tries: int = TRIES) -> None:
         self._stop = stop
@@ -55,25 +55,25 @@ class Patience:
         self._failures = 0
 
     def has_ended(self) -> bool:
-        """One more failure; whether it is time to give up."""
+        """Count a failure; return whether to give up."""
         self._failures += 1
         return self._failures >= self._tries
 
     def renew(self) -> None:
-        """There was progress."""
+        """Reset the count after progress."""
         self._failures = 0
 
     def wait(self, asked_s: float | None = None) -> None:
-        """Pause; `asked_s` is what the server wants.  StoppedError."""
+        """Pause; `asked_s` is the server's wish.  StoppedError."""
         pause_s = FIRST_PAUSE_S * 2**self._failures * random.uniform(0.5, 1)  # noqa: S311 no secret
         if self._stop.wait(min(asked_s if asked_s is not None else pause_s, LONGEST_PAUSE_S)):
             raise StoppedError("stopped")
 
 
 class Registry:
-    """A registry's endpoint with somebody's credentials; may be used by several threads.
+    """A registry's endpoint with credentials; several threads may use it.
 
-    `stop` ends all that is going on, with `StoppedError`.  Use it in a `with` block.
+    `stop` ends all that is in progress, with `StoppedError`.  Use it in a `with` block.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class Registry:
         self._transport.close()
 
     def connect(self) -> None:
-        """Ask whether a registry answers, and what it wants to see (`GET /v2/`).
+        """Check that a registry answers, and learn its challenge (`GET /v2/`).
 
-        Raises `UnreachableError` at once when nobody does, `RegistryError` when it refuses.
+        Raises `UnreachableError` at once if none answers, `RegistryError` if it refuses.
         """
         url = self.url("/v2/")
         response, data = self._transport.fetch("GET", url, {})
@@ -106,9 +106,9 @@ class Registry:
             raise refusal(response, data)
 
     def log_in(self) -> str:
-        """Try the credentials: an identity token that may replace the password, or "".
+        """Try the credentials; return an identity token to replace the password, or "".
 
-        Raises `RegistryError` when they are wrong.
+        Raises `RegistryError` if they are wrong.
         """
         self.connect()
         identity_token = self._authorizer.log_in()
@@ -117,7 +117,7 @@ class Registry:
         return identity_token
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> httpx.URL:
-        """An address at this endpoint."""
+        """Return an address at this endpoint."""
         return httpx.URL(f"{self.endpoint.url}{path}", params=query or None)
 
     @contextmanager
@@ -132,7 +132,7 @@ class Registry:
         expected: Collection[int] = (200,),
         patience: Patience | None = None,
     ) -> Iterator[httpx.Response]:
-        """Send a request until it is answered: an expected response, its body still to come.
+        """Send a request until it is answered; return an expected response before its body.
 
         Raises `RegistryError` for another one, `UnreachableError`.  Reading the body may raise
         httpx.TransportError.
@@ -147,17 +147,17 @@ class Registry:
     def document(
         self, url: httpx.URL, kind: type[Any], scopes: Scopes = ()
     ) -> tuple[Any, httpx.Response]:
-        """A small JSON document, decoded, and the response it came with."""
+        """Return a small JSON document, decoded, and its response."""
         with self.open("GET", url, scopes=scopes) as response:
             data = self.whole(response)
         try:
             return msgspec.json.decode(data, type=kind), response
         except UNREADABLE as error:
             where = url.copy_with(query=None)
-            raise RegistryError(200, "", f"{where} answers something else: {error}") from None
+            raise RegistryError(200, "", f"{where} sent an invalid answer: {error}") from None
 
     def whole(self, response: httpx.Response) -> bytes:
-        """The rest of a small answer; UnreachableError."""
+        """Return the rest of a small answer; UnreachableError."""
         try:
             return read_whole(response)
         except httpx.TransportError as error:
@@ -185,7 +185,7 @@ class Registry:
                 patience.wait()
                 continue
             if response.status_code == 401 and not renewed:
-                # A token has expired, or the registry wants one for this alone.
+                # A token has expired, or the registry requires one for this request alone.
                 renewed = True
                 self._authorizer.learn(parse(response.headers.get_list("WWW-Authenticate")))
                 authorization = self._authorizer.header(wish.scopes, refused=authorization)
@@ -195,15 +195,15 @@ class Registry:
             patience.wait(retry_after_s(response.headers.get("Retry-After", "")))
 
     def follow(self, response: httpx.Response) -> httpx.URL:
-        """The address in an answer's `Location`; UnreachableError if there is none."""
+        """Return the address in an answer's `Location`; UnreachableError if there is none."""
         target = response.headers.get("Location", "")
         if not target:
-            raise UnreachableError(f"{self.endpoint.url} does not say where to go on (no Location)")
+            raise UnreachableError(f"{self.endpoint.url} names no next address (no Location)")
         return joined(response.url, target)
 
 
 def retry_after_s(text: str) -> float | None:
-    """What `Retry-After` asks for, in seconds from now; None when it asks nothing (RFC 9110)."""
+    """Return the pause that `Retry-After` asks for, in seconds; None if none (RFC 9110)."""
     if text.isascii() and text.isdigit():
         return float(text[:6])
     try:

@@ -1,4 +1,4 @@
-"""What lies in a registry under one name: manifests, blobs, tags."""
+"""The content of a registry under one name: manifests, blobs, tags."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,10 +21,10 @@ class _TagList(msgspec.Struct):
 
 
 class Repository:
-    """A repository of a registry, by its path: `library/busybox`; may be used by several threads.
+    """A repository of a registry, by its path: `library/busybox`; several threads may use it.
 
-    Methods raise `RegistryError` when the registry refuses or sends what cannot be,
-    `UnreachableError` when it does not answer, `StoppedError`.
+    Methods raise `RegistryError` if the registry refuses or sends an invalid answer,
+    `UnreachableError` if it does not answer, `StoppedError`.
     """
 
     def __init__(self, registry: Registry, path: str, *, pushes: bool = False) -> None:
@@ -33,7 +33,7 @@ class Repository:
         self._scopes = (f"repository:{path}:{'pull,push' if pushes else 'pull'}",)
 
     def manifest(self, reference: str) -> manifests.Received:
-        """The manifest or index with this tag or digest."""
+        """Return the manifest or index with this tag or digest."""
         with self.registry.open(
             "GET",
             self._url(f"manifests/{reference}"),
@@ -50,7 +50,7 @@ class Repository:
         )
 
     def put_manifest(self, reference: str, descriptor: Descriptor, data: bytes) -> None:
-        """Put a manifest under a tag or its digest; all it names must be there by now."""
+        """Store a manifest under a tag or its digest; all that it names must be there already."""
         with self.registry.open(
             "PUT",
             self._url(f"manifests/{reference}"),
@@ -62,7 +62,7 @@ class Repository:
             self.registry.whole(response)
 
     def tags(self) -> Iterator[str]:
-        """All tags, page after page."""
+        """Yield all tags, page after page."""
         url = self._url("tags/list").copy_merge_params({"n": str(PAGE_TAGS)})
         count = 0
         while True:
@@ -85,12 +85,12 @@ class Repository:
             return response.status_code == 200
 
     def document(self, blob: Descriptor, kind: type[Any]) -> Any:
-        """A small JSON blob, decoded, such as an image's config."""
+        """Return a small JSON blob, decoded, such as an image's config."""
         url = self._url(f"blobs/{blob.digest}")
         return self.registry.document(url, kind, self._scopes)[0]
 
     def download(self, descriptor: Descriptor, path: str, tell: downloads.Tell) -> None:
-        """Get a blob into a new file; it is whole, and its digest right, on return."""
+        """Download a blob to a new file; on return it is complete and matches its digest."""
         received = downloads.Received(path, descriptor, tell, self.registry.stop)
         try:
             url = self._url(f"blobs/{descriptor.digest}")
@@ -99,7 +99,7 @@ class Repository:
             received.close()
 
     def upload(self, descriptor: Descriptor, open_blob: Open, tell: Tell) -> Upload:
-        """A blob to be brought here."""
+        """Return an upload of a blob to this repository."""
         uploads = self._url("blobs/uploads/")
         return Upload(
             self.registry, uploads, self._scopes, descriptor, open_blob=open_blob, tell=tell

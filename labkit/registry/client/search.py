@@ -1,4 +1,4 @@
-"""Searching a registry for images: the first version of Docker's registry API, which has survived.
+"""Searching a registry for images, by the first version of Docker's registry API, still in use.
 
 `GET /v1/search?q=busybox&n=25`, at the index for the default registry, at the registry itself for
 `localhost:5000/busybox`.
@@ -27,7 +27,7 @@ class _Page(msgspec.Struct):
 
 
 def split_term(term: str) -> tuple[str, str]:
-    """The domain and what is searched for there: `localhost:5000/tool` names its registry."""
+    """Return the domain and the words to search: `localhost:5000/tool` names its registry."""
     first, slash, rest = term.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return first, rest
@@ -35,14 +35,14 @@ def split_term(term: str) -> tuple[str, str]:
 
 
 def endpoints(domain: str, settings: Settings) -> list[Endpoint]:
-    """Where the registry of this domain is searched."""
+    """Return the endpoints to search for the registry of this domain."""
     if domain == DEFAULT_DOMAIN:
         return [Endpoint(DEFAULT_INDEX)]
     return candidates(domain, settings)
 
 
 def search(registry: Registry, term: str, limit: int) -> list[Found]:
-    """At most `limit` images whose names or descriptions fit.
+    """Return at most `limit` images whose names or descriptions match.
 
     Raises `RegistryError`, `UnreachableError`.
     """

@@ -1,6 +1,6 @@
-"""HTTP as registries need it: streams both ways, redirects followed without telling secrets.
+"""HTTP for registries: streams both ways, and redirects that carry no secrets to other hosts.
 
-Nothing is retried here; see `labkit.registry.client.registry`.
+Nothing is retried here; `labkit.registry.client.registry` does that.
 """
 
 import ssl
@@ -18,7 +18,7 @@ REDIRECT_LIMIT = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 CONNECT_TIMEOUT_S = 15.0
 SILENCE_TIMEOUT_S = 60.0
-"""How long the other side may say nothing, or take nothing, in the middle of an exchange."""
+"""How long the other side may be silent, or read nothing, in the middle of an exchange."""
 BODY_LIMIT_BYTES = 4 << 20
 """The largest document (manifest, token, list, error) that is read into memory."""
 AGENT = f"labkit/{labkit.__version__}"
@@ -28,7 +28,7 @@ Content = bytes | Iterable[bytes] | None
 
 @cache
 def _trusting() -> ssl.SSLContext:
-    """Any certificate will do."""
+    """Accept any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -36,8 +36,10 @@ def _trusting() -> ssl.SSLContext:
 
 
 def _checking(endpoint: Endpoint) -> ssl.SSLContext:
-    """The system's authorities, not those httpx brings along, and the endpoint's own; with them
-    the certificates that this side shows if it is asked for one.  InvalidParameterError.
+    """Return a context with the system's authorities, not httpx's, and with the endpoint's own.
+
+    It also has the certificates that this client shows if it is asked for one.
+    InvalidParameterError.
     """
     context = ssl.create_default_context()
     for path in endpoint.authorities:
@@ -45,7 +47,7 @@ def _checking(endpoint: Endpoint) -> ssl.SSLContext:
             context.load_verify_locations(path)
         except OSError as error:
             raise InvalidParameterError(
-                f"{path} is no certificate that can be used ({error.strerror or error}): "
+                f"{path} is not a usable certificate ({error.strerror or error}): "
                 "put an authority's there, in PEM, or remove the file"
             ) from None
     for path, key in endpoint.own:
@@ -53,14 +55,14 @@ def _checking(endpoint: Endpoint) -> ssl.SSLContext:
             context.load_cert_chain(path, key)
         except OSError as error:
             raise InvalidParameterError(
-                f"{path} and {key} are no certificate and key that can be used "
+                f"{path} and {key} are not a usable certificate and key "
                 f"({error.strerror or error}): put them there, in PEM, or remove both"
             ) from None
     return context
 
 
 class Transport:
-    """Connections on behalf of one endpoint; may be used by several threads."""
+    """Connections to one endpoint; several threads may use it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -69,11 +71,11 @@ class Transport:
             verify=_checking(endpoint) if endpoint.verifies else _trusting(),
             timeout=httpx.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
             headers={"User-Agent": AGENT, "Accept-Encoding": "identity"},
-            trust_env=not endpoint.is_local,  # proxies are for what is elsewhere
+            trust_env=not endpoint.is_local,  # proxies are for other machines
         )
 
     def is_own(self, url: httpx.URL) -> bool:
-        """Whether an address is the endpoint's, so that its secrets may be told there."""
+        """Whether an address is the endpoint's, so that its secrets may be sent there."""
         return origin(url) == self._origin
 
     def send(
@@ -85,10 +87,10 @@ class Transport:
         *,
         home: httpx.URL | None = None,
     ) -> httpx.Response:
-        """Send a request; the response's head, its body still to come: close it.
+        """Send a request; return the response before its body, which the caller closes.
 
-        `Authorization` goes to where `home` is only, by default to the endpoint itself.
-        httpx.TransportError; UnreachableError for redirects without end.
+        `Authorization` is sent only to the host of `home`, by default to the endpoint itself.
+        httpx.TransportError; UnreachableError for endless redirects.
         """
         first, trusted = url, origin(home) if home else self._origin
         for _ in range(REDIRECT_LIMIT + 1):
@@ -109,7 +111,7 @@ class Transport:
             url = joined(url, target)
         raise UnreachableError(
             f"cannot get {first.copy_with(query=None)}: over {REDIRECT_LIMIT} redirects, "
-            "which may lead in a circle. Tell who runs the registry"
+            "which may lead in a circle. Tell its administrator"
         )
 
     def fetch(
@@ -121,7 +123,7 @@ class Transport:
         *,
         home: httpx.URL | None = None,
     ) -> tuple[httpx.Response, bytes]:
-        """As `send`, with the whole answer, which must be a small one; UnreachableError."""
+        """As `send`, with the whole answer, which must be small; UnreachableError."""
         try:
             response = self.send(method, url, headers, content, home=home)
             return response, read_whole(response)
@@ -139,7 +141,7 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def joined(base: httpx.URL, target: str) -> httpx.URL:
-    """A `Location`, absolute or not, as an address; UnreachableError if HTTP does not lead there.
+    """Return a `Location`, absolute or not, as an address; UnreachableError if it is not HTTP.
 
     A fragment has no meaning for a server, and is dropped.
     """
@@ -149,15 +151,15 @@ def joined(base: httpx.URL, target: str) -> httpx.URL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise UnreachableError(
-            f"the registry at {base.host} refers to {target[:200]!r}: no address"
+            f"the registry at {base.host} refers to {target[:200]!r}, which is not an address"
         )
     return url
 
 
 def read_whole(response: httpx.Response, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
-    """The body of a small answer; the response is closed.  httpx.TransportError.
+    """Return the body of a small answer; the response is closed.  httpx.TransportError.
 
-    UnreachableError when it is larger than `limit_bytes`.
+    UnreachableError if it is larger than `limit_bytes`.
     """
     content = bytearray()
     try:
@@ -166,8 +168,8 @@ def read_whole(response: httpx.Response, limit_bytes: int = BODY_LIMIT_BYTES) ->
             if len(content) > limit_bytes:
                 where = response.url.copy_with(query=None)
                 raise UnreachableError(
-                    f"{where} sends a document of over {limit_bytes} bytes; labkit reads none so "
-                    "large. Tell who runs the registry"
+                    f"{where} sends a document of over {limit_bytes} bytes; that is too "
+                    "large. Tell its administrator"
                 )
     finally:
         response.close()

@@ -1,7 +1,7 @@
-"""Uploading a blob: not at all if it is there, by mounting it, whole, or in chunks (spec, "Push").
+"""Uploading a blob: skipped if it exists, by mounting it, whole, or in chunks (spec, "Push").
 
-A blob of some size goes in chunks, so that after a broken line only the last one is sent again: the
-registry says how far it has come.
+A large blob is sent in chunks, so that after a broken connection only the last one is sent again:
+the registry reports how much it has.
 """
 
 import re
@@ -17,7 +17,7 @@ from labkit.registry.client.errors import RegistryError, UnreachableError
 from labkit.registry.client.registry import BUSY, Patience, Registry
 
 WHOLE_LIMIT_BYTES = 16 << 20
-"""A blob up to this size goes in one request."""
+"""A blob up to this size is sent in one request."""
 CHUNK_BYTES = 32 << 20
 PIECE_BYTES = 1 << 18
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -30,8 +30,8 @@ Tell = Callable[[int], None]
 class Upload:
     """One blob on its way to one repository.
 
-    `uploads` is where the repository takes uploads, `open_blob` gives the blob's file (seekable)
-    each time it is called.
+    `uploads` is the address for uploads to the repository; each call of `open_blob` returns the
+    blob's file (seekable).
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Upload:
         self._tell = tell
 
     def mount(self, sources: Sequence[str]) -> str:
-        """Have the registry link the blob from another repository of its: which, "" if none."""
+        """Have the registry link the blob from one of its other repositories; return it or ""."""
         for source in sources:
             scopes = (*self._scopes, f"repository:{source}:pull")
             query = {"mount": self._descriptor.digest, "from": source}
@@ -80,7 +80,7 @@ class Upload:
                 else:
                     self._send_whole(session)
             except RegistryError as error:
-                # The session is gone: it was too old, or the registry was started again.
+                # The session has ended: it was too old, or the registry was restarted.
                 if error.code != "BLOB_UPLOAD_UNKNOWN" and error.status != 404:
                     raise
                 if patience.has_ended():
@@ -103,7 +103,7 @@ class Upload:
             self._registry.whole(response)
 
     def _send_chunks(self, session: httpx.URL, patience: Patience) -> httpx.URL:
-        """Send all of it in chunks; the session's last address."""
+        """Send all of it in chunks; return the session's last address."""
         offset = 0
         while offset < self._descriptor.size:
             try:
@@ -118,7 +118,7 @@ class Upload:
             if reached > offset:
                 patience.renew()
             if reached > self._descriptor.size:
-                raise UnreachableError(f"{session.host} says it has more of a blob than there is")
+                raise UnreachableError(f"{session.host} reports more bytes of a blob than it has")
             offset = reached
         return session
 
@@ -129,7 +129,7 @@ class Upload:
             "Content-Length": str(end - offset),
             "Content-Range": f"{offset}-{end - 1}",
         }
-        patience = Patience(self._registry.stop, tries=1)  # ask how far it is before trying again
+        patience = Patience(self._registry.stop, tries=1)  # ask what has arrived before a retry
         with self._registry.open(
             "PATCH",
             session,
@@ -143,7 +143,7 @@ class Upload:
             return self._registry.follow(response), _range_end(response, end)
 
     def _reached(self, session: httpx.URL) -> tuple[httpx.URL, int]:
-        """How far the upload has come: the session's address now, and the next byte's offset."""
+        """Ask how much has arrived: the session's address now, and the next byte's offset."""
         with self._registry.open(
             "GET", session, scopes=self._scopes, expected=(200, 202, 204)
         ) as response:
@@ -159,7 +159,7 @@ class Upload:
             self._registry.whole(response)
 
     def _give_up(self, session: httpx.URL) -> None:
-        """Tell the registry that an upload it has begun is not wanted; it may not care."""
+        """Tell the registry to drop an upload; a failure is ignored."""
         try:
             with self._registry.open(
                 "DELETE", session, scopes=self._scopes, expected=range(200, 500)
@@ -178,11 +178,11 @@ class Upload:
 
 
 def _range_end(response: httpx.Response, otherwise: int) -> int:
-    """The offset behind what the registry has, from its `Range: 0-41`."""
+    """Return the offset after the registry's last byte, from its `Range: 0-41`."""
     text = response.headers.get("Range", "").strip()
     match = RANGE.fullmatch(text)
     if not match:
         return otherwise
-    # An empty upload has no last byte; some write 0-0 for it, and mean it when they were asked.
+    # An empty upload has no last byte; some registries write 0-0 for it.
     last = int(match[1])
     return last + 1 if last or otherwise else 0

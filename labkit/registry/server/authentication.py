@@ -1,8 +1,8 @@
-"""Who asks, and whether they may: by a password each time, or by a token.
+"""The client's identity and its rights: by a password each time, or by a token.
 
-The token service is the distribution project's ("Token Authentication Specification"): a client
-that is refused is told where to ask (`realm`) and for what (`scope`), shows its password there, and
-comes back with a token that is good for a few minutes.
+The token service is the distribution project's ("Token Authentication Specification"): a refused
+client learns where to ask for a token (`realm`) and for what (`scope`), shows its password there,
+and returns with a token that is valid for a few minutes.
 """
 
 import base64
@@ -39,11 +39,11 @@ class Basic:
         self._passwords = passwords
 
     def answer(self, request: Request) -> Answer | None:
-        """Nothing is the guard's."""
+        """Return None: this guard answers no request itself."""
         return None
 
     def admit(self, request: Request, name: str, action: str) -> May:
-        """Whoever has a password comes in."""
+        """Admit a client with a right password."""
         authenticate(self._passwords, request)
         return anyone
 
@@ -59,21 +59,21 @@ class Bearer:
         self._host = host
 
     def answer(self, request: Request) -> Answer | None:
-        """The token service.  Who shows no password gets a token that allows nothing."""
+        """Serve tokens.  A client without a password gets a token that allows nothing."""
         if request.path != TOKEN_PATH:
             return None
         if request.method == "GET":
             if "authorization" not in request.headers:
-                # As Docker Hub does it: docker tries for a minute when it gets no token at all.
+                # As Docker Hub: docker retries for a minute if it gets no token at all.
                 return self._token("", [])
             user = authenticate(self._passwords, request)
             return self._token(user, request.query.texts("scope"))
         if request.method == "POST":
             return self._token_by_form(request)
-        raise RegistryError("UNSUPPORTED", "GET and POST are for this page", status=405)
+        raise RegistryError("UNSUPPORTED", "this page accepts only GET and POST", status=405)
 
     def admit(self, request: Request, name: str, action: str) -> May:
-        """Whoever has a token for this comes in."""
+        """Admit a client with a token for this."""
         if request.path.startswith("/v1/"):  # older than tokens
             authenticate(self._passwords, request)
             return anyone
@@ -110,7 +110,7 @@ class Bearer:
         return _unauthorized("a token is required", f"Bearer {','.join(words)}")
 
     def _token_by_form(self, request: Request) -> Response:
-        """OAuth2's way to ask (RFC 6749 §4.3), which containerd tries first."""
+        """Answer OAuth2's form of the request (RFC 6749 §4.3), which containerd tries first."""
         text = small_body(request, FORM_LIMIT_BYTES).decode("utf-8", "replace")
         form = parse_qs(text, max_num_fields=20)
         if form.get("grant_type") != ["password"]:
@@ -150,7 +150,7 @@ _BASIC = f'Basic realm="{SERVICE}"'
 
 
 def authenticate(passwords: Passwords, request: Request) -> str:
-    """The user whose password came with the request; UNAUTHORIZED."""
+    """Return the user whose password is in the request; UNAUTHORIZED."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         raise _unauthorized("authentication required", _BASIC)
@@ -168,7 +168,7 @@ def _unauthorized(message: str, challenge: str) -> RegistryError:
 
 
 def _access(scope: str) -> dict[str, object] | None:
-    """`repository:tool:pull,push` as it stands in a token; None for what nobody is given."""
+    """Return `repository:tool:pull,push` as a token's entry; None if no token grants it."""
     kind, _, rest = scope.partition(":")
     name, _, words = rest.rpartition(":")
     actions = [word for word in words.split(",") if word in ACTIONS]
@@ -177,7 +177,7 @@ def _access(scope: str) -> dict[str, object] | None:
 
 
 def _granted(access: object) -> May:
-    """What a token's `access` allows; the name "" is the catalog."""
+    """Return the check for a token's `access`; the name "" is the catalog."""
     granted: set[tuple[str, str]] = set()
     for entry in access if isinstance(access, list) else []:
         name = "" if entry["type"] == "registry" else entry["name"]

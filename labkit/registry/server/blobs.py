@@ -10,7 +10,7 @@ from labkit.registry.server.names import check_digest
 from labkit.registry.server.requests import Visit, empty
 
 FOREVER = ("Cache-Control", "max-age=31536000, immutable")
-"""Content that is named by its digest never changes."""
+"""The content of a digest never changes."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -48,7 +48,7 @@ def get(visit: Visit, name: str, digest: str) -> Answer:
 
 
 def delete(visit: Visit, name: str, digest: str) -> Answer:
-    """`DELETE /v2/<name>/blobs/<digest>`: the repository has it no more."""
+    """`DELETE /v2/<name>/blobs/<digest>`: remove the blob from the repository."""
     check_digest(digest)
     repository = visit.store.find(name)
     if repository is None:
@@ -66,10 +66,10 @@ def delete(visit: Visit, name: str, digest: str) -> Answer:
 
 
 def _asked_part(request: Request, size: int, tag: str) -> tuple[int, int] | None:
-    """The first and last byte that are asked for; None for all (RFC 9110 §14.2).
+    """Return the first and last byte of the request; None for all (RFC 9110 §14.2).
 
-    A range that cannot be read, or several of them, mean all.  One that begins after the end is
-    the 416 of RFC 9110 §15.5.17.
+    An invalid range, or several of them, mean all.  One that begins after the end is the 416 of
+    RFC 9110 §15.5.17.
     """
     match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     if match is None or match.group() == "bytes=-" or request.headers.get("if-range", tag) != tag:

@@ -12,9 +12,9 @@ DAYS = 825
 
 
 def self_signed(folder: str, host: str) -> tuple[str, str]:
-    """The paths of a certificate and its key in `folder`, made unless they are there.
+    """Return the paths of a certificate and its key in `folder`, made unless they exist.
 
-    It is good for `localhost`, the loopback addresses, this machine's name, and `host`.
+    It is valid for `localhost`, the loopback addresses, this machine's name, and `host`.
     """
     certificate, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
     if not (os.path.exists(certificate) and os.path.exists(key)):

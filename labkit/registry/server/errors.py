@@ -1,4 +1,4 @@
-"""The registry's errors: the specification's codes, their HTTP statuses, the one body they have.
+"""The registry's errors: the specification's codes, their HTTP statuses, their common body.
 
 distribution-spec "Error Codes"; the last three are the distribution project's own.
 """
@@ -34,10 +34,10 @@ STATUS = {
 
 
 class RegistryError(LabkitError):
-    """One of the specification's codes, and what a client should know about it.
+    """One of the specification's codes, and the details for a client.
 
-    `status` is another than the code's own where the specification asks for it, `headers` go into
-    the head of the answer.
+    `status` replaces the code's own if the specification requires it, `headers` are added to the
+    head of the answer.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class RegistryError(LabkitError):
         self.headers = tuple(headers)
 
     def entry(self) -> dict[str, object]:
-        """The error as one element of the body's list."""
+        """Return the error as one element of the body's list."""
         shown: dict[str, object] = {"code": self.code, "message": str(self)}
         return shown if self.detail is None else {**shown, "detail": self.detail}
 
 
 class ManyError(LabkitError):
-    """More than one thing is wrong with a request; all of them have the first one's status."""
+    """Several faults of one request; all of them have the first one's status."""
 
     def __init__(self, errors: Sequence[RegistryError]) -> None:
         super().__init__("; ".join(map(str, errors)))
@@ -70,12 +70,12 @@ class ManyError(LabkitError):
 
 
 def error_response(error: Exception) -> Response:
-    """The answer to a request that failed with `error`."""
+    """Return the answer to a request that failed with `error`."""
     errors = error.errors if isinstance(error, ManyError) else [as_registry_error(error)]
     document: dict[str, object] = {"errors": [one.entry() for one in errors]}
     if errors[0].code == "UNAUTHORIZED":
-        # dockerd 26 recognises a wrong password by this field alone, as Docker Hub sends
-        # it. Without it `docker login` tries plain HTTP next, and reports how that failed.
+        # dockerd 26 recognises a wrong password by this field alone, which Docker Hub sends.
+        # Without it `docker login` tries plain HTTP next, and reports the failure of that.
         document["details"] = str(errors[0])
     return Response(
         errors[0].status, msgspec.json.encode(document) + b"\n", JSON, errors[0].headers
@@ -83,7 +83,7 @@ def error_response(error: Exception) -> Response:
 
 
 def as_registry_error(error: Exception) -> RegistryError:
-    """Any error of a request as one with a code."""
+    """Return any error of a request as one with a code."""
     if isinstance(error, RegistryError):
         return error
     if isinstance(error, ProtocolError):
@@ -94,7 +94,7 @@ def as_registry_error(error: Exception) -> RegistryError:
 
 
 def disk_error(error: OSError) -> RegistryError:
-    """What a client is told when the registry's disk takes no more."""
+    """Return the client's error for a registry whose disk is full."""
     status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 500
     return RegistryError(
         "UNKNOWN", f"the registry cannot write to its disk: {error.strerror}", status=status

@@ -1,8 +1,8 @@
-"""Garbage collection: what no manifest needs any more is marked off and swept out.
+"""Garbage collection: marks everything that a manifest needs, and removes the rest.
 
-It runs beside a serving registry.  While it looks and removes nobody changes names (`store`), which
-takes milliseconds, and it spares what is young: a client pushes its blobs first and then the
-manifest that needs them, and whoever asks for a blob makes it young again.
+It runs beside a serving registry.  During the work no request changes names (`store`), which takes
+milliseconds, and it spares young files: a client pushes its blobs first and then the manifest that
+needs them, and each request for a blob makes it young again.
 """
 
 import fcntl
@@ -21,18 +21,18 @@ HEX_DIGITS = 64
 
 
 class Sweep(NamedTuple):
-    """What is to go."""
+    """The choice of what to remove."""
 
     older_than_s: float
     """Younger blobs, uploads and untagged manifests stay."""
     untagged: bool = False
-    """Whether manifests go that have no tag and that no tagged one needs."""
+    """Whether to remove manifests without a tag that no tagged one needs."""
     dry_run: bool = False
-    """Only say what would go."""
+    """Whether to only report what would be removed."""
 
 
 class Swept:
-    """What went, or would: lines for a reader, and how many bytes of disk that is."""
+    """The result: lines for a reader, and the number of bytes of disk."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self.lines: list[str] = []
@@ -41,7 +41,7 @@ class Swept:
         self._spared: Counter[int] = Counter()
 
     def remove(self, path: str) -> None:
-        """Remove one name; its bytes are free when it was the last."""
+        """Remove one name; its bytes are free if it was the last."""
         found = os.stat(path)
         if self.links(found) == 1:
             self.freed_bytes += found.st_size
@@ -51,7 +51,7 @@ class Swept:
             os.unlink(path)
 
     def links(self, found: os.stat_result) -> int:
-        """How many names a file has, or would have."""
+        """Return how many names a file has, or would have."""
         return found.st_nlink - self._spared[found.st_ino]
 
 
@@ -96,7 +96,7 @@ def _sweep_repository(repository: Repository, sweep: Sweep, before: float, swept
 
 
 def _with_tags(repository: Repository, contents: Contents, before: float) -> set[str]:
-    """The manifests that have a tag, that those list, that are about those, or that are young."""
+    """Return the manifests with a tag, those they list, those about them, and young ones."""
     kept = set(contents.tags.values())
     for digest in contents.manifests:
         if os.stat(repository.blob_path(digest)).st_mtime > before:
@@ -114,7 +114,7 @@ def _with_tags(repository: Repository, contents: Contents, before: float) -> set
 
 
 def _needed(repository: Repository, kept: set[str]) -> set[str]:
-    """The digests of the manifests that stay, and of the blobs they point to."""
+    """Return the digests of the manifests that stay, and of their blobs."""
     needed = set(kept)
     for digest in kept:
         document = manifests.read(repository.read_manifest(digest))
@@ -127,7 +127,7 @@ def _subject(descriptor: Descriptor) -> str:
 
 
 def _is_held(path: str) -> bool:
-    """Whether a request is writing to an upload at this moment."""
+    """Whether a request is writing to an upload now."""
     with open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Who stands before the routes: here the one who lets everybody in, others in `authentication`."""
+"""Guards before the routes: here the one that admits all clients; `authentication` has others."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,27 +11,27 @@ May = Callable[[str, str], bool]
 
 
 class Guard(Protocol):
-    """Stands before all routes."""
+    """A check before all routes."""
 
     def answer(self, request: Request) -> Answer | None:
-        """The answer to a request that is the guard's own business; None for all others."""
+        """Return the answer to a request for the guard itself; None for all others."""
 
     def admit(self, request: Request, name: str, action: str) -> May:
-        """Let a request in for what it wants to do; RegistryError UNAUTHORIZED."""
+        """Admit a request for its action; RegistryError UNAUTHORIZED."""
 
 
 def anyone(name: str, action: str) -> bool:
-    """Everyone who was let in may do everything."""
+    """Allow everything to an admitted client."""
     return True
 
 
 class Open:
-    """No authentication at all."""
+    """A guard without authentication."""
 
     def answer(self, request: Request) -> Answer | None:
-        """Nothing is the guard's."""
+        """Return None: this guard answers no request itself."""
         return None
 
     def admit(self, request: Request, name: str, action: str) -> May:
-        """Everyone comes in."""
+        """Admit all clients."""
         return anyone

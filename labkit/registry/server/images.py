@@ -25,7 +25,7 @@ def get(visit: Visit, name: str, reference: str) -> Answer:
 
 
 def put(visit: Visit, name: str, reference: str) -> Answer:
-    """`PUT /v2/<name>/manifests/<tag or digest>`: an image, whose parts must be here already."""
+    """`PUT /v2/<name>/manifests/<tag or digest>`: an image, whose parts must exist already."""
     tag = "" if ":" in reference else check_tag(reference)
     asked = "" if tag else check_digest(reference)
     data = small_body(visit.request, manifests.LIMIT_BYTES)
@@ -97,7 +97,7 @@ def _keep(repository: Repository, received: Received, digest: str, tag: str) -> 
 def _missing(
     repository: Repository, contents: Contents, received: Received
 ) -> Iterator[RegistryError]:
-    """What the manifest points to and is not here; its subject may come later."""
+    """Yield an error for each missing part of the manifest; its subject may follow later."""
     for blob in received.document.blobs:
         size = repository.use(blob.digest)
         if size is None:

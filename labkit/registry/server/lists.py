@@ -1,5 +1,7 @@
-"""Finding out what there is: repositories, tags, referrers, a search (distribution-spec
-"Content Discovery"; the search is Docker's, of the registry's first version)."""
+"""Lists of the content: repositories, tags, referrers, a search.
+
+distribution-spec "Content Discovery"; the search is Docker's, of the registry's first version.
+"""
 
 from urllib.parse import quote
 
@@ -40,7 +42,7 @@ def tags(visit: Visit, name: str) -> Answer:
 def referrers(visit: Visit, name: str, digest: str) -> Answer:
     """`GET /v2/<name>/referrers/<digest>`: the manifests whose subject has this digest.
 
-    A list, empty when there are none, also of what is not here (yet).
+    A list, empty without any, also for a digest that is not here (yet).
     """
     check_digest(digest)
     repository = visit.store.find(name)
@@ -57,7 +59,7 @@ def referrers(visit: Visit, name: str, digest: str) -> Answer:
 
 
 def search(visit: Visit) -> Answer:
-    """`GET /v1/search?q=`: the repositories with the words in their names, as Docker's Hub says."""
+    """`GET /v1/search?q=`: the repositories with the words in their names, as on Docker's Hub."""
     words = visit.request.query.text("q").lower()
     count = min(_number(visit.request, "n", SEARCH_PAGE) or SEARCH_PAGE, SEARCH_PAGE_MAX)
     page = max(_number(visit.request, "page", 1), 1)
@@ -85,7 +87,7 @@ def search(visit: Visit) -> Answer:
 
 
 def ping(visit: Visit) -> Answer:
-    """`GET /v1/_ping`: Docker asks this before it searches."""
+    """`GET /v1/_ping`: Docker sends this before a search."""
     return json_response(True, headers=(("X-Docker-Registry-Standalone", "true"),))
 
 
@@ -98,7 +100,7 @@ def _repositories(visit: Visit) -> list[str]:
 def _page(
     names: list[str], request: Request, default: int
 ) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """The names after `last`, `n` at most, and the header that links to the next ones."""
+    """Return at most `n` names after `last`, and the header with the link to the next ones."""
     last = request.query.text("last")
     count = _number(request, "n", default)
     after = [name for name in names if _place(name) > _place(last)] if last else names
@@ -110,7 +112,7 @@ def _page(
 
 
 def _place(name: str) -> tuple[str, str]:
-    """By which names are put in order: as if all letters were small ("lexical" in the spec)."""
+    """Return the sort key of a name: its lower-case form ("lexical" in the spec)."""
     return name.lower(), name
 
 

@@ -1,4 +1,4 @@
-"""Manifests as the registry reads them: what they are, and what they point to.
+"""Manifests as the registry reads them: their kind, and the blobs they need.
 
 image-spec "manifest.md" and "image-index.md"; Docker's image manifest version 2, schema 2, which
 has the same fields under other media types.
@@ -18,17 +18,17 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 LISTS = (INDEX, DOCKER_LIST)
 MEDIA_TYPES = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 LIMIT_BYTES = 4 * 1024 * 1024
-"""The size that every registry should take; this one takes no more (distribution-spec)."""
+"""The size that every registry must accept; this one accepts no more (distribution-spec)."""
 
 NOT_DISTRIBUTED = (
     "application/vnd.docker.image.rootfs.foreign.",
     "application/vnd.oci.image.layer.nondistributable.",
 )
-"""Layers that lie elsewhere, under their `urls`."""
+"""The media types of layers that are elsewhere, under their `urls`."""
 
 
 class Document(msgspec.Struct, rename="camel"):
-    """The fields of both kinds of manifests that a registry looks at."""
+    """The fields of both kinds of manifests that a registry reads."""
 
     schema_version: Annotated[int, msgspec.Meta(ge=2, le=2)]
     media_type: str = ""
@@ -41,9 +41,9 @@ class Document(msgspec.Struct, rename="camel"):
 
     @property
     def blobs(self) -> list[Descriptor]:
-        """The blobs without which it cannot be pulled: also what an index lists beside manifests.
+        """The blobs that a pull needs, including those that an index lists beside manifests.
 
-        image-spec "image-index.md" allows that; BuildKit exports its cache so.
+        image-spec "image-index.md" allows that; BuildKit exports its cache in this form.
         """
         listed = [one for one in self.manifests or [] if one.media_type not in MEDIA_TYPES]
         layers = [
@@ -58,12 +58,12 @@ class Document(msgspec.Struct, rename="camel"):
 
     @property
     def kind(self) -> str:
-        """What the referrers API calls its `artifactType`."""
+        """The `artifactType` for the referrers API."""
         return self.artifact_type or (self.config.media_type if self.config else "")
 
 
 class Received(NamedTuple):
-    """A manifest as a client sent it."""
+    """A manifest from a client."""
 
     media_type: str
     data: bytes
@@ -71,7 +71,7 @@ class Received(NamedTuple):
 
 
 def read(data: bytes) -> Document:
-    """The fields of a manifest; MANIFEST_INVALID."""
+    """Return the fields of a manifest; MANIFEST_INVALID."""
     try:
         return msgspec.json.decode(data, type=Document)
     except UNREADABLE as error:
@@ -79,7 +79,7 @@ def read(data: bytes) -> Document:
 
 
 def receive(data: bytes, content_type: str) -> Received:
-    """The manifest that a client sent under a media type; MANIFEST_INVALID."""
+    """Return the manifest from a client with its media type; MANIFEST_INVALID."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
         said = f"Content-Type: {media_type[:100]}" if media_type else "a request without it"

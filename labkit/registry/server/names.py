@@ -1,6 +1,6 @@
-"""What names, tags and digests look like (distribution-spec "Pulling manifests").
+"""The form of names, tags and digests (distribution-spec "Pulling manifests").
 
-Whatever passes here can be a file's name: no `..`, no empty part, nothing hidden.
+Every valid one can be a file's name: no `..`, no empty part, nothing hidden.
 """
 
 import re
@@ -17,17 +17,17 @@ _ANY_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 
 
 def is_name(text: str) -> bool:
-    """Whether a repository can be called so."""
+    """Whether a repository can have this name."""
     return len(text) <= NAME_MAX_CHARACTERS and _NAME.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:
-    """Whether it is a digest that this registry can keep content under."""
+    """Whether it is a digest that this registry can store content under."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def check_name(name: str) -> str:
-    """The repository's name; NAME_INVALID."""
+    """Return the repository's name; NAME_INVALID."""
     if not is_name(name):
         raise RegistryError(
             "NAME_INVALID",
@@ -39,7 +39,7 @@ def check_name(name: str) -> str:
 
 
 def check_digest(text: str) -> str:
-    """The digest; DIGEST_INVALID."""
+    """Return the digest; DIGEST_INVALID."""
     if is_digest(text):
         return text
     if _ANY_DIGEST.fullmatch(text) and not text.startswith("sha256:"):
@@ -51,7 +51,7 @@ def check_digest(text: str) -> str:
 
 
 def check_tag(text: str) -> str:
-    """The tag; TAG_INVALID."""
+    """Return the tag; TAG_INVALID."""
     if not _TAG.fullmatch(text):
         raise RegistryError(
             "TAG_INVALID",

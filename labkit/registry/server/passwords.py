@@ -1,4 +1,4 @@
-"""Who may come in: an htpasswd file with bcrypt hashes, as Apache's `htpasswd -B` writes it.
+"""The users and their passwords: an htpasswd file with bcrypt hashes, as of `htpasswd -B`.
 
 alice:$2y$10$…
 """
@@ -16,12 +16,12 @@ from labkit.kernel.files import write_atomically
 ROUNDS = 10
 """bcrypt's cost: about 50 ms a guess."""
 PASSWORD_MAX_BYTES = 72
-"""bcrypt reads no more of a password."""
+"""The part of a password that bcrypt reads."""
 BCRYPT = (b"$2y$", b"$2b$", b"$2a$")
 
 
 class Passwords:
-    """The users of a file, which is read again when it has changed."""
+    """The users of a file, which is read again after a change."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -35,10 +35,10 @@ class Passwords:
         self._read()
 
     def are_right(self, user: str, password: str) -> bool:
-        """Whether it is this user's password.  Takes as long for a user who does not exist.
+        """Whether it is this user's password.  An unknown user takes as long as a known one.
 
-        bcrypt is slow on purpose, and a client says its password with each request: so what was
-        right once is remembered, as a keyed hash.  Only guesses wait for one another.
+        bcrypt is slow on purpose, and a client sends its password with each request: so a right
+        password is remembered, as a keyed hash.  Only wrong ones wait for one another.
         """
         given = password.encode()
         if len(given) > PASSWORD_MAX_BYTES or b"\0" in given:
@@ -72,7 +72,7 @@ class Passwords:
 
 
 def parse(text: bytes, path: str) -> dict[str, bytes]:
-    """The hashes of an htpasswd file by user; InvalidParameterError names a line it cannot use."""
+    """Return the hashes of an htpasswd file by user; InvalidParameterError for a bad line."""
     users: dict[str, bytes] = {}
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip()
@@ -89,7 +89,7 @@ def parse(text: bytes, path: str) -> dict[str, bytes]:
 
 
 def set_password(path: str, user: str, password: str) -> None:
-    """Write a user's new password into the file, which is made (0600) if it is not there."""
+    """Write a user's new password into the file, which is made (0600) if it is missing."""
     if not user or ":" in user or not user.isprintable():
         raise InvalidParameterError(
             f"a user's name has no colon and no control character: {user!r}"

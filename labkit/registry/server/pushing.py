@@ -1,4 +1,4 @@
-"""Bringing blobs in: whole, in chunks, or from another repository (distribution-spec "Push")."""
+"""Uploading blobs: whole, in chunks, or from another repository (distribution-spec "Push")."""
 
 import os
 import re
@@ -17,9 +17,9 @@ _CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 def start(visit: Visit, name: str) -> Answer:
     """`POST /v2/<name>/blobs/uploads/`: begin an upload, or do it all at once.
 
-    With `digest` the body is the whole blob.  With `mount` and `from` it is taken from another
-    repository, which the client must be allowed to read; without such a blob there an upload
-    begins, as if nothing had been said of it.
+    With `digest` the body is the whole blob.  With `mount` and `from` it is linked from another
+    repository, which the client must be allowed to read; if that has no such blob, an upload
+    begins as without these parameters.
     """
     mount, source = visit.request.query.text("mount"), visit.request.query.text("from")
     if is_digest(mount) and is_name(source) and visit.may(source, "pull"):
@@ -49,7 +49,7 @@ def patch(visit: Visit, name: str, upload_id: str) -> Answer:
 
 
 def finish(visit: Visit, name: str, upload_id: str) -> Answer:
-    """`PUT /v2/<name>/blobs/uploads/<id>?digest=…`: the rest, if any, and the blob is there."""
+    """`PUT /v2/<name>/blobs/uploads/<id>?digest=…`: take the rest, if any, and make the blob."""
     digest = check_digest(visit.request.query.text("digest"))
     repository = visit.store.find(name)
     visit.uploads.size(repository, upload_id)
@@ -58,7 +58,7 @@ def finish(visit: Visit, name: str, upload_id: str) -> Answer:
 
 
 def cancel(visit: Visit, name: str, upload_id: str) -> Answer:
-    """`DELETE /v2/<name>/blobs/uploads/<id>`: forget what has arrived."""
+    """`DELETE /v2/<name>/blobs/uploads/<id>`: remove what has arrived."""
     visit.uploads.cancel(visit.store.find(name), upload_id)
     return empty(204)
 
@@ -96,7 +96,7 @@ def _complete(visit: Visit, repository: Repository, upload_id: str, digest: str)
 
 
 def _append(request: Request, upload: Upload, name: str) -> None:
-    """Write the request's body behind what is there, which must be where the client thinks it is.
+    """Append the request's body; the client must know the present end.
 
     Raises:
         RegistryError: 416 for a chunk out of order, SIZE_INVALID for one of another length.

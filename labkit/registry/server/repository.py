@@ -1,9 +1,9 @@
-"""One repository on disk: an OCI image layout that other programs can read as it lies there.
+"""One repository on disk: an OCI image layout that other programs can read in place.
 
 `skopeo inspect oci:ROOT/repositories/library+busybox:latest` works, because a tag is the annotation
 `org.opencontainers.image.ref.name` of a manifest in `index.json`, and each manifest and blob is the
-file `blobs/sha256/<digest>`.  A blob is a hard link to the registry's one copy (`store`), so that
-mounting it in another repository, and removing it from one, is a matter of names.
+file `blobs/sha256/<digest>`.  A blob is a hard link to the registry's one copy (`store`), so
+mounting it in another repository, or removing it from one, only changes names.
 """
 
 import contextlib
@@ -18,27 +18,27 @@ from labkit.images.layout import Layout
 from labkit.images.models import REF_NAME, Descriptor
 
 SUBJECT = "labkit.registry.subject"
-"""The annotation in `index.json` that says which manifest a manifest is about (its `subject`)."""
+"""The annotation in `index.json` with the manifest that a manifest is about (its `subject`)."""
 FRESH_S = 60.0
 """A blob that was used less than so long ago need not be marked as used again."""
 
 
 class Contents(NamedTuple):
-    """`index.json` as the registry thinks of it: manifests by digest, and the digest of each tag.
+    """The content of `index.json`: manifests by digest, and the digest of each tag.
 
-    The descriptors are without the tag's annotation.
+    The descriptors lack the tag's annotation.
     """
 
     manifests: dict[str, Descriptor]
     tags: dict[str, str]
 
     def tags_of(self, digest: str) -> list[str]:
-        """Every tag of a manifest."""
+        """Return every tag of a manifest."""
         return [tag for tag, tagged in self.tags.items() if tagged == digest]
 
 
 class Repository:
-    """The repository in `folder`, which is made if it is not there."""
+    """The repository in `folder`, which is made if it is missing."""
 
     def __init__(self, name: str, folder: str) -> None:
         self.name = name
@@ -50,17 +50,17 @@ class Repository:
         os.makedirs(self.uploads, mode=0o700, exist_ok=True)
 
     def contents(self) -> Contents:
-        """What is in it now; not to be changed."""
+        """Return its present content; do not change it."""
         descriptors = self._layout.manifests()
         known, contents = self._known
-        if known is not descriptors:  # the layout gives the same list until the file is another
+        if known is not descriptors:  # the layout returns the same list until the file is replaced
             contents = _contents(descriptors)
             self._known = (descriptors, contents)
         return contents
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[Contents]:
-        """The contents to change; they are on disk when the block is left without an error."""
+        """The contents to change; they are written when the block ends without an error."""
         with self._layout.locked():
             before = self._layout.manifests()
             contents = _contents(before)
@@ -72,18 +72,18 @@ class Repository:
     # Blobs
 
     def blob_path(self, digest: str) -> str:
-        """Where the blob of this digest lies or would lie."""
+        """Return the path of the blob of this digest, whether it exists or not."""
         return self._layout.blob_path(digest)
 
     def blob_size(self, digest: str) -> int | None:
-        """How many bytes a blob has; None if it is not here."""
+        """Return the size of a blob in bytes; None if it is not here."""
         try:
             return os.stat(self.blob_path(digest)).st_size
         except FileNotFoundError:
             return None
 
     def use(self, digest: str) -> int | None:
-        """The same, and mark the blob as used now, so that no garbage collection takes it soon."""
+        """As `blob_size`, and mark the blob as used now, so that garbage collection spares it."""
         path = self.blob_path(digest)
         try:
             found = os.stat(path)
@@ -94,11 +94,11 @@ class Repository:
         return found.st_size
 
     def read_manifest(self, digest: str) -> bytes:
-        """The bytes of a manifest that is in the contents, compared with its digest."""
+        """Return the bytes of a manifest in the contents, checked by its digest."""
         return self._layout.read_blob(digest)
 
     def write_manifest(self, digest: str, data: bytes) -> None:
-        """Keep a manifest's bytes; call it while changing the contents."""
+        """Write a manifest's bytes; call it while changing the contents."""
         self._layout.write_blob(digest, data)
         os.utime(self.blob_path(digest))
 
@@ -118,7 +118,7 @@ def _contents(descriptors: list[Descriptor]) -> Contents:
 
 
 def _descriptors(contents: Contents) -> list[Descriptor]:
-    """The list for `index.json`: one entry for each tag, and one for a manifest without any."""
+    """Return the list for `index.json`: an entry for each tag, one for a manifest without any."""
     tagged = set(contents.tags.values())
     entries = [_tagged(contents.manifests[digest], tag) for tag, digest in contents.tags.items()]
     return entries + [one for digest, one in contents.manifests.items() if digest not in tagged]

@@ -1,4 +1,4 @@
-"""What the handlers of all routes have in hand, and what they read from requests."""
+"""The input of the handlers of all routes, and the parts of requests that they read."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from labkit.registry.server.store import Store
 from labkit.registry.server.uploads import Uploads
 
 PAUSE_S = 60.0
-"""How long a client may send nothing in the middle of a body; then it can go on with another
+"""How long a client may be silent in the middle of a body; then it can continue with another
 request, from where it stopped."""
 READ_BYTES = 64 * 1024
 
 
 class Visit(NamedTuple):
-    """A request, the parts of the registry, and what the client may do."""
+    """A request, the parts of the registry, and the client's rights."""
 
     request: Request
     store: Store
@@ -26,7 +26,7 @@ class Visit(NamedTuple):
     may: May
 
     def with_content(self, name: str) -> Repository:
-        """The repository of this name; NAME_UNKNOWN if nothing was ever brought to it."""
+        """Return the repository of this name; NAME_UNKNOWN if nothing was ever pushed to it."""
         repository = self.store.find(name)
         if repository is None:
             raise RegistryError(
@@ -36,7 +36,7 @@ class Visit(NamedTuple):
 
 
 def small_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body; 413 if it is larger."""
+    """Return the whole body; 413 if it is larger."""
     request.connection.allow_pauses(PAUSE_S)
     content = bytearray()
     while part := request.body.read(READ_BYTES):
@@ -47,5 +47,5 @@ def small_body(request: Request, limit_bytes: int) -> bytes:
 
 
 def empty(status: int, *headers: tuple[str, str]) -> Response:
-    """An answer that is all in its head."""
+    """Return an answer with a head and no body."""
     return Response(status, headers=headers)

@@ -1,4 +1,4 @@
-"""Everything one can ask a registry for, and who may (distribution-spec "Endpoints")."""
+"""All requests of a registry, with the right that each needs (distribution-spec "Endpoints")."""
 
 import re
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from labkit.registry.server.store import Store
 from labkit.registry.server.uploads import Uploads
 
 Handler = Callable[..., Answer]
-"""Called with the visit, and the names in the path as text."""
+"""A function that is called with the visit, and the names in the path as text."""
 
 
 class Route(NamedTuple):
-    """One line of the API, and what a client must be allowed to do for it."""
+    """One line of the API, with the right that a client needs for it."""
 
     methods: str
     path: str
     handler: Handler
     action: str
-    """`pull`, `push`, `delete` in the repository; `catalog` of the registry; "" is to be known."""
+    """`pull`, `push`, `delete` in the repository; `catalog` of the registry; "" for any user."""
 
 
 ROUTES = (
@@ -61,7 +61,7 @@ class Table:
             of_method.update(dict.fromkeys(route.methods.split(), route))
 
     def handle(self, request: Request) -> Answer:
-        """The answer to a request."""
+        """Return the answer to a request."""
         own = self._guard.answer(request)
         if own is not None:
             return own
@@ -81,11 +81,13 @@ class Table:
                 return of_method[method], match.groups()
             raise RegistryError(
                 "UNSUPPORTED",
-                f"{method[:20]} is not for this page; {', '.join(of_method)} are",
+                f"this page does not accept {method[:20]}, only {', '.join(of_method)}",
                 headers=[("Allow", ", ".join(of_method))],
             )
         raise RegistryError(
-            "UNSUPPORTED", "there is no such page; the registry's begin with /v2/", status=404
+            "UNSUPPORTED",
+            "there is no such page; those of the registry begin with /v2/",
+            status=404,
         )
 
 

@@ -1,4 +1,4 @@
-"""Starting a registry: its address, its guard, its certificate; and ending it."""
+"""The start and the end of a registry: its address, its guard, its certificate."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ from labkit.registry.server.store import Store
 
 BACKLOG = 128
 IDLE_S = 120.0
-"""How long a connection is kept for a client's next request."""
+"""How long a connection waits for a client's next request."""
 KEY_BYTES = 32
 STANDING_HEADERS = (
     "Docker-Distribution-Api-Version: registry/2.0\r\nX-Content-Type-Options: nosniff\r\n"
@@ -36,7 +36,7 @@ STANDING_HEADERS = (
 
 
 class Options(NamedTuple):
-    """How a registry is to be run: the flags of `labkit registry serve`."""
+    """The options of a registry: the flags of `labkit registry serve`."""
 
     root: str
     listen: str = "127.0.0.1:5000"
@@ -49,7 +49,7 @@ class Options(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where to listen."""
+    """The address to listen on."""
 
     host: str
     port: int
@@ -59,11 +59,11 @@ class Address(NamedTuple):
 
 
 def serve(options: Options) -> None:
-    """Be a registry until SIGINT or SIGTERM.
+    """Run a registry until SIGINT or SIGTERM.
 
     Raises:
-        InvalidParameterError: an option makes no sense, or a file it names cannot be used.
-        ConflictError: somebody else listens on the address.
+        InvalidParameterError: an option is invalid, or a file it names cannot be used.
+        ConflictError: another process listens on the address.
     """
     end = EndSignals()
     store = Store(options.root)
@@ -83,7 +83,7 @@ def serve(options: Options) -> None:
     server = Server(listener, service, partial(_connect, context))
     print(f"labkit registry listens on {scheme}://{address}, keeps its images in {options.root}")
     if not options.password_file and not _is_loopback(address.host):
-        print("warning: everyone who reaches this address may push and delete; see --auth")
+        print("warning: all who reach this address may push and delete; see --auth")
     sys.stdout.flush()
     server.serve(end)
     server.finish()
@@ -98,7 +98,7 @@ def _connect(context: ssl.SSLContext | None, client: socket.socket) -> Connectio
 
 
 def parse_address(text: str) -> Address:
-    """`127.0.0.1:5000`, `[::1]:5000`, `:5000` for every address; InvalidParameterError."""
+    """Parse `127.0.0.1:5000`, `[::1]:5000`, `:5000` for all addresses; InvalidParameterError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise InvalidParameterError(f"--listen {text}: ADDRESS:PORT is needed, as 127.0.0.1:5000")
@@ -106,7 +106,7 @@ def parse_address(text: str) -> Address:
 
 
 def listen(address: Address) -> socket.socket:
-    """Listen there; ConflictError, with who has it, when the port is taken."""
+    """Listen there; ConflictError, with the port's process, if the port is taken."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -124,13 +124,13 @@ def listen(address: Address) -> socket.socket:
             raise InvalidParameterError(f"cannot listen on {address}: {error.strerror}") from None
         raise ConflictError(
             f"cannot listen on {address}: port {address.port} is in use{holder(address.port)}; "
-            "end that, or choose another port with --listen"
+            "end that process, or choose another port with --listen"
         ) from None
     return listener
 
 
 def holder(port: int) -> str:
-    """` by NAME (pid N)` of who listens on a TCP port, as far as we may see it, else ""."""
+    """Return ` by NAME (pid N)` of the process on a TCP port, if this process may see it."""
     for found in psutil.net_connections("tcp"):
         if found.status == psutil.CONN_LISTEN and found.laddr[1:] == (port,) and found.pid:
             try:
@@ -152,7 +152,7 @@ def _guard(options: Options, scheme: str, host: str) -> Guard:
         if options.use_tokens:
             raise InvalidParameterError("--token needs --auth FILE: the users who may have tokens")
         return Open()
-    # Only who wants passwords waits for bcrypt and jwt.
+    # Only a server with passwords waits for bcrypt and jwt.
     from labkit.registry.server.authentication import Basic, Bearer  # noqa: PLC0415
     from labkit.registry.server.passwords import Passwords  # noqa: PLC0415
 
@@ -163,7 +163,7 @@ def _guard(options: Options, scheme: str, host: str) -> Guard:
 
 
 def _signing_key(root: str) -> bytes:
-    """The key of the registry's tokens, made once, so that they outlive a restart."""
+    """Return the key of the registry's tokens, made once, so that they outlive a restart."""
     path = os.path.join(root, "token.key")
     try:
         with open(path, "rb") as file:
@@ -177,7 +177,7 @@ def _signing_key(root: str) -> bytes:
 def _tls_context(options: Options) -> ssl.SSLContext | None:
     certificate, key = options.certificate, options.key
     if bool(certificate) != bool(key):
-        raise InvalidParameterError("--tls-cert and --tls-key go together")
+        raise InvalidParameterError("give both --tls-cert and --tls-key")
     if options.self_signed:
         if certificate:
             raise InvalidParameterError("--tls-self-signed makes its own --tls-cert and --tls-key")

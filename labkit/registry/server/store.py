@@ -1,12 +1,12 @@
-"""What a registry keeps on disk, for a learner to look into:
+"""A registry's files on disk, in a form that a learner can read:
 
     blobs/sha256/<digest>                  every blob once, whatever repositories have it
     repositories/library+busybox/          one OCI image layout for each repository (`repository`)
         oci-layout index.json blobs/sha256/…
-        uploads/<id>                       what has arrived of a blob so far (`uploads`)
+        uploads/<id>                       the part of a blob that has arrived (`uploads`)
     lock                                   held exclusively by the garbage collection, else shared
 
-How many repositories have a blob is its number of hard links, less one: nothing else counts them.
+The number of repositories with a blob is its number of hard links, less one: nothing else counts.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from labkit.registry.server.names import is_name
 from labkit.registry.server.repository import Repository
 
 SLASH = "+"
-"""Stands for the slash of a repository's name in its folder's name; no name has one."""
+"""Replaces the slash of a repository's name in its folder's name; no name has one."""
 
 
 class Store:
-    """The registry's folder; made if it is not there."""
+    """The registry's folder, which is made if it is missing."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -47,7 +47,7 @@ class Store:
     def changing(self, *, alone: bool = False) -> Iterator[None]:
         """Hold the registry for a change of names; `alone` keeps all other changes out.
 
-        Changes are short: nobody waits for a client with this held.
+        Changes are short: no code waits for a client while it holds this.
         """
         fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -57,15 +57,15 @@ class Store:
             os.close(fd)
 
     def find(self, name: str) -> Repository | None:
-        """The repository of this name; None if there is none."""
+        """Return the repository of this name, or None."""
         return self._repository(name) if os.path.isdir(self._folder(name)) else None
 
     def make(self, name: str) -> Repository:
-        """The repository of this name, made if need be; call it while changing the store."""
+        """Return the repository of this name, made if missing; call it inside `changing`."""
         return self._repository(name)
 
     def names(self) -> list[str]:
-        """The names of all repositories, in order, also of those without any manifest yet."""
+        """Return the names of all repositories, in order, including those without a manifest."""
         names = (entry.replace(SLASH, "/") for entry in os.listdir(self.repositories))
         return sorted(name for name in names if is_name(name))
 
@@ -82,20 +82,20 @@ class Store:
     # Blobs
 
     def blob_path(self, digest: str) -> str:
-        """Where the registry's one copy of a blob lies or would lie."""
+        """Return the path of the registry's one copy of a blob, whether it exists or not."""
         return os.path.join(self.blobs, digest.removeprefix("sha256:"))
 
     def adopt(self, path: str, digest: str, repository: Repository) -> None:
-        """Make the finished and synced file at `path` a blob of a repository, under its digest."""
+        """Make the finished and synced file at `path` a blob of a repository, by its digest."""
         shared = self.blob_path(digest)
-        with contextlib.suppress(FileExistsError):  # another repository has brought it
+        with contextlib.suppress(FileExistsError):  # another repository has it already
             os.link(path, shared)
         self._link(shared, repository.blob_path(digest))
         sync_folder(self.blobs)
         os.unlink(path)
 
     def mount(self, digest: str, source: Repository, target: Repository) -> bool:
-        """Give the blob of one repository to another; False if it is not there."""
+        """Link a blob of one repository into another; False if it is missing."""
         if source.use(digest) is None:
             return False
         try:

@@ -1,7 +1,7 @@
-"""The requests as they come: a line each on the terminal, and a JSON line each in a file.
+"""The log of requests: a line each on the terminal, and a JSON line each in a file.
 
-The file is what chapter 6 shows: who asked what, with the headers that make the protocol, and what
-the answer was.  No password and no token is written down.
+Chapter 6 shows the file: each client and request, with the headers that make the protocol, and the
+answer.  It contains no password and no token.
 """
 
 import sys
@@ -26,7 +26,7 @@ SHOWN_ANSWER = (
 
 
 class Trace:
-    """Writes exchanges down; `path` is the file, or "" for none."""
+    """Records exchanges; `path` is the file, or "" for none."""
 
     def __init__(self, terminal: TextIO, path: str) -> None:
         self._terminal = terminal
@@ -34,7 +34,7 @@ class Trace:
         self._lock = threading.Lock()
 
     def write(self, exchange: Exchange) -> None:
-        """One exchange that is over."""
+        """Record one exchange after its end."""
         shown = _line(exchange)
         with self._lock:
             self._terminal.write(f"{time.strftime('%H:%M:%S')} {shown}\n")
@@ -51,7 +51,7 @@ def _open(path: str) -> BinaryIO:
 
 
 def on_standard_error(path: str) -> Trace:
-    """The trace of a server that runs on a terminal."""
+    """Return the trace of a server that runs on a terminal."""
     return Trace(sys.stderr, path)
 
 
@@ -66,7 +66,7 @@ def _line(exchange: Exchange) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a client chose, without anything that could write elsewhere on a terminal."""
+    """Return a client's text without characters that could control a terminal."""
     return "".join(char if " " <= char <= "~" else "?" for char in text[:300])
 
 

@@ -1,8 +1,8 @@
-"""Uploads: the bytes of a blob that arrive, in one request or many, before they have a name.
+"""Uploads: the bytes of a blob, in one request or many, before they have a name.
 
-An upload is a file.  What has been written to it is what has arrived, so a client that was cut off
-asks how much that is and goes on from there, also after the server was killed.  The digest is
-computed while the bytes are written; only after a restart are they read again.
+An upload is a file.  Its content is what has arrived, so a client that was cut off asks how much
+that is and continues from there, even after the server was killed.  The digest is computed while
+the bytes are written; only after a restart are they read again.
 """
 
 import contextlib
@@ -23,26 +23,26 @@ from labkit.registry.server.store import Store
 
 READ_BYTES = 1024 * 1024
 HASHES_KEPT = 1024
-"""Of how many uploads the digest so far is kept in memory; the others are read again at the end."""
+"""How many uploads keep their partial digest in memory; others are read again at the end."""
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Source(Protocol):
-    """Where the bytes come from."""
+    """The source of the bytes."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer with what there is; 0 at the end."""
+        """Fill the buffer with data that has arrived; 0 at the end."""
 
 
 class Sha256(Protocol):
-    """What hashlib.sha256() gives."""
+    """The interface of hashlib.sha256()."""
 
     def update(self, data: memoryview, /) -> None:
-        """Take more bytes in."""
+        """Add more bytes."""
 
     def hexdigest(self) -> str:
-        """The digest of the bytes so far."""
+        """Return the digest of the bytes so far."""
 
 
 class _Hash(NamedTuple):
@@ -51,7 +51,7 @@ class _Hash(NamedTuple):
 
 
 class Upload:
-    """An upload that one request has in its hands; `size` bytes have arrived so far."""
+    """An upload that one request holds; `size` bytes have arrived so far."""
 
     def __init__(self, upload_id: str, path: str, fd: int, hashed: _Hash) -> None:
         self.id = upload_id
@@ -62,12 +62,12 @@ class Upload:
         self._hashed = hashed.length
 
     def append(self, source: Source) -> int:
-        """Write all that `source` gives behind what is there; returns how many bytes that was.
+        """Append all bytes of `source`; return their number.
 
-        What arrived before the client went away stays: it is the client's to go on from.
+        Bytes that arrived before the client disconnected stay: it can continue after them.
 
         Raises:
-            ProtocolError: the client is too slow, or gone.
+            ProtocolError: the client is too slow, or has disconnected.
             RegistryError: the disk is full.
         """
         before = self.size
@@ -86,19 +86,19 @@ class Upload:
         return self.size - before
 
     def cut(self, size: int) -> None:
-        """Forget everything after the first `size` bytes."""
+        """Remove all bytes after the first `size`."""
         os.ftruncate(self._fd, size)
         self.size = size
 
     def digest(self) -> str:
-        """The digest of what has arrived."""
+        """Return the digest of the bytes that have arrived."""
         if self._hashed != self.size:
             with open(self.path, "rb") as file:
                 return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         return f"sha256:{self._hash.hexdigest()}"
 
     def sync(self) -> None:
-        """Return when it has reached the disk."""
+        """Sync it to the disk."""
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -106,12 +106,12 @@ class Upload:
 
     @property
     def hashed(self) -> _Hash:
-        """The digest so far, and of how many bytes it is, for the next request."""
+        """Return the partial digest, and the number of its bytes, for the next request."""
         return _Hash(self._hash, self._hashed)
 
 
 class Uploads:
-    """All the uploads of a registry that are going on."""
+    """All unfinished uploads of a registry."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -119,7 +119,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def start(self, name: str) -> tuple[Repository, str]:
-        """Begin an upload to the repository of this name; its id."""
+        """Begin an upload to the repository of this name; return it and its id."""
         upload_id = str(uuid.uuid4())
         try:
             with self._store.changing():
@@ -133,10 +133,10 @@ class Uploads:
 
     @contextlib.contextmanager
     def held(self, repository: Repository | None, upload_id: str) -> Iterator[Upload]:
-        """An upload for the time of a request, which no other request has meanwhile.
+        """An upload that no other request has during this one.
 
         Raises:
-            RegistryError: BLOB_UPLOAD_UNKNOWN; BLOB_UPLOAD_INVALID when another request has it.
+            RegistryError: BLOB_UPLOAD_UNKNOWN; BLOB_UPLOAD_INVALID if another request has it.
         """
         path = _path(repository, upload_id)
         try:
@@ -155,14 +155,14 @@ class Uploads:
             os.close(fd)
 
     def size(self, repository: Repository | None, upload_id: str) -> int:
-        """How much has arrived; BLOB_UPLOAD_UNKNOWN."""
+        """Return how much has arrived; BLOB_UPLOAD_UNKNOWN."""
         try:
             return os.stat(_path(repository, upload_id)).st_size
         except FileNotFoundError:
             raise _unknown(upload_id) from None
 
     def cancel(self, repository: Repository | None, upload_id: str) -> None:
-        """Throw away what has arrived; BLOB_UPLOAD_UNKNOWN."""
+        """Remove what has arrived; BLOB_UPLOAD_UNKNOWN."""
         with self.held(repository, upload_id) as upload:
             os.unlink(upload.path)
 

@@ -1,11 +1,11 @@
-"""The operations a plan is made of: each is data, can say what it calls, and can be executed.
+"""The operations of a plan: each is data, names the call it makes, and can be executed.
 
     >>> Mount("proc", "/proc", "proc", MS_NOSUID).call()
     'mount("proc", "/proc", "proc", MS_NOSUID, "")'
 
 An operation is a `NamedTuple` of plain values: it is compared and printed like any value, and sent
 to the spawner as its name and its fields (`encode`, `decode`).  `execute` makes the calls in the
-process it runs in; a failure is the `OSError` of the call that failed.
+process that runs it; a failure is the `OSError` of the call that failed.
 """
 
 from collections.abc import Sequence
@@ -174,11 +174,11 @@ class Operation(Protocol):
     """One step of starting a container."""
 
     def call(self) -> str:
-        """The system call with its arguments, as a C programmer would write it."""
+        """Return the system call with its arguments, in the notation of C."""
         ...
 
     def execute(self, context: Context) -> None:
-        """Do it to the calling process; OSError when the kernel refuses."""
+        """Make the call in this process; OSError if the kernel refuses it."""
         ...
 
 
@@ -256,7 +256,7 @@ KINDS: dict[str, type] = {
 
 
 def encode(operations: Sequence[Operation]) -> list[tuple[object, ...]]:
-    """The operations as plain tuples: the kind's name, then its fields."""
+    """Return the operations as plain tuples: the kind's name, then its fields."""
     return [
         (type(operation).__name__, *cast("tuple[object, ...]", operation))
         for operation in operations
@@ -264,5 +264,5 @@ def encode(operations: Sequence[Operation]) -> list[tuple[object, ...]]:
 
 
 def decode(encoded: Sequence[Sequence[object]]) -> list[Operation]:
-    """The operations that `encode` made plain."""
+    """Return the operations that `encode` has made plain."""
     return [KINDS[cast(str, name)](*fields) for name, *fields in encoded]

@@ -17,7 +17,7 @@ class MakeCgroup(NamedTuple):
         return f'mkdir("{self.directory}", 0755)'
 
     def execute(self, context: Context) -> None:
-        """Make the folder; one that is there already is the same group."""
+        """Make the folder; an existing folder is the same group."""
         if not os.path.isdir(self.directory):
             os.mkdir(self.directory, 0o755)
 
@@ -33,7 +33,7 @@ class WriteCgroupFile(NamedTuple):
         return f'write("{self.path}", "{self.value}")'
 
     def execute(self, context: Context) -> None:
-        """Write the value in one write(2), as these files ask for."""
+        """Write the value in one write(2), as these files require."""
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, self.value.encode())
@@ -48,7 +48,7 @@ class AttachDeviceFilter(NamedTuple):
 
     directory: str
     rules: tuple[str, ...]
-    """As lines of v1's devices.allow."""
+    """The rules, in the format of v1's devices.allow."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -57,7 +57,7 @@ class AttachDeviceFilter(NamedTuple):
         return f"bpf(BPF_PROG_ATTACH, {{{where}, {{{count} instructions}}}})"
 
     def execute(self, context: Context) -> None:
-        """Load the program and put it on the group."""
+        """Load the program and attach it to the group."""
         bpf.attach_device_program(self.directory, bpf.device_program(self.rules))
 
 
@@ -76,5 +76,5 @@ class EnterCgroup(NamedTuple):
         return f'write("{self.directory}/tasks", "0")'
 
     def execute(self, context: Context) -> None:
-        """Move this process; its children will be born in the group."""
+        """Move this process; its children start in the group."""
         WriteCgroupFile(f"{self.directory}/tasks", "0").execute(context)

@@ -1,4 +1,4 @@
-"""What the operations of one container hand to each other while the plan is executed."""
+"""The state that the operations of one container share while the plan is executed."""
 
 import socket
 
@@ -6,14 +6,14 @@ from labkit.kernel.network.netlink import RouteSocket
 
 
 class Context:
-    """The state of one execution: what the shim gives, and who the process will be.
+    """The state of one execution: the shim's descriptors, and the user the process becomes.
 
-    `stdio` are the three descriptors that become 0, 1 and 2; `terminal_socket` is where a terminal
-    is handed out, `names_socket` where the sockets for names are, `report_fd` where the executor
-    reports, `first_pidfd` the container's first process for one that joins it; -1 for none.
-    `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers found
-    in the container's own files; `trees` are the mounts taken from the host, by where they will be.
-    `owned` are namespaces made beforehand, by their flags: the user namespace, and what is its own.
+    `stdio` are the three descriptors that become 0, 1 and 2.  A terminal is sent on
+    `terminal_socket`, the sockets for names on `names_socket`, the executor's report on
+    `report_fd`; `first_pidfd` is the container's first process, for one that joins it; -1 for none.
+    `environment` may gain HOME when the user is looked up; `uid`, `gid`, `groups` are numbers from
+    the container's own files; `trees` are the mounts taken from the host, by their place inside.
+    `owned` are namespaces made beforehand, by flag: the user namespace and those that belong to it.
     `host_links` reaches the links of the host from a process that has left its network, `held`
     are the sockets that hold published ports, and `null_fd` is the container's own /dev/null.
     """

@@ -1,8 +1,8 @@
-"""Operations on what the container sees as its files: mounts, devices, the root itself.
+"""Operations on the container's files: mounts, devices, the root itself.
 
 Everything but the root file system is mounted *after* pivot_root and after the host's root is
-detached, so that a symbolic link in an image (a /proc that points to ../../etc, say) can lead
-nowhere but into the container's own root.
+detached.  So a symbolic link in an image (a /proc that points to ../../etc, say) can lead only
+into the container's own root.
 """
 
 import errno
@@ -36,10 +36,10 @@ class Mount(NamedTuple):
         )
 
     def execute(self, context: Context) -> None:
-        """Mount; a missing mount point is made, as an image may lack it.
+        """Mount; a missing mount point is made, for an image may lack it.
 
-        A link in its place is the image's: through it /proc could lie where its covers do not, and
-        the container's own processes could later put another /proc there (CVE-2019-19921).
+        A link in its place comes from the image: it could lead /proc to a place that the covers do
+        not cover, where the container could later mount another /proc (CVE-2019-19921).
         """
         if os.path.islink(self.target):
             raise OSError(errno.ENOTDIR, LINK_IN_PLACE, self.target)
@@ -51,13 +51,13 @@ class Mount(NamedTuple):
 
 
 class CopyTree(NamedTuple):
-    """Copy a folder with everything in it, unless the copy is there.  The shim does it."""
+    """Copy a folder with everything in it, unless the copy exists.  The shim does it."""
 
     source: str
     target: str
 
     def call(self) -> str:
-        """The command as a user would write it."""
+        """The command in the notation of a shell."""
         return f'cp -a --reflink=auto -T "{self.source}" "{self.target}"'
 
     def execute(self, context: Context) -> None:
@@ -93,7 +93,7 @@ class MakeDevice(NamedTuple):
 
 
 class MakeRoom(NamedTuple):
-    """Make room for a file: the folders above it, and nothing where it will be."""
+    """Make room for a file: make the folders above it, and remove what has its name."""
 
     path: str
 
@@ -102,7 +102,7 @@ class MakeRoom(NamedTuple):
         return f'mkdir("{os.path.dirname(self.path)}", 0755); unlink("{self.path}")'
 
     def execute(self, context: Context) -> None:
-        """A file there is of the image, or of the run before."""
+        """Remove a file of that name: the image has it, or the run before made it."""
         os.makedirs(os.path.dirname(self.path), 0o755, exist_ok=True)
         with suppress(FileNotFoundError):
             os.unlink(self.path)
@@ -124,7 +124,7 @@ class MakeSymlink(NamedTuple):
 
 
 class MakeMark(NamedTuple):
-    """Make an empty file that tells programs where they are, unless the image has one there."""
+    """Make an empty file that shows programs that they are in a container, unless it exists."""
 
     path: str
 
@@ -133,17 +133,17 @@ class MakeMark(NamedTuple):
         return f'open("{self.path}", O_CREAT|O_EXCL, 0755)'
 
     def execute(self, context: Context) -> None:
-        """Make it; a link of the image's in its place is left alone."""
+        """Make it; a link in its place, from the image, is left alone."""
         with suppress(FileExistsError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(self.path, flags, 0o755))
 
 
 class HoldNull(NamedTuple):
-    """Take hold of /dev/null as it was made, before anything of the user's is mounted over /dev.
+    """Open /dev/null as labkit made it, before anything of the user's is mounted over /dev.
 
-    By then a volume's /dev/null may be missing, or a link to a file of the kernel's that would be
-    laid open in place of being covered (CVE-2025-31133).
+    Afterwards a volume's /dev/null may be missing, or be a link to a file of the kernel's, which
+    would then be shown instead of covered (CVE-2025-31133).
     """
 
     def call(self) -> str:
@@ -151,14 +151,14 @@ class HoldNull(NamedTuple):
         return 'open("/dev/null", O_PATH|O_NOFOLLOW)'
 
     def execute(self, context: Context) -> None:
-        """Open it, and see that it is the device."""
+        """Open it, and check that it is the device."""
         context.null_fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         if not is_device(context.null_fd, NULL):
             raise OSError(errno.EINVAL, "it is not the null device", "/dev/null")
 
 
 class HidePath(NamedTuple):
-    """Cover a path so that nothing of it can be read: a folder by an empty one, a file by null."""
+    """Cover a path so that it cannot be read: a folder by an empty one, a file by /dev/null."""
 
     path: str
 
@@ -167,7 +167,7 @@ class HidePath(NamedTuple):
         return f'mount("/dev/null" or "tmpfs", "{self.path}", …)'
 
     def execute(self, context: Context) -> None:
-        """Cover the path; one this kernel does not have needs no cover."""
+        """Cover the path; a path that this kernel lacks needs no cover."""
         try:
             place = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -185,7 +185,7 @@ class HidePath(NamedTuple):
 
 
 class MakePathReadOnly(NamedTuple):
-    """Make a path and what is below it read-only, by a bind mount onto itself."""
+    """Make a path and everything below it read-only, by a bind mount onto itself."""
 
     path: str
 
@@ -194,7 +194,7 @@ class MakePathReadOnly(NamedTuple):
         return f'mount("{self.path}", "{self.path}", "", MS_BIND|MS_REC|MS_RDONLY, "")'
 
     def execute(self, context: Context) -> None:
-        """Bind the path onto itself and take away writing; what is missing needs nothing."""
+        """Bind the path onto itself, read-only; a missing path is left alone."""
         try:
             mounts.mount(self.path, self.path, "", mounts.MS_BIND | mounts.MS_REC)
         except FileNotFoundError:
@@ -206,7 +206,7 @@ class MakePathReadOnly(NamedTuple):
 
 
 class PivotRoot(NamedTuple):
-    """Make a mounted tree this process's root; the host's root stays below it until detached."""
+    """Make a mounted tree this process's root; the host's root stays attached until detached."""
 
     new_root: str
 
@@ -215,7 +215,7 @@ class PivotRoot(NamedTuple):
         return f'chdir("{self.new_root}"); pivot_root(".", ".")'
 
     def execute(self, context: Context) -> None:
-        """Swap the roots.  The old one is stacked on the new, and is the working directory."""
+        """Swap the roots.  The old root is stacked on the new one, as the working directory."""
         old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.chdir(self.new_root)
@@ -226,7 +226,7 @@ class PivotRoot(NamedTuple):
 
 
 class DetachOldRoot(NamedTuple):
-    """Take the host's root out of this mount namespace: from here its files cannot be named."""
+    """Remove the host's root from this mount namespace: from here on no path leads to its files."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -239,7 +239,7 @@ class DetachOldRoot(NamedTuple):
 
 
 class EnterDirectory(NamedTuple):
-    """Go to the working directory, made if it is missing and may be."""
+    """Change to the working directory; with `make` a missing one is made."""
 
     path: str
     make: bool = True

@@ -1,4 +1,4 @@
-"""Operations on who the container's process is and what it may do."""
+"""Operations on the user and the capabilities of the container's process."""
 
 import errno
 import os
@@ -13,11 +13,11 @@ from labkit.runtime.operations.context import Context
 APPARMOR_ON_EXEC = ("/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec")
 LARGEST_ID = 2**31 - 1
 MOST_BYTES = 16 * 1024 * 1024
-"""More of a passwd or group file is not read: it is the container's, and may be anything."""
+"""The most that is read of a passwd or group file: the container may write anything into it."""
 
 
 class JoinSessionKeyring(NamedTuple):
-    """Leave the host's session keyring for the container's: keys are not in any namespace."""
+    """Leave the host's session keyring for the container's: no namespace separates keys."""
 
     name: str
 
@@ -26,7 +26,7 @@ class JoinSessionKeyring(NamedTuple):
         return f'keyctl(KEYCTL_JOIN_SESSION_KEYRING, "{self.name}")'
 
     def execute(self, context: Context) -> None:
-        """Join the keyring; a kernel without keys has none to share, a full quota shares none."""
+        """Join the keyring; a kernel without keys (ENOSYS) or a full quota (EDQUOT) is no error."""
         try:
             processes.join_session_keyring(self.name)
         except OSError as error:
@@ -42,14 +42,14 @@ class LookUpUser(NamedTuple):
 
     user: str
     more: Sequence[str] = ()
-    """Groups besides, names or numbers."""
+    """Further groups, names or numbers."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return 'read("/etc/passwd"); read("/etc/group")'
 
     def execute(self, context: Context) -> None:
-        """Set uid, gid and groups of the context, and HOME unless the environment has one."""
+        """Set the context's uid, gid and groups, and HOME unless the environment has it."""
         user, _, group = self.user.partition(":")
         name, context.uid, context.gid, home = _find_user(user or "0")
         if group:
@@ -61,7 +61,8 @@ class LookUpUser(NamedTuple):
                 for fields in _records("/etc/group", 4)
                 if name and name in fields[3].split(",")
             ]
-            # Among the others too: else a set-group-id program could leave it (CVE-2022-36109).
+            # The group is among the others too: else a set-group-id program could drop it
+            # (CVE-2022-36109).
             context.groups = list(dict.fromkeys((context.gid, *others)))
         for name in self.more:
             if (gid := _find_group(name)) not in context.groups:
@@ -96,7 +97,7 @@ def _number(text: str) -> int:
 
 
 def _records(path: str, field_count: int) -> list[list[str]]:
-    """The lines of a passwd(5) or group(5) file that have enough fields and a numeric id."""
+    """Return the lines of a passwd(5) or group(5) file with enough fields and a numeric id."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
@@ -110,7 +111,7 @@ def _records(path: str, field_count: int) -> list[list[str]]:
 
 
 class ConfineByAppArmor(NamedTuple):
-    """Have AppArmor confine this process by a profile, from its next exec on (apparmor(7))."""
+    """Have AppArmor confine this process by a profile from its next exec on (apparmor(7))."""
 
     profile: str
 
@@ -119,7 +120,7 @@ class ConfineByAppArmor(NamedTuple):
         return f'write("{APPARMOR_ON_EXEC[0]}", "exec {self.profile}")'
 
     def execute(self, context: Context) -> None:
-        """Ask for it; ENOENT if no such profile is loaded.  A process that is forked inherits it.
+        """Write the profile's name; ENOENT if it is not loaded.  Forked processes inherit it.
 
         Kernels before Linux 5.8 have one folder for all security modules.
         """
@@ -129,19 +130,19 @@ class ConfineByAppArmor(NamedTuple):
 
 
 class ForbidNewPrivileges(NamedTuple):
-    """Let no later exec gain power: setuid bits and capabilities of files count for nothing."""
+    """Let no later exec gain power: setuid bits and capabilities of files have no effect."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return "prctl(PR_SET_NO_NEW_PRIVS, 1)"
 
     def execute(self, context: Context) -> None:
-        """Set the bit; it is inherited, and cannot be cleared."""
+        """Set the bit; children inherit it, and no call clears it."""
         processes.prctl(processes.PR_SET_NO_NEW_PRIVS, 1)
 
 
 class LimitCapabilities(NamedTuple):
-    """Take every other capability out of the bounding set: no later exec can gain one."""
+    """Drop every other capability from the bounding set: no later exec can gain one."""
 
     keep_mask: int
     last: int
@@ -151,27 +152,27 @@ class LimitCapabilities(NamedTuple):
         return f"prctl(PR_CAPBSET_DROP, …) for all but 0x{self.keep_mask:x}"
 
     def execute(self, context: Context) -> None:
-        """Drop them one by one, as the kernel offers it."""
+        """Drop them one by one, for the kernel has no call for all."""
         capabilities.drop_from_bounding_set(self.keep_mask, self.last)
 
 
 class SwitchUser(NamedTuple):
-    """Become the container's user; the kernel takes the capabilities of anyone but root."""
+    """Become the container's user; the kernel then drops the capabilities, unless it is root."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return "setgroups(…); setresgid(…); setresuid(…)"
 
     def execute(self, context: Context) -> None:
-        """Groups first: once the user is not root they cannot be changed."""
+        """Set the groups first: a user other than root cannot set them."""
         for fd in (0, 1, 2):
-            # So that the user may open /dev/stdout again, as many log to it; never a real file.
+            # The user may then open /dev/stdout again, as many programs do to log; no real file.
             if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
                 os.fchown(fd, context.uid, -1)
         try:
             os.setgroups(context.groups)
         except PermissionError:
-            # The engine's user has them all the same outside, and none has a number inside.
+            # Outside, the engine's user still has its groups; none of them has a number inside.
             if user_namespaces.may_set_groups():
                 raise
         os.setresgid(context.gid, context.gid, context.gid)
@@ -179,7 +180,7 @@ class SwitchUser(NamedTuple):
 
 
 class SetCapabilities(NamedTuple):
-    """Give up, of the capabilities root has now, all but these."""
+    """Drop the effective and permitted capabilities, except these."""
 
     keep_mask: int
 
@@ -188,16 +189,16 @@ class SetCapabilities(NamedTuple):
         return f"capset(permitted = effective = 0x{self.keep_mask:x}, inheritable = 0)"
 
     def execute(self, context: Context) -> None:
-        """Set the sets; a user other than root has none, as in Docker.
+        """Set the capabilities; a user other than root has none, as in Docker.
 
-        What labkitd itself has not got cannot be kept, so it is not asked for.
+        A capability that labkitd itself lacks cannot be kept, so it is not requested.
         """
         has = capabilities.permitted() if context.uid == 0 else 0
         capabilities.set_capabilities(self.keep_mask & has)
 
 
 class LoadSeccomp(NamedTuple):
-    """Filter every system call from here on by a BPF program."""
+    """Filter every later system call by a BPF program."""
 
     program: bytes
 
@@ -207,5 +208,5 @@ class LoadSeccomp(NamedTuple):
         return f"seccomp(SECCOMP_SET_MODE_FILTER, 0, {{{count} instructions}})"
 
     def execute(self, context: Context) -> None:
-        """Load the filter; it needs CAP_SYS_ADMIN, so it comes before that is given up."""
+        """Load the filter; that needs CAP_SYS_ADMIN, so it runs before that is dropped."""
         seccomp.load(self.program)

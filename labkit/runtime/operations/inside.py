@@ -1,11 +1,10 @@
-"""Operations that mount something at a place in the container, wherever the image says it is.
+"""Operations that mount something at a place in the container, wherever the image's links lead.
 
-What the host shows is taken while the host can still be named (`OpenTree`), and mounted when it
-cannot any more (`AttachTree`): the place may be below a symbolic link of the image's, or of a
-volume's, and such a link may point anywhere.  `/..` leads to the host between `PivotRoot` and
-`DetachOldRoot`, so there must be nothing to look up between the two.  And the place is looked up by
-openat2(2), which takes none of /proc's doors (`/proc/self/fd/7`): what it has found is a descriptor
-that no one can exchange.
+Files of the host are taken while the host's root is attached (`OpenTree`), and mounted after it is
+detached (`AttachTree`): the place may be below a symbolic link of the image or of a volume, and
+such a link may point anywhere.  Between `PivotRoot` and `DetachOldRoot` `/..` leads to the host, so
+nothing is looked up there.  The place is looked up by openat2(2), which follows none of /proc's
+magic links (`/proc/self/fd/7`): it returns a descriptor, which no process can exchange.
 """
 
 import errno
@@ -32,14 +31,14 @@ _PROPAGATIONS = {"slave": mounts.MS_SLAVE, "shared": mounts.MS_SHARED}
 
 
 class OpenTree(NamedTuple):
-    """Take hold of a file or folder of the host, with what is mounted below, to be shown inside."""
+    """Take a file or folder of the host, with the mounts below it, to attach it inside."""
 
     source: str
     target: str
     """Where it will be attached."""
     read_only: bool = False
     subpath: str = ""
-    """The part of the source that is shown, wherever links in there lead."""
+    """The part of the source that is shown; links in it cannot lead out of the source."""
     recursive: bool = True
     read_only_recursive: bool = True
     propagation: str = ""
@@ -57,10 +56,10 @@ class OpenTree(NamedTuple):
         return "; ".join(calls)
 
     def execute(self, context: Context) -> None:
-        """Copy the mount, attached nowhere yet.
+        """Copy the mount; the copy is attached nowhere yet.
 
-        Read-only is set before anything is to be seen, on all that is mounted below as well, and
-        takes away none of a mount's other restrictions.
+        Read-only is set before the copy is visible, on all mounts below as well, and removes none
+        of a mount's other restrictions.
         """
         with _closing(os.open(self.source, os.O_PATH | os.O_CLOEXEC)) as source:
             if self.subpath:
@@ -117,12 +116,12 @@ class OpenImage(NamedTuple):
 
 
 class BorrowSharedMemory(NamedTuple):
-    """Take hold of another container's /dev/shm, to be shown inside."""
+    """Take another container's /dev/shm, to attach it inside."""
 
     pid: int
     start_time: int
     target: str
-    """Where it is, and where it will be attached."""
+    """The path there, and the path inside."""
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
@@ -130,16 +129,16 @@ class BorrowSharedMemory(NamedTuple):
         return f'{there}; open_tree(AT_FDCWD, "{self.target}", OPEN_TREE_CLONE); setns(back)'
 
     def execute(self, context: Context) -> None:
-        """Copy the mount where it is mounted, and come back: the kernel copies none from afar."""
+        """Copy the mount from inside its mount namespace: the kernel requires that; then return."""
         with _among_mounts_of(self.pid, self.start_time), _opened(self.target) as place:
             context.trees[self.target] = trees.clone_tree(place, recursive=False)
 
 
 class BorrowProc(NamedTuple):
-    """Take hold of the /proc of a container whose PID namespace is shared, to be shown inside.
+    """Take the /proc of a container whose PID namespace is shared, to attach it inside.
 
-    A new one shows the PID namespace of the process that mounts it, and that process would be seen
-    in there while it still has the power to mount.
+    A new /proc shows the PID namespace of the process that mounts it; that process would be
+    visible there while it still has the power to mount.
     """
 
     pid: int
@@ -151,9 +150,9 @@ class BorrowProc(NamedTuple):
         return f'{there}; open_tree(AT_FDCWD, "{PROC}", OPEN_TREE_CLONE); setns(back)'
 
     def execute(self, context: Context) -> None:
-        """Copy the mount, as a new one would be: without covers, and with the usual restrictions.
+        """Copy the mount without its covers, and with the usual restrictions.
 
-        ENOTSUP where that container has something else in this place.
+        ENOTSUP if that container has something else at this path.
         """
         with _among_mounts_of(self.pid, self.start_time), _closing(_open_folder(PROC)) as place:
             if not mounts.is_proc(place):
@@ -162,7 +161,7 @@ class BorrowProc(NamedTuple):
             try:
                 tree = trees.clone_tree(place, recursive=False)
             except OSError:
-                # With users of its own its covers are locked on it: they come along.
+                # In a user namespace the covers are locked on it: the copy includes them.
                 tree = trees.clone_tree(place)
         trees.set_attributes(tree, _RESTRICTED)
         context.trees[PROC] = tree
@@ -185,7 +184,7 @@ def _among_mounts_of(pid: int, start_time: int) -> "Iterator[None]":
 
 
 class AttachTree(NamedTuple):
-    """Show what `OpenTree` has taken hold of at its place in the container."""
+    """Attach what `OpenTree` has taken at its place in the container."""
 
     target: str
 
@@ -194,7 +193,7 @@ class AttachTree(NamedTuple):
         return f'move_mount(…, "{self.target}")'
 
     def execute(self, context: Context) -> None:
-        """Mount it; a mount point that is missing is made."""
+        """Mount it; a missing mount point is made."""
         with _closing(context.trees.pop(self.target)) as tree:
             is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
             with _place(self.target, is_folder=is_folder) as target:
@@ -202,28 +201,28 @@ class AttachTree(NamedTuple):
 
 
 class NewFileSystem(NamedTuple):
-    """Make a file system of the kernel's, to be shown inside.
+    """Make a file system of the kernel, to attach it inside.
 
-    In a user namespace the kernel makes a proc or a sysfs only for who sees a whole one of that
-    kind (mount_namespaces(7)): so it is made while the host's can be seen.
+    In a user namespace the kernel makes a proc or sysfs only for a process that sees a whole one of
+    that kind (mount_namespaces(7)), so it is made while the host's is visible.
     """
 
     kind: str
     target: str
     flags: int
-    """Of mount(2)."""
+    """The flags of mount(2)."""
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
         return f'fsmount(fsopen("{self.kind}"), 0, {flag_names(self.flags)})'
 
     def execute(self, context: Context) -> None:
-        """Make it; the bits of mount(2) used here are those of fsmount(2)."""
+        """Make it; the flags of mount(2) used here have the same values in fsmount(2)."""
         context.trees[self.target] = trees.new_file_system(self.kind, self.flags)
 
 
 class AttachFileSystem(NamedTuple):
-    """Show the /proc or /sys that `NewFileSystem` has made, or `BorrowProc` has taken hold of."""
+    """Attach the /proc or /sys that `NewFileSystem` has made, or `BorrowProc` has taken."""
 
     target: str
 
@@ -232,7 +231,7 @@ class AttachFileSystem(NamedTuple):
         return f'move_mount(…, "{self.target}")'
 
     def execute(self, context: Context) -> None:
-        """Mount it; a link of the image's in its place is refused, as by `Mount`."""
+        """Mount it; a link in its place, from the image, is refused, as by `Mount`."""
         with suppress(FileExistsError):
             os.mkdir(self.target, 0o755)
         try:
@@ -255,13 +254,13 @@ class MountTmpfs(NamedTuple):
         return f'mount("tmpfs", "{self.target}", "tmpfs", {flag_names(self.flags)}, "{self.data}")'
 
     def execute(self, context: Context) -> None:
-        """Mount it; without a mode of its own it takes that of the folder it covers."""
+        """Mount it; if `data` has no mode, it gets that of the folder it covers."""
         with _opened(".") as here, _place(self.target, is_folder=True) as target:
             data = self.data
             if "mode=" not in data:
                 mode = stat.S_IMODE(os.fstat(target).st_mode)
                 data = ",".join(filter(None, (data, f"mode={mode:o}")))
-            # mount(2) knows no descriptors, but the working directory is one.
+            # mount(2) takes no descriptor, but the working directory can be one.
             os.fchdir(target)
             try:
                 mounts.mount("tmpfs", ".", "tmpfs", self.flags, data)
@@ -285,10 +284,10 @@ def _opened(folder: str) -> "Iterator[int]":
 
 @contextmanager
 def _place(target: str, *, is_folder: bool) -> "Iterator[int]":
-    """The place for a mount, made if it is missing; OSError for one where nothing may be mounted.
+    """Find the place for a mount, made if it is missing; OSError if no mount may be there.
 
-    Over the root of the container nothing of it could be seen.  What lies in /proc are not files:
-    programs trust it to be the kernel's word.
+    A mount over the container's root would not be visible.  Paths in /proc are no files: programs
+    trust them to be from the kernel.
     """
     with _opened("/") as root, _closing(_find_or_make(root, target, is_folder=is_folder)) as found:
         place, top = os.fstat(found), os.fstat(root)
@@ -307,7 +306,7 @@ def _device_of(path: str) -> int:
 
 
 def _find_or_make(root: int, path: str, *, is_folder: bool, links: int = 0) -> int:
-    """A descriptor for `path` inside `root`, made with the folders above it if it is not there."""
+    """Return a descriptor for `path` inside `root`; missing parts are made."""
     with suppress(FileNotFoundError):
         return trees.open_in_root(root, path)
     folder, name = os.path.split(path.rstrip("/"))
@@ -315,7 +314,7 @@ def _find_or_make(root: int, path: str, *, is_folder: bool, links: int = 0) -> i
         try:
             _make(above, name, is_folder=is_folder)
         except FileExistsError:
-            # A link to nothing: what it points to is what is to be made.
+            # A link to a missing file: the file that it points to is made.
             if links == _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
             points_to = os.path.join(folder, os.readlink(name, dir_fd=above))

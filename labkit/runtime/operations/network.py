@@ -11,16 +11,17 @@ from labkit.runtime.operations.context import Context
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
 NAMES_PORT = 53
-"""Where servers of names listen (RFC 1035)."""
+"""The port of name servers (RFC 1035)."""
 _NAMES_TABLE = "labkit-names"
 _BACKLOG = 16
 KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class HoldPort(NamedTuple):
-    """Take a port of the host for as long as the container runs, so that nobody else can.
+    """Bind a port of the host for as long as the container runs, so that no other process can.
 
-    The packets themselves never come here: nftables sends them on (labkit.networks.firewall).
+    The packets themselves do not pass through this socket: nftables forwards them to the container
+    (labkit.networks.firewall).
     """
 
     protocol: str
@@ -33,7 +34,7 @@ class HoldPort(NamedTuple):
         return f'bind(socket({self.protocol}), "{self.address}", {self.port}){more}'
 
     def execute(self, context: Context) -> None:
-        """Bind it; EADDRINUSE if somebody has it.  The shim keeps the socket open."""
+        """Bind it; EADDRINUSE if another process has it.  The shim keeps the socket open."""
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         held = socket.socket(family, KINDS_OF_SOCKET[self.protocol])
         context.held.append(held)
@@ -41,7 +42,7 @@ class HoldPort(NamedTuple):
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             if self.protocol == "tcp":
-                # Connections that have just ended do not count; one that listens does.
+                # Connections that have just ended do not count; a listening socket does.
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             held.bind((self.address, self.port))
             if self.protocol == "tcp":
@@ -52,10 +53,10 @@ class HoldPort(NamedTuple):
 
 
 class RelayPort(NamedTuple):
-    """Publish a port of the machine from an engine whose network is another one.
+    """Publish a port of the machine from an engine that has another network.
 
     The engine's holder (labkit.rootless), which is in the machine's network, opens the port, and a
-    process passes on what comes in (labkit.runtime.relay).
+    process passes the data on (labkit.runtime.relay).
     """
 
     protocol: str
@@ -72,7 +73,7 @@ class RelayPort(NamedTuple):
         return f'{there}; fork(); splice(…, "{self.target}:{self.target_port}")'
 
     def execute(self, context: Context) -> None:
-        """Open it and start the process, which ends with what is held here; EADDRINUSE, EACCES."""
+        """Have it opened and start the process, which ends with its life line; OSError."""
         from labkit.runtime import relay  # noqa: PLC0415 only an engine without root needs it
 
         with messages.connect(self.holder) as holder:
@@ -87,14 +88,14 @@ class RelayPort(NamedTuple):
 
 
 class KeepHostLinks(NamedTuple):
-    """Keep a way to the host's links open, before this process leaves the host's network."""
+    """Open a way to the host's links before this process leaves the host's network."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return "socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)"
 
     def execute(self, context: Context) -> None:
-        """A netlink socket speaks about the namespace it was made in, for ever."""
+        """Open a netlink socket: it always acts on the namespace that it was made in."""
         context.host_links = RouteSocket()
 
 
@@ -110,12 +111,12 @@ class LayCable(NamedTuple):
     """Whether the socket passes nothing on to the bridge's other isolated ones."""
 
     def call(self) -> str:
-        """The request as `ip` would be given it."""
+        """The request in the notation of `ip`."""
         ends = f"{self.host_name} mtu {self.mtu} master {self.bridge} up type veth peer"
         return f"RTM_NEWLINK {ends} {self.name} address {self.mac} netns self"
 
     def execute(self, context: Context) -> None:
-        """One message makes it; what is left of a cable of that name goes first."""
+        """Make it with one message; an old cable of that name is removed first."""
         assert context.host_links is not None  # noqa: S101 the step before has opened it
         veth = links.Veth(self.host_name, self.bridge, self.name, self.mac, self.mtu)
         namespace = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
@@ -136,7 +137,7 @@ class SwitchOn(NamedTuple):
     name: str
 
     def call(self) -> str:
-        """The request as `ip` would be given it."""
+        """The request in the notation of `ip`."""
         return f"RTM_NEWLINK {self.name} up"
 
     def execute(self, context: Context) -> None:
@@ -146,14 +147,14 @@ class SwitchOn(NamedTuple):
 
 
 class AddAddress(NamedTuple):
-    """Give an interface an address; the subnet becomes reachable by it."""
+    """Give an interface an address, which makes the subnet reachable through it."""
 
     name: str
     address: str
     prefix: int
 
     def call(self) -> str:
-        """The request as `ip` would be given it."""
+        """The request in the notation of `ip`."""
         return f"RTM_NEWADDR {self.address}/{self.prefix} dev {self.name}"
 
     def execute(self, context: Context) -> None:
@@ -163,13 +164,13 @@ class AddAddress(NamedTuple):
 
 
 class AddDefaultRoute(NamedTuple):
-    """Send everything that is not of the subnet to the gateway."""
+    """Send everything that is not for the subnet to the gateway."""
 
     name: str
     gateway: str
 
     def call(self) -> str:
-        """The request as `ip` would be given it."""
+        """The request in the notation of `ip`."""
         return f"RTM_NEWROUTE default via {self.gateway} dev {self.name}"
 
     def execute(self, context: Context) -> None:
@@ -179,11 +180,11 @@ class AddDefaultRoute(NamedTuple):
 
 
 class ListenForNames(NamedTuple):
-    """Bind the sockets at which this namespace's processes ask for names, and hand them out.
+    """Bind the sockets to which this namespace's processes send queries for names; hand them out.
 
-    The container's own processes never have them.  What is asked before anybody answers waits.
-    The sockets have ports that nobody wants, and a rule leads to them from the one that all ask:
-    bound there, they would keep a server of names in the container from listening everywhere.
+    The container's own processes never get them.  Queries wait in them until labkitd answers.  The
+    sockets have free ports, and a rule of nftables redirects port 53 of the address to them: bound
+    to port 53, they would keep a name server in the container from listening on all addresses.
     """
 
     address: str
@@ -197,7 +198,7 @@ class ListenForNames(NamedTuple):
         )
 
     def listen(self) -> list[socket.socket]:
-        """The sockets, UDP and TCP, of the namespace that the caller is in."""
+        """Return the sockets, UDP and TCP, in the namespace of the caller."""
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -217,7 +218,7 @@ class ListenForNames(NamedTuple):
         return [udp, tcp]
 
     def execute(self, context: Context) -> None:
-        """Bind them; the shim gets them."""
+        """Bind them, and send them to the shim."""
         sockets = self.listen()
         with socket.socket(fileno=context.names_socket) as shim:
             messages.send(shim, "names", [bound.fileno() for bound in sockets])

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FILES = {flag: name for name, flag in namespaces.FLAGS.items()}
-"""A namespace's name in /proc/<pid>/ns by its flag."""
+"""The name of a namespace in /proc/<pid>/ns, by its flag."""
 USUAL_UMASK = 0o022
-"""What a program finds: others may read what it makes, and not write (umask(2)); Docker's."""
+"""The umask of a program at its start: others may read its files (umask(2)); as Docker's."""
 
 
 class Clone(NamedTuple):
@@ -36,11 +36,11 @@ class Clone(NamedTuple):
         return f"clone3({{flags: {'|'.join(names)}{where}}})"
 
     def execute(self, context: Context) -> None:
-        """Return in a new process; see `labkit.runtime.shim` for the side of the parent."""
+        """Not used: `clone` is called instead, by the shim (`labkit.runtime.birth`)."""
         raise NotImplementedError("the shim clones, for it must know the process id")
 
     def clone(self) -> tuple[int, int]:
-        """(pid, pidfd) in the shim, (0, -1) in the new process."""
+        """Return (pid, pidfd) in the shim, (0, -1) in the new process."""
         if not self.cgroup_directory:
             return processes.clone(self.flags)
         cgroup_fd = os.open(self.cgroup_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -51,7 +51,7 @@ class Clone(NamedTuple):
 
 
 class Unshare(NamedTuple):
-    """Give this process a namespace of its own."""
+    """Give this process its own namespace of some kind."""
 
     flag: int
 
@@ -75,7 +75,7 @@ class JoinNamespaces(NamedTuple):
         return f"setns(pidfd, {'|'.join(names)})"
 
     def execute(self, context: Context) -> None:
-        """A pidfd names all namespaces of a process (Linux 5.8); the root becomes theirs too."""
+        """Join by the pidfd, which names all namespaces of a process (Linux 5.8); the root too."""
         namespaces.setns(context.first_pidfd, self.flags)
 
 
@@ -85,7 +85,7 @@ class JoinNamespace(NamedTuple):
     flag: int
     pid: int
     start_time: int
-    """In clock ticks: with the pid it names one process."""
+    """In clock ticks; the pid and the start time together name one process."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -93,9 +93,9 @@ class JoinNamespace(NamedTuple):
         return f'setns(open("{path}"), {namespaces.FLAG_NAMES[self.flag]})'
 
     def execute(self, context: Context) -> None:
-        """Enter it; ESRCH if that process is gone.
+        """Enter it; ESRCH if that process has ended.
 
-        A process keeps its own PID namespace: the children it makes from then on are in the other.
+        A process keeps its own PID namespace: only its later children are in the other one.
         """
         with namespace_of(self.pid, self.start_time, self.flag) as fd:
             namespaces.setns(fd, self.flag)
@@ -103,7 +103,7 @@ class JoinNamespace(NamedTuple):
 
 @contextmanager
 def namespace_of(pid: int, start_time: int, flag: int) -> "Iterator[int]":
-    """A descriptor of a namespace of one certain process; ESRCH if it is gone."""
+    """A descriptor of a namespace of this very process; ESRCH if it has ended."""
     path = f"/proc/{pid}/ns/{_FILES[flag]}"
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -118,12 +118,12 @@ def namespace_of(pid: int, start_time: int, flag: int) -> "Iterator[int]":
 
 
 class EnterPidNamespace(NamedTuple):
-    """Make a copy of this process in the PID namespace that was joined; the copy does the rest.
+    """Make a copy of this process in the PID namespace that was joined; the copy continues.
 
     The processes of that namespace see the copy from its first moment, and one with CAP_SYS_PTRACE
-    can take it over.  So this is done last: the copy is in all other namespaces, has no capability
-    and no descriptor that the container does not have, and the filter of system calls holds.  It is
-    shielded against those without CAP_SYS_PTRACE, and a child of the shim (CLONE_PARENT).
+    can take it over.  So this step is late: the copy is in all other namespaces, has no capability
+    and no descriptor that the container lacks, and is under the filter of system calls.  It is
+    shielded from processes without CAP_SYS_PTRACE, and is a child of the shim (CLONE_PARENT).
     """
 
     def call(self) -> str:
@@ -131,8 +131,8 @@ class EnterPidNamespace(NamedTuple):
         return "prctl(PR_SET_DUMPABLE, 0); close_range(3, ~0U, 0); clone(CLONE_PARENT); setsid()"
 
     def execute(self, context: Context) -> None:
-        """Return in the copy; this process reports the copy's number to the shim, and ends."""
-        # A change of the user has set it to what /proc/sys/fs/suid_dumpable says.
+        """Return in the copy; this process reports the copy's pid to the shim, and ends."""
+        # The change of the user has reset it to the value of /proc/sys/fs/suid_dumpable.
         processes.prctl(processes.PR_SET_DUMPABLE, 0)
         processes.close_all_but({0, 1, 2, context.report_fd})
         pid = processes.clone_sibling()
@@ -143,10 +143,10 @@ class EnterPidNamespace(NamedTuple):
 
 
 class Shield(NamedTuple):
-    """Let nobody trace this process or read its memory until it is the container's own program.
+    """Keep other processes from tracing this one or reading its memory until the exec.
 
-    It holds descriptors of the host, and processes of the container could reach for them
-    (CVE-2016-9962).  The exec lifts the shield.
+    It holds descriptors of the host, which processes of the container could take over
+    (CVE-2016-9962).  The exec ends this protection.
     """
 
     def call(self) -> str:
@@ -159,7 +159,7 @@ class Shield(NamedTuple):
 
 
 class SetOomScore(NamedTuple):
-    """Make the kernel choose this process sooner or later when the machine is out of memory."""
+    """Make the kernel kill this process sooner or later when the machine is out of memory."""
 
     score: int
 
@@ -168,26 +168,26 @@ class SetOomScore(NamedTuple):
         return f'write("/proc/self/oom_score_adj", "{self.score}")'
 
     def execute(self, context: Context) -> None:
-        """Its children have it too; a lower one than labkitd's needs CAP_SYS_RESOURCE."""
+        """Write the score, which children inherit; lowering it needs CAP_SYS_RESOURCE."""
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(self.score))
 
 
 class SetResourceLimit(NamedTuple):
-    """Limit what this process and each of its children may use of something (setrlimit(2))."""
+    """Limit what this process and each of its children may use of a resource (setrlimit(2))."""
 
     name: str
     soft: int
-    """What holds; -1 for no limit."""
+    """The limit that is enforced; -1 for none."""
     hard: int
-    """How far the process itself may raise it."""
+    """The most to which the process itself may raise it."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return f"setrlimit(RLIMIT_{self.name.upper()}, {{{self.soft}, {self.hard}}})"
 
     def execute(self, context: Context) -> None:
-        """Set it, as far as labkitd may: without CAP_SYS_RESOURCE its own limit is the most."""
+        """Set it; without CAP_SYS_RESOURCE labkitd's own hard limit is the most."""
         try:
             processes.set_limit(self.name, self.soft, self.hard)
         except PermissionError:
@@ -196,9 +196,9 @@ class SetResourceLimit(NamedTuple):
 
 
 class DieWithShim(NamedTuple):
-    """Be killed if the shim is: without it nobody would read the output or the exit status.
+    """Die with the shim: without it no process would read the output or the exit status.
 
-    Changing the user clears this setting (prctl(2)), so it comes after.
+    A change of the user clears this setting (prctl(2)), so this step follows it.
     """
 
     def call(self) -> str:
@@ -211,7 +211,7 @@ class DieWithShim(NamedTuple):
 
 
 class SetHostname(NamedTuple):
-    """Set the host name this UTS namespace shows."""
+    """Set the host name of this UTS namespace."""
 
     name: str
 
@@ -225,7 +225,7 @@ class SetHostname(NamedTuple):
 
 
 class SetDomainname(NamedTuple):
-    """Set the domain name this UTS namespace shows."""
+    """Set the domain name of this UTS namespace."""
 
     name: str
 
@@ -239,7 +239,7 @@ class SetDomainname(NamedTuple):
 
 
 class WriteSysctl(NamedTuple):
-    """Set a parameter of the kernel that each network or IPC namespace has for itself."""
+    """Set a kernel parameter that each network or IPC namespace has separately."""
 
     path: str
     """Its file (proc_sys(5))."""
@@ -250,7 +250,7 @@ class WriteSysctl(NamedTuple):
         return f'write("{self.path}", "{self.value}")'
 
     def execute(self, context: Context) -> None:
-        """Write it: the file shows the namespaces of the process that opens it."""
+        """Write it: the file acts on the namespaces of the process that opens it."""
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, self.value.encode())
@@ -259,7 +259,7 @@ class WriteSysctl(NamedTuple):
 
 
 class BringUpLoopback(NamedTuple):
-    """Switch on `lo`, the one interface a new network namespace has."""
+    """Switch on `lo`, the only interface of a new network namespace."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -271,10 +271,10 @@ class BringUpLoopback(NamedTuple):
 
 
 class CloseDescriptors(NamedTuple):
-    """Close what the shim has open, above all its folder: /proc/self/fd/7 is a way to the host.
+    """Close the shim's descriptors, above all its folder: /proc/self/fd/7 leads to the host.
 
-    The image and the user name paths that this process looks up: the working directory, files in
-    /etc, the program itself (CVE-2024-21626).  They must find no door open.
+    The image and the user choose paths that this process looks up: the working directory, files in
+    /etc, the program itself (CVE-2024-21626).  No open descriptor may lead them to the host.
     """
 
     def call(self) -> str:
@@ -282,29 +282,29 @@ class CloseDescriptors(NamedTuple):
         return "close_range(3, ~0U, 0)"
 
     def execute(self, context: Context) -> None:
-        """All but those that the operations to come still need, and the executor's report."""
+        """Close all but those that later operations need, and the executor's report."""
         needed = {context.report_fd, context.terminal_socket, context.names_socket}
         needed |= {0, 1, 2, context.first_pidfd, *context.owned.values()}
         processes.close_all_but(needed - {-1})
 
 
 class CloseDescriptorsOnExec(NamedTuple):
-    """Let no open file of labkit's into the container."""
+    """Keep every open file of labkit out of the container."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return "close_range(3, ~0U, CLOSE_RANGE_CLOEXEC)"
 
     def execute(self, context: Context) -> None:
-        """Mark them; the report to the shim is closed by the exec as well."""
+        """Mark them; the exec also closes the report to the shim."""
         processes.close_on_exec_from(3)
 
 
 class Exec(NamedTuple):
-    """Become the container's own program: everything before stays as it was arranged."""
+    """Become the container's own program; all that was set before is kept."""
 
     command: tuple[str, ...]
-    """The argument vector; the first is a path, or a name to be found in the container's PATH."""
+    """The argument vector; the first is a path, or a name to search in the container's PATH."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
@@ -312,7 +312,7 @@ class Exec(NamedTuple):
         return f'execve("{self.command[0]}", [{quoted}], environment)'
 
     def execute(self, context: Context) -> None:
-        """Replace this program; returns only by OSError: ENOENT (not found), EACCES, ENOEXEC…"""
+        """Replace this program; OSError if that fails: ENOENT (not found), EACCES, ENOEXEC…"""
         os.umask(USUAL_UMASK)
         name = self.command[0]
         if "/" in name:
@@ -325,7 +325,7 @@ class Exec(NamedTuple):
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except PermissionError as error:
-                # As execvp(3): a file that may not be executed is remembered, not the end.
+                # As execvp(3): note a file that may not be executed, and search on.
                 refused = error if os.path.isfile(path) else refused
         if refused:
             raise refused

@@ -1,6 +1,7 @@
-"""Operations on the three descriptors a process begins with: pipes, a terminal, or /dev/null.
+"""Operations on the first three descriptors of a process: pipes, a terminal, or /dev/null.
 
-None of them may be a file of the host: who has a file open can change its owner and its mode.
+None of them may be a file of the host: a process that has a file open can change its owner and its
+mode.
 """
 
 import os
@@ -15,7 +16,7 @@ from labkit.runtime.operations.context import Context
 NULL = (1, 3)
 """The numbers of the null device (null(4))."""
 _UNTRUSTED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""How a file is opened that the container may have exchanged: it must not hold up anything."""
+"""The flags for a file that the container may have exchanged: opening it must never block."""
 
 
 def is_device(fd: int, numbers: tuple[int, int]) -> bool:
@@ -25,10 +26,10 @@ def is_device(fd: int, numbers: tuple[int, int]) -> bool:
 
 
 def heed_all_signals() -> None:
-    """Ignore no signal any more: what is ignored stays ignored across an exec (signal(7)).
+    """Reset all ignored signals to their default: an ignored one stays so across exec (signal(7)).
 
-    The interpreter ignores SIGPIPE and SIGXFSZ; who started the daemon may have ignored others, as
-    nohup does SIGHUP and a shell's `&` SIGINT.
+    The interpreter ignores SIGPIPE and SIGXFSZ; the process that started the daemon may have
+    ignored others, as nohup does SIGHUP and a shell's `&` SIGINT.
     """
     for number in processes.ignored_signals():
         signal.signal(number, signal.SIG_DFL)
@@ -42,7 +43,7 @@ class ConnectStdio(NamedTuple):
         return "setsid(); dup2(stdin, 0); dup2(stdout, 1); dup2(stderr, 2)"
 
     def execute(self, context: Context) -> None:
-        """The pipes are above 2, so that none is overwritten before it is used."""
+        """Connect them; the pipes are above 2, so none is overwritten before it is used."""
         os.setsid()
         os.umask(0)
         heed_all_signals()
@@ -51,9 +52,9 @@ class ConnectStdio(NamedTuple):
 
 
 class OpenNull(NamedTuple):
-    """Use the container's own /dev/null as stdin: it must be no file of the host.
+    """Use the container's own /dev/null as stdin, never a file of the host.
 
-    Whoever has a file open can change its owner and its mode, and write to it.
+    A process that has a file open can change its owner and its mode, and write to it.
     """
 
     def call(self) -> str:
@@ -61,7 +62,7 @@ class OpenNull(NamedTuple):
         return 'dup2(open("/dev/null", O_RDWR|O_NOFOLLOW), 0)'
 
     def execute(self, context: Context) -> None:
-        """Open it; where the container has made it something else, stdin stays an empty pipe."""
+        """Open it; if the container has replaced it, stdin stays an empty pipe."""
         try:
             fd = os.open("/dev/null", _UNTRUSTED | os.O_RDWR)
         except OSError:
@@ -73,7 +74,7 @@ class OpenNull(NamedTuple):
 
 
 class OpenTerminal(NamedTuple):
-    """Open a terminal of the container's own, use it for stdio, and hand its other end out."""
+    """Open a terminal of the container's devpts for stdio, and send its master side to the shim."""
 
     height: int
     width: int
@@ -84,7 +85,7 @@ class OpenTerminal(NamedTuple):
         return f'open("/dev/ptmx"); ioctl(TIOCGPTPEER); ioctl(TIOCSWINSZ, {{{size}}}); dup2(…)'
 
     def execute(self, context: Context) -> None:
-        """The shim gets the master side, through which it reads and writes from now on."""
+        """Open it; from now on the shim reads and writes through the master side."""
         master, slave = terminals.open_pair("/dev/ptmx")
         if self.height and self.width:
             terminals.set_size(master, self.height, self.width)
@@ -104,18 +105,18 @@ class ControlTerminal(NamedTuple):
         return "ioctl(0, TIOCSCTTY)"
 
     def execute(self, context: Context) -> None:
-        """Only the leader of a session can."""
+        """Do it; only the leader of a session can."""
         terminals.make_controlling(0)
 
 
 class BindConsole(NamedTuple):
-    """Show the terminal as /dev/console as well, where old programs look for it."""
+    """Show the terminal as /dev/console as well, which old programs use."""
 
     def call(self) -> str:
         """The call as a C programmer would write it."""
         return 'mount("/dev/pts/0", "/dev/console", "", MS_BIND, "")'
 
     def execute(self, context: Context) -> None:
-        """It is the first terminal of the container's own devpts, so its number is 0."""
+        """Bind the first terminal of the container's own devpts: its number is 0."""
         os.close(os.open("/dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         mounts.mount("/dev/pts/0", "/dev/console", "", mounts.MS_BIND)

@@ -1,22 +1,22 @@
-"""Operations on user namespaces: the container's root is nobody in particular on the host.
+"""Operations on user namespaces: the container's root is an unprivileged user on the host.
 
 The order is what makes it work, found by trying (Linux 6.18; overlay over ext4):
 
-- Entering the namespace gives up all power over the host, so it comes last, after every mount.
+- Entering the namespace gives up all power over the host, so it is last, after every mount.
   Network, UTS and IPC namespaces must *belong* to the user namespace, else the container's root
-  would have no power over its own interfaces; so they are made with it, by a process forked for
-  that, and entered from outside.
-- overlayfs itself cannot be id-mapped (EINVAL); its layers can.  One id-mapped mount of the whole
-  data root, laid over the data root in the container's mount namespace, does for all of them, and
-  for volumes and the files in /etc.  Nothing is copied, nothing is changed on the disk: there the
-  container's root is 0, as in a container without a user namespace.
-- overlayfs writes as who mounted it, and the host's root has no number in an id-mapped upper layer:
-  the union comes out read-only.  So the mounting is done with the file system ids of the
-  container's root (setfsuid(2)); what is made on the way, /dev and its terminals, is then its own.
-- The PID namespace stays the host's to own: /proc must be mounted with the power over it.
-- So does the mount namespace, but for a root that keeps CAP_SYS_ADMIN and shall be able to mount:
-  it gets one of its own at the very end, a copy in which each mount made before is locked (EINVAL
-  from umount, whoever asks).
+  would have no power over its own interfaces.  So a process forked for this makes them together
+  with it, and the container's process enters them from outside.
+- overlayfs itself cannot be id-mapped (EINVAL); its layers can.  One id-mapped mount of the data
+  root, over the data root in the container's mount namespace, serves all of them, and volumes and
+  the files in /etc.  No file is copied or changed on the disk: there the container's root is 0, as
+  in a container without a user namespace.
+- overlayfs writes as the user that mounted it, and the host's root has no number in an id-mapped
+  upper layer: the union would be read-only.  So the mounting is done with the file system ids of
+  the container's root (setfsuid(2)), which then owns what is made on the way: /dev, its terminals.
+- The host keeps the PID namespace: mounting its /proc needs power over it.
+- The host keeps the mount namespace, too, unless the container's root keeps CAP_SYS_ADMIN to mount.
+  Then it gets its own at the very end: a copy in which each earlier mount is locked (umount fails
+  with EINVAL for every process).
 """
 
 import os
@@ -54,7 +54,7 @@ class MakeUserNamespace(NamedTuple):
 
 
 class ActAs(NamedTuple):
-    """Make files as the container's root, while still having the host's power."""
+    """Make files as the container's root, but keep the host's power."""
 
     uid: int
     gid: int
@@ -67,7 +67,7 @@ class ActAs(NamedTuple):
         )
 
     def execute(self, context: Context) -> None:
-        """Set the ids that files are made with."""
+        """Set the ids that own new files."""
         user_namespaces.act_as(self.uid, self.gid)
 
 
@@ -86,7 +86,7 @@ class EnterOwned(NamedTuple):
 
 
 class MapIds(NamedTuple):
-    """Lay over a folder a mount of itself that shows other owners."""
+    """Mount a folder over itself, with its files' owners mapped."""
 
     folder: str
 
@@ -99,7 +99,7 @@ class MapIds(NamedTuple):
         )
 
     def execute(self, context: Context) -> None:
-        """Only this mount namespace shows it so; EINVAL if the file system cannot."""
+        """Do it for this mount namespace only; EINVAL if the file system cannot."""
         place = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             tree = trees.clone_tree(place)
@@ -117,16 +117,16 @@ class EnterUserNamespace(NamedTuple):
 
     uid: int
     gid: int
-    """Who its root is on the host."""
+    """The group of its root on the host."""
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
         return "setns(…, CLONE_NEWUSER); setgroups(0); setresgid(0, 0, 0); setresuid(0, 0, 0)"
 
     def execute(self, context: Context) -> None:
-        """Enter the one made for it, or that of the container's first process."""
+        """Enter the namespace made for it, or that of the container's first process."""
         for fd in (0, 1, 2):
-            # The pipes are the host's root's, and from inside their owner could not be changed.
+            # The pipes belong to the host's root, and inside their owner cannot be changed.
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.fchown(fd, self.uid, self.gid)
         user_namespaces.enter(context.owned.get(namespaces.CLONE_NEWUSER, context.first_pidfd))

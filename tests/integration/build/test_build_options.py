@@ -172,7 +172,7 @@ def test_a_private_cache_that_is_in_use_has_a_like(lab):
     ("mount", "why"),
     [
         ("type=cache,target=/c,source=d", "source says where in from"),
-        ("type=ssh", "labkit hands no SSH agent to a build"),
+        ("type=ssh,required", "unset ssh forward key default"),
         ("type=bind,target=/x,rw=maybe", "invalid value for readwrite: maybe"),
     ],
 )

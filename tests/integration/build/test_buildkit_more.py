@@ -143,3 +143,35 @@ def test_bake_shows_what_it_would_do_without_a_daemon(client, folder):
     (folder / "docker-bake.json").write_text(json.dumps({"target": {"a": {"tags": ["x"]}}}))
     shown = client.docker("buildx", "bake", "--print", "a", cwd=folder).stdout
     assert '"x"' in shown
+
+
+def test_cache_from_an_image_that_another_engine_made(client, folder):
+    text = "FROM busybox\nRUN date +%N > /when\nENV A=1\nCMD cat /when\n"
+    (folder / "Dockerfile").write_text(text)
+    client.build(folder, "-t", "cached:1")
+    kept = folder / "kept.tar"
+    client.docker("save", "-o", str(kept), "cached:1")
+    with running_lab() as other:
+        elsewhere = client_of(other)
+        elsewhere.docker("load", "-i", str(kept))
+        kept.unlink()
+        elsewhere.build(folder, "--cache-from", "cached:1", "--cache-from", "not/here", "-t", "it")
+        shown = [
+            each.docker("run", "--rm", "--network", "none", name).stdout
+            for each, name in ((client, "cached:1"), (elsewhere, "it"))
+        ]
+        assert shown[0] == shown[1]
+
+
+def test_build_arguments_that_nothing_takes_are_said(client, folder):
+    (folder / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+    client.build(folder, "--build-arg", "NOPE=1")
+
+
+def test_pruning_by_docker_s_api_forgets_contexts(client, built, folder):
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (folder / "f").write_text("x" * 5000)
+    client.build(folder)
+    _, pruned = built.api("POST", "/build/prune")
+    assert any("local source for context" in name for name in pruned["CachesDeleted"])
+    assert pruned["SpaceReclaimed"] >= 5000

@@ -84,6 +84,8 @@ def test_a_data_root_of_a_later_release_is_refused_by_name(lab: Lab) -> None:
     path = Path(lab.root, "storage.json")
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"Version": 99}))
-    with pytest.raises(AssertionError, match=r"in form 99, and this one knows form 1.*LABKIT_ROOT"):
+    with pytest.raises(
+        AssertionError, match=r"in format 99, and this one knows format 1.*LABKIT_ROOT"
+    ):
         lab.start_daemon()
     path.write_text(json.dumps(record))

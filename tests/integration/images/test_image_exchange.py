@@ -294,11 +294,11 @@ def hostile(store: ImageStore) -> dict[str, tuple[bytes, str]]:
         f"blobs/sha256/{image.id[7:]}": config.replace(b'"created":"20', b'"created":"xx')
     }
     return {
-        "a time that is none": (remade(timeless), "which is no time"),
+        "a time that is none": (remade(timeless), "invalid time of creation"),
         "empty": (remade({}), "holds no images"),
         "a root file system": (remade({"etc/passwd": b""}), "labkit import"),
         "cut": (data[: len(data) // 2], "cut short|cannot be read"),
-        "a layer is another": (changed(data, **{layer: b"x"}), "not what its name says"),
+        "a layer is another": (changed(data, **{layer: b"x"}), "does not match its name"),
         "a layer is missing": (changed(data, **{layer: None}), "is not in it"),
         "index.json is none": (changed(data, **{"index.json": b"[]"}), "not a valid Index"),
         "a manifest is none": (

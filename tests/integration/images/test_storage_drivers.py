@@ -221,7 +221,7 @@ def test_a_root_stays_with_its_driver(tmp_path: Path) -> None:
         assert storage.driver == COPIES
     with pytest.raises(ConflictError, match=f"made with the storage driver {COPIES}"):
         roots.open_root(root, OVERLAYFS)
-    with pytest.raises(InvalidParameterError, match="no storage driver zfs"):
+    with pytest.raises(InvalidParameterError, match="unknown storage driver zfs"):
         roots.open_root(root, "zfs")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.kernel.trails import remove_tree
 from tests.containers import wait_until
 from tests.rootless import FIRST_ID, UID, RootlessLab, running_rootless_lab
 
@@ -30,6 +31,16 @@ def user(shared):
     yield shared
     shared.start_daemon()
     shared.remove_containers()
+
+
+@pytest.fixture
+def folder(user):
+    """A folder that the user may read."""
+    made = Path(user.folder, "given")
+    made.mkdir()
+    os.chown(made, UID, UID)
+    yield made
+    remove_tree(str(made))
 
 
 def out(lab, *words, code=0):
@@ -74,17 +85,17 @@ def test_a_container_is_as_ever(user, what):
     assert out(user, "run", "--rm", "busybox", "sh", "-c", script) == expected
 
 
-def test_layers_hide_what_is_deleted_and_folders_that_were_replaced(user, tmp_path):
-    (tmp_path / "Dockerfile").write_text(
+def test_layers_hide_what_is_deleted_and_folders_that_were_replaced(user, folder):
+    (folder / "Dockerfile").write_text(
         "FROM busybox\n"
         "RUN mkdir /q && echo 1 > /q/a && chown 3:4 /q/a && echo 1 > /gone\n"
         "RUN rm -r /q /gone && mkdir /q && echo 2 > /q/b\n"
     )
-    out(user, "build", "-t", "built", str(tmp_path))
+    out(user, "build", "-t", "built", str(folder))
     seen = "ls /q; ls /gone 2>&1 | grep -c 'No such'"
     assert out(user, "run", "--rm", "built", "sh", "-c", seen) == "b\n1\n"
     # The same out of the archive, where deletions are names.
-    archive = f"{tmp_path}/built.tar"
+    archive = f"{folder}/built.tar"
     out(user, "save", "-o", archive, "built")
     out(user, "rmi", "built")
     out(user, "load", "-i", archive)
@@ -92,12 +103,12 @@ def test_layers_hide_what_is_deleted_and_folders_that_were_replaced(user, tmp_pa
     out(user, "rmi", "built")
 
 
-def test_verbs(user, tmp_path):
+def test_verbs(user, folder):
     out(user, "run", "-d", "--name", "one", "busybox", "sh", "-c", "echo hi; exec sleep 600")
     assert out(user, "exec", "-u", "nobody", "one", "id", "-u") == "65534\n"
     wait_until(lambda: out(user, "logs", "one") == "hi\n")
-    (tmp_path / "file").write_text("text")
-    out(user, "cp", f"{tmp_path}/file", "one:/tmp/file")
+    (folder / "file").write_text("text")
+    out(user, "cp", f"{folder}/file", "one:/tmp/file")
     assert "A /tmp/file" in out(user, "diff", "one")
     assert out(user, "commit", "one", "made").startswith("sha256:")
     assert out(user, "run", "--rm", "made", "cat", "/tmp/file") == "text"
@@ -313,7 +324,9 @@ def test_without_a_cable_it_is_said():
     with running_rootless_lab(with_tun=False) as lab:
         warnings = " ".join(lab.api("GET", "/info")[1]["Warnings"])
         assert "/dev/net/tun" in warnings
-        assert out(lab, "run", "--rm", "busybox", "echo", "hi") == "hi\n"
+        port = free_port()
+        serving(lab, "-p", f"127.0.0.1:{port}:80")
+        assert fetch(port) == b"hello\n"  # the way in is another one
 
 
 def test_a_data_root_of_the_other_kind_is_not_opened(tmp_path):

@@ -168,7 +168,7 @@ def test_without_groups_limits_are_discarded_with_a_word_and_one_command(user: U
     ran = user.labkit("run", "--rm", "-m", "32m", "busybox", "true")
     assert "Limitation discarded" in ran.stderr
     log = (user.home / "run/labkit/labkitd.log").read_text()
-    assert log.count("has no cgroups of its own") == 1
+    assert log.count("owns no cgroups for") == 1
     assert "`sudo labkit delegate labkit-test`" in log
     user.labkit("run", "-d", "--name", "sleeper", "busybox", "sleep", "1000")
     assert user.labkit("pause", "sleeper", check=False).returncode == 1

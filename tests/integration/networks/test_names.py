@@ -138,6 +138,7 @@ def test_a_running_container_that_comes_to_a_network_asks_there(names):
     assert address_of(lab, "late", "blue") in inside(lab, "web", "nslookup", "late")
 
 
+@pytest.mark.host_power("host network")
 def test_other_names_are_asked_for_elsewhere(names):
     lab = names
     gateway, second = network(lab, "blue"), network(lab, "green")
@@ -179,6 +180,7 @@ def test_other_names_are_asked_for_elsewhere(names):
     assert dns.ask(asks, "nobody.test", tcp=True).header.rcode == RCODE.SERVFAIL
 
 
+@pytest.mark.host_power("host network")
 def test_an_internal_network_is_not_left_for_a_name(names):
     lab = names
     gateway = network(lab, "blue")
@@ -295,7 +297,10 @@ def test_what_is_said_of_names_is_in_the_files(names):
     assert shown.startswith("nameserver 192.0.2.53\nsearch a.test b.test\noptions ndots:3\n")
 
 
-@pytest.mark.parametrize("options", [(), ("--userns", "private"), ("-t",)])
+PRIVATE = pytest.param(("--userns", "private"), marks=pytest.mark.host_power("users"))
+
+
+@pytest.mark.parametrize("options", [(), PRIVATE, ("-t",)])
 def test_the_sockets_are_a_step_of_the_plan_and_never_the_containers(names, options):
     lab = names
     network(lab, "blue")

@@ -48,6 +48,7 @@ def test_a_server_that_was_connected_again_is_reached_at_once(networks):
     assert ask(lab, "client", address) == "server"
 
 
+@pytest.mark.host_power("host network")
 def test_a_restart_takes_the_cable_from_those_that_share_the_network(networks):
     lab = networks
     address = start(lab, "first", "-p", "127.0.0.1::80")

@@ -22,6 +22,7 @@ def networks(lab: Lab) -> Iterator[Lab]:
     lab.api("POST", "/networks/prune", {})
 
 
+@pytest.mark.host_power("host network")
 def test_containers_on_the_default_network_reach_each_other_and_the_host(networks):
     lab = networks
     first, second = start(lab, "first"), start(lab, "second")
@@ -39,6 +40,7 @@ def test_containers_on_the_default_network_reach_each_other_and_the_host(network
             assert connection.recv(10) == b"hi\n"
 
 
+@pytest.mark.host_power("host network")
 def test_networks_are_kept_apart(networks):
     lab = networks
     create(lab, "blue")
@@ -52,6 +54,7 @@ def test_networks_are_kept_apart(networks):
     assert fetch(green) == "g1"
 
 
+@pytest.mark.host_power("host network")
 def test_a_published_port_is_reachable_from_everywhere_but_twice(networks):
     lab = networks
     create(lab, "blue")
@@ -102,6 +105,7 @@ def test_containers_by_their_ports(networks):
     }
 
 
+@pytest.mark.host_power("host network")
 def test_a_port_that_a_process_has_is_an_error_that_names_it(networks):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -148,6 +152,7 @@ def test_another_containers_network_is_shared(networks):
     assert "cannot join network of a non running container" in refused.stderr
 
 
+@pytest.mark.host_power("host network")
 def test_an_internal_network_leads_nowhere_else(networks):
     lab = networks
     create(lab, "vault", Internal=True)
@@ -196,6 +201,7 @@ def test_a_running_container_is_connected_and_disconnected(networks):
     assert inside(lab, "web", "ls /sys/class/net") == "lo"
 
 
+@pytest.mark.host_power("host network")
 def test_connections_outlive_the_daemon_and_what_belongs_to_nobody_goes(make_lab):
     lab = make_lab()
     create(lab, "blue")
@@ -249,6 +255,7 @@ def test_ipv6_when_asked(networks):
     assert "1 packets received" in inside(lab, "b1", f"ping -c1 -w5 {address}")
 
 
+@pytest.mark.host_power("host network")
 def test_the_command_line_makes_lists_and_removes_networks(networks):
     lab = networks
     options = ("--subnet", "10.207.8.0/24", "--gateway", "10.207.8.9", "--label", "a=b")

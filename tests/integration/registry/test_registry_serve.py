@@ -86,7 +86,7 @@ def test_a_port_in_use_names_who_holds_it(serve, folder):
         (("--token",), "--token needs --auth FILE"),
         (("--auth", "/nonexistent"), "labkit registry passwd FILE USER"),
         (("--auth", "/etc/passwd"), "/etc/passwd, line 1"),
-        (("--tls-cert", "/etc/hostname"), "--tls-cert and --tls-key go together"),
+        (("--tls-cert", "/etc/hostname"), "give both --tls-cert and --tls-key"),
         (("--tls-cert", "/etc/hostname", "--tls-key", "/etc/hostname"), "cannot be used"),
         (("--log", "/nonexistent/log"), "No such file or directory"),
         (("--root", "/proc/registry"), "cannot keep its images in /proc/registry"),
@@ -108,7 +108,7 @@ def test_who_serves_everyone_is_warned(folder):
 
     server = Anywhere(folder)
     try:
-        assert "warning: everyone" in server.output.read_text()
+        assert "warning: all who reach" in server.output.read_text()
     finally:
         server.end()
 

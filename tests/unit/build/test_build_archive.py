@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from labkit.build.archive import Archive
-from labkit.build.sources import content_key, packed, select
+from labkit.build.sources import Source, Sources, content_key, packed, select
 from labkit.build.tars import of_tar
 from labkit.errors import InvalidParameterError, NotFoundError
 
@@ -133,9 +133,29 @@ def test_hard_links_stay_links_among_what_is_copied() -> None:
     [
         ("nothing", "file does not exist"),
         ("../a", "forbidden path outside the build context"),
-        ("*.none", "no source files were specified"),
     ],
 )
 def test_sources_that_cannot_be(path: str, why: str) -> None:
     with pytest.raises(InvalidParameterError, match=why):
         select(archive(("a", "")), [path], ())
+
+
+def test_a_pattern_may_match_nothing() -> None:
+    found = archive(("a", "x"))
+    assert select(found, ["*.none"], ()) == []
+    assert [source.path for source in select(found, ["*.none", "a"], ())] == ["a"]
+
+
+def test_sources_of_known_layers_are_looked_at_once() -> None:
+    found, looked = archive(("a", "x")), []
+
+    def load() -> list[Source]:
+        looked.append(1)
+        return select(found, ["a"], ())
+
+    known_by = ("sha256:of-this-test", "", "a")
+    first, second = Sources(load, known_by), Sources(load, known_by)
+    assert first.key == second.key == content_key(select(found, ["a"], ()))
+    assert (second.count, looked) == (1, [1])
+    assert Sources(load).key == first.key
+    assert looked == [1, 1]

@@ -122,5 +122,5 @@ def test_folders_and_files_do_not_replace_each_other(tmp_path: Path) -> None:
 
 def test_an_archive_that_is_cut_off(tmp_path: Path) -> None:
     [whole] = archive(("f", {}, b"x" * 5000))
-    with pytest.raises(LabkitError, match="archive is broken"):
+    with pytest.raises(LabkitError, match="archive is damaged"):
         unpack([whole[:2000]], str(tmp_path), "copy", keep_owners=False)

@@ -320,7 +320,7 @@ def test_the_third_ctrl_c_leaves(labkit) -> None:
     engine.enough.set()
     assert result.code == 125
     assert result.err == (
-        "labkit: got 3 signals to end, and leaves; if the container still runs: "
+        "labkit: got 3 signals to end, and detaches; if the container still runs: "
         f"labkit kill {SHORT}\n"
     )
     assert engine.got == ["2", "2"]

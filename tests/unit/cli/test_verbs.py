@@ -221,7 +221,7 @@ def test_logs_that_are_cut_off_say_so(labkit) -> None:
     labkit.routes["GET /containers/web/logs"] = lambda _: pieces
     result = labkit("logs", "-f", "web")
     assert (result.code, result.out) == (1, "half\n")
-    assert "ended before its answer was whole" in result.err
+    assert "ended in the middle of its answer" in result.err
 
 
 # inspect, version, info

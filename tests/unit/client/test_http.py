@@ -182,7 +182,7 @@ def test_what_is_not_http_is_refused(serve, answer) -> None:
 )
 def test_a_server_that_dies_in_the_middle_is_noticed(serve, answer) -> None:
     stand_in = serve(lambda request: [answer, CLOSE])
-    with pytest.raises(DaemonUnavailableError, match="ended before its answer was whole"):
+    with pytest.raises(DaemonUnavailableError, match="ended in the middle of its answer"):
         Connection(stand_in.path).request("GET", "/").read()
 
 

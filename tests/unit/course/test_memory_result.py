@@ -55,3 +55,14 @@ def test_words_of_the_picture() -> None:
     assert "swap, at most 32.0 MiB of 32 allowed" in figure.alt
     texts = {text.get_text() for text in figure.drawing.axes[0].texts}
     assert texts == {"swap", "memory", "-m 64m", "--memory-swap 96m", "killed"}
+
+
+def test_without_swap_the_picture_says_why_one_line_is_missing() -> None:
+    samples = (MemorySample(0.0, 0, 0), MemorySample(1.0, 64 * MIB, 200_000))
+    found = MemoryToTheLimit(64 * MIB, 0, samples, 64 * MIB, 1, 137, "", asked_swap_bytes=32 * MIB)
+    assert found.swap_peak_bytes == 0, "what the two counters differ by is no swap"
+    assert found.holds
+    figure = found.plot()
+    texts = [text.get_text() for text in figure.drawing.axes[0].texts]
+    assert "swap" not in texts
+    assert any("--memory-swap 96m: this machine has no swap" in text for text in texts)

@@ -8,7 +8,8 @@ from labkit.course.architecture.trace import Trace
 from labkit.course.architecture.wire import Exchange
 from labkit.course.images.blob_fates import Fate, grid
 from labkit.course.images.blob_tree import Blob, BlobTree, Tree, blob_tree
-from labkit.course.images.registry_talk import RegistryTalk, about
+from labkit.course.images.registry_request import about
+from labkit.course.images.registry_talk import RegistryTalk
 from labkit.errors import NotFoundError
 from labkit.images import models
 from labkit.images.layout import Layout, encode

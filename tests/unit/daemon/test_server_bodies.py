@@ -49,7 +49,7 @@ def test_a_chunked_body_is_decoded(serve, body_bytes, body):
         (b"1;\nx\r\na\r\n0\r\n\r\n", b"not a number"),
         (b"1\x0c\r\na\r\n0\r\n\r\n", b"not a number"),
         (b"0\r\nno trailer\r\n\r\n", b"Name: value"),
-        (b"2\r\nabc\r\n0\r\n\r\n", b"longer than it said"),
+        (b"2\r\nabc\r\n0\r\n\r\n", b"longer than its size"),
         (b"1" + b";" * 300, b"over"),
         (b"0\r\n" + b"A: b\r\n" * 40, b"too many trailers"),
     ],

@@ -103,18 +103,18 @@ def test_a_long_word_takes_time_by_its_length(text: str) -> None:
 
 def test_references_nest_only_so_deep() -> None:
     assert words.Expander({}).expand("${A:-" * 50 + "x" + "}" * 50) == "x"
-    with pytest.raises(InvalidParameterError, match="one within another"):
+    with pytest.raises(InvalidParameterError, match="references are nested"):
         words.Expander({}).expand("${A:-" * 5000 + "}" * 5000)
 
 
 def test_variables_put_in_only_so_much() -> None:
     budget = words.Budget(1000)
     value = "x"
-    with pytest.raises(InvalidParameterError, match="put in more than"):
+    with pytest.raises(InvalidParameterError, match="insert more than"):
         for _ in range(20):
             value = words.Expander({"A": value}, budget=budget).expand("$A$A")
     for text in ("$A" * 200, "${A//x/" + "y" * 200 + "}", "${A:+" + "z" * 2000 + "}"):
-        with pytest.raises(InvalidParameterError, match="put in more than"):
+        with pytest.raises(InvalidParameterError, match="insert more than"):
             words.Expander({"A": "x" * 10}, budget=words.Budget(1000)).expand(text)
 
 

@@ -60,7 +60,7 @@ def test_a_guest_that_ends_says_why(guest, monkeypatch):
 
 def test_a_silent_guest(guest):
     guest("exec sleep 60")
-    assert kvm.trouble().endswith("without a line of its kernel")
+    assert kvm.trouble().endswith("before its kernel's first line")
 
 
 def test_no_device_needs_no_guest(guest, monkeypatch):

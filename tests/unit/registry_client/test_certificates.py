@@ -122,5 +122,5 @@ def test_a_certificate_without_its_key(tmp_path: Path) -> None:
 def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
     wrong = tmp_path / "ca.crt"
     wrong.write_text("no certificate\n")
-    with pytest.raises(InvalidParameterError, match=r"ca\.crt is no certificate that can be used"):
+    with pytest.raises(InvalidParameterError, match=r"ca\.crt is not a usable certificate"):
         Transport(Endpoint("https://registry.example", authorities=(str(wrong),)))

@@ -108,7 +108,7 @@ def test_a_registry_that_takes_nothing_is_given_up(fake: FakeRegistry, connect: 
 def test_a_registry_that_has_more_than_there_is(fake: FakeRegistry, connect: Connect) -> None:
     Session(fake)
     fake.on("PATCH /session", Answer(202, headers=SESSION | {"Range": "0-999999"}))
-    with pytest.raises(UnreachableError, match="more of a blob than there is"):
+    with pytest.raises(UnreachableError, match="more bytes of a blob than it has"):
         upload(connect).send()
 
 

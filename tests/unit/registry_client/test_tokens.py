@@ -99,7 +99,7 @@ def test_a_service_that_redirects_is_told_nothing_more(
 @pytest.mark.parametrize("realm", ["", "file:///etc/shadow", "nonsense", "http://"])
 def test_realms_that_are_none(fake: FakeRegistry, connect: Connect, realm: str) -> None:
     bearer(fake, realm)
-    with pytest.raises(UnreachableError, match="no address of a token service"):
+    with pytest.raises(UnreachableError, match="not the address of a token service"):
         connect(ME).manifest("1")
 
 

@@ -171,9 +171,9 @@ def test_the_relay_ends_with_its_life_line() -> None:
         with _client(where) as client:
             line.close()
             os.wait()
-            with pytest.raises(ConnectionError):
-                assert client.recv(1)
-                raise AssertionError
+            # It was let in already, and sees the end; or it waited, and is reset.
+            with suppress(ConnectionError):
+                assert client.recv(1) == b""
         with pytest.raises(ConnectionRefusedError):
             _client(where)
 

@@ -248,7 +248,7 @@ def test_a_blob_that_was_changed_is_noticed(store: ImageStore, root: Path) -> No
     config = root / "images/blobs/sha256" / image.id.removeprefix("sha256:")
     config.write_bytes(config.read_bytes().replace(b"linux", b"minix"))
     fresh = ImageStore(str(root))
-    with pytest.raises(Exception, match="is not what its name says"):
+    with pytest.raises(Exception, match="does not match the digest in its name"):
         fresh.resolve("x")
     assert [found.id for found in fresh.list()] == [other.id]
 
@@ -267,7 +267,7 @@ def test_busybox_is_made_once_and_runs(store: ImageStore, root: Path) -> None:
     assert (tree / "bin/ls").stat().st_nlink == len(os.listdir(tree / "bin"))
     assert stat.S_IMODE((tree / "tmp").stat().st_mode) == 0o1777
     build_busybox(store, lines.append)
-    assert lines[-1] == "busybox: there already"
+    assert lines[-1] == "busybox: it exists already"
     assert build_busybox(store, lines.append, refresh=True).id == image.id
     assert len(store.list()) == 1
     run(sys.executable, "-m", "labkit.images.base", "busybox", "--root", root)

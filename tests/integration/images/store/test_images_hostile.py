@@ -31,15 +31,15 @@ HOSTILE = {
     ),
     "hard link to the host": (
         [entry("link", tarfile.LNKTYPE, linkname="/etc/passwd")],
-        "not there",
+        "which is missing",
     ),
     "root is a file": ([entry(".", content=b"x")], "the root of an image is a folder"),
     "file below a file": ([entry("a"), entry("a/b")], "'a/b': Not a directory"),
-    "whiteout of the parent": ([entry("a/.wh...")], "whiteout of nothing"),
+    "whiteout of the parent": ([entry("a/.wh...")], "whiteout names no file"),
     "NUL in a name": ([entry("x", pax_headers={"path": "a\0b"})], "null"),
     "an owner out of range": ([entry("x", pax_headers={"uid": str(1 << 40)})], "'x': "),
     "too deep": ([entry("a/" * 2100 + "x")], "longer than 4095 bytes"),
-    "an unknown type": ([entry("x", b"V")], "type b'V'"),
+    "an unknown type": ([entry("x", b"V")], "unknown type of member: b'V'"),
 }
 
 

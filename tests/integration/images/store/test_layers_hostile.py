@@ -37,21 +37,21 @@ def whiteout_device(name: str) -> tuple[tarfile.TarInfo, bytes]:
 
 REFUSED = {
     "parent": ([entry("../x")], "leads out of the image"),
-    "whiteout of the parent": ([entry("folder/.wh...")], "whiteout of nothing"),
-    "whiteout of the root": ([entry(".wh..")], "whiteout of nothing"),
+    "whiteout of the parent": ([entry("folder/.wh...")], "whiteout names no file"),
+    "whiteout of the root": ([entry(".wh..")], "whiteout names no file"),
     "hard link to the layer below": (
         [entry("new", tarfile.LNKTYPE, linkname="file")],
-        "a hard link to 'file': not there",
+        "a hard link to 'file', which is missing",
     ),
     "hard link to itself": (
         [entry("new", tarfile.LNKTYPE, linkname="new")],
-        "a hard link to 'new': not there",
+        "a hard link to 'new', which is missing",
     ),
-    "an owner out of range": ([entry("new", uid=1 << 40)], "there is none over 4294967294"),
+    "an owner out of range": ([entry("new", uid=1 << 40)], "ids are at most 4294967294"),
     "hard link out": ([entry("new", tarfile.LNKTYPE, linkname="../../x")], "leads out"),
     "hard link through a link": (
         [entry("l", tarfile.SYMTYPE, linkname="/"), entry("h", tarfile.LNKTYPE, linkname="l/x")],
-        "not there",
+        "which is missing",
     ),
     "a link into itself": (
         [entry("l", tarfile.SYMTYPE, linkname="l"), entry("l/x")],
@@ -109,7 +109,7 @@ def test_a_header_without_end_takes_no_memory(store: ImageStore, root: Path) -> 
         member = tarfile.TarInfo("x")
         member.type, member.size = kind, 2 << 30
         endless = io.BytesIO(member.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
-        with pytest.raises(InvalidParameterError, match="a header of 2147483648 bytes"):
+        with pytest.raises(InvalidParameterError, match="a header has 2147483648 bytes"):
             stacked(store, endless)
     assert_nothing_left(store, root)
 

@@ -1,0 +1,119 @@
+"""Ways through the exercises of chapter 1: virtual machine and container."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from labkit.course.dockerfile.say_compiler import COMPILER
+from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
+
+SLEEP = "busybox sleep 1000"
+FAT = "busybox sh -c 'x=$(head -c 16000000 /dev/zero | tr \"\\000\" a); sleep 1000; echo $x'"
+
+
+def sleepers(less: int = 0, verb: str = "run -d") -> Way:
+    def way(bench: Bench) -> None:
+        for number in range(1, bench.v.count + 1 - less):
+            bench.docker(f"{verb} --name {bench.v.name}-{number} {SLEEP}")
+
+    return way
+
+
+def one_is_fat(bench: Bench) -> None:
+    sleepers(less=1)(bench)
+    bench.docker(f"run -d --name {bench.v.name}-fat {FAT}")
+    time.sleep(1.5)
+
+
+def tuned(setting: str, value: str) -> Way:
+    return docker(f"run -d --name {{name}} --sysctl net.ipv4.{setting}={value} {SLEEP}")
+
+
+def send(number: signal.Signals) -> Way:
+    def way(bench: Bench) -> None:
+        seen = bench.place.container(bench.v.name)
+        assert seen is not None
+        os.kill(seen.pid, number)
+        deadline = time.monotonic() + (5 if number == signal.SIGKILL else 0.3)
+        while time.monotonic() < deadline:
+            now = bench.place.container(bench.v.name)
+            if now is not None and now.status == "exited":
+                return
+            time.sleep(0.05)
+
+    return way
+
+
+def compiled(line: str = "") -> Way:
+    def way(bench: Bench) -> None:
+        folder = Path(bench.place.path("tiny"))
+        folder.mkdir(exist_ok=True)
+        (folder / "compile").write_text(COMPILER)
+        program = subprocess.run(
+            ["perl", str(folder / "compile")],
+            input=f"say {line or bench.v.line}\n".encode(),
+            capture_output=True,
+            check=True,
+        ).stdout
+        (folder / "say").write_bytes(program)
+        (folder / "say").chmod(0o755)
+        (folder / "compile").unlink()
+        built(folder, bench, 'FROM scratch\nCOPY say /say\nENTRYPOINT ["/say"]\n')
+
+    return way
+
+
+def built(folder: Path, bench: Bench, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(text.replace("<line>", bench.v.line))
+    bench.docker(f"build -q -t {bench.v.image} {folder}")
+
+
+def from_text(text: str) -> Way:
+    return lambda bench: built(Path(bench.place.path("tiny")), bench, text)
+
+
+BUSYBOX = 'FROM busybox\nCMD ["echo", "<line>"]\n'
+COPIED = (
+    "FROM busybox AS tools\nFROM scratch\nCOPY --from=tools /bin/busybox /echo\n"
+    'CMD ["/echo", "<line>"]\n'
+)
+ATTEMPTS = {
+    "01.1": Attempts(
+        sleepers(),
+        {
+            "one too few": Wrong(sleepers(less=1), 0, "by their names"),
+            "one takes much": Wrong(one_is_fat, 3, "MiB; asked for: less than"),
+            "only made": Wrong(sleepers(verb="create"), 0, "0; asked for"),
+        },
+    ),
+    "01.2": Attempts(
+        tuned("ip_default_ttl", "{ttl}"),
+        {
+            "none set": Wrong(docker(f"run -d --name {{name}} {SLEEP}"), 1, "64; asked for"),
+            "another value": Wrong(tuned("ip_default_ttl", "65"), 1, "65; asked for"),
+            "another setting": Wrong(
+                tuned("ip_unprivileged_port_start", "{ttl}"), 1, "belong to a"
+            ),
+            "it has ended": Wrong(docker("run --name {name} busybox true"), 0, "exited"),
+        },
+    ),
+    "01.3": Attempts(
+        send(signal.SIGKILL),
+        {
+            "by the engine": Wrong(docker("kill {name}"), 3, "kill; asked for: nothing"),
+            "a signal without a handler": Wrong(send(signal.SIGTERM), 0, "it runs"),
+            "removed": Wrong(docker("rm -f {name}"), 0, "it was removed"),
+        },
+    ),
+    "01.4": Attempts(
+        compiled(),
+        {
+            "busybox": Wrong(from_text(BUSYBOX), 3, "its size"),
+            "one program of busybox": Wrong(from_text(COPIED), 3, "asks the kernel directly"),
+            "another line": Wrong(compiled("something"), 0, "'something'; asked for"),
+        },
+    ),
+}
