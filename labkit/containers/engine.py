@@ -177,7 +177,7 @@ class Engine:
             entry.container.restart_count = 0
             try:
                 starting.start_or_record(self.parts, entry)
-            except StartError:
+            except (StartError, NotFoundError):
                 if entry.container.host_config.auto_remove:
                     ending.remove(self.parts, entry, volumes=True)
                 raise

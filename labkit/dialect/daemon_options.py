@@ -33,7 +33,7 @@ OPTIONS = (
     Option("debug", BOOL, "Log every request", short="D"),
     Option("default-address-pools", LIST, "Where subnets come from (base=10.9.0.0/16,size=24)",
            "default-address-pool"),
-    Option("default-cgroupns-mode", TEXT, "Whose cgroup namespace containers have: private, host"),
+    Option("default-cgroupns-mode", TEXT, "The cgroup namespace of containers: private, host"),
     Option("default-ipc-mode", TEXT, "IPC of containers: private or shareable"),
     Option("default-runtime", TEXT, "The engine's own, by one of its names"),
     Option("default-shm-size", TEXT, "Size of containers' /dev/shm (64m)"),
@@ -76,16 +76,16 @@ OPTIONS = (
     Option("tlscert", TEXT, "The daemon's certificate"),
     Option("tlskey", TEXT, "The daemon's key"),
     Option("tlsverify", BOOL, "Speak TLS with clients alone that have a certificate"),
-    Option("userns-remap", TEXT, "Give containers users of their own: ids of /etc/subuid, default"),
+    Option("userns-remap", TEXT, "Map containers' users to these ids of /etc/subuid, or default"),
 )  # fmt: skip
-"""What is done."""
+"""The options that labkit has."""
 
 _ONE_BUILDER = "labkit has one way of keeping images"
 _OWN_TABLE = "labkit keeps its rules in one table of nftables, and needs them"
 WITHOUT_EFFECT = {
     "allow-nondistributable-artifacts": "labkit pushes no layers that lie elsewhere",
     "api-cors-header": "browsers are no clients of labkit",
-    "authorization-plugins": "labkit has no plugins: who may use the socket may do everything",
+    "authorization-plugins": "labkit has no plugins: a user of the socket may do everything",
     "bridge": "labkit makes the bridge of the default network itself",
     "builder": "the builder keeps images and caches, which `labkit builder prune` removes",
     "cdi-spec-dirs": "devices are given by --device",
@@ -125,4 +125,4 @@ WITHOUT_EFFECT = {
     "userland-proxy-path": "the kernel passes packets on; no proxy is needed",
     "validate": "it is a flag alone",
 }
-"""What Docker's daemon knows, and why it changes nothing here."""
+"""The other options of Docker's daemon, and why each changes nothing here."""

@@ -1,7 +1,7 @@
 """HTTP over TLS: the handshake, and a connection that reads ahead.
 
-TLS hands out bytes by whole records, so nothing can be looked at without being taken: what was read
-beyond a head is kept here.  Such a connection is given away by a thread that passes everything on.
+TLS hands out bytes by whole records, so nothing can be looked at without being taken: bytes that
+were read beyond a head are kept here.  Such a connection is given away by a thread that passes everything on.
 """
 
 import contextlib
@@ -69,8 +69,8 @@ class TlsConnection(Connection):
 
 
 class _Passage:
-    """What goes back and forth between a client of TLS and a plain socket, in one thread: an
-    `SSLSocket` is not for two.
+    """The bytes in both directions between a client of TLS and a plain socket, in one thread: two
+    threads must not use one `SSLSocket`.
     """
 
     def __init__(self, tls: ssl.SSLSocket, plain: socket.socket, ahead: bytes) -> None:
@@ -101,7 +101,7 @@ class _Passage:
             with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 data = self._tls.recv(PIECE_BYTES)
                 self._to_plain += data
-                if not data:  # what the other side prints is still wanted
+                if not data:  # the output of the other side is still wanted
                     self._tls_reads = False
                     self._plain.shutdown(socket.SHUT_WR)
         if self._plain_reads and not self._to_tls:

@@ -46,7 +46,7 @@ def frame(payload: bytes, kind: int = BINARY) -> bytes:
 
 
 def take_frame(received: bytearray) -> tuple[int, bytes] | None:
-    """Take the first frame of a client's from what was received: its kind and payload.
+    """Take the first frame from the bytes of a client: its kind and payload.
 
     None if it is not whole yet.  ProtocolError for what a client may not send.
     """
@@ -79,9 +79,9 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
 
 
 def carry(client: socket.socket, plain: socket.socket, shown: Callable[[bytes], bytes]) -> None:
-    """Pass on a client's frames to a plain socket, and what comes from there as frames.
+    """Pass on a client's frames to a plain socket, and that socket's bytes to the client as frames.
 
-    `shown` makes of what comes what the client gets.  Returns when either side has ended.
+    `shown` turns those bytes into the payload.  Returns when either side has ended.
     """
     received = bytearray()
     poll = select.poll()

@@ -284,7 +284,7 @@ class ContainerSpec:
     """The group in which the process starts (cgroup v2)."""
     cgroup_mounts: tuple[CgroupMount, ...] = ()
     mounts: tuple[AnyMount, ...] = field(default=())
-    """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
+    """The mounts besides the kernel's own file systems, in the order of mounting."""
     limited: bool = False
     """Whether the engine has power only in a user namespace."""
     has_tty_group: bool = True

@@ -21,7 +21,7 @@ STDIN, STDOUT = 0, 1
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Returns when the daemon has nothing more to say, or nobody hears it."""
+    """Return when the daemon closes the connection, or when stdout is closed."""
     context.api()  # starts the daemon if it does not run
     from labkit.client.http import connect  # noqa: PLC0415 this verb alone needs it bare
 
@@ -39,7 +39,7 @@ def carry(daemon: socket.socket) -> None:
         ready = {fd for fd, _ in poll.poll()}
         if STDIN in ready:
             data = os.read(STDIN, PIECE_BYTES)
-            with contextlib.suppress(OSError):  # it takes no more; what it says is still heard
+            with contextlib.suppress(OSError):  # it takes no more; its answer is still passed on
                 daemon.sendall(data)
                 if not data:
                     daemon.shutdown(socket.SHUT_WR)

@@ -107,6 +107,10 @@ def test_what_a_container_needs_may_be_made_before_its_start(ways):
     assert create(lab, "sharing", HostConfig={"NetworkMode": "container:nobody"})[0] == 201
     status, answer = lab.api("POST", "/containers/sharing/start")
     assert (status, answer["message"]) == (404, "No such container: nobody")
+    # One that goes with its end goes with a start that fails, too: its client waits for that.
+    done = lab.cli("run", "--rm", "--name", "brief", "--network", "nosuch", "busybox", "true")
+    assert (done.returncode, "network nosuch not found" in done.stderr) == (125, True)
+    assert lab.api("GET", "/containers/brief/json")[0] == 404
 
 
 def test_a_networks_name_may_have_spaces(ways):
