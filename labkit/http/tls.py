@@ -1,7 +1,7 @@
 """HTTP over TLS: the handshake, and a connection that reads ahead.
 
-TLS hands out bytes by whole records, so nothing can be looked at without being taken: what was read
-beyond a head is kept here.  Such a connection is given away by a thread that passes everything on.
+TLS delivers whole records, so bytes cannot be peeked at without being taken: bytes read beyond a
+head are kept here.  Giving such a connection away needs a thread that passes everything on.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class TlsConnection(Connection):
 
     @contextlib.contextmanager
     def given_away(self) -> Iterator[int]:
-        """One end of a pair of sockets: what comes to the other is passed on inside TLS.
+        """Yield one end of a pair of sockets; a thread passes the other's bytes on inside TLS.
 
         Returns from the block when both sides have ended.
         """
@@ -69,15 +69,16 @@ class TlsConnection(Connection):
 
 
 class _Passage:
-    """What goes back and forth between a client of TLS and a plain socket, in one thread: an
-    `SSLSocket` is not for two.
+    """Passes bytes between a client of TLS and a plain socket, both ways.
+
+    One thread does it, because two must not share an `SSLSocket`.
     """
 
     def __init__(self, tls: ssl.SSLSocket, plain: socket.socket, ahead: bytes) -> None:
         self._tls, self._plain = tls, plain
         self._to_plain, self._to_tls = bytearray(ahead), bytearray()
         self._tls_reads, self._plain_reads = True, True
-        """Whether more may come from there."""
+        """Whether each side may still send."""
 
     def carry(self) -> None:
         """Pass everything on until the plain side has ended; OSError if the client goes away."""
@@ -101,7 +102,7 @@ class _Passage:
             with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 data = self._tls.recv(PIECE_BYTES)
                 self._to_plain += data
-                if not data:  # what the other side prints is still wanted
+                if not data:  # the other side may still send
                     self._tls_reads = False
                     self._plain.shutdown(socket.SHUT_WR)
         if self._plain_reads and not self._to_tls:

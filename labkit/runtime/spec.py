@@ -133,10 +133,10 @@ class ImageMount:
     name: str
     why: str
     layers: tuple[str, ...]
-    """Unpacked, the topmost first."""
+    """The unpacked layers' folders, the topmost first."""
     target: str
     subpath: str = ""
-    """The part of it that is shown."""
+    """The part of the image that is shown."""
 
 
 AnyMount = BindMount | TmpfsMount | ImageMount
@@ -154,9 +154,9 @@ class Interface:
     addresses: tuple[tuple[str, int], ...]
     """Addresses with the lengths of their subnets' prefixes."""
     gateways: tuple[str, ...] = ()
-    """Where the default routes lead, on one of a container's interfaces."""
+    """The gateways of the default routes, on one of a container's interfaces."""
     isolated: bool = False
-    """Whether it reaches the bridge alone, and none of the others there."""
+    """Whether it reaches only the bridge, and no other isolated interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class ContainerSpec:
     """The group in which the process starts (cgroup v2)."""
     cgroup_mounts: tuple[CgroupMount, ...] = ()
     mounts: tuple[AnyMount, ...] = field(default=())
-    """What is mounted inside besides the kernel's own file systems, in the order to mount it."""
+    """The mounts besides the kernel's own file systems, in their order."""
     limited: bool = False
     """Whether the engine has power only in a user namespace."""
     has_tty_group: bool = True

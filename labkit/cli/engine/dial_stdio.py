@@ -1,7 +1,7 @@
 """`labkit system dial-stdio`: the daemon's socket as stdin and stdout.
 
-What Docker's command runs at the other end of `ssh://`: so a `docker context` of one machine drives
-the engine of another, with no port open but ssh's.
+Docker's command runs this at the other end of `ssh://`: a `docker context` of one machine drives
+the engine of another through the port of ssh alone.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ STDIN, STDOUT = 0, 1
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Returns when the daemon has nothing more to say, or nobody hears it."""
+    """Connect the daemon with stdin and stdout; return when either side has closed."""
     context.api()  # starts the daemon if it does not run
     from labkit.client.http import connect  # noqa: PLC0415 this verb alone needs it bare
 
@@ -31,7 +31,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 
 
 def carry(daemon: socket.socket) -> None:
-    """Pass on what comes from either side, until the daemon's has ended."""
+    """Pass on the bytes of both sides until the daemon has closed."""
     poll = select.poll()
     poll.register(daemon, select.POLLIN)
     poll.register(STDIN, select.POLLIN)
@@ -39,7 +39,7 @@ def carry(daemon: socket.socket) -> None:
         ready = {fd for fd, _ in poll.poll()}
         if STDIN in ready:
             data = os.read(STDIN, PIECE_BYTES)
-            with contextlib.suppress(OSError):  # it takes no more; what it says is still heard
+            with contextlib.suppress(OSError):  # it reads no more; its answer is still passed on
                 daemon.sendall(data)
                 if not data:
                     daemon.shutdown(socket.SHUT_WR)
