@@ -22,10 +22,12 @@ NORMAL_END = pack(">H", 1000)
 
 
 def head(request: Request) -> bytes:
-    """The answer that turns a request into a WebSocket; InvalidParameterError if it is none."""
+    """Return the answer that turns a request into a WebSocket; else InvalidParameterError."""
     key = request.headers.get("sec-websocket-key", "")
     if request.headers.get("upgrade", "").lower() != "websocket" or not key:
-        raise InvalidParameterError("this is for WebSocket: ask with Upgrade: websocket")
+        raise InvalidParameterError(
+            "this path needs a WebSocket: send the header Upgrade: websocket"
+        )
     accept = base64.b64encode(hashlib.sha1(key.encode() + _KEY_END).digest()).decode()  # noqa: S324
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -34,7 +36,7 @@ def head(request: Request) -> bytes:
 
 
 def frame(payload: bytes, kind: int = BINARY) -> bytes:
-    """One frame of a server's, which is not masked."""
+    """Return a frame from a server, which is not masked."""
     length = len(payload)
     if length < 126:
         begin = pack(">BB", _FINAL | kind, length)
@@ -46,15 +48,15 @@ def frame(payload: bytes, kind: int = BINARY) -> bytes:
 
 
 def take_frame(received: bytearray) -> tuple[int, bytes] | None:
-    """Take the first frame of a client's from what was received: its kind and payload.
+    """Take a client's first frame from the received bytes: return its kind and payload.
 
-    None if it is not whole yet.  ProtocolError for what a client may not send.
+    None if it is not complete.  ProtocolError if it is invalid.
     """
     if len(received) < 2:
         return None
     kind, length, begin = received[0] & 0x0F, received[1] & 0x7F, 2
     if not received[1] & _MASKED:
-        raise ProtocolError(400, "a WebSocket's client masks its frames (RFC 6455, 5.1)")
+        raise ProtocolError(400, "the client of a WebSocket must mask its frames (RFC 6455, 5.1)")
     if length > 125:
         size = 2 if length == 126 else 8
         if len(received) < begin + size:
@@ -79,9 +81,9 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
 
 
 def carry(client: socket.socket, plain: socket.socket, shown: Callable[[bytes], bytes]) -> None:
-    """Pass on a client's frames to a plain socket, and what comes from there as frames.
+    """Pass a client's frames on to a plain socket, and the socket's bytes on as frames.
 
-    `shown` makes of what comes what the client gets.  Returns when either side has ended.
+    `shown` converts the bytes for the client.  Returns when either side has ended.
     """
     received = bytearray()
     poll = select.poll()
@@ -106,7 +108,7 @@ def carry(client: socket.socket, plain: socket.socket, shown: Callable[[bytes], 
 
 
 def _await_end(client: socket.socket) -> None:
-    """Hear the client's own word of the end, for a moment: it could not send it otherwise."""
+    """Wait a moment for the client's CLOSE frame: a closed socket could not receive it."""
     client.settimeout(CLOSING_TIME_S)
     received = bytearray()
     while data := client.recv(PIECE_BYTES):
@@ -117,7 +119,7 @@ def _await_end(client: socket.socket) -> None:
 
 
 def _serve(received: bytearray, client: socket.socket, plain: socket.socket) -> bool:
-    """Do what a client's frames say; False when it has ended."""
+    """Serve a client's frames; False when it has ended."""
     while (taken := take_frame(received)) is not None:
         kind, payload = taken
         if kind == CLOSE:
