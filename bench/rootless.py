@@ -1,4 +1,4 @@
-"""What doing without root costs: `python -m bench.rootless`, as root, with the labs of the tests.
+"""The cost of running without root: `python -m bench.rootless`, as root, with the tests' labs.
 
 All pairs are interleaved.  The same container is started by the API of a labkitd with root and of
 an ordinary user's; by the commands of labkit and podman, both that user's; and a published port is
@@ -28,7 +28,7 @@ Measure = Callable[[], float]
 
 
 def api_start(lab: Lab, network: str) -> float:
-    """Milliseconds from `start` to the exit of `true`."""
+    """Return the milliseconds from `start` to the exit of `true`."""
     body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}
     status, made = lab.api("POST", "/containers/create", body)
     assert status == 201, made
@@ -42,7 +42,7 @@ def api_start(lab: Lab, network: str) -> float:
 
 
 def command(argv: list[str], env: dict[str, str]) -> float:
-    """Milliseconds that a command takes."""
+    """Return the milliseconds that a command takes."""
     begin = time.perf_counter()
     subprocess.run(argv, env=env, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     return (time.perf_counter() - begin) * 1000
@@ -62,17 +62,17 @@ class Podman:
         command([*self.argv, "load", "-i", str(archive)], self.env)
 
     def run(self) -> float:
-        """Milliseconds of `podman run --rm`."""
+        """Return the milliseconds of `podman run --rm`."""
         words = ("run", "--rm", "--network", "none", "--ulimit", "host", IMAGE, "true")
         return command([*self.argv, *words], self.env)
 
     def end(self) -> None:
-        """End the process by which it keeps its user namespace."""
+        """End the process that keeps its user namespace."""
         command([*self.argv, "system", "migrate"], self.env)
 
 
 def throughput(port: int) -> float:
-    """Gbit/s into a port of this machine."""
+    """Return the Gbit/s into a port of this machine."""
     words = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", str(SECONDS), "-f", "g"]
     told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     line = next(line for line in told.splitlines() if "receiver" in line)
@@ -80,7 +80,7 @@ def throughput(port: int) -> float:
 
 
 def servers(lab: RootlessLab, ends: ExitStack) -> None:
-    """iperf3 in a container of labkit at PORT, and in pasta's own network at the next one."""
+    """Start iperf3 in a container of labkit at PORT, and in a network of pasta at the next port."""
     name = lab.cli("run", "-d", "-p", f"{PORT}:{PORT}", IMAGE, "sleep", "600", check=True)
     pid = lab.cli("inspect", "-f", "{{.State.Pid}}", name.stdout.strip()).stdout.strip()
     pasta = ["pasta", "--config-net", "--foreground", "-t", str(PORT + 1), "--"]

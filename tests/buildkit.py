@@ -73,7 +73,7 @@ class Client:
 
 
 def client_of(lab: Lab) -> Client:
-    """A client of a lab; the test is skipped where there is none.
+    """Return a client of a lab; the test is skipped if there is none.
 
     LABKIT_TEST_CLIENTS may name the root of a system with other versions, to try those.
     """

@@ -1,4 +1,4 @@
-"""BuildKit's doors of a lab, opened by labkit's own client: to say what no real client says."""
+"""BuildKit's doors of a lab, opened by labkit's client, which also sends invalid messages."""
 
 import secrets
 import socket
@@ -19,7 +19,7 @@ TIMEOUT_S = 30.0
 
 
 def upgraded(lab: Lab, path: str, headers: Sequence[tuple[str, str]] = ()) -> socket.socket:
-    """A connection that has left HTTP/1.1; AssertionError with the answer if it has not."""
+    """Return a connection upgraded from HTTP/1.1; AssertionError with the answer if it is not."""
     link = socket.socket(socket.AF_UNIX)
     link.connect(lab.socket)
     lines = [("Host", "x"), ("Connection", "Upgrade"), ("Upgrade", "h2c"), *headers]
@@ -81,7 +81,7 @@ def door(lab: Lab) -> Iterator[Door]:
 def session(
     lab: Lab, handlers: Mapping[str, Callable[[Served], None]], uuid: str = ""
 ) -> Iterator[str]:
-    """A session that serves some methods; gives its id."""
+    """Serve some methods in a session, and yield its id."""
     uuid = uuid or secrets.token_hex(8)
     headers = [("X-Docker-Expose-Session-Uuid", uuid)]
     headers += [("X-Docker-Expose-Session-Grpc-Method", path) for path in handlers]
@@ -98,7 +98,7 @@ def session(
 
 
 def files(contents: Mapping[str, bytes]) -> Callable[[Served], None]:
-    """A client's `DiffCopy`: these files, of which it sends those that are wanted by name."""
+    """Return a client's `DiffCopy`: it sends those of these files that are requested by name."""
 
     def serve(call: Served) -> None:
         wanted = call.metadata.get("followpaths", list(contents))
@@ -120,6 +120,6 @@ def files(contents: Mapping[str, bytes]) -> Callable[[Served], None]:
 
 
 def solve_request(ref: str, uuid: str, **more: object) -> messages.SolveRequest:
-    """A build that the daemon's own frontend carries out."""
+    """Return a request for a build by the daemon's own frontend."""
     given = {"frontend": "dockerfile.v0", "exporter_deprecated": "moby"} | more
     return messages.SolveRequest(ref=ref, session=uuid, **given)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ class SessionAgents:
         return True
 
     def carry(self, name: str, connection: socket.socket) -> None:
-        """Carry one connection: what is read here is sent there, and the other way."""
+        """Carry one connection: pass bytes on in both directions."""
         try:
             call = self._session.call(f"{SERVICE}/ForwardAgent", {"buildkit.ssh.id": [name]})
         except CallError:

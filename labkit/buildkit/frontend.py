@@ -214,7 +214,7 @@ class _Import(msgspec.Struct, rename="pascal"):
 def _imported_caches(
     engine: Engine, registries: Registries, vertices: Vertices, attributes: Mapping[str, str]
 ) -> list[str]:
-    """The images whose layers count as made before; one that cannot be had is left out."""
+    """Return the images whose layers are a cache; an unavailable one is left out."""
     try:
         asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
     except UNREADABLE as error:

@@ -88,21 +88,24 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "lab-disk remove": ("lab_disk.remove", "Remove the lab disk"),
     },
     "The course": {
-        "course": ("course.folder", "Open a folder of your own with the course's pages"),
+        "course": ("course.folder", "Make your own folder with the course's pages"),
         "exercises check": ("course.check", "Ask the kernel whether an exercise is done"),
         "exercises submit": ("course.submit", "Hand in the notebook of a chapter's exercises"),
         "exercises release": ("course.release", "Write the learners' version of the exercises"),
-        "exercises new": ("course.new", "Make a skeleton for exercises of your own"),
+        "exercises new": ("course.new", "Make a skeleton for your own exercises"),
         "grade": ("course.grade", "Grade notebooks, each in a throw-away engine"),
     },
     "The engine": {
         "inspect": ("engine.inspect", "Show all about containers, images or volumes, as JSON"),
-        "events": ("engine.events", "Show what happens, as it happens"),
-        "states": ("engine.states", "Show the states of a container's life, and what leads where"),
-        "info": ("engine.info", "Show what the engine is and has"),
-        "system prune": ("engine.prune", "Remove what nothing uses"),
-        "system dial-stdio": ("engine.dial_stdio", "Speak to the daemon by stdin, over ssh say"),
-        "system df": ("engine.disk_usage", "Show what takes up the disk"),
+        "events": ("engine.events", "Show the engine's events, live"),
+        "states": ("engine.states", "Show the states of a container's life, and its transitions"),
+        "info": ("engine.info", "Show facts about the engine"),
+        "system prune": ("engine.prune", "Remove all unused objects"),
+        "system dial-stdio": (
+            "engine.dial_stdio",
+            "Connect stdin and stdout with the daemon, as for ssh",
+        ),
+        "system df": ("engine.disk_usage", "Show the use of the disk"),
         "version": ("engine.version", "Show the versions of the command and the engine"),
         "doctor": ("engine.doctor", "Check the features of this machine"),
         "delegate": ("engine.delegate", "Give cgroups to a user, to limit without root"),
@@ -151,7 +154,7 @@ FEWEST_OBJECTS_TO_COLLECT = 50_000
 
 
 def main(words: "Sequence[str] | None" = None) -> int:
-    """Run a command line and return its exit code; without `words` this process's, and leave."""
+    """Run a command line and return its exit code; without `words` this process's, and exit."""
     _fill_standard_streams()
     if words is None:
         # The imported objects stay in use, and the collector would scan them a dozen times.
@@ -167,7 +170,7 @@ def main(words: "Sequence[str] | None" = None) -> int:
 def _fill_standard_streams() -> None:
     """Put /dev/null in the place of those that our caller has closed (`>&-`).
 
-    Otherwise the next file or socket that is opened would be taken for one of them.
+    Otherwise the next file or socket would get the number of one of them.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:

@@ -74,7 +74,7 @@ class Connection:
 
     @contextlib.contextmanager
     def given_away(self) -> Iterator[int]:
-        """The descriptor of a socket that leads to the client, for the one who takes it over."""
+        """The descriptor of a socket to the client, to pass the connection on."""
         yield self.fileno()
 
     def set_deadline(self, seconds: float | None) -> None:
@@ -219,8 +219,8 @@ class Connection:
         """Whether the client closed its end.
 
         Linux reports POLLHUP on a Unix socket only when the other end is closed in both directions;
-        a client that shut down its writing half still wants its answer (unix(7), poll(2)).  By TCP
-        one that has gone is known by its half alone, until something is sent to it.
+        a client that shut down its writing half still wants its answer (unix(7), poll(2)).  On TCP
+        a closed client looks like that until the server sends to it: its half counts as its end.
         """
         poll = select.poll()
         poll.register(self._socket, 0 if self._socket.family == socket.AF_UNIX else POLLRDHUP)

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and perhaps SIGHUP as something to wait for, beside a listening socket."""
+"""SIGTERM, SIGINT and perhaps SIGHUP as a descriptor to wait for, beside a listening socket."""
 
 import signal
 import socket
@@ -15,7 +15,7 @@ class EndSignals:
     """
 
     def __init__(self, *, hangup: bool = False) -> None:
-        """With `hangup` SIGHUP comes here as well, and does not end the process."""
+        """With `hangup` SIGHUP is received here as well, and does not end the process."""
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -27,7 +27,7 @@ class EndSignals:
         return self._reader.fileno()
 
     def is_hangup(self) -> bool:
-        """Whether all that has come is SIGHUP; it is taken."""
+        """Consume the signals received; return whether all are SIGHUP."""
         return set(self._reader.recv(64)) == {signal.SIGHUP}
 
 

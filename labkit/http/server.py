@@ -70,7 +70,7 @@ class Service(NamedTuple):
 
 
 class _Door(NamedTuple):
-    """A socket that clients come by."""
+    """A socket on which clients connect."""
 
     listener: socket.socket
     connect: Callable[[socket.socket], Connection]
@@ -100,9 +100,9 @@ class Server:
         listener: socket.socket,
         connect: Callable[[socket.socket], Connection] = Connection,
     ) -> None:
-        """Accept connections there as well; before `serve`.
+        """Accept connections on this socket as well; call it before `serve`.
 
-        `connect` makes a connection of an accepted socket, in the connection's own thread.
+        `connect` turns an accepted socket into a connection, in the connection's thread.
         """
         listener.setblocking(False)
         self._doors[listener.fileno()] = _Door(listener, connect)
@@ -110,9 +110,9 @@ class Server:
     def serve(
         self, end: EndSignals | None = None, on_hangup: Callable[[], None] = lambda: None
     ) -> None:
-        """Accept connections until `finish`, or until a signal has come to `end`.
+        """Accept connections until `finish`, or until `end` has received a signal.
 
-        SIGHUP, if `end` takes it, is `on_hangup`.
+        SIGHUP, if `end` receives it, calls `on_hangup`.
         """
         poll = select.poll()
         for fd in self._doors:
@@ -130,15 +130,15 @@ class Server:
                     return
 
     def _accept(self, door: "_Door") -> bool:
-        """Welcome the next client; whether the server goes on."""
+        """Welcome the next client; return whether the server continues."""
         try:
             client, _ = door.listener.accept()
         except BlockingIOError:
-            return True  # a client that has gone again
+            return True  # the client has disconnected already
         except OSError as error:
             if self._is_finishing:
                 return False
-            # No descriptor or memory is left, for now.
+            # No descriptor or memory is free now.
             self._service.log.line(f"cannot accept a connection: {error}")
             time.sleep(OUT_OF_RESOURCES_PAUSE_S)
             return True

@@ -14,7 +14,7 @@ from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
 
 _TIME = Annotated[datetime, msgspec.Meta(tz=True)]
 REMEMBERED_MAX_BYTES = 256 << 10
-"""Larger documents are read again each time: in memory a map takes many times its size."""
+"""Larger documents are read each time: in memory a map takes many times its size."""
 
 
 class Documents:
@@ -128,5 +128,5 @@ def members(index: Index) -> list[Descriptor]:
 
 
 def for_this_machine(index: Index) -> Descriptor:
-    """The member of an index that runs here, the same that a pull chooses; NotFoundError."""
+    """Return the member of an index that a pull chooses on this machine; NotFoundError."""
     return platforms.choose(index.manifests, platforms.own_platform())

@@ -11,7 +11,7 @@ _PART = re.compile(r"[a-z0-9_-]+")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}
 VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
-"""What an architecture without a variant means."""
+"""The variant of an architecture that names none."""
 ARM = ("v8", "v7", "v6", "v5")
 """Each runs programs for those after it."""
 
@@ -61,9 +61,9 @@ def runs_on(found: Platform, wanted: Platform) -> bool:
 
 
 def choose(entries: Sequence[Descriptor], wanted: Platform) -> Descriptor:
-    """The image of an index that suits a platform best; NotFoundError in Docker's words.
+    """Return the image of an index that suits a platform best; NotFoundError in Docker's words.
 
-    One that does not say what it is for comes after all that do, as in Docker.
+    An image without a platform comes last, as in Docker.
     """
     images = [entry for entry in entries if entry.media_type not in INDEXES]
     for key in _suitable(wanted):

@@ -170,8 +170,8 @@ class _Reader:
     def document(self) -> str:
         """Read all of a here-document, with the values of its references.
 
-        The escape character makes the next one plain, as in BuildKit; before the end of a line it
-        is removed, and the end stays.
+        The escape character quotes the next one, as in BuildKit; before the end of a line it
+        is removed, and the line's end stays.
         """
         plain = self._run_of("")
         parts: list[str] = []

@@ -22,5 +22,5 @@ def options(lower: Iterable[str], upper: str, work: str, *, limited: bool = IS_L
 
 
 def lower_options(lower: Iterable[str], *, limited: bool = IS_LIMITED) -> str:
-    """The options of a union that nothing is written to."""
+    """Return the options of a read-only union."""
     return ",".join([f"lowerdir={':'.join(lower)}", *(["userxattr"] if limited else [])])

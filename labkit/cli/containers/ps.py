@@ -100,7 +100,7 @@ def row(container: "dict[str, Any]", full: bool, now_s: float) -> Row:
 
 
 def _image(name: str, full: bool) -> str:
-    """An image's name; of one that has none any more the id."""
+    """Return an image's name; its id if it has lost its name."""
     if full:
         return name
     return short_id(name, full) if name.startswith("sha256:") else name.partition("@")[0]

@@ -1,4 +1,4 @@
 """`labkit course`, `labkit exercises …` and `labkit grade`: the learner's and the instructor's way.
 
-What they do is in `labkit.course`, which these modules import only when they run.
+The work is done in `labkit.course`, which these modules import only when they run.
 """

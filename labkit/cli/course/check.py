@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-EXERCISES = Flag("exercises", "", "string", "A folder with exercises of your own", word="FOLDER")
+EXERCISES = Flag("exercises", "", "string", "A folder with your own exercises", word="FOLDER")
 
 COMMAND = Command("[OPTIONS] NUMBER", (EXERCISES,), at_least=1, at_most=1)
 

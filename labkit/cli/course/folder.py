@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "[OPTIONS] [reset CHAPTER]",
-    (Flag("folder", "", "string", "Where it is (default ~/labkit-course)", word="FOLDER"),),
+    (Flag("folder", "", "string", "Its path (default ~/labkit-course)", word="FOLDER"),),
     at_most=2,
 )
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Make the folder, or bring it up to date; print what was done, and where it is."""
+    """Make the folder, or bring it up to date; print the changes, and its path."""
     from labkit.course.handout import work_folder  # noqa: PLC0415 only this verb needs it
 
     if arguments and (arguments[0] != "reset" or len(arguments) != 2):

@@ -14,11 +14,11 @@ COMMAND = Command(
     "[OPTIONS] PATH [PATH...]",
     (
         EXERCISES,
-        Flag("output", "o", "string", "Where results go (default graded)", initial="graded"),
-        Flag("jobs", "j", "int", "How many at once (default 2)", initial=2),
+        Flag("output", "o", "string", "Folder for the results (default graded)", initial="graded"),
+        Flag("jobs", "j", "int", "Submissions at once (default 2)", initial=2),
         Flag("cell-timeout", "", "int", "Seconds for a cell (default 60)", initial=60),
         Flag("timeout", "", "int", "Seconds for a submission (default 900)", initial=900),
-        Flag("again", "", "bool", "Grade also what was graded before"),
+        Flag("again", "", "bool", "Also grade submissions that have a result"),
     ),
     at_least=1,
 )

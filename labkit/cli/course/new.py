@@ -1,4 +1,4 @@
-"""`labkit exercises new NAME`: a skeleton for exercises of your own."""
+"""`labkit exercises new NAME`: a skeleton for your own exercises."""
 
 from labkit.cli.base.command import Command, Context
 from labkit.cli.course.check import EXERCISES

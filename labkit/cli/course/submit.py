@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "[OPTIONS] NAME [FOLDER]",
     (
-        Flag("from", "", "string", "Where the notebook is (default: here)", word="FOLDER"),
-        Flag("student", "s", "string", "Your name in the class (default: your user's)"),
+        Flag("from", "", "string", "Folder of the notebook (default: here)", word="FOLDER"),
+        Flag("student", "s", "string", "Your name in the class (default: your user's name)"),
     ),
     at_least=1,
     at_most=2,
@@ -21,7 +21,7 @@ COMMAND = Command(
 
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
-    """Copy it to FOLDER/<student>/<name>/, `submitted` by default, and print where it is."""
+    """Copy it to FOLDER/<student>/<name>/, `submitted` by default, and print its path."""
     from labkit.course.handout import release  # noqa: PLC0415 only this verb needs it
 
     name, *rest = arguments

@@ -249,9 +249,9 @@ MAPS = frozenset({
     *("Annotations", "Attributes", "Containers", "DriverOpts", "ExposedPorts", "Labels"),
     *("Networks", "Options", "PortBindings", "Ports", "Sysctls", "Tmpfs", "Volumes"),
 })  # fmt: skip
-"""Fields of the API whose names are the user's own: one that is missing is no mistake."""
+"""Fields of the API with names that the user chose: a missing one is no mistake."""
 NO_VALUE = "<no value>"
-"""What Go's templates print for it."""
+"""Go's templates print this for it."""
 
 
 def _field(value: "Any", names: list[str], lenient: bool) -> object:

@@ -69,7 +69,7 @@ _OTHER_FLAGS = (
     Flag("no-healthcheck", "", "bool", "Do not check its health, even if the image has a check"),
     Flag("oom-score-adj", "", "int", "-1000 to 1000: how soon it is killed for lack of memory"),
     Flag("pid", "", "string", "Its PID namespace: host or container:NAME", word="mode"),
-    Flag("platform", "", "string", "The machine that its image is for (linux/arm64)"),
+    Flag("platform", "", "string", "The platform of its image (linux/arm64)"),
     Flag("privileged", "", "bool", "Give it all of root's power and all devices of the host"),
     Flag("publish", "p", "list", "Publish a port ([[address:]host_port:]container_port[/udp])"),
     Flag("publish-all", "P", "bool", "Publish every exposed port, each on a free one"),

@@ -131,11 +131,11 @@ def make_veth(route: RouteSocket, veth: Veth, far_namespace: int) -> None:
 
 
 def set_port(route: RouteSocket, name: str, *, isolated: bool = False) -> None:
-    """Let a bridge send a packet back through the port it came by ("hairpin mode").
+    """Let a bridge send a packet back through the port where it arrived ("hairpin mode").
 
-    A container reaches itself at a published port so: where bridged packets go through the firewall
-    (br_netfilter), they get their new destination inside the bridge.  Between `isolated` ports the
-    bridge passes nothing on (Linux 4.18).
+    A container reaches itself at its published port this way: if bridged packets pass the firewall
+    (br_netfilter), they get their new destination inside the bridge.  The bridge passes nothing
+    between `isolated` ports (Linux 4.18).
     """
     body = pack("=BxHiII", socket.AF_BRIDGE, 0, index_of(route, name), 0, 0)
     flags = attribute(_IFLA_BRPORT_MODE, b"\1")

@@ -39,9 +39,9 @@ class Settings(msgspec.Struct, rename="kebab"):
     registry_mirrors: list[str] = msgspec.field(default_factory=list)
     insecure_registries: list[str] = msgspec.field(default_factory=list)
     certificates: str = ""
-    """The folder `certs.d`; not for the administrator to say."""
+    """The folder `certs.d`; no setting of the administrator."""
     max_concurrent_downloads: int = 3
-    """Layers that a pull gets at once."""
+    """Layers that a pull downloads at once."""
     max_concurrent_uploads: int = 5
 
 

@@ -89,7 +89,7 @@ def _find_group(wanted: str) -> int:
 
 
 def _number(text: str) -> int:
-    """A user's or group's number, as large as Docker takes them."""
+    """Parse a user's or group's number, up to the largest that Docker accepts."""
     number = whole(text, 0, LARGEST_ID)
     if number is None:
         raise OSError(errno.ERANGE, f"uids and gids must be in range 0-{LARGEST_ID}: {text[:40]}")

@@ -77,7 +77,7 @@ class OpenTree(NamedTuple):
 
 
 class OpenImage(NamedTuple):
-    """Take hold of the files of an image, united and read-only, to be shown inside."""
+    """Take the files of an image, united and read-only, to attach them inside."""
 
     layers: Sequence[str]
     """The topmost first."""
@@ -86,7 +86,7 @@ class OpenImage(NamedTuple):
     target: str
     """Where it will be attached."""
     options: str
-    """Of the union (labkit.kernel.overlay)."""
+    """The union's options (labkit.kernel.overlay)."""
     subpath: str = ""
 
     def call(self) -> str:
@@ -98,7 +98,7 @@ class OpenImage(NamedTuple):
         )
 
     def execute(self, context: Context) -> None:
-        """overlayfs unites two layers or more; one alone is shown as it is."""
+        """overlayfs unites two layers or more; a single one is attached itself."""
         is_union = len(self.layers) > 1
         if is_union:
             mounts.mount("overlay", self.place, "overlay", mounts.MS_RDONLY, self.options)

@@ -108,7 +108,7 @@ class LayCable(NamedTuple):
     mac: str
     mtu: int
     isolated: bool = False
-    """Whether the socket passes nothing on to the bridge's other isolated ones."""
+    """Whether the bridge passes nothing between this port and its other isolated ones."""
 
     def call(self) -> str:
         """The request in the notation of `ip`."""

@@ -182,8 +182,8 @@ def stubborn(*packets):
 @pytest.mark.parametrize(
     ("packets", "wanted"),
     [
-        ([Packet(STAT, Stat(b"../x", 0o644)), Packet(STAT)], "lies in no folder"),
-        ([Packet(STAT, Stat(b"/x", 0o644)), Packet(STAT)], "lies in no folder"),
+        ([Packet(STAT, Stat(b"../x", 0o644)), Packet(STAT)], "is in no folder"),
+        ([Packet(STAT, Stat(b"/x", 0o644)), Packet(STAT)], "is in no folder"),
         ([Packet(STAT, Stat(b"a", 1 << 26)), Packet(STAT)], "device"),
         ([Packet(DATA, id=3, data=b"x")], "which nothing asked for"),
     ],
