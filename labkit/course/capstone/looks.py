@@ -58,6 +58,15 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
 
 
+def parents(pid: int, last: int) -> list[int]:
+    """The processes above `pid`, its parent first, up to `last` or the judge."""
+    found = []
+    while pid not in (0, last, os.getpid()):
+        pid = int(status(pid, "PPid") or 0)
+        found.append(pid)
+    return [one for one in found if one not in (0, os.getpid())]
+
+
 def those_inside(pid: int) -> list[int]:
     """The processes in the same PID namespace as `pid`, also those that have ended."""
     same = namespace(pid, "pid")

@@ -94,7 +94,7 @@ class Place:
         A command can be there before its parents have said what to do on a signal; those sent
         until then are lost, and that is not what is judged.
         """
-        listeners = [self.started[-1].pid, *filter(None, [looks.first_of(pid)])]
+        listeners = looks.parents(pid, self.started[-1].pid)
         until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
         self.started[-1].terminate()
 
