@@ -77,7 +77,7 @@ def blob(layout: str, digest: str) -> Path:
 
 
 def fetch(url: str) -> bytes:
-    """Return the answer of a registry at an address (GET); OSError for any other status than 200."""
+    """Return the answer of a registry at an address (GET); OSError if the status is not 200."""
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.netloc, timeout=20)
     try:
