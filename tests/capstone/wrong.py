@@ -81,14 +81,14 @@ EVERY = (
     wrong(
         3,
         "zombie",
-        "that nobody waited for",
+        "that no process waited for",
         "    return stay_with(start(box.command))\n\n\ndef start",
         "    os.execvpe(box.command[0], box.command, given.ENVIRONMENT)\n\n\ndef start",
     ),
     wrong(
         3,
         "waits-for-its-own-alone",
-        "that nobody waited for",
+        "that no process waited for",
         "pid, status = os.wait()",
         "pid, status = os.waitpid(child, 0)",
     ),

@@ -1,4 +1,4 @@
-"""What a learner sees of a judge: what holds, and a hint for the first thing that does not."""
+"""The learner's view of a judge: the checks that hold, and a hint for the first that does not."""
 
 import html
 import os
@@ -54,7 +54,9 @@ class Card:
 def check(stage: int) -> Card:
     """Have a stage judged.  With each try the hint says more; it never says the answer."""
     if os.geteuid() != 0:
-        raise PermissionError("a judge makes namespaces of its own: open the lab with sudo")
+        raise PermissionError(
+            "the judge needs root, for its own namespaces: open the lab with sudo"
+        )
     key = f"13-tries-{stage}"
     kept = answers.load(key)
     tries = 1 + (int(kept) if isinstance(kept, int | float) else 0)

@@ -1,4 +1,4 @@
-"""What a judge has found: a fact that was expected, the fact that was there, and hints.
+"""A judge's findings: the expected fact, the fact that was found, and hints.
 
 A hint never holds the answer.  It has three levels, by the number of tries: what differs, which
 idea is missing and where the course teaches it, and where to look in the file.
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
         return self.expected == self.found
 
     def hint(self, tries: int) -> str:
-        """What to tell a learner after so many tries; empty if all is well."""
+        """The hint for a learner after so many tries; empty if all is well."""
         if self.holds:
             return ""
         levels = [

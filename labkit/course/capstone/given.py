@@ -1,4 +1,4 @@
-"""What mini's file begins with: its names, its tables, and the command line.
+"""The beginning of mini's file: its names, its tables, and the command line.
 
 Nothing here is the subject of the chapter; all that a container is made of is in the learner's own
 file.
@@ -72,12 +72,12 @@ def record(name: str) -> Path:
 
 
 def blob(layout: str, digest: str) -> Path:
-    """Where an OCI layout has a blob."""
+    """The path of a blob in an OCI layout."""
     return Path(layout, "blobs", digest.replace(":", "/"))
 
 
 def fetch(url: str) -> bytes:
-    """What a registry has at an address (GET); OSError for anything but success."""
+    """Return the answer of a registry at an address (GET); OSError if the status is not 200."""
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.netloc, timeout=20)
     try:

@@ -23,16 +23,16 @@ Judge = Callable[[Place], Iterator[Finding]]
 
 JUDGES: Mapping[int, tuple[str, Judge]] = {
     1: ("run, status, signals", stages_process.run),
-    2: ("a root of its own", stages_process.root),
+    2: ("its own root", stages_process.root),
     3: ("numbers, /proc, an init", stages_process.numbers),
-    4: ("a name of its own", stages_process.names),
+    4: ("its own name", stages_process.names),
     5: ("layers", stages_files.image),
     6: ("limits", stages_files.limits),
     7: ("powers", stages_files.powers),
     8: ("a cable", stages_beyond.network),
-    9: ("a life of its own", stages_beyond.life),
+    9: ("its own life", stages_beyond.life),
     10: ("pull", stages_beyond.registry),
-    11: ("users of its own", stages_beyond.users),
+    11: ("its own users", stages_beyond.users),
     12: ("fifty runs", stages_beyond.fifty),
 }
 """The stages, and fifty runs at the end: a name, and the judge."""
@@ -40,7 +40,7 @@ TIMEOUT_S = 240.0
 
 
 def judge(stage: int, engine: str) -> list[Finding]:
-    """What the judge of a stage finds about the engine in a file; it needs root.
+    """Return the findings of a stage's judge about the engine in a file; it needs root.
 
     A judge that itself fails gives that as its last finding.
     """

@@ -1,6 +1,6 @@
 """A registry that sends other bytes than it was asked for: one bit of every layer is changed.
 
-`python -m labkit.course.capstone.liar HOST:PORT` stands before the registry there; it prints its
+`python -m labkit.course.capstone.liar HOST:PORT` forwards to the registry there; it prints its
 own address.
 """
 

@@ -226,7 +226,7 @@ def _name(pid: int) -> Lines:
 
 def _descriptors(pid: int) -> Lines:
     held = {fd for one in looks.those_inside(pid) for fd in looks.descriptors(one)}
-    # An init may have files of its own open: what counts is where they lead.
+    # An init may have other files open, so only the command's are counted.
     leads_out = [fd for fd in looks.descriptors(pid) if fd > 2]
     return {"open files of the command": str(len(looks.descriptors(pid))),
             "beyond 0, 1 and 2": str(len(leads_out) if held else 0)}  # fmt: skip

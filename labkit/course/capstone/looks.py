@@ -1,4 +1,4 @@
-"""What a judge reads from the kernel about a process: never what a program has printed."""
+"""The facts that a judge reads from the kernel about a process: never a program's output."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def namespace(pid: int | str, kind: str) -> str:
 
 
 def own(pid: int, kind: str) -> str:
-    """Whether a process has a namespace of its own, in words."""
+    """Whether a process has its own namespace, in words."""
     return "the host's" if namespace(pid, kind) == namespace("self", kind) else "its own"
 
 
@@ -58,6 +58,15 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
 
 
+def parents(pid: int, last: int) -> list[int]:
+    """The processes above `pid`, its parent first, up to `last` or the judge."""
+    found = []
+    while pid not in (0, last, os.getpid()):
+        pid = int(status(pid, "PPid") or 0)
+        found.append(pid)
+    return [one for one in found if one not in (0, os.getpid())]
+
+
 def those_inside(pid: int) -> list[int]:
     """The processes in the same PID namespace as `pid`, also those that have ended."""
     same = namespace(pid, "pid")
@@ -68,7 +77,7 @@ def those_inside(pid: int) -> list[int]:
 
 
 def first_of(pid: int) -> int:
-    """Process 1 of the PID namespace that `pid` is in; 0 if it has none of its own."""
+    """Process 1 of the PID namespace that `pid` is in; 0 if that is the judge's."""
     inside = those_inside(pid)
     return next((one for one in inside if status(one, "NSpid").split()[-1:] == ["1"]), 0)
 
@@ -82,9 +91,9 @@ def descriptors(pid: int) -> list[int]:
 
 
 def inside(pid: int, kinds: tuple[str, ...], look: Callable[[], Any]) -> Any:
-    """What `look` gives in namespaces of a process: a copy of the judge goes there.
+    """Return the result of `look` in namespaces of a process, which a copy of the judge enters.
 
-    In a mount namespace it stands at the namespace's own root, whichever root the process has:
+    In a mount namespace it is at the namespace's own root, whichever root the process has:
     chroot(2) changes that of a process, pivot_root(2) that of the namespace.
     """
     reader, writer = os.pipe()
@@ -168,6 +177,6 @@ def is_null(pid: int, path: str) -> bool:
 
 
 def hosts_mounts() -> list[str]:
-    """Where something is mounted in the judge's own namespace."""
+    """The places where something is mounted in the judge's own namespace."""
     with open("/proc/self/mountinfo") as file:
         return [mount.target for mount in mounts.parse_mountinfo(file.read())]

@@ -1,4 +1,4 @@
-"""The place of a judge: namespaces of its own, in which it is process 1, and what it starts there.
+"""The place of a judge: its own namespaces, in which it is process 1, and what it starts there.
 
 Whatever a learner's engine does wrong, it does here: to a host name, a table of mounts and a
 network that end with the judge.  Only its cgroups lie in the machine's hierarchies; `removed`
@@ -94,7 +94,7 @@ class Place:
         A command can be there before its parents have said what to do on a signal; those sent
         until then are lost, and that is not what is judged.
         """
-        listeners = [self.started[-1].pid, *filter(None, [looks.first_of(pid)])]
+        listeners = looks.parents(pid, self.started[-1].pid)
         until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
         self.started[-1].terminate()
 
@@ -127,7 +127,7 @@ def busybox_root(root: str) -> str:
 
 
 def until(look: Callable[[], T], seconds: float = PATIENCE_S) -> T:
-    """What `look` gives, once it is true, or when the time is over."""
+    """Return the result of `look` once it is true, or when the time is over."""
     end = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -148,7 +148,7 @@ def words_of(pid: int) -> bytes:
 
 
 def enter_own_namespaces() -> None:
-    """Leave the machine's namespaces; the next process to be forked is number 1 of its own."""
+    """Leave the machine's namespaces; the next process that it forks is number 1 of the new one."""
     names = ("mnt", "net", "uts", "ipc", "pid")
     namespaces.unshare(sum(namespaces.FLAGS[name] for name in names))
 
@@ -156,7 +156,7 @@ def enter_own_namespaces() -> None:
 def settle(folder: str, *, in_memory: bool) -> None:
     """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts.
 
-    In memory an overlay works wherever `folder` lies; but before Linux 6.3 no other owners can be
+    In memory an overlay works wherever `folder` is; but before Linux 6.3 no other owners can be
     shown there (mount_setattr(2), MOUNT_ATTR_IDMAP).
     """
     mounts.mount("none", "/", "", mounts.MS_PRIVATE | mounts.MS_REC)

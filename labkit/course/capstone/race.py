@@ -5,29 +5,32 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from labkit.client import Client
 from labkit.course.capstone import workshop
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
-from labkit.course.page.waterfall import group_of
+from labkit.course.page.waterfall import CLONE, GROUPS, PHASES, REST, Bar, bars_of
 from labkit.errors import LabkitError
 
-PHASES = ("host", "clone", "child")
-WORDS = ("in the engine", "the process is made", "in the container's own process")
+ROWS = {
+    "clone": CLONE,
+    "write_text": GROUPS["cgroup"],
+    "close_all_but": GROUPS["descriptors"],
+    "unshare": GROUPS["namespace"],
+    "set_hostname": GROUPS["namespace"],
+    **dict.fromkeys(("mount", "pivot_root", "unmount"), GROUPS["mount"]),
+    **dict.fromkeys(("make_bridge", "make_veth", "bring_up", "switch_on"), GROUPS["network"]),
+    **dict.fromkeys(("add_address", "add_default_route"), GROUPS["network"]),
+    "execvpe": GROUPS["exec"],
+}
+"""The row of labkit's waterfall that a call belongs to; any other is about rights."""
 
-
-class Bar(NamedTuple):
-    """Neighbouring steps of one kind in one process."""
-
-    phase: str
-    name: str
-    steps: int
-    start_ms: float
-    took_ms: float
+LEGEND = (("in the engine", 0.38), ("the clone", 0.57), ("in the container's process", 0.70))
+"""The words for each phase, and where they begin over the upper picture (a part of its width)."""
 
 
 class Race:
@@ -40,9 +43,9 @@ class Race:
     def plot(self) -> Figure:
         """Both waterfalls, one above the other."""
         bars = {"mini": self.mini, "labkit": self.labkit}
-        end_ms = max(bar.start_ms + bar.took_ms for every in bars.values() for bar in every)
+        end_ms = max(_end(every) for every in bars.values())
         counts = [len(every) + 1.5 for every in bars.values()]
-        with style.picture(height_in=1.3 + 0.17 * sum(counts)) as drawing:
+        with style.picture(height_in=1.3 + 0.24 * sum(counts)) as drawing:
             both = drawing.subplots(2, 1, sharex=True, height_ratios=counts)
             for axes, (name, every) in zip(both, bars.items(), strict=True):
                 _draw(axes, name, every, end_ms, named=name == "mini")
@@ -54,7 +57,14 @@ class Race:
     def table(self) -> Table:
         """Every bar, as a row."""
         rows = tuple(
-            (name, bar.phase, bar.name, str(bar.steps), f"{bar.start_ms:.2f}", f"{bar.took_ms:.2f}")
+            (
+                name,
+                bar.phase,
+                bar.name,
+                str(len(bar.steps)),
+                f"{bar.start_ms:.2f}",
+                f"{bar.took_ms:.2f}",
+            )
             for name, every in (("mini", self.mini), ("labkit", self.labkit))
             for bar in every
         )
@@ -74,7 +84,7 @@ def race(client: Client) -> Race:
     container = client.containers.run("busybox", ["true"], init=True, detach=True)
     try:
         container.wait()
-        labkit = labkit_bars(container.steps())
+        labkit = bars_of(container.steps())
     finally:
         container.remove(force=True)
     return Race(mini_bars(_time_mini()), labkit)
@@ -99,71 +109,43 @@ def _time_mini() -> list[tuple[int, str, int, int]]:
     return found
 
 
-def labkit_bars(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
-    """Neighbouring steps with one purpose are one bar; steps that were not reached are left out."""
-    bars: list[Bar] = []
-    now_ms = 0.0
-    for step in steps:
-        if step["DurationNs"] is None:
-            continue
-        took_ms = step["DurationNs"] / 1e6
-        kind = (step["Phase"], group_of(step))
-        if bars and bars[-1][:2] == kind:
-            last = bars[-1]
-            bars[-1] = last._replace(steps=last.steps + 1, took_ms=last.took_ms + took_ms)
-        else:
-            bars.append(Bar(*kind, 1, now_ms, took_ms))
-        now_ms += took_ms
-    return bars
-
-
 def mini_bars(calls: Sequence[Sequence[Any]]) -> list[Bar]:
-    """Neighbouring calls of one kind in one process are one bar; they begin when they began."""
-    bars: list[Bar] = []
+    """The calls in labkit's rows; one that another call makes is part of that."""
+    found: dict[tuple[str, str], Bar] = {}
     inside: dict[int, int] = {}
     for area, call, begin_ns, end_ns in calls:
         kind = call.rpartition(".")[2]
-        phase = "clone" if kind == "clone" else PHASES[0 if area == 0 else 2]
-        start_ms = (begin_ns - calls[0][2]) / 1e6
-        took_ms = (end_ns - begin_ns) / 1e6
         if end_ns <= inside.get(area, 0):
-            continue  # a call that another one makes
+            continue
         inside[area] = end_ns
-        if bars and (bars[-1].phase, bars[-1].name) == (phase, kind):
-            last = bars[-1]
-            whole_ms = start_ms + took_ms - last.start_ms
-            bars[-1] = last._replace(steps=last.steps + 1, took_ms=whole_ms)
-        else:
-            bars.append(Bar(phase, kind, 1, start_ms, took_ms))
-    return bars
+        phase = "clone" if kind == "clone" else "child" if area else "host"
+        key = (phase, ROWS.get(kind, REST))
+        span = ((begin_ns - calls[0][2]) / 1e6, (end_ns - begin_ns) / 1e6)
+        bar = found.get(key, Bar(*key, (), ()))
+        found[key] = bar._replace(steps=(*bar.steps, {"Step": kind}), spans=(*bar.spans, span))
+    return list(found.values())
 
 
 def _end(bars: Sequence[Bar]) -> float:
-    return bars[-1].start_ms + bars[-1].took_ms if bars else 0.0
+    return max((bar.end_ms for bar in bars), default=0.0)
 
 
 def _draw(axes: Any, name: str, bars: Sequence[Bar], end_ms: float, *, named: bool) -> None:
-    rows = range(len(bars))
-    axes.barh(
-        rows,
-        [max(bar.took_ms, end_ms / 400) for bar in bars],
-        left=[bar.start_ms for bar in bars],
-        height=0.68,
-        color=[style.colour(PHASES.index(bar.phase)) for bar in bars],
-    )
-    labels = [bar.name if bar.steps == 1 else f"{bar.name}  × {bar.steps}" for bar in bars]
-    axes.set_yticks(list(rows), labels, color=style.INK, fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.set(xlim=(0, end_ms * 1.05), ylim=(len(bars) - 0.4, -0.7))
-    axes.set_title(f"{name}: {sum(bar.steps for bar in bars)} steps")
-    for number, (phase, words) in enumerate(zip(PHASES, WORDS, strict=True)) if named else ():
+    for row, bar in enumerate(bars):
+        axes.broken_barh(
+            [(start_ms, max(took_ms, end_ms / 400)) for start_ms, took_ms in bar.spans],
+            (row - 0.34, 0.68),
+            facecolors=style.colour(list(PHASES).index(bar.phase)),
+        )
+    style.named_rows(axes, [bar.name for bar in bars])
+    axes.set_xlim(0, end_ms * 1.05)
+    axes.set_title(f"{name}: {sum(len(bar.steps) for bar in bars)} steps")
+    for number, (words, at) in enumerate(LEGEND) if named else ():
         axes.text(
-            0.012,
-            (0.7 + 1.3 * (len(PHASES) - 1 - number)) / len(bars),
-            f"■ {phase}: {words}",
+            at,
+            1.03,
+            f"■ {words}",
             transform=axes.transAxes,
-            ha="left",
             va="bottom",
             fontsize=8.5,
             color=style.readable(number),

@@ -1,4 +1,4 @@
-"""Stages 8 to 11: a cable, a life without its starter, a registry, users of its own."""
+"""Stages 8 to 11: a cable, a life without its starter, a registry, its own users."""
 
 import os
 import subprocess
@@ -271,7 +271,7 @@ def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
         "the image's folder after that",
         "not there",
         "there, and usable" if there else "not there",
-        "Whoever finds the folder trusts it, so it appears when all is checked.",
+        "A folder that is there is trusted, so it appears when all is checked.",
         "os.rename",
     )
 
@@ -299,7 +299,7 @@ def fifty(place: Place) -> Iterator[Finding]:
     }
     for what, there in left.items():
         found = f"{len(there)}, for example {there[0]}" if there else "none"
-        yield Finding(f"{what} that are left", "none", found, "Whoever makes it removes it.")
+        yield Finding(f"{what} that are left", "none", found, "The engine removes what it makes.")
 
 
 def users(place: Place) -> Iterator[Finding]:
@@ -308,7 +308,7 @@ def users(place: Place) -> Iterator[Finding]:
     if not pid:
         yield not_started(place)
         return
-    idea = "A table of three numbers a line: chapter 11, root and nobody."
+    idea = "A table of three numbers a line: chapter 11, its section on users."
     until(lambda: os.path.exists(f"/proc/{pid}/root/tmp/mine"), 2)
     yield Finding("the user namespace", "its own", looks.own(pid, "user"), idea)
     first_line = Path(f"/proc/{pid}/uid_map").read_text().split()[:2]
@@ -327,12 +327,12 @@ def users(place: Place) -> Iterator[Finding]:
     try:
         owner: int | str = os.stat(f"/proc/{pid}/root/tmp/mine").st_uid
     except OSError:
-        owner = "nobody: root inside could not make it"
+        owner = "none: root inside could not make it"
     yield Finding(
         "the owner of a file that root has made inside, as the host sees it",
         str(outside or "an ordinary user"),
         str(owner),
-        "The files of the root belong to the host's root, who is nobody inside; an id-mapped "
+        "The files of the root belong to the host's root, which has no number inside; an id-mapped "
         "mount shows them with the namespace's owners.",
         "trees.clone_tree, trees.map_ids and trees.attach, before anything is mounted on top",
     )

@@ -52,7 +52,7 @@ def image(place: Place) -> Iterator[Finding]:
         "what the first container wrote, in a second one",
         "not there",
         "not there" if second == 0 else f"there, or no second one came; mini said: {place.said()}",
-        "Each container has a layer of its own on top: chapter 3.",
+        "Each container has its own layer on top: chapter 3.",
         "upperdir and workdir are a container's, the unpacked layers are an image's.",
     )
 
@@ -122,7 +122,7 @@ def limits(place: Place) -> Iterator[Finding]:
         "the container's groups, once it has ended",
         "gone",
         "gone" if gone else "still there",
-        "A group outlives its processes, until somebody removes the folder: chapter 10.",
+        "A group outlives its processes, until its folder is removed: chapter 10.",
         "os.rmdir, for the innermost folder first.",
     )
 
@@ -186,7 +186,9 @@ def powers(place: Place) -> Iterator[Finding]:
         yield not_started(place)
         return
     inside = looks.those_inside(pid)
-    idea = "Chapter 11, root and nobody: root without its powers is a user with a famous number."
+    idea = (
+        "Chapter 11, its section on users: root without its powers is a user with a famous number."
+    )
     for field, expected, place_words in (
         ("CapBnd", POWERS, "capabilities.drop_from_bounding_set, while you still may"),
         ("CapPrm", POWERS, "capabilities.set_capabilities"),
@@ -222,6 +224,6 @@ def _covered(pid: int) -> Iterator[Finding]:
         "parts of /proc that are to be read-only",
         "all read-only",
         f"writable: {', '.join(open_ones)}" if open_ones else "all read-only",
-        "Whoever can write to /proc/sys changes the kernel for all.",
+        "A program that writes to /proc/sys changes the kernel for all.",
         "given.READ_ONLY: bound to itself, then remounted (man 2 mount, MS_REMOUNT with MS_BIND).",
     )

@@ -10,7 +10,7 @@ from labkit.course.capstone.place import HOSTS_NAME, MARK, PATIENCE_S, Place, un
 
 
 def not_started(place: Place) -> Finding:
-    """What to say where no container came up: the engine's own last words."""
+    """The finding for a container that did not come up: the engine's last words."""
     return Finding(
         "the container's command",
         "running",
@@ -77,13 +77,13 @@ def _signals(place: Place) -> Iterator[Finding]:
         "the command after that",
         "ended",
         "ended" if is_gone else "still running",
-        "Whoever gets the signal hands it on to the command, and then goes on waiting.",
+        "mini passes the signal to the command, and then goes on waiting.",
         "os.kill, in the handler.",
     )
 
 
 def root(place: Place) -> Iterator[Finding]:
-    """Stage 2: a root of its own, and no way back."""
+    """Stage 2: its own root, and no way back."""
     before = looks.hosts_mounts()
     door = os.open("/etc", os.O_RDONLY)
     os.set_inheritable(door, True)
@@ -96,7 +96,7 @@ def root(place: Place) -> Iterator[Finding]:
         "the mount namespace",
         "its own",
         looks.own(pid, "mnt"),
-        "A table of mounts of its own is the first thing: chapter 11, the six namespaces.",
+        "Its own table of mounts is the first thing: chapter 11, the six namespaces.",
         "the flags of processes.clone",
     )
     yield from _at_the_root(pid, before)
@@ -107,8 +107,8 @@ def root(place: Place) -> Iterator[Finding]:
         "open files that came from mini's caller",
         "none",
         f"descriptors {held}" if held else "none",
-        "Whoever started mini may have had a folder of the host open. An open folder is a way out "
-        "of any root: fchdir(2).",
+        "The caller of mini may have a folder of the host open. An open folder is a way out of "
+        "any root: fchdir(2).",
         "Everything from 3 on is to be closed before the command starts: labkit.kernel.processes.",
     )
     place.end()
@@ -124,8 +124,8 @@ def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
         "the root of the mount namespace",
         "the container's",
         "the container's" if has_left else f"another one, with {', '.join(seen[:4])}…",
-        "chroot(2) moves one process and leaves the namespace's root where it was: a judge who "
-        "enters the namespace stands in the host's files. Chapter 11 left out the step that "
+        "chroot(2) moves one process and leaves the namespace's root where it was: a judge that "
+        "enters the namespace is in the host's files. Chapter 11 left out the step that "
         "matters, under --without.",
         "mounts.pivot_root",
     )
@@ -150,7 +150,7 @@ def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
 
 
 def numbers(place: Place) -> Iterator[Finding]:
-    """Stage 3: process numbers of its own, /proc, an init that reaps."""
+    """Stage 3: its own process numbers, /proc, an init that reaps."""
     script = "(sleep 0.01 &); (sleep 0.01 &); (sleep 0.01 &); exec sleep 4003"
     place.start("run", "--root", place.root, "--", "sh", "-c", script)
     pid = place.find(("sleep", "4003"))
@@ -161,13 +161,13 @@ def numbers(place: Place) -> Iterator[Finding]:
         "the PID namespace",
         "its own",
         looks.own(pid, "pid"),
-        "Numbers of its own, from 1 on: chapter 11, one process, two numbers.",
+        "Its own numbers, from 1 on: chapter 11, one process, two numbers.",
         "the flags of processes.clone",
     )
     yield from _proc(pid)
     zombies = until(lambda: not _zombies(pid), 3)
     yield Finding(
-        "processes that have ended and that nobody waited for",
+        "processes that have ended and that no process waited for",
         "none",
         "none" if zombies else f"{len(_zombies(pid))} zombies",
         "An orphan is handed to process 1 of its namespace: chapter 11, the duties of process 1.",
@@ -226,7 +226,7 @@ def _proc(pid: int) -> Iterator[Finding]:
 
 
 def names(place: Place) -> Iterator[Finding]:
-    """Stage 4: a host name and System V objects of its own."""
+    """Stage 4: its own host name and System V objects."""
     pid = place.box("sleep", "4004", options=("--name", "anna"))
     if not pid:
         yield not_started(place)
@@ -241,7 +241,7 @@ def names(place: Place) -> Iterator[Finding]:
         "anna",
         "anna" if found else looks.host_name(pid),
         "A new UTS namespace begins with a copy of the name: a container is called --name.",
-        "namespaces.set_hostname, by whom?",
+        "namespaces.set_hostname: which process calls it?",
     )
     yield Finding(
         "the host's own name",

@@ -22,7 +22,7 @@ OWN_MOUNTS = (
     *("unshare", "--mount", "--propagation", "private"),
     *("sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"),
 )
-"""The words before a command that give it mounts of its own, shared as the machine's are."""
+"""The words before a command that give it its own mounts, shared as the machine's are."""
 START = '''"""mini: a container engine in one file, on labkit.kernel alone."""
 
 import os
@@ -71,7 +71,7 @@ KERNEL = frozenset(
 
 
 def path() -> str:
-    """Where the learner's file is: `mini/mini.py` beside the page, or where MINI_FILE says."""
+    """The path of the learner's file: `mini/mini.py` beside the page, or MINI_FILE."""
     return os.environ.get("MINI_FILE") or os.path.abspath("mini/mini.py")
 
 
@@ -94,7 +94,7 @@ def begin() -> None:
 def mini(words: str) -> None:
     """Run the learner's engine with these words, in its folder, and print what it says.
 
-    It has a table of mounts of its own, shared as the machine's usually is: what a mistake leaves
+    It has its own table of mounts, shared as the machine's usually is: what a mistake leaves
     mounted ends with it.
     """
     result = subprocess.run(
@@ -120,7 +120,7 @@ def clean() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The variables that mini gets: what it keeps lies beside it."""
+    """The variables that mini gets: its state is beside its file."""
     return {**os.environ, "MINI_STATE": f"{os.path.dirname(path())}/state"}
 
 
