@@ -1,7 +1,8 @@
 """HTTP over TLS: the handshake, and a connection that reads ahead.
 
 TLS hands out bytes by whole records, so nothing can be looked at without being taken: bytes that
-were read beyond a head are kept here.  Such a connection is given away by a thread that passes everything on.
+were read beyond a head are kept here.  Such a connection is given away by a thread that passes
+everything on.
 """
 
 import contextlib
@@ -69,8 +70,9 @@ class TlsConnection(Connection):
 
 
 class _Passage:
-    """The bytes in both directions between a client of TLS and a plain socket, in one thread: two
-    threads must not use one `SSLSocket`.
+    """The bytes in both directions between a client of TLS and a plain socket.
+
+    One thread moves them: two threads must not use one `SSLSocket`.
     """
 
     def __init__(self, tls: ssl.SSLSocket, plain: socket.socket, ahead: bytes) -> None:
