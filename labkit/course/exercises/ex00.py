@@ -2,7 +2,7 @@
 
 import os
 
-from labkit.course.exercises import processes
+from labkit.course.exercises import engines, processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
@@ -79,7 +79,13 @@ def _judge_sees(place: Place, values: Values, memo: Memo) -> list[Finding]:
     is_host = seen.namespace("pid") == place.namespace("pid")
     text = "the host's" if is_host else "its own"
     found.add(what, "the host's", text, 3, _PROCESSES)
-    shared = [kind for kind in APART if seen.namespace(kind) == place.namespace(kind)]
+    # Without root the engine has a network of its own, and "host" means that one.
+    engine = engines.pid_of(place)
+    shared = [
+        kind
+        for kind in APART
+        if seen.namespace(kind) in (place.namespace(kind), processes.namespace(engine, kind))
+    ]
     text = f"the host's for {', '.join(shared)}" if shared else "its own"
     found.add(rest, "its own", text, 3, _APART, met=is_host and not shared)
     return found.all

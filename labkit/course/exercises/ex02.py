@@ -2,13 +2,10 @@
 
 import os
 import signal
-import socket
 import stat
-import struct
 import time
 
-from labkit.client import http
-from labkit.course.exercises import processes
+from labkit.course.exercises import engines, processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
@@ -17,8 +14,6 @@ from labkit.course.exercises.place import Place, Seen
 
 STOPPED = "T"
 SIGNAL_S = 0.5
-_CREDENTIALS = "iII"
-"""struct ucred (unix(7), SO_PEERCRED): pid, uid, gid."""
 
 _LIFE = Lesson(
     "A container lasts as long as its first process.",
@@ -88,7 +83,7 @@ def _scene_sleeper(place: Place, values: Values) -> Memo:
         "busybox", ["sleep", "100000"], name=values.name, detach=True
     )
     seen = Seen(place.client.containers.get(container.id).attrs)
-    engine = _engine(place)
+    engine = engines.pid_of(place)
     began = processes.start_time(engine)
     return {"child": [seen.id, seen.pid, seen.began], "engine": [engine, began]}
 
@@ -131,17 +126,9 @@ def _tidy_parent(place: Place, values: Values) -> None:
                 os.kill(pid, signal.SIGCONT)
 
 
-def _engine(place: Place) -> int:
-    """The process that answers at the engine's socket."""
-    with http.connect(place.client.api.socket_path) as connection:
-        size = struct.calcsize(_CREDENTIALS)
-        said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack(_CREDENTIALS, said)[0])
-
-
 def _judge_outlives(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
-    engine = _engine(place)
+    engine = engines.pid_of(place)
     is_new = "engine" in memo and [engine, processes.start_time(engine)] != memo["engine"]
     text = "another process" if is_new else "the same process"
     found.add("the engine, compared with the start", "another process", text, 3, _ENGINE)
