@@ -138,6 +138,7 @@ ATTEMPTS = {
         {
             "the word anywhere": Wrong(script(ANYWHERE), 2, "and only that word"),
             "two answers alone": Wrong(script(NO_HYBRID), 4, "with both versions: 1"),
+            "it never ends": Wrong(script("while true; do sleep 1; done"), 0, "it still runs"),
             "a mistake in it": Wrong(script("if then"), 0, "syntax error"),
         },
     ),

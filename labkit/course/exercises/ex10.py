@@ -7,7 +7,7 @@ from labkit.cgroups.shares import weight_from_shares
 from labkit.course.cgroups import groups
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
-from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.finding import Finding, Findings, Lesson, MachineFaultError
 from labkit.course.exercises.looks import folders, missed, trials
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
@@ -216,7 +216,10 @@ def _judge_reader(place: Place, values: Values, memo: Memo) -> list[Finding]:
         trial = trials.run(
             place, values, "busybox", ["sh", "-c", line], {**files, "script.sh": script}
         )
+        if trial.code == trials.NEVER_STARTED:  # the image is the lab's own, not the learner's
+            raise MachineFaultError(trial.output)
         pairs = (line.partition(" ") for line in trial.output.splitlines())
+        said = dict.fromkeys(asked, str(trial) if trial.code == trials.NEVER_ENDED else "nothing")
         said |= {name: answer.strip() or "nothing" for name, _, answer in pairs if name in asked}
     names = {"1": "version 1 alone", "2": "version 2 alone", "hybrid": "both versions"}
     right = [
