@@ -11,8 +11,8 @@
 | `exercise` | what an exercise consists of: drawn values, scene, judge |
 | `drawing` | values of a learner's own |
 | `place`, `processes` | what a judge can look at |
-| `trials`, `contexts`, `engines` | what it runs, builds and asks by itself |
-| `folders`, `images` | what a scene lays for the learner |
+| `looks.trials`, `looks.contexts`, `looks.engines` | what it runs, builds and asks by itself |
+| `looks.folders`, `looks.images` | what a scene lays for the learner |
 | `finding`, `hints` | what it has found, and how that becomes a hint |
 | `check`, `card`, `page` | the learner's side |
 | `ex00` to `ex12` | the exercises |
