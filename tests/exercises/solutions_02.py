@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 
-from labkit.course.exercises.looks import processes
+from labkit.course.exercises import processes
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
 SLEEP = "busybox sleep 1000"

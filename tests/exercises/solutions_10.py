@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from labkit.course.cgroups import groups
-from labkit.course.exercises.looks.processes import every, words_of
+from labkit.course.exercises.processes import every, words_of
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, processes, running, trials
+from labkit.course.exercises.looks import missed, running, trials
 from labkit.course.exercises.place import Place
 from labkit.errors import LabkitError, NotFoundError
 

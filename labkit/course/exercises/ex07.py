@@ -2,10 +2,11 @@
 
 import os
 
+from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, processes, running
+from labkit.course.exercises.looks import missed, running
 from labkit.course.exercises.place import Place
 
 _LIFE = Lesson(

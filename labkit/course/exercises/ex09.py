@@ -7,8 +7,8 @@ from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson, MachineFaultError
 from labkit.course.exercises.looks import missed, running
-from labkit.course.exercises.looks.processes import status
 from labkit.course.exercises.place import Place, Seen, numbers
+from labkit.course.exercises.processes import status
 
 MIB = 1024 * 1024
 MEASURED_S = 3.0

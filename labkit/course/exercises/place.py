@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from labkit.client import Client
 from labkit.course.cgroups import groups
+from labkit.course.exercises import processes
 from labkit.course.exercises.finding import MachineFaultError
-from labkit.course.exercises.looks import processes
 from labkit.errors import LabkitError, NotFoundError
 
 ResultT = TypeVar("ResultT")

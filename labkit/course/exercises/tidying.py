@@ -5,9 +5,9 @@ import signal
 from contextlib import suppress
 
 from labkit.cgroups import groups as control_groups
+from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
-from labkit.course.exercises.looks import processes
 from labkit.course.exercises.place import Place
 from labkit.course.networks import netlink
 from labkit.errors import ConflictError, LabkitError, NotFoundError

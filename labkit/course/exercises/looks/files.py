@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 
-from labkit.course.exercises.looks import processes
+from labkit.course.exercises import processes
 from labkit.course.exercises.place import Place
 from labkit.kernel import mounts
 

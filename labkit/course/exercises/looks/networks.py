@@ -8,7 +8,7 @@ from typing import Any
 
 from dnslib import DNSRecord
 
-from labkit.course.exercises.looks import processes
+from labkit.course.exercises import processes
 from labkit.course.networks import netlink
 
 TIMEOUT_S = 1.5
