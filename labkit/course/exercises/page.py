@@ -6,10 +6,10 @@ from typing import Any
 
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises import record
-from labkit.course.exercises.card import Card, card
 from labkit.course.exercises.check import GRADED_VARIABLE, lay, local_place, outcome
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.tidying import tidy
+from labkit.course.figures.card import Card, card
 from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
