@@ -56,6 +56,18 @@ def known(kind: "type[T]", values: "Sequence[Any]") -> "T":
     return kind(*values[: len(fields)])
 
 
+def plain(message: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A named tuple as the other side gets it: without last fields that have their default.
+
+    So an earlier release, which may not know them, is sent only what it does not do anyway.
+    """
+    defaults = [*message._field_defaults.values()]  # type: ignore[attr-defined]  # a NamedTuple's
+    values = [*message]
+    while defaults and values[-1] == defaults.pop():
+        values.pop()
+    return tuple(values)
+
+
 def _descriptors(ancillary: "list[tuple[int, int, bytes]]") -> list[int]:
     fds = array.array("i")
     for level, kind, data in ancillary:

@@ -34,8 +34,8 @@ class ExecRequest(NamedTuple):
     open_stdin: bool
     attached: list[Attachment]
     """The clients attached from the start; the request brings their sockets."""
-    framed: bool
-    """Whether the clients get output in Docker's frames."""
+    framed: bool | None = None
+    """Whether the clients get output in Docker's frames; None: unless there is a terminal."""
 
 
 class ExecProcess:

@@ -155,11 +155,11 @@ class Execs:
         keys: bytes,
         size: tuple[int, int] = (0, 0),
         *,
-        framed: bool = True,
+        framed: bool | None = None,
     ) -> None:
         """Run it, with a client's connection attached to its streams or with none.
 
-        `framed`: whether the client gets what is printed in Docker's frames.
+        `framed`: whether the client gets the output in Docker's frames; None: without a terminal.
 
         StartError (126, 127…) when the command cannot run, ConflictError when it ran before or the
         container does not run.  The descriptor is duplicated, as by `Engine.attach`.
@@ -182,10 +182,10 @@ class Execs:
             tty=config.tty,
             open_stdin=config.attach_stdin,
             attached=attached,
-            framed=framed,
+            framed=framed if framed == config.tty else None,
         )
         try:
-            messages.send(found.shim, ("exec", tuple(request)), [] if fd is None else [fd])
+            messages.send(found.shim, ("exec", messages.plain(request)), [] if fd is None else [fd])
             answer = Launch(found.shim).finish()
             if len(answer) != 1:
                 raise StartError("the shim tells of the container's end")

@@ -11,6 +11,7 @@ process that runs it; a failure is the `OSError` of the call that failed.
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from labkit.kernel import messages
 from labkit.runtime.operations.cgroup import (
     AttachDeviceFilter,
     EnterCgroup,
@@ -256,9 +257,12 @@ KINDS: dict[str, type] = {
 
 
 def encode(operations: Sequence[Operation]) -> list[tuple[object, ...]]:
-    """Return the operations as plain tuples: the kind's name, then its fields."""
+    """Return the operations as plain tuples: the kind's name, then its fields.
+
+    Last fields with their default are left out: a shim of an earlier release may not know them.
+    """
     return [
-        (type(operation).__name__, *cast("tuple[object, ...]", operation))
+        (type(operation).__name__, *messages.plain(cast("tuple[object, ...]", operation)))
         for operation in operations
     ]
 

@@ -329,7 +329,8 @@ def test_events_of_a_life(engine):
     for event in listening:
         if event is None:
             break
-        events.append(event)
+        if event.kind == "container":
+            events.append(event)
     listening.close()
     assert [event.action for event in events] == ["create", "start", "die", "destroy"]
     assert events[2].attributes["exitCode"] == "4"
