@@ -95,7 +95,7 @@ EVERY = (
     wrong(
         3,
         "waits-for-all",
-        "that other process",
+        "the status, if another process",
         "        if pid == child:\n",
         "        with suppress(ChildProcessError):\n"
         "            while os.wait():\n"

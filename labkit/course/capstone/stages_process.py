@@ -165,6 +165,7 @@ def numbers(place: Place) -> Iterator[Finding]:
         "the flags of processes.clone",
     )
     yield from _proc(pid)
+    until(lambda: not place_has("0.01"), 3)  # the orphans have ended: now they are zombies, or gone
     zombies = until(lambda: not _zombies(pid), 3)
     yield Finding(
         "processes that have ended and that no process waited for",
