@@ -12,6 +12,24 @@ from labkit.kernel import loops
 from tests.lab import Lab
 
 
+@pytest.fixture(autouse=True, scope="module")
+def images_as_they_were(shared_lab: Lab) -> Iterator[None]:
+    """What the exercises and their solutions have built is removed: other tests count images."""
+    before = images_of(shared_lab)
+    yield
+    shared_lab.remove_containers()
+    for image in images_of(shared_lab) - before:
+        shared_lab.api("DELETE", f"/images/{image}?force=1")
+    assert images_of(shared_lab) == before
+
+
+def images_of(lab: Lab) -> set[str]:
+    """The ids of all images, those without a name included."""
+    _, listed = lab.api("GET", "/images/json?all=1")
+    assert isinstance(listed, list), listed
+    return {image["Id"] for image in listed}
+
+
 @pytest.fixture
 def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """What is tested finds the engine by the environment, as in a notebook."""

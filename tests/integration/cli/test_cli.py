@@ -137,7 +137,6 @@ MISTAKES = (
     ("run --nosuch busybox true", 125, "unknown flag: --nosuch"),
     ("run --name a/b busybox true", 125, "Invalid container name (a/b)"),
     ("run --name taken busybox true", 125, "taken"),
-    ("run --network nosuch busybox true", 125, "network nosuch not found"),
     ("run --without nosuch busybox true", 125, "--without nosuch"),
     ("run --without exec busybox true", 125, "cannot be left out"),
     ("run --rm busybox nosuch", 127, "nosuch: executable file not found in $PATH"),
@@ -169,6 +168,17 @@ def test_mistakes(taken: Lab, line: str, code: int, message: str) -> None:
     assert message in done.stderr
     assert done.stdout in ("", "[]\n")
     assert containers(taken) == before
+
+
+def test_a_network_that_is_missing_is_found_out_at_the_start(lab: Lab) -> None:
+    """As in Docker: the container is made, and stays."""
+    done = lab.cli("run", "--network", "nosuch", "--name", "alone", "busybox", "true")
+    assert done.returncode == 125
+    assert "network nosuch not found" in done.stderr
+    assert lab.cli("inspect", "-f", "{{.State.Status}}", "alone").stdout == "created\n"
+    done = lab.cli("run", "--rm", "--network", "nosuch", "busybox", "true")
+    assert done.returncode == 125
+    assert lab.cli("ps", "-aq").stdout.count("\n") == 1
 
 
 def test_an_image_that_cannot_be_pulled(lab: Lab) -> None:
