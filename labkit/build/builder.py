@@ -13,14 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from labkit.build import events, solver, stubs
 from labkit.build.archive import Archive
 from labkit.build.cache import Cache
+from labkit.build.cancellation import Cancellation
 from labkit.build.contexts import Contexts, wanted
-from labkit.build.dockerfile.parser import Instruction, parse, parse_line, parse_trigger
+from labkit.build.dockerfile.model import Instruction
+from labkit.build.dockerfile.parser import parse, parse_line, parse_trigger
 from labkit.build.errors import BuildError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Options, Registries
 from labkit.build.solver import Node
-from labkit.build.stage import PREDEFINED, Cancellation, StageBuild, naming
+from labkit.build.stage import PREDEFINED, StageBuild, naming
 from labkit.build.tars import receive
 from labkit.build.telling import short
 from labkit.build.workroom import Workroom
@@ -346,7 +348,9 @@ class Build:
     # What instructions need
 
     @contextlib.contextmanager
-    def origin(self, stage: StageBuild, name: str, paths: Sequence[str]) -> Iterator[Archive]:
+    def origin(
+        self, number: int, tell: solver.Report, name: str, paths: Sequence[str]
+    ) -> Iterator[Archive]:
         """Where COPY takes files from: the context, or what `--from` names."""
         if not name:
             yield self.context
@@ -355,7 +359,7 @@ class Build:
         if isinstance(named, Archive):
             yield named
             return
-        image = self.origin_image(stage, name)
+        image = self.origin_image(number, tell, name)
         chunks = self.files_of(image, [_packable(path) for path in paths])
         archive = receive(chunks, self.workroom.path, devices=True)
         try:
@@ -363,23 +367,23 @@ class Build:
         finally:
             archive.close()
 
-    def layers_of(self, stage: StageBuild, name: str) -> list[str] | None:
+    def layers_of(self, number: int, tell: solver.Report, name: str) -> list[str] | None:
         """The layers that `--from` names, by their digests; None for files that are no image's."""
         if isinstance(self.contexts.named(name), Archive):
             return None
-        return self.origin_image(stage, name).diff_ids
+        return self.origin_image(number, tell, name).diff_ids
 
-    def origin_image(self, stage: StageBuild, name: str) -> Image:
+    def origin_image(self, number: int, tell: solver.Report, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
-        number = solver.named(self.dockerfile, name, stage.number)
-        if number is None or self._is_named(name):
-            return self._image(stage.tell, name, self.options.platform)
-        if number not in self.nodes[stage.number].needs:
+        earlier = solver.named(self.dockerfile, name, number)
+        if earlier is None or self._is_named(name):
+            return self._image(tell, name, self.options.platform)
+        if earlier not in self.nodes[number].needs:
             raise InvalidParameterError(
                 f"stage {name} is not built, as nobody knew that it is needed: the image that says "
                 "so in its ONBUILD has just been pulled. Build again"
             )
-        image = self._stages[number].image
+        image = self._stages[earlier].image
         if image is None:
             raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
         return image

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from labkit.build.archive import Archive
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.options import Options
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import shell_words as words

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 from labkit.build import explain, fetch, modes
 from labkit.build.archive import Archive
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.sources import Source, Sources, packed, select
 from labkit.build.stage import StageBuild
 from labkit.build.tars import is_archive, of_file, receive
@@ -38,10 +38,16 @@ def copy(stage: StageBuild, instruction: Instruction) -> None:
         def load() -> list[Source]:
             if not named:
                 return inline
-            archive = stack.enter_context(stage.build.origin(stage, origin, named))
+            archive = stack.enter_context(
+                stage.site.origin(stage.number, stage.tell, origin, named)
+            )
             return [*inline, *select(archive, named, excluded)]
 
-        layers = stage.build.layers_of(stage, origin) if origin and not inline else None
+        layers = (
+            stage.site.layers_of(stage.number, stage.tell, origin)
+            if origin and not inline
+            else None
+        )
         known_by = None if layers is None else (*layers, "", *named, "", *excluded)
         _copy(stage, instruction, Sources(load, known_by), place)
 
@@ -56,7 +62,7 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
         raise InvalidParameterError("--checksum goes with one URL")
     with _heredocs(stage, instruction) as inline, _fetched(stage, urls, place, checksum) as fetched:
         excluded = instruction.flag_values("exclude")
-        found = select(stage.build.context, named, excluded) if named else []
+        found = select(stage.site.context, named, excluded) if named else []
         everything = [*inline, *fetched, *found]
         _copy(stage, instruction, Sources(lambda: everything), place, archives=found)
 
@@ -164,15 +170,15 @@ def _in_layer(
 
     `alone` (--link): on no files at all, so that the layer depends on nothing below it.
     """
-    with stage.build.workroom.layer() as room:
-        below = [stage.build.workroom.nothing] if alone else draft.layer_directories()
-        root = stage.build.engine.parts.snapshots.writable(room.folder, below)
+    with stage.site.workroom.layer() as room:
+        below = [stage.site.workroom.nothing] if alone else draft.layer_directories()
+        root = stage.site.engine.parts.snapshots.writable(room.folder, below)
         view = Layers(*root, room.place, [], False, HARMLESS)
         for task, arguments, chunks in tasks:
             with Worker(task, arguments, view, takes_input=True) as worker:
                 worker.ready()
                 worker.feed(chunks)
-        return stage.build.take_written(draft, room.folder, below)
+        return stage.site.take_written(draft, room.folder, below)
 
 
 def _owner(stage: StageBuild, instruction: Instruction) -> str:
@@ -208,10 +214,10 @@ def _fetched(
     """What the URLs give, as files."""
     archives: list[Archive] = []
     found: list[Source] = []
-    workroom = stage.build.workroom
+    workroom = stage.site.workroom
     try:
         for url in urls:
-            fetched = fetch.fetch(url, workroom.path, checksum, stage.build.cancellation.check)
+            fetched = fetch.fetch(url, workroom.path, checksum, stage.site.cancellation.check)
             if not fetched.name and place.endswith("/"):
                 fetched.file.close()
                 raise InvalidParameterError(f"cannot determine filename from url: {url}")

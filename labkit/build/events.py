@@ -6,7 +6,7 @@ each (`labkit.buildkit.progress`).
 
 from typing import NamedTuple
 
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 
 
 class Step(NamedTuple):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from labkit.build import copying, running
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.stage import StageBuild
 from labkit.images import changes, healthchecks
 from labkit.images import shell_words as words
@@ -72,9 +72,9 @@ def _arg(stage: StageBuild, instruction: Instruction) -> None:
     noted: list[str] = []
     for word in words.fields(instruction.text, instruction.escape):
         name, equals, default = word.partition("=")
-        value = expander.expand(default) if equals else stage.build.global_arguments.get(name)
+        value = expander.expand(default) if equals else stage.site.global_arguments.get(name)
         noted.append(f"{name}={value}" if equals else name)
-        given = stage.build.given_argument(name)
+        given = stage.site.given_argument(name)
         value = value if given is None else given
         stage.arguments.pop(name, None)
         if value is not None:

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 
 from labkit.build.agents import listening
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.secrets import SecretFiles
 from labkit.build.sources import content_key, packed, select
 from labkit.build.stage import StageBuild
@@ -50,7 +50,7 @@ class Mounts:
     def __init__(self, stage: StageBuild, instruction: Instruction) -> None:
         """Read the flags; InvalidParameterError."""
         self._stage = stage
-        self._secrets = SecretFiles(stage.build.engine)
+        self._secrets = SecretFiles(stage.site.engine)
         expand = stage.expander(instruction).expand
         self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
 
@@ -132,16 +132,17 @@ def _number(settings: Settings, key: str, default: int, base: int = 10) -> int:
 
 
 def _content_key(stage: StageBuild, settings: Settings) -> str:
-    build, origin = stage.build, settings.get("from", "")
+    site, origin = stage.site, settings.get("from", "")
     if origin:
-        return f"dir:{build.origin_image(stage, origin).id.removeprefix('sha256:')}"
-    return content_key(select(build.context, [settings.get("source", "")], ()))
+        image = site.origin_image(stage.number, stage.tell, origin)
+        return f"dir:{image.id.removeprefix('sha256:')}"
+    return content_key(select(site.context, [settings.get("source", "")], ()))
 
 
 def _fill(stage: StageBuild, settings: Settings, folder: str) -> str:
     """Copy what `from` and `source` name to a folder; where it is: there, or a file in there."""
     source = settings.get("source", "")
-    with stage.build.origin(stage, settings.get("from", ""), [source]) as archive:
+    with stage.site.origin(stage.number, stage.tell, settings.get("from", ""), [source]) as archive:
         (found,) = select(archive, [source], ())
         kind = FOLDER if found.node.is_folder else FILE
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -165,8 +166,8 @@ def _cache(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
         raise InvalidParameterError("--mount=type=cache: source says where in from: give from too")
     name = settings.get("id", target)
     with (
-        stage.build.workroom.folder() as spare,
-        CACHE_MOUNTS.folder(stage.build.engine.paths, name, sharing, spare) as path,
+        stage.site.workroom.folder() as spare,
+        CACHE_MOUNTS.folder(stage.site.engine.paths, name, sharing, spare) as path,
     ):
         if path == spare or not os.path.isdir(path):
             if "from" in settings:
@@ -182,7 +183,7 @@ def _cache(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
 @contextlib.contextmanager
 def _bind(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount]:
     """A copy of the files, so that nothing that the command writes there stays."""
-    with stage.build.workroom.folder() as folder:
+    with stage.site.workroom.folder() as folder:
         os.chmod(folder, 0o755)
         path = _fill(stage, settings, folder)
         read_only = not _is_true(settings, "readwrite")
@@ -206,14 +207,14 @@ def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterat
         raise InvalidParameterError("--mount=type=secret: a file is mounted; leave out env")
     if not name:
         raise InvalidParameterError("--mount=type=secret: id or target is required")
-    data = stage.build.options.secret(name)
+    data = stage.site.options.secret(name)
     if data is None and _is_true(settings, "required"):
         raise InvalidParameterError(f"secret {name} is required: give it with --secret id={name}")
     if data is None:
         yield None
         return
     ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
-    owner = stage.build.engine.owner_on_host(*ids)
+    owner = stage.site.engine.owner_on_host(*ids)
     path = files.make(data, owner, _number(settings, "mode", 0o400, 8))
     target = _target(stage, settings, f"/run/secrets/{name}")
     yield Mount(type="bind", source=path, target=target, read_only=True)
@@ -221,18 +222,18 @@ def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterat
 
 @contextlib.contextmanager
 def _ssh(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mount | None]:
-    agents, name = stage.build.options.agents, settings.get("id") or DEFAULT_AGENT
+    agents, name = stage.site.options.agents, settings.get("id") or DEFAULT_AGENT
     if not agents.check(name):
         if _is_true(settings, "required"):
             raise InvalidParameterError(f"unset ssh forward key {name}: give it with --ssh {name}")
         yield None
         return
     target = _target(stage, settings, AGENT_SOCKET)
-    with stage.build.workroom.folder() as folder:
+    with stage.site.workroom.folder() as folder:
         path = f"{folder}/agent"
         with listening(agents, name, path):
             ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
-            os.chown(path, *stage.build.engine.owner_on_host(*ids))
+            os.chown(path, *stage.site.engine.owner_on_host(*ids))
             os.chmod(path, _number(settings, "mode", 0o600, 8))
             yield Mount(type="bind", source=path, target=target)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build import events
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.errors import BuildError, CommandError
 from labkit.build.mounts import Mounts
 from labkit.build.stage import PREDEFINED, StageBuild
@@ -44,16 +44,16 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
 
     def make(draft: Draft) -> bool:
         with mounts.ready() as given:
-            host = deepcopy(stage.build.options.host_config)
+            host = deepcopy(stage.site.options.host_config)
             host.mounts = given
             host.network_mode = network if network not in ("", "default") else host.network_mode
             environment = [f"{name}={value}" for name, value in arguments.items()]
             environment += mounts.environment()
             with _container(stage, command, environment, host) as container_id:
                 _run(stage, command, container_id, mounts.are_mounted)
-                folder = stage.build.engine.parts.records.folder(container_id)
+                folder = stage.site.engine.parts.records.folder(container_id)
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
-                return stage.build.take_written(draft, folder, draft.layer_directories(), stubs)
+                return stage.site.take_written(draft, folder, draft.layer_directories(), stubs)
 
     def compare(_: Image) -> list[str]:
         return ["what is mounted differs"]
@@ -88,7 +88,7 @@ def _script(content: str) -> str:
 
 def _arguments(stage: StageBuild) -> dict[str, str]:
     """The build arguments that the command sees: ENV goes before them."""
-    given = stage.build.options.build_args
+    given = stage.site.options.build_args
     implied = {name: value for name, value in given.items() if name in PREDEFINED and value}
     fixed = environment_of(stage.config)
     everything = implied | stage.arguments
@@ -116,7 +116,7 @@ def _container(
     stage: StageBuild, command: list[str], environment: list[str], host: HostConfig
 ) -> Iterator[str]:
     """A container that is removed afterwards, whatever happens."""
-    engine, image = stage.build.engine, stage.image
+    engine, image = stage.site.engine, stage.image
     config = ContainerConfig(
         image=image.id if image else "",
         cmd=command,
@@ -139,7 +139,7 @@ def _run(
     stage: StageBuild, command: list[str], container_id: str, begun: Callable[[], None]
 ) -> None:
     """Run the command to its end, its output being the build's; BuildError if it fails."""
-    engine = stage.build.engine
+    engine = stage.site.engine
     stage.say(f" ---> Running in {container_id[:SHORT]}\n")
 
     def kill() -> None:
@@ -150,17 +150,17 @@ def _run(
     with ours:
         with theirs:
             engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
-        with stage.build.cancellation.calling(kill):
+        with stage.site.cancellation.calling(kill):
             try:
                 engine.start(container_id)
             except StartError as error:
                 raise BuildError(str(error), error.exit_code) from None
             begun()
-            stage.build.cancellation.check()
+            stage.site.cancellation.check()
             for stream, data in _output(ours):
                 stage.tell(events.Printed(stage.step, stream, data))
             state = engine.wait(container_id)
-    stage.build.cancellation.check()
+    stage.site.cancellation.check()
     if state.exit_code:
         shown = " ".join(command)
         reason = ": it was killed for want of memory (-m)" if state.oom_killed else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from labkit.build.dockerfile.parser import Dockerfile, Instruction, Stage
+from labkit.build.dockerfile.model import Dockerfile, Instruction, Stage
 from labkit.build.errors import CancelledError
 from labkit.build.events import Event
 from labkit.errors import InvalidParameterError

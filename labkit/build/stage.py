@@ -1,26 +1,22 @@
 """A stage while it is built: the image so far, the config to come, how a step becomes an image."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from labkit.build import events
 from labkit.build.cache import SHORT, Step
-from labkit.build.dockerfile.parser import Instruction
+from labkit.build.dockerfile.model import Instruction
 from labkit.build.errors import BuildError, CancelledError
+from labkit.build.site import Site
 from labkit.containers.life.specification import DEFAULT_PATH
 from labkit.errors import LabkitError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
 from labkit.images.models import SCRATCH, History, ImageConfig, RootFs, RuntimeConfig
 from labkit.images.shell_words import Expander
-
-if TYPE_CHECKING:
-    from labkit.build.builder import Build
 
 MakeLayer = Callable[[Draft], bool]
 """Adds a step's layer to the draft of its image; False if there is none."""
@@ -37,9 +33,9 @@ class StageBuild:
     """One stage's state.  Instructions are functions on it, see `labkit.build.instructions`."""
 
     def __init__(
-        self, build: "Build", first: events.Step, report: Callable[[events.Event], None]
+        self, site: Site, first: events.Step, report: Callable[[events.Event], None]
     ) -> None:
-        self.build = build
+        self.site = site
         self.number = first.stage
         self.step = first
         """What is being done at the moment."""
@@ -75,7 +71,7 @@ class StageBuild:
 
     def expander(self, instruction: Instruction) -> Expander:
         """What an instruction's arguments are read with."""
-        return self.build.expander(self.environment, instruction.escape)
+        return self.site.expander(self.environment, instruction.escape)
 
     def shown(self, instruction: Instruction) -> str:
         """An instruction with the variables put in that have a value."""
@@ -113,7 +109,7 @@ class StageBuild:
 
         `comment` is the instruction as the history shows it, unless `created_by` is all of that.
         """
-        self.build.cancellation.check()
+        self.site.cancellation.check()
         words = created_by or " ".join([*self.shell, "#(nop)", comment])
         step = Step(self.image, words, self.config, self._machine, compare)
         hit = self._from_cache(step)
@@ -127,13 +123,13 @@ class StageBuild:
     @property
     def _machine(self) -> tuple[str, str]:
         """Architecture and variant: the image's below, of nothing those that are asked for."""
-        below, wanted = self.image, self.build.platform
+        below, wanted = self.image, self.site.platform
         if below is None:
             return wanted.architecture, wanted.variant
         return below.architecture, below.document.variant
 
     def _from_cache(self, step: Step) -> Image | None:
-        cache, why = self.build.cache, ""
+        cache, why = self.site.cache, ""
         hit: Image | None = None
         if not cache.enabled or self._is_uncached:
             why = "--no-cache"
@@ -141,11 +137,11 @@ class StageBuild:
             why = "a step before it missed"
         else:
             hit = cache.find(step) or self._restored(step)
-            why = "" if hit or not self.build.options.explain else cache.why_missed(step)
+            why = "" if hit or not self.site.options.explain else cache.why_missed(step)
         self._has_missed = hit is None
         if hit is not None:
             self.tell(events.Cached(self.step))
-        if self.build.options.explain:
+        if self.site.options.explain:
             same = "the same image below, the same instruction, the same content"
             self.say(f" ---> Cache {'hit: ' + same if hit else 'miss: ' + why}\n")
         return hit
@@ -153,12 +149,12 @@ class StageBuild:
     @property
     def _is_uncached(self) -> bool:
         """Whether --no-cache-filter names this stage."""
-        name = self.build.dockerfile.stages[self.number].name
-        return name != "" and name in self.build.options.no_cache_stages
+        name = self.site.dockerfile.stages[self.number].name
+        return name != "" and name in self.site.options.no_cache_stages
 
     def _restored(self, step: Step) -> Image | None:
         """The step made from the layer that an image of --cache-from has."""
-        found = self.build.cache.find_layer(step)
+        found = self.site.cache.find_layer(step)
         if found is None:
             return None
         source, number = found
@@ -166,21 +162,21 @@ class StageBuild:
         def make(draft: Draft) -> bool:
             if number is None:
                 return False
-            with self.build.engine.images.open_blob(source.layers[number].digest) as blob:
+            with self.site.engine.images.open_blob(source.layers[number].digest) as blob:
                 draft.add_tar(blob)
             return True
 
         return self._made(step, make)
 
     def _made(self, step: Step, make: MakeLayer | None) -> Image:
-        with self.build.engine.images.draft() as draft:
+        with self.site.engine.images.draft() as draft:
             if step.parent is not None:
                 draft.start_from(step.parent)
             has_layer = make is not None and make(draft)
-            self.build.cancellation.check()
+            self.site.cancellation.check()
             document = self._document(step, has_layer=has_layer)
             image = draft.commit(document, parent=step.parent.id if step.parent else SCRATCH)
-        self.build.cache.add(image)
+        self.site.cache.add(image)
         return image
 
     def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
@@ -209,44 +205,6 @@ def substituted(text: str, environment: Mapping[str, str]) -> str:
         return environment.get(found[1] or found[2], found[0])
 
     return _VARIABLE.sub(value, text)
-
-
-class Cancellation:
-    """The one switch that ends a build: its client has gone, or a stage has failed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_set = False
-        self._actions: list[Callable[[], None]] = []
-
-    def is_set(self) -> bool:
-        """Whether the build has been ended."""
-        return self._is_set
-
-    def check(self) -> None:
-        """CancelledError if the build has been ended."""
-        if self._is_set:
-            raise CancelledError("the build was cancelled")
-
-    def set(self) -> None:
-        """End the build."""
-        with self._lock:
-            self._is_set = True
-            actions = list(self._actions)
-        for action in actions:
-            action()
-
-    @contextmanager
-    def calling(self, action: Callable[[], None]) -> Iterator[None]:
-        """While the block lasts, `action` is called when the build is ended."""
-        with self._lock:
-            self._actions.append(action)
-        try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._actions.remove(action)
 
 
 @contextmanager

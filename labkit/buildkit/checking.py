@@ -7,7 +7,8 @@ Source: buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
 import msgspec
 
 from labkit.build.contexts import Source
-from labkit.build.dockerfile.parser import Dockerfile, parse
+from labkit.build.dockerfile.model import Dockerfile
+from labkit.build.dockerfile.parser import parse
 from labkit.build.solver import target
 from labkit.rpc.errors import UNIMPLEMENTED, CallError
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from labkit.build.dockerfile.parser import Dockerfile, parse
+from labkit.build.dockerfile.model import Dockerfile
+from labkit.build.dockerfile.parser import parse
 from labkit.errors import LabkitError
 from labkit.images import healthchecks
 from labkit.images import shell_words as words

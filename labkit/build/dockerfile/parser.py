@@ -6,10 +6,9 @@ The words of the errors are BuildKit's where it has some.
 import difflib
 import json
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
 
-from labkit.build.dockerfile.lines import Heredoc, Line, Source, read
+from labkit.build.dockerfile.lines import Line, Source, read
+from labkit.build.dockerfile.model import Dockerfile, Instruction, Stage
 from labkit.build.dockerfile.rules import RULES, Rule
 from labkit.build.errors import DockerfileError
 from labkit.errors import InvalidParameterError
@@ -17,58 +16,6 @@ from labkit.images import shell_words as words
 from labkit.images.changes import NO_TRIGGERS
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
-
-
-class Instruction(NamedTuple):
-    """One instruction: its name in capitals, its flags, and what follows them."""
-
-    name: str
-    flags: tuple[tuple[str, str], ...]
-    text: str
-    """What follows the flags, as it is written."""
-    words: tuple[str, ...] | None
-    """The same in the exec form, a JSON list; None in the shell form."""
-    heredocs: tuple[Heredoc, ...]
-    original: str
-    """All of it on one line, as `Step 1/3 : …` shows it."""
-    number: int
-    """The line it begins on."""
-    escape: str
-    last: int = 0
-    """The line it ends on, with its heredocs."""
-    trigger: "Instruction | None" = None
-    """For ONBUILD: the instruction that it keeps."""
-
-    def flag(self, name: str) -> str:
-        """The value of a flag, the last one given; empty if there is none."""
-        return next((value for key, value in reversed(self.flags) if key == name), "")
-
-    def flag_values(self, name: str) -> list[str]:
-        """Every value of a flag that may be repeated."""
-        return [value for key, value in self.flags if key == name]
-
-
-class Stage(NamedTuple):
-    """From one FROM to the next."""
-
-    number: int
-    name: str
-    """After AS, in lower case; empty if it has none."""
-    base: str
-    """What it is from, not expanded."""
-    platform: str
-    start: Instruction
-    instructions: tuple[Instruction, ...]
-
-
-class Dockerfile(NamedTuple):
-    """A whole Dockerfile; `arguments` are the ARGs before the first FROM."""
-
-    file: str
-    arguments: tuple[Instruction, ...]
-    stages: tuple[Stage, ...]
-    numbers: Mapping[str, int]
-    """The number of each stage that has a name."""
 
 
 def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:

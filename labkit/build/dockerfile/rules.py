@@ -5,14 +5,12 @@ A rule's `check` sees only what is written; what a variable stands for is known 
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from labkit.build.dockerfile.model import Instruction
 from labkit.errors import InvalidParameterError
 from labkit.images import healthchecks
 from labkit.images import shell_words as words
-
-if TYPE_CHECKING:
-    from labkit.build.dockerfile.parser import Instruction
 
 _ARG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -28,7 +26,7 @@ class FlagRule(NamedTuple):
 class Rule(NamedTuple):
     """What may be written of one instruction."""
 
-    check: "Callable[[Instruction], None]"
+    check: Callable[[Instruction], None]
     flags: Mapping[str, FlagRule] = {}
     takes_json: bool = False
 
@@ -42,22 +40,22 @@ _COPY_FLAGS = {
 }
 
 
-def _at_least_one(instruction: "Instruction") -> None:
+def _at_least_one(instruction: Instruction) -> None:
     if not instruction.text:
         raise InvalidParameterError(f"{instruction.name} requires at least one argument")
 
 
-def _exactly_one(instruction: "Instruction") -> None:
+def _exactly_one(instruction: Instruction) -> None:
     if not instruction.text:
         raise InvalidParameterError(f"{instruction.name} requires exactly one argument")
 
 
-def _one_word(instruction: "Instruction") -> None:
+def _one_word(instruction: Instruction) -> None:
     if len(words.fields(instruction.text, instruction.escape)) != 1:
         raise InvalidParameterError(f"{instruction.name} requires exactly one argument")
 
 
-def _check_from(instruction: "Instruction") -> None:
+def _check_from(instruction: Instruction) -> None:
     parts = instruction.text.split()
     if len(parts) == 3 and parts[1].upper() == "AS":
         return
@@ -67,12 +65,12 @@ def _check_from(instruction: "Instruction") -> None:
         )
 
 
-def _check_pairs(instruction: "Instruction") -> None:
+def _check_pairs(instruction: Instruction) -> None:
     _at_least_one(instruction)
     words.pairs(instruction.name, instruction.text, instruction.escape)
 
 
-def _check_arg(instruction: "Instruction") -> None:
+def _check_arg(instruction: Instruction) -> None:
     _at_least_one(instruction)
     for word in words.fields(instruction.text, instruction.escape):
         name = word.partition("=")[0]
@@ -80,7 +78,7 @@ def _check_arg(instruction: "Instruction") -> None:
             raise InvalidParameterError(f'ARG: "{name}" is not a name of a variable')
 
 
-def _check_copy(instruction: "Instruction") -> None:
+def _check_copy(instruction: Instruction) -> None:
     listed = instruction.words or tuple(words.fields(instruction.text, instruction.escape))
     if not listed:
         raise InvalidParameterError(f"{instruction.name} requires at least two arguments")
@@ -91,23 +89,23 @@ def _check_copy(instruction: "Instruction") -> None:
         )
 
 
-def _check_shell(instruction: "Instruction") -> None:
+def _check_shell(instruction: Instruction) -> None:
     if not instruction.words:
         raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
 
 
-def _check_healthcheck(instruction: "Instruction") -> None:
+def _check_healthcheck(instruction: Instruction) -> None:
     _at_least_one(instruction)
     healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
 
 
-def _check_volume(instruction: "Instruction") -> None:
+def _check_volume(instruction: Instruction) -> None:
     _at_least_one(instruction)
     if instruction.words == ():
         raise InvalidParameterError("VOLUME requires at least one argument")
 
 
-def _anything(_: "Instruction") -> None:
+def _anything(_: Instruction) -> None:
     """CMD and ENTRYPOINT may be empty, and take away what the base has."""
 
 

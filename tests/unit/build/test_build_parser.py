@@ -6,7 +6,8 @@ import time
 import pytest
 
 from labkit.build.dockerfile.lines import read
-from labkit.build.dockerfile.parser import Instruction, parse
+from labkit.build.dockerfile.model import Instruction
+from labkit.build.dockerfile.parser import parse
 from labkit.build.dockerfile.rules import RULES
 from labkit.build.errors import DockerfileError
 from labkit.errors import InvalidParameterError
