@@ -11,10 +11,11 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from labkit.build import events, solver, stubs
-from labkit.build.archive import Archive
 from labkit.build.cache import Cache
 from labkit.build.cancellation import Cancellation
-from labkit.build.contexts import Contexts, wanted
+from labkit.build.context.archive import Archive
+from labkit.build.context.contexts import Contexts, wanted
+from labkit.build.context.tars import receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.dockerfile.parser import parse, parse_line, parse_trigger
 from labkit.build.errors import BuildError
@@ -23,7 +24,6 @@ from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import Options, Registries
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, StageBuild, naming
-from labkit.build.tars import receive
 from labkit.build.telling import short
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine

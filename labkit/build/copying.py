@@ -8,12 +8,13 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from labkit.build import explain, fetch, modes
-from labkit.build.archive import Archive
+from labkit.build import explain, modes
+from labkit.build.context import fetch
+from labkit.build.context.archive import Archive
+from labkit.build.context.tars import is_archive, of_file, receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.sources import Source, Sources, packed, select
 from labkit.build.stage import StageBuild
-from labkit.build.tars import is_archive, of_file, receive
 from labkit.containers.trees.copying import FILE, FOLDER
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import HARMLESS, Layers

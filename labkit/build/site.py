@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from labkit.build.archive import Archive
 from labkit.build.cache import Cache
 from labkit.build.cancellation import Cancellation
+from labkit.build.context.archive import Archive
 from labkit.build.dockerfile.model import Dockerfile
 from labkit.build.options import Options
 from labkit.build.solver import Report

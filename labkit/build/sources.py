@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from labkit.build.archive import Archive, Node, attributes, below
+from labkit.build.context.archive import Archive, Node, attributes, below
 from labkit.build.errors import MissingSourceError
 from labkit.build.modes import Change
 from labkit.errors import InvalidParameterError, NotFoundError

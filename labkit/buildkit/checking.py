@@ -6,7 +6,7 @@ Source: buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
 
 import msgspec
 
-from labkit.build.contexts import Source
+from labkit.build.context.contexts import Source
 from labkit.build.dockerfile.model import Dockerfile
 from labkit.build.dockerfile.parser import parse
 from labkit.build.solver import target

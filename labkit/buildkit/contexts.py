@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
-from labkit.build import remote
-from labkit.build.archive import Archive, Node
-from labkit.build.contexts import DOCKERFILE_LIMIT_BYTES, IGNORE_FILE, Sent, Source
+from labkit.build.context import remote
+from labkit.build.context.archive import Archive, Node
+from labkit.build.context.contexts import DOCKERFILE_LIMIT_BYTES, IGNORE_FILE, Sent, Source
+from labkit.build.context.tars import is_archive, of_file
 from labkit.build.options import Options
-from labkit.build.tars import is_archive, of_file
 from labkit.build.workroom import Workroom
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.progress import now
@@ -34,7 +34,7 @@ _SESSION = "http://buildkit-session/"
 
 
 class SessionContexts:
-    """The contexts of one build (`labkit.build.contexts.Contexts`)."""
+    """The contexts of one build (`labkit.build.context.contexts.Contexts`)."""
 
     def __init__(
         self,

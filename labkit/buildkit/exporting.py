@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from labkit.build.builder import Build
-from labkit.build.tars import receive
+from labkit.build.context.tars import receive
 from labkit.buildkit import sending
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.messages import Exporter, VertexWarning

@@ -9,7 +9,7 @@ import base64
 
 import msgspec
 
-from labkit.build.contexts import Source
+from labkit.build.context.contexts import Source
 from labkit.build.errors import (
     BuildError,
     CancelledError,

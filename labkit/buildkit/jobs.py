@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from labkit.build.builder import Build
-from labkit.build.contexts import Source
+from labkit.build.context.contexts import Source
 from labkit.buildkit.messages import Result, ReturnRequest, SolveRequest
 from labkit.buildkit.progress import Progress
 from labkit.buildkit.vertices import Teller, Vertices

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from labkit.build.archive import HEADS_MAX_BYTES, MEMBERS_MAX, Node, folder_node
+from labkit.build.context.archive import HEADS_MAX_BYTES, MEMBERS_MAX, Node, folder_node
 from labkit.buildkit.messages import DATA, ERR, FIN, REQ, STAT, Packet, Stat
 from labkit.errors import InvalidParameterError, LabkitError
 from labkit.images.archives.reader import PATH_MAX_BYTES, XATTR, Member

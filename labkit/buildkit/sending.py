@@ -7,7 +7,7 @@ sends the content of those that the client requests.
 import tarfile
 from collections.abc import Iterable
 
-from labkit.build.archive import Archive, Node, below
+from labkit.build.context.archive import Archive, Node, below
 from labkit.buildkit.messages import DATA, ERR, FIN, REQ, STAT, Packet, Stat
 from labkit.errors import InvalidParameterError
 from labkit.images.archives.reader import XATTR

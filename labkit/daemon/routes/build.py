@@ -7,10 +7,11 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from labkit.build import remote, telling
-from labkit.build.archive import Archive
+from labkit.build import telling
 from labkit.build.builder import Build
-from labkit.build.contexts import Sent
+from labkit.build.context import remote
+from labkit.build.context.archive import Archive
+from labkit.build.context.contexts import Sent
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Message, Options
 from labkit.build.workroom import Workroom

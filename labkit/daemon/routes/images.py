@@ -9,7 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from labkit import snapshots
-from labkit.build import fetch
+from labkit.build.context import fetch
 from labkit.containers import Engine
 from labkit.daemon import filters
 from labkit.daemon.create_body import convert

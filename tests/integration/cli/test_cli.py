@@ -170,17 +170,6 @@ def test_mistakes(taken: Lab, line: str, code: int, message: str) -> None:
     assert containers(taken) == before
 
 
-def test_a_network_that_is_missing_is_found_out_at_the_start(lab: Lab) -> None:
-    """As in Docker: the container is made, and stays."""
-    done = lab.cli("run", "--network", "nosuch", "--name", "alone", "busybox", "true")
-    assert done.returncode == 125
-    assert "network nosuch not found" in done.stderr
-    assert lab.cli("inspect", "-f", "{{.State.Status}}", "alone").stdout == "created\n"
-    done = lab.cli("run", "--rm", "--network", "nosuch", "busybox", "true")
-    assert done.returncode == 125
-    assert lab.cli("ps", "-aq").stdout.count("\n") == 1
-
-
 def test_an_image_that_cannot_be_pulled(lab: Lab) -> None:
     """As Docker does, it first says that it has to look elsewhere."""
     done = lab.cli("run", "127.0.0.1:1/nosuch", "true")

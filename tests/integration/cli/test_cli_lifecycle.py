@@ -370,3 +370,14 @@ def test_the_client_has_it_all(lab: Lab) -> None:
         volume.remove()
         container.stop(timeout=0)
         assert client.containers.prune()["ContainersDeleted"] == [container.id]
+
+
+def test_a_network_that_is_missing_is_found_out_at_the_start(lab: Lab) -> None:
+    """As in Docker: the container is made, and stays."""
+    done = lab.cli("run", "--network", "nosuch", "--name", "alone", "busybox", "true")
+    assert done.returncode == 125
+    assert "network nosuch not found" in done.stderr
+    assert lab.cli("inspect", "-f", "{{.State.Status}}", "alone").stdout == "created\n"
+    done = lab.cli("run", "--rm", "--network", "nosuch", "busybox", "true")
+    assert done.returncode == 125
+    assert lab.cli("ps", "-aq").stdout.count("\n") == 1

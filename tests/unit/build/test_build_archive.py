@@ -5,9 +5,9 @@ import tarfile
 
 import pytest
 
-from labkit.build.archive import Archive
+from labkit.build.context.archive import Archive
+from labkit.build.context.tars import of_tar
 from labkit.build.sources import Source, Sources, content_key, packed, select
-from labkit.build.tars import of_tar
 from labkit.errors import InvalidParameterError, NotFoundError
 
 

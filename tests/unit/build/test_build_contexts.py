@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.build.contexts import wanted
+from labkit.build.context.contexts import wanted
 from labkit.build.dockerfile.parser import parse
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from labkit.build.archive import Archive, Node
+from labkit.build.context.archive import Archive, Node
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.messages import DATA, ERR, FIN, REQ, STAT, Packet, Stat
 from labkit.buildkit.receiving import ContentFile, Receiver

@@ -2,8 +2,8 @@
 
 A build's context is a stranger's.  It is kept as one file without a name on the disk, and what it
 holds is known by an index in memory: names, links and folders are followed in that index alone, so
-that nothing in it can lead anywhere else.  It comes as a tar archive (`labkit.build.tars`), or file
-by file (`labkit.buildkit.receiving`).
+that nothing in it can lead anywhere else.  It comes as a tar archive (`tars` beside this file), or
+file by file (`labkit.buildkit.receiving`).
 """
 
 import hashlib

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from labkit.build.archive import (
+from labkit.build.context.archive import (
     HEADS_MAX_BYTES,
     KINDS,
     MEMBERS_MAX,

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from labkit.build.archive import Archive
+from labkit.build.context.archive import Archive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.options import Options
 from labkit.errors import InvalidParameterError, NotFoundError

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from typing import BinaryIO
 
-from labkit.build import fetch
-from labkit.build.archive import Archive
+from labkit.build.context import fetch
+from labkit.build.context.archive import Archive
+from labkit.build.context.tars import is_archive, of_file, receive
 from labkit.build.dockerfile.lines import SIZE_LIMIT_BYTES
-from labkit.build.tars import is_archive, of_file, receive
 from labkit.build.workroom import Workroom
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import Folder

@@ -1,0 +1,1 @@
+"""The files that a build copies from: sent by the client, or fetched."""
