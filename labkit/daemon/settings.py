@@ -7,6 +7,7 @@ warning with the reason (`labkit.dialect.daemon_options`).
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -345,12 +346,16 @@ def current(root: str) -> Settings:
 
 
 def engine_id(root: str) -> str:
-    """A name of the engine with this data root that no other has, made once."""
+    """A name of the engine with this data root that no other has, made once.
+
+    While the disk is full it is another one each time: `info` answers all the same.
+    """
     path = os.path.join(root, "engine-id")
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip()
     except FileNotFoundError:
         made = str(uuid.uuid4())
-        files.write_atomically(path, made.encode())
+        with suppress(OSError):
+            files.write_atomically(path, made.encode())
         return made

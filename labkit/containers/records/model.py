@@ -160,7 +160,7 @@ class HostConfig(Resources, rename=docker_name):
     cgroup_parent: str = ""
     """The group that its own is in: from the top of the hierarchy, or below labkit's own."""
     sysctls: dict[str, str] | None = None
-    """Parameters of the kernel that its namespaces have for themselves (labkit.containers.sysctls).
+    """Parameters of the kernel that its namespaces have for themselves (`given/sysctls.py`).
     """
     group_add: list[str] | None = None
     """Groups of its user besides, by name or number."""

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.root
 
 KILLED = """
 import os, signal, sys
-from labkit.containers import ContainerConfig, Engine, HostConfig, creating, ending, mounting
+from labkit.containers import ContainerConfig, Engine, HostConfig
+from labkit.containers.given import mounting
+from labkit.containers.life import creating, ending
 from labkit.containers.records.records import Records
 from labkit.paths import Paths
 

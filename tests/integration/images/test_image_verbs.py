@@ -117,7 +117,8 @@ def test_a_running_container_is_frozen_while_it_is_committed(lab: Lab) -> None:
     out(lab, "commit", "--pause=false", container, "moment:x")
     _, state = lab.api("GET", f"/containers/{container}/json")
     assert state["State"]["Status"] == "running"
-    told = ("--since", str(since_s), "--until", str(time.time()), "--format", "{{.Action}}")
+    told = ("--since", str(since_s), "--until", str(time.time()), "--filter", "type=container",
+            "--format", "{{.Action}}")  # fmt: skip
     seen = out(lab, "events", *told).split()
     assert seen == [*(["pause", "unpause", "commit"] * 3), "commit"]
     for number in range(3):
