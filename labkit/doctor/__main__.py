@@ -25,8 +25,9 @@ def main() -> int:
     if can_run_containers(findings):
         sys.stdout.write(limits(findings))
         return 0
-    of_root = power.has_admin()
-    words = refusal(findings, inside=is_container()) if of_root else refusal_of_user(findings)
+    # Root without power is in a container that was started without it: `sudo` would not help.
+    is_root = os.geteuid() == 0
+    words = refusal(findings, inside=is_container()) if is_root else refusal_of_user(findings)
     sys.stderr.write(words)
     return 1
 
@@ -70,6 +71,7 @@ def refusal(findings: list[Finding], *, inside: bool) -> str:
     for finding in findings:
         if finding.required and finding.state == MISSING:
             lines += _item(f"{finding.name}: {finding.detail}")
+            lines += [f"    {finding.remedy}"] if finding.remedy and power.IS_LIMITED else []
     what = "This machine is a container" if inside else "If this machine is a container"
     lines += [
         "The ways out:",
