@@ -164,8 +164,8 @@ def numbers(place: Place) -> Iterator[Finding]:
         "Its own numbers, from 1 on: chapter 11, one process, two numbers.",
         "the flags of processes.clone",
     )
-    yield from _proc(pid)
     until(lambda: not place_has("0.01"), 3)  # the orphans have ended: now they are zombies, or gone
+    yield from _proc(pid)
     zombies = until(lambda: not _zombies(pid), 3)
     yield Finding(
         "processes that have ended and that no process waited for",
@@ -213,7 +213,8 @@ def _proc(pid: int) -> Iterator[Finding]:
         shown = sorted(int(name) for name in os.listdir(f"/proc/{pid}/root/proc") if name.isdigit())
     except OSError:
         shown = []
-    there = sorted(int(looks.status(one, "NSpid").split()[-1]) for one in looks.those_inside(pid))
+    numbers = (looks.status(one, "NSpid").split()[-1:] for one in looks.those_inside(pid))
+    there = sorted(int(number) for found in numbers for number in found)  # none if it has gone
     right = kinds != [] and shown == there and 1 in shown
     yield Finding(
         "the processes that /proc shows",
