@@ -36,6 +36,8 @@ class Home:
             chosen.bind(("127.0.0.1", 0))
             self.port = chosen.getsockname()[1]
         names = {"LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT", "LABKIT_LINK_PREFIX"}
+        # A user's `make` is the first one, whatever has started these tests.
+        names |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
         self.env = {key: value for key, value in os.environ.items() if key not in names} | {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": self.lab.run,
