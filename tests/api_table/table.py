@@ -21,7 +21,7 @@ from labkit.networks import model as network_model
 from tests.lab import PROJECT
 
 PUBLISHED = Path(__file__).parent / "published.txt"
-SHOWN = PROJECT / "docs" / "API.md"
+SHOWN = PROJECT / "labkit/daemon/API.md"
 DONE, WITHOUT_EFFECT, REFUSED = "done", "accepted without effect", "refused"
 
 MODELS: dict[str, type[msgspec.Struct]] = {
