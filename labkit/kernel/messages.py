@@ -61,8 +61,10 @@ def plain(message: tuple[Any, ...]) -> tuple[Any, ...]:
 
     So an earlier release, which may not know them, is sent only what it does not do anyway.
     """
-    defaults = [*message._field_defaults.values()]  # type: ignore[attr-defined]  # a NamedTuple's
-    values = [*message]
+    given: dict[str, Any] = message._field_defaults  # type: ignore[attr-defined]  # a NamedTuple's
+    if not given:
+        return tuple(message)  # most operations of a start
+    defaults, values = [*given.values()], [*message]
     while defaults and values[-1] == defaults.pop():
         values.pop()
     return tuple(values)

@@ -5,7 +5,6 @@ throw-away engine.  In both the process numbers that the engine gives are those 
 /proc; only the learner's files may lie elsewhere.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -177,32 +176,14 @@ class Place:
 
 
 def _elsewhere(root: str, uid: int, look: Callable[[], ResultT]) -> ResultT:
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        answer: dict[str, Any] = {}
-        try:
-            os.close(reader)
-            os.chroot(root)
-            os.chdir("/")
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            answer = {"found": look()}
-        except OSError as error:
-            answer = {"errno": error.errno, "text": str(error)}
-        finally:
-            with os.fdopen(writer, "w") as file:
-                json.dump(answer, file)
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as file:
-        said = file.read()
-    os.waitpid(pid, 0)
-    answer = json.loads(said or "{}")
-    if "found" not in answer:
-        raise OSError(answer.get("errno", 0), answer.get("text", "the look at the files failed"))
-    return answer["found"]  # type: ignore[no-any-return]
+    def enter() -> None:
+        os.chroot(root)
+        os.chdir("/")
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+    return processes.in_child(enter, look)
 
 
 def numbers(text: str) -> Iterator[tuple[str, int]]:

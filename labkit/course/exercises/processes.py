@@ -65,15 +65,28 @@ def inside(pid: int, kinds: Sequence[str], look: Callable[[], ResultT]) -> Resul
 
     OSError if the process has ended, or a namespace may not be entered.
     """
-    reader, writer = os.pipe()
     files = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+
+    def enter() -> None:
+        for fd in files:
+            namespaces.setns(fd)
+
+    try:
+        return in_child(enter, look)
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def in_child(enter: Callable[[], None], look: Callable[[], ResultT]) -> ResultT:
+    """What `look` returns, called in a child process after `enter`; JSON only.  OSError."""
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         answer: dict[str, Any] = {}
         try:
             os.close(reader)
-            for fd in files:
-                namespaces.setns(fd)
+            enter()
             answer = {"found": look()}
         except OSError as error:
             answer = {"errno": error.errno, "text": str(error)}
@@ -82,12 +95,10 @@ def inside(pid: int, kinds: Sequence[str], look: Callable[[], ResultT]) -> Resul
                 json.dump(answer, file)
             os._exit(0)
     os.close(writer)
-    for fd in files:
-        os.close(fd)
     with os.fdopen(reader) as file:
         said = file.read()
     os.waitpid(child, 0)
     answer = json.loads(said or "{}")
     if "found" not in answer:
         raise OSError(answer.get("errno", 0), answer.get("text", "the look failed"))
-    return answer["found"]  # type: ignore[no-any-return]
+    return answer["found"]  # type: ignore[no-any-return]  # what `look` has returned, by JSON
