@@ -71,7 +71,8 @@ def refusal(findings: list[Finding], *, inside: bool) -> str:
     for finding in findings:
         if finding.required and finding.state == MISSING:
             lines += _item(f"{finding.name}: {finding.detail}")
-            lines += [f"    {finding.remedy}"] if finding.remedy and power.IS_LIMITED else []
+            # With power, the remedies are for a machine of one's own.
+            lines += [f"    {finding.remedy}"] if finding.remedy and not power.has_admin() else []
     what = "This machine is a container" if inside else "If this machine is a container"
     lines += [
         "The ways out:",
