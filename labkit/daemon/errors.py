@@ -1,18 +1,12 @@
-"""From errors to HTTP: the one table, and the answer a client gets.
+"""From errors to HTTP: the status, and the answer a client gets.
 
 The body is Docker's, `{"message": …}`.  A `StartError` says more under `labkit`: the exit code
 `docker run` would have, the step of the plan that failed, and all the steps as they went.
 """
 
 from labkit.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidParameterError,
     LabkitError,
-    NotFoundError,
-    NotModifiedError,
     StartError,
-    UnauthorizedError,
 )
 from labkit.http.errors import ProtocolError
 from labkit.http.responses import Response, json_response
@@ -27,23 +21,15 @@ words in the message, and minds the case."""
 
 
 class UnsupportedError(LabkitError):
-    """Docker's API knows this, labkit does not do it (501).  The message names what it was."""
+    """Docker's API knows this, labkit does not do it.  The message names what it was."""
+
+    http_status = 501
 
 
 class UnavailableError(LabkitError):
-    """What is asked for is not there, though it is Docker's API (503): a swarm."""
+    """What is asked for is not there, though it is Docker's API: a swarm."""
 
-
-STATUS: tuple[tuple[type[LabkitError], int], ...] = (
-    (NotModifiedError, 304),
-    (InvalidParameterError, 400),
-    (UnauthorizedError, 401),
-    (ForbiddenError, 403),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (UnsupportedError, 501),
-    (UnavailableError, 503),
-)
+    http_status = 503
 
 
 def status_of(error: Exception) -> int:
@@ -52,7 +38,7 @@ def status_of(error: Exception) -> int:
         return error.status
     if isinstance(error, StartError):
         return 400 if error.exit_code in COMMAND_CANNOT_RUN else 500
-    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return error.http_status if isinstance(error, LabkitError) else LabkitError.http_status
 
 
 def error_message(error: Exception) -> str:

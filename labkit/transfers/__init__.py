@@ -1,4 +1,4 @@
-"""Pull and push: the image store on one side, registries on the other, the client told meanwhile.
+"""Pull and push: between the image store and registries, with reports on the way.
 
-Imported when first needed, for the HTTP library behind it takes a tenth of a second to import.
+Imported when first needed: the HTTP library behind it takes a tenth of a second to import.
 """

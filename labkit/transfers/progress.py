@@ -1,36 +1,23 @@
-"""A transfer's messages on their way to the client, in the words and the form of Docker's.
+"""What a transfer reports, in the words and the form of Docker's messages."""
 
-The transfer runs in a thread of its own and puts messages in; the connection's thread takes them
-out.  A client that goes away stops the transfer.
-"""
-
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-
-import msgspec
-
-from labkit.daemon import log
-from labkit.daemon.errors import error_message
-from labkit.errors import LabkitError
-from labkit.http.responses import Answer, Stream
-from labkit.kernel import threads
-from labkit.registry.client.errors import StoppedError
+from collections.abc import Callable
 
 BETWEEN_UPDATES_S = 0.1
 BAR_CHARACTERS = 50
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
-Work = Callable[["Progress"], None]
-
 
 class Progress:
-    """What a transfer says.  May be used by several threads; `stop` is set when nobody listens."""
+    """Passes a transfer's messages to `put`.  Several threads may use it.
 
-    def __init__(self) -> None:
+    Whoever sets `stop` ends the transfer: its client has gone away.
+    """
+
+    def __init__(self, put: Callable[[object], None]) -> None:
         self.stop = threading.Event()
-        self.messages: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
+        self._put = put
         self._last: dict[str, float] = {}
 
     def say(self, text: str, identifier: str = "") -> None:
@@ -59,53 +46,6 @@ class Progress:
     def result(self, value: object) -> None:
         """What programs read: `{"Tag": …, "Digest": …, "Size": …}`."""
         self._put({"progressDetail": {}, "aux": value})
-
-    def _put(self, message: object) -> None:
-        self.messages.put(encoded(message))
-
-
-def encoded(message: object) -> bytes:
-    """One message of the stream."""
-    return msgspec.json.encode(message) + b"\r\n"
-
-
-def run(work: Work) -> Answer:
-    """Do `work` and let the answer's stream tell of it.
-
-    What fails before the first message is raised, so that it has an HTTP status of its own.
-    """
-    progress = Progress()
-    threading.Thread(target=_work, args=(work, progress), daemon=True).start()
-    first = progress.messages.get()
-    if isinstance(first, Exception):
-        raise first
-    return Stream(_stream(progress, first))
-
-
-def _work(work: Work, progress: Progress) -> None:
-    threads.work_for(progress.stop.is_set)
-    try:
-        work(progress)
-    except StoppedError:
-        progress.messages.put(None)
-    except Exception as error:
-        if not isinstance(error, (LabkitError, OSError)):
-            log.LOG.traceback("a transfer failed")
-        progress.messages.put(error)
-    else:
-        progress.messages.put(None)
-
-
-def _stream(progress: Progress, message: bytes | Exception | None) -> Iterator[bytes]:
-    try:
-        while isinstance(message, bytes):
-            yield message
-            message = progress.messages.get()
-    finally:
-        progress.stop.set()
-    if isinstance(message, Exception):
-        text = error_message(message)
-        yield encoded({"errorDetail": {"message": text}, "error": text})
 
 
 def bar(current: int, total: int) -> str:

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from labkit.daemon.transfers.progress import Progress
-from labkit.daemon.transfers.remotes import Access, asked
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import ImageStore, platforms
@@ -17,6 +15,8 @@ from labkit.images.references import Reference
 from labkit.registry.client.errors import RegistryError
 from labkit.registry.client.manifests import Received
 from labkit.registry.client.repository import Repository
+from labkit.transfers.progress import Progress
+from labkit.transfers.remotes import Access, asked
 
 SHORT_DIGITS = 12
 

@@ -7,8 +7,6 @@ from typing import BinaryIO
 import msgspec
 from msgspec.structs import replace
 
-from labkit.daemon.transfers.progress import Progress
-from labkit.daemon.transfers.remotes import Access, push_error, registries
 from labkit.errors import NotFoundError
 from labkit.images import Image, ImageStore, models, references
 from labkit.images.archives.compression import CHUNK_BYTES, GzipBlob
@@ -19,6 +17,8 @@ from labkit.images.models import Descriptor, Index, Manifest
 from labkit.images.references import Reference
 from labkit.registry.client.errors import RegistryError
 from labkit.registry.client.repository import Repository
+from labkit.transfers.progress import Progress
+from labkit.transfers.remotes import Access, push_error, registries
 
 SHORT_DIGITS = 12
 SOURCES_TRIED = 3

@@ -1,6 +1,6 @@
 """Registries: pull, push, log in, search, look at an image without pulling it.
 
-What they do is in `labkit.daemon.transfers` and `labkit.registry.client`, which are imported when
+What they do is in `labkit.transfers` and `labkit.registry.client`, which are imported when
 they are first needed: their HTTP library takes a tenth of a second.
 """
 
@@ -21,11 +21,12 @@ from labkit.images.models import INDEXES, Platform
 from labkit.images.references import Reference
 from labkit.registry.client import credentials
 from labkit.registry.client.endpoints import Settings
+from labkit.transfers.progress import Progress
 
 if TYPE_CHECKING:
-    from labkit.daemon.transfers import remotes
     from labkit.registry.client.manifests import Received
     from labkit.registry.client.repository import Repository
+    from labkit.transfers import remotes
 
 _Read = TypeVar("_Read")
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
@@ -39,24 +40,24 @@ def pull(engine: Engine, request: Request) -> Answer:
 
     `tag` may be a digest; a name without either stands for all tags of its repository.
     """
-    from labkit.daemon.transfers import progress  # noqa: PLC0415
-    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
+    from labkit.daemon import transfer_stream  # noqa: PLC0415
+    from labkit.transfers.pull import Puller  # noqa: PLC0415
 
     reference, all_tags = _named(request.query.text("fromImage"), request.query.text("tag"))
     access = _access(engine, request)
     platform = request.query.text("platform")
 
-    def work(told: progress.Progress) -> None:
+    def work(progress: Progress) -> None:
         puller = Puller(
             engine.images,
-            told,
+            progress,
             access,
             platform=platform,
             pulled=lambda name: _publish(engine, "pull", name),
         )
         (puller.pull_all if all_tags else puller.pull)(reference)
 
-    return progress.run(work)
+    return transfer_stream.run(work)
 
 
 CredentialsFor = Callable[[str], credentials.Credentials]
@@ -78,59 +79,51 @@ def pull_for_build(
     engine: Engine, known: CredentialsFor, name: str, platform: str, say: Callable[[object], None]
 ) -> None:
     """Pull an image that a build begins with; `say` gets the messages."""
-    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
-    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
-
-    class Told(progress.Progress):
-        def _put(self, message: object) -> None:
-            say(message)
+    from labkit.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers.pull import Puller  # noqa: PLC0415
 
     reference = references.parse(name)
     access = remotes.Access(known(reference.domain), _settings(engine))
     pulled = partial(_publish, engine, "pull")
-    Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
+    Puller(engine.images, Progress(say), access, platform=platform, pulled=pulled).pull(reference)
 
 
 def push_for_build(
     engine: Engine, known: CredentialsFor, name: str, say: Callable[[object], None]
 ) -> None:
     """Push an image that a build has made; `say` gets the messages."""
-    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
-    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
-
-    class Told(progress.Progress):
-        def _put(self, message: object) -> None:
-            say(message)
+    from labkit.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers.push import Pusher  # noqa: PLC0415
 
     reference = references.parse(name)
     access = remotes.Access(known(reference.domain), _settings(engine))
     pushed = partial(_publish, engine, "push")
-    Pusher(engine.images, Told(), access, pushed=pushed).push(reference, all_tags=False)
+    Pusher(engine.images, Progress(say), access, pushed=pushed).push(reference, all_tags=False)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:
     """`POST /images/{name}/push?tag=`: a stream of what happens; without a tag all of them."""
-    from labkit.daemon.transfers import progress  # noqa: PLC0415
-    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
+    from labkit.daemon import transfer_stream  # noqa: PLC0415
+    from labkit.transfers.push import Pusher  # noqa: PLC0415
 
     reference, all_tags = _named(name, request.query.text("tag"))
     if reference.digest:
         raise InvalidParameterError("cannot push a digest reference: give the image a tag")
     access = _access(engine, request)
 
-    def work(told: progress.Progress) -> None:
+    def work(progress: Progress) -> None:
         pusher = Pusher(
-            engine.images, told, access, pushed=lambda name: _publish(engine, "push", name)
+            engine.images, progress, access, pushed=lambda name: _publish(engine, "push", name)
         )
         pusher.push(reference, all_tags=all_tags)
 
-    return progress.run(work)
+    return transfer_stream.run(work)
 
 
 def authenticate(engine: Engine, request: Request) -> Answer:
     """`POST /auth`: whether a registry takes these credentials; the body is an AuthConfig."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
     from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     given, server = credentials.from_json(request.body_bytes())
     domain = domain_of(server)
@@ -149,8 +142,8 @@ def authenticate(engine: Engine, request: Request) -> Answer:
 
 def search(engine: Engine, request: Request) -> Answer:
     """`GET /images/search?term=&limit=&filters=`."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
     from labkit.registry.client import search as searching  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     asked = filters.parse(request.query.text("filters"), SEARCH_FILTERS)
     limit = request.query.integer("limit")
@@ -180,7 +173,7 @@ def search(engine: Engine, request: Request) -> Answer:
 
 def distribution(engine: Engine, request: Request, name: str) -> Answer:
     """`GET /distribution/{name}/json`: an image's descriptor and platforms, from its registry."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     reference = references.parse(name)
     access = _access(engine, request)
@@ -213,7 +206,7 @@ def _named(name: str, tag: str) -> tuple[Reference, bool]:
 
 
 def _access(engine: Engine, request: Request) -> "remotes.Access":
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     given = _readable(credentials.from_header, request, "x-registry-auth")
     return remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
