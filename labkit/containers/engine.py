@@ -115,7 +115,7 @@ class Engine:
         self.parts.spawner.stop()
         self.parts.monitor.stop()
         self.parts.name_server.close()
-        for entry in self.parts.registry.all():
+        for entry in self.parts.lookup.all():
             with entry.lock:
                 entry.cancel_restart()
                 entry.drop_pending_clients()
@@ -155,15 +155,15 @@ class Engine:
 
     def get(self, ref: str) -> Container:
         """The container's record; NotFoundError."""
-        return self.parts.registry.find(ref).container
+        return self.parts.lookup.find(ref).container
 
     def list(self) -> list[Container]:
         """Every container, the newest first."""
-        return [entry.container for entry in self.parts.registry.all()]
+        return [entry.container for entry in self.parts.lookup.all()]
 
     def start(self, ref: str) -> None:
         """Run a created or exited container; StartError, NotModifiedError if it runs already."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         with entry.lock:
             if entry.container.state.status == states.PAUSED:
                 raise ConflictError("cannot start a paused container, try unpause instead")
@@ -201,7 +201,7 @@ class Engine:
         so that a start which the client asks for thereupon cannot come before the hand-over.
         With `replay` the log up to this moment is given to that function first.
         """
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         options = (stdin, stdout, stderr, detach_keys)
         self.parts.publish("attach", entry)
         if replay is None:
@@ -216,7 +216,7 @@ class Engine:
 
         By its full id also a container can be waited for that has just been removed.
         """
-        return Watch(self.parts.registry.find_or_gone(ref), condition)
+        return Watch(self.parts.lookup.find_or_gone(ref), condition)
 
     def wait(
         self, ref: str, condition: str = "not-running", timeout_s: float | None = None
@@ -230,7 +230,7 @@ class Engine:
         SIGKILL cannot be refused, so its effect is awaited.
         """
         try:
-            entry = self.parts.registry.find(ref)
+            entry = self.parts.lookup.find(ref)
         except NotFoundError as error:
             raise NotFoundError(f"cannot kill container: {ref}: {error}") from None
         watch = Watch(entry)
@@ -246,13 +246,13 @@ class Engine:
 
         `timeout_s` is the time it is given, negative for all the time it wants.
         """
-        ending.stop(self.parts, self.parts.registry.find(ref), timeout_s, signal_number)
+        ending.stop(self.parts, self.parts.lookup.find(ref), timeout_s, signal_number)
 
     def restart(
         self, ref: str, timeout_s: float | None = None, signal_number: int | None = None
     ) -> None:
         """Stop the container if it runs, and start it."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         entry.starts_again = True
         try:
             with contextlib.suppress(NotModifiedError):
@@ -264,15 +264,15 @@ class Engine:
 
     def pause(self, ref: str) -> None:
         """Freeze every process of the container: it keeps its memory and gets no CPU time."""
-        ending.pause(self.parts, self.parts.registry.find(ref))
+        ending.pause(self.parts, self.parts.lookup.find(ref))
 
     def unpause(self, ref: str) -> None:
         """Let a paused container go on."""
-        ending.unpause(self.parts, self.parts.registry.find(ref))
+        ending.unpause(self.parts, self.parts.lookup.find(ref))
 
     def rename(self, ref: str, name: str) -> None:
         """Give the container another name; ConflictError if it is in use."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         names.check(name := name.removeprefix("/"))
         with entry.lock:
             old = entry.container.name
@@ -281,7 +281,7 @@ class Engine:
                     "Renaming a container with the same name as its current name"
                 )
             try:
-                self.parts.registry.reserve_name(name, entry.container.id)
+                self.parts.lookup.reserve_name(name, entry.container.id)
             except ConflictError as error:
                 raise ConflictError(f"Error when allocating new name: {error}") from None
             entry.container.name = name
@@ -289,24 +289,24 @@ class Engine:
                 self.parts.records.save(entry.container)
             except OSError:
                 entry.container.name = old
-                self.parts.registry.release_name(name, entry.container.id)
+                self.parts.lookup.release_name(name, entry.container.id)
                 raise
-            self.parts.registry.release_name(old, entry.container.id)
+            self.parts.lookup.release_name(old, entry.container.id)
             networking.rename(self.parts, entry)
             self.parts.publish("rename", entry, oldName=f"/{old}")
 
     def update(self, ref: str, asked: UpdateConfig) -> Sequence[str]:
         """Change limits and restart policy, also while it runs; the warnings for the user."""
-        return updating.update(self.parts, self.parts.registry.find(ref), asked)
+        return updating.update(self.parts, self.parts.lookup.find(ref), asked)
 
     def connect(self, network: str, ref: str, wanted: EndpointConfig) -> None:
         """Put a container on a network, also while it runs; ForbiddenError if that cannot be."""
         found = self.networks.find(network)
-        connecting.connect(self.parts, found, self.parts.registry.find(ref), wanted)
+        connecting.connect(self.parts, found, self.parts.lookup.find(ref), wanted)
 
     def disconnect(self, network: str, ref: str, *, force: bool = False) -> None:
         """Take a container off a network, also while it runs."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         try:
             found = self.networks.find(network)
         except NotFoundError:
@@ -317,14 +317,14 @@ class Engine:
 
     def top(self, ref: str, arguments: str = "") -> Processes:
         """The container's processes as `ps` on the host shows them (`-ef` unless said)."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         found = top.top(self.layout, entry, arguments)
         self.parts.publish("top", entry)
         return found
 
     def stats(self, ref: str) -> dict[str, object]:
         """What it uses at this moment (`inside/stats.py`); zeros when it does not run."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         if not entry.is_running:
             return stats.EMPTY
         is_host = entry.container.host_config.network_mode == "host"
@@ -337,11 +337,11 @@ class Engine:
 
     def is_running(self, ref: str) -> bool:
         """Whether its first process is there; also when it is paused."""
-        return self.parts.registry.find(ref).is_running
+        return self.parts.lookup.find(ref).is_running
 
     def resize(self, ref: str, height: int, width: int) -> None:
         """Give the container's terminal another size; ConflictError if it does not run."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         with entry.lock:
             if entry.shim is None:
                 raise ConflictError(f"container {entry.container.id} is not running")
@@ -353,7 +353,7 @@ class Engine:
 
         `volumes`: with the volumes that nobody named.
         """
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
             if not force:
@@ -380,7 +380,7 @@ class Engine:
 
     def commit(self, ref: str, asked: Commit) -> Image:
         """Make an image of a container and what it has changed; see `Commit`."""
-        return committing.commit(self.parts, self.parts.registry.find(ref), asked)
+        return committing.commit(self.parts, self.parts.lookup.find(ref), asked)
 
     def image_users(self) -> dict[str, ImageUser]:
         """The images that containers stand on, each with a container, a running one if any."""
@@ -405,7 +405,7 @@ class Engine:
         tail: int | None = None,
     ) -> Iterator[LogLine]:
         """What the container has printed (and, with `follow`, prints until it ends)."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         streams = {name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
         return logs.read(
             self.parts.records.log_path(entry.container.id),
@@ -418,7 +418,7 @@ class Engine:
 
     def exec_ids(self, ref: str) -> Sequence[str]:
         """The ids of the container's execs that run."""
-        return self.execs.of(self.parts.registry.find(ref))
+        return self.execs.of(self.parts.lookup.find(ref))
 
     def log_path(self, ref: str) -> str:
         """Where the container's log is."""
@@ -429,4 +429,4 @@ class Engine:
 
         By its full id also of a container that has just been removed, as `run --rm` needs it.
         """
-        return starting.steps(self.parts, self.parts.registry.find_or_gone(ref))
+        return starting.steps(self.parts, self.parts.lookup.find_or_gone(ref))

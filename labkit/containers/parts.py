@@ -12,8 +12,8 @@ from labkit.containers.life.monitor import Monitor
 from labkit.containers.records import id_ranges
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.events import Events
+from labkit.containers.records.lookup import Lookup
 from labkit.containers.records.records import Records
-from labkit.containers.records.registry import Registry
 from labkit.containers.records.remover import Remover
 from labkit.dialect.moments import timestamp
 from labkit.errors import NO_SPACE, NotFoundError
@@ -72,7 +72,7 @@ class Parts:
         )
         self.warnings += [*self.volumes.warnings, *self.networks.warnings, *self.images.warnings]
         self.name_server = NameServer(self.networks.names)
-        self.registry = Registry()
+        self.lookup = Lookup()
         self.spawner = Spawner()
         self.monitor = Monitor()
         self.events = Events()

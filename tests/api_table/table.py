@@ -14,7 +14,7 @@ from labkit.containers.records.model import ContainerConfig, HostConfig
 from labkit.daemon import create_body
 from labkit.daemon.responses import API_VERSION
 from labkit.daemon.routes import TABLE, networks, swarm
-from labkit.daemon.routes.table import Handler
+from labkit.daemon.routes.matching import Handler
 from labkit.errors import NotFoundError
 from labkit.images.models import Healthcheck
 from labkit.networks import model as network_model

@@ -139,7 +139,7 @@ def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
 def unlink(parts: Parts, name: str) -> None:
     """Remove a link by its name, `/web/db`; NotFoundError."""
     holder, _, alias = name.strip("/").partition("/")
-    entry = parts.registry.find(holder)
+    entry = parts.lookup.find(holder)
     with entry.lock:
         host = entry.container.host_config
         kept = [text for text in host.links or () if split_link(text)[1] != alias]

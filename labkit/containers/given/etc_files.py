@@ -97,7 +97,7 @@ def link_environment(parts: Parts, container: Container) -> list[str]:
         if link.endpoint is None:
             continue
         name = link.alias.replace("-", "_").upper()
-        other = parts.registry.find(link.ref).container
+        other = parts.lookup.find(link.ref).container
         address = link.endpoint.ipv4_address
         found.append(f"{name}_NAME=/{container.name}/{link.alias}")
         exposed = sorted(
@@ -132,7 +132,7 @@ def _links(parts: Parts, container: Container) -> Iterator[_Link]:
     members = parts.networks.members(parts.networks.default())
     for ref, alias in map(split_link, container.host_config.links):
         try:
-            other = parts.registry.find(ref).container
+            other = parts.lookup.find(ref).container
         except NotFoundError:
             yield _Link(ref, alias)
             continue

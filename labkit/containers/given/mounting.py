@@ -120,7 +120,7 @@ def unmount_volumes(parts: Parts, container: Container) -> None:
     def is_in_use(name: str) -> bool:
         return any(
             entry.is_running and name in _volume_names(entry.container)
-            for entry in parts.registry.all()
+            for entry in parts.lookup.all()
             if entry.container is not container
         )
 

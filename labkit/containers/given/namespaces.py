@@ -40,7 +40,7 @@ def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
         if mode and word not in kind.words:
             raise InvalidParameterError(f"invalid {kind.called} mode: {mode}")
         if word == CONTAINER:
-            other = parts.registry.find(mode.removeprefix(CONTAINER)).container
+            other = parts.lookup.find(mode.removeprefix(CONTAINER)).container
             setattr(host, field, f"{CONTAINER}{other.id}")
             if field == "ipc_mode" and other.host_config.ipc_mode not in (SHAREABLE, HOST):
                 raise InvalidParameterError(
@@ -111,7 +111,7 @@ def check_shared(parts: Parts, container: Container) -> None:
         other_id = mode.removeprefix(CONTAINER)
         where = f"failed to join {kind.called} namespace: container {other_id}"
         try:
-            runs = parts.registry.find(other_id).is_running
+            runs = parts.lookup.find(other_id).is_running
         except NotFoundError as error:
             raise StartError(f"{where} has been removed") from error
         if not runs:
@@ -123,7 +123,7 @@ def sharing(parts: Parts, mode: str) -> Sharing:
     if not mode.startswith(CONTAINER):
         return Sharing(host=mode == HOST)
     try:
-        other = parts.registry.find(mode.removeprefix(CONTAINER))
+        other = parts.lookup.find(mode.removeprefix(CONTAINER))
     except NotFoundError:
         return Sharing(joins=(0, 0))
     with other.lock:

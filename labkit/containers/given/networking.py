@@ -75,7 +75,7 @@ def settle(
         return {host.network_mode: EndpointConfig(), **asked}
     if mode.is_default:
         for ref, _ in map(split_link, host.links or ()):
-            parts.registry.find(ref)
+            parts.lookup.find(ref)
     wanted = {mode.name: EndpointConfig()}
     for ref, endpoint in asked.items():
         network = parts.networks.find(ref)
@@ -105,7 +105,7 @@ def _settle_shared(
                     f"conflicting options: {words} and the container type network mode"
                 )
     try:
-        other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
+        other = parts.lookup.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
     except NotFoundError:
         return  # as above
     host.network_mode = f"{CONTAINER_MODE}{other.id}"
@@ -242,7 +242,7 @@ def rename(parts: Parts, entry: Entry) -> None:
 
 def tell_linked(parts: Parts, entry: Entry) -> None:
     """A container runs, with another address maybe: those linked to it (`--link`) know it."""
-    for other in parts.registry.all():
+    for other in parts.lookup.all():
         if other.container.host_config.links and other.is_running and other.sandbox is not None:
             write_hosts(parts, other.container, other.sandbox)
 
@@ -296,7 +296,7 @@ def _take_cables(parts: Parts, container_id: str) -> None:
 def sharers(parts: Parts, container_id: str) -> Iterator[Entry]:
     """The running containers that share a container's network."""
     mode = f"{CONTAINER_MODE}{container_id}"
-    for entry in parts.registry.all():
+    for entry in parts.lookup.all():
         if entry.container.host_config.network_mode == mode and entry.is_running:
             yield entry
 
@@ -361,7 +361,7 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
 
 def _shared(parts: Parts, container_id: str) -> tuple[int, int]:
     """The process whose network is shared; it need not be there before the start."""
-    other = parts.registry.find(container_id)
+    other = parts.lookup.find(container_id)
     with other.lock:
         return other.container.state.pid, other.start_time
 
@@ -371,7 +371,7 @@ def check_shared(parts: Parts, container: Container) -> None:
     mode = container.host_config.network_mode
     if not mode.startswith(CONTAINER_MODE):
         return
-    other = parts.registry.find(mode.removeprefix(CONTAINER_MODE))
+    other = parts.lookup.find(mode.removeprefix(CONTAINER_MODE))
     if not other.is_running:
         raise StartError(
             f"cannot join network of a non running container: {other.container.id}: "

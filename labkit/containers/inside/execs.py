@@ -81,7 +81,7 @@ class Execs:
 
     def create(self, ref: str, config: ExecConfig) -> Exec:
         """Make an exec that can be started; ConflictError unless the container runs."""
-        entry = self._parts.registry.find(ref)
+        entry = self._parts.lookup.find(ref)
         if not config.cmd or not config.cmd[0]:
             raise InvalidParameterError("No exec command specified")
         _check_running(entry)

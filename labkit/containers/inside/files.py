@@ -40,7 +40,7 @@ class ContainerFiles:
 
     def stat(self, ref: str, path: str) -> FileStat:
         """What is at a path; NotFoundError."""
-        entry, path = self._parts.registry.find(ref), absolute(path)
+        entry, path = self._parts.lookup.find(ref), absolute(path)
         with self._looking(entry, "stat", (path, base_name(path))) as worker, _naming(ref, path):
             return FileStat(*worker.ready()[0])
 
@@ -49,7 +49,7 @@ class ContainerFiles:
 
         The archive's names begin with the last part of the path.
         """
-        entry, path = self._parts.registry.find(ref), absolute(path)
+        entry, path = self._parts.lookup.find(ref), absolute(path)
         worker = self._looking(entry, "pack", (path, base_name(path)))
         try:
             with _naming(ref, path):
@@ -62,7 +62,7 @@ class ContainerFiles:
 
     def export(self, ref: str) -> Iterator[bytes]:
         """A tar archive of the whole root file system, without what is mounted in it."""
-        entry = self._parts.registry.find(ref)
+        entry = self._parts.lookup.find(ref)
         with self._looking(entry, "export", (), only_root=True) as worker:
             worker.ready()
             self._parts.publish("export", entry)
@@ -83,7 +83,7 @@ class ContainerFiles:
         `as_user`: the container's user shall own it, not the numbers in the archive.
         NotFoundError, InvalidParameterError (a bad archive, no folder), ForbiddenError (read-only).
         """
-        entry, path = self._parts.registry.find(ref), absolute(path)
+        entry, path = self._parts.lookup.find(ref), absolute(path)
         # As in Docker, the numbers of the archive are kept for a container without a user.
         user = entry.container.config.user or None if as_user else None
         arguments = (path, keep_kinds, user)
@@ -106,7 +106,7 @@ class ContainerFiles:
 
     def changes(self, ref: str) -> list[Change]:
         """What the container has added to its image, changed, and deleted: paths and kinds."""
-        entry = self._parts.registry.find(ref)
+        entry = self._parts.lookup.find(ref)
         folder = self._parts.records.folder(entry.container.id)
         view = self._layers(self._layers_of(entry.container))
         copy = self._parts.snapshots.copy_of(folder)

@@ -161,21 +161,21 @@ def _mount_points(
 
 def _mounts_of(parts: Parts, ref: str) -> Sequence[MountPoint]:
     try:
-        return parts.registry.find(ref).container.mount_points
+        return parts.lookup.find(ref).container.mount_points
     except NotFoundError as error:
         raise InvalidParameterError(str(error)) from None  # as above
 
 
 def _name(parts: Parts, asked: str) -> str:
     if not asked:
-        return names.choose(parts.registry.names())
+        return names.choose(parts.lookup.names())
     names.check(name := asked.removeprefix("/"))
     return name
 
 
 def _record(parts: Parts, files: ContainerFiles, container: Container, image: Image) -> None:
     """From here on others see it; ConflictError if its name is in use."""
-    parts.registry.reserve_name(container.name, container.id)
+    parts.lookup.reserve_name(container.name, container.id)
     try:
         parts.records.begin(container.id, mounting.name_unnamed(container))
         files.claim_volumes(container, image)
@@ -184,7 +184,7 @@ def _record(parts: Parts, files: ContainerFiles, container: Container, image: Im
         mounting.release(parts.volumes, container, remove_anonymous=True)
         with contextlib.suppress(FileNotFoundError):
             parts.records.delete(parts.records.move_away(container.id))
-        parts.registry.release(container.name, container.id)
+        parts.lookup.release(container.name, container.id)
         raise
-    parts.registry.add(entry := Entry(container))
+    parts.lookup.add(entry := Entry(container))
     parts.publish("create", entry)

@@ -219,6 +219,6 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     entry.drop_pending_clients()
     mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
     parts.records.delete(moved)
-    parts.registry.release(entry.container.name, entry.container.id)
+    parts.lookup.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

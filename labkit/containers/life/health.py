@@ -92,7 +92,7 @@ class HealthChecks:
     def stop(self) -> None:
         """Check nothing any more."""
         self._over = True
-        for entry in self._parts.registry.all():
+        for entry in self._parts.lookup.all():
             with entry.lock:
                 entry.changed.notify_all()
 

@@ -31,7 +31,7 @@ def recover(parts: Parts) -> None:
     unfinished = _load(parts)
     asking: list[tuple[Entry, list[int]]] = []
     ended: list[Entry] = []
-    for entry in parts.registry.all():
+    for entry in parts.lookup.all():
         with _going_on(parts, entry):
             if _adopt(parts, entry, asking):
                 _find_paused(parts, entry)
@@ -44,7 +44,7 @@ def recover(parts: Parts) -> None:
         with _going_on(parts, entry):
             parts.on_end(entry, None)
     _finish_removals(parts, unfinished)
-    known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
+    known = {entry.container.id for entry in parts.lookup.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
         parts.layout.remove(container_id)
     for container_id in set(os.listdir(f"{parts.paths.run}/containers")) - known:
@@ -68,7 +68,7 @@ def _load(parts: Parts) -> list[str]:
         entry = Entry(container)
         if container.state.status == "restarting":
             container.state.status = states.after(container.state.status, "stop")
-        parts.registry.add(entry)
+        parts.lookup.add(entry)
         if parent := container.host_config.cgroup_parent:
             parts.layout.put_below(container_id, parent)
         mounting.take_note(parts.volumes, container)
@@ -159,7 +159,7 @@ def _find_paused(parts: Parts, entry: Entry) -> None:
 
 def start_by_policy(parts: Parts) -> None:
     """Start the containers whose restart policy says that they run when the daemon does."""
-    for entry in parts.registry.all():
+    for entry in parts.lookup.all():
         with entry.lock:
             waits = entry.restart_timer is not None
             if entry.is_running or waits or not restarts.starts_with_daemon(entry):

@@ -24,7 +24,7 @@ from labkit.daemon.routes import (
     usage,
     volumes,
 )
-from labkit.daemon.routes.table import Route, Table
+from labkit.daemon.routes.matching import Route, Table
 
 ROUTES = (
     Route("GET", "/_ping", system.ping),

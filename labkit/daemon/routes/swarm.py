@@ -4,7 +4,7 @@ from labkit.containers import Engine
 from labkit.daemon.errors import UnavailableError, UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
-from labkit.daemon.routes.table import Route
+from labkit.daemon.routes.matching import Route
 from labkit.errors import NotFoundError
 
 NOT_A_MANAGER = (

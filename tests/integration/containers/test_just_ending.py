@@ -25,7 +25,7 @@ def ending(engine):
     """The id of such a container: as long as its lock is held, nobody hears of its end."""
     container_id = create(engine, "sleep", "1000")
     engine.start(container_id)
-    entry = engine.parts.registry.find(container_id)
+    entry = engine.parts.lookup.find(container_id)
     with entry.lock:
         os.kill(entry.container.state.pid, signal.SIGKILL)
         wait_until(lambda: container_id not in engine.layout.leftovers())

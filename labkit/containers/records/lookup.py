@@ -10,7 +10,7 @@ GONE_KEPT = 64
 """So many removed containers can still be asked how they ended."""
 
 
-class Registry:
+class Lookup:
     """Every container, by id and by name.  Thread-safe."""
 
     def __init__(self) -> None:

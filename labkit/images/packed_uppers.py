@@ -1,4 +1,4 @@
-"""Writable layers of overlayfs, as they become layers of an image."""
+"""The upper folder of an overlay, packed as a layer of an image."""
 
 import os
 import stat
