@@ -1,4 +1,4 @@
-"""What a transfer reports, in the words and the form of Docker's messages."""
+"""The reports of a transfer, in the words and the form of Docker's messages."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 class Progress:
     """Passes a transfer's messages to `put`.  Several threads may use it.
 
-    Whoever sets `stop` ends the transfer: its client has gone away.
+    `stop` is set to end the transfer, when its client has gone away.
     """
 
     def __init__(self, put: Callable[[object], None]) -> None:
@@ -44,7 +44,7 @@ class Progress:
         )
 
     def result(self, value: object) -> None:
-        """What programs read: `{"Tag": …, "Digest": …, "Size": …}`."""
+        """Report a value for programs: `{"Tag": …, "Digest": …, "Size": …}`."""
         self._put({"progressDetail": {}, "aux": value})
 
 

@@ -61,7 +61,7 @@ class Puller:
             self.pull(reference._replace(tag=tag, digest=""))
 
     def _found(self, reference: Reference) -> AbstractContextManager[tuple[Repository, Received]]:
-        """The repository that has the image, a mirror's first, and its manifest."""
+        """Give the repository that has the image, a mirror's first, and its manifest."""
         wanted = reference.digest or reference.tag
         return asked(
             reference, self._access, self._progress.stop, lambda found: found.manifest(wanted)
@@ -98,7 +98,7 @@ class Puller:
         return platforms.same(self._platform, platforms.own_platform())
 
     def _chosen(self, repository: Repository, received: Received) -> Received:
-        """The image for the platform, of an index; the image itself otherwise."""
+        """Return the image for the platform if this is an index, else the image itself."""
         if not received.is_index:
             return received
         entry = platforms.choose(received.as_index().manifests, self._platform)
@@ -130,7 +130,7 @@ class Puller:
             try:
                 self._unpack(draft, manifest, config, coming)
             except BaseException:
-                self._progress.stop.set()  # the others need not go on
+                self._progress.stop.set()  # the other downloads are of no use
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -154,7 +154,7 @@ class Puller:
                 self._progress.state(_short(layer), "Pull complete")
 
     def _config(self, draft: Draft, repository: Repository, manifest: Manifest) -> ImageConfig:
-        """Get the config, and see whether the image is for the platform that was asked for."""
+        """Get the config; NotFoundError if the image is for another platform than was asked for."""
         if not draft.has_blob(manifest.config.digest):
             path = draft.place(_hex(manifest.config))
             repository.download(manifest.config, path, lambda size: None)

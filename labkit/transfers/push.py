@@ -24,7 +24,7 @@ SHORT_DIGITS = 12
 SOURCES_TRIED = 3
 DOCKER_LAYER = models.DOCKER_LAYER_GZIP.removesuffix(".gzip")
 COMPRESSED = {models.LAYER: models.LAYER_GZIP, DOCKER_LAYER: models.DOCKER_LAYER_GZIP}
-"""Layers that are kept plain travel as gzip."""
+"""The media type of a compressed layer, by that of the plain one: gzip is sent."""
 
 Open = Callable[[], BinaryIO]
 
@@ -102,7 +102,7 @@ class Pusher:
         )
 
     def _layers(self, draft: Draft, image: Image) -> "dict[str, _Layer]":
-        """The image's layers by digest; they stay in the store whatever happens meanwhile."""
+        """Return the image's layers by digest.  The draft keeps them in the store until it ends."""
         for blob in (image.manifest.config, *image.manifest.layers):
             draft.has_blob(blob.digest)
         return {
@@ -111,7 +111,7 @@ class Pusher:
         }
 
     def _manifest(self, image: Image, manifest: Manifest) -> tuple[Descriptor, bytes]:
-        """The manifest as it goes out: byte for byte the image's own, unless layers changed."""
+        """Return the manifest to send: byte for byte the image's own, unless layers changed."""
         media_type = manifest.media_type or models.MANIFEST
         if manifest != image.manifest:
             return encode(manifest, media_type)
@@ -139,7 +139,7 @@ class Pusher:
                 for future in futures:
                     future.result()
             except BaseException:
-                self._progress.stop.set()  # the others need not go on
+                self._progress.stop.set()  # the other uploads are of no use
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -163,7 +163,7 @@ class Pusher:
         self._progress.state(short, "Pushed")
 
     def _sources(self, repository: Repository, digest: str) -> list[str]:
-        """Other repositories of the same registry whose images here have this layer."""
+        """Return other repositories of the same registry whose images here have this layer."""
         names = [
             references.parse(name)
             for image in self._store.list()
@@ -175,7 +175,7 @@ class Pusher:
 
 
 class _Layer:
-    """A layer on its way out."""
+    """A layer that is pushed."""
 
     def __init__(self, store: ImageStore, descriptor: Descriptor, path: str) -> None:
         self.descriptor = descriptor
@@ -183,11 +183,11 @@ class _Layer:
         self._open: Open = lambda: store.open_blob(descriptor.digest)
 
     def open(self) -> BinaryIO:
-        """What is sent, as a file."""
+        """Open the bytes that are sent."""
         return self._open()
 
     def compress(self) -> None:
-        """If it is kept plain: make a gzip file of it, which is what is sent then."""
+        """Make a gzip file of a layer that is kept plain; that file is then sent."""
         media_type = COMPRESSED.get(self.descriptor.media_type)
         if media_type is None:
             return

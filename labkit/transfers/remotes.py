@@ -1,4 +1,4 @@
-"""Where a name's images lie: the registry that answers, and errors in Docker's words."""
+"""The registry that answers for an image's name, and its errors in Docker's words."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ Found = TypeVar("Found")
 
 
 class Access(NamedTuple):
-    """With whose credentials and by which settings registries are asked."""
+    """The credentials and the settings for requests to registries."""
 
     credentials: Credentials
     settings: Settings
@@ -26,7 +26,7 @@ class Access(NamedTuple):
 def registries(
     reference: Reference, access: Access, stop: Event, *, mirrors: bool = False
 ) -> Iterator[Registry]:
-    """The addresses of a name's registry that answer, in order.
+    """Give the addresses of a name's registry that answer, in order.
 
     Raises `UnreachableError` at the end if none of them did.
     """
@@ -37,9 +37,9 @@ def registries(
 def asked(
     reference: Reference, access: Access, stop: Event, ask: Callable[[Repository], Found]
 ) -> Iterator[tuple[Repository, Found]]:
-    """The repository of a name, a mirror's first, and what it answers to `ask`.
+    """Give the repository of a name, a mirror's first, and its answer to `ask`.
 
-    A mirror that refuses or does not answer is passed over.
+    A mirror that refuses or does not answer is left out.
     """
     found = registries(reference, access, stop, mirrors=True)
     try:
@@ -60,14 +60,14 @@ def asked(
 
 
 def addresses(domain: str, access: Access) -> list[Endpoint]:
-    """Where the registry of a domain may answer, mirrors left out."""
+    """Return the addresses of a domain's registry, without mirrors."""
     return candidates(domain, access.settings)
 
 
 def _answering(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[Registry]:
     failure: LabkitError | None = None
     for endpoint in endpoints:
-        # A mirror is not who the password is for.
+        # The password is for the registry, not for a mirror of it.
         credentials = ANONYMOUS if endpoint.is_mirror else access.credentials
         with Registry(endpoint, credentials, stop) as registry:
             try:
@@ -85,7 +85,7 @@ def _answering(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterat
 
 @contextmanager
 def reached(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[Registry]:
-    """The first of these addresses that answers; UnreachableError."""
+    """Give the first of these addresses that answers; UnreachableError."""
     answering = _answering(endpoints, access, stop)
     try:
         yield next(answering)
@@ -94,7 +94,7 @@ def reached(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[
 
 
 def pull_error(error: RegistryError, reference: Reference) -> LabkitError:
-    """What a refusal means to who wants to pull."""
+    """Return the error of a refused pull."""
     if error.is_denial:
         return NotFoundError(
             f"pull access denied for {reference.repository}, repository does not exist or may "
@@ -108,7 +108,7 @@ def pull_error(error: RegistryError, reference: Reference) -> LabkitError:
 
 
 def push_error(error: RegistryError, reference: Reference) -> LabkitError:
-    """What a refusal means to who wants to push."""
+    """Return the error of a refused push."""
     if error.is_denial:
         return LabkitError(
             f"push access denied for {reference.repository}, which may require 'docker login': "
