@@ -35,9 +35,9 @@ DRIVERS = {
     "fluentd": (*_OF_ALL, *_OF_DETAILS, "fluentd-address", "fluentd-async"),
     "gelf": (*_OF_ALL, *_OF_DETAILS, "gelf-address"),
 }
+"""The options of each driver.  json-file and local keep the log in one form."""
 SENT = ("syslog", "journald", "fluentd", "gelf")
-"""Those whose log is sent elsewhere as well (labkit.containers.inside.shipping)."""
-"""What each driver may be told.  Both that keep files keep them in one form."""
+"""The drivers that also send the log elsewhere (labkit.containers.inside.shipping)."""
 _SCHEMES = ("tcp", "udp", "unix", "unixgram")
 _MODES = ("blocking", "non-blocking")
 _TRUTHS = ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")

@@ -12,7 +12,7 @@ from labkit.course.images.blob_tree import SHORT_DIGITS
 from labkit.course.images.registry_request import Request, Talk
 from labkit.dialect.sizes import human_size
 
-SENT, FETCHED, SPARED = "sent", "fetched", ""
+SENT, FETCHED = "sent", "fetched"
 FATES = {
     ("PUT", "upload", 201): SENT,
     ("PUT", "manifest", 201): SENT,
