@@ -18,7 +18,6 @@ PROJECT = Path(__file__).parents[2]
 
 NOT_YET = (
     "labkit/build/",
-    "labkit/containers/",
     "labkit/course/",
     "labkit/daemon/",
     "labkit/doctor/",

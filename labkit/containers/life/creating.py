@@ -1,6 +1,6 @@
-"""Creating a container: what was asked for is checked and completed, and its record is made.
+"""Creating a container: the request is checked and completed, and its record is written.
 
-Nothing runs yet, and the kernel is asked for nothing: that is for the start (`starting`).
+Nothing runs yet, and the kernel has nothing to do before the start (`starting`).
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def create(
     placement = starting.place(parts, container)
     if without:
         draft = networking.draft(parts, container)
-        # Refuses unknown steps.
+        # Raises for unknown steps.
         starting.make_plan(parts, container, image, placement, draft)
     _record(parts, files, container, image)
     return container, [
@@ -92,14 +92,14 @@ def _completed(
     image: Image,
     endpoints: Mapping[str, EndpointConfig],
 ) -> tuple[Container, list[str]]:
-    """The container as it will be but for its name, and warnings; InvalidParameterError."""
+    """The new container, still without a name, and warnings; InvalidParameterError."""
     parts.defaults.apply(host_config)
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)
         wanted = networking.settle(parts, config, host_config, endpoints)
     except NotFoundError as error:
-        # As "not found" a client would take it for the image, and pull that.
+        # A client would take "not found" to mean the image, and pull it.
         raise InvalidParameterError(str(error)) from None
     container_id = secrets.token_hex(32)
     if not config.hostname:
@@ -128,7 +128,7 @@ def _completed(
 
 
 def _image_warnings(parts: Parts, image: Image) -> Iterator[str]:
-    """What of the image this engine could not make."""
+    """Warnings about files of the image that this engine could not make."""
     if power.IS_LIMITED and (count := parts.images.devices_left_out(image)):
         what = "1 device file" if count == 1 else f"{count} device files"
         yield f"This engine runs without root and left out {what} of the image"
@@ -137,7 +137,7 @@ def _image_warnings(parts: Parts, image: Image) -> Iterator[str]:
 def _checked(
     config: ContainerConfig, host_config: HostConfig
 ) -> tuple[list[str], list[DeviceNode], list[DiskNode]]:
-    """Refuse what cannot be, fill in defaults; warnings, and the devices and disks meant."""
+    """Refuse bad options and fill in defaults; returns warnings, devices and limited disks."""
     nodes = devices.gather(host_config)
     limited = disks.gather(host_config)
     specification.check_limits(host_config, nodes, limited)
@@ -163,7 +163,7 @@ def _mounts_of(parts: Parts, ref: str) -> Sequence[MountPoint]:
     try:
         return parts.lookup.find(ref).container.mount_points
     except NotFoundError as error:
-        raise InvalidParameterError(str(error)) from None  # as above
+        raise InvalidParameterError(str(error)) from None  # "not found" would mean the image
 
 
 def _name(parts: Parts, asked: str) -> str:
@@ -174,7 +174,7 @@ def _name(parts: Parts, asked: str) -> str:
 
 
 def _record(parts: Parts, files: ContainerFiles, container: Container, image: Image) -> None:
-    """From here on others see it; ConflictError if its name is in use."""
+    """Write the record and make the container visible; ConflictError if its name is in use."""
     parts.lookup.reserve_name(container.name, container.id)
     try:
         parts.records.begin(container.id, mounting.name_unnamed(container))

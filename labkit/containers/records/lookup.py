@@ -1,4 +1,4 @@
-"""The containers the daemon knows, found by id, by the beginning of an id, or by name."""
+"""The containers that the daemon knows, found by id, by the beginning of an id, or by name."""
 
 import threading
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from labkit.containers.records.entry import Entry
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 GONE_KEPT = 64
-"""So many removed containers can still be asked how they ended."""
+"""The number of removed containers whose end can still be asked for."""
 
 
 class Lookup:
@@ -20,7 +20,7 @@ class Lookup:
         self._gone: OrderedDict[str, Entry] = OrderedDict()
 
     def reserve_name(self, name: str, container_id: str) -> None:
-        """Take a name for a container that is being created; ConflictError if it is in use."""
+        """Reserve a name for a container that is being created; ConflictError if it is in use."""
         with self._lock:
             holder = self._id_of_name.setdefault(name, container_id)
         if holder != container_id:
@@ -42,13 +42,13 @@ class Lookup:
             self._id_of_name[entry.container.name] = entry.container.id
 
     def release_name(self, name: str, container_id: str) -> None:
-        """Let a name be used again that this container no longer has."""
+        """Free a name that this container no longer has."""
         with self._lock:
             if self._id_of_name.get(name) == container_id:
                 del self._id_of_name[name]
 
     def release(self, name: str, container_id: str) -> None:
-        """Forget a container, and let its name be used again."""
+        """Forget a container, and free its name."""
         with self._lock:
             if entry := self._by_id.pop(container_id, None):
                 self._gone[container_id] = entry
@@ -63,7 +63,10 @@ class Lookup:
         return sorted(entries, key=lambda entry: entry.container.created, reverse=True)
 
     def find(self, ref: str) -> Entry:
-        """The container called `ref`: a full id, else a name, else the beginning of one id."""
+        """The container with this full id, else with this name, else with this beginning of an id.
+
+        NotFoundError; InvalidParameterError if several ids begin so.
+        """
         ref = ref.removeprefix("/")
         with self._lock:
             if found := self._by_id.get(ref) or self._by_id.get(self._id_of_name.get(ref, "")):
@@ -78,9 +81,9 @@ class Lookup:
         return matches[0]
 
     def find_or_gone(self, ref: str) -> Entry:
-        """As `find`, but by its full id also a container that was removed a little while ago.
+        """Like `find`, but a full id also finds a container that was removed recently.
 
-        A container with --rm may end, and be removed, before the one who waits for it can ask.
+        A container with --rm may end, and be removed, before a client can ask for its end.
         """
         with self._lock:
             gone = self._gone.get(ref)
