@@ -1,7 +1,7 @@
 """The options of a network (`network create -o`): those of Docker's bridge driver.
 
-Each option that Docker's driver knows is either done or refused with the reason; an option that
-no driver knows is an error, for a word that is silently ignored may have been meant as a lock.
+Each option that Docker's driver knows either has its effect or is refused with the reason.  An
+unknown option is an error: its user may rely on it for protection, so it must not be ignored.
 Source: https://docs.docker.com/engine/network/drivers/bridge/#options
 """
 
@@ -17,12 +17,12 @@ _BRIDGE = "com.docker.network.bridge"
 NAME = f"{_BRIDGE}.name"
 MASQUERADE = f"{_BRIDGE}.enable_ip_masquerade"
 BINDING = {4: f"{_BRIDGE}.host_binding_ipv4", 6: f"{_BRIDGE}.host_binding_ipv6"}
-"""Where ports are published that name no address of the host, by version of IP."""
+"""The host's address for published ports that name none, by version of IP."""
 SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
-"""The host's address that packets leave with, by version of IP."""
+"""The source address of packets that leave the host, by version of IP."""
 MTU = "com.docker.network.driver.mtu"
 ICC = f"{_BRIDGE}.enable_icc"
-"""Whether the containers of a network reach each other."""
+"""Whether the containers of a network can reach each other."""
 SMALLEST_MTU = 68
 
 _LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
@@ -33,7 +33,7 @@ _TRUE, _FALSE = (
 
 
 def check(options: Mapping[str, str]) -> None:
-    """InvalidParameterError for an option that is unknown, malformed, or not done by labkit."""
+    """InvalidParameterError for an option that is unknown, malformed, or not supported."""
     for option, value in options.items():
         if option not in _CHECKS:
             known = ", ".join(sorted(_CHECKS))
@@ -44,7 +44,7 @@ def check(options: Mapping[str, str]) -> None:
 
 
 def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
-    """Whether an option is on; words as Go's ParseBool has them.  InvalidParameterError."""
+    """Whether an option is on, by the words of Go's ParseBool.  InvalidParameterError."""
     value = options.get(option, "")
     if not value:
         return default
@@ -63,7 +63,9 @@ def _check_name(option: str, value: str) -> None:
 
 def _check_mtu(option: str, value: str) -> None:
     if value and whole(value, SMALLEST_MTU, 65535) is None:
-        raise InvalidParameterError(f"invalid option {option}={value}: it is {SMALLEST_MTU}-65535")
+        raise InvalidParameterError(
+            f"invalid option {option}={value}: it must be {SMALLEST_MTU}-65535"
+        )
 
 
 def _check_switch(option: str, value: str) -> None:
@@ -75,7 +77,7 @@ def _address(version: int) -> Callable[[str, str], None]:
         address = parse_address(value) if value else None
         if address and address.version != version:
             raise InvalidParameterError(
-                f"invalid option {option}={value}: it is an address of IPv{version}"
+                f"invalid option {option}={value}: it must be an address of IPv{version}"
             )
         if address and version == 6 and address.is_loopback:
             raise InvalidParameterError(
@@ -87,7 +89,7 @@ def _address(version: int) -> Callable[[str, str], None]:
 
 
 def _only(supported: str, why: str) -> Callable[[str, str], None]:
-    """An option whose one supported value is also what happens without it."""
+    """A check for an option of which labkit supports only the default value."""
     same = _TRUE if supported == "true" else _FALSE if supported == "false" else {supported}
 
     def refuse(option: str, value: str) -> None:
@@ -97,7 +99,7 @@ def _only(supported: str, why: str) -> Callable[[str, str], None]:
     return refuse
 
 
-_GATEWAY = "containers are always behind the host's address: leave the option out, or use nat"
+_GATEWAY = "the host's address always hides containers: leave the option out, or use nat"
 _CHECKS: dict[str, Callable[[str, str], None]] = {
     NAME: _check_name,
     MTU: _check_mtu,

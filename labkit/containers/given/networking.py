@@ -158,7 +158,7 @@ def warnings(container: Container) -> list[str]:
     if port_wishes(container):
         found.append("Published ports are discarded when using host network mode")
     if power.IS_LIMITED:
-        found.append("labkitd runs without root: its host network is not the machine's")
+        found.append("The host network is a private one of labkitd, which runs without root")
     return found
 
 
