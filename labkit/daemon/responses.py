@@ -1,4 +1,4 @@
-"""The answers of the Docker API: HTTP's, and what every one of them says in its head."""
+"""The answers of the Docker API: HTTP answers, and the headers that each of them has."""
 
 import labkit
 from labkit.http.responses import (

@@ -1,7 +1,7 @@
 """An answer whose body reports on a transfer while it runs.
 
-The transfer runs in a thread of its own and puts its messages into a queue; the connection's thread
-takes them out.  A client that goes away stops the transfer.
+The transfer runs in a separate thread and puts its messages into a queue; the connection's thread
+sends them.  If the client disconnects, the transfer stops.
 """
 
 import queue
@@ -24,9 +24,9 @@ Messages = queue.SimpleQueue[bytes | Exception | None]
 
 
 def run(work: Work) -> Answer:
-    """Do `work`, and answer with a stream of its messages.
+    """Start `work` and answer with a stream of its messages.
 
-    What fails before the first message is raised, so that it has an HTTP status of its own.
+    An error before the first message is raised, so that it has its own HTTP status.
     """
     messages: Messages = queue.SimpleQueue()
     progress = Progress(lambda message: messages.put(encoded(message)))

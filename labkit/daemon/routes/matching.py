@@ -10,17 +10,17 @@ from labkit.daemon.responses import Answer
 from labkit.errors import NotFoundError
 
 Handler = Callable[..., Answer]
-"""Called with the engine, the request, and the path's names as keyword-free text arguments."""
+"""Called with the engine, the request, and the names in the path as positional texts."""
 
 PLACEHOLDERS = {
     "{id}": "([^/]+)",
-    # An image's name has slashes: localhost:5000/someone/tool
+    # An image's name may contain slashes: localhost:5000/someone/tool
     "{image}": "(.+)",
 }
 
 
 class Route(NamedTuple):
-    """One line of the API: `POST /containers/{id}/start` and the function that does it."""
+    """One line of the API: `POST /containers/{id}/start` and the function for it."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Table:
             of_method.append((_pattern(route.path), route.handler))
 
     def find(self, method: str, path: str) -> tuple[Handler, tuple[str, ...]]:
-        """The handler, and the names in the path; NotFoundError for what the API does not have."""
+        """The handler, and the names in the path; NotFoundError for a path that the API lacks."""
         exact = self._exact.get((method, path))
         if exact is not None:
             return exact, ()

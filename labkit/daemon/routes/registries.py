@@ -1,7 +1,7 @@
-"""Registries: pull, push, log in, search, look at an image without pulling it.
+"""Registries: pull, push, log in, search, inspect an image without pulling it.
 
-What they do is in `labkit.transfers` and `labkit.registry.client`, which are imported when
-they are first needed: their HTTP library takes a tenth of a second.
+The work is in `labkit.transfers` and `labkit.registry.client`, which are imported when they are
+first needed: the import of their HTTP library takes a tenth of a second.
 """
 
 from collections.abc import Callable
@@ -36,9 +36,9 @@ DEFAULT_NAMES = (DEFAULT_DOMAIN, f"index.{DEFAULT_DOMAIN}", f"registry-1.{DEFAUL
 
 
 def pull(engine: Engine, request: Request) -> Answer:
-    """`POST /images/create?fromImage=&tag=&platform=`: a stream of what happens.
+    """`POST /images/create?fromImage=&tag=&platform=`: a stream of progress messages.
 
-    `tag` may be a digest; a name without either stands for all tags of its repository.
+    `tag` may be a digest; a name without either means all tags of its repository.
     """
     from labkit.daemon import transfer_stream  # noqa: PLC0415
     from labkit.transfers.pull import Puller  # noqa: PLC0415
@@ -61,11 +61,11 @@ def pull(engine: Engine, request: Request) -> Answer:
 
 
 CredentialsFor = Callable[[str], credentials.Credentials]
-"""What to say to a registry, by its domain."""
+"""Returns the credentials for a registry, by its domain."""
 
 
 def from_build_request(request: Request) -> CredentialsFor:
-    """The credentials in `X-Registry-Config`, one for each registry."""
+    """The credentials in `X-Registry-Config`, for each registry."""
 
     def find(domain: str) -> credentials.Credentials:
         kept = _readable(credentials.from_config_header, request, "x-registry-config") or {}
@@ -78,7 +78,7 @@ def from_build_request(request: Request) -> CredentialsFor:
 def pull_for_build(
     engine: Engine, known: CredentialsFor, name: str, platform: str, say: Callable[[object], None]
 ) -> None:
-    """Pull an image that a build begins with; `say` gets the messages."""
+    """Pull an image that a build needs; `say` gets the messages."""
     from labkit.transfers import remotes  # noqa: PLC0415
     from labkit.transfers.pull import Puller  # noqa: PLC0415
 
@@ -102,7 +102,7 @@ def push_for_build(
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:
-    """`POST /images/{name}/push?tag=`: a stream of what happens; without a tag all of them."""
+    """`POST /images/{name}/push?tag=`: a stream of progress messages; without a tag, all tags."""
     from labkit.daemon import transfer_stream  # noqa: PLC0415
     from labkit.transfers.push import Pusher  # noqa: PLC0415
 
@@ -121,7 +121,7 @@ def push(engine: Engine, request: Request, name: str) -> Answer:
 
 
 def authenticate(engine: Engine, request: Request) -> Answer:
-    """`POST /auth`: whether a registry takes these credentials; the body is an AuthConfig."""
+    """`POST /auth`: whether a registry accepts these credentials; the body is an AuthConfig."""
     from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
     from labkit.transfers import remotes  # noqa: PLC0415
 
@@ -191,7 +191,7 @@ def distribution(engine: Engine, request: Request, name: str) -> Answer:
 
 
 def domain_of(server: str) -> str:
-    """The domain that a server's address means: `https://index.docker.io/v1/` is docker.io."""
+    """The domain for a server's address: docker.io for `https://index.docker.io/v1/`."""
     host = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return DEFAULT_DOMAIN if host in DEFAULT_NAMES else host
 
@@ -213,7 +213,7 @@ def _access(engine: Engine, request: Request) -> "remotes.Access":
 
 
 def _readable(read: Callable[[str], _Read], request: Request, header: str) -> _Read | None:
-    """What a header says; None if it cannot be read: Docker then goes on without a name."""
+    """The value of a header; None if it is malformed: Docker then proceeds without credentials."""
     try:
         return read(request.headers.get(header, ""))
     except InvalidParameterError:
@@ -225,7 +225,7 @@ def _settings(engine: Engine) -> Settings:
 
 
 def _publish(engine: Engine, action: str, name: str) -> None:
-    """Tell who listens; Docker has the whole name as the id here, and the repository's as name."""
+    """Publish an event; like Docker it has the full name as id, and the repository as name."""
     engine.events.publish("image", action, name, {"name": references.repository_of(name)})
 
 
