@@ -20,17 +20,18 @@ from labkit.errors import LabkitError
 LOOK_AGAIN_S = 1.0
 EDGE, FULL, ON_FULL = "#7A828C", "#2A8379", "#FFFFFF"
 _CARD = (
-    f"display:inline-block;vertical-align:top;box-sizing:border-box;width:228px;min-height:124px;"
-    f"margin:0 10px 10px 0;padding:8px 12px;border:1px solid {EDGE};border-radius:6px"
+    f"display:inline-block;vertical-align:top;box-sizing:border-box;font-size:13px;width:194px;min-height:120px;"
+    f"margin:0 8px 8px 0;padding:7px 10px;border:1px solid {EDGE};border-radius:6px"
 )
 _BAR = f"height:8px;border:1px solid {EDGE};border-radius:4px;overflow:hidden;margin:5px 0 2px 0"
+_HEADING = "margin:14px 0 8px 0"
 _LIST = "list-style-type:none;margin:0;padding:0"
 _BADGE = (
     "display:inline-block;width:40px;text-align:center;border-radius:9px;margin-right:8px;"
     "font-size:12px;line-height:18px"
 )
 _POINT = (
-    "display:inline-block;vertical-align:top;box-sizing:border-box;width:460px;max-width:100%;"
+    "display:inline-block;vertical-align:top;box-sizing:border-box;width:412px;max-width:100%;"
     "padding:3px 10px 3px 0"
 )
 
@@ -45,7 +46,7 @@ class Page:
         lines = [_first(self.shown), ""]
         for card in self.shown.cards:
             lines.append(f"{_title(card)}: {_minutes(card)}, {_cells(card)}")
-        lines += ["", *(f"{each.name} {each.words}: {_seen(each)}" for each in self.shown.lights)]
+        lines += ["", *(f"{each.name} {each.words}{_seen(each)}" for each in self.shown.lights)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -55,8 +56,8 @@ class Page:
         seen = sum(each.ran > 0 for each in self.shown.lights)
         return (
             f'<div class="labkit-start">{fault}{_first_html(self.shown)}'
-            f'<h2>Chapters</h2><ul style="{_LIST}">{cards}</ul>'
-            f"<h2>The notes, sentence by sentence</h2>"
+            f'<h2 style="{_HEADING}">Chapters</h2><ul style="{_LIST}">{cards}</ul>'
+            f'<h2 style="{_HEADING}">The notes, sentence by sentence</h2>'
             f"<p>You have seen {seen} of {len(self.shown.lights)}. "
             f"A sentence lights up when a cell that shows it has run.</p>"
             f'<ul style="{_LIST}">{lights}</ul></div>'
@@ -129,7 +130,7 @@ def _card(card: Card) -> str:
     further = [card.exercises] if card.exercises else []
     links = "".join(f"<div>{_link(each)}</div>" for each in (*further, *card.demos))
     return (
-        f'<li style="{_CARD}"><div style="font-weight:bold;font-size:15px">'
+        f'<li style="{_CARD}"><div style="font-weight:bold;font-size:14px">'
         f"{_link(Link(_title(card), card.chapter.file))}</div>"
         f'<div style="{_BAR}">'
         f'<div style="height:8px;width:{percent}%;background:{FULL}"></div></div>'
@@ -139,8 +140,8 @@ def _card(card: Card) -> str:
 
 def _seen(light: Light) -> str:
     if light.ran == 0:
-        return "not yet"
-    return "seen" if light.ran == light.cells else f"seen {light.ran} of {light.cells}"
+        return ""
+    return " (seen)" if light.ran == light.cells else f" (seen {light.ran} of {light.cells})"
 
 
 def _light(light: Light) -> str:
@@ -151,5 +152,5 @@ def _light(light: Light) -> str:
     )
     return (
         f'<li style="{_POINT}"><span style="{_BADGE};{colours}">{light.name}</span>'
-        f"{_link(Link(light.words, light.target))} ({_seen(light)})</li>"
+        f"{_link(Link(light.words, light.target))}{_seen(light)}</li>"
     )
