@@ -4,11 +4,12 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from labkit.course.handout import work_folder
+from labkit.course.handout import release, work_folder
+from labkit.errors import NotFoundError
 
 START = "start.ipynb"
 WAY_ON = "way-on"
@@ -61,6 +62,19 @@ def every() -> tuple[Chapter, ...]:
 def find(number: str) -> Chapter | None:
     """The chapter with this number ("09")."""
     return next((each for each in every() if each.number == number), None)
+
+
+def notebook(number: str) -> dict[str, Any]:
+    """A chapter's page as it is committed, with its outputs; NotFoundError."""
+    chapter = find(number)
+    if chapter is None:
+        raise NotFoundError(f"there is no chapter {number}")
+    return release.read(f"{work_folder.source()}/{chapter.file}")
+
+
+def place(chapter: Chapter | None, cell: str) -> str:
+    """A link to a cell, as JupyterLab understands it; Notebook 7 opens the page."""
+    return f"{chapter.file}#cell-id={cell}" if chapter else START
 
 
 def files(part: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from labkit.course.exercises import record
-from labkit.course.start import progress, state
+from labkit.course.start import glossary, progress, state
 from labkit.course.start.state import Card, Light, Link, State
 from labkit.errors import LabkitError
 
@@ -60,7 +60,10 @@ class Page:
             f'<h2 style="{_HEADING}">The notes, sentence by sentence</h2>'
             f"<p>You have seen {seen} of {len(self.shown.lights)}. "
             f"A sentence lights up when a cell that shows it has run.</p>"
-            f'<ul style="{_LIST}">{lights}</ul></div>'
+            f'<ul style="{_LIST}">{lights}</ul>'
+            f'<h2 style="{_HEADING}">Glossary</h2>'
+            f"<details><summary>The terms, and the cells that explain them</summary>"
+            f"{glossary.as_html()}</details></div>"
         )
 
 

@@ -91,7 +91,7 @@ def _is_of(number: str, file: str) -> bool:
 def _light(name: str, words: str, cells: tuple[tuple[str, str], ...], ran: Progress) -> Light:
     open_ = [cell for cell in cells if not ran.has(*cell)]
     chapter, cell = (open_ or cells)[0]
-    target = place(chapters.find(chapter), cell)
+    target = chapters.place(chapters.find(chapter), cell)
     return Light(name, words, len(cells) - len(open_), len(cells), target)
 
 
@@ -104,10 +104,5 @@ def _go_on(every: tuple[Chapter, ...], ran: Progress) -> Link | None:
         if not ran.has(chapter.number, cell.name):
             section = f", {cell.section}" if cell.section else ""
             words = f"Chapter {int(chapter.number)}. {chapter.title}{section}"
-            return Link(words, place(chapter, cell.name))
+            return Link(words, chapters.place(chapter, cell.name))
     return None
-
-
-def place(chapter: Chapter | None, cell: str) -> str:
-    """A link to a cell, as JupyterLab and Notebook 7 understand it."""
-    return f"{chapter.file}#cell-id={cell}" if chapter else chapters.START
