@@ -4,7 +4,7 @@ PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
 .PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
-    test-replay test-bare test-vagrant test-arm64 site print
+    test-replay test-bare test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -88,3 +88,12 @@ site: $(EDITIONS)/bin/sphinx-build ## the executed chapters as pages that need n
 
 print: $(EDITIONS)/bin/sphinx-build ## the course as one PDF (with Chromium), .lab/course.pdf
 	@$(PYTHON) -m labkit.course.editions print $(or $(TARGET),.lab/course.pdf) --python $(EDITIONS)/bin/python
+
+AXE := .lab/axe/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	@npm install --silent --no-audit --no-fund --prefix .lab/axe axe-core@4.14.1
+
+test-pages: site $(AXE) ## axe-core over the start page, a chapter and the web edition (needs npm)
+	LABKIT_TEST_AXE=$(abspath $(AXE)) $(PYTHON) -m pytest -p no:cacheprovider \
+	    tests/notebooks/test_accessibility.py tests/notebooks/test_editions.py

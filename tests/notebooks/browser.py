@@ -81,6 +81,12 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}}
         self._post("actions", {"actions": [mouse | {"actions": moves}]})
 
+    def press(self, key: str) -> None:
+        """Press a key; WebDriver has codes for those without a letter (Tab is U+E004)."""
+        keys = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        keyboard = {"type": "key", "id": "keyboard", "actions": keys}
+        self._post("actions", {"actions": [keyboard]})
+
     def screenshot(self, path: Path) -> None:
         """The window as PNG."""
         path.write_bytes(base64.b64decode(self._get("screenshot")))

@@ -60,6 +60,7 @@ def write_sources(folder: str, *, is_printed: bool, only: str = "") -> None:
     shutil.copyfile(f"{_OWN}/sphinx_conf.py", f"{folder}/conf.py")
     style = "print.css" if is_printed else "style.css"
     shutil.copyfile(f"{_OWN}/{style}", f"{folder}/_static/style.css")
+    shutil.copyfile(f"{_OWN}/page.js", f"{folder}/_static/page.js")
     for name, text in _texts(is_printed=is_printed):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.write(text)

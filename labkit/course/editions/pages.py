@@ -6,6 +6,7 @@ explanation, up to the next question or heading.  The printed edition has no fol
 on the last pages.
 """
 
+import ast
 import html
 import json
 import os
@@ -143,15 +144,22 @@ def _question(chapter: str, number: int, cell: dict[str, Any]) -> Question:
     source = "".join(cell["source"])
     (shown,) = (output["data"]["text/plain"] for output in cell["outputs"])
     first, *rest = "".join(shown).splitlines()
-    unit = re.search(r'unit="([^"]*)"', source)
     return Question(
         f"{int(chapter)}.{number}",
         chapter,
         cell["id"],
         first.removeprefix("Predict: "),
         tuple(line.removeprefix("  ( ) ") for line in rest),
-        "" if rest else (unit[1] if unit else "%"),
+        "" if rest else _unit(source),
     )
+
+
+def _unit(source: str) -> str:
+    """The unit of a guess: the argument `unit` of the call in the question's cell."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    units = [word.value for call in calls for word in call.keywords if word.arg == "unit"]
+    units += [call.args[4] for call in calls if len(call.args) > 4]
+    return str(ast.literal_eval(units[0])) if units else "%"
 
 
 def _asked(question: Question, inside: str) -> str:

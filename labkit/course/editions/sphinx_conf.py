@@ -19,6 +19,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_js_files = ["page.js"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False

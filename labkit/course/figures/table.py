@@ -41,14 +41,10 @@ class Table:
         return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
     def _html_row(self, tag: str, cells: Sequence[str]) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
         sides = ("right" if at in self.numeric else "left" for at in range(len(cells)))
         return (
             "<tr>"
-            + "".join(
-                f'<{tag}{scope} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for cell, side in zip(cells, sides, strict=True)
-            )
+            + "".join(_html_cell(tag, side, cell) for cell, side in zip(cells, sides, strict=True))
             + "</tr>"
         )
 
@@ -62,6 +58,13 @@ class Table:
             ).rstrip()
             if number == 0:
                 yield "  ".join("-" * width for width in widths)
+
+
+def _html_cell(tag: str, side: str, cell: str) -> str:
+    """A cell; an empty heading names nothing, so a screen reader must not take it for one."""
+    tag = tag if cell else "td"
+    scope = ' scope="col"' if tag == "th" else ""
+    return f'<{tag}{scope} style="text-align:{side}">{html.escape(cell)}</{tag}>'
 
 
 def _is_number(cell: str) -> bool:
