@@ -1,8 +1,8 @@
-"""What the chapters use: the `%docker` magic, predictions, experiments, figures, live panels.
+"""The tools of the chapters: the `%docker` magic, predictions, experiments, figures, live panels.
 
-`%load_ext labkit.course` in a notebook turns the magics on, and notes which cells of a chapter have
-run (`labkit.course.start`).  Nothing heavy is imported here:
-the experiments also run from a terminal, where neither IPython nor matplotlib is needed.
+`%load_ext labkit.course` in a notebook loads the magics, and records which cells of a chapter have
+run (`labkit.course.start`).  Nothing heavy is imported here: the experiments also run from a
+terminal, where neither IPython nor matplotlib is needed.
 """
 
 from typing import Any

@@ -6,6 +6,6 @@
 | `front` | the pages around the chapters: the first, the glossary, the answers |
 | `book` | writes the sources of an edition, and lets Sphinx build it |
 
-Sphinx, MyST-NB and a theme build the pages; `requirements.txt` names them. They are installed in an
-environment of their own, so the lab does not grow.
+Sphinx, MyST-NB and a theme build the pages; `requirements.txt` names them. They are installed in a
+separate environment, so the lab does not grow.
 """

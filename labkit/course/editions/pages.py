@@ -33,7 +33,7 @@ class Question(NamedTuple):
 
     @property
     def answer(self) -> str:
-        """What happened, as the lab says it: "It was: one."."""
+        """The result in the words of the lab, such as "It was: one."."""
         return answers()[self.chapter][self.cell]
 
 

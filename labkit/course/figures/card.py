@@ -10,7 +10,7 @@ INK = "#1F2328"
 
 
 class Card(NamedTuple):
-    """What a learner reads: a headline, lines below it, and the points."""
+    """The content of a card: a headline, lines below it, and the points."""
 
     colour: str
     headline: str
@@ -33,7 +33,7 @@ class Card(NamedTuple):
 
 
 def card(outcome: Outcome) -> Card:
-    """The card for what a check has found."""
+    """The card for the outcome of a check."""
     exercise = outcome.exercise
     if outcome.fault:
         lines = (outcome.fault, "This costs no points: run the check again.")

@@ -1,7 +1,7 @@
-"""A small table that reads well as text, as HTML, and to a screen reader.
+"""A small table that is readable as text, as HTML, and by a screen reader.
 
-Every figure carries its data as one of these, so that a reader who cannot see a picture knows
-what was measured.
+Every figure has its data as such a table, so that a reader who cannot see the picture knows the
+measured values.
 """
 
 import html
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Table:
-    """Headings (with the unit in brackets where there is one) and rows of cells, already text."""
+    """Headings (with a unit in brackets, if there is one) and rows of cells, all as text."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -68,7 +68,7 @@ def _html_cell(tag: str, side: str, cell: str) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell reads as a number, perhaps with a sign, a unit sign or `: 1` behind it."""
+    """Whether a cell is a number, perhaps with a sign, a unit sign or `: 1` after it."""
     text = cell.removesuffix(" : 1").removesuffix("%").strip().replace(",", "").replace("−", "-")
     try:
         float(text)

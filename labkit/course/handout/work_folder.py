@@ -1,8 +1,8 @@
-"""A learner's own folder: the released pages, never the project's own ones.
+"""A learner's own folder with the released pages.
 
 Pages have no outputs and no execution numbers there.  A new release replaces a page that is as it
 was handed out.  A page that the learner has changed is never overwritten: it is kept as
-`09_limits (yours).ipynb` beside the new one.  Running a page does not change it in this sense.
+`09_limits (yours).ipynb` beside the new one.  Running a page does not count as a change.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from labkit.errors import InvalidParameterError, NotFoundError
 
 NAME = "labkit-course"
 RECORD = ".released.json"
-"""By page, the digest of what was handed out last."""
+"""For each page, the digest of the version that was handed out last."""
 PARTS = ("", "exercises", "demos")
 
 
 def source() -> str:
-    """The folder with the course's pages; NotFoundError where labkit was installed without them."""
+    """The folder with the course's pages; NotFoundError if labkit was installed without them."""
     folder = os.path.join(os.path.dirname(os.path.dirname(labkit.__file__)), "notebooks")
     if not os.path.isdir(folder):
         raise NotFoundError("the course's pages are not installed here: use a checkout of labkit")
@@ -31,15 +31,15 @@ def source() -> str:
 
 
 def usual() -> str:
-    """The folder in the home of the person who calls, also with sudo."""
+    """The folder in the caller's home, also if the caller uses sudo."""
     person = _person()
     return f"{person.pw_dir if person else os.path.expanduser('~')}/{NAME}"
 
 
 def update(folder: str, pages: str = "") -> list[str]:
-    """Make the folder, or bring it up to date; what was done, a line each.
+    """Make the folder, or update it; returns a line for each action.
 
-    NotFoundError without pages; InvalidParameterError for a folder that is the pages' own.
+    NotFoundError without pages; InvalidParameterError for the folder of the project's pages.
     """
     pages = pages or source()
     _refuse_own(folder, pages)
@@ -67,9 +67,9 @@ def update(folder: str, pages: str = "") -> list[str]:
 
 
 def reset(folder: str, chapter: str, pages: str = "") -> list[str]:
-    """Bring a clean copy of a chapter and of its exercises; what was done.
+    """Replace a chapter and its exercises by a clean copy; returns a line for each action.
 
-    A changed page is kept beside it.  NotFoundError if there is no such chapter.
+    A changed page is kept beside the copy.  NotFoundError if there is no such chapter.
     """
     pages = pages or source()
     _refuse_own(folder, pages)
@@ -91,7 +91,7 @@ def reset(folder: str, chapter: str, pages: str = "") -> list[str]:
 
 
 def digest_of(path: str) -> str:
-    """Of what a page says: a notebook's cells without outputs, another file as it is."""
+    """The digest of a page's content: a notebook's cells without outputs, or the whole file."""
     if path.endswith(".ipynb"):
         try:
             cells = release.stripped(release.read(path))["cells"]
@@ -116,7 +116,7 @@ def _hand_out(page: str, target: str) -> None:
 
 
 def _keep(target: str) -> str:
-    """Rename a learner's page; its new name."""
+    """Rename a learner's page, and return its new name."""
     stem = target.removesuffix(".ipynb")
     number = 1
     while os.path.exists(kept := f"{stem} (yours{'' if number == 1 else f' {number}'}).ipynb"):
@@ -129,7 +129,7 @@ def _refuse_own(folder: str, pages: str) -> None:
     project = os.path.realpath(os.path.dirname(pages))
     if f"{os.path.realpath(folder)}/".startswith(f"{project}/"):
         raise InvalidParameterError(
-            f"{folder} is inside the project: a learner's folder is outside of it (--folder)"
+            f"{folder} is inside the project: use a folder outside of it (--folder)"
         )
 
 
@@ -148,7 +148,7 @@ def _write_record(folder: str, released: dict[str, str]) -> None:
 
 
 def _person() -> pwd.struct_passwd | None:
-    """Who called sudo; None without sudo."""
+    """The user who called sudo; None without sudo."""
     uid = os.environ.get("SUDO_UID", "")
     if os.geteuid() == 0 and uid.isdecimal() and uid != "0":
         try:
@@ -159,7 +159,7 @@ def _person() -> pwd.struct_passwd | None:
 
 
 def _own(folder: str) -> None:
-    """Give the folder to the person who called sudo: it is theirs to edit."""
+    """Give the folder to the user who called sudo."""
     person = _person()
     if person is None:
         return

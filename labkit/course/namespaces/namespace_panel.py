@@ -1,10 +1,10 @@
-"""The live panel of the namespace demo: two containers, and switches for whose namespaces one has.
+"""The live panel of the namespace demo: two containers, and switches for the second's namespaces.
 
-A namespace is chosen when a process is made, so each switch starts *two* again, with other flags,
+A process gets its namespaces when it is made.  So each switch starts *two* again with other flags,
 and the map beside it is read from the kernel again.
 
-One panel lives at a time; `close()`, its button, the end of the kernel and the end of the
-containers' own lifetime leave nothing behind.
+Only one panel is open at a time.  `close()`, its button, the end of the kernel, and the end of the
+containers' own lifetime remove everything.
 """
 
 import html
@@ -35,14 +35,14 @@ SHARED = {HOST: "host", ONE: "container:{one}"}
 
 
 class Switch(NamedTuple):
-    """A flag whose namespace can be chosen."""
+    """A flag that chooses a namespace."""
 
     flag: str
     option: str
-    """Its name in `containers.run`."""
+    """The flag's option in `containers.run`."""
     words: Mapping[str, str]
-    """What the flag is given for each choice, the first being the one to begin with; `{one}` is the
-    other container, and for nothing the flag is left out."""
+    """The flag's value for each choice, the initial choice first; `{one}` is the other container.
+    If the value is empty, the flag is left out."""
 
 
 SWITCHES: Mapping[str, Switch] = {
@@ -63,13 +63,13 @@ ASKED = {
     "its root, on the host, is user": "awk '{ print $2 }' /proc/self/uid_map",
     "its group": "grep -m 1 -E ':(memory|):' /proc/self/cgroup | cut -d : -f 3 | cut -d / -f 1-2",
 }
-"""What is asked in *two*, in a shell."""
+"""The questions in *two*, as commands for a shell."""
 
 _open: list["NamespacePanel"] = []
 
 
 class NamespacePanel(Panel):
-    """*one*, an ordinary container, and *two*, whose namespaces are chosen.
+    """*one*, an ordinary container, and *two*, whose namespaces can be chosen.
 
     Show it by making it the last line of a cell.
     """
@@ -93,7 +93,7 @@ class NamespacePanel(Panel):
     def choose(self, kind: str, mode: str) -> None:
         """Start *two* again, with the namespace `kind` being OWN, HOST or ONE's.
 
-        LabkitError if the panel is closed or the engine refuses; then all stays as it was.
+        LabkitError if the panel is closed or the engine refuses; then nothing changes.
         """
         if self not in _open:
             raise LabkitError("this panel is closed; run its cell again for a new one")
@@ -106,16 +106,16 @@ class NamespacePanel(Panel):
 
     @property
     def command(self) -> str:
-        """How *two* was started."""
+        """The command that started *two*."""
         words = [f"{SWITCHES[kind].flag} {word}" for kind, word in self._words(self.modes, "one")]
         return " ".join(["docker run", *words, "busybox sleep 300"])
 
     def map(self) -> NamespaceMap:
-        """Who shares which namespace, as the kernel says."""
+        """The map of shared namespaces, read from the kernel."""
         return map_of({"one": self._one, "two": self._two})
 
     def facts(self) -> Table:
-        """What *two* says of itself."""
+        """The answers of *two* about itself."""
         script = "; ".join(f"({command})" for command in ASKED.values())
         said = said_inside(self._two, "sh", "-c", script).splitlines()
         return Table(("asked in two", "answer"), tuple(zip(ASKED, said, strict=True)))
@@ -125,7 +125,7 @@ class NamespacePanel(Panel):
         return self.map().plot()
 
     def close(self, status: str = "Stopped. The containers are gone.") -> None:
-        """Remove the containers; once is enough, twice does no harm."""
+        """Remove the containers; a second call is no error."""
         if self not in _open:
             return
         _open.remove(self)
@@ -144,12 +144,12 @@ class NamespacePanel(Panel):
         return {SWITCHES[kind].option: word for kind, word in words}
 
     def _words(self, modes: Mapping[str, str], one: str) -> list[tuple[str, str]]:
-        """The flags' words, by kind; those that go without saying are left out."""
+        """The flags' values, by kind, without empty ones."""
         said = {kind: SWITCHES[kind].words[mode].format(one=one) for kind, mode in modes.items()}
         return [(kind, word) for kind, word in said.items() if word]
 
     def __repr__(self) -> str:
-        return "A panel with two live containers, and switches for whose namespaces one has."
+        return "A panel with two live containers, and switches for the namespaces of one."
 
     def _repr_html_(self) -> str:
         return (
@@ -162,7 +162,7 @@ class NamespacePanel(Panel):
         return NamespaceView(self)
 
 
-# The widgets of `NamespacePanel`: a row of buttons a flag, the command, the map, the facts.
+# The widgets of `NamespacePanel`: a row of buttons for each flag, the command, the map, the facts.
 
 
 BUTTON_WIDTH = "7.5em"
@@ -172,7 +172,7 @@ BESIDE = widgets.Layout(margin="0 0 0 2em")
 
 
 class NamespaceView:
-    """What is on the page; its buttons tell the panel, the panel tells it what to show."""
+    """The widgets on the page; their buttons control the panel, and it updates them."""
 
     def __init__(self, panel: "NamespacePanel") -> None:
         self._panel = panel
@@ -197,7 +197,7 @@ class NamespaceView:
         return {WIDGET_VIEW: self.widget._repr_mimebundle_()[WIDGET_VIEW]}
 
     def show(self) -> None:
-        """There is a new container."""
+        """Show a new container."""
         self._show_choices()
         self._command.value = f"<code>{html.escape(self._panel.command)}</code>"
         self._map.value = str(self._panel.plot()._repr_mimebundle_()["text/html"])
@@ -205,7 +205,7 @@ class NamespaceView:
         self._status.value = ""
 
     def show_end(self) -> None:
-        """The containers are gone."""
+        """Show that the containers are gone."""
         self._status.value = html.escape(self._panel.status)
         for control in (*self._rows.values(), self._button):
             control.disabled = True

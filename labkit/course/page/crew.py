@@ -1,10 +1,10 @@
-"""Containers that a cell starts and that are removed when the cell ends, whatever happens.
+"""Containers that a cell starts, and that are removed when the cell ends in any way.
 
 There are four safety nets, because a notebook's cell can end in many ways.  The end of the `with`
 removes the crew, also after an error or an interrupt.  A second run of the cell removes the first
 one's crew.  The end of the kernel removes its crews.  And if the kernel is killed, each container
-ends by itself after its lifetime, since its command is wrapped in `timeout`, and the engine removes
-it, since it was started with `--rm`.
+ends by itself after its lifetime, since its command is wrapped in `timeout`; the engine then
+removes it, since it was started with `--rm`.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from labkit.client.containers import Container
 from labkit.errors import ConflictError, DaemonUnavailableError, NotFoundError
 
 LABEL = "labkit.course"
-"""The label on every container of the course; its value says what for, and whose it is."""
+"""The label on every container of the course; its value has the purpose and the process."""
 
 IMAGE = "busybox"
 BUSY = "md5sum /dev/zero"
@@ -34,8 +34,8 @@ _crews: "weakref.WeakSet[Crew]" = weakref.WeakSet()
 class Crew:
     """The containers of one experiment or panel; `purpose` is a word for it, such as `cpu-shares`.
 
-    Making a crew dismisses an older one with the same purpose from this process, and those whose
-    process no longer lives.
+    A new crew removes an older one with the same purpose from this process, and crews whose
+    process has ended.
     """
 
     def __init__(self, client: Client, purpose: str, lifetime_s: float) -> None:
@@ -47,10 +47,10 @@ class Crew:
         _crews.add(self)
 
     def hire(self, name: str, command: str, **options: Any) -> Container:
-        """Start `command` (words for a shell) from busybox; `options` are `containers.run`'s.
+        """Start `command` (words for a shell) from busybox; `options` are for `containers.run`.
 
-        The shell stays first process and `timeout` its child: a container's first process would
-        not feel the signal with which `timeout` ends what it watches (pid_namespaces(7)).
+        The shell stays the first process, with `timeout` as its child: the first process would
+        ignore the signal by which `timeout` ends its command (pid_namespaces(7)).
         """
         return self.client.containers.run(
             IMAGE,
@@ -69,10 +69,10 @@ class Crew:
         image: str = IMAGE,
         **options: Any,
     ) -> Container:
-        """Start `command` as the container's own first process, to watch how that ends.
+        """Start `command` as the container's first process, to watch its end.
 
-        A command that is None is what the image says.  No lifetime and no `--rm`: of the four nets
-        these have the first three.
+        None means the image's command.  There is no lifetime and no `--rm`, so only the first three
+        of the safety nets apply.
         """
         return self.client.containers.run(
             image,
@@ -107,7 +107,7 @@ class Crew:
 
 
 def remove(container: Container) -> None:
-    """Remove a container, running or not; one that is removed already is no error."""
+    """Remove a container, running or not; one that is already removed is no error."""
     try:
         container.remove(force=True)
     except (NotFoundError, ConflictError):
@@ -115,7 +115,7 @@ def remove(container: Container) -> None:
 
 
 def _birth(pid: int) -> str:
-    """`PID:START` of a process, which no later process shares; "" when there is none (proc(5))."""
+    """`PID:START` of a process, which is unique over time; "" if there is none (proc(5))."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return f"{pid}:{file.read().rpartition(') ')[2].split()[19]}"
@@ -132,7 +132,7 @@ def _is_orphan(purpose: str, mark: str) -> bool:
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C (the notebook's stop button) back until the block is done, then let it happen."""
+    """Delay Ctrl-C (the notebook's stop button) until the end of the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -149,6 +149,6 @@ def _interrupts_wait() -> Iterator[None]:
 @atexit.register
 def _dismiss_all() -> None:
     for crew in list(_crews):
-        # If the engine ended first, the containers end by their lifetime.
+        # If the engine has ended before, the containers end by their lifetime.
         with suppress(DaemonUnavailableError):
             crew.dismiss()

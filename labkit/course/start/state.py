@@ -1,4 +1,4 @@
-"""What the start page shows, as values: computed from the chapters, the progress and the points."""
+"""The values on the start page, computed from the chapters, the progress and the points."""
 
 from typing import NamedTuple
 
