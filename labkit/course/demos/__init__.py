@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from labkit.course.demos.demo import Demo
 
 DEMOS = {
+    "01": "race.RaceDemo",
+    "02": "talk.TalkDemo",
+    "03": "stack.StackDemo",
+    "04": "cache.CacheDemo",
+    "05": "words.WordsDemo",
+    "06": "one_byte.OneByteDemo",
+    "07": "doors.DoorsDemo",
     "08": "states.StatesDemo",
+    "08b": "stop.StopDemo",
     "09": "shares.SharesDemo",
+    "09b": "memory.MemoryDemo",
+    "09c": "disk.DiskDemo",
+    "10": "folders.FoldersDemo",
     "11": "whose.WhoseDemo",
     "12": "cables.CablesDemo",
+    "12b": "packet.PacketDemo",
 }
 """By number: the module below this package, and the class in it."""
 

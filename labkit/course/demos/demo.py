@@ -13,8 +13,8 @@ import html
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from labkit.client import Client
 from labkit.course.demos.canvas import Canvas
@@ -27,6 +27,7 @@ from labkit.errors import LabkitError
 if TYPE_CHECKING:
     from labkit.course.demos.view import DemoView
 
+HeldT = TypeVar("HeldT")
 LIFETIME_S = 3600.0
 CLOSE_TIMEOUT_S = 5.0
 
@@ -88,6 +89,10 @@ class Demo(Panel):
     def keep(self, undo: Callable[[], object]) -> None:
         """Call `undo` when the demo is restarted or closed; the last kept is the first undone."""
         self._kept.callback(undo)
+
+    def hold(self, what: AbstractContextManager[HeldT]) -> HeldT:
+        """Enter a `with` that is left when the demo is restarted or closed."""
+        return self._kept.enter_context(what)
 
     def pause(self, seconds: float) -> None:
         """Show the picture as it is, and wait; ClosedError if the demo is closed meanwhile."""
