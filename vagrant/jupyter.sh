@@ -21,4 +21,5 @@ cd "$PROJECT/notebooks"
 exec "$PYTHON" -m jupyterlab --no-browser --allow-root \
     --ServerApp.ip="$LAB_IP" --ServerApp.port="$LAB_PORT" --ServerApp.port_retries=0 \
     --ServerApp.root_dir="$PROJECT/notebooks" \
+    --ServerApp.jpserver_extensions=labkit.course.page.closing=True \
     --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate

@@ -87,6 +87,19 @@ class Browser:
         keyboard = {"type": "key", "id": "keyboard", "actions": keys}
         self._post("actions", {"actions": [keyboard]})
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page this many pixels, without what the browser keeps for itself."""
+        self._post("window/rect", {"width": width, "height": height})
+        inner = self.run("return [innerWidth, innerHeight]")
+        outer = {"width": 2 * width - inner[0], "height": 2 * height - inner[1]}
+        self._post("window/rect", outer)
+
+    def close_tab(self) -> None:
+        """Close the tab, as its cross does, without a question; another, empty one is there."""
+        handle = self._post("window/new", {"type": "tab"})["handle"]
+        _request("DELETE", f"{self._session}/window")
+        self._post("window", {"handle": handle})
+
     def screenshot(self, path: Path) -> None:
         """The window as PNG."""
         path.write_bytes(base64.b64decode(self._get("screenshot")))

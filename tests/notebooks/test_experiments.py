@@ -14,7 +14,8 @@ import pytest
 
 from labkit.client import Client
 from labkit.course.limits.cpu_files import CpuFiles
-from labkit.course.page.crew import BUSY, LABEL, Crew
+from labkit.course.page.crew import BUSY, Crew
+from labkit.course.page.owners import LABEL
 from labkit.course.limits import cpu_shares, top
 from labkit.course.limits.cpu_run import quietest_cpu
 from labkit.course.limits.shares_panel import SharesPanel

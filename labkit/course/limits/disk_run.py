@@ -84,7 +84,7 @@ def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates
     with lab_disk() as disk, Crew(client or connect(), "disk-rates", LIFETIME_S) as crew:
         version = place_of(os.getpid(), "blkio").version
         transfers = tuple(
-            _transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
+            transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
             for is_direct in (True, False)
             for limit in (0, limit_mib)
         )
@@ -168,7 +168,8 @@ def _read_bytes(place: Place) -> int:
     return sum(int(line.split()[2]) for line in text.splitlines() if " Read " in line)
 
 
-def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: int) -> Transfer:
+def transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: int) -> Transfer:
+    """Write a file on the lab disk in a container, and wait until all of it is there."""
     flag = "oflag=direct" if is_direct else ""
     limit = [{"Path": disk.device, "Rate": limit_mib * MIB}] if limit_mib else None
     file = f"/disk/rates-{is_direct:d}-{limit_mib}"

@@ -69,26 +69,26 @@ def memory_to_the_limit(
 def _watch(place: Place) -> tuple[tuple[MemorySample, ...], int, int]:
     """The samples, the peak and the number of kills; ends when the group is removed."""
     samples: list[MemorySample] = []
-    peak_bytes = kills = 0
+    peak_bytes = killed = 0
     begin = time.monotonic()
     with suppress(OSError):  # the group is removed with its container
         while True:
-            used, swapped = _used(place)
-            samples.append(MemorySample(time.monotonic() - begin, used, swapped))
-            peak_bytes = _peak(place, max(peak_bytes, used))
-            kills = _kills(place)
+            held, swapped = used(place)
+            samples.append(MemorySample(time.monotonic() - begin, held, swapped))
+            peak_bytes = _peak(place, max(peak_bytes, held))
+            killed = _kills(place)
             if samples[-1].time_s > TIMEOUT_S:
                 raise LabkitError(
-                    f"after {TIMEOUT_S:.0f} s the container has {used // MIB} MiB and still runs: "
+                    f"after {TIMEOUT_S:.0f} s the container has {held // MIB} MiB and still runs: "
                     "nothing limits its memory here (see `labkit doctor`)"
                 )
             time.sleep(EVERY_S)
     if not samples:
         raise LabkitError("the container ended before its memory could be read: try again")
-    return tuple(samples), peak_bytes, kills
+    return tuple(samples), peak_bytes, killed
 
 
-def _used(place: Place) -> tuple[int, int]:
+def used(place: Place) -> tuple[int, int]:
     """The bytes in memory, and the bytes in swap."""
     used = int(place.read(USAGE[place.version]))
     file = MEMORY_AND_SWAP if place.version == 1 else SWAP

@@ -51,7 +51,8 @@ class MapPanel(Panel):
         _open.append(self)
         atexit.register(self.close)
         try:
-            self.client.api.post("/networks/create", network_body(self.own))
+            body = network_body(self.own, labels=self._crew.labels)
+            self.client.api.post("/networks/create", body)
             self.containers = {
                 name: self._crew.hire(name, "sleep 100000", network_mode=self.networks[at % 2])
                 for at, name in enumerate(names)

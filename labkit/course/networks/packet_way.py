@@ -110,6 +110,14 @@ def packet_way(places: Sequence[Place], ping: Callable[[], object], answerer: st
 
     `answerer` is the pinged address.  Raises `LabkitError` if the first place saw no answer.
     """
+    way = seen_way(places, ping, answerer)
+    if not any(hop.place == places[0] for hop in way.leg("reply")):
+        raise LabkitError(f"no answer from {answerer} was seen at {places[0].name}")
+    return way
+
+
+def seen_way(places: Sequence[Place], ping: Callable[[], object], answerer: str) -> PacketWay:
+    """The way as far as it went: `packet_way` for a ping that may stay without an answer."""
     seen: dict[tuple[Place, str], Hop] = {}
     with _listening(places) as sockets:
         ping()
@@ -122,8 +130,6 @@ def packet_way(places: Sequence[Place], ping: Callable[[], object], answerer: st
                     seen.setdefault((hop.place, echo.kind), hop)
         for listener, place in sockets.items():
             _drain(listener, place, answerer, seen)
-    if (places[0], "reply") not in seen:
-        raise LabkitError(f"no answer from {answerer} was seen at {places[0].name}")
     return PacketWay(places, list(seen.values()))
 
 

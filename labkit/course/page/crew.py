@@ -13,16 +13,14 @@ import secrets
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from labkit.client import Client
 from labkit.client.containers import Container
-from labkit.errors import ConflictError, DaemonUnavailableError, NotFoundError
-
-LABEL = "labkit.course"
-"""The label on every container of the course; its value has the purpose and the process."""
+from labkit.course.page.owners import LABEL, birth, is_orphan, remove_marked
+from labkit.errors import DaemonUnavailableError
 
 IMAGE = "busybox"
 BUSY = "md5sum /dev/zero"
@@ -42,9 +40,14 @@ class Crew:
         self.client = client
         self.purpose = purpose
         self.lifetime_s = lifetime_s
-        self._mark = f"{purpose}@{_birth(os.getpid())}#{secrets.token_hex(3)}"
+        self._mark = f"{purpose}@{birth(os.getpid())}#{secrets.token_hex(3)}"
         self._sweep()
         _crews.add(self)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that make a container, or a network, one of this crew."""
+        return {LABEL: self._mark}
 
     def hire(self, name: str, command: str, **options: Any) -> Container:
         """Start `command` (words for a shell) from busybox; `options` are for `containers.run`.
@@ -56,7 +59,7 @@ class Crew:
             IMAGE,
             ["sh", "-c", f"timeout {round(self.lifetime_s)} {command}; exit"],
             name=f"{name}-{secrets.token_hex(2)}",
-            labels={LABEL: self._mark},
+            labels=self.labels,
             detach=True,
             remove=True,
             **{"network_mode": "none", **options},
@@ -78,15 +81,15 @@ class Crew:
             image,
             command,
             name=f"{name}-{secrets.token_hex(2)}",
-            labels={LABEL: self._mark},
+            labels=self.labels,
             detach=True,
             **{"network_mode": "none", **options},
         )
 
     def dismiss(self) -> None:
-        """Remove the crew's containers, running or not.  An interrupt waits until that is done."""
+        """Remove the crew's containers and networks.  An interrupt waits until that is done."""
         with _interrupts_wait():
-            self._remove(lambda mark: mark == self._mark)
+            remove_marked(self.client, lambda mark: mark == self._mark)
         _crews.discard(self)
 
     def __enter__(self) -> "Crew":
@@ -96,38 +99,13 @@ class Crew:
         self.dismiss()
 
     def _sweep(self) -> None:
-        """Remove containers of this purpose whose process has ended."""
-        mine = f"{self.purpose}@{_birth(os.getpid())}#"
-        self._remove(lambda mark: mark.startswith(mine) or _is_orphan(self.purpose, mark))
-
-    def _remove(self, matches: Callable[[str], bool]) -> None:
-        for container in self.client.containers.list(all=True, filters={"label": LABEL}):
-            if matches(container.labels.get(LABEL, "")):
-                remove(container)
-
-
-def remove(container: Container) -> None:
-    """Remove a container, running or not; one that is already removed is no error."""
-    try:
-        container.remove(force=True)
-    except (NotFoundError, ConflictError):
-        return
-
-
-def _birth(pid: int) -> str:
-    """`PID:START` of a process, which is unique over time; "" if there is none (proc(5))."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return f"{pid}:{file.read().rpartition(') ')[2].split()[19]}"
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _is_orphan(purpose: str, mark: str) -> bool:
-    whose, _, rest = mark.partition("@")
-    birth = rest.partition("#")[0]
-    pid = birth.partition(":")[0]
-    return whose == purpose and pid.isdigit() and _birth(int(pid)) != birth
+        """Remove what an older crew of this purpose has left, or one whose process has ended."""
+        mine = f"{self.purpose}@{birth(os.getpid())}#"
+        prefix = f"{self.purpose}@"
+        remove_marked(
+            self.client,
+            lambda mark: mark.startswith(mine) or (mark.startswith(prefix) and is_orphan(mark)),
+        )
 
 
 @contextmanager

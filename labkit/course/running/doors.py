@@ -90,12 +90,12 @@ def doors(*, client: Client | None = None) -> Doors:
         box = crew.hire_plain("doors", ["sh"], tty=True, stdin_open=True)
         with Terminal(["attach", box.id]) as terminal:
             first = _answer(terminal)
-            alone = _processes(box)
+            alone = processes(box)
             terminal.press(DETACH)
             terminal.end()
         with Terminal(["exec", "-it", box.id, "sh"]) as terminal:
             second = _answer(terminal)
-            both = _processes(box)
+            both = processes(box)
             terminal.press(b"exit\n")
             terminal.end()
         after_exec = _status(box, "exited", patience_s=0.5)
@@ -125,7 +125,7 @@ def _status(box: Container, awaited: str, patience_s: float) -> str:
         time.sleep(0.05)
 
 
-def _processes(box: Container) -> tuple[Process, ...]:
+def processes(box: Container) -> tuple[Process, ...]:
     """The processes of the container's control group, from /proc (proc(5))."""
     box.reload()
     pids = CpuFiles.of_process(int(box.attrs["State"]["Pid"])).pids()

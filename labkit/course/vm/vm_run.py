@@ -37,11 +37,12 @@ def vm_and_container(
         kernel=machine.kernel,
         processes=machine.processes,
     )
-    container = _weigh_container(client or connect())
+    container = weigh_container(client or connect())
     return VmAndContainer(machine, vm, container, os.uname().release)
 
 
-def _weigh_container(client: Client) -> Guest:
+def weigh_container(client: Client) -> Guest:
+    """Start a container, and measure it from the host."""
     image = client.images.get("busybox")
     with Crew(client, "vm-and-container", LIFETIME_S) as crew:
         begin = time.monotonic()
