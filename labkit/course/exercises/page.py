@@ -14,7 +14,6 @@ from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
 """Where a notebook is graded: the drawn values of its exercises, as JSON."""
-TASK_MEDIA_TYPE = "application/vnd.labkit.task+json"
 NBGRADER_VARIABLE = "NBGRADER_EXECUTION"
 
 
@@ -34,7 +33,7 @@ class Task:
         return {
             "text/plain": repr(self),
             "text/markdown": f"**{self.number} {self.title}**\n\n{self.text}",
-            TASK_MEDIA_TYPE: {"exercise": self.number, "learner": record.token()},
+            record.TASK_MEDIA_TYPE: {"exercise": self.number, "learner": record.token()},
         }
 
 

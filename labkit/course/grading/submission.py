@@ -18,10 +18,11 @@ from typing import Any
 import nbformat
 
 from labkit.course.exercises import exercise as exercises
+from labkit.course.exercises import record
 from labkit.course.exercises.check import DISK_VARIABLE, GRADED_VARIABLE
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
-from labkit.course.exercises.page import TASK_MEDIA_TYPE, VALUES_VARIABLE
+from labkit.course.exercises.page import VALUES_VARIABLE
 from labkit.course.exercises.record import TOKEN_VARIABLE
 from labkit.course.grading import cells as owners
 from labkit.course.grading import hiding, tree
@@ -160,12 +161,7 @@ def token_of(notebook: Any, student: str) -> str:
     kept = notebook.metadata.get(METADATA, {})
     if isinstance(kept, dict) and kept.get("learner"):
         return str(kept["learner"])
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            shown = output.get("data", {}).get(TASK_MEDIA_TYPE, {})
-            if isinstance(shown, dict) and shown.get("learner"):
-                return str(shown["learner"])
-    return student
+    return record.shown_token(notebook) or student
 
 
 def digest_of(path: str) -> str:
