@@ -6,10 +6,10 @@ from typing import Any
 
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises import record
+from labkit.course.exercises.card import CheckPanel, card
 from labkit.course.exercises.check import GRADED_VARIABLE, lay, local_place, outcome
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.tidying import tidy
-from labkit.course.figures.card import Card, card
 from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
@@ -55,18 +55,18 @@ def task(number: str) -> Task:
 NO_DISK = "(no lab disk yet)"
 
 
-def check(number: str) -> "Card | float | None":
+def check(number: str) -> "CheckPanel | float | None":
     """Judge an exercise now: a card with the points, and a hint if something is missing.
+
+    Its button judges again.
 
     nbgrader reads the points from the value of the cell.
     """
     if os.environ.get(GRADED_VARIABLE):
         print("This run is graded: the judge looks from outside of the notebook.")
         return None
-    found = card(outcome(number))
-    if os.environ.get(NBGRADER_VARIABLE):
-        return float(found.points)
-    return found
+    panel = CheckPanel(lambda: card(outcome(number)))
+    return float(panel.card.points) if os.environ.get(NBGRADER_VARIABLE) else panel
 
 
 def finish(chapter: str) -> None:
