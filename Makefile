@@ -15,7 +15,7 @@ lab: ## open the lab: install what is missing, start labkitd and JupyterLab, pri
 stop: ## end the lab's containers, labkitd and JupyterLab
 	@bash vagrant/lab.sh stop
 
-clean: ## stop, then remove all that the lab made (images and containers too; Debian packages stay)
+clean: ## stop, then remove all that the lab made (your pages and Debian packages stay)
 	@bash vagrant/lab.sh clean
 
 test: ## install what the tests need, then run every test

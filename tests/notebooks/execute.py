@@ -132,7 +132,8 @@ def main(arguments: list[str]) -> int:
     """Run the notebooks named, or all."""
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
-        with _turn(), _named_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+        prefix = f"{leaks.RUN_NAME}-nb-"
+        with _turn(), _named_lab() as lab, tempfile.TemporaryDirectory(prefix=prefix) as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:

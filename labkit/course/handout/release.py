@@ -53,9 +53,14 @@ def read(path: str) -> dict[str, Any]:
             found = json.load(file)
     except (ValueError, UnicodeDecodeError):
         raise InvalidParameterError(f"{path} is no notebook") from None
-    if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list) or not all(map(_is_cell, cells)):
         raise InvalidParameterError(f"{path} is no notebook")
-    return found
+    return dict(found)
+
+
+def _is_cell(cell: object) -> bool:
+    return isinstance(cell, dict) and {"cell_type", "source"} <= cell.keys()
 
 
 def sources(folder: str) -> Iterator[tuple[str, str]]:
@@ -82,22 +87,28 @@ def release(target: str, source: str) -> list[str]:
 
 
 def find(name: str, folder: str) -> str:
-    """Find the notebook `09_limits` by its name or its number; NotFoundError."""
-    for found, path in sources(folder):
-        if name in (found, found[:2], path, os.path.basename(path)):
-            return path
+    """The notebook `09_limits` of exercises, also by its number; NotFoundError.
+
+    In a learner's folder it is below `exercises`: the chapter beside it has the same name.
+    """
+    for place in (f"{folder}/exercises", folder):
+        for found, path in sources(place):
+            if name in (found, found[:2], path, f"{found}.ipynb", f"exercises/{found}.ipynb"):
+                return path
     raise NotFoundError(f"{folder}: there is no notebook for the exercises {name}")
 
 
 def submit(path: str, target: str, student: str) -> str:
     """Copy a learner's notebook to `target`/<student>/<name>/, with the learner's token.
 
-    InvalidParameterError for a student's name that cannot be a file name.
+    The token is the one whose values the notebook shows, else the caller's own.
+    InvalidParameterError for a student's name that is no file name.
     """
     if not re.fullmatch(r"[\w.@+-]+", student) or student.startswith("."):
         raise InvalidParameterError(f"{student!r} is no name for a folder: use letters and digits")
     notebook = read(path)
-    notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": record.token()}}
+    token = record.shown_token(notebook) or record.token()
+    notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": token}}
     name = os.path.basename(path).removesuffix(".ipynb")
     place = f"{target}/{student}/{name}/{name}.ipynb"
     write(place, notebook)
