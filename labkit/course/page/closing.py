@@ -147,7 +147,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     settings["kernel_websocket_connection_class"] = _losing(
         closing.absences, settings["kernel_websocket_connection_class"]
     )
-    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]
+    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]  # keeps the task alive
 
 
 def _noticing(absences: Absences, log: Any) -> Any:
@@ -165,7 +165,7 @@ def _noticing(absences: Absences, log: Any) -> Any:
 def _losing(absences: Absences, connection_class: Any) -> Any:
     """The server's class of a page's connection, which notices when the server gives one up."""
 
-    class Connection(connection_class):  # type: ignore[misc]
+    class Connection(connection_class):  # type: ignore[misc]  # the base class is a value
         def disconnect(self) -> None:
             handler = self.websocket_handler
             silence_ms = 1000 * (asyncio.get_running_loop().time() - handler.last_pong)
