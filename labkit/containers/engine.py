@@ -198,8 +198,8 @@ class Engine:
         """Hand a client's connection to the container's shim, now or when the container starts.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
-        `announce` tells the client that it is attached.  It is called before anything is sent, and
-        before any start that the client then asks for can run.
+        `announce` tells the client that it is attached.  It is called before any output is sent,
+        so a client that starts the container after this gets all its output.
         With `replay` that function first gets the log up to this moment.
         """
         entry = self.parts.lookup.find(ref)

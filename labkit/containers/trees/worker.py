@@ -23,7 +23,7 @@ from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
-"""The kinds of failure: each is another status of the API."""
+"""The kinds of failure: each becomes a different status of the API."""
 
 THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
 """A folder was moved during a walk through it, or a path is too long."""

@@ -1,7 +1,7 @@
 """A learner's own folder with the released pages.
 
-Pages have no outputs and no execution numbers there.  A new release replaces a page that is as it
-was handed out.  A page that the learner has changed is never overwritten: it is kept as
+Pages have no outputs and no execution numbers there.  A new release replaces a page that the
+learner has not changed.  A changed page is never overwritten: it is kept as
 `09_limits (yours).ipynb` beside the new one.  Running a page does not count as a change.
 """
 
