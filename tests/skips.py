@@ -32,6 +32,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
     "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
+    "needs Dask": lambda: importlib.util.find_spec("distributed") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),
