@@ -41,16 +41,22 @@ def trust(bridges: Iterable[str]) -> None:
 
 
 def forget(bridges: Iterable[str]) -> None:
-    """Take bridges out of the zone; LabkitError."""
-    _command([f"--remove-interface={bridge}" for bridge in bridges])
+    """Take bridges out of the zone; LabkitError.
+
+    A reload of firewalld, or an administrator, may have done so before: firewall-cmd reports that
+    as a failure, so only the links that are still in the zone are named.
+    """
+    held = _command(["--list-interfaces"]).split()
+    if changes := [f"--remove-interface={bridge}" for bridge in bridges if bridge in held]:
+        _command(changes)
 
 
-def _command(changes: list[str]) -> None:
+def _command(changes: list[str]) -> str:
     program = shutil.which("firewall-cmd")
     if program is None:
         raise LabkitError("firewalld runs here, but its command firewall-cmd is not installed")
     # firewall-cmd accepts several of these options in one call.
-    command = [program, "--quiet", f"--zone={ZONE}", *changes]
+    command = [program, f"--zone={ZONE}", *changes]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
@@ -59,3 +65,4 @@ def _command(changes: list[str]) -> None:
         raise LabkitError(f"firewall-cmd failed: {error}") from None
     if done.returncode:
         raise LabkitError(f"firewall-cmd failed: {done.stderr.strip()}")
+    return done.stdout

@@ -47,7 +47,7 @@ class Passage:
                 self._ensure_at(base, ways)
             except LabkitError as error:
                 failed.append(f"{base} may drop packets of containers: {error}")
-        if not ways.bridges:
+        if not ways.bridges and not failed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._trusted_file)
         return failed
@@ -64,15 +64,20 @@ class Passage:
 
     def _ensure_trust(self, base: nftables.Table, ways: Ways) -> None:
         trusted = self._read_trusted()
-        gone = [bridge for bridge in trusted if bridge not in ways.bridges]
         missing = firewalld.missing(base.family, ways.bridges)
-        now = [bridge for bridge in ways.bridges if bridge in trusted or bridge in missing]
-        if now != trusted:
-            files.write_atomically(self._trusted_file, "\n".join(now).encode())
-        if gone:
-            firewalld.forget(gone)
+        gone = [bridge for bridge in trusted if bridge not in ways.bridges]
+        # The note names every link that may be in the zone, whenever labkitd is killed.
+        noted = list(dict.fromkeys([*trusted, *missing]))
+        if noted != trusted:
+            self._note_trusted(noted)
         if missing:
             firewalld.trust(missing)
+        if gone:
+            firewalld.forget(gone)
+            self._note_trusted([bridge for bridge in noted if bridge not in gone])
+
+    def _note_trusted(self, bridges: list[str]) -> None:
+        files.write_atomically(self._trusted_file, "\n".join(bridges).encode())
 
     def _read_trusted(self) -> list[str]:
         try:
