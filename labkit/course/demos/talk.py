@@ -1,4 +1,4 @@
-"""Demo 02: who talks to whom, when a command is given: client, daemon, registry."""
+"""Demo 02: the requests between client, daemon and registry when a command is given."""
 
 import subprocess
 import sys

@@ -59,9 +59,9 @@ def update(folder: str, pages: str = "") -> list[str]:
 
 
 def _bring(target: str, released: str | None, page: Page) -> str:
-    """Hand out a page if it is new; what was done, "" for nothing.
+    """Hand out a page if it is new; returns words for the action, "" for none.
 
-    `released` is the digest of what was handed out last.
+    `released` is the digest of the page's last release.
     """
     said = "new"
     if os.path.lexists(target):
