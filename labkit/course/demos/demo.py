@@ -1,11 +1,12 @@
 """The frame of all demos: controls, one picture, words for the presenter.
 
-A demo defines its start (`begin`), the effect of each control (`act`) and its picture (`draw`).  The
-frame does the rest.  Effects run one after the other in a thread of the demo, so that the page stays
-alive while one of them runs.
+A demo defines its start (`begin`), the effect of each control (`act`) and its picture (`draw`).
+The frame does the rest.  Effects run one after the other in a thread of the demo, so that the page
+stays alive while one of them runs.
 
 Nothing is left behind: `close`, the next demo, the end of the kernel and the end of the page
-(`labkit.course.page.closing`) remove the demo's containers, and run the functions that `keep` was given.
+(`labkit.course.page.closing`) remove the demo's containers, and call the functions that `keep` was
+given.
 """
 
 import atexit

@@ -21,7 +21,7 @@ class TalkDemo(Demo):
     """Each arrow is one HTTP request as it was recorded on its socket."""
 
     number = "02"
-    title = "Who talks"
+    title = "Client, daemon and registry"
     say = "Every docker command is HTTP to the daemon; push and pull make the daemon a client too."
     surprise = "The client never talks to the registry, and the second push sends no layer at all."
     controls = (
