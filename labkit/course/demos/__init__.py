@@ -29,7 +29,7 @@ DEMOS = {
     "12": "cables.CablesDemo",
     "12b": "packet.PacketDemo",
 }
-"""By number: the module below this package, and the class in it."""
+"""By the demo's number: the module in this package, and the class in it."""
 
 
 def demo_class(number: str) -> "type[Demo]":
