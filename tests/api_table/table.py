@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from labkit import API_VERSION
 from labkit.containers.inside.execs import ExecConfig
 from labkit.containers.records import mount_model
 from labkit.containers.records.model import ContainerConfig, HostConfig
 from labkit.daemon import create_body
-from labkit.daemon.responses import API_VERSION
 from labkit.daemon.routes import TABLE, networks, swarm
 from labkit.daemon.routes.table import Handler
 from labkit.errors import NotFoundError

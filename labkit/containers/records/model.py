@@ -1,8 +1,9 @@
 """What labkit knows about a container: what was asked, and what is so.
 
-`ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (version 1.47, the
-part that is implemented), field for field, so that the JSON a client sends is the JSON on disk and
-the JSON `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, times are RFC 3339 in UTC.
+`ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (`labkit.API_VERSION`,
+the part that is implemented), field for field.  So the JSON that a client sends is the JSON on disk
+and the JSON that `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, times are RFC 3339
+in UTC.
 """
 
 import msgspec

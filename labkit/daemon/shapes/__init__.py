@@ -1,1 +1,1 @@
-"""The API's JSON: what a container, an image and the engine look like to a client (API 1.51)."""
+"""The API's JSON: what a container, an image and the engine look like to a client."""

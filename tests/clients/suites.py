@@ -1,0 +1,65 @@
+"""The suites: whose tests, and what they need."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Suite(NamedTuple):
+    """The tests of a client, in the source distribution of one of its versions.
+
+    The client itself, whose `package` stands beside the tests, is the installed one.
+    `requirements` are the packages that the tests import, the client among them.
+    """
+
+    name: str
+    package: str
+    source: str
+    requirements: tuple[str, ...]
+    tests: str
+    options: tuple[str, ...] = ()
+
+    def folder(self, place: Path) -> Path:
+        """Return where its source is unpacked."""
+        return place / self.source.replace("==", "-")
+
+    def python(self, place: Path) -> str:
+        """Return the interpreter that has its requirements."""
+        return str(place / f"{self.name}-venv/bin/python")
+
+    def prepare(self, place: Path) -> None:
+        """Download and unpack the source, and install the requirements, once."""
+        if not self.folder(place).is_dir():
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", place]
+            subprocess.run([*command, "--no-binary", ":all:", self.source], check=True)
+            archive = f"{self.folder(place)}.tar.gz"
+            subprocess.run(
+                ["tar", "--no-same-owner", f"--exclude=*/{self.package}", "-xzf", archive],
+                cwd=place,
+                check=True,
+            )
+        if not Path(self.python(place)).exists():
+            subprocess.run([sys.executable, "-m", "venv", place / f"{self.name}-venv"], check=True)
+            install = [self.python(place), "-m", "pip", "install", "-q", *COMMON]
+            subprocess.run([*install, *self.requirements], check=True)
+
+
+COMMON = ("pytest", "pytest-timeout")
+SUITES = (
+    Suite(
+        "docker-py",
+        "docker",
+        "docker==7.0.0",  # the last source distribution with tests
+        ("docker", "paramiko"),
+        "tests/integration",
+        ("-W", "ignore::DeprecationWarning"),
+    ),
+    Suite(
+        "aiodocker",
+        "aiodocker",
+        "aiodocker==0.27.0",
+        ("aiodocker==0.27.0", "pytest-asyncio", "testcontainers", "packaging"),
+        "tests",
+    ),
+)
