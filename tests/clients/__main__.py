@@ -12,6 +12,8 @@ from tests.clients.images import serving_images
 from tests.clients.suites import SUITES, Suite
 from tests.lab import PROJECT, remove_template
 
+USUAL_SOCKET = "/run/docker.sock"
+"""Some tests ask there, whatever DOCKER_HOST says."""
 ONE_TEST_S = 120
 """The longest time that one test of a suite may take."""
 
@@ -30,13 +32,16 @@ def main() -> int:
     if not options.inside:
         for suite in chosen:
             suite.prepare(options.place)
-        # A network namespace keeps the engines' bridges and rules off this machine.
+        # The engines' bridges and rules, and the usual place of the socket, stay off this machine.
         again = [sys.executable, "-m", "tests.clients", "--inside", *sys.argv[1:]]
-        return subprocess.run(["unshare", "-n", *again], cwd=PROJECT, check=False).returncode
+        return subprocess.run(["unshare", "-n", "-m", *again], cwd=PROJECT, check=False).returncode
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     try:
         for engine in options.engine or ENGINES:
             with serving_images() as mirror, running(engine, mirror) as host:
+                Path(USUAL_SOCKET).unlink(missing_ok=True)
+                Path(USUAL_SOCKET).symlink_to(host.removeprefix("unix://"))
                 for suite in chosen:
                     run(suite, engine, host, options.place, options.words)
     finally:
@@ -53,7 +58,7 @@ def run(suite: Suite, engine: str, host: str, place: Path, words: list[str]) -> 
         subprocess.run(
             [*command, *suite.options, *(words or [suite.tests])],
             cwd=suite.folder(place),
-            env=os.environ | {"DOCKER_HOST": host},
+            env=os.environ | {"DOCKER_HOST": host, "HOME": str(place)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

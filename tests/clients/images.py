@@ -23,10 +23,11 @@ PYTHON = "/usr/bin/python3"
 Config = Mapping[str, object]
 NAMES: Mapping[str, tuple[Sequence[str], Config]] = {
     "busybox:latest": ((), {"Cmd": ["sh"]}),
-    "alpine:latest": ((), {"Cmd": ["/bin/sh"]}),
-    "alpine:3.10": ((), {"Cmd": ["/bin/sh"]}),
+    "alpine:latest": (("alpine",), {"Cmd": ["/bin/sh"]}),
+    "alpine:3.10": (("alpine", "newer"), {"Cmd": ["/bin/sh"]}),
     "python:3.13-alpine": (("python",), {"Cmd": ["python3"]}),
     "python:3.14-alpine": (("python", "newer"), {"Cmd": ["python3"]}),
+    "hello-world:latest": ((), {"Cmd": ["echo", "Hello from Docker!"]}),
     "registry:2": (
         ("registry",),
         {
@@ -38,6 +39,8 @@ NAMES: Mapping[str, tuple[Sequence[str], Config]] = {
     ),
 }
 """Name of an image: its layers above busybox, and its configuration."""
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\npostgres:x:70:70::/var/lib/postgresql:/bin/sh\n"
+GROUP = b"root:x:0:\npostgres:x:70:\n"
 REGISTRY_CONFIG = (
     b"version: 0.1\nstorage: {delete: {enabled: true}, filesystem: {rootdirectory: /data}}\n"
     b"http: {addr: ':5000'}\n"
@@ -129,7 +132,18 @@ def _newer(archive: tarfile.TarFile) -> None:
     archive.addfile(tarfile.TarInfo("newer"))
 
 
-LAYERS = {"python": _python, "registry": _registry, "newer": _newer}
+def _alpine(archive: tarfile.TarFile) -> None:
+    """Add what tests expect of Alpine beside busybox: a user, and a folder."""
+    for name, content in (("etc/passwd", PASSWD), ("etc/group", GROUP)):
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    folder = tarfile.TarInfo("var/opt")
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+    archive.addfile(folder)
+
+
+LAYERS = {"alpine": _alpine, "python": _python, "registry": _registry, "newer": _newer}
 
 
 def _add_program(archive: tarfile.TarFile, path: str, name: str) -> None:

@@ -20,6 +20,7 @@ from labkit.containers.given import (
     mounting,
     mounts,
     namespaces,
+    network_wishes,
     networking,
     security,
     ulimits,
@@ -97,7 +98,7 @@ def _completed(
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)
-        wanted = networking.settle(parts, config, host_config, endpoints)
+        wanted = network_wishes.settle(parts, config, host_config, endpoints)
     except NotFoundError as error:
         # As "not found" a client would take it for the image, and pull that.
         raise InvalidParameterError(str(error)) from None
