@@ -157,6 +157,8 @@ def _mount_points(
 ) -> list[MountPoint]:
     points = mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts))
     mounting.find_images(parts, points)
+    if any(point.type == "volume" and not parts.volumes.has(point.name) for point in points):
+        mounts.check_volumes_driver(host_config.volume_driver)
     return points
 
 

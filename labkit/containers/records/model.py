@@ -166,6 +166,8 @@ class HostConfig(Resources, rename=docker_name):
     group_add: list[str] | None = None
     """Groups of its user besides, by name or number."""
     annotations: dict[str, str] | None = None
+    volume_driver: str = ""
+    """The driver of the volumes that are made for it."""
     isolation: str = ""
     """Of Windows: empty or `default`, which are shown as they were asked for."""
     """Words for a runtime, which labkit's own has no use for: kept and shown."""

@@ -136,3 +136,41 @@ def test_containers_are_listed_by_the_id_of_a_network(ways):
     found = lab.cli("ps", "-a", "--filter", f"network={network}", "--format", "{{.Names}}")
     assert found.stdout == "on\n"
     lab.cli("rm", "on", check=True)
+
+
+def test_a_variable_without_a_value_is_kept_and_not_set(ways):
+    asked = ["HOME", "PATH", "GIVEN=1", "GIVEN", "KEPT=2"]
+    status, made = create(ways, "bare", Env=asked, Cmd=["sleep", "600"])
+    assert status == 201, made
+    shown = ways.api("GET", "/containers/bare/json")[1]["Config"]["Env"]
+    assert shown == ["HOME", "PATH", "GIVEN", "KEPT=2"]
+    ways.cli("start", "bare", check=True)
+    with_names = ways.cli("exec", "bare", "/bin/busybox", "env", check=True).stdout.split()
+    assert "KEPT=2" in with_names
+    assert not [word for word in with_names if word.startswith(("GIVEN", "PATH="))]
+    without = ways.cli("exec", "-e", "KEPT", "bare", "/bin/busybox", "env", check=True).stdout
+    assert "KEPT" not in without
+
+
+@pytest.mark.parametrize(("field", "value"), [("Isolation", "default"), ("VolumeDriver", "far")])
+def test_words_that_change_nothing_are_shown_as_they_were_asked_for(ways, field, value):
+    status, made = create(ways, "said", HostConfig={field: value})
+    assert status == 201, made
+    shown = ways.api("GET", "/containers/said/json")[1]["HostConfig"]
+    assert shown[field] == value
+
+
+def test_drivers_that_are_not_there(ways):
+    words = 'plugin "far" not found'
+    status, answer = ways.api("POST", "/volumes/create", {"Name": "data", "Driver": "far"})
+    assert status == 404
+    assert words in answer["message"]
+    # A 404 at a container's creation would say that the image is missing.
+    host = {"VolumeDriver": "far", "Binds": ["data:/data"]}
+    status, answer = create(ways, HostConfig=host)
+    assert status == 400
+    assert words in answer["message"]
+    assert ways.api("POST", "/volumes/create", {"Name": "data"})[0] == 201
+    assert create(ways, HostConfig=host)[0] == 201  # the volume is there already
+    status, answer = create(ways, HostConfig={"LogConfig": {"Type": "far"}})
+    assert answer["message"] == f"error looking up logging plugin far: {words}"
