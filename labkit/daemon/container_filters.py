@@ -32,14 +32,25 @@ def test_for(engine: Engine, asked: Filters) -> Test:
 
 
 def _of_image(engine: Engine, references: list[str]) -> Test:
-    """Names of no image match nothing."""
-    found = set()
+    """Match containers of images, and of images made from these; unknown names match nothing."""
+    children: dict[str, list[str]] = {}
+    for image in engine.images.list():
+        children.setdefault(image.parent, []).append(image.id)
+    found: set[str] = set()
     for reference in references:
         try:
-            found.add(engine.images.resolve(reference).id)
+            found |= _descendants(engine.images.resolve(reference).id, children)
         except NotFoundError:
             continue
     return lambda container: container.image_id in found
+
+
+def _descendants(image_id: str, children: Mapping[str, list[str]]) -> set[str]:
+    found, waiting = set(), [image_id]
+    while waiting:
+        found.add(here := waiting.pop())
+        waiting += (child for child in children.get(here, ()) if child not in found)
+    return found
 
 
 def _before(engine: Engine, refs: list[str]) -> Test:

@@ -64,9 +64,9 @@ SUITES = (
         "aiodocker",
         "aiodocker",
         "aiodocker==0.27.0",
-        ("aiodocker==0.27.0", "pytest-asyncio", "testcontainers", "packaging", "async-timeout"),
+        ("aiodocker[ssh]==0.27.0", "pytest-asyncio==1.3.0", "testcontainers", "async-timeout"),
         "tests",
         # Its options ask for a package that measures coverage.
-        ("-o", "addopts=", "-o", "asyncio_default_fixture_loop_scope=function"),
+        ("-o", "addopts=", "-W", "ignore::pytest.PytestDeprecationWarning"),
     ),
 )
