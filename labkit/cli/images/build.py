@@ -10,7 +10,7 @@ from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import BAD_FLAG, BuildFailedError, UsageError
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.build_progress import Plain, Quiet
-from labkit.client import building
+from labkit.client import building, proxies
 from labkit.errors import InvalidParameterError, LabkitError
 
 TYPE_CHECKING = False
@@ -67,6 +67,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
             BAD_FLAG,
         )
     request = _request(options)
+    request.build_args = {**proxies.variables(context.paths.socket), **request.build_args}
     if build_context.is_remote(source):
         request.remote, request.dockerfile = source, options["file"] or "Dockerfile"
         pieces: Iterator[bytes] = iter(())
