@@ -151,6 +151,7 @@ def _options(request: Request) -> Options:
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
         references.parse_tag(tag)  # what cannot be tagged at the end need not be built
+    platforms.parse(query.text("platform"))
     labels = json_of(query, "labels", dict[str, str]) or {}
     if "" in labels:
         raise InvalidParameterError(f"invalid label '={labels['']}': empty name")

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import quote
 
 import pytest
@@ -174,3 +175,28 @@ def test_drivers_that_are_not_there(ways):
     assert create(ways, HostConfig=host)[0] == 201  # the volume is there already
     status, answer = create(ways, HostConfig={"LogConfig": {"Type": "far"}})
     assert answer["message"] == f"error looking up logging plugin far: {words}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/images/create?fromImage=busybox", "/build?dockerfile=Dockerfile"]
+)
+def test_a_platform_that_nothing_is_made_for_is_an_answer(ways, path):
+    status, answer = ways.api("POST", f"{path}&platform=foo")
+    assert status == 400
+    assert "unknown operating system or architecture: invalid argument" in answer["message"]
+
+
+def test_containers_are_found_by_the_image_that_theirs_was_made_from(ways):
+    assert create(ways, "base")[0] == 201
+    before = time.time()
+    status, made = ways.api("POST", "/commit?container=base&repo=derived")
+    assert status == 201, made
+    tagged = ways.api("GET", "/images/derived/json")[1]["Metadata"]["LastTagTime"]
+    assert before - 1 < datetime.fromisoformat(tagged).timestamp() < time.time() + 1
+    assert create(ways, "child", Image="derived")[0] == 201
+    for ancestor, names in (("busybox", {"/base", "/child"}), ("derived", {"/child"})):
+        asked = quote(json.dumps({"ancestor": [ancestor]}))
+        found = ways.api("GET", f"/containers/json?all=1&filters={asked}")[1]
+        assert {name for each in found for name in each["Names"]} == names
+    ways.remove_containers()
+    assert ways.api("DELETE", "/images/derived")[0] == 200
