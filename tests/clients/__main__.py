@@ -58,7 +58,7 @@ def run(suite: Suite, engine: str, host: str, place: Path, words: list[str]) -> 
         subprocess.run(
             [*command, *suite.options, *(words or [suite.tests])],
             cwd=suite.folder(place),
-            env=os.environ | {"DOCKER_HOST": host, "HOME": str(place)},
+            env=os.environ | {"DOCKER_HOST": host, "HOME": str(place), **dict(suite.environment)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

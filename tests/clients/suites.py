@@ -9,6 +9,7 @@ from typing import NamedTuple
 class Suite(NamedTuple):
     """The tests of a client, in the source distribution of one of its versions.
 
+    Without a `source` they are this project's own scripts, in a folder of it.
     The client itself, whose `package` stands beside the tests, is the installed one.
     `requirements` are the packages that the tests import, the client among them.
     """
@@ -19,9 +20,12 @@ class Suite(NamedTuple):
     requirements: tuple[str, ...]
     tests: str
     options: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
     def folder(self, place: Path) -> Path:
         """Return where its source is unpacked."""
+        if not self.source:
+            return SCRIPTS
         return place / self.source.replace("==", "-")
 
     def python(self, place: Path) -> str:
@@ -30,7 +34,7 @@ class Suite(NamedTuple):
 
     def prepare(self, place: Path) -> None:
         """Download and unpack the source, and install the requirements, once."""
-        if not self.folder(place).is_dir():
+        if self.source and not self.folder(place).is_dir():
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", place]
             subprocess.run([*command, "--no-binary", ":all:", self.source], check=True)
             archive = f"{self.folder(place)}.tar.gz"
@@ -45,6 +49,7 @@ class Suite(NamedTuple):
             subprocess.run([*install, *self.requirements], check=True)
 
 
+SCRIPTS = Path(__file__).parent / "scripts"
 COMMON = ("pytest", "pytest-timeout")
 OF_SWARM = (
     *("api_config", "api_secret", "api_service", "api_swarm"),
@@ -68,5 +73,17 @@ SUITES = (
         "tests",
         # Its options ask for a package that measures coverage.
         ("-o", "addopts=", "-W", "ignore::pytest.PytestDeprecationWarning"),
+        # The container that would clean up after testcontainers is from another registry.
+        (("TESTCONTAINERS_RYUK_DISABLED", "true"),),
+    ),
+    Suite(
+        "scripts",
+        "",
+        "",
+        ("docker", "aiodocker", "python-on-whales", "testcontainers", "ansible"),
+        "users.py",
+        # They know nothing of this project's tests.
+        ("-c", "/dev/null", "--confcutdir", "."),
+        environment=(("TESTCONTAINERS_RYUK_DISABLED", "true"),),
     ),
 )
