@@ -117,10 +117,10 @@ def _volume(engine: Engine, words: list[str]) -> Test:
 
 
 def _network(engine: Engine, words: list[str]) -> Test:
-    """By a network's name or its whole id."""
+    """By a network's name, or its id or the beginning of that."""
     named = set(words)
     for network in engine.networks.all():
-        if network.id in named:
+        if any(word and network.id.startswith(word) for word in words):
             named.add(network.name)
     return lambda container: (
         container.host_config.network_mode in named

@@ -18,7 +18,7 @@ from labkit.kernel import messages, power
 from labkit.kernel.network import inside
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
 from labkit.networks.etc_files import EMBEDDED_DNS
-from labkit.networks.model import CONTAINER_MODE
+from labkit.networks.model import CONTAINER_MODE, HOST
 from labkit.runtime.operations import Context
 from labkit.runtime.operations.network import (
     HoldPort,
@@ -28,6 +28,10 @@ from labkit.runtime.operations.network import (
 from labkit.runtime.plan_network import cable, routes
 from labkit.runtime.step import Step
 
+NO_NETWORK = "none"
+"""The network without interfaces: a container is on it, or on others."""
+_NOT_THE_HOSTS = "container cannot be disconnected from host network or connected to host network"
+
 
 def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig) -> None:
     """Put a container on a network; ForbiddenError, InvalidParameterError, ConflictError."""
@@ -36,7 +40,7 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
     with entry.lock:
         _check(container, network)
         sandbox = entry.sandbox if entry.is_running else None
-        if sandbox is not None:
+        if sandbox is not None and network.gives_addresses:
             _plug_in(parts, entry, sandbox, network, wanted)
         container.networks[network.name] = wanted
         parts.records.save(container)
@@ -46,15 +50,17 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
 
 def _check(container: Container, network: Network) -> None:
     mode = container.host_config.network_mode
-    if mode.startswith(CONTAINER_MODE):
+    if mode.startswith(CONTAINER_MODE) or mode == "host":
         raise ForbiddenError(
             "container sharing network namespace with another container or host cannot be "
             "connected to any other network"
         )
-    if not network.gives_addresses or mode == "host":
+    if network.driver == HOST:
+        raise ForbiddenError(_NOT_THE_HOSTS)
+    if NO_NETWORK in container.networks or (network.name == NO_NETWORK and container.networks):
         raise ForbiddenError(
             "container cannot be connected to multiple networks with one of the networks in "
-            f"{mode if network.gives_addresses else network.name} mode"
+            "private (none) mode"
         )
     if network.name in container.networks:
         raise ForbiddenError(
@@ -167,8 +173,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
     """Take a container off a network; ForbiddenError if it is not on it."""
     container = entry.container
     with entry.lock:
-        if not network.gives_addresses:
-            raise ConflictError(f"container cannot be disconnected from {network.name} network")
+        if network.driver == HOST:
+            raise ConflictError(_NOT_THE_HOSTS)
         if network.name not in container.networks:
             raise ForbiddenError(
                 f"container {container.id} is not connected to network {network.name}"

@@ -105,7 +105,7 @@ def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
         raise InvalidParameterError(
             "user specified IP address is supported on user defined networks only"
         )
-    if wish.ipv4_address and network.chosen:
+    if (wish.ipv4_address and network.chosen) or (wish.ipv6_address and 6 not in network.versions):
         raise InvalidParameterError(
             "user specified IP address is supported only when connecting to networks with user "
             "configured subnets"

@@ -249,6 +249,9 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameterError(
             f"--init needs {INIT_PROGRAM}, which is not there: install the package tini"
         )
+    for word in config.env or ():
+        if not word.partition("=")[0]:
+            raise InvalidParameterError(f"invalid environment variable: {word[:100]}")
     if config.working_dir and not config.working_dir.startswith("/"):
         raise InvalidParameterError(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute "

@@ -200,3 +200,14 @@ def test_containers_are_found_by_the_image_that_theirs_was_made_from(ways):
         assert {name for each in found for name in each["Names"]} == names
     ways.remove_containers()
     assert ways.api("DELETE", "/images/derived")[0] == 200
+
+
+def test_what_no_container_can_have(ways):
+    status, answer = create(ways, Env=["=x"])
+    assert (status, answer["message"]) == (400, "invalid environment variable: =x")
+    assert ways.api("POST", "/networks/create", {"Name": "four"})[0] == 201
+    six = {"four": {"IPAMConfig": {"IPv6Address": "fd00::5"}}}
+    asked = {"EndpointsConfig": six}
+    status, answer = create(ways, HostConfig={"NetworkMode": "four"}, NetworkingConfig=asked)
+    assert status == 400
+    assert "networks with user configured subnets" in answer["message"]

@@ -263,3 +263,32 @@ def test_names_and_addresses_that_cannot_be(networks, endpoint, words):
     status, answer = networks.api("POST", "/containers/create", body)
     assert status == 400, answer
     assert words in answer["message"]
+
+
+def test_a_container_without_network_gets_one_after_it_has_left_that(networks):
+    create(networks, "usual")
+    sleeper(networks, "alone", "--network", "none")
+    for network, container, words in (
+        ("usual", "alone", "private (none) mode"),
+        ("host", "alone", "connected to host network"),
+    ):
+        done = networks.cli("network", "connect", network, container)
+        assert words in done.stderr
+    networks.cli("network", "disconnect", "none", "alone", check=True)
+    networks.cli("network", "connect", "usual", "alone", check=True)
+    assert "eth0" in inside(networks, "alone", "ip link")
+    assert "private (none) mode" in networks.cli("network", "connect", "none", "alone").stderr
+    networks.cli("network", "disconnect", "usual", "alone", check=True)
+    networks.cli("network", "connect", "none", "alone", check=True)
+    networks.cli("restart", "-t", "0", "alone", check=True)
+    assert "eth0" not in inside(networks, "alone", "ip link")
+
+
+def test_containers_are_found_by_the_beginning_of_a_networks_id(networks):
+    create(networks, "usual")
+    sleeper(networks, "web", "--network", "usual")
+    network_id = networks.api("GET", "/networks/usual")[1]["Id"]
+    for word, names in ((network_id[:12], "web\n"), ("usual", "web\n"), ("usua", "")):
+        words = ("ps", "--filter", f"network={word}", "--format", "{{.Names}}")
+        assert networks.cli(*words, check=True).stdout == names
+    assert networks.api("GET", "/networks/")[1] == networks.api("GET", "/networks")[1]
