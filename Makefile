@@ -4,7 +4,7 @@ PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
 .PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
-    test-replay test-bare test-clients test-vagrant test-arm64
+    test-replay test-bare test-clients test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -15,7 +15,7 @@ lab: ## open the lab: install what is missing, start labkitd and JupyterLab, pri
 stop: ## end the lab's containers, labkitd and JupyterLab
 	@bash vagrant/lab.sh stop
 
-clean: ## stop, then remove all that the lab made (images and containers too; Debian packages stay)
+clean: ## stop, then remove all that the lab made (your pages and Debian packages stay)
 	@bash vagrant/lab.sh clean
 
 test: ## install what the tests need, then run every test
@@ -77,3 +77,26 @@ test-vagrant: ## `vagrant up` with libvirt: a Debian 13 VM, its promises, and ch
 
 test-arm64: ## the lab in an emulated arm64 machine: containers, unit tests, chapters
 	@bash tests/arm64/prove.sh
+
+# Sphinx, for the editions: an environment of its own, so that the lab does not grow.
+EDITIONS := .lab/editions
+
+$(EDITIONS)/bin/sphinx-build: labkit/course/editions/requirements.txt
+	@$(PYTHON) -m venv --clear $(EDITIONS)
+	@$(EDITIONS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+site: $(EDITIONS)/bin/sphinx-build ## the executed chapters as pages that need no server, in .lab/site
+	@$(PYTHON) -m labkit.course.editions site $(or $(TARGET),.lab/site) --python $(EDITIONS)/bin/python
+
+print: $(EDITIONS)/bin/sphinx-build ## the course as one PDF (with Chromium), .lab/course.pdf
+	@$(PYTHON) -m labkit.course.editions print $(or $(TARGET),.lab/course.pdf) --python $(EDITIONS)/bin/python
+
+AXE := .lab/axe/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	@npm install --silent --no-audit --no-fund --prefix .lab/axe axe-core@4.14.1
+
+test-pages: site $(AXE) ## axe-core over the start page, a chapter and the web edition (needs npm)
+	LABKIT_TEST_AXE=$(abspath $(AXE)) $(PYTHON) -m pytest -p no:cacheprovider \
+	    tests/notebooks/test_accessibility.py tests/notebooks/test_editions.py

@@ -1,9 +1,9 @@
 """Every error that labkit raises on purpose, in one small tree.
 
-A message says what was asked, what went wrong, why, and what to do.  One place each maps it where
-it leaves the engine: `labkit.daemon.errors` to HTTP status codes, `labkit.cli.base.errors` to exit
-codes.  A failed system call stays an `OSError` with its errno, until a layer knows what the user
-was doing and can say so.
+A message says what was asked, what went wrong, why, and what to do.  Each class says its HTTP
+status, which the daemon answers (`labkit.daemon.errors`) and the client translates back
+(`labkit.client.api`); `labkit.cli.base.errors` has the exit codes.  A failed system call stays an
+`OSError` with its errno, until a layer knows what the user was doing and can say so.
 """
 
 NO_SPACE = (
@@ -15,25 +15,37 @@ NO_SPACE = (
 class LabkitError(Exception):
     """The root of the tree: anything that labkit refuses or fails to do."""
 
+    http_status = 500
+
 
 class InvalidParameterError(LabkitError):
-    """The request is invalid in itself: a bad name, a limit out of range (400)."""
+    """The request is invalid in itself: a bad name, a limit out of range."""
+
+    http_status = 400
 
 
 class NotFoundError(LabkitError):
-    """The container, image or path does not exist (404)."""
+    """The container, image or path does not exist."""
+
+    http_status = 404
 
 
 class ConflictError(LabkitError):
-    """Not possible in the present state: a name in use, a running container (409)."""
+    """Not possible in the present state: a name in use, a running container."""
+
+    http_status = 409
 
 
 class ForbiddenError(LabkitError):
-    """Never possible in this place: writing to a read-only mount (403)."""
+    """Never possible in this place: writing to a read-only mount."""
+
+    http_status = 403
 
 
 class NotModifiedError(LabkitError):
-    """The container is already in the requested state (304)."""
+    """The container is already in the requested state."""
+
+    http_status = 304
 
 
 class StartError(LabkitError):
@@ -64,4 +76,6 @@ class DaemonUnavailableError(LabkitError):
 
 
 class UnauthorizedError(LabkitError):
-    """A registry does not know this user, or the password is wrong (401)."""
+    """A registry does not know this user, or the password is wrong."""
+
+    http_status = 401

@@ -217,7 +217,11 @@ class Firewalld(_Configured):
 
     def restart(self) -> None:
         """`firewall-cmd --reload`."""
-        self.run("firewall-cmd", "--reload")
+        self.command("--reload")
+
+    def command(self, *words: str) -> str:
+        """Run `firewall-cmd WORDS`; return its output."""
+        return self.run("firewall-cmd", *words)
 
     def stop(self) -> None:
         """End it: it removes its rules."""

@@ -31,6 +31,8 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     "needs cgroup v1": lambda: not os.path.isdir("/sys/fs/cgroup/memory"),
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
+    "needs axe-core": lambda: not os.path.isfile(os.environ.get("LABKIT_TEST_AXE", "")),
+    "needs the editions' Sphinx": lambda: not os.path.exists(".lab/editions/bin/sphinx-build"),
     "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),

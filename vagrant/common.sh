@@ -12,6 +12,8 @@ PYTHONS=(3.11 3.12 3.13 3.14)
 
 LAB_IP=${LAB_IP:-127.0.0.1}
 LAB_PORT=${LAB_PORT:-8888}
+# The learner's folder; "": ~/labkit-course of the person who calls, also through sudo.
+LAB_FOLDER=${LAB_FOLDER:-}
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
@@ -34,6 +36,9 @@ else
     as_root_of_engine=("$PYTHON" -P -m labkit.rootless)
 fi
 export LABKIT_ROOT LABKIT_RUN
+
+# work_folder: the learner's folder that JupyterLab shows, "" before the first start
+work_folder() { cat "$STATE/folder" 2> /dev/null || true; }
 
 say() { printf 'labkit: %s\n' "$*"; }
 

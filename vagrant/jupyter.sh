@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs JupyterLab on the notebooks, in the foreground.  All that it writes stays in the lab's own
-# folder, so that it neither reads nor changes the settings of whoever starts it.
+# Runs JupyterLab on the learner's folder, in the foreground.  All that it writes besides stays in
+# the lab's own folder, so that it neither reads nor changes the settings of whoever starts it.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 export JUPYTER_TOKEN_FILE=$STATE/token
@@ -17,8 +17,9 @@ mkdir -p "$settings"
 [ -e "$settings/notification.jupyterlab-settings" ] ||
     echo '{"fetchNews": "false"}' > "$settings/notification.jupyterlab-settings"
 
-cd "$PROJECT/notebooks"
+cd "$(work_folder)"
 exec "$PYTHON" -m jupyterlab --no-browser --allow-root \
     --ServerApp.ip="$LAB_IP" --ServerApp.port="$LAB_PORT" --ServerApp.port_retries=0 \
-    --ServerApp.root_dir="$PROJECT/notebooks" \
+    --ServerApp.root_dir="$PWD" \
+    --ServerApp.jpserver_extensions=labkit.course.page.closing=True \
     --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate

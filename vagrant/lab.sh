@@ -28,13 +28,45 @@ labkitd_runs() {
 
 labkitd_runs_or_failed() { "${SYSTEMCTL[@]}" is-failed --quiet labkitd || labkitd_runs; }
 
+# Where the learner works: a folder with the course's pages, never the project itself.  Its path is
+# in $STATE/folder and its first page in $STATE/page; JupyterLab and the link take both from there.
+make_work_folder() {
+    local said line asked=()
+    [ -z "$LAB_FOLDER" ] || asked=(--folder "$(realpath -ms -- "$LAB_FOLDER")")
+    said=$("$PYTHON" -P -m labkit.cli course "${asked[@]}" 2> "$STATE/course.log") ||
+        fail "the learner's folder cannot be made (another: \`make lab LAB_FOLDER=...\`): $(tail -n 1 "$STATE/course.log")"
+    FOLDER=${said##*$'\n'}
+    while read -r line; do
+        [[ $line != *" (yours"* ]] || say "$line"
+    done <<< "$said"
+    say "your pages are in $FOLDER"
+}
+
+note_work_folder() {
+    local page
+    for page in "$FOLDER"/start.ipynb "$FOLDER"/00_*.ipynb; do
+        [ ! -e "$page" ] || break
+    done
+    echo "$FOLDER" > "$STATE/folder"
+    echo "${page##*/}" > "$STATE/page"
+}
+
 start_jupyter() {
+    local pid
+    # One that an older labkit started shows the project itself.
+    if pid=$(running jupyter) && [ ! -e "$STATE/folder" ]; then
+        end_process "$pid" 10
+    fi
+    running jupyter > /dev/null || ! listening "$LAB_PORT" ||
+        fail "port $LAB_PORT of 127.0.0.1 is in use by another program: end it, or choose another with \`make lab LAB_PORT=8889\`"
+    make_work_folder
     if running jupyter > /dev/null; then
         say "JupyterLab runs already"
+        [ "$FOLDER" = "$(work_folder)" ] ||
+            say "it shows $(work_folder): \`make stop\` first, and the next \`make lab\` shows $FOLDER"
     else
-        ! listening "$LAB_PORT" ||
-            fail "port $LAB_PORT of 127.0.0.1 is in use by another program: end it, or choose another with \`make lab LAB_PORT=8889\`"
         make_token
+        note_work_folder
         say "starting JupyterLab"
         # A background process of a script ignores ctrl-C, and so would the learner's programs.
         env --default-signal=INT,QUIT setsid bash "$PROJECT/vagrant/jupyter.sh" > "$STATE/jupyter.log" 2>&1 < /dev/null &
@@ -50,10 +82,15 @@ start_jupyter() {
 
 # In a VM: JupyterLab as a service, so that it is there again after `vagrant halt` and `up`.
 enable_jupyter() {
+    local shown
+    make_work_folder
     make_token
+    shown=$(work_folder)
+    note_work_folder
     echo "$LAB_PORT" > "$STATE/port"
     install_unit labkit-jupyter labkit-jupyter.service
-    systemctl enable --quiet --now labkit-jupyter
+    systemctl enable --quiet labkit-jupyter
+    if [ "$FOLDER" = "$shown" ]; then systemctl start labkit-jupyter; else systemctl restart labkit-jupyter; fi
     wait_until "$JUPYTER_TIMEOUT_S" jupyter_answers_or_failed && jupyter_answers ||
         fail "JupyterLab does not answer: see \`journalctl -u labkit-jupyter\`"
     # The link is Vagrant's to print: only the other side knows the port there.
@@ -77,9 +114,7 @@ jupyter_answers_or_failed() { systemctl is-failed --quiet labkit-jupyter || jupy
 jupyter_answers_or_died() { ! running jupyter > /dev/null || jupyter_answers; }
 
 print_link() {
-    local first
-    first=$(find "$PROJECT/notebooks" -maxdepth 1 -name '00_*.ipynb' -printf '/tree/%f')
-    URL="http://127.0.0.1:$(cat "$STATE/port")/lab$first?token=$(cat "$STATE/token")"
+    URL="http://127.0.0.1:$(cat "$STATE/port")/lab/tree/$(cat "$STATE/page")?token=$(cat "$STATE/token")"
     say "the lab is open: $URL"
 }
 
@@ -120,6 +155,7 @@ stop() {
     if pid=$(running jupyter); then
         say "ending JupyterLab"
         end_process "$pid" 10
+        give_work_folder
     fi
     rm -f "$STATE/jupyter.pid" "$STATE/port"
     # One that was killed has left its pid file, and perhaps containers, links and rules of nftables:
@@ -143,6 +179,11 @@ stop() {
     fi
 }
 
+# Root's JupyterLab has made files of root there: they belong to the person who called sudo.
+give_work_folder() {
+    [ ! -d "$(work_folder)" ] || "$PYTHON" -P -m labkit.course.handout.person "$(work_folder)" || true
+}
+
 # cgroup_parent: the name of the engine's groups, which follows from its data root
 cgroup_parent() {
     "$PYTHON" -P -c 'import sys; from labkit.ownership import cgroup_parent as name; print(name(sys.argv[1]))' \
@@ -150,8 +191,9 @@ cgroup_parent() {
 }
 
 clean() {
-    local parent folder
+    local parent folder pages
     parent=$(cgroup_parent)
+    pages=$(work_folder)
     stop
     if has_systemd; then
         remove_unit labkit-jupyter
@@ -176,6 +218,7 @@ clean() {
     fi
     find "$PROJECT" -name .git -prune -o -type d \( -name __pycache__ -o -name .pytest_cache \
         -o -name .mypy_cache -o -name .ruff_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+    [ ! -d "$pages" ] || say "your own pages stay: $pages (remove the folder yourself if you do not want them)"
 }
 
 # The containers of a user's engine have left files of other owners: only its root removes them.

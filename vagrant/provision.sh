@@ -56,7 +56,7 @@ check_places() {
     local folder place
     [ "$LABKIT_RUN" = /run/labkit ] || [ ! -w /run/labkit/labkit.sock ] ||
         fail "you may use the engine of this machine (you are in the group labkit), and the command labkit takes that one: for an engine of your own, name its folders: make lab LABKIT_ROOT=... LABKIT_RUN=... "
-    for folder in "$STATE" "$VENV" "$PROJECT/notebooks" "$LABKIT_ROOT" "$LABKIT_RUN" "${COMMAND%/*}"; do
+    for folder in "$STATE" "$VENV" "${LAB_FOLDER:-$HOME}" "$LABKIT_ROOT" "$LABKIT_RUN" "${COMMAND%/*}"; do
         place=$folder
         until [ -e "$place" ]; do place=$(dirname "$place"); done
         [ -d "$place" ] && [ -w "$place" ] ||

@@ -11,6 +11,7 @@ from labkit.client.http import Connection, Response, quote
 from labkit.errors import (
     ConflictError,
     DaemonUnavailableError,
+    ForbiddenError,
     InvalidParameterError,
     LabkitError,
     NotFoundError,
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 JSON = "application/json"
 TAR = "application/x-tar"
 
-_ERRORS: dict[int, type[LabkitError]] = {
-    304: NotModifiedError,
-    400: InvalidParameterError,
-    401: UnauthorizedError,
-    404: NotFoundError,
-    409: ConflictError,
+_ERRORS = {
+    each.http_status: each
+    for each in (
+        ConflictError,
+        ForbiddenError,
+        InvalidParameterError,
+        NotFoundError,
+        NotModifiedError,
+        UnauthorizedError,
+    )
 }
 
 

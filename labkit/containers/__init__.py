@@ -1,4 +1,4 @@
-"""Containers: their records, their life from create to remove, and who watches them."""
+"""Containers: their records, their life from create to remove, and the clients that watch them."""
 
 from labkit.containers.engine import Engine
 from labkit.containers.inside.logs import LogLine

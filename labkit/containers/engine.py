@@ -7,8 +7,8 @@
     >>> engine.wait(container.id).exit_code
     0
 
-Every method may be called from any thread.  A container's changes are made under its own lock, so
-that two containers never wait for each other.
+Every method may be called from any thread.  A change to a container is made under that container's
+lock, so that two containers never wait for each other.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Engine:
         paths: Paths,
         userns_remap: str = "",
         addresses: Defaults = USUAL,
-        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 it is never changed
+        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 it is immutable
     ) -> None:
         def on_end(entry: Entry, status: ExitStatus | None) -> None:
             ending.ended(self.parts, entry, status)
@@ -83,13 +83,14 @@ class Engine:
         paths: Paths,
         userns_remap: str = "",
         addresses: Defaults = USUAL,
-        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 as above
+        defaults: ContainerDefaults = ContainerDefaults(),  # noqa: B008 it is immutable
     ) -> "Engine":
-        """Start the spawner, and find again what ran when the last daemon ended.
+        """Start the spawner, and adopt the containers that ran when the last daemon ended.
 
-        `userns_remap` is `default` or user[:group]: whose ids containers have; empty for the
-        host's.  InvalidParameterError if there are none.  `addresses`: where those of networks
-        come from.  `defaults`: what containers have that say nothing else.
+        `userns_remap` is `default` or user[:group]: the owner of the containers' range of ids;
+        empty for the host's ids.  InvalidParameterError if there is no such range.  `addresses`:
+        the pools that networks get their subnets from.  `defaults`: the values of options that a
+        container leaves out.
         """
         engine = cls(paths, userns_remap, addresses, defaults)
         engine.parts.spawner.start()
@@ -103,25 +104,25 @@ class Engine:
         self.shipping.begin(entry)
 
     def owner_on_host(self, uid: int, gid: int) -> tuple[int, int]:
-        """Who a user and a group are on the host, in containers that ask for no others."""
+        """Return the host's ids of a user and a group in a container without `--userns`."""
         ranges = namespaces.gather_id_ranges(self.parts, HostConfig())
         users = namespaces.users(self.parts, ranges)
         return (users.host_uid(uid), users.host_gid(gid)) if users else (uid, gid)
 
     def close(self) -> None:
-        """Let go of everything; running containers go on in the care of their shims."""
+        """Release everything; running containers go on under their shims."""
         self.health.stop()
         self.shipping.stop()
         self.parts.spawner.stop()
         self.parts.monitor.stop()
         self.parts.name_server.close()
-        for entry in self.parts.registry.all():
+        for entry in self.parts.lookup.all():
             with entry.lock:
                 entry.cancel_restart()
                 entry.drop_pending_clients()
         self.parts.remover.close()
         self.networks.close()
-        # The groups of containers that run keep the one above them: EBUSY.
+        # The cgroup above running containers cannot be removed: EBUSY.
         with contextlib.suppress(OSError):
             self.layout.tear_down()
 
@@ -137,8 +138,8 @@ class Engine:
     ) -> tuple[Container, list[str]]:
         """Make a container that can be started; returns it and the warnings for the user.
 
-        `endpoints`: what it wants of networks, by their names or ids.  `takes_volumes`: whether it
-        has the volumes that its image asks for, as all but a build's containers do.
+        `endpoints`: the container's settings on each network, by the network's name or id.
+        `takes_volumes`: whether it gets the volumes of its image; only a build's containers do not.
 
         NotFoundError (no such image), ConflictError (name in use), InvalidParameterError.
         """
@@ -155,15 +156,15 @@ class Engine:
 
     def get(self, ref: str) -> Container:
         """The container's record; NotFoundError."""
-        return self.parts.registry.find(ref).container
+        return self.parts.lookup.find(ref).container
 
     def list(self) -> list[Container]:
         """Every container, the newest first."""
-        return [entry.container for entry in self.parts.registry.all()]
+        return [entry.container for entry in self.parts.lookup.all()]
 
     def start(self, ref: str) -> None:
         """Run a created or exited container; StartError, NotModifiedError if it runs already."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         with entry.lock:
             if entry.container.state.status == states.PAUSED:
                 raise ConflictError("cannot start a paused container, try unpause instead")
@@ -194,14 +195,14 @@ class Engine:
         announce: Callable[[], None] = lambda: None,
         replay: attaching.Replay | None = None,
     ) -> None:
-        """Hand a client's connection to the container's shim, now or when it will be started.
+        """Hand a client's connection to the container's shim, now or when the container starts.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
-        `announce` tells the client that it is attached: it is called before anything is sent, and
-        so that a start which the client asks for thereupon cannot come before the hand-over.
-        With `replay` the log up to this moment is given to that function first.
+        `announce` tells the client that it is attached.  It is called before anything is sent, and
+        before any start that the client then asks for can run.
+        With `replay` that function first gets the log up to this moment.
         """
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         options = (stdin, stdout, stderr, detach_keys)
         self.parts.publish("attach", entry)
         if replay is None:
@@ -212,11 +213,11 @@ class Engine:
         attaching.attach_with_log(entry, log_path, connection_fd, options, replay)
 
     def watch(self, ref: str, condition: str = "not-running") -> Watch:
-        """Look out for an end from this moment on, and wait for it afterwards.
+        """Begin to watch for the container's end; the caller waits for it afterwards.
 
-        By its full id also a container can be waited for that has just been removed.
+        A container that has just been removed is found too, by its full id.
         """
-        return Watch(self.parts.registry.find_or_gone(ref), condition)
+        return Watch(self.parts.lookup.find_or_gone(ref), condition)
 
     def wait(
         self, ref: str, condition: str = "not-running", timeout_s: float | None = None
@@ -227,10 +228,10 @@ class Engine:
     def kill(self, ref: str, signal_number: int = 9) -> None:
         """Send a signal to the container's first process; ConflictError if it does not run.
 
-        SIGKILL cannot be refused, so its effect is awaited.
+        SIGKILL cannot be refused, so this method waits for its effect.
         """
         try:
-            entry = self.parts.registry.find(ref)
+            entry = self.parts.lookup.find(ref)
         except NotFoundError as error:
             raise NotFoundError(f"cannot kill container: {ref}: {error}") from None
         watch = Watch(entry)
@@ -244,15 +245,15 @@ class Engine:
     ) -> None:
         """Ask the container to end (SIGTERM, or its own stop signal), and kill it if it does not.
 
-        `timeout_s` is the time it is given, negative for all the time it wants.
+        `timeout_s`: how long it may take to end; negative for no limit.
         """
-        ending.stop(self.parts, self.parts.registry.find(ref), timeout_s, signal_number)
+        ending.stop(self.parts, self.parts.lookup.find(ref), timeout_s, signal_number)
 
     def restart(
         self, ref: str, timeout_s: float | None = None, signal_number: int | None = None
     ) -> None:
         """Stop the container if it runs, and start it."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         entry.starts_again = True
         try:
             with contextlib.suppress(NotModifiedError):
@@ -264,15 +265,15 @@ class Engine:
 
     def pause(self, ref: str) -> None:
         """Freeze every process of the container: it keeps its memory and gets no CPU time."""
-        ending.pause(self.parts, self.parts.registry.find(ref))
+        ending.pause(self.parts, self.parts.lookup.find(ref))
 
     def unpause(self, ref: str) -> None:
-        """Let a paused container go on."""
-        ending.unpause(self.parts, self.parts.registry.find(ref))
+        """Let a paused container run again."""
+        ending.unpause(self.parts, self.parts.lookup.find(ref))
 
     def rename(self, ref: str, name: str) -> None:
         """Give the container another name; ConflictError if it is in use."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         names.check(name := name.removeprefix("/"))
         with entry.lock:
             old = entry.container.name
@@ -281,7 +282,7 @@ class Engine:
                     "Renaming a container with the same name as its current name"
                 )
             try:
-                self.parts.registry.reserve_name(name, entry.container.id)
+                self.parts.lookup.reserve_name(name, entry.container.id)
             except ConflictError as error:
                 raise ConflictError(f"Error when allocating new name: {error}") from None
             entry.container.name = name
@@ -289,24 +290,24 @@ class Engine:
                 self.parts.records.save(entry.container)
             except OSError:
                 entry.container.name = old
-                self.parts.registry.release_name(name, entry.container.id)
+                self.parts.lookup.release_name(name, entry.container.id)
                 raise
-            self.parts.registry.release_name(old, entry.container.id)
+            self.parts.lookup.release_name(old, entry.container.id)
             networking.rename(self.parts, entry)
             self.parts.publish("rename", entry, oldName=f"/{old}")
 
     def update(self, ref: str, asked: UpdateConfig) -> Sequence[str]:
-        """Change limits and restart policy, also while it runs; the warnings for the user."""
-        return updating.update(self.parts, self.parts.registry.find(ref), asked)
+        """Change limits and restart policy, also of a running container; returns the warnings."""
+        return updating.update(self.parts, self.parts.lookup.find(ref), asked)
 
     def connect(self, network: str, ref: str, wanted: EndpointConfig) -> None:
-        """Put a container on a network, also while it runs; ForbiddenError if that cannot be."""
+        """Put a container on a network, also while it runs; ForbiddenError if it cannot be."""
         found = self.networks.find(network)
-        connecting.connect(self.parts, found, self.parts.registry.find(ref), wanted)
+        connecting.connect(self.parts, found, self.parts.lookup.find(ref), wanted)
 
     def disconnect(self, network: str, ref: str, *, force: bool = False) -> None:
         """Take a container off a network, also while it runs."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         try:
             found = self.networks.find(network)
         except NotFoundError:
@@ -316,15 +317,15 @@ class Engine:
         connecting.disconnect(self.parts, found, entry)
 
     def top(self, ref: str, arguments: str = "") -> Processes:
-        """The container's processes as `ps` on the host shows them (`-ef` unless said)."""
-        entry = self.parts.registry.find(ref)
+        """Return the container's processes as `ps` on the host shows them (`-ef` by default)."""
+        entry = self.parts.lookup.find(ref)
         found = top.top(self.layout, entry, arguments)
         self.parts.publish("top", entry)
         return found
 
     def stats(self, ref: str) -> dict[str, object]:
-        """What it uses at this moment (`inside/stats.py`); zeros when it does not run."""
-        entry = self.parts.registry.find(ref)
+        """Return what the container uses now (`inside/stats.py`); zeros if it does not run."""
+        entry = self.parts.lookup.find(ref)
         if not entry.is_running:
             return stats.EMPTY
         is_host = entry.container.host_config.network_mode == "host"
@@ -336,12 +337,12 @@ class Engine:
             return stats.EMPTY
 
     def is_running(self, ref: str) -> bool:
-        """Whether its first process is there; also when it is paused."""
-        return self.parts.registry.find(ref).is_running
+        """Whether the container's first process exists; True also while it is paused."""
+        return self.parts.lookup.find(ref).is_running
 
     def resize(self, ref: str, height: int, width: int) -> None:
         """Give the container's terminal another size; ConflictError if it does not run."""
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         with entry.lock:
             if entry.shim is None:
                 raise ConflictError(f"container {entry.container.id} is not running")
@@ -351,9 +352,9 @@ class Engine:
     def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container and everything it wrote; ConflictError if it runs, unless forced.
 
-        `volumes`: with the volumes that nobody named.
+        `volumes`: remove its anonymous volumes too.
         """
-        entry = self.parts.registry.find(ref)
+        entry = self.parts.lookup.find(ref)
         status = entry.container.state.status
         if entry.is_running or status == "restarting":
             if not force:
@@ -375,15 +376,15 @@ class Engine:
                 self.execs.forget(entry)
 
     def unlink(self, name: str) -> None:
-        """Remove a link by its name, `/web/db`: what the first calls another; NotFoundError."""
+        """Remove a link by its name: `/web/db` is container web's alias db; NotFoundError."""
         connecting.unlink(self.parts, name)
 
     def commit(self, ref: str, asked: Commit) -> Image:
-        """Make an image of a container and what it has changed; see `Commit`."""
-        return committing.commit(self.parts, self.parts.registry.find(ref), asked)
+        """Make an image of a container and its changes; see `Commit`."""
+        return committing.commit(self.parts, self.parts.lookup.find(ref), asked)
 
     def image_users(self) -> dict[str, ImageUser]:
-        """The images that containers stand on, each with a container, a running one if any."""
+        """The images that containers use, each with one container, a running one if possible."""
         users: dict[str, ImageUser] = {}
         for container in self.list():
             user = ImageUser(container.id, container.state.status in states.ALIVE)
@@ -404,8 +405,8 @@ class Engine:
         until: float = 0.0,
         tail: int | None = None,
     ) -> Iterator[LogLine]:
-        """What the container has printed (and, with `follow`, prints until it ends)."""
-        entry = self.parts.registry.find(ref)
+        """Yield what the container has printed and, with `follow`, prints until it ends."""
+        entry = self.parts.lookup.find(ref)
         streams = {name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
         return logs.read(
             self.parts.records.log_path(entry.container.id),
@@ -418,15 +419,15 @@ class Engine:
 
     def exec_ids(self, ref: str) -> Sequence[str]:
         """The ids of the container's execs that run."""
-        return self.execs.of(self.parts.registry.find(ref))
+        return self.execs.of(self.parts.lookup.find(ref))
 
     def log_path(self, ref: str) -> str:
-        """Where the container's log is."""
+        """The path of the container's log."""
         return self.parts.records.log_path(self.get(ref).id)
 
     def steps(self, ref: str) -> Rows:
         """The steps of the last start, in order (`labkit.runtime.explain`).
 
-        By its full id also of a container that has just been removed, as `run --rm` needs it.
+        A container that has just been removed is found too, by its full id: `run --rm` needs it.
         """
-        return starting.steps(self.parts, self.parts.registry.find_or_gone(ref))
+        return starting.steps(self.parts, self.parts.lookup.find_or_gone(ref))

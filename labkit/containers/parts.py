@@ -1,4 +1,4 @@
-"""The parts an engine is made of, which the functions of this package work on."""
+"""The parts of an engine, on which the functions of this package work."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from labkit.containers.life.monitor import Monitor
 from labkit.containers.records import id_ranges
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.events import Events
+from labkit.containers.records.lookup import Lookup
 from labkit.containers.records.records import Records
-from labkit.containers.records.registry import Registry
 from labkit.containers.records.remover import Remover
 from labkit.dialect.moments import timestamp
 from labkit.errors import NO_SPACE, NotFoundError
@@ -27,11 +27,11 @@ from labkit.runtime.exit_status import ExitStatus
 from labkit.runtime.launch import Spawner
 
 OnEnd = Callable[[Entry, ExitStatus | None], None]
-"""Called when a container has ended: with its exit status, or None when its shim is gone."""
+"""Called when a container has ended: with its exit status, or None if its shim left none."""
 
 
 class Parts:
-    """One of each: the images, the cgroups, the records, and those who start and watch."""
+    """One of each: the image store, the cgroup layout, the records, the spawner, the monitor…"""
 
     def __init__(
         self,
@@ -43,16 +43,16 @@ class Parts:
     ) -> None:
         os.makedirs(paths.root, 0o700, exist_ok=True)
         os.makedirs(f"{paths.run}/containers", 0o755, exist_ok=True)
-        # A plan's paths are used from inside another root, where a link would lead elsewhere.
+        # A plan uses its paths inside another root, where a symbolic link would lead elsewhere.
         self.paths = Paths(os.path.realpath(paths.root), os.path.realpath(paths.run))
         self.on_end = on_end
         self.defaults = defaults
         self.userns_remap = userns_remap
-        """Whose ids containers have that ask for none: `default`, user[:group]; else empty."""
+        """The owner of the default id range: `default`, user[:group]; empty for the host's ids."""
         if userns_remap:
-            id_ranges.find(userns_remap)  # says now what is wrong
+            id_ranges.find(userns_remap)  # raises now if it is invalid
         self.on_running: Callable[[Entry], None] = lambda entry: None
-        """Called when a container has been started, or found running; its lock is held."""
+        """Called when a container has been started or adopted; the caller holds its lock."""
         reserve.use(self.paths.root)
         full = [] if reserve.fill() else [f"{self.paths.root}: {NO_SPACE}"]
         self.images = ImageStore(self.paths.root)
@@ -72,7 +72,7 @@ class Parts:
         )
         self.warnings += [*self.volumes.warnings, *self.networks.warnings, *self.images.warnings]
         self.name_server = NameServer(self.networks.names)
-        self.registry = Registry()
+        self.lookup = Lookup()
         self.spawner = Spawner()
         self.monitor = Monitor()
         self.events = Events()
@@ -81,19 +81,19 @@ class Parts:
         self.events.publish("volume", action, name, {"driver": "local"})
 
     def publish_network(self, action: str, network: Network, **more: str) -> None:
-        """Tell whoever listens what happens to a network."""
+        """Publish an event of a network."""
         attributes = {"name": network.name, "type": network.driver, **more}
         self.events.publish("network", action, network.id, attributes)
 
     def publish_networks(self, action: str, entry: Entry) -> None:
-        """Tell that a container that starts or ends is put on its networks, or taken off."""
+        """Publish an event for each network of a container that starts or ends."""
         container = entry.container
         for name in container.networks:
             with contextlib.suppress(NotFoundError):  # removed while the container ran
                 self.publish_network(action, self.networks.find(name), container=container.id)
 
     def publish_mounts(self, action: str, entry: Entry) -> None:
-        """Tell that a container that starts or ends mounts its volumes, or unmounts them."""
+        """Publish an event for each volume of a container that starts or ends."""
         container = entry.container
         for point in container.mount_points:
             if point.type == "volume":
@@ -107,7 +107,7 @@ class Parts:
                 self.events.publish("volume", action, point.name, attributes)
 
     def publish(self, action: str, entry: Entry, **attributes: str) -> None:
-        """Tell whoever listens what happens to a container."""
+        """Publish an event of a container."""
         container = entry.container
         known = {"image": container.config.image, "name": container.name}
         everything = {**(container.config.labels or {}), **known, **attributes}

@@ -1,6 +1,6 @@
 """`python -m labkit.course.experiments cpu_shares --runs 20`: an experiment, many times over.
 
-Prints each run and a verdict; the exit status is 0 when every run held, 1 when one did not.
+It prints each run and a verdict; the exit status is 0 if every run held, 1 if one did not.
 Nothing is plotted, so nothing that plots is imported.
 """
 
@@ -17,16 +17,16 @@ from labkit.errors import LabkitError
 
 
 class Result(Protocol):
-    """What every experiment returns says of itself whether it held; as a string, what it found."""
+    """The common part of the experiments' results: a verdict, and the finding as a string."""
 
     @property
     def holds(self) -> bool:
-        """Whether what was found is what was expected."""
+        """Whether the finding is as expected."""
         ...
 
 
 class Experiment(NamedTuple):
-    """An experiment as a command: its function, what it is for, and its flags."""
+    """An experiment as a command: its function, its purpose, and its flags."""
 
     run: Callable[..., Result]
     summary: str
@@ -88,7 +88,7 @@ EXPERIMENTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the experiment the arguments name; the exit status."""
+    """Run the experiment that the arguments name; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m labkit.course.experiments", description=__doc__
     )
@@ -114,7 +114,7 @@ def _repeat(run: Callable[[], Result], runs: int) -> int:
         held += result.holds
         verdict = "ok" if result.holds else f"MORE THAN {TOLERANCE:.0%} OFF"
         print(f"run {number:2}/{runs}  {result}  {verdict}", flush=True)
-    print(f"{held} of {runs} runs within {TOLERANCE:.0%} of what was asked")
+    print(f"{held} of {runs} runs within {TOLERANCE:.0%} of the requested values")
     return 0 if held == runs else 1
 
 

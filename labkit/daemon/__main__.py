@@ -1,6 +1,6 @@
-"""`python -m labkit.daemon`: start labkitd, serve until SIGTERM, leave the containers running.
+"""`python -m labkit.daemon`: start labkitd and serve until SIGTERM; the containers keep running.
 
-Without power over the machine (CAP_SYS_ADMIN) it first becomes root of a user namespace of its own.
+Without power over the machine (CAP_SYS_ADMIN) it first becomes root of a user namespace.
 """
 
 import argparse
@@ -50,10 +50,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """The exit status: 0 after a signal, 1 when the daemon could not start."""
+    """Run the daemon; the exit status is 0 after a signal, 1 if the daemon could not start."""
     arguments = _arguments()
     search_sbin()
-    os.umask(0o022)  # a container's own folders get the modes that are asked for
+    os.umask(0o022)  # containers' folders must get exactly the modes that labkit asks for
     given = {o.flag_name: getattr(arguments, f"option:{o.flag_name}") for o in OPTIONS}
     try:
         root = arguments.root or (given["data-root"] or [""])[-1]
@@ -62,7 +62,7 @@ def main() -> int:
             return validate(paths, given, arguments.config_file)
         if not power.has_admin():
             entering.enter(paths)
-        # A process without the power does not come here, so it need not load all this.
+        # `enter` replaces this process by another, so only that one has to load all this.
         from labkit.daemon import serving  # noqa: PLC0415
 
         serving.run(paths, given, arguments.config_file, arguments.ready_fd)
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def validate(paths: Paths, given: dict[str, list[str]], config_file: str | None) -> int:
-    """Say whether the options and the file make sense; the exit status.  LabkitError."""
+    """Check the options and the file, and print the result; the exit status.  LabkitError."""
     from labkit.daemon import settings  # noqa: PLC0415 as above
 
     source = settings.source(paths.root, given, config_file)
@@ -87,6 +87,6 @@ def validate(paths: Paths, given: dict[str, list[str]], config_file: str | None)
 if __name__ == "__main__":
     exit_status = main()
     sys.stderr.flush()
-    # Not by sys.exit, which waits for every thread: one that builds waits for a container's end,
-    # of which this daemon no longer hears.  The next one clears away what such a build has left.
+    # Not sys.exit, which waits for every thread: one that builds waits for a container's end, which
+    # this daemon no longer learns of.  The next daemon removes what such a build has left.
     os._exit(exit_status)

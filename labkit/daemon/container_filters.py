@@ -1,4 +1,4 @@
-"""The filters of `docker ps`: each a test that a container passes or not."""
+"""The filters of `docker ps`: each is a test of a container."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ Test = Callable[[Container], bool]
 
 
 def test_for(engine: Engine, asked: Filters) -> Test:
-    """Whether a container passes all that is asked; InvalidParameterError, NotFoundError."""
+    """A test whether a container matches all filters; InvalidParameterError, NotFoundError."""
     is_task = filters.truth(asked, "is-task")
     tests = [make(engine, asked[name]) for name, make in _MAKERS.items() if asked.get(name)]
 
@@ -94,7 +94,7 @@ def _id(engine: Engine, patterns: list[str]) -> Test:
 
 
 def _name(engine: Engine, patterns: list[str]) -> Test:
-    """Docker takes a name with and without its slash."""
+    """Filter by name; Docker matches the name with and without its slash."""
 
     def test(container: Container) -> bool:
         names = (container.name, f"/{container.name}")
@@ -104,7 +104,7 @@ def _name(engine: Engine, patterns: list[str]) -> Test:
 
 
 def _volume(engine: Engine, words: list[str]) -> Test:
-    """By a volume's name, the path of the host, or the place in the container."""
+    """Filter by a volume's name, the path on the host, or the path in the container."""
 
     def test(container: Container) -> bool:
         return any(
@@ -129,7 +129,7 @@ def _network(engine: Engine, words: list[str]) -> Test:
 
 
 def _port_test(field: str, asked_as: str) -> "Callable[[Engine, list[str]], Test]":
-    """By a field of what `ps` shows of the ports: a running container has them."""
+    """Make a filter for a field of the ports that `ps` shows; only running containers have them."""
 
     def make(engine: Engine, texts: list[str]) -> Test:
         wanted = {port for text in texts for port in _ports_of(text, asked_as)}
@@ -144,7 +144,7 @@ def _port_test(field: str, asked_as: str) -> "Callable[[Engine, list[str]], Test
 
 
 def _ports_of(text: str, asked_as: str) -> list[tuple[int, str]]:
-    """`80`, `80/udp`, `8000-8010/tcp`: each of the ports, with its protocol."""
+    """Read `80`, `80/udp` or `8000-8010/tcp` as a list of ports with their protocols."""
     try:
         return parse_exposed([text])
     except InvalidParameterError as error:
@@ -168,4 +168,4 @@ _MAKERS: Mapping[str, Callable[[Engine, list[str]], Test]] = {
     "volume": _volume,
 }
 NAMES = (*_MAKERS, "is-task", "label")
-"""The filters there are."""
+"""All filters."""

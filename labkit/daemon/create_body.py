@@ -1,8 +1,8 @@
 """The body of `POST /containers/create`: Docker's JSON to labkit's models.
 
-Docker's clients send every field there is, most of them empty.  What labkit does not do yet is
-therefore told apart by its value: a neutral one is taken, any other is refused by name, never
-ignored.  Fields that Docker's API does not know are ignored, as Docker ignores them.
+Docker's clients send every field, most of them empty.  If labkit does not support a field yet, the
+value decides: a neutral one is accepted, any other is refused with the field's name and never
+ignored.  Fields that Docker's API does not know are ignored, as in Docker.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ LARGEST_NUMBER = 2**63 - 1
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a value is its type's zero in Go, which is how clients say nothing."""
+    """Whether a value is its type's zero in Go, which clients send for an unset field."""
     return value is None or value in ("", 0, False, [], {})
 
 
@@ -38,19 +38,19 @@ def _says_nothing(_: object) -> bool:
 
 
 class NotYet(NamedTuple):
-    """A field of Docker's that labkit has no use for yet."""
+    """A field of Docker's that labkit does not support yet."""
 
     shown: object
-    """What `inspect` shows for it."""
+    """The value that `inspect` shows for it."""
     is_neutral: Callable[[object], bool] = _is_empty
-    """Whether a value asks for nothing that labkit does not do anyway."""
+    """Whether a value asks for no more than labkit does anyway."""
     why: str = ""
-    """Why it is refused, if there is more to say than that it is not there."""
+    """The reason for the refusal; empty if there is no more to say than that it is unsupported."""
 
 
 HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "Cgroup": NotYet(""),
-    # Docker's engine only records where the client writes the id.
+    # Docker's engine only records the path; the client writes the id there.
     "ContainerIDFile": NotYet("", _says_nothing),
     "CpuCount": NotYet(0),
     "CpuPercent": NotYet(0),
@@ -64,7 +64,7 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
     "IOMaximumBandwidth": NotYet(0),
     "IOMaximumIOps": NotYet(0),
     "Isolation": NotYet("", _one_of("default")),
-    # Docker ignores both since version 23: the kernel has no such limit any more.
+    # Docker has ignored both since version 23: the kernel has no such limit any more.
     "KernelMemory": NotYet(0, _says_nothing),
     "KernelMemoryTCP": NotYet(0, _says_nothing),
     "StorageOpt": NotYet(
@@ -75,21 +75,21 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
 }
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {
-    # Words for a builder, which clients copy from an image's configuration.
+    # For a builder; clients copy these from an image's configuration.
     "OnBuild": NotYet(None, _says_nothing),
     "Shell": NotYet(None, _says_nothing),
 }
 
 
 class CreateBody(NamedTuple):
-    """What a create request asks for."""
+    """The content of a create request."""
 
     config: ContainerConfig
     host_config: HostConfig
     without: list[str]
     """The steps to leave out, from labkit's own `{"Labkit": {"Without": […]}}`."""
     endpoints: dict[str, EndpointConfig]
-    """What is wanted of each network, by its name or id."""
+    """The settings on each network, by its name or id."""
 
 
 class _Networking(msgspec.Struct, rename="pascal"):
@@ -101,11 +101,11 @@ class _LabkitPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def decode(body: JsonObject) -> CreateBody:
-    """The models for a request's body.
+    """Read the models from a request's body.
 
     Raises:
         InvalidParameterError: a field has the wrong type.
-        UnsupportedError: a field asks for what labkit does not do yet; the message names it.
+        UnsupportedError: a field asks for something that labkit does not support; it is named.
     """
     if not body:
         raise InvalidParameterError("Config cannot be empty in order to create a container")
@@ -130,7 +130,7 @@ def _object(body: JsonObject, name: str) -> JsonObject:
 
 
 def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
-    """`body` as the model; null means not given, as in Docker's engine."""
+    """Read `body` as the model; null means unset, as in Docker's engine."""
     given = cast("JsonObject", letter_case.spelled(_without_nulls(body), model))
     for name, value in given.items():
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
@@ -145,7 +145,7 @@ def convert(body: JsonObject, model: type[Model], prefix: str) -> Model:
 
 
 def refuse_not_yet(host_body: JsonObject) -> None:
-    """UnsupportedError if a part of a HostConfig asks for what labkit does not do yet."""
+    """UnsupportedError if a field of a HostConfig asks for something unsupported."""
     _refuse_not_yet(host_body, HOST_CONFIG_NOT_YET, "HostConfig.")
 
 

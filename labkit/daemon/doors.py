@@ -1,7 +1,7 @@
-"""Where the daemon listens: its own Unix socket, and what `hosts` (`-H`) says besides.
+"""The daemon's sockets: its own Unix socket, and those of `hosts` (`-H`).
 
-Who reaches the API is root of the machine.  So a socket of TCP speaks TLS with clients that have a
-certificate, or is the machine's own (127.0.0.1, ::1).
+A client that reaches the API is root of the machine.  So a TCP socket must use TLS with clients
+that have a certificate, or listen at the machine's loopback (127.0.0.1, ::1).
 """
 
 import ipaddress
@@ -21,15 +21,15 @@ from labkit.http.connection import Connection
 from labkit.paths import Paths
 
 PLAIN_PORT, TLS_PORT = 2375, 2376
-"""Docker's."""
+"""Docker's ports."""
 FIRST_ACTIVATED_FD = 3
-"""sd_listen_fds(3)."""
+"""The first descriptor from systemd (sd_listen_fds(3))."""
 BACKLOG = 128
 Connect = Callable[[socket.socket], Connection]
 
 
 def open_all(server: Server, paths: Paths, said: Settings) -> list[str]:
-    """Listen everywhere that is said; how each place is called.
+    """Listen on all configured sockets; returns their addresses.
 
     InvalidParameterError, ConflictError.
     """
@@ -70,8 +70,8 @@ def _listen_tcp(host: str, context: ssl.SSLContext | None) -> socket.socket:
         raise InvalidParameterError(f"invalid bind address ({host}): {error}") from None
     if context is None and not _is_loopback(name):
         raise InvalidParameterError(
-            f"{host} would make everyone who reaches it root of this machine: say --tlsverify with "
-            "--tlscacert, --tlscert and --tlskey, or listen at 127.0.0.1"
+            f"{host} would make every client that reaches it root of this machine: use --tlsverify "
+            "with --tlscacert, --tlscert and --tlskey, or listen at 127.0.0.1"
         )
     address = (name, port or (TLS_PORT if context else PLAIN_PORT))
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
@@ -89,7 +89,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _context(said: Settings) -> ssl.SSLContext:
-    """TLS as the settings say; InvalidParameterError."""
+    """The TLS context for the settings; InvalidParameterError."""
     if not (said.tlscert and said.tlskey):
         raise InvalidParameterError("TLS needs a certificate and its key: --tlscert, --tlskey")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,62 +1,48 @@
-"""From errors to HTTP: the one table, and the answer a client gets.
+"""The HTTP status of each error, and the answer to the client.
 
-The body is Docker's, `{"message": …}`.  A `StartError` says more under `labkit`: the exit code
-`docker run` would have, the step of the plan that failed, and all the steps as they went.
+The body is Docker's, `{"message": …}`.  A `StartError` adds under `labkit`: the exit code that
+`docker run` would have, the step of the plan that failed, and all steps as they were executed.
 """
 
 from labkit.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidParameterError,
     LabkitError,
-    NotFoundError,
-    NotModifiedError,
     StartError,
-    UnauthorizedError,
 )
 from labkit.http.errors import ProtocolError
 from labkit.http.responses import Response, json_response
 
 COMMAND_CANNOT_RUN = (126, 127)
-"""The exit codes of a command that cannot be invoked, or is not there: the client's mistake."""
+"""The exit codes of a command that cannot be invoked or does not exist: the client's mistake."""
 
 
 GO_WORDS = ("No such file or directory", "Permission denied", "Is a directory")
-"""What Go's syscall package writes small: `docker run` reads its exit code, 126 or 127, from these
-words in the message, and minds the case."""
+"""Go's syscall package writes these in lower case: `docker run` finds its exit code, 126 or 127,
+by these words in the message, and the case matters."""
 
 
 class UnsupportedError(LabkitError):
-    """Docker's API knows this, labkit does not do it (501).  The message names what it was."""
+    """Docker's API has this, but labkit does not support it.  The message names it."""
+
+    http_status = 501
 
 
 class UnavailableError(LabkitError):
-    """What is asked for is not there, though it is Docker's API (503): a swarm."""
+    """Docker's API has this, but it does not exist here: a swarm."""
 
-
-STATUS: tuple[tuple[type[LabkitError], int], ...] = (
-    (NotModifiedError, 304),
-    (InvalidParameterError, 400),
-    (UnauthorizedError, 401),
-    (ForbiddenError, 403),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (UnsupportedError, 501),
-    (UnavailableError, 503),
-)
+    http_status = 503
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status that stands for an error; 500 for what is nobody's fault but ours."""
+    """The HTTP status for an error; 500 for a defect of labkit or a failure of the machine."""
     if isinstance(error, ProtocolError):
         return error.status
     if isinstance(error, StartError):
         return 400 if error.exit_code in COMMAND_CANNOT_RUN else 500
-    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return error.http_status if isinstance(error, LabkitError) else LabkitError.http_status
 
 
 def error_message(error: Exception) -> str:
-    """What a client is told."""
+    """The message for the client."""
     message = str(error) or type(error).__name__
     if isinstance(error, StartError):
         for words in GO_WORDS:

@@ -1,7 +1,7 @@
 """The `filters` parameter of the API's lists: `{"status": ["running"], "label": ["a=b"]}`.
 
-Values of one filter are alternatives, except labels, which must all be there; different filters
-must all match.
+The values of one filter are alternatives, except labels, which must all be present.  If there are
+several filters, all of them must match.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 PATTERN_MAX_BYTES = 1 << 20
 Filters = Mapping[str, list[str]]
 Test = Callable[[str], bool]
-"""Whether a filter's value fits what is filtered."""
+"""Whether a filter's value matches an item."""
 
 
 def parse(text: str, known: Collection[str] | None) -> Filters:
-    """The filters of a query string.  Both of Docker's forms are read, lists and `{"value": true}`.
+    """Read the filters of a query string, in both of Docker's forms: lists and `{"value": true}`.
 
     Raises:
-        InvalidParameterError: not JSON, or a filter that is not one of `known`, if these are said.
+        InvalidParameterError: not JSON, or a filter that is not one of `known`, if that is given.
     """
     if not text:
         return {}
@@ -48,7 +48,7 @@ def parse(text: str, known: Collection[str] | None) -> Filters:
 
 
 def truth(filters: Filters, name: str) -> bool | None:
-    """A filter whose value is true or false; None when it is not set."""
+    """The value of a filter that is true or false; None if it is not set."""
     words = {"true": True, "1": True, "false": False, "0": False}
     values = filters.get(name)
     if not values:
@@ -66,12 +66,12 @@ def matches_any(filters: Filters, name: str, test: Test) -> bool:
 
 
 def has_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:
-    """Whether all labels asked for are there: `name`, or `name=value`."""
+    """Whether an item has all the labels of the filter: `name`, or `name=value`."""
     return all(_has_label(labels, wanted) for wanted in filters.get("label", []))
 
 
 def lacks_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:
-    """Whether none of the labels that must not be there is (`label!`)."""
+    """Whether an item has none of the labels that the filter excludes (`label!`)."""
     return not any(_has_label(labels, wanted) for wanted in filters.get("label!", []))
 
 
@@ -82,10 +82,10 @@ def _has_label(labels: Mapping[str, str] | None, wanted: str) -> bool:
 
 
 def text_matches(pattern: str, text: str) -> bool:
-    """Whether `text` is the pattern, or has a part that the regular expression fits.
+    """Whether `text` is the pattern itself, or a part of it matches the regular expression.
 
-    It is RE2's, as Go's: in time that grows with the text's length alone.  One that cannot be
-    read fits nothing, as in Docker.
+    The expression is RE2's, as in Go: the time grows only with the text's length.  A malformed one
+    matches nothing, as in Docker.
     """
     if pattern == text:
         return True
@@ -95,7 +95,7 @@ def text_matches(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _expression(pattern: str) -> "re2._Regexp | None":
-    import re2  # noqa: PLC0415 rarely needed
+    import re2  # noqa: PLC0415 it is rarely needed
 
     options = re2.Options()
     options.log_errors = False
@@ -107,9 +107,9 @@ def _expression(pattern: str) -> "re2._Regexp | None":
 
 
 def reference_matches(pattern: str, name: str) -> bool:
-    """Whether an image's name such as `busybox:latest` fits `busybox`, `busy*` or `busybox:1.*`.
+    """Whether an image's name such as `busybox:latest` matches `busybox`, `busy*` or `busybox:1.*`.
 
-    As in Docker a `*` stands for no slash, and a pattern fits the whole name or its repository.
+    As in Docker a `*` matches no slash, and a pattern must match the full name or its repository.
     """
     return any(_path_matches(pattern, text) for text in (name, repository_of(name)))
 

@@ -1,7 +1,7 @@
-"""JSON by field names in any case, as Go reads it: `{"image": …}` sets the field `Image`.
+"""JSON with field names in any case, as Go reads it: `{"image": …}` sets the field `Image`.
 
-Clients are written by hand as well, and Docker's engine takes what they send.  Names within a map,
-such as labels, are the user's own and stay as they are.
+Some clients are written by hand, and Docker's engine accepts their spelling.  Names within a map,
+such as labels, are the user's and stay as they are.
 """
 
 import types
@@ -16,20 +16,20 @@ Json = object
 
 @cache
 def _fields(model: type[msgspec.Struct]) -> Mapping[str, tuple[str, object]]:
-    """A struct's fields by their names in small letters: the name that is meant, and the type."""
+    """A struct's fields by their names in lower case, each with the right name and the type."""
     found = msgspec.structs.fields(model)
     return {field.encode_name.lower(): (field.encode_name, field.type) for field in found}
 
 
 @cache
 def _parts(kind: object) -> tuple[object, ...]:
-    """The types that a union allows; of any other type itself."""
+    """The types that a union allows; for any other type, the type itself."""
     is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)
     return typing.get_args(kind) if is_union else (kind,)
 
 
 def spelled(value: Json, model: object) -> Json:
-    """`value` with the names that `model` has; of a field that is given twice the last counts."""
+    """Return `value` with the field names of `model`; of a repeated field the last value counts."""
     for kind in _parts(model):
         if isinstance(value, dict) and _is_struct(kind):
             return _spelled_fields(value, typing.cast("type[msgspec.Struct]", kind))
@@ -42,7 +42,7 @@ def spelled(value: Json, model: object) -> Json:
 
 
 def names(value: dict[str, Json], known: typing.Iterable[str]) -> dict[str, Json]:
-    """The same for an object whose own names alone are known."""
+    """Correct only the names of the object itself, by a list of known names."""
     meant = {name.lower(): name for name in known}
     return {meant.get(name.lower(), name): inner for name, inner in value.items()}
 

@@ -1,4 +1,4 @@
-"""The daemon's place in the run folder: its lock, its pid file, its socket."""
+"""The daemon's files in the run folder: its lock, its pid file, its socket."""
 
 import contextlib
 import fcntl
@@ -17,19 +17,19 @@ BACKLOG = 128
 LONGEST_SOCKET_PATH = 107
 """unix(7): `sun_path` has 108 bytes, the last of them zero."""
 ONLY_OWNER_AND_GROUP = 0o117
-"""The umask under which a socket is made with mode 0660."""
+"""The umask that gives a socket the mode 0660."""
 
 
 def pid_path(paths: Paths) -> str:
-    """Where the daemon writes its process id."""
+    """The path of the file with the daemon's process id."""
     return f"{paths.run}/labkitd.pid"
 
 
 def lock(path: str) -> int:
-    """Hold the pid file at `path` for as long as this process lives, and write our pid into it.
+    """Lock the pid file at `path` as long as this process lives, and write our pid into it.
 
-    The lock is flock(2)'s: it ends with its process, however that ends, so a pid file left by a
-    crash stops nobody.  Returns the descriptor, to be kept open.
+    It is a flock(2), which ends with its process in any case, so a pid file that a crash has left
+    does not block a start.  Returns the descriptor, which must stay open.
 
     Raises:
         ConflictError: a live labkitd holds it.
@@ -43,7 +43,7 @@ def lock(path: str) -> int:
         raise ConflictError(f"labkitd already runs, pid {holder} ({path})") from None
     text = f"{os.getpid()}\n".encode()
     try:
-        os.pwrite(fd, text, 0)  # over what is there, so that a full disk takes it as well
+        os.pwrite(fd, text, 0)  # in place, which works on a full disk too
         os.ftruncate(fd, len(text))
     except OSError as error:
         if error.errno not in reserve.FULL:
@@ -69,14 +69,14 @@ def docker_name(paths: Paths) -> Iterator[None]:
 
 
 def listen(path: str, group: str = "") -> socket.socket:
-    """Listen on a Unix socket at `path`, for root and a group: `labkit`, if there is one.
+    """Listen on a Unix socket at `path`, for root and a group: `labkit`, if it exists.
 
-    An engine without root is for its user alone.
+    The socket of an engine without root is only for its user.
 
-    A socket left there by a daemon that is gone is replaced; hold the lock before calling this.
+    A socket that an earlier daemon left is replaced; hold the lock before calling this.
 
     Raises:
-        InvalidParameterError: the path is too long for a Unix socket, or no group is called so.
+        InvalidParameterError: the path is too long for a Unix socket, or there is no such group.
     """
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise InvalidParameterError(
@@ -90,10 +90,10 @@ def listen(path: str, group: str = "") -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(old_umask)
-    if not power.IS_LIMITED:  # else it is its user's alone
+    if not power.IS_LIMITED:  # otherwise only its user may use it
         try:
             os.chown(path, -1, grp.getgrnam(group or GROUP).gr_gid)
-        except KeyError:  # the socket stays root's alone
+        except KeyError:  # only root may use it
             if group:
                 listener.close()
                 raise InvalidParameterError(f"group {group} not found") from None

@@ -1,9 +1,9 @@
-"""What the administrator says about registries (labkit.daemon.settings).
+"""The administrator's settings for registries (labkit.daemon.settings).
 
     {"registry-mirrors": ["https://mirror.example"], "insecure-registries": ["10.0.0.0/8"]}
 
-It is read each time it is needed, so nobody need restart the daemon.  Beside `daemon.json` lies
-`certs.d`, with the certificates of authorities that are trusted for one registry:
+It is read whenever it is needed, so a change needs no restart of the daemon.  The folder `certs.d`
+beside `daemon.json` has certificates of authorities that are trusted for one registry:
 `certs.d/HOST:PORT/ca.crt`.
 """
 
@@ -16,7 +16,7 @@ CERTIFICATES = "certs.d"
 
 
 def read(root: str) -> Settings:
-    """What holds for the engine with this data root; InvalidParameterError."""
+    """The settings for the engine with this data root; InvalidParameterError."""
     said = settings.current(root)
     return Settings(
         said.registry_mirrors,

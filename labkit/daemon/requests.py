@@ -1,4 +1,4 @@
-"""A request of the Docker API: HTTP's, with the API's version in front of its path."""
+"""A request of the Docker API: an HTTP request with the API's version at the start of its path."""
 
 import re
 
@@ -16,7 +16,7 @@ Version = tuple[int, int]
 
 
 def version_of(text: str) -> Version:
-    """`1.47` as numbers that compare."""
+    """`1.47` as a pair of numbers, which can be compared."""
     major, minor = text.split(".")
     return int(major), int(minor)
 
@@ -26,7 +26,7 @@ OLDEST = version_of(MINIMUM_API_VERSION)
 
 
 class Request(requests.Request):
-    """The request `asked`; its `path` is without the version, which is the newest if it has none.
+    """The request `asked`; its `path` is without the version, which defaults to the newest one.
 
     Raises:
         InvalidParameterError: the version is too old or too new.
@@ -48,7 +48,7 @@ class Request(requests.Request):
 
 
 def _version(path: str) -> tuple[Version, str]:
-    """The API version that a path begins with, and the path without it."""
+    """The API version at the start of a path, and the rest of the path."""
     match = VERSIONED.fullmatch(path)
     if match is None:
         return NEWEST, path

@@ -1,4 +1,4 @@
-"""The answers of the Docker API: HTTP's, and what every one of them says in its head."""
+"""The answers of the Docker API: HTTP answers, and the headers that each of them has."""
 
 from labkit import API_VERSION, __version__
 from labkit.http.responses import (

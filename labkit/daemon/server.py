@@ -14,7 +14,7 @@ from labkit.kernel import reserve, threads
 
 
 class Server(server.Server):
-    """Serves the Docker API; `handle` turns requests into answers."""
+    """Serves the Docker API; `handle` answers the requests."""
 
     def __init__(self, listener: socket.socket | None, handle: Callable[[Request], Answer]) -> None:
         self.is_talkative = False
@@ -27,7 +27,7 @@ class Server(server.Server):
             except OSError as error:
                 if error.errno not in reserve.FULL:
                     raise
-                # No defect of labkit's, whatever was being written.
+                # A full disk is no defect of labkit.
                 raise LabkitError(f"{error.strerror}: {NO_SPACE}") from error
 
         service = server.Service(

@@ -1,4 +1,4 @@
-"""labkitd's life: it opens a data root, serves until SIGTERM, and lets the containers run on."""
+"""labkitd's life: it opens a data root and serves until SIGTERM; the containers keep running."""
 
 import contextlib
 import os
@@ -26,9 +26,9 @@ READY = b"ready\n"
 def run(
     paths: Paths, given: Mapping[str, Sequence[str]], config_file: str | None, ready_fd: int | None
 ) -> None:
-    """Be the daemon until a signal says stop; LabkitError if it lost the machine's network.
+    """Run the daemon until a signal ends it; LabkitError if it lost the machine's network.
 
-    `given` are the texts of flags by name, `config_file` is the file with options if it is said.
+    `given` has the texts of the flags by name, `config_file` the path of the file, if given.
     """
     source = settings.source(paths.root, given, config_file)
     said, warnings = source.read()
@@ -53,7 +53,7 @@ def run(
 def _serve(
     paths: Paths, source: Source, said: Settings, warnings: list[str], ready_fd: int | None
 ) -> None:
-    """Answer requests on a data root that is open, until a signal says stop."""
+    """Answer requests on an open data root, until a signal ends the daemon."""
     lock = listener.lock(f"{paths.root}/labkitd.lock")
     signals = EndSignals(hangup=True)
     watch = HolderWatch(paths.run) if power.IS_LIMITED else None
@@ -81,7 +81,7 @@ def _serve(
             os.write(ready_fd, READY)
             os.close(ready_fd)
         server.serve(signals, lambda: _reload(source, engine, server))
-    log.line("asked to end; running containers go on")
+    log.line("asked to end; running containers keep running")
     server.finish()
     os.unlink(paths.socket)
     engine.close()
@@ -91,8 +91,9 @@ def _serve(
 
 
 def _reload(source: Source, engine: Engine, server: Server) -> None:
-    """SIGHUP: from now on what the file says holds, as far as it is looked at while the daemon
-    runs; what cannot be read changes nothing.
+    """Read the file again at SIGHUP; only settings that are looked up later can change.
+
+    If the file cannot be read, nothing changes.
     """
     try:
         said, warnings = source.read()
@@ -108,7 +109,7 @@ def _reload(source: Source, engine: Engine, server: Server) -> None:
 
 @contextlib.contextmanager
 def _pid_file(path: str) -> Iterator[None]:
-    """The process id in a file of the administrator's, if one is said."""
+    """Write the process id to a file that the administrator names, if any."""
     if not path:
         yield
         return
@@ -122,7 +123,7 @@ def _pid_file(path: str) -> Iterator[None]:
 
 
 def _set_proxies(said: Proxies) -> None:
-    """Have what this process asks for go by the proxies; containers do not have its environment."""
+    """Let this process use the proxies; containers do not inherit its environment."""
     words = {"http_proxy": said.http_proxy, "https_proxy": said.https_proxy,
              "no_proxy": said.no_proxy}  # fmt: skip
     for name, value in words.items():

@@ -1,6 +1,6 @@
-"""What the administrator says once for all, in `daemon.json` and by flags; names are Docker's.
+"""The administrator's settings, in `daemon.json` and by flags; their names are Docker's.
 
-A key that Docker does not know is an error that names it; one that changes nothing here is a
+A key that Docker does not have is an error that names it.  A key without effect here causes a
 warning with the reason (`labkit.dialect.daemon_options`).
 """
 
@@ -32,14 +32,14 @@ LOWEST_IPV6_MTU = 1280
 
 
 class AddressPool(msgspec.Struct):
-    """A range of addresses, and the length of the prefix of each subnet that is taken from it."""
+    """A range of addresses, and the prefix length of the subnets taken from it."""
 
     base: str
     size: int
 
 
 class Proxies(msgspec.Struct, rename="kebab"):
-    """How registries are reached."""
+    """The proxies for access to registries."""
 
     http_proxy: str = ""
     https_proxy: str = ""
@@ -55,7 +55,7 @@ class DefaultUlimit(msgspec.Struct, rename=str.capitalize):
 
 
 class Settings(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
-    """Every option that is done, with its default."""
+    """Every supported option, with its default."""
 
     bip: str = ""
     cgroup_parent: str = ""
@@ -103,17 +103,17 @@ class Settings(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
 
     @property
     def is_talkative(self) -> bool:
-        """Whether every request is logged."""
+        """Whether to log every request."""
         return self.debug or self.log_level == "debug"
 
     @property
     def speaks_tls(self) -> bool:
-        """Whether connections by TCP are TLS's."""
+        """Whether TCP connections use TLS."""
         return self.tls or self.tlsverify
 
 
 def read_file(path: str, *, must_exist: bool = False) -> Values:
-    """What the file says, by key; nothing when it is not there.  InvalidParameterError."""
+    """The values in the file, by key; none if it does not exist.  InvalidParameterError."""
     try:
         with open(path, "rb") as file:
             return msgspec.json.decode(file.read() or b"{}", type=dict[str, object])
@@ -126,9 +126,9 @@ def read_file(path: str, *, must_exist: bool = False) -> Values:
 
 
 def settle(from_file: Values, from_flags: Values, path: str = FILE) -> tuple[Settings, list[str]]:
-    """The settings, and warnings for what changes nothing here.
+    """The settings, and a warning for each value without effect.
 
-    InvalidParameterError, in Docker's words, for unknown keys and for what both say.
+    InvalidParameterError, in Docker's words, for unknown keys and for keys in both places.
     """
     known = {option.name for option in OPTIONS} | {"proxies"} | WITHOUT_EFFECT.keys()
     if unknown := sorted(from_file.keys() - known):
@@ -164,7 +164,7 @@ def settle(from_file: Values, from_flags: Values, path: str = FILE) -> tuple[Set
 
 
 def _check(settings: Settings) -> None:
-    """InvalidParameterError for values that make no sense."""
+    """InvalidParameterError for invalid values."""
     for name in ("max_concurrent_downloads", "max_concurrent_uploads"):
         if getattr(settings, name) < 1:
             raise InvalidParameterError(f"invalid {name.replace('_', '-')}: it is 1 or more")
@@ -173,7 +173,7 @@ def _check(settings: Settings) -> None:
     for label in settings.labels:
         name, equals, value = label.partition("=")
         if not (name and equals and value):
-            raise InvalidParameterError(f"bad attribute format: {label}: it is name=value")
+            raise InvalidParameterError(f"bad attribute format: {label}: use name=value")
     if settings.log_level and settings.log_level not in LOG_LEVELS:
         raise InvalidParameterError(f"invalid logging level: {settings.log_level}")
     network_defaults(settings)
@@ -181,7 +181,7 @@ def _check(settings: Settings) -> None:
 
 
 def network_defaults(settings: Settings) -> NetworkDefaults:
-    """What is said of addresses; InvalidParameterError."""
+    """The settings of addresses; InvalidParameterError."""
     pools = [pool(each.base, each.size) for each in settings.default_address_pools]
     return NetworkDefaults(
         pools or POOLS,
@@ -196,7 +196,7 @@ def network_defaults(settings: Settings) -> NetworkDefaults:
 
 
 def container_defaults(settings: Settings) -> ContainerDefaults:
-    """What containers have that say nothing else; InvalidParameterError."""
+    """The defaults for containers; InvalidParameterError."""
     log = LogConfig(settings.log_driver or log_options.JSON_FILE, dict(settings.log_opts))
     log_options.limits(log)
     size = settings.default_shm_size
@@ -232,9 +232,9 @@ def _seccomp(path: str) -> str:
 
 
 def from_flags(given: Mapping[str, Sequence[str]]) -> Values:
-    """The values of flags, as the file would have them; InvalidParameterError.
+    """The values of flags, in the form of the file; InvalidParameterError.
 
-    `given`: the texts that each flag was given, by its name.
+    `given`: the texts of each flag, by its name.
     """
     found: Values = {}
     for option in OPTIONS:
@@ -311,7 +311,7 @@ _READERS: Mapping[str, _Reader] = {
 
 
 class Source:
-    """Where one engine's settings come from: a file that may change, and flags that do not."""
+    """The source of an engine's settings: a file, which may change, and flags, which do not."""
 
     def __init__(self, path: str, flags: Values | None = None, *, must_exist: bool = False) -> None:
         self.path = path
@@ -325,30 +325,30 @@ class Source:
 
 
 _SOURCES: dict[str, Source] = {}
-"""By data root: one in a daemon, several in tests."""
+"""The sources by data root: one in a daemon, several in tests."""
 
 
 def source(root: str, given: Mapping[str, Sequence[str]], config_file: str | None) -> Source:
-    """Where the settings of a daemon come from that was given these flags."""
+    """The source of the settings of a daemon with these flags."""
     path = config_file or os.path.join(root, FILE)
     return Source(path, from_flags(given), must_exist=config_file is not None)
 
 
 def use(root: str, source: Source) -> None:
-    """Take the settings of the engine with this data root from there."""
+    """Use this source for the engine with this data root."""
     _SOURCES[root] = source
 
 
 def current(root: str) -> Settings:
-    """The settings of the engine with this data root as they are now; InvalidParameterError."""
+    """The present settings of the engine with this data root; InvalidParameterError."""
     source = _SOURCES.get(root) or Source(os.path.join(root, FILE))
     return source.read()[0]
 
 
 def engine_id(root: str) -> str:
-    """A name of the engine with this data root that no other has, made once.
+    """A unique name for the engine with this data root, made once.
 
-    While the disk is full it is another one each time: `info` answers all the same.
+    On a full disk it differs each time, so that `info` still has an answer.
     """
     path = os.path.join(root, "engine-id")
     try:

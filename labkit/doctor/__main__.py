@@ -1,8 +1,8 @@
-"""`python3 -m labkit.doctor`: whether any container can run here, asked before all installing.
+"""`python3 -m labkit.doctor`: whether any container can run here, checked before an installation.
 
-It needs the standard library alone.  Exit status 0 if a container can run, else 1, with what is
-missing and the ways out on standard error.  An ordinary user is also told what an engine without
-root will lack.
+It needs only the standard library.  The exit status is 0 if a container can run.  If not, it is 1,
+and standard error says what is missing and how to get it.  An ordinary user also reads what an
+engine without root will lack.
 """
 
 import os
@@ -16,16 +16,16 @@ from labkit.paths import Paths
 
 WIDTH = 100
 SIGNS = ("/.dockerenv", "/run/.containerenv")
-"""Files by which Docker and podman mark a container."""
+"""Files that Docker and podman make in a container to mark it."""
 
 
 def main() -> int:
-    """Say nothing if all is well, for more is to come."""
+    """Print nothing if all is well, since an installation follows."""
     findings = run_for_containers(Paths.from_environment())
     if can_run_containers(findings):
         sys.stdout.write(limits(findings))
         return 0
-    # Root without power is in a container that was started without it: `sudo` would not help.
+    # A root without capabilities is in a container that was started so: `sudo` would not help.
     is_root = os.geteuid() == 0
     words = refusal(findings, inside=is_container()) if is_root else refusal_of_user(findings)
     sys.stderr.write(words)
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def limits(findings: list[Finding]) -> str:
-    """What an engine without root will lack, and what an administrator can do about it."""
+    """The limits of an engine without root, and how an administrator can remove each."""
     lines = [
         f"labkit: {finding.name}: {finding.detail}; an administrator can change that: "
         f"{finding.remedy}"
@@ -44,8 +44,8 @@ def limits(findings: list[Finding]) -> str:
 
 
 def refusal_of_user(findings: list[Finding]) -> str:
-    """What an ordinary user lacks, each with its way out."""
-    lines = ["labkit: this machine lets you run no container without root; what is missing:"]
+    """The requirements that an ordinary user lacks, with a remedy for each."""
+    lines = ["labkit: this machine lets you run no container without root; it lacks:"]
     for finding in findings:
         if finding.required and finding.state == MISSING:
             lines += _item(f"{finding.name}: {finding.detail}")
@@ -60,18 +60,19 @@ def _item(text: str) -> list[str]:
 
 
 def is_container() -> bool:
-    """Whether this machine is a container of another engine, as far as that can be seen."""
-    by_name = os.environ.get("container")  # noqa: SIM112 systemd's word, in small letters
+    """Whether this machine seems to be a container of another engine."""
+    by_name = os.environ.get("container")  # noqa: SIM112 systemd writes it in lower case
     return any(map(os.path.exists, SIGNS)) or bool(by_name)
 
 
 def refusal(findings: list[Finding], *, inside: bool) -> str:
-    """What is missing, and the ways out."""
+    """The message with the missing requirements and the remedies."""
     lines = ["labkit: no container can run on this machine; it lacks:"]
     for finding in findings:
         if finding.required and finding.state == MISSING:
             lines += _item(f"{finding.name}: {finding.detail}")
-            lines += [f"    {finding.remedy}"] if finding.remedy and power.IS_LIMITED else []
+            # If it has the capabilities, the remedies are for a machine that is no container.
+            lines += [f"    {finding.remedy}"] if finding.remedy and not power.has_admin() else []
     what = "This machine is a container" if inside else "If this machine is a container"
     lines += [
         "The ways out:",

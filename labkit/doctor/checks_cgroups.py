@@ -1,4 +1,4 @@
-"""Which limits can be kept: the cgroup version, its controllers, swap."""
+"""The limits that this machine can enforce: the cgroup version, its controllers, swap."""
 
 import os
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ VERSIONS = {
 }
 
 V1_NAMES = {"io": "blkio"}
-"""Where v1 calls a controller something else."""
+"""The controllers that v1 names differently."""
 
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io", "freezer")
 
 
 def check_version(situation: Situation) -> Iterator[Finding]:
-    """What is mounted at /sys/fs/cgroup."""
+    """The cgroup version that is mounted at /sys/fs/cgroup."""
     version = situation.layout.version
     if version == "none":
         remedy = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; until then there are no limits at all"
@@ -32,7 +32,7 @@ def check_version(situation: Situation) -> Iterator[Finding]:
 
 
 def check_controllers(situation: Situation) -> Iterator[Finding]:
-    """Each controller: where it is, or what is lost without it."""
+    """Each controller: where it is, or what is impossible without it."""
     for controller in CONTROLLERS:
         yield _controller(situation.layout, controller)
     if situation.layout.user is None:
@@ -55,7 +55,7 @@ def _controller(layout: Layout, controller: str) -> Finding:
 
 
 def ways_to_groups(layout: Layout) -> str:
-    """How a user gets groups: on v2 systemd has some for each user."""
+    """How a user gets cgroups: with v2, systemd can delegate some to each user."""
     uid = layout.user.uid if layout.user else 0
     if layout.version == "v2" and os.path.isdir("/run/systemd/system"):
         return f"systemd-run --user --scope -p Delegate=yes labkit daemon, or {command(uid)}"
@@ -72,7 +72,7 @@ def _remedy(layout: Layout, v1_name: str) -> str:
 def _devices(layout: Layout) -> Finding:
     name = "devices controller"
     if "devices" not in layout.hierarchies:
-        lost = "a container's devices are kept in check by its own /dev alone"
+        lost = "only its own /dev limits a container's devices"
         return Finding(name, MISSING, lost, "mount cgroup v2, or v1 with its devices controller")
     by = "v1" if layout.hierarchies["devices"].version == 1 else "v2, by an eBPF program"
     return Finding(name, OK, f"{by}, which device files may be opened")

@@ -1,4 +1,4 @@
-"""labkit itself: who may use it, and whether its daemon answers."""
+"""labkit itself: the users who may use it, and whether its daemon answers."""
 
 import grp
 import socket
@@ -18,13 +18,13 @@ def check_group(_: Situation) -> Iterator[Finding]:
         remedy = f"groupadd --system {GROUP} && usermod -aG {GROUP} USER"
         yield Finding("group labkit", LIMITED, "none: only root may use labkit", remedy)
         return
-    yield Finding("group labkit", OK, f"root and {', '.join(members) or 'nobody else'}")
+    yield Finding("group labkit", OK, f"root and {', '.join(members) or 'no other user'}")
 
 
 def check_daemon(situation: Situation) -> Iterator[Finding]:
     """The socket, and whether a daemon answers on it as Docker's would.
 
-    This decides for who is not root whether containers can be run at all.
+    For users other than root this decides whether they can run containers at all.
     """
     path = situation.paths.socket
     try:

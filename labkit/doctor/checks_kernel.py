@@ -1,4 +1,4 @@
-"""What a container is made of: the kernel, root's rights, namespaces, the system call filter."""
+"""The kernel's parts of a container: release, root's rights, namespaces, system call filter."""
 
 import ctypes.util
 import os
@@ -23,12 +23,12 @@ NAMESPACES = {
     "user": ("user", "its own users and groups"),
     "time": ("time", "its own clocks"),
 }
-"""By their names in /proc/self/ns: what people call them, and what a container gets."""
+"""By their names in /proc/self/ns: the usual name, and what a container gets."""
 NOT_REQUIRED = {"user", "time"}
 
 LOST_WITHOUT = {
     "SYS_ADMIN": "no namespaces and no mounts",
-    "SYS_CHROOT": "no root folder of its own",
+    "SYS_CHROOT": "no root folder for a container",
     "NET_ADMIN": "no networks",
     "MKNOD": "no device files",
     "SETUID": "only root inside",
@@ -42,12 +42,12 @@ LOST_WITHOUT = {
     "SYS_PTRACE": "no entering of containers",
     "SYS_MODULE": "kernel modules must be loaded by hand",
 }
-"""The capabilities labkit uses, and what follows when one is not there."""
+"""The capabilities that labkit uses, and the consequence if one is missing."""
 INDISPENSABLE = {"SYS_ADMIN", "SYS_CHROOT", "MKNOD", "SETUID", "SETGID", "SETPCAP", "CHOWN"}
 
 
 def check_kernel(_: Situation) -> Iterator[Finding]:
-    """The release, against the oldest that has every system call labkit makes."""
+    """The release, compared with the oldest that has every system call of labkit's."""
     system = os.uname()
     release = f"Linux {system.release} on {system.machine}"
     if _version(system.release) >= OLDEST_KERNEL:
@@ -66,9 +66,9 @@ def _version(release: str) -> tuple[int, int]:
 
 
 def check_privileges(situation: Situation) -> Iterator[Finding]:
-    """Whether we are root, and which of root's capabilities are there."""
+    """Whether this process is root, and which of root's capabilities it has."""
     if not situation.is_root:
-        detail = f"user {os.geteuid()}: labkitd makes a user namespace, and is root in there"
+        detail = f"user {os.geteuid()}: labkitd makes a user namespace, and is root in it"
         yield Finding("root", OK, detail)
         return
     yield Finding("root", OK, "yes")
@@ -82,8 +82,8 @@ def check_privileges(situation: Situation) -> Iterator[Finding]:
         "capabilities",
         MISSING if fatal else LIMITED,
         "; ".join(f"without CAP_{name}: {LOST_WITHOUT[name]}" for name in lacking),
-        "kept back by whoever started this machine or container; labkit "
-        + ("needs it" if fatal else "goes on without"),
+        "this machine or container was started without them; labkit "
+        + ("needs them" if fatal else "works without them"),
         required=True,
     )
 

@@ -1,4 +1,4 @@
-"""Whether containers reach the outside: who else decides about forwarded packets, and a packet."""
+"""Whether containers reach the outside: other firewalls, and a test with one packet."""
 
 from collections.abc import Iterator
 
@@ -6,23 +6,23 @@ from labkit.doctor.finding import LIMITED, OK, UNKNOWN, Finding, Situation
 from labkit.errors import LabkitError
 
 UNTRIED = "-"
-"""How the result of a trial begins that could not be made here."""
+"""The beginning of a result whose trial could not be made here."""
 
 
 def check_forwarding(situation: Situation) -> Iterator[Finding]:
-    """Every chain of another firewall that drops what it does not know, and a real packet."""
+    """Every chain of another firewall that drops packets by default, and a test with a packet."""
     if not situation.is_root:
-        yield Finding("other firewalls", UNKNOWN, "not looked at: that needs root")
+        yield Finding("other firewalls", UNKNOWN, "not checked: that needs root")
         return
-    # Asked for before anything is installed, the doctor needs the standard library alone.
+    # The doctor runs before an installation too, so it needs only the standard library.
     from labkit.networks.passage import obstacles  # noqa: PLC0415
 
     try:
         found = obstacles()
     except LabkitError as error:
-        yield Finding("other firewalls", UNKNOWN, f"could not be looked at: {error}")
+        yield Finding("other firewalls", UNKNOWN, f"could not be checked: {error}")
         return
-    # The packet that is tried is one of IPv4, which every network speaks.
+    # The test's packet is one of IPv4, which every network has.
     blocking = [one.where for one in found if not one.has_way and 4 in one.versions]
     for one in found:
         if one.has_way:

@@ -1,4 +1,4 @@
-"""What labkit does not do itself: the programs it runs, and the network they set up."""
+"""The programs that labkit runs, and the network that they set up."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from labkit.doctor.finding import LIMITED, MISSING, OK, UNKNOWN, Finding, Situation, install, tried
 
 NOT_TRIED = "not tried: "
-"""How the result of a trial begins that could not be made: it says nothing about the machine."""
+"""The beginning of a result without a trial; it says nothing about the machine."""
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TINI = "/usr/bin/tini-static"
@@ -16,16 +16,16 @@ QEMU = {
     "x86_64": ("qemu-system-x86_64", "qemu-system-x86"),
     "aarch64": ("qemu-system-aarch64", "qemu-system-arm"),
 }
-"""By machine: the program, and the Debian package it is in."""
+"""For each machine: the program, and its Debian package."""
 
 
 def find(program: str) -> str:
-    """The path of a program, also where a user's PATH does not lead; "" if there is none."""
+    """The path of a program, also outside of a user's PATH; "" if there is none."""
     return shutil.which(program) or shutil.which(program, path=SEARCH_PATH) or ""
 
 
 def check_network(situation: Situation) -> Iterator[Finding]:
-    """Address translation by nft in a network namespace of its own."""
+    """Address translation by nft in another network namespace."""
     yield tried(
         situation,
         "nat",
@@ -36,7 +36,7 @@ def check_network(situation: Situation) -> Iterator[Finding]:
 
 
 def check_image_tools(_: Situation) -> Iterator[Finding]:
-    """What the base images are made with."""
+    """The programs that make the base images."""
     yield _busybox()
     path = find("mmdebstrap")
     yield Finding(
@@ -58,15 +58,15 @@ def _busybox() -> Finding:
     if not path:
         return Finding("busybox", MISSING, "no image busybox", install("busybox-static"))
     with open(path, "rb") as file:
-        # The name of the dynamic loader, if it needs one, stands near the beginning (elf(5)).
+        # A program that needs a dynamic loader has the loader's name near its beginning (elf(5)).
         is_static = b"/ld-" not in file.read(4096)
     if is_static:
         return Finding("busybox", OK, "the image busybox can be made")
-    return Finding("busybox", LIMITED, "needs libraries of its own", install("busybox-static"))
+    return Finding("busybox", LIMITED, "needs shared libraries", install("busybox-static"))
 
 
 def check_virtual_machines(situation: Situation) -> Iterator[Finding]:
-    """QEMU, and whether the processor helps it."""
+    """QEMU, and whether it can use the processor's virtualisation (KVM)."""
     program, package = QEMU.get(os.uname().machine, ("qemu-system", "qemu-system"))
     path = find(program)
     yield Finding(

@@ -1,4 +1,4 @@
-"""What labkit keeps: whether all of it could be read."""
+"""Records on disk: whether labkit could read all of them."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from labkit.paths import SET_ASIDE
 
 
 def check_records(situation: Situation) -> Iterator[Finding]:
-    """Records that could not be read when a daemon started (`labkit.set_aside`)."""
+    """The records that a daemon could not read at its start (`labkit.set_aside`)."""
     folder = f"{situation.paths.root}/{SET_ASIDE}"
     try:
         names = sorted(os.listdir(folder))
@@ -24,6 +24,6 @@ def check_records(situation: Situation) -> Iterator[Finding]:
             "records",
             LIMITED,
             f"set aside in {folder}, because they could not be read: {', '.join(names)}",
-            "labkitd's log says why: mend them and move them back while labkitd does not run, or"
+            "labkitd's log says why: repair them and move them back while labkitd does not run, or"
             " delete them",
         )

@@ -1,4 +1,4 @@
-"""Where images and containers are kept: layers, space, disks to experiment with."""
+"""The storage of images and containers: layers, space, disks for experiments."""
 
 import glob
 import os
@@ -18,7 +18,7 @@ ENOUGH_MEMORY_BYTES = GIB
 
 
 def check_mounts(situation: Situation) -> Iterator[Finding]:
-    """A file system and a device file, as each container gets."""
+    """A file system and a device file, as every container needs them."""
     yield tried(
         situation,
         "mounts",
@@ -45,11 +45,11 @@ def check_overlay(situation: Situation) -> Iterator[Finding]:
 
 
 TRIAL_OF = {OVERLAYFS: "overlay", LOOP: "image"}
-"""By storage driver, the trial that shows that it works; the last one always works."""
+"""The trial for each storage driver; the last driver always works."""
 
 
 def check_driver(situation: Situation) -> Iterator[Finding]:
-    """The storage driver in use, or the one that a new data root would get, and what it costs."""
+    """The storage driver in use, or the one for a new data root, with its cost."""
     name = "storage driver"
     try:
         known = record.read(situation.paths.root)
@@ -88,7 +88,7 @@ def _first_that_works(situation: Situation) -> str:
 
 
 def check_mapped_ids(situation: Situation) -> Iterator[Finding]:
-    """Id-mapped mounts of the data root, for containers with users of their own."""
+    """Id-mapped mounts of the data root, for containers with a user namespace."""
     yield tried(
         situation,
         "idmap",
@@ -100,7 +100,7 @@ def check_mapped_ids(situation: Situation) -> Iterator[Finding]:
 
 
 def check_space(situation: Situation) -> Iterator[Finding]:
-    """Disk space where the data root is or will be, and memory."""
+    """The disk space for the data root."""
     folder = situation.paths.root
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
@@ -128,7 +128,7 @@ def check_memory(_: Situation) -> Iterator[Finding]:
         "" if enough else "the notebooks and a virtual machine want about 1 GiB",
     )
     count = len(os.sched_getaffinity(0))
-    yield Finding("CPUs", OK, f"{count} to run on")
+    yield Finding("CPUs", OK, f"{count} usable")
 
 
 def _split(lines: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -143,7 +143,7 @@ def check_loop(situation: Situation) -> Iterator[Finding]:
 
 
 def check_bfq(_: Situation) -> Iterator[Finding]:
-    """The BFQ scheduler, without which nothing honours a weight between disks' users."""
+    """The BFQ scheduler: only with it do disk weights have an effect."""
     if _is_offered("bfq"):
         yield Finding("BFQ scheduler", OK, "disk weights (--blkio-weight)")
     elif _is_module("bfq"):
@@ -166,7 +166,7 @@ def _is_offered(scheduler: str) -> bool:
 
 
 def _is_module(name: str) -> bool:
-    """Whether modprobe would find it; nothing is loaded (-n)."""
+    """Whether modprobe finds it; nothing is loaded (-n)."""
     modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if not modprobe:
         return False

@@ -1,4 +1,4 @@
-"""What stands in the way of a user without root: each obstacle, and how to remove it."""
+"""Obstacles for a user without root, and how to remove each."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from labkit.rootless import ids
 ENOUGH_IDS = 65_536
 FIRST_ID = 100_000
 LONGEST_SOCKET = 107
-"""Bytes in the path of a Unix socket (unix(7): 108 with the zero at the end)."""
+"""The most bytes in the path of a Unix socket (unix(7): 108 with the zero at the end)."""
 PROFILE = "labkit-userns"
 CABLES = ("pasta", "slirp4netns")
 TUN = "/dev/net/tun"
@@ -26,11 +26,11 @@ SYSCTLS = (
         f"sudo apparmor_parser -r /etc/apparmor.d/{PROFILE}",
     ),
 )
-"""What may forbid user namespaces: the name, the value that does, and the way out."""
+"""Settings that may forbid user namespaces: the name, the value that does, and the remedy."""
 
 
 def check_user_namespace(situation: Situation) -> Iterator[Finding]:
-    """The user namespace that labkitd makes, and who forbids it."""
+    """The user namespace that labkitd makes, and what forbids it."""
     failure = situation.trials.get("namespace.user", "") or situation.trials.get("mounts", "")
     name = "own user namespace"
     if not failure:
@@ -42,7 +42,7 @@ def check_user_namespace(situation: Situation) -> Iterator[Finding]:
 
 
 def obstacle(proc: str = "/proc") -> tuple[str, str]:
-    """What forbids user namespaces or their power, as far as /proc tells, and the way out."""
+    """The setting that forbids user namespaces or their capabilities, and the remedy."""
     for name, forbids, remedy in SYSCTLS:
         if _read(f"{proc}/sys/{name.replace('.', '/')}").strip() == forbids:
             return f"{name} is {forbids}", remedy
@@ -61,16 +61,16 @@ def _read(path: str) -> str:
 
 
 def check_ids(situation: Situation) -> Iterator[Finding]:
-    """The subordinate ids, which are the users of images besides root."""
+    """The subordinate ids: a container's users other than root."""
     found = ids.find()
     name, count = "subordinate ids", min(_count(found.uids), _count(found.gids))
     line = f"{given.user_name(os.getuid())}:{_free_id()}:{ENOUGH_IDS}"
     add = f"echo {line} | sudo tee -a /etc/subuid /etc/subgid"
     if not count and not ids.has_name(os.getuid()):
         detail = "none: newuidmap gives them only to a user with a name"
-        yield Finding(name, LIMITED, detail, "have this number a name in /etc/passwd")
+        yield Finding(name, LIMITED, detail, "add this user to /etc/passwd under a name")
     elif not count:
-        lost = "none: all files and processes of containers are those of one user"
+        lost = "none: all files and processes of containers belong to one user"
         yield Finding(name, LIMITED, lost, add)
     elif failure := situation.trials.get("ids", ""):
         yield Finding(name, MISSING, failure, install("uidmap"), required=True)
@@ -82,7 +82,7 @@ def check_ids(situation: Situation) -> Iterator[Finding]:
 
 
 def _free_id(folder: str = "/etc") -> int:
-    """The first id behind all that the files give to users, or where Debian begins."""
+    """The first id after all ids of the files, or the first one that Debian assigns."""
     lines = [
         line for name in ("subuid", "subgid") for line in subordinate_ids.read(f"{folder}/{name}")
     ]
@@ -94,7 +94,7 @@ def _count(ranges: tuple[tuple[int, int, int], ...]) -> int:
 
 
 def check_proc(situation: Situation) -> Iterator[Finding]:
-    """A new /proc; the kernel refuses one where parts of the old one are hidden."""
+    """A new /proc; the kernel refuses one if parts of the old one are hidden."""
     yield tried(
         situation,
         "proc",
@@ -107,7 +107,7 @@ def check_proc(situation: Situation) -> Iterator[Finding]:
 
 
 def check_cable(_: Situation) -> Iterator[Finding]:
-    """What connects containers with the outside: a program and a device file."""
+    """The connection of containers with the outside: a program and a device file."""
     program = next(filter(find, CABLES), "")
     yield Finding(
         "cable",
@@ -129,7 +129,7 @@ def check_cable(_: Situation) -> Iterator[Finding]:
 
 
 def check_folders(situation: Situation) -> Iterator[Finding]:
-    """The run folder and the data root: whose they are, and whether a socket fits."""
+    """The run folder and the data root: their owner, and the length of the socket's path."""
     paths = situation.paths
     yield _folder("run folder", paths.run, "XDG_RUNTIME_DIR or LABKIT_RUN")
     yield _folder("data root", paths.root, "HOME, XDG_DATA_HOME or LABKIT_ROOT")

@@ -1,4 +1,4 @@
-"""Running all the checks: what stands in which section, in the order people read it."""
+"""Running all checks, in sections and in the order in which people read them."""
 
 import json
 import subprocess
@@ -75,10 +75,10 @@ OF_A_USER: dict[str, tuple[Check, ...]] = {
     "Images": SECTIONS["Images"],
     "labkit": (checks_engine.check_daemon, checks_records.check_records),
 }
-"""The same for a user without root: loop devices, the host's firewall and the group are root's."""
+"""The checks for a user without root: loop devices, the firewall and the group need root."""
 
 FOR_CONTAINERS = ("Kernel", "Namespaces", "Storage")
-"""The sections that tell whether any container could run, whatever were installed."""
+"""The sections that decide whether any container can run, with any programs installed."""
 TRIALS_FOR_CONTAINERS = (
     *(f"namespace.{name}" for name in namespaces.FLAGS),
     *("mounts", "overlay", "image", "seccomp", "proc"),
@@ -88,14 +88,14 @@ TRIALS_TIMEOUT_S = 10.0
 
 
 def run(paths: Paths) -> list[Finding]:
-    """Look at everything; nothing is changed, and nothing stays."""
+    """Run every check; nothing is changed, and nothing remains."""
     return _run(paths, (), ())
 
 
 def run_for_containers(paths: Paths) -> list[Finding]:
-    """Look at what decides whether any container can ever run here, and no program can bring.
+    """Run the checks that decide whether containers can ever run here, whatever is installed.
 
-    Takes a tenth of a second, and needs nothing but Python.
+    Takes a tenth of a second, and needs only Python.
     """
     own = () if power.has_admin() else (WITHOUT_ROOT,)
     found = _run(paths, (*own, *FOR_CONTAINERS), TRIALS_FOR_CONTAINERS)
@@ -118,30 +118,30 @@ def _run(paths: Paths, sections: Sequence[str], trials: Sequence[str]) -> list[F
 
 
 def can_run_containers(findings: list[Finding]) -> bool:
-    """Whether nothing that is required is missing."""
+    """Whether no required finding is missing."""
     return not any(finding.required and finding.state == MISSING for finding in findings)
 
 
 def exit_status(findings: list[Finding]) -> int:
-    """What the command leaves with: 0 if labkit can run containers here, else 1."""
+    """The command's exit status: 0 if labkit can run containers here, else 1."""
     return 0 if can_run_containers(findings) else 1
 
 
 def _findings(check: Check, situation: Situation) -> list[Finding]:
-    """A check that stumbles over an odd machine says so, and the others go on."""
+    """Run a check; if it fails on an unusual machine, report that, so that the others still run."""
     try:
         return list(check(situation))
     except OSError as error:
         name = check.__name__.removeprefix("check_").replace("_", " ")
-        return [Finding(name, UNKNOWN, f"could not be looked at: {error}")]
+        return [Finding(name, UNKNOWN, f"could not be checked: {error}")]
 
 
 def _trials(program: str, paths: Paths, names: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Results of the trials, which a program of its own makes; or none, and why.
+    """Results of the named trials, or of all; or none, and the reason.
 
-    Of all the trials if no name is given.
+    A separate program makes them.
     """
-    # -P: they load no code from the folder in which somebody happens to be
+    # -P: it loads no code from the present working directory
     command = [sys.executable, "-P", "-m", program, paths.root, *names]
     try:
         made = subprocess.run(

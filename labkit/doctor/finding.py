@@ -1,4 +1,4 @@
-"""What a check says, and what it has to go by."""
+"""The result of a check, and its input."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ OK = "ok"
 LIMITED = "limited"
 MISSING = "missing"
 UNKNOWN = "unknown"
-"""Could not be looked into, mostly because that needs root."""
+"""It could not be checked, mostly because that needs root."""
 
 
 class Finding(NamedTuple):
@@ -20,25 +20,25 @@ class Finding(NamedTuple):
     state: str
     """`ok`, `limited`, `missing` or `unknown`."""
     detail: str
-    """What was found, in a few words."""
+    """The result, in a few words."""
     remedy: str = ""
-    """What to do about it; "" where nothing is to be done."""
+    """How to change it; "" if there is nothing to do."""
     required: bool = False
-    """Whether no container runs without it."""
+    """Whether no container can run without it."""
     section: str = ""
-    """The heading it stands under."""
+    """The heading above it."""
 
 
 class Situation(NamedTuple):
-    """What the checks look at, gathered once."""
+    """The input of all checks, gathered once."""
 
     paths: Paths
     is_root: bool
     layout: Layout
     trials: Mapping[str, str]
-    """Result of each of `trials.TRIALS`: "" if it worked, else what went wrong."""
+    """Result of each of `trials.TRIALS`: "" if it worked, else the error."""
     untried: str = ""
-    """Why there are no trials, if so."""
+    """The reason if there are no trials."""
 
 
 Check = Callable[[Situation], Iterable[Finding]]
@@ -53,7 +53,7 @@ def tried(
     *,
     required: bool = False,
 ) -> Finding:
-    """The finding about something that was tried: `good` says what it is when it worked."""
+    """The finding for a trial; `good` describes the state if the trial worked."""
     result = situation.trials.get(trial)
     if result is None:
         return Finding(name, UNKNOWN, f"not tried: {situation.untried}", required=required)
@@ -63,5 +63,5 @@ def tried(
 
 
 def install(*packages: str) -> str:
-    """How to get Debian packages."""
+    """The command that installs Debian packages."""
     return f"apt-get install --no-install-recommends {' '.join(packages)}"

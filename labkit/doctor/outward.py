@@ -1,7 +1,7 @@
-"""One packet from where a container would be to the outside, to see whether it leaves the machine.
+"""One packet sent like a container's to the outside, to see whether it leaves the machine.
 
-A cable is plugged into a bridge of labkit's for a moment; the packet goes to an address that is
-nobody's (TEST-NET-1, RFC 5737), and a socket looks on at the link by which it should leave.
+For a moment a cable is attached to a bridge of labkit's.  The packet goes to an address that no
+machine has (TEST-NET-1, RFC 5737), and a socket watches the link by which it should leave.
 """
 
 import os
@@ -22,16 +22,16 @@ NOWHERE = "192.0.2.1"
 DISCARD = 9
 WAIT_S = 1.0
 SMALLEST_SUBNET = 28
-"""A smaller one may have no address to spare."""
+"""A smaller subnet may have no free address."""
 _EVERY_PROTOCOL = 3  # linux/if_ether.h: also packets that are sent
 
 
-class Untriable(Exception):  # noqa: N818 it is no fault
-    """There is nothing to try it with, and why."""
+class Untriable(Exception):  # noqa: N818 it is not an error
+    """The test is impossible here; the text says why."""
 
 
 class Bridge(NamedTuple):
-    """A bridge of labkit's, and an address on it that no container has."""
+    """A bridge of labkit's, and a free address on it."""
 
     name: str
     gateway: str
@@ -40,9 +40,9 @@ class Bridge(NamedTuple):
 
 
 def attempt(root: str) -> None:
-    """Send it from a network of the engine with this data root.
+    """Send the packet from a network of the engine with this data root.
 
-    The sender has a network namespace of its own.  OSError if it does not leave, Untriable.
+    The sender has a separate network namespace.  OSError if it does not leave, Untriable.
     """
     bridge, uplink = _bridge(root), _uplink()
     payload = b"labkit doctor " + secrets.token_hex(8).encode()

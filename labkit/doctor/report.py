@@ -7,18 +7,18 @@ from labkit.doctor.examination import can_run_containers
 from labkit.doctor.finding import LIMITED, MISSING, OK, UNKNOWN, Finding
 
 COLOURS = {OK: "32", LIMITED: "33", MISSING: "31", UNKNOWN: "36"}
-"""SGR codes; the word says the same, for who sees no colours."""
+"""SGR codes; the word says the same, for readers without colours."""
 BOLD, DIM = "1", "2"
 
 STATE_WIDTH = max(map(len, COLOURS))
 WIDEST = 110
-"""Beyond this, lines are hard to read."""
+"""Longer lines are hard to read."""
 NARROWEST = 28
-"""Less than this is no column for a sentence."""
+"""A narrower column is too small for a sentence."""
 
 
 def render(findings: list[Finding], width: int = 80, *, colour: bool = False) -> str:
-    """The table, no line longer than `width` (but at least 40 columns), ending with a verdict."""
+    """The table, with lines of at most `width` columns (at least 40), and a verdict at its end."""
     width = max(40, min(width, WIDEST))
     name_width = max(len(finding.name) for finding in findings)
     lines: list[str] = []
@@ -51,7 +51,7 @@ def to_json(findings: list[Finding]) -> str:
 
 
 def _rows(finding: Finding, name_width: int, width: int, colour: bool) -> list[str]:
-    """State, name and detail side by side, the remedy below; all below each other if narrow."""
+    """State, name and detail side by side, the remedy below; if narrow, one below the other."""
     state = _styled(finding.state.ljust(STATE_WIDTH), COLOURS[finding.state], colour)
     head = f"  {state}  {finding.name.ljust(name_width)}  "
     margin = 2 + STATE_WIDTH + 2 + name_width + 2

@@ -1,9 +1,9 @@
 """Trying things out: `python -m labkit.doctor.trials DATA_ROOT [TRIAL...]` prints what works.
 
 Whether a kernel *can* do something depends on its configuration, modules, sysctls, security
-modules and on who asks, so the only honest answer is to do it.  Each trial runs in a process of
-its own that is gone a moment later, and with it the namespaces, mounts and filters it made.  This
-is a program apart because the one that asks may have threads, and forking those is not safe.
+modules and on the caller, so the only honest answer is to try it.  Each trial runs in a child
+process that ends a moment later, and its namespaces, mounts and filters end with it.  This is a
+separate program because its caller may have threads, and a process with threads must not fork.
 """
 
 import json
@@ -38,7 +38,7 @@ _ALLOW_EVERYTHING = pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)  # BPF_RET, SECCOMP_RE
 
 
 def main() -> None:
-    """Run the trials that are named, or every one, and print the results."""
+    """Run the named trials, or all of them, and print the results."""
     data_root, *names = sys.argv[1:]
     results = {name: in_child(TRIALS[name], data_root) for name in names or TRIALS}
     json.dump(results, sys.stdout)
@@ -49,13 +49,13 @@ def _namespace(flag: int) -> Callable[[str], None]:
 
 
 def _host_name(_: str) -> None:
-    """A host name of its own: podman's filter allows the namespace, and not the name."""
+    """Set a host name in a new namespace: podman's filter allows the namespace, not the name."""
     namespaces.unshare(namespaces.CLONE_NEWUTS)
     socket.sethostname(socket.gethostname())
 
 
 def _mapped_ids(data_root: str) -> None:
-    """The data root's files, shown with other owners."""
+    """Show the data root's files with other owners."""
     data_root = nearest(data_root)
     ids = [(0, 100_000, 65_536)]
     users = user_namespaces.make(ids, ids)[namespaces.CLONE_NEWUSER]
@@ -64,13 +64,13 @@ def _mapped_ids(data_root: str) -> None:
 
 
 def _mounts(data_root: str) -> None:
-    """A file system in memory, and in it a device file that opens."""
+    """Mount a file system in memory, and make a device file in it that can be opened."""
     namespaces.unshare(namespaces.CLONE_NEWNS)
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
     place = nearest(data_root)
     mounts.mount("tmpfs", place, "tmpfs", 0, "size=64k")
     null = f"{place}/null"
-    if power.IS_LIMITED:  # without root device files are bound, not made
+    if power.IS_LIMITED:  # without root, device files are bound, not made
         os.close(os.open(null, os.O_CREAT | os.O_CLOEXEC))
         mounts.mount("/dev/null", null, "", mounts.MS_BIND)
     else:
@@ -79,7 +79,7 @@ def _mounts(data_root: str) -> None:
 
 
 def _proc(_: str) -> None:
-    """A new /proc, in a process namespace of its own."""
+    """Mount a new /proc, in a new PID namespace."""
     namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
     failure = in_child(lambda place: mounts.mount("proc", place, "proc"), "/proc")
@@ -93,7 +93,7 @@ def _seccomp(_: str) -> None:
 
 
 def _nat(_: str) -> None:
-    """Address translation in a network namespace of its own, by the nft command."""
+    """Set up address translation in a new network namespace, by the nft command."""
     nft = find("nft")
     if not nft:
         raise FileNotFoundError("the command nft is not installed")
@@ -106,8 +106,8 @@ def _nat(_: str) -> None:
 
 
 def _outward(data_root: str) -> None:
-    """A packet from a bridge of labkit's to the outside."""
-    from labkit.doctor import outward  # noqa: PLC0415 as for kvm
+    """Send a packet from a bridge of labkit's to the outside."""
+    from labkit.doctor import outward  # noqa: PLC0415 it needs installed packages
 
     try:
         outward.attempt(data_root)
@@ -116,8 +116,8 @@ def _outward(data_root: str) -> None:
 
 
 def _kvm(_: str) -> None:
-    """A guest for two seconds: chapter 1 goes by the same verdict."""
-    # Asked for before anything is installed, the other trials need the standard library alone.
+    """Run a guest for two seconds, as chapter 1 does before it uses KVM."""
+    # The other trials run before an installation too, so they need only the standard library.
     from labkit.microvm import kvm  # noqa: PLC0415
 
     try:

@@ -1,6 +1,6 @@
 """The trials of a user without root: `python -m labkit.doctor.user_trials DATA_ROOT [TRIAL...]`.
 
-They run as root of a user namespace, as labkitd of this user does (`labkit.rootless`).
+They run as root of a user namespace, like this user's labkitd (`labkit.rootless`).
 """
 
 import json
@@ -17,7 +17,7 @@ IDS, USER_NAMESPACE = "ids", "namespace.user"
 
 
 def main() -> None:
-    """Print the results; without a user namespace there are none but why."""
+    """Print the results; without a user namespace, only the reason."""
     results = {IDS: in_child(_ids, ""), USER_NAMESPACE: in_child(_become_root, "")}
     if not results[USER_NAMESPACE]:
         command = [sys.executable, "-P", "-m", "labkit.doctor.trials", *sys.argv[1:]]
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _become_root(_: str) -> None:
-    """Be root of a user namespace without other users, which needs no program's help."""
+    """Become root of a user namespace without other users, which needs no other program."""
     lines = {"setgroups": "deny", "uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
     namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
     for name, line in lines.items():
@@ -41,7 +41,7 @@ def _become_root(_: str) -> None:
 
 
 def _ids(_: str) -> None:
-    """Have a process in a user namespace get the ids that labkitd would get."""
+    """Give a process in a user namespace the ids that labkitd would get."""
     told, tell = os.pipe()
     wait, release = os.pipe()
     pid = os.fork()

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from labkit.errors import InvalidParameterError
 from labkit.images import layers, models, references
-from labkit.images import writable_layers as uppers
+from labkit.images import packed_uppers as uppers
 from labkit.images.chains import chain_ids
 from labkit.images.entries import enter, now
 from labkit.images.holdings import Holdings, subfolder

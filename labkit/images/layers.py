@@ -19,8 +19,8 @@ from labkit.errors import InvalidParameterError
 from labkit.images import programs
 from labkit.images.archives import unpacker
 from labkit.images.archives.compression import GzipBlob, plain_chunks
+from labkit.images.packed_uppers import PackingProcess, pieces
 from labkit.images.staging import Folder
-from labkit.images.writable_layers import PackingProcess, pieces
 from labkit.kernel import waiting
 from labkit.kernel.files import sync_folder, write_atomically
 from labkit.set_aside import UNREADABLE

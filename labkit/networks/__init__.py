@@ -1,7 +1,7 @@
-"""Networks: bridges between containers, their addresses, names, and ways in and out.
+"""Networks: bridges between containers, with their addresses, names, and published ports.
 
-`Networks` is what the floors above use; a container's cable is laid by the container's own plan
-(labkit.runtime.plan_network), with what `Networks.join` has found for it.
+Packages above use `Networks`.  A container's own plan makes its cable
+(labkit.runtime.plan_network), with the addresses that `Networks.join` has reserved.
 """
 
 from labkit.networks.model import (

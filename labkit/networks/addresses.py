@@ -1,7 +1,7 @@
-"""Which addresses of a subnet are taken.  Pure: it knows nothing of the machine.
+"""The free and the used addresses of a subnet.  Pure: it knows nothing of the machine.
 
-Nothing of this is on disk.  What is taken follows from the running containers, each of which has
-its addresses in its own folder; so what a crash interrupts is never lost and never given twice.
+Nothing of this is on disk.  The used addresses follow from the running containers, each of which
+has its addresses in its folder.  So a crash neither loses an address nor assigns one twice.
 """
 
 import heapq
@@ -31,10 +31,10 @@ def parse_address(text: str) -> Address:
 
 
 class AddressSpace:
-    """The addresses of one subnet: the lowest free one is given first.  Not thread-safe.
+    """The addresses of one subnet; the lowest free one is assigned first.  Not thread-safe.
 
-    The subnet's own address, IPv4's broadcast address and the `reserved` are never given; without
-    a wish only addresses of `ip_range` are.
+    The subnet's own address, IPv4's broadcast address and the `reserved` ones are never assigned.
+    Addresses outside of `ip_range` are assigned only on request.
     """
 
     def __init__(self, subnet: str, ip_range: str = "", reserved: Iterable[str] = ()) -> None:
@@ -49,20 +49,20 @@ class AddressSpace:
         self._last = int(within.broadcast_address)
         self._first = self._next
         self._returned: list[int] = []
-        """Given back, and below `_next`: a heap, some of which may have been asked for since."""
+        """A heap of returned addresses below `_next`; some may have been taken since."""
 
     def take(self, wanted: str = "") -> str:
-        """An address that nobody has, or the one that is wanted.
+        """Take the `wanted` address, or the lowest free one.
 
-        InvalidParameterError if that is not of the subnet, ConflictError if it is taken, or if
-        none is left.
+        InvalidParameterError if the wanted address is not in the subnet, ConflictError if it is in
+        use, or if no address is free.
         """
         number = self._check(wanted) if wanted else self._lowest()
         self._taken.add(number)
         return self._text(number)
 
     def give_back(self, address: str) -> None:
-        """Nobody has this address any more."""
+        """Make an address free again."""
         number = int(parse_address(address))
         if number in self._never or number not in self._taken:
             return
@@ -71,7 +71,7 @@ class AddressSpace:
             heapq.heappush(self._returned, number)
 
     def take_note(self, address: str) -> None:
-        """A container that runs already has this address."""
+        """Record the address of a container that already runs."""
         self._taken.add(int(parse_address(address)))
 
     def _check(self, wanted: str) -> int:

@@ -1,4 +1,4 @@
-"""The links of networks: a bridge each, a switch in software into which containers are plugged."""
+"""The links of networks: each has a bridge, a switch in software to which containers connect."""
 
 import contextlib
 import errno
@@ -19,22 +19,22 @@ from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import BRIDGE, Network
 from labkit.networks.surroundings import GROUP
 
-ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no maker has given it to a device
-OF_CONTAINERS = 0x42  # as Docker has it
+ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no manufacturer uses it
+OF_CONTAINERS = 0x42  # the second byte that Docker uses
 USUAL_MTU = 1500
 
 
 def random_mac() -> str:
-    """A hardware address that no device has."""
+    """A random hardware address that no device has."""
     octets = [ROOM_FOR_MAC, *secrets.token_bytes(5)]
     return ":".join(f"{octet:02x}" for octet in octets)
 
 
 def mac_of(address: str) -> str:
-    """The hardware address of the container that has this address.
+    """The hardware address of the container with this IP address.
 
-    A neighbour keeps the hardware address of an address for half a minute (arp(7)): this way it is
-    still right when the container was started again, or another one has got the address.
+    A neighbour remembers the hardware address of an IP address for half a minute (arp(7)).  It is
+    still right after a restart, or when another container gets the IP address.
     """
     packed = ipaddress.ip_address(address).packed
     if len(packed) > 4:
@@ -44,7 +44,7 @@ def mac_of(address: str) -> str:
 
 
 def uplink_mtu() -> int:
-    """The largest packet of the link that the default route leaves by."""
+    """The largest packet, in bytes, of the links with a default route."""
     with RouteSocket() as route:
         uplinks = {found.link for found in links.every_route(route) if not found.prefix}
         sizes = [link.mtu for link in links.every_link(route) if link.number in uplinks]
@@ -63,7 +63,7 @@ def mtu_of(network: Network) -> int:
 
 
 def exists(name: str) -> bool:
-    """Whether there is a link of this name."""
+    """Whether there is a link with this name."""
     with RouteSocket() as route:
         try:
             links.index_of(route, name)
@@ -89,7 +89,7 @@ def ensure(network: Network, mtu: int) -> None:
         except FileExistsError:
             if not any(link.name == name and link.kind == "bridge" for link in _all(route)):
                 raise ConflictError(
-                    f"there is a link {name} already, and it is no bridge: remove or rename it"
+                    f"there already is a link {name}, and it is no bridge: remove or rename it"
                 ) from None
             links.switch_on(route, name, GROUP)
         for config in network.ipam.config if network.driver == BRIDGE else ():
@@ -104,20 +104,21 @@ def _all(route: RouteSocket) -> list[links.Link]:
 
 
 def _set_switches(network: Network) -> None:
-    """The kernel's switches of a bridge; `forwarding` has those of the host."""
+    """Set the kernel's parameters of a bridge; `forwarding` sets those of the host."""
     ipv4, ipv6 = (f"{sysctls.NET}/ipv{version}/conf/{network.bridge}" for version in (4, 6))
-    # A published port is reachable at 127.0.0.1 as well: its packets get a container's address and
-    # leave by the bridge, which the kernel allows only so.  `firewall` keeps the way back closed.
+    # A published port is reachable at 127.0.0.1 too: its packets get a container's address and
+    # leave through the bridge.  The kernel allows that only with this; `firewall` blocks the
+    # opposite direction.
     sysctls.write(f"{ipv4}/route_localnet", "1")
     if os.path.exists(f"{ipv6}/accept_ra"):
-        # A container is no router of the host's: it could have all packets sent to itself.
+        # The host must not accept a container as its router: it could get all packets.
         sysctls.write(f"{ipv6}/accept_ra", "0")
     if 6 in network.versions:
         sysctls.write(f"{ipv6}/disable_ipv6", "0")
 
 
 def unplug(names: Iterable[str]) -> None:
-    """Remove links; those that are gone already are gone."""
+    """Remove links; those that do not exist are skipped."""
     with RouteSocket() as route:
         for name in filter(None, names):
             with contextlib.suppress(OSError):
@@ -125,12 +126,12 @@ def unplug(names: Iterable[str]) -> None:
 
 
 def cable_digits(prefix: str) -> int:
-    """How many hexadecimal digits the name of a cable has after the prefix and `v`."""
+    """The number of hexadecimal digits in a cable's name after the prefix and `v`."""
     return min(LONGEST_NAME - len(prefix) - 1, 8)
 
 
 def is_of(prefix: str, name: str) -> bool:
-    """Whether a link is of the engine with this prefix; another's prefix may begin with it."""
+    """Whether a link belongs to the engine with this prefix; another's prefix may begin with it."""
     end = name.removeprefix(prefix) if name.startswith(prefix) else ""
     cable = f"v[0-9a-f]{{{cable_digits(prefix)}}}"
     return re.fullmatch(f"[0-9]+|{cable}", end) is not None

@@ -1,10 +1,10 @@
 """Claims: two daemons that choose subnets at the same moment never choose the same addresses.
 
-What is in use is asked of the kernel (`labkit.networks.subnets`), but a subnet has its route only
-some time after it was chosen.  Until then a daemon holds a lock on it: a lock on a range of bytes
-of one file, as long as the range of addresses (fcntl(2), open file description locks).  So subnets
-of different lengths that overlap exclude each other, too.  The kernel drops the locks of a daemon
-that is killed.  The file is root's alone, and the last daemon removes it.
+The kernel shows which subnets are in use (`labkit.networks.subnets`), but a subnet gets its route
+only some time after it was chosen.  Until then the daemon holds a lock on it: a lock on a range of
+bytes of one file, as long as the range of addresses (fcntl(2), open file description locks).  So
+overlapping subnets of different lengths exclude each other too.  The kernel releases the locks of
+a killed daemon.  Only root can read the file, and the last daemon removes it.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ from labkit.paths import DEFAULT_RUN
 
 _FLOCK = "hhqqixxxx"  # struct flock: kind, whence, start, length, pid
 _IN_USE = (2**63 - 2, 1)
-"""A byte that stands for no address: every daemon has a read lock on it."""
+"""A byte for no address: every daemon has a read lock on it."""
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 
 
 def file_path(run: str = DEFAULT_RUN) -> str:
-    """The file of all daemons in this network namespace, which routes belong to.
+    """The path of the file that all daemons of this network namespace share.
 
-    An engine without root has a network namespace of its own, and its own run folder.
+    An engine without root has its own network namespace, and its own run folder.
     """
     if power.IS_LIMITED:
         return f"{run}/subnets"
@@ -43,7 +43,7 @@ class Claims:
         self._fd = -1
 
     def claim(self, subnet: str) -> bool:
-        """Take a subnet; False if another daemon has it, or a part of it."""
+        """Lock a subnet; False if another daemon has it, or a part of it."""
         if subnet in self._held:
             return True
         if self._fd < 0:
@@ -54,18 +54,18 @@ class Claims:
         return True
 
     def release(self, subnet: str) -> None:
-        """Let others have it."""
+        """Unlock a subnet."""
         if subnet in self._held:
             self._held.discard(subnet)
             _lock(self._fd, fcntl.F_UNLCK, *_range(parse_subnet(subnet)))
 
     def close(self) -> None:
-        """Release all, and remove the file if no other daemon uses it."""
+        """Release all claims, and remove the file if no other daemon uses it."""
         if self._fd < 0:
             return
         self._held.clear()
         _lock(self._fd, fcntl.F_UNLCK, 0, 0)
-        if _lock(self._fd, fcntl.F_WRLCK, 0, 0):  # to the end of the file, whatever that is
+        if _lock(self._fd, fcntl.F_WRLCK, 0, 0):  # length 0: to the end of the file
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
         os.close(self._fd)
@@ -73,10 +73,10 @@ class Claims:
 
 
 def _opened(path: str) -> int:
-    """The file, opened; not one that another daemon is just removing."""
+    """Open the file, but not one that another daemon is just removing."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # As long as one byte is locked, nobody gets the lock on all of them.
+        # While one byte is locked, no other daemon can lock all of them.
         if _lock(fd, fcntl.F_RDLCK, *_IN_USE):
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(path).st_ino == os.fstat(fd).st_ino:
@@ -85,7 +85,7 @@ def _opened(path: str) -> int:
 
 
 def _range(subnet: Subnet) -> tuple[int, int]:
-    """The bytes that stand for a subnet: IPv4's numbers, and above them the networks of IPv6."""
+    """The bytes for a subnet: IPv4's numbers, and above them the networks of IPv6."""
     if subnet.version == 4:
         return int(subnet.network_address), subnet.num_addresses
     first, count = int(subnet.network_address) >> 66, max(subnet.num_addresses >> 66, 1)
@@ -93,7 +93,7 @@ def _range(subnet: Subnet) -> tuple[int, int]:
 
 
 def _lock(fd: int, kind: int, start: int, length: int) -> bool:
-    """Lock or unlock a range of bytes (length 0: all from `start`); False if others have it."""
+    """Lock or unlock a range of bytes (length 0: all from `start`); False if another has it."""
     asked = pack(_FLOCK, kind, os.SEEK_SET, start, length, 0)
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, asked)

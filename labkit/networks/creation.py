@@ -1,4 +1,4 @@
-"""From what is asked of a new network to its record: names, subnets and options, checked."""
+"""From the request for a network to its record: names, subnets and options, checked."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from labkit.networks.model import BRIDGE, DRIVERS, IpamConfig, Network
 
 
 def check(network: Network) -> None:
-    """InvalidParameterError for what cannot be, before anything is claimed."""
+    """InvalidParameterError for a bad request, before anything is claimed."""
     if not network.name.strip() or "\0" in network.name:
         raise InvalidParameterError("invalid network name: it is either empty or only white space")
     if not network.gives_addresses:
@@ -39,7 +39,7 @@ def _check_config(config: IpamConfig) -> None:
     smallest = 30 if subnet.version == 4 else 126
     if subnet.prefixlen > smallest:
         raise InvalidParameterError(
-            f"invalid subnet {config.subnet}: no container has room in it, /{smallest} is the least"
+            f"invalid subnet {config.subnet}: no container has room in it; use /{smallest} or less"
         )
     if config.ip_range:
         within = parse_subnet(config.ip_range, exact=False)
@@ -55,16 +55,16 @@ def _check_config(config: IpamConfig) -> None:
 
 
 class Surroundings(NamedTuple):
-    """What a new subnet must not be in the way of."""
+    """The subnets that a new subnet must not overlap."""
 
     networks: list[Subnet]
-    """Those of this engine's other networks."""
+    """The subnets of this engine's other networks."""
     machine: list[Subnet]
-    """This machine's routes and addresses."""
+    """The machine's routes and addresses."""
     pools: Sequence[subnets.Pool] = subnets.POOLS
 
     def conflict(self, subnet: Subnet) -> Subnet | None:
-        """Why a subnet that is asked for cannot be had.  A wider route is no reason."""
+        """The subnet that a requested one conflicts with.  A wider route is no conflict."""
         narrow = (other for other in self.machine if other.prefixlen >= subnet.prefixlen)
         return subnets.overlaps(subnet, [*self.networks, *narrow])
 
@@ -75,7 +75,7 @@ def settle(network: Network) -> None:
 
 
 def complete(network: Network, around: Surroundings, claims: Claims) -> None:
-    """Give a network the subnets it lacks, and gateways.  ConflictError if one is in use.
+    """Add the subnets and gateways that a network lacks.  ConflictError if one is in use.
 
     What is claimed is kept also when this fails: `give_up` releases it.  A network that shares a
     link has the subnet of that link's neighbours, which this machine has a route to.
@@ -112,6 +112,6 @@ def _first_address(config: IpamConfig) -> str:
 
 
 def give_up(network: Network, claims: Claims) -> None:
-    """Let others have its subnets."""
+    """Release the claims of its subnets."""
     for config in network.ipam.config:
         claims.release(config.subnet)

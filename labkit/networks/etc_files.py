@@ -1,4 +1,4 @@
-"""What the container's /etc/hosts and /etc/resolv.conf say, as Docker makes them.  Pure."""
+"""The texts of a container's /etc/hosts and /etc/resolv.conf, as Docker writes them.  Pure."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ LOCALHOST = (
     "ff02::2\tip6-allrouters\n"
 )
 HOST_GATEWAY = "host-gateway"
-"""Stands for the host's address on the default network, in `--add-host`."""
+"""In `--add-host` it means the host's address on the default network."""
 EMBEDDED_DNS = "127.0.0.11"
-"""Where a container on a network of its own asks for names: at labkit (labkit.networks.names)."""
+"""The address of labkit's DNS server in a container on a user's network (labkit.networks.names)."""
 USUAL_SERVERS = ("8.8.8.8", "8.8.4.4")
-"""Where names are asked for when the host's own servers cannot be reached from a container."""
+"""The DNS servers for a container that cannot reach any of the host's own servers."""
 
 
 def hosts(
@@ -27,8 +27,8 @@ def hosts(
 ) -> str:
     """The text of /etc/hosts.
 
-    `own` are addresses of the container and its names there; `extra` are `name:address` or
-    `name=address` (`--add-host`), `linked` whole lines.
+    `own` are the container's addresses, each with its names; `extra` are `name:address` or
+    `name=address` (`--add-host`), `linked` complete lines.
     """
     added = [_extra_line(text) for text in extra]
     mine = [f"{address}\t{names}\n" for address, names in own]
@@ -41,7 +41,7 @@ def _extra_line(text: str) -> str:
 
 
 def split_extra_host(text: str) -> tuple[str, str]:
-    """`name:address` or `name=address`; an IPv6 address may be in brackets."""
+    """Split `name:address` or `name=address`; an IPv6 address may be in brackets."""
     name, equals, address = text.partition("=")
     if not equals:
         name, _, address = text.partition(":")
@@ -49,11 +49,11 @@ def split_extra_host(text: str) -> tuple[str, str]:
 
 
 def check_extra_host(text: str) -> None:
-    """InvalidParameterError, in Docker's words, for what would be no line of /etc/hosts."""
+    """InvalidParameterError, in Docker's words, for an entry that /etc/hosts cannot have."""
     name, address = split_extra_host(text)
     if not name or not address:
         raise InvalidParameterError(
-            f'bad format for add-host: "{text}": it is name:address, or name:{HOST_GATEWAY}'
+            f'bad format for add-host: "{text}": use name:address, or name:{HOST_GATEWAY}'
         )
     if address != HOST_GATEWAY:
         try:
@@ -63,7 +63,7 @@ def check_extra_host(text: str) -> None:
 
 
 class Resolver(NamedTuple):
-    """What a resolv.conf says (resolv.conf(5))."""
+    """The content of a resolv.conf (resolv.conf(5))."""
 
     servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
@@ -95,10 +95,10 @@ def resolver_for(
     search: Sequence[str],
     options: Sequence[str],
 ) -> Resolver:
-    """What is asked for, and the host's own where nothing is.
+    """A container's resolver: the values asked for, and the host's for the others.
 
-    The host's loopback is not the container's: such servers are left out.  The search domain `.`
-    means none at all.
+    Servers at the host's loopback are left out: the container has another loopback.  The search
+    domain `.` means no search domain.
     """
     found = tuple(servers) or tuple(s for s in host.servers if not is_loopback(s))
     domains = () if list(search) == ["."] else tuple(search) or host.search
@@ -106,12 +106,12 @@ def resolver_for(
 
 
 def servers_asked_by_labkit(host: Resolver, servers: Sequence[str]) -> list[str]:
-    """Where labkit asks on behalf of a container: from the host, whose loopback is its own."""
+    """The servers that labkit asks for a container; it asks from the host, where loopback works."""
     return [*(servers or host.servers or USUAL_SERVERS)]
 
 
 def asks_labkit(resolver: Resolver) -> Resolver:
-    """The same, with labkit's own server: also a name without a dot is asked for as it is."""
+    """The same resolver with labkit's server; a name without a dot is asked for unchanged too."""
     options = resolver.options
     if not any(option.startswith("ndots:") for option in options):
         options = (*options, "ndots:0")
@@ -119,7 +119,7 @@ def asks_labkit(resolver: Resolver) -> Resolver:
 
 
 def is_loopback(server: str) -> bool:
-    """Whether an address is of the machine itself."""
+    """Whether an address belongs to the machine itself."""
     return server.startswith("127.") or server == "::1"
 
 

@@ -1,8 +1,8 @@
 """The rules of all networks, as one table of nftables (nft(8)).
 
-The text is computed from what there is, whole, each time something changes, and takes the place of
-the former in one transaction.  So there is no rule without its reason, also after a crash.  Other
-tables, a firewall's or Docker's, are the matter of `labkit.networks.passage`.
+The whole text is computed from the networks and ports each time something changes, and replaces
+the former table in one transaction.  So no rule stays after its reason is gone, even after a crash.
+`labkit.networks.passage` is for the tables of other programs: Docker's, or a firewall's.
 """
 
 import subprocess
@@ -16,14 +16,14 @@ from labkit.networks.forwarding import Closed
 from labkit.networks.model import Network
 from labkit.networks.surroundings import GROUP
 
-ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 what a user writes for every address
+ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 users write these for every address
 
 OWN_CHAIN = "labkit-forwarded"
-"""The chain of forwarded packets, by which the engines of one machine know each other's tables."""
+"""The chain for forwarded packets; the engines of one machine recognise their tables by it."""
 
 
 class Forward(NamedTuple):
-    """A published port and where its packets go."""
+    """A published port and the destination of its packets."""
 
     protocol: str
     host_ip: str
@@ -33,7 +33,7 @@ class Forward(NamedTuple):
 
     @property
     def family(self) -> str:
-        """nft's word for the version of IP."""
+        """The version of IP, in nft's words."""
         return "ip6" if ":" in self.address else "ip"
 
     @property
@@ -43,7 +43,7 @@ class Forward(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is published at the host's loopback."""
+        """Whether it is published at the host's loopback address."""
         return self.host_ip.startswith("127.")
 
 
@@ -51,9 +51,9 @@ def ruleset(
     table: str,
     networks: Sequence[Network],
     forwards: Iterable[Forward],
-    closed: Closed = Closed(),  # noqa: B008 it cannot be changed
+    closed: Closed = Closed(),  # noqa: B008 it is immutable
 ) -> str:
-    """The commands that put the whole table in place of the former; without networks, none."""
+    """The commands that replace the whole table; without networks, those that delete it."""
     replace = f"table inet {table}\ndelete table inet {table}\n"
     if not networks:
         return replace
@@ -88,10 +88,11 @@ def _names(networks: Iterable[Network]) -> str:
 
 
 def _guard(networks: Sequence[Network], forwards: Iterable[Forward]) -> list[str]:
-    """The host's loopback is the host's alone: what has its addresses came over `lo`.
+    """Only the host may use its loopback addresses: other packets with them are dropped.
 
-    No container may speak to what listens there (CVE-2020-8558), or as if it were there.  A port
-    that is published there answers no neighbour that sends packets for 127.0.0.1 to this host.
+    No container may send to a program that listens there (CVE-2020-8558), or use such an address
+    as its own.  A port that is published there does not answer neighbours that send packets for
+    127.0.0.1 to this host.
     """
     bridges = f"iifname {{ {_names(networks)} }}"
     places = {
@@ -110,7 +111,7 @@ def _guard(networks: Sequence[Network], forwards: Iterable[Forward]) -> list[str
 
 
 def _closed(closed: Closed) -> list[str]:
-    """What the kernel forwards only since labkit has it do so, and labkit has no use for."""
+    """Drop packets that the kernel forwards only because of labkit, but not for its containers."""
     if not (closed.ipv4 or closed.ipv6):
         return []
     rules = [f'iifname "{bridge}" oifname "{bridge}" return' for bridge in closed.bridges]
@@ -123,7 +124,7 @@ def _closed(closed: Closed) -> list[str]:
 
 
 def _publish(forward: Forward) -> str:
-    """Packets to a port of the host get the container's address as their destination."""
+    """Give packets to a port of the host the container's address as their destination."""
     family = forward.family
     address = f"[{forward.address}]" if family == "ip6" else forward.address
     where = "" if forward.host_ip in ANYWHERE else f"{family} daddr {forward.host_ip} "
@@ -133,9 +134,9 @@ def _publish(forward: Forward) -> str:
 
 
 def _refuse(forwards: Iterable[Forward]) -> list[str]:
-    """IPv6 has no way from the loopback to a container: no answer would find the way back.
+    """Refuse connections to published ports at ::1: their answers would not find the way back.
 
-    Who asks at ::1 is told at once, and goes on to 127.0.0.1.
+    A client that tries ::1 gets an error at once, and tries 127.0.0.1 next.
     """
     how = {"tcp": "reject with tcp reset", "udp": "reject"}
     return [
@@ -146,11 +147,11 @@ def _refuse(forwards: Iterable[Forward]) -> list[str]:
 
 
 def _leave(networks: Iterable[Network]) -> list[str]:
-    """What leaves a network takes on the host's own address, and its answers come back here."""
+    """Give packets that leave a network the host's address, so that answers come back here."""
     rules = []
     for network in networks:
         name = network.bridge
-        # To a published port from the host's loopback, and from the container's own network.
+        # To a published port, from the host's loopback and from the container's network.
         rules.append(f'ip saddr 127.0.0.0/8 oifname "{name}" masquerade')
         for config in network.ipam.config:
             family = "ip6" if ":" in config.subnet else "ip"
@@ -194,7 +195,7 @@ def _forward(networks: Sequence[Network], routed: Iterable[Forward]) -> list[str
         if options.is_on(network.options, options.ICC, default=True):
             rules.append(f"{within} accept")
         else:
-            # The bridge passes nothing on between its ports; nor does the host, but to published.
+            # The bridge forwards nothing between its ports; the host only to published ports.
             rules.append(f"{within} ct state established,related accept")
             rules.append(f"{within} ct status dnat accept")
             rules.append(f"{within} drop")
@@ -213,12 +214,12 @@ def _forward(networks: Sequence[Network], routed: Iterable[Forward]) -> list[str
 
 
 def stands(table: str) -> bool:
-    """Whether the table is there: others may have flushed all rules.  OSError."""
+    """Whether the table exists: another program may have flushed all rules.  OSError."""
     return ("inet", table, OWN_CHAIN) in nft_chains.filtering(nft_chains.FORWARD)
 
 
 def apply(commands: str) -> None:
-    """Have nft carry out commands, all or none; LabkitError with its words."""
+    """Let nft execute commands, all or none; LabkitError with its message."""
     try:
         done = subprocess.run(
             ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False

@@ -1,8 +1,8 @@
-"""UDP flows that go where they should not any more, because a published port goes elsewhere.
+"""UDP flows that must end because their published port now leads to another container.
 
-UDP has no connections, so the kernel takes for one flow whatever has the same addresses and ports,
-as long as packets keep coming.  A client that goes on sending would reach the container that had
-the port when it began, or nobody, though another has it by now.
+UDP has no connections.  The kernel treats all packets with the same addresses and ports as one
+flow, as long as packets arrive.  A client that keeps sending would still reach the container that
+had the port first, or none at all, although another container has the port now.
 """
 
 import socket
@@ -15,9 +15,9 @@ from labkit.networks.firewall import ANYWHERE, Forward
 
 
 def forget_stale(before: Iterable[Forward], now: Iterable[Forward]) -> None:
-    """Have the kernel forget the flows that published ports had `before`, and have not `now`.
+    """Let the kernel forget the flows of published ports that have changed from `before` to `now`.
 
-    The rules are in place already.  A kernel that does not tell its flows keeps them.  OSError.
+    The rules are already in place.  A kernel that cannot list its flows keeps them.  OSError.
     """
     old, new = (
         {forward for forward in each if forward.protocol == "udp"} for each in (before, now)
@@ -36,11 +36,11 @@ def forget_stale(before: Iterable[Forward], now: Iterable[Forward]) -> None:
 
 
 def is_stale(flow: Flow, changed: Collection[Forward], now: Iterable[Forward]) -> bool:
-    """Whether a flow is one to a port among the `changed`, and not where that leads now.  Pure."""
+    """Whether a flow goes to a port among the `changed`, but not where that leads now.  Pure."""
     if not any(_is_to(flow, forward) for forward in changed):
         return False
     if flow.has_other_source and not flow.has_other_destination:
-        return False  # to the same port of somebody else
+        return False  # it goes to the same port of another machine
     for forward in now:
         if _is_to(flow, forward):
             return flow.reaches != (forward.address, forward.port)
@@ -48,7 +48,7 @@ def is_stale(flow: Flow, changed: Collection[Forward], now: Iterable[Forward]) -
 
 
 def _is_to(flow: Flow, forward: Forward) -> bool:
-    """Whether its packets are sent to a published port."""
+    """Whether the packets of a flow are sent to a published port."""
     is_same_family = (":" in forward.address) == (flow.family == socket.AF_INET6)
     is_there = forward.host_ip in ANYWHERE or forward.host_ip == flow.sent.destination
     return is_same_family and is_there and flow.sent.destination_port == forward.host_port

@@ -1,16 +1,16 @@
-"""Forwarding: the kernel passes packets from one link on to another, from and to bridges alone.
+"""Forwarding: the kernel forwards packets between links, but only from and to bridges.
 
-A host that forwards is a router between all of its links.  labkit needs less, and leaves a host
-that was no router as it was:
+A host that forwards is a router between all of its links.  labkit needs less, and does not make a
+router of a host that was none:
 
-- IPv4 has a switch for each link that packets arrive by (`net.ipv4.conf.LINK.forwarding`).  labkit
-  turns it on for the links that lead outside, and leaves `ip_forward` alone.  What arrives by a
-  link that labkit has opened so goes to a bridge of labkit's or nowhere (`firewall`).
-- IPv6 has one switch for all (`net.ipv6.conf.all.forwarding`), which sets those of the links, too,
-  and makes the host deaf to routers.  labkit sets the links back: a host keeps its default route.
+- IPv4 has a switch for each link at which packets arrive (`net.ipv4.conf.LINK.forwarding`).  labkit
+  turns it on for the links that lead outside, and leaves `ip_forward` alone.  A packet that arrives
+  at a link that labkit has opened may only go to a bridge of labkit's (`firewall`).
+- IPv6 has one switch for all (`net.ipv6.conf.all.forwarding`).  It sets those of the links too, and
+  makes the host ignore routers.  labkit restores the links, so the host keeps its default route.
 
-Where a program or an administrator has turned forwarding on, labkit turns and restricts nothing.
-Source: the kernel's Documentation/networking/ip-sysctl.rst.
+If a program or an administrator has turned forwarding on, labkit neither turns it on nor restricts
+it.  Source: the kernel's Documentation/networking/ip-sysctl.rst.
 """
 
 import contextlib
@@ -29,38 +29,38 @@ _IPV6 = f"{sysctls.NET}/ipv6/conf"
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """What labkit has turned on, and turns off at the end."""
+    """The switches that labkit has turned on, and turns off at the end."""
 
     ipv4: dict[str, int] = {}
-    """The links that forward IPv4, and their numbers: a new link of the same name is another."""
+    """The links that forward IPv4, with their numbers: a new link of the same name is another."""
     ipv6: bool = False
 
 
 class Closed(NamedTuple):
-    """Where packets must not pass although the kernel would forward them, for the rules."""
+    """The packets that rules must drop although the kernel would forward them."""
 
     ipv4: tuple[str, ...] = ()
-    """Links whose packets go to bridges of labkit's alone."""
+    """Links whose packets may only go to bridges of labkit's."""
     ipv6: bool = False
-    """Whether only packets from and to bridges of labkit's pass."""
+    """Whether only packets from and to bridges of labkit's may pass."""
     bridges: tuple[str, ...] = ()
-    """Bridges of others, inside which packets pass: br_netfilter shows them to the rules, too."""
+    """Other programs' bridges; packets inside them pass: br_netfilter shows these to rules too."""
 
 
 class Forwarding:
-    """What one engine has turned on.  Not thread-safe."""
+    """The switches that one engine has turned on.  Not thread-safe."""
 
     def __init__(self, run: str) -> None:
-        """`run` keeps the state of the host before, also when the daemon is killed."""
+        """`run` keeps the former state of the host, even if the daemon is killed."""
         self._file = f"{run}/forwarding.json"
         self._opened = Opened()
         with contextlib.suppress(OSError, msgspec.DecodeError), open(self._file, "rb") as file:
             self._opened = msgspec.json.decode(file.read(), type=Opened)
 
     def plan(self, around: Surroundings, versions: Collection[int]) -> Closed:
-        """Decide what to open for these versions of IP, and write it down; OSError.
+        """Decide which switches to open for these versions of IP, and write it down; OSError.
 
-        The rules that close the rest are set next, and then `open` turns it on.
+        The caller then sets the rules that drop other packets, and calls `open`.
         """
         ipv4 = self._links_to_open(around.outward) if 4 in versions else {}
         opened = Opened(ipv4, 6 in versions and self._is_ipv6_ours())
@@ -78,9 +78,9 @@ class Forwarding:
         return Closed(tuple(sorted(ipv4)), opened.ipv6, around.bridges)
 
     def open(self, bridges: Iterable[str]) -> None:
-        """Turn on what was decided, and what the bridges need; OSError."""
+        """Turn on the switches of the plan, and those of the bridges; OSError."""
         for name in (*bridges, *self._opened.ipv4):
-            with contextlib.suppress(FileNotFoundError):  # the link is gone
+            with contextlib.suppress(FileNotFoundError):  # the link was removed
                 sysctls.write(_ipv4(name), "1")
         if self._opened.ipv6 and sysctls.read(f"{_IPV6}/all/forwarding") != "1":
             _forward_ipv6()
@@ -90,19 +90,19 @@ class Forwarding:
         return number in self._opened.ipv4.values()
 
     def _links_to_open(self, outward: Iterable[str]) -> dict[str, int]:
-        """The links that no one else has forward packets."""
+        """The links that do not forward packets yet, or only because of labkit."""
         if sysctls.read(_IPV4_ALL) == "1":
             return {}
         found = {}
         for name in outward:
-            with contextlib.suppress(OSError):  # the link is gone, or knows no IPv4
+            with contextlib.suppress(OSError):  # the link was removed, or has no IPv4
                 number = socket.if_nametoindex(name)
                 if self._opened.ipv4.get(name) == number or sysctls.read(_ipv4(name)) == "0":
                     found[name] = number
         return found
 
     def _is_ipv6_ours(self) -> bool:
-        """Whether labkit has turned it on, or is to: whoever else does sets `default`, too."""
+        """Whether only labkit turns it on: any other program would set `default` too."""
         if sysctls.read(f"{_IPV6}/all/forwarding") != "1":
             return True
         return self._opened.ipv6 and sysctls.read(f"{_IPV6}/default/forwarding") == "0"
@@ -125,10 +125,10 @@ def _ipv4(name: str) -> str:
 
 
 def _forward_ipv6() -> None:
-    """Forward IPv6, and listen to routers as before.
+    """Forward IPv6, and still accept routes from routers.
 
-    The kernel drops the routes that routers have announced when a link begins to forward, unless it
-    is told that it accepts them all the same (`accept_ra` 2).
+    When a link begins to forward, the kernel drops the routes that routers have announced, unless
+    `accept_ra` is 2.
     """
     with _ipv6_links_kept("accept_ra") as before:
         for path in (path for path, value in before.items() if value == "1"):
@@ -140,7 +140,7 @@ def _forward_ipv6() -> None:
 
 @contextlib.contextmanager
 def _ipv6_links_kept(parameter: str) -> Iterator[dict[str, str]]:
-    """Set a parameter of each link, and the default, back to what it was, after the block."""
+    """Restore a parameter of each link, and its default, after the block."""
     before: dict[str, str] = {}
     for name in os.listdir(_IPV6):
         if name != "all":

@@ -1,4 +1,4 @@
-"""Who has a port of the host: the process that bound it (proc_net(5), proc_pid_fd(5))."""
+"""The process that uses a port of the host: the one that bound it (proc_net(5), proc_pid_fd(5))."""
 
 import os
 
@@ -7,7 +7,7 @@ _TABLES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 
 
 def holder(protocol: str, port: int) -> str:
-    """The process, as `nginx (pid 123)`; empty if it cannot be found."""
+    """The process, such as `nginx (pid 123)`; empty if it cannot be found."""
     inodes = {inode for table in _TABLES[protocol] for inode in _inodes(table, port)}
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for pid in filter(str.isdecimal, os.listdir("/proc")):
@@ -17,7 +17,7 @@ def holder(protocol: str, port: int) -> str:
 
 
 def _inodes(table: str, port: int) -> list[str]:
-    """The sockets bound to a port; of TCP those that listen."""
+    """The sockets that are bound to a port; for TCP only those that listen."""
     found = []
     try:
         with open(f"/proc/net/{table}", encoding="ascii") as file:
@@ -39,7 +39,7 @@ def _has_open(pid: str, wanted: set[str]) -> bool:
             if os.readlink(f"/proc/{pid}/fd/{fd}") in wanted:
                 return True
     except OSError:
-        return False  # it ended, or closed something, while we looked
+        return False  # it ended, or closed a descriptor, during the search
     return False
 
 

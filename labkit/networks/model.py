@@ -1,8 +1,8 @@
-"""What labkit knows about a network, and about a running container's part in it.
+"""The records of a network, and of a running container's part in it.
 
-`Network` is a record on disk (`networks/<id>.json`).  A `Sandbox` is what one run of a container
-has: its interfaces, addresses and published ports; it is written before the start, into the
-container's folder, and which addresses are taken is derived from those of the running containers.
+`Network` is a record on disk (`networks/<id>.json`).  A `Sandbox` belongs to one run of a
+container: its interfaces, addresses and published ports.  It is written to the container's folder
+before the start.  The addresses in use are those in the sandboxes of the running containers.
 """
 
 import msgspec
@@ -29,7 +29,7 @@ _DOCKER_NAMES = {
 
 
 def docker_name(field: str) -> str:
-    """The API's spelling of a field: `aux_addresses` is `AuxAddresses`, `ip_range` `IPRange`."""
+    """The API's spelling of a field, such as `IPRange` for `ip_range`."""
     return _DOCKER_NAMES.get(field) or "".join(word.capitalize() for word in field.split("_"))
 
 
@@ -38,14 +38,14 @@ class IpamConfig(msgspec.Struct, rename=docker_name):
 
     subnet: str = ""
     ip_range: str = ""
-    """Where addresses are taken from when none is asked for; empty for the whole subnet."""
+    """The range for addresses if none is asked for; empty for the whole subnet."""
     gateway: str = ""
     auxiliary_addresses: dict[str, str] = msgspec.field(default_factory=dict)
-    """Addresses that others have: never given to a container."""
+    """Addresses that something else uses: no container ever gets them."""
 
 
 class Ipam(msgspec.Struct, rename=docker_name):
-    """How addresses are given."""
+    """The assignment of addresses."""
 
     driver: str = "default"
     options: dict[str, str] | None = None
@@ -66,11 +66,11 @@ class Network(msgspec.Struct, rename=docker_name):
     options: dict[str, str] = msgspec.field(default_factory=dict)
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     bridge: str = ""
-    """The name of its link on the host."""
+    """The name of its bridge on the host."""
     chosen: list[str] = msgspec.field(default_factory=list)
-    """The subnets that nobody asked for: others are chosen when these are taken elsewhere."""
+    """The subnets that labkit chose; it chooses others if another program uses them."""
     hides: str = ""
-    """The route of this machine, a VPN's say, that leads around what the chosen subnet covers."""
+    """The route of this machine, such as a VPN's, of which the chosen subnet hides a part."""
 
     @property
     def gives_addresses(self) -> bool:
@@ -98,12 +98,12 @@ class Network(msgspec.Struct, rename=docker_name):
 
     @property
     def is_default(self) -> bool:
-        """Whether containers are on it when they name no network."""
+        """Whether containers join it by default."""
         return self.name == DEFAULT_NETWORK
 
     @property
     def warning(self) -> str:
-        """A sentence for the user when its subnet hides a part of what this machine reaches."""
+        """A warning for the user if its subnet hides addresses that this machine can reach."""
         if not self.hides:
             return ""
         return (
@@ -113,20 +113,20 @@ class Network(msgspec.Struct, rename=docker_name):
 
     @property
     def masquerades(self) -> bool:
-        """Whether what leaves it takes on the host's own address."""
+        """Whether packets that leave it get the host's own address."""
         return known_options.is_on(self.options, known_options.MASQUERADE, default=True)
 
     @property
     def versions(self) -> set[int]:
-        """The versions of IP that its containers speak with others."""
+        """The versions of IP that its containers can use."""
         return {6 if ":" in config.subnet else 4 for config in self.ipam.config}
 
     @property
     def binding(self) -> list[str]:
-        """The host's addresses at which ports are published that name none.
+        """The host's addresses for published ports that name none.
 
-        An address of IPv4 alone leaves IPv6 out, as with Docker: a user who
-        asks for 127.0.0.1 does not ask for every address of IPv6.
+        If only an IPv4 address is set, IPv6 is left out, as in Docker: a user who
+        asks for 127.0.0.1 does not ask for every IPv6 address.
         """
         ipv4 = self.options.get(known_options.BINDING[4]) or EVERY_IPV4
         ipv6 = self.options.get(known_options.BINDING[6]) or (
@@ -136,7 +136,7 @@ class Network(msgspec.Struct, rename=docker_name):
 
 
 class EndpointIpam(msgspec.Struct, rename=docker_name):
-    """The addresses that a container wants on a network."""
+    """The addresses that a container asks for on a network."""
 
     ipv4_address: str = ""
     ipv6_address: str = ""
@@ -144,7 +144,7 @@ class EndpointIpam(msgspec.Struct, rename=docker_name):
 
 
 class EndpointConfig(msgspec.Struct, rename=docker_name):
-    """What a container wants of one network, as in Docker's API (`EndpointsConfig`)."""
+    """A container's settings on one network, as in Docker's API (`EndpointsConfig`)."""
 
     ipam_config: EndpointIpam | None = None
     links: list[str] | None = None
@@ -152,25 +152,25 @@ class EndpointConfig(msgspec.Struct, rename=docker_name):
     mac_address: str = ""
     driver_opts: dict[str, str] | None = None
     gw_priority: int = 0
-    """Of a container's networks the one with the highest has its default route."""
+    """The container's network with the highest priority has its default route."""
 
 
 class Endpoint(msgspec.Struct, rename=docker_name):
-    """A running container's place on one network: a cable, and the addresses at its end."""
+    """A running container's connection to one network: a cable, and the addresses at its end."""
 
     id: str
     network_id: str
     interface: str
-    """The cable's end inside: `eth0`."""
+    """The name of the cable's end inside, such as `eth0`."""
     host_interface: str
-    """Its end on the host, plugged into the bridge."""
+    """The name of its end on the host, which is attached to the bridge."""
     mac: str
     ipv4_address: str
     ipv4_prefix: int
     names: list[str]
-    """What others on the network may call it."""
+    """The names by which others on the network find it."""
     links: dict[str, str] = msgspec.field(default_factory=dict)
-    """What only this container calls others here (`--link`), and their names."""
+    """Aliases that only this container has for others here (`--link`), with their names."""
     bridge: str = ""
     """What the cable is plugged into: a bridge, or the link that a macvlan shares."""
     driver: str = BRIDGE
@@ -179,19 +179,19 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     link_local: list[str] = msgspec.field(default_factory=list)
     """More addresses that only its neighbours reach."""
     gateway: str = ""
-    """The bridge's own address, where everything else is sent; empty on an internal network."""
+    """The bridge's own address, for packets to elsewhere; empty on an internal network."""
     ipv6_address: str = ""
     ipv6_prefix: int = 0
     ipv6_gateway: str = ""
     mtu: int = 1500
     priority: int = 0
-    """The one with the highest has the default route."""
+    """The endpoint with the highest priority has the default route."""
     isolated: bool = False
-    """Whether it reaches the bridge alone, and none of the others there."""
+    """Whether it reaches only the bridge, and no other container on it."""
 
 
 class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):
-    """A port of the host whose packets go to a container."""
+    """A port of the host whose packets are sent to a container."""
 
     host_ip: str
     host_port: int
@@ -201,13 +201,13 @@ class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):
 
 
 class Sandbox(msgspec.Struct, rename=docker_name):
-    """All that one run of a container has of the network."""
+    """The interfaces, addresses and ports of one run of a container."""
 
     container_id: str
     endpoints: list[Endpoint] = msgspec.field(default_factory=list)
-    """The first is the network that the container was made for."""
+    """The first is on the network that the container was made for."""
     ports: list[PublishedPort] = msgspec.field(default_factory=list)
     asks_labkit: bool = False
-    """Whether names are asked for at labkit's own server, inside."""
+    """Whether the container asks labkit's DNS server, inside."""
     dns: list[str] = msgspec.field(default_factory=list)
-    """The servers that are asked for names which no network knows."""
+    """The DNS servers for names that no network knows."""

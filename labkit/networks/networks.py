@@ -1,4 +1,4 @@
-"""Every network of one engine: what there is, who is on it, which addresses they have.
+"""The networks of one engine, with the containers on them and their addresses.
 
     >>> networks = Networks(root, run, "labkit", now)
     >>> web = networks.create(Network("web", new_id(), now()))
@@ -6,8 +6,8 @@
     >>> endpoint.ipv4_address
     '10.208.16.2'
 
-A network's link is made when the network is, the default one's when the first container needs it.
-The rules of the firewall are derived from what is here, and set anew when it changes (`refresh`).
+A network's bridge is made together with the network; the default one's, for its first container.
+The firewall's rules are derived from the networks, and set again after a change (`refresh`).
 """
 
 import hashlib
@@ -46,14 +46,14 @@ from labkit.networks.rules import Rules, forwards_to, way_in
 
 NEVER = "0001-01-01T00:00:00Z"
 PREDEFINED = {"host": HOST, "none": NONE}
-"""Networks that need nothing made."""
+"""Networks for which nothing has to be made."""
 
 OnChange = Callable[[str, Network], None]
-"""Told what happens (`create`, `destroy`) to a network."""
+"""Called with an event (`create`, `destroy`) and the network."""
 
 
 def new_id() -> str:
-    """An id that no network has."""
+    """A new random id."""
     return secrets.token_hex(32)
 
 
@@ -70,7 +70,7 @@ class Networks:
         on_change: OnChange = lambda action, network: None,
         defaults: Defaults = USUAL,
     ) -> None:
-        """`clock` gives the present time as records have it."""
+        """`clock` returns the present time in the format of records."""
         self.prefix = prefix
         self._clock = clock
         self._on_change = on_change
@@ -79,11 +79,11 @@ class Networks:
         self._lock = threading.RLock()
         self._claims = Claims(run)
         self._mtus: dict[str, int] = {}
-        """The links that are there, by the ids of their networks, and their largest packets."""
+        """The largest packet on each network whose bridge exists, by the network's id."""
         self._spaces: dict[str, list[AddressSpace]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._names: Table | None = None
-        """None when something has changed since it was last made."""
+        """None if something has changed since it was last made."""
         self._rules = Rules(prefix, run, self._present)
         self._by_id = {_id_of(name): _predefined(name, kind) for name, kind in PREDEFINED.items()}
         for network in self._records.load_all():
@@ -93,16 +93,16 @@ class Networks:
                 del self._by_id[network.id]
                 self._records.set_aside(network, error)
 
-    # What there is
+    # The networks
 
     @property
     def warnings(self) -> list[str]:
-        """Which records could not be read."""
+        """A warning for each record that could not be read."""
         return self._records.warnings
 
     @property
     def hiding(self) -> list[str]:
-        """Which networks are in the way of something that this machine reaches."""
+        """A warning for each network that hides addresses that this machine can reach."""
         with self._lock:
             return [network.warning for network in self._by_id.values() if network.hides]
 
@@ -113,7 +113,7 @@ class Networks:
             return sorted(self._by_id.values(), key=lambda network: network.name)
 
     def find(self, ref: str) -> Network:
-        """The network called `ref`: an id, else a name, else the beginning of one id."""
+        """The network with this id, else with this name, else with this beginning of an id."""
         if ref in (DEFAULT_NETWORK, "default"):
             return self.default()
         with self._lock:
@@ -129,7 +129,7 @@ class Networks:
         return matches[0]
 
     def default(self) -> Network:
-        """The network of containers that name none."""
+        """The network of containers that name none; it is made if it does not exist."""
         with self._lock:
             for network in self._by_id.values():
                 if network.is_default:
@@ -143,7 +143,7 @@ class Networks:
             return self._create(network, f"{self.prefix}0")
 
     def create(self, network: Network) -> Network:
-        """Make a network, and its link; what its record leaves open is decided here.
+        """Make a network and its bridge; settings that its record leaves open are chosen here.
 
         ConflictError (name or subnet in use), InvalidParameterError, ForbiddenError.
         """
@@ -174,7 +174,7 @@ class Networks:
             creation.complete(network, self._surroundings(), self._claims)
             self._records.save(network)
         except BaseException:
-            # Those of other networks are not released: they were found to overlap, not claimed.
+            # Subnets of other networks are not released: they overlap, and were not claimed here.
             taken = {c.subnet for known in self._by_id.values() for c in known.ipam.config}
             for config in network.ipam.config:
                 if config.subnet not in taken:
@@ -204,7 +204,7 @@ class Networks:
         return f"{self.prefix}{number}"
 
     def remove(self, network: Network) -> None:
-        """Remove a network and its link; ForbiddenError, ConflictError if containers are on it."""
+        """Remove a network and its bridge; ForbiddenError, ConflictError if containers use it."""
         with self._lock:
             if network.is_default or not network.gives_addresses:
                 raise ForbiddenError(
@@ -228,7 +228,7 @@ class Networks:
         bridges.unplug([network.bridge])
         creation.give_up(network, self._claims)
 
-    # Who is on them
+    # The containers on them
 
     def members(self, network: Network) -> dict[str, Endpoint]:
         """The endpoints on a network, by the ids of their containers."""
@@ -241,16 +241,16 @@ class Networks:
             }
 
     def sandboxes(self) -> Iterable[Sandbox]:
-        """What each container that runs has."""
+        """The sandboxes of all running containers."""
         with self._lock:
             return list(self._sandboxes.values())
 
     def sandbox(self, container_id: str) -> Sandbox | None:
-        """What a running container has."""
+        """The sandbox of a running container; None if it does not run."""
         return self._sandboxes.get(container_id)
 
     def names(self) -> Table:
-        """Who is called what at this moment."""
+        """The present names of containers."""
         with self._lock:
             if self._names is None:
                 self._names = Table(self._by_id.values(), self._sandboxes.values())
@@ -265,9 +265,9 @@ class Networks:
         names: Iterable[str],
         mac: str = "",
     ) -> Endpoint:
-        """A place on a network, with addresses nobody else has; its cable is not laid yet.
+        """Reserve an endpoint on a network, with free addresses; its cable is not made yet.
 
-        `leave` gives it back.  ConflictError, InvalidParameterError.
+        `leave` frees it.  ConflictError, InvalidParameterError.
         """
         asked = wanted.ipam_config
         given: list[str] = []
@@ -321,7 +321,7 @@ class Networks:
                 return name
 
     def leave(self, endpoint: Endpoint) -> None:
-        """Give the addresses of an endpoint back."""
+        """Free the addresses of an endpoint."""
         with self._lock:
             self._names = None
             for space in self._spaces.get(endpoint.network_id, ()):
@@ -330,10 +330,10 @@ class Networks:
                     space.give_back(own)
 
     def publish(self, sandbox: Sandbox, wishes: Iterable[PortWish]) -> None:
-        """Give a container that starts the host's ports it wants, and know it from here on.
+        """Assign ports of the host to a container that starts, and record its sandbox.
 
-        On internal networks alone it gets none: nothing leads there from outside.
-        ConflictError, naming the container that has one.  The rules are not set yet: `refresh`.
+        On internal networks alone it gets none: they cannot be reached from outside.
+        ConflictError names the container that has a port.  `refresh` sets the rules afterwards.
         """
         with self._lock:
             holders = list(self._sandboxes.values())
@@ -351,7 +351,7 @@ class Networks:
             self.take_note(sandbox)
 
     def take_note(self, sandbox: Sandbox) -> None:
-        """A container starts, or was found running, with this; or what it has has changed."""
+        """Record the sandbox of a container that starts, was found running, or has changed."""
         with self._lock:
             self._names = None
             self._sandboxes[sandbox.container_id] = sandbox
@@ -361,7 +361,7 @@ class Networks:
                     space.take_note(endpoint.ipv4_address if is_4 else endpoint.ipv6_address)
 
     def forget(self, container_id: str) -> None:
-        """A container has ended: what it had is free."""
+        """Free the addresses and ports of a container that has ended."""
         with self._lock:
             self._names = None
             sandbox = self._sandboxes.pop(container_id, None)
@@ -370,10 +370,10 @@ class Networks:
         if sandbox and sandbox.ports:
             self.refresh()
 
-    # Links and rules
+    # Bridges and rules
 
     def _ensure_link(self, network: Network) -> int:
-        """Have a network's link; the size of its largest packet."""
+        """Make a network's bridge if it is missing; returns its largest packet in bytes."""
         known = self._mtus.get(network.id)
         if known is not None and bridges.exists(network.link):
             return known
@@ -384,7 +384,7 @@ class Networks:
         return mtu
 
     def refresh(self) -> None:
-        """Make the rules say what is so; `self._lock` is not held, for it waits for nft."""
+        """Update the rules; the caller must not hold `self._lock`, for this waits for nft."""
         self._rules.refresh()
 
     def _present(self) -> tuple[list[Network], list[Forward]]:
@@ -394,8 +394,9 @@ class Networks:
             return linked, list(forwards_to(self._sandboxes.values()))
 
     def reconcile(self) -> None:
-        """At the daemon's start, when every running container is known: links and rules as they
-        should be, and what belongs to no container removed.
+        """Repair bridges and rules at the daemon's start, when every running container is known.
+
+        Links of no container are removed.
         """
         with self._lock:
             for network in list(self._by_id.values()):
@@ -417,9 +418,9 @@ class Networks:
         self.refresh()
 
     def _give_own_link(self, network: Network) -> None:
-        """Name its link as this engine's, if the record is a copy of another engine's.
+        """Rename its bridge for this engine, if the record is a copy of another engine's.
 
-        A data root that was copied has the records of networks that are in use elsewhere.
+        A copied data root has the records of networks that another engine uses.
         """
         link = network.bridge
         is_chosen = network.options.get(options.NAME) == link
@@ -429,9 +430,9 @@ class Networks:
         self._records.save(network)
 
     def _claim_again(self, network: Network) -> None:
-        """Claim its subnets; if a chosen one is used elsewhere by now, choose another.
+        """Claim its subnets; if another program uses a chosen one by now, choose another.
 
-        The default network moves to what `bip` says, too.
+        The default network also follows a new value of `bip`.
         """
         if network.is_default and not (self.members(network) or self._is_as_said(network)):
             network.enable_ipv6 = self._defaults.ipv6
@@ -449,7 +450,7 @@ class Networks:
                 return
 
     def _is_as_said(self, network: Network) -> bool:
-        """Whether the default network has the subnets that are said, whatever their gateways."""
+        """Whether the default network has the configured subnets; gateways may differ."""
         said = self._defaults.bridge()
         have = {(config.subnet, config.ip_range) for config in network.ipam.config}
         gateways = {config.gateway for config in network.ipam.config}
@@ -459,7 +460,7 @@ class Networks:
         )
 
     def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
-        """Give a network without containers other subnets: these, and what is to be chosen."""
+        """Give a network without containers other subnets: `configs`, and chosen ones."""
         creation.give_up(network, self._claims)
         network.ipam.config, network.chosen, network.hides = configs, [], ""
         del self._by_id[network.id]
@@ -467,9 +468,9 @@ class Networks:
         self._create(network, network.bridge)
 
     def close(self) -> None:
-        """The daemon ends: links and rules stay as long as containers use them."""
+        """Close at the daemon's end; bridges and rules remain while containers use them."""
         with self._lock:
-            self._claims.close()  # what is used has a route
+            self._claims.close()  # a subnet in use has a route by now
             is_in_use = bool(self._sandboxes)
             linked = [n.bridge for n in self._by_id.values() if n.id in self._mtus]
             if not is_in_use:
@@ -490,7 +491,7 @@ def _set_address(endpoint: Endpoint, space: AddressSpace, address: str, gateway:
 
 
 def _id_of(name: str) -> str:
-    """An id as long as others have one: these networks are there without having been made."""
+    """A constant id in the usual form: these networks exist without having been made."""
     return hashlib.sha256(f"labkit network {name}".encode()).hexdigest()
 
 

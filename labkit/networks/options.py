@@ -17,9 +17,9 @@ _BRIDGE = "com.docker.network.bridge"
 NAME = f"{_BRIDGE}.name"
 MASQUERADE = f"{_BRIDGE}.enable_ip_masquerade"
 BINDING = {4: f"{_BRIDGE}.host_binding_ipv4", 6: f"{_BRIDGE}.host_binding_ipv6"}
-"""Where ports are published that name no address of the host, by version of IP."""
+"""The host's address for published ports that name none, by version of IP."""
 SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
-"""The host's address that packets leave with, by version of IP."""
+"""The source address of packets that leave the host, by version of IP."""
 MTU = "com.docker.network.driver.mtu"
 ICC = f"{_BRIDGE}.enable_icc"
 """Whether the containers of a network reach each other."""
@@ -61,7 +61,7 @@ def check(options: Mapping[str, str], driver: str = "bridge") -> None:
 
 
 def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
-    """Whether an option is on; words as Go's ParseBool has them.  InvalidParameterError."""
+    """Whether an option is on, by the words of Go's ParseBool.  InvalidParameterError."""
     value = options.get(option, "")
     if not value:
         return default
@@ -81,7 +81,9 @@ def check_name(option: str, value: str) -> None:
 
 def _check_mtu(option: str, value: str) -> None:
     if value and whole(value, SMALLEST_MTU, 65535) is None:
-        raise InvalidParameterError(f"invalid option {option}={value}: it is {SMALLEST_MTU}-65535")
+        raise InvalidParameterError(
+            f"invalid option {option}={value}: it must be {SMALLEST_MTU}-65535"
+        )
 
 
 def _check_switch(option: str, value: str) -> None:
@@ -93,7 +95,7 @@ def _address(version: int) -> Callable[[str, str], None]:
         address = parse_address(value) if value else None
         if address and address.version != version:
             raise InvalidParameterError(
-                f"invalid option {option}={value}: it is an address of IPv{version}"
+                f"invalid option {option}={value}: it must be an address of IPv{version}"
             )
         if address and version == 6 and address.is_loopback:
             raise InvalidParameterError(
@@ -105,7 +107,7 @@ def _address(version: int) -> Callable[[str, str], None]:
 
 
 def _only(supported: str, why: str) -> Callable[[str, str], None]:
-    """An option whose one supported value is also what happens without it."""
+    """A check for an option of which labkit supports only the default value."""
     same = _TRUE if supported == "true" else _FALSE if supported == "false" else {supported}
 
     def refuse(option: str, value: str) -> None:

@@ -1,4 +1,4 @@
-"""Published ports: which of the host's go to which of a container's."""
+"""Published ports: ports of the host that lead to ports of containers."""
 
 import ipaddress
 import os
@@ -21,29 +21,29 @@ _TRIES = 64
 
 
 class PortBinding(msgspec.Struct, rename=docker_name):
-    """A place on the host, as Docker's API has it: `{"HostIp": "", "HostPort": "8080"}`."""
+    """An address and port of the host, as in Docker's API: `{"HostIp": "", "HostPort": "8080"}`."""
 
     host_ip: str = ""
     host_port: str = ""
 
 
 Bindings = Mapping[str, Sequence[PortBinding] | None]
-"""What is wanted for each port of a container, such as `80/tcp`."""
+"""The requested bindings for each port of a container, such as `80/tcp`."""
 
 
 class PortWish(NamedTuple):
-    """A port of a container, and the ports of the host that would do for it."""
+    """A port of a container, and the range of the host's ports to choose from."""
 
     protocol: str
     container_port: int
     host_ip: str
     first: int
-    """0 for any that is free."""
+    """0 for any free port."""
     last: int
 
 
 def parse_port(text: str) -> tuple[int, str]:
-    """`80/tcp`, or `80`, as number and protocol; InvalidParameterError."""
+    """Split `80/tcp`, or `80`, into number and protocol; InvalidParameterError."""
     number, _, protocol = text.partition("/")
     protocol = (protocol or "tcp").lower()
     if protocol not in PROTOCOLS:
@@ -55,18 +55,18 @@ def _number(text: str, asked: str) -> int:
     number = whole(text, 1, LARGEST_PORT)
     if number is None:
         raise InvalidParameterError(
-            f"invalid port {asked[:60]}: it is a number from 1 to {LARGEST_PORT}"
+            f"invalid port {asked[:60]}: it must be a number from 1 to {LARGEST_PORT}"
         )
     return number
 
 
 def is_known(text: str) -> bool:
-    """Whether a port, such as `80/tcp`, is of a kind that can be published."""
+    """Whether a port, such as `80/tcp`, has a protocol that can be published."""
     return (text.partition("/")[2] or "tcp") in PROTOCOLS
 
 
 def parse_exposed(exposed: Iterable[str]) -> list[tuple[int, str]]:
-    """The ports that an image or a user exposes; a range (`8000-8010/tcp`) is all of them."""
+    """The ports that an image or a user exposes; a range (`8000-8010/tcp`) means all of them."""
     found = []
     for text in exposed:
         numbers, _, protocol = text.partition("/")
@@ -78,7 +78,7 @@ def parse_exposed(exposed: Iterable[str]) -> list[tuple[int, str]]:
 
 
 def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> list[PortWish]:
-    """Every port that a container wants published; InvalidParameterError for a bad one."""
+    """Every port that a container asks to publish; InvalidParameterError for a bad one."""
     found = []
     for text, places in bindings.items():
         port, protocol = parse_port(text)
@@ -88,7 +88,7 @@ def wishes(bindings: Bindings, exposed: Iterable[str], *, publish_all: bool) -> 
             found.append(PortWish(protocol, port, place.host_ip, first, last))
     if publish_all:
         bound = {(wish.container_port, wish.protocol) for wish in found}
-        # An image may expose what cannot be published.
+        # An image may expose ports of protocols that cannot be published.
         known = filter(is_known, exposed)
         found += [
             PortWish(protocol, port, "", 0, 0)
@@ -104,19 +104,19 @@ def _check_host_ip(text: str) -> None:
         return
     if address.is_loopback and not power.IS_LIMITED:
         raise InvalidParameterError(
-            f"labkit cannot publish a port at {text}: the kernel knows no way from IPv6's loopback "
+            f"labkit cannot publish a port at {text}: the kernel has no route from IPv6's loopback "
             "to a container: publish it at 127.0.0.1"
         )
     if address.ipv4_mapped or address.scope_id:
         raise InvalidParameterError(
-            f"labkit cannot publish a port at {text}: give the address of IPv4 or IPv6 alone"
+            f"labkit cannot publish a port at {text}: give a plain address of IPv4 or IPv6"
         )
 
 
 def relays_ipv6() -> bool:
-    """Whether ports of IPv6 also lead to containers that have IPv4 alone.
+    """Whether ports of IPv6 can lead to containers that have only IPv4.
 
-    They do without root, where a process passes on what comes in, if this kernel has IPv6.
+    They can in an engine without root, where a process relays the data, if the kernel has IPv6.
     """
     return power.IS_LIMITED and os.path.exists("/proc/net/if_inet6")
 
@@ -141,7 +141,7 @@ def allocate(
     binding: Iterable[str] = (EVERY_IPV4, EVERY_IPV6),
     routed: Collection[int] = (),
 ) -> list[PublishedPort]:
-    """A port of the host for each wish; ConflictError, naming the container that has it.
+    """Choose a port of the host for each wish; ConflictError names the container that has it.
 
     `binding` are the host's addresses for wishes that name none (`Network.binding`).  A container
     is reached at its own address, and gets no port of the host, for the versions of IP `routed`.
@@ -199,7 +199,7 @@ def _candidates(wish: PortWish, address: str) -> Iterable[int]:
 
 
 def _free_port(protocol: str, address: str) -> int:
-    """A port that no program on the host has at this moment: the kernel knows one."""
+    """A port that no program on the host uses now: the kernel chooses it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, PROTOCOLS[protocol]) as probe:
         probe.bind((address, 0))

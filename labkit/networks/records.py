@@ -1,4 +1,4 @@
-"""Networks on disk: `networks/<id>.json`, one file each."""
+"""Networks on disk: one file `networks/<id>.json` each."""
 
 import contextlib
 import os
@@ -15,17 +15,17 @@ _UNFINISHED = ".tmp"
 
 
 class NetworkRecords:
-    """The files.  Every change is durable when it returns."""
+    """The files of networks.  Every change is durable when its method returns."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._base = f"{root}/networks"
         self.warnings: list[str] = []
-        """What could not be read."""
+        """A warning for each record that could not be read."""
         os.makedirs(self._base, 0o700, exist_ok=True)
 
     def load_all(self) -> Iterator[Network]:
-        """Every network; what an unfinished write left is removed."""
+        """Yield every network; remains of unfinished writes are removed."""
         for name in sorted(os.listdir(self._base)):
             path = f"{self._base}/{name}"
             if name.endswith(_UNFINISHED):
@@ -43,20 +43,20 @@ class NetworkRecords:
             if f"{network.id}{_ENDING}" == name:
                 yield network
             else:
-                self.warnings.append(set_aside(self._root, path, f"it is that of {network.id}"))
+                self.warnings.append(set_aside(self._root, path, f"it has the id {network.id}"))
 
     def set_aside(self, network: Network, why: object) -> None:
-        """Move away the record of a network that cannot be."""
+        """Move away the record of a network that cannot be used."""
         path = f"{self._base}/{network.id}{_ENDING}"
         self.warnings.append(set_aside(self._root, path, why))
 
     def save(self, network: Network) -> None:
-        """Write one."""
+        """Write a network's record."""
         data = msgspec.json.format(msgspec.json.encode(network), indent=2)
         files.write_atomically(f"{self._base}/{network.id}{_ENDING}", data)
 
     def remove(self, network: Network) -> None:
-        """Remove one."""
+        """Remove a network's record."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._base}/{network.id}{_ENDING}")
         files.sync_folder(self._base)

@@ -1,7 +1,7 @@
-"""The firewall's rules: derived from what there is, and set again when that has changed.
+"""The firewall's rules: derived from the networks and ports, and set again after a change.
 
-With them go what they depend on: which links forward packets (`forwarding`), and the ways through
-the firewalls of others (`passage`).
+The same happens with the links that forward packets (`forwarding`), and with the ways through
+other programs' firewalls (`passage`).
 """
 
 import sys
@@ -18,11 +18,11 @@ from labkit.networks.surroundings import Surroundings
 from labkit.networks.watching import Watcher
 
 Present = Callable[[], tuple[list[Network], list[Forward]]]
-"""The networks that have a link, and the published ports, at the moment of the call."""
+"""Returns the networks that have a bridge, and the published ports."""
 
 
 class Rules:
-    """What one engine has the firewall say, and the kernel forward.  Thread-safe."""
+    """The firewall rules and the forwarding of one engine.  Thread-safe."""
 
     def __init__(self, prefix: str, run: str, present: Present) -> None:
         """`prefix` names its table (`labkit.ownership.link_prefix`)."""
@@ -32,21 +32,21 @@ class Rules:
         self._forwarding = Forwarding(run)
         self._passage = Passage(prefix, run)
         self._around: Surroundings | None = None
-        """The host's other links; None when they are to be looked at."""
+        """The host's other links; None if they must be looked up again."""
         self._networks: list[tuple[str, bool, set[int]]] = []
-        """What the ways through other firewalls were made for."""
+        """The networks that the ways through other firewalls were made for."""
         self._closed = Closed()
         self._text = ""
-        """As they were set last."""
+        """The rules as they were last set."""
         self._forwarded: list[Forward] = []
-        """The published ports that they have, none when the daemon starts."""
+        """The published ports in the rules; none when the daemon starts."""
         self._failed: list[str] = []
         self._watcher: Watcher | None = None
         self.are_stale = False
-        """Whether a link has been made since."""
+        """Whether a bridge has been made since the last refresh."""
 
     def refresh(self) -> None:
-        """Make the rules say what is so; this waits for nft."""
+        """Update the rules; this waits for nft."""
         with self._lock:
             networks, forwards = self._present()
             known = [(network.bridge, network.internal, network.versions) for network in networks]
@@ -65,7 +65,7 @@ class Rules:
             self.are_stale = False
 
     def _look(self, networks: list[Network]) -> None:
-        """What is around, and which links have to forward for these networks."""
+        """Look up the host's other links, and decide which links must forward packets."""
         if networks and self._watcher is None:
             self._watcher = Watcher(self._prefix, self._forwarding.is_opened, self._look_again)
         elif not networks:
@@ -76,7 +76,7 @@ class Rules:
         self._closed = self._forwarding.plan(self._around, versions)
 
     def _open(self, networks: list[Network]) -> None:
-        """The rules are in place: let packets through, also where others have rules."""
+        """Let packets through, in other firewalls too, once the rules are in place."""
         assert self._around is not None  # noqa: S101 `_look` has found it
         self._forwarding.open(n.bridge for n in networks if not n.internal)
         failed = self._passage.ensure(ways(networks, self._around.outward))
@@ -91,7 +91,7 @@ class Rules:
             watcher.close()
 
     def _look_again(self) -> None:
-        """Something else has changed the host's rules, links or forwarding."""
+        """React to another program's change of the host's rules, links or forwarding."""
         with self._lock:
             self._around = None
             if self._watcher is not None and not firewall.stands(self._prefix):
@@ -99,12 +99,12 @@ class Rules:
         self.refresh()
 
     def distrust(self) -> None:
-        """Set them at the next refresh all the same: who knows what they are by now."""
+        """Set the rules at the next refresh in any case: they may have changed."""
         self._text = "unknown"
         self._around = None
 
     def close(self) -> None:
-        """The daemon ends; what containers need stays."""
+        """Stop watching at the daemon's end; what containers need remains."""
         with self._lock:
             self._stop_watching()
 
@@ -126,9 +126,9 @@ def _first(endpoints: Iterable[Endpoint]) -> Endpoint | None:
 
 
 def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iterator[Forward]:
-    """The published ports of containers that run.
+    """Yield the published ports of running containers.
 
-    `by_relay`: a process connects to the container, so that a port of IPv6 may lead to IPv4.
+    `by_relay`: a process connects to the container, so a port of IPv6 may lead to IPv4.
     """
     for sandbox in sandboxes:
         endpoint = way_in(sandbox)

@@ -1,8 +1,8 @@
-"""Choosing a subnet that nobody on this machine uses.
+"""Choosing a subnet that nothing on this machine uses.
 
-What is in use is asked of the kernel: the routes, and the addresses of links.  A VPN may have
-routes to whole private ranges, or to everything in two halves (OpenVPN).  Then every subnet hides
-a part of what the VPN reaches: the one is taken that hides the least, and that is said.
+The kernel shows what is in use: the routes, and the addresses of links.  A VPN may have routes to
+whole private ranges, or to everything in two halves (OpenVPN).  Then every subnet hides a part of
+what the VPN reaches: labkit takes the subnet that hides the least, and warns the user.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from labkit.networks.addresses import Subnet
 
 
 class Pool(NamedTuple):
-    """Where subnets come from: a range, and the length of a subnet's prefix."""
+    """A source of subnets: a range, and the length of a subnet's prefix."""
 
     base: Subnet
     size: int
@@ -28,21 +28,21 @@ POOLS = (
     Pool(ipaddress.ip_network("172.24.0.0/13"), 20),
     Pool(ipaddress.ip_network("192.168.128.0/17"), 24),
 )
-"""Parts of the three private ranges (RFC 1918), each away from where most routers and Docker begin.
+"""Parts of the three private ranges (RFC 1918) that most routers and Docker do not use first.
 
 The first has room for 256 networks of 4,093 containers.
 """
 
 
 class Choice(NamedTuple):
-    """A subnet, and the widest route that it hides a part of; None if it hides nothing."""
+    """A subnet, and the narrowest route that it hides a part of; None if it hides none."""
 
     subnet: str
     hidden: Subnet | None = None
 
 
 def in_use(except_links: Iterable[str] = ()) -> list[Subnet]:
-    """The subnets that this machine has routes to, and its addresses, but by `except_links`."""
+    """The subnets of this machine's routes and addresses, without those of `except_links`."""
     with RouteSocket() as route:
         ours = {link.number for link in links.every_link(route) if link.name in set(except_links)}
         known = [*links.every_route(route), *links.every_address(route)]
@@ -54,7 +54,7 @@ def in_use(except_links: Iterable[str] = ()) -> list[Subnet]:
 
 
 def overlaps(subnet: Subnet, others: Iterable[Subnet]) -> Subnet | None:
-    """One of the others that has addresses in common with `subnet`."""
+    """The first of the others that has addresses in common with `subnet`; None if none has."""
     for other in others:
         if subnet.version == other.version and subnet.overlaps(other):
             return other
@@ -62,7 +62,7 @@ def overlaps(subnet: Subnet, others: Iterable[Subnet]) -> Subnet | None:
 
 
 def unique_local(network_id: str) -> str:
-    """An IPv6 subnet of one's own: fd and 40 bits that no one else has (RFC 4193)."""
+    """A private IPv6 subnet: fd and 40 random bits that no other network has (RFC 4193)."""
     digits = hashlib.sha256(network_id.encode()).hexdigest()[:10]
     number = int(f"fd{digits}", 16) << 80
     return f"{ipaddress.IPv6Address(number)}/64"
@@ -71,11 +71,11 @@ def unique_local(network_id: str) -> str:
 def choose(
     taken: Iterable[Subnet], claim: Callable[[str], bool], pools: Sequence[Pool] = POOLS
 ) -> Choice:
-    """Claim a subnet that overlaps none of `taken`, or hides as little as can be.
+    """Claim a subnet that overlaps none of `taken`, or one that hides as little as possible.
 
-    A route as long as the subnet or longer is never hidden.  Of the others the widest loses the
-    least by it: so the subnet is taken whose narrowest route is the widest.  Raises `ConflictError`
-    if there is none.
+    A route whose prefix is as long as the subnet's, or longer, is never hidden.  Of the others, the
+    widest loses the smallest part: so the choice is the subnet whose narrowest route is the widest.
+    Raises `ConflictError` if there is none.
     """
     taken = [*taken]
     hiding: list[tuple[int, Subnet, Subnet]] = []

@@ -1,4 +1,4 @@
-"""The other links of the host: by which containers reach the outside, and the outside them."""
+"""The other links of the host, which connect containers with the outside."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from labkit.kernel.network.links import Link
 from labkit.kernel.network.netlink import RouteSocket
 
 GROUP = 0x6C6B
-"""The group of every labkit's bridges (`lk`), by which the engines of one machine know them."""
+"""The group of every labkit's bridges (`lk`); the engines of one machine recognise them by it."""
 _OF_GUESTS = frozenset({"veth", "tun"})
 """Kinds of links that plug a container or a virtual machine into a bridge."""
 _LOOPBACK = 1
@@ -16,10 +16,10 @@ _LOOPBACK = 1
 
 
 class Surroundings(NamedTuple):
-    """Names of links that are not labkit's."""
+    """Names of links that do not belong to labkit."""
 
     outward: tuple[str, ...] = ()
-    """Those that lead off this machine, as far as can be told."""
+    """The links that lead off this machine, as far as that can be seen."""
     bridges: tuple[str, ...] = ()
     """Every bridge."""
 
@@ -31,10 +31,10 @@ def look() -> Surroundings:
 
 
 def sort(every: Iterable[Link]) -> Surroundings:
-    """Tell the links apart.  Pure.
+    """Sort the links by their purpose.  Pure.
 
-    A link that is plugged into another sends and receives by that one.  A bridge that only guests
-    are plugged into belongs to another engine, which alone decides who may reach its guests.
+    A link that is attached to another sends and receives through that one.  A bridge with only
+    guests attached belongs to another engine, and only that decides who may reach its guests.
     """
     every = list(every)
     ports: dict[int, set[str]] = {}

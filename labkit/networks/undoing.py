@@ -1,8 +1,8 @@
-"""`python -m labkit.networks.undoing`: take back what an engine did to the host's network.
+"""`python -m labkit.networks.undoing`: undo what an engine did to the host's network.
 
-For `make clean`, and only while labkitd does not run.  What a daemon that was killed has left is
-found again: links by their names and by the records of networks, rules by the name of their table,
-what the host forwarded before by what is written down in the run folder.
+For `make clean`, and only while labkitd does not run.  It finds what a killed daemon has left:
+links by their names and by the records of networks, rules by the name of their table.  The run
+folder has the host's earlier state of forwarding.
 """
 
 import os
@@ -15,7 +15,7 @@ from labkit.paths import Paths
 
 
 def undo(paths: Paths) -> None:
-    """Leave no link, no rule and no kernel parameter; OSError, LabkitError."""
+    """Remove every link and rule, and restore kernel parameters; OSError, LabkitError."""
     run = os.path.realpath(paths.run)
     prefix = ownership.link_prefix(paths.root)
     try:

@@ -1,7 +1,7 @@
-"""Watching what others do to the host's network: firewalls come and go while containers run.
+"""Watching changes to the host's network: firewalls start and stop while containers run.
 
-A thread waits for the kernel's notices.  The older iptables gives none, so while it has tables of
-its own they are looked at now and then.
+A thread waits for the kernel's notices.  Legacy iptables causes none, so while it has tables they
+are checked from time to time.
 """
 
 import os
@@ -16,9 +16,9 @@ from labkit.kernel.network.notices import Notice
 from labkit.networks.passage import iptables
 
 SETTLE_S = 0.05
-"""A firewall that starts changes much: it is looked at when it has been quiet for so long."""
+"""A firewall that starts makes many changes: wait until there was none for this time."""
 LONGEST_SETTLE_S = 1.0
-"""… or when it has gone on changing for so long."""
+"""… or until changes have gone on for this time."""
 LOOK_AT_LEGACY_S = 2.0
 
 
@@ -28,7 +28,7 @@ class Watcher:
     def __init__(
         self, own_table: str, is_opened: Callable[[int], bool], look: Callable[[], None]
     ) -> None:
-        """`is_opened`: whether labkit has a link of this number forward packets."""
+        """`is_opened`: whether labkit has turned on forwarding for the link with a number."""
         self._own_table = own_table
         self._is_opened = is_opened
         self._look = look
@@ -37,7 +37,7 @@ class Watcher:
         threading.Thread(target=self._watch, name="watch-firewalls", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching.  The thread is not waited for: `look` may wait for the caller."""
+        """Stop watching.  This does not wait for the thread: `look` may wait for the caller."""
         os.close(self._end)
 
     def _watch(self) -> None:
@@ -62,8 +62,8 @@ class Watcher:
     def _look_safely(self) -> None:
         try:
             self._look()
-        except Exception as error:  # the next notice is waited for all the same
-            sys.stderr.write(f"labkitd: cannot look after the rules of networks: {error}\n")
+        except Exception as error:  # the thread must go on waiting for notices
+            sys.stderr.write(f"labkitd: cannot check the rules of networks: {error}\n")
 
     def _is_news(self) -> bool:
         found = False
@@ -71,12 +71,12 @@ class Watcher:
             try:
                 arrived = list(notices.receive(listening))
                 found |= any(map(self._concerns, arrived)) or self._is_own_table_gone(arrived)
-            except OSError:  # ENOBUFS: there were more than the socket holds
+            except OSError:  # ENOBUFS: some notices did not fit in the socket and were lost
                 found = True
         return found
 
     def _is_own_table_gone(self, arrived: list[Notice]) -> bool:
-        """Whether labkit's own table was removed, and not just replaced by labkit."""
+        """Whether another program removed labkit's own table; labkit itself only replaces it."""
         own = [notice.is_gone for notice in arrived if notice.table == self._own_table]
         return bool(own) and own[-1]
 

@@ -1,7 +1,7 @@
 """`python -m labkit.rootless COMMAND…`: run a command as root of this user's own engine.
 
-What containers of an engine without root have written may belong to other numbers than the user's:
-so only in there can it be read, repaired and removed.
+Files that containers of an engine without root have written may belong to other ids than the
+user's.  Only inside can they be read, repaired and removed.
 """
 
 import os
@@ -14,7 +14,7 @@ from labkit.rootless import entering
 
 
 def main() -> int:
-    """Become the command; the exit status if that fails."""
+    """Become the command; returns an exit status only if that fails."""
     command = sys.argv[1:]
     if not command:
         sys.stderr.write("usage: python -m labkit.rootless COMMAND [ARGUMENT...]\n")

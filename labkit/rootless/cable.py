@@ -1,8 +1,8 @@
-"""What connects the network of an engine without root with the machine's.
+"""The connection of the network of an engine without root with the machine's.
 
-A cable into the machine's network needs the power over it.  pasta(1) and slirp4netns(1) do without:
-what comes out of their end of a tap device becomes the calls of an ordinary program.  Neither lets
-anyone reach what listens on the machine's 127.0.0.1.
+An ordinary cable into the machine's network needs power over it.  pasta(1) and slirp4netns(1) do
+not: they turn the packets at their end of a tap device into system calls of an ordinary program.
+Neither lets a container reach a program that listens on the machine's 127.0.0.1.
 """
 
 import os
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT_S = 10.0
 _LOOK_S = 0.02
 _INTERFACE = "outside"
 _NAME_SERVER = "169.254.1.1"
-"""Where pasta takes questions for names; it asks those whom the machine asks."""
+"""The address at which pasta answers DNS queries; it asks the machine's servers."""
 _SLIRP_NAME_SERVER = "10.0.2.3"
 
 
@@ -39,7 +39,7 @@ _PROGRAMS: tuple[tuple[str, str, Callable[[str], list[str]]], ...] = (
     ("pasta", _NAME_SERVER, _pasta),
     ("slirp4netns", _SLIRP_NAME_SERVER, _slirp),
 )
-"""In the order in which they are taken: name, name server, arguments for a network namespace."""
+"""In order of preference: name, name server, arguments for a network namespace."""
 
 
 _RULES = f"""
@@ -52,14 +52,14 @@ table inet labkit-cable {{
     }}
 }}
 """
-"""pasta of 2023 acknowledges data by segments without any flag.  No connection is known for these,
-so they are not sent on to the container, and this network would answer with a reset."""
+"""pasta of 2023 acknowledges data by segments without any flag.  The kernel finds no connection
+for these, so it would not forward them to the container but answer with a reset."""
 
 
 def connect(network: int, run: str) -> None:
-    """Connect a network namespace, as far as this machine lets a user do so.
+    """Connect a network namespace with the outside, if this machine lets a user do so.
 
-    The program ends with the calling process.  Its words go to `cable.log` of the run folder.
+    The program ends with the calling process.  Its output goes to `cable.log` of the run folder.
     """
     if problem():
         return
@@ -82,7 +82,7 @@ def _end_with_parent() -> None:
 
 
 def problem() -> str:
-    """What this machine lacks for a cable, and what to do; "" if nothing."""
+    """The reason why there can be no cable, and the remedy; "" if there can be one."""
     if not os.path.exists(TUN):
         return f"there is no {TUN}: an administrator can load it: modprobe tun"
     if not os.access(TUN, os.R_OK | os.W_OK):
@@ -93,7 +93,7 @@ def problem() -> str:
 
 
 def warning(run: str) -> str:
-    """What is said of an engine whose network leads nowhere; "" if it has a way out."""
+    """The warning for an engine whose network has no way outside; "" if it has one."""
     if has_way_out():
         return ""
     why = problem() or f"see {run}/cable.log"
@@ -108,7 +108,7 @@ def has_way_out() -> bool:
 
 
 def _appears(network: int) -> bool:
-    """Wait for the interface, in a process that enters the namespace: none can go back."""
+    """Wait for the interface, in a child process: a process cannot leave the namespace again."""
     pid = os.fork()
     if pid == 0:
         found = False
@@ -124,17 +124,17 @@ def _appears(network: int) -> bool:
 
 
 def ask_the_machine_for_names() -> None:
-    """Let this process, in the machine's network, see the machine's own name servers again."""
+    """Let this process, in the machine's network, use the machine's own name servers again."""
     namespaces.unshare(namespaces.CLONE_NEWNS)
-    with suppress(OSError):  # there is no cable, so nothing covers them
+    with suppress(OSError):  # without a cable, nothing covers the file
         mounts.unmount(os.path.realpath("/etc/resolv.conf"), mounts.MNT_DETACH)
 
 
 def _ask_for_names(name_server: str, run: str) -> None:
-    """Have everyone in this mount namespace ask the cable's name server, with the usual options."""
+    """Let every process in this mount namespace ask the cable's name server."""
     path, place = f"{run}/resolv.conf", os.path.realpath("/etc/resolv.conf")
     if os.path.exists(path) and os.path.samefile(path, place):
-        return  # of the holder before, which was killed
+        return  # from an earlier holder, which was killed
     with open("/etc/resolv.conf") as usual, open(path, "w") as file:
         file.write(f"nameserver {name_server}\n")
         file.writelines(line for line in usual if not line.startswith("nameserver"))

@@ -1,4 +1,4 @@
-"""Becoming root of the engine's own user namespace, which is made if it is not there."""
+"""Becoming root of the engine's user namespace, which is made if it does not exist."""
 
 import os
 import signal
@@ -15,10 +15,10 @@ _MADE, _GO, _READY = b"m", b"g", b"r"
 
 
 def enter(paths: Paths) -> None:
-    """Go on as root of the user namespace of the engine with these folders; LabkitError.
+    """Continue as root of the user namespace of the engine with these folders; LabkitError.
 
-    The program starts again in there: only so its files in /proc are its own again.  To be called
-    by a process with one thread.  PermissionError for a run folder that is not the caller's alone.
+    The program starts again inside, so that its files in /proc belong to it again.  Only a process
+    with one thread may call this.  PermissionError if others can write to the run folder.
     """
     folder = os.getcwd()
     os.makedirs(paths.run, 0o700, exist_ok=True)
@@ -33,7 +33,7 @@ def enter(paths: Paths) -> None:
         for namespace in message[1]:
             namespaces.setns(namespace)
         user_namespaces.become_root()
-    with suppress(OSError):  # joining left it
+    with suppress(OSError):  # the join has left the working directory
         os.chdir(folder)
     os.environ |= {"LABKIT_ROOT": paths.root, "LABKIT_RUN": paths.run}
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -47,9 +47,9 @@ def _connect(run: str) -> socket.socket | None:
 
 
 def _make(run: str) -> socket.socket:
-    """Start a holder; it is no child of this process, and stays when this process has ended.
+    """Start a holder that is no child of this process, and so stays when this process has ended.
 
-    If one was killed, and a process is left in its namespaces, the new one takes its place.
+    If a holder was killed, and a process is left in its namespaces, the new one joins these.
     """
     with suppress(FileNotFoundError):
         os.unlink(f"{run}/{HOLDER_SOCKET}")
@@ -79,7 +79,7 @@ def _make(run: str) -> socket.socket:
         ours.send(_GO)
         failure = ours.recv(1024)
         if failure != _READY:
-            text = failure.decode() or "it ended without a word"
+            text = failure.decode() or "it ended without an error message"
             raise LabkitError(f"the namespaces of an engine without root cannot be made: {text}")
     connection = _connect(run)
     if connection is None:
@@ -89,7 +89,7 @@ def _make(run: str) -> socket.socket:
 
 def _refused(said: bytes) -> str:
     return (
-        "labkitd has not the power of root here, and this machine lets it make no user namespace "
+        "labkitd does not run as root here, and this machine does not let it make a user namespace "
         f"({said.decode() or 'no answer'}): run it with sudo, or see what `labkit doctor` says"
     )
 

@@ -1,7 +1,7 @@
 """The process that keeps the namespaces of an engine without root.
 
-It is root of the user namespace and in its mounts, but in the network of the machine: so it can
-open ports there.  It goes when labkitd has ended and no other process is in the user namespace.
+It is root of the user namespace and has its mounts, but it is in the machine's network, so it can
+open ports there.  It ends when no other process is in the user namespace any more.
 
 Messages (`labkit.kernel.messages`) on the socket `holder.sock` of the run folder, and answers:
 `join` → `joined` with the user, mount, IPC and network namespaces; `bind` (protocol, address,
@@ -23,13 +23,13 @@ from labkit.paths import HOLDER_SOCKET
 from labkit.rootless import cable, traces
 
 OWN = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC
-"""The namespaces that it is in itself: message queues can be mounted only for one's own IPC."""
+"""The namespaces that it joins itself: message queues can only be mounted in one's own IPC."""
 BACKLOG = 64
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 def move(found: Sequence[int]) -> None:
-    """Be in namespaces of the engine's: new ones, or those that were found (`traces`); OSError."""
+    """Enter the engine's namespaces: new ones, or the ones that were found (`traces`); OSError."""
     if not found:
         namespaces.unshare(OWN)
         return
@@ -39,16 +39,16 @@ def move(found: Sequence[int]) -> None:
 
 
 def be(run: str, ready: Callable[[], object], found: Sequence[int]) -> None:
-    """Be the holder until it is needed no more, in a process that has moved and has its ids.
+    """Be the holder as long as it is needed, in a process that has moved and has its ids.
 
-    `ready` is called when it listens.  `found` are the namespaces of a holder that was killed.
+    `ready` is called when it listens.  `found` are the namespaces of a killed holder.
     """
     processes.prctl(processes.PR_SET_NAME, b"labkit-holder")
     user_namespaces.become_root()
-    # Its memory is no secret from its user, and its namespaces are opened by way of /proc.
+    # Its user may read its memory, and its namespaces must be opened through /proc.
     processes.prctl(processes.PR_SET_DUMPABLE, 1)
     if not found:
-        # What the machine mounts later is seen, what is mounted here is not seen there.
+        # Later mounts of the machine appear here, but mounts made here do not appear there.
         mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
     network = found[-1] if found else _new_network()
     cable.connect(network, run)
@@ -62,19 +62,19 @@ def be(run: str, ready: Callable[[], object], found: Sequence[int]) -> None:
 
 
 def be_here(run: str) -> None:
-    """Be the holder of the namespaces that this process is in already, as root of them.
+    """Be the holder of the namespaces that this process is already in, as their root.
 
     For an engine in a sandbox, whose namespaces all end together.
     """
     own = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt", "ipc", "net")]
-    with suppress(FileNotFoundError):  # of one that was killed
+    with suppress(FileNotFoundError):  # left by a killed holder
         os.unlink(f"{run}/{HOLDER_SOCKET}")
     with messages.listen(f"{run}/{HOLDER_SOCKET}") as server:
         _serve(server, own)
 
 
 def _new_network() -> int:
-    """A network namespace, open: made by a process of its own, for this one stays where it is."""
+    """Open a new network namespace; a child process makes it, since this process must not move."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -95,7 +95,7 @@ def _new_network() -> int:
 
 def _serve(server: socket.socket, own: list[int]) -> None:
     """Answer until no other process is in the user namespace."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps those that connect
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the children that connect
     poll = select.poll()
     poll.register(server.fileno(), select.POLLIN)
     connections: dict[int, socket.socket] = {}
@@ -119,12 +119,12 @@ def _serve(server: socket.socket, own: list[int]) -> None:
             elif not _answer(connections[fd], own):
                 poll.unregister(fd)
                 connections.pop(fd).close()
-                # Who has asked to join is in there by now, or will never be.
+                # A process that asked to join has joined by now, or never will.
                 joined = True
 
 
 def _answer(connection: socket.socket, own: list[int]) -> bool:
-    """Answer one message; False when the other side has closed."""
+    """Answer one message; False if the other side has closed."""
     try:
         message = messages.receive(connection)
         if message is None:
@@ -158,7 +158,7 @@ def _bind(connection: socket.socket, protocol: str, address: str, port: int) -> 
 
 
 def _connect(connection: socket.socket, host: str, port: int, timeout_s: float | None) -> None:
-    """Connect in a process of its own: a name server, or the other side, may take its time."""
+    """Connect in a child process, since a name server, or the other side, may be slow."""
     if os.fork():
         return
     try:
@@ -172,7 +172,7 @@ def _connect(connection: socket.socket, host: str, port: int, timeout_s: float |
 
 
 def _open_another(user_namespace: int) -> int:
-    """A pidfd of some process in this user namespace that is none of ours; -1 if there is none."""
+    """A pidfd of a process in this user namespace, except our own; -1 if there is none."""
     own = os.fstat(user_namespace).st_ino
     children = processes.children()
     for name in os.listdir("/proc"):
@@ -181,7 +181,7 @@ def _open_another(user_namespace: int) -> int:
         with suppress(OSError):
             if os.stat(f"/proc/{name}/ns/user").st_ino == own:
                 found = os.pidfd_open(int(name))
-                if not processes.has_ended(found):  # else its parent has not noticed yet
+                if not processes.has_ended(found):  # a zombie does not count
                     return found
                 os.close(found)
     return -1

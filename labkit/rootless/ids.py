@@ -1,6 +1,6 @@
-"""Which users an engine without root has: the caller is its root, further ones are subordinate ids.
+"""The users of an engine without root: the caller is its root, the others are subordinate ids.
 
-Without subordinate ids there is one user, root: what a layer gives to others is then root's.
+Without subordinate ids root is the only user, and owns every file of a layer.
 """
 
 import os
@@ -24,14 +24,14 @@ class Ids(NamedTuple):
 
     @property
     def is_one(self) -> bool:
-        """Whether there is no user but root."""
+        """Whether root is the only user."""
         return len(self.uids) == 1 or len(self.gids) == 1
 
 
 def find(folder: str = "/etc") -> Ids:
-    """The ids of whoever calls."""
+    """The ids for the calling user."""
     uid, gid = os.getuid(), os.getgid()
-    # newuidmap refuses a user without a name, also where the files have its number.
+    # newuidmap refuses a user without a name, even if the files have the user's number.
     names = {str(uid), pwd.getpwuid(uid).pw_name} if has_name(uid) else set()
     uids, gids = (
         subordinate_ids.ranges(names, subordinate_ids.read(f"{folder}/{name}"), 1)
@@ -54,8 +54,8 @@ def has_name(uid: int) -> bool:
 def give(pid: int, ids: Ids) -> None:
     """Write the maps of the user namespace of a process; LabkitError.
 
-    The programs of Debian's package uidmap may map what the administrator's files allow; who has
-    the power over users itself writes the maps itself.
+    A process with power over users writes the maps directly.  Otherwise the programs of Debian's
+    package uidmap do it; they may map the ids of the administrator's files.
     """
     if ids.is_one:
         with open(f"/proc/{pid}/setgroups", "w") as file:
@@ -88,10 +88,10 @@ def _ask(program: str, pid: int, ranges: tuple[IdRange, ...]) -> None:
 
 
 def _way_out(program: str) -> str:
-    """What an administrator does in a container, where a setuid program has too little power.
+    """The remedy inside a container, where a set-user-id program has too little power.
 
-    The kernel wants power over the new namespace, which its maker has and root has not: a program
-    that runs as its caller, with one capability, has both.
+    The kernel asks for power over the new namespace, which its maker has but root does not.  A
+    program that runs as its caller, with one capability, is allowed.
     """
     if power.machine_uid() and os.stat(program).st_mode & stat.S_ISUID:
         return (

@@ -1,9 +1,9 @@
-"""What labkitd itself opens to the outside (registries, ADD of an URL) it opens on the machine.
+"""labkitd's own connections to the outside (registries, ADD of an URL), made on the machine.
 
-It has a network of its own, which leads out by the cable only, and never to the machine's
-127.0.0.1.  The holder is in the machine's network: it connects, and hands over the socket.  So a
-registry on this machine, its name servers and its VPN are labkitd's, too.  Containers have none of
-this.
+labkitd has a separate network, which leads outside only through the cable, and never to the
+machine's 127.0.0.1.  The holder is in the machine's network: it connects, and passes the socket to
+labkitd.  So labkitd can use a registry on this machine, its name servers and its VPN.  Containers
+cannot.
 """
 
 import socket
@@ -13,12 +13,12 @@ from labkit.kernel import messages
 from labkit.paths import HOLDER_SOCKET
 
 _PATIENCE_S = 5.0
-"""How much longer than asked the holder may take."""
+"""How much longer than asked labkitd waits for the holder."""
 _KINDS: dict[str, type[OSError]] = {"gaierror": socket.gaierror, "TimeoutError": TimeoutError}
 
 
 def lead_through_holder(run: str) -> None:
-    """Have every HTTP client of this process connect by way of the holder.
+    """Let every HTTP client of this process connect through the holder.
 
     http.client and httpcore both call this one function of the standard library.
     """
@@ -26,7 +26,7 @@ def lead_through_holder(run: str) -> None:
     def create_connection(
         address: tuple[str, int], timeout: float | object | None = None, *_: object, **__: object
     ) -> socket.socket:
-        # Without a timeout a caller may give a mark of the standard library's own.
+        # Without a timeout a caller may pass a marker object of the standard library.
         seconds = float(timeout) if isinstance(timeout, int | float) else None
         return connect(f"{run}/{HOLDER_SOCKET}", *address, seconds)
 
@@ -34,7 +34,7 @@ def lead_through_holder(run: str) -> None:
 
 
 def connect(holder: str, host: str, port: int, timeout_s: float | None) -> socket.socket:
-    """A TCP connection made in the machine's network; OSError as socket.create_connection."""
+    """Make a TCP connection in the machine's network; OSError as of socket.create_connection."""
     with messages.connect(holder) as connection:
         connection.settimeout(None if timeout_s is None else timeout_s + _PATIENCE_S)
         messages.send(connection, ("connect", host, port, timeout_s))

@@ -1,10 +1,10 @@
-"""What an engine without root writes into its run folder, so that the next labkitd finds it again.
+"""The notes of an engine without root in its run folder, for the next labkitd.
 
-namespaces.json  the numbers of the namespaces: if the holder was killed, they are still those of
-                 any process that is left in them, and a new holder takes its place
-group.json       the v2 group of labkitd and the folder of its containers' groups: a labkitd that
-                 systemd starts in another scope could use neither these nor a pause (cgroups(7),
-                 "Delegation containment rules")
+namespaces.json  the numbers of the namespaces: if the holder was killed, any process that is left
+                 in them leads a new holder to them
+group.json       labkitd's v2 group and the folder of its containers' groups.  A labkitd that
+                 systemd starts in another scope could not use these, nor pause a container
+                 (cgroups(7), "Delegation containment rules")
 """
 
 import json
@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 NAMESPACES = ("user", "mnt", "ipc", "net")
-"""In the order in which a process must join them."""
+"""The order in which a process must join them."""
 
 
 def write_namespaces(run: str, fds: Sequence[int]) -> None:
-    """Note open namespaces, in the order of `NAMESPACES`."""
+    """Write down open namespaces, in the order of `NAMESPACES`."""
     _write(f"{run}/namespaces.json", [os.fstat(fd).st_ino for fd in fds])
 
 
 def find_namespaces(run: str) -> list[int]:
-    """The noted namespaces, open, by way of a process that is in all of them; [] if none is."""
+    """Open the noted namespaces through a process that is in all of them; [] if there is none."""
     noted = _read(f"{run}/namespaces.json")
     if not isinstance(noted, list):
         return []
@@ -41,17 +41,17 @@ def _numbers(pid: str) -> Iterator[int]:
 
 
 def write_group(run: str, own: str, containers: str) -> None:
-    """Note the v2 folder of labkitd's own group, and the one that containers have theirs in."""
+    """Write down the v2 folder of labkitd's group, and the parent of its containers' groups."""
     _write(f"{run}/group.json", [own, containers])
 
 
 def rejoin_group(run: str) -> None:
-    """Move this process to the group of the labkitd before, if that one left containers there."""
+    """Move this process to the group of the last labkitd, if that one left containers there."""
     noted = _read(f"{run}/group.json")
     if not isinstance(noted, list):
         return
     own, containers = noted
-    with suppress(OSError):  # the groups have ended with their scope
+    with suppress(OSError):  # the groups were removed with their scope
         if any(entry.is_dir() for entry in os.scandir(containers)):
             with open(f"{own}/cgroup.procs", "w") as file:
                 file.write("0")

@@ -1,8 +1,8 @@
-"""labkitd's eye on the holder: without it no port can be published, and no labkitd can start.
+"""labkitd's watch of the holder: without it no port can be published, and no labkitd can start.
 
-labkitd cannot make another one itself, because it has left the machine's network for good.  So it
-ends, and the containers go on.  The next labkitd, started by systemd or by the next command, makes
-a holder in the same namespaces.
+labkitd cannot start another holder itself, because it cannot return to the machine's network.  So
+it ends, and the containers keep running.  The next labkitd, started by systemd or by the next
+command, starts a holder in the same namespaces.
 """
 
 import os
@@ -19,7 +19,7 @@ class HolderWatch:
 
     LOST = (
         "the process labkit-holder has ended, so this labkitd can publish no ports and ends too; "
-        "containers go on, and the next command starts a labkitd that finds them"
+        "containers keep running, and the next command starts a labkitd that finds them"
     )
 
     def __init__(self, run: str) -> None:
@@ -28,7 +28,7 @@ class HolderWatch:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
-        with suppress(OSError):  # a reset: it has ended as well
+        with suppress(OSError):  # a reset means that it has ended too
             self._holder.recv(1)
         self.is_lost = True
         os.kill(os.getpid(), signal.SIGTERM)

@@ -14,7 +14,7 @@ from labkit.containers.records import mount_model
 from labkit.containers.records.model import ContainerConfig, HostConfig
 from labkit.daemon import create_body
 from labkit.daemon.routes import TABLE, networks, swarm
-from labkit.daemon.routes.table import Handler
+from labkit.daemon.routes.matching import Handler
 from labkit.errors import NotFoundError
 from labkit.images.models import Healthcheck
 from labkit.networks import model as network_model
@@ -51,7 +51,7 @@ REFUSED_ENDPOINTS: dict[Handler, str] = {
     swarm.no_new_plugin: f"501: {NO_PLUGINS}",
 }
 REFUSED_FIELDS = {
-    "HostConfig.Cgroup": "a container has a group of its own",
+    "HostConfig.Cgroup": "each container has a separate group",
     "HostConfig.CpuCount": "of Windows",
     "HostConfig.CpuPercent": "of Windows",
     "HostConfig.CpuRealtimePeriod": "labkit gives no real-time CPU",
@@ -130,7 +130,7 @@ def text() -> str:
     return "\n".join([
         f"# Docker's API {API_VERSION}, and what labkit does with it",
         "",
-        f"Made by `python -m tests.api_table` of what is published, and the routes: {head}.",
+        f"Made by `python -m tests.api_table` from the published API and the routes: {head}.",
         "",
         "| Endpoint or field | | |",
         "|---|---|---|",

@@ -86,6 +86,7 @@ prove() {
     timed make stop
     timed make clean
     check "nothing is left" nothing_left
+    check "but the learner's pages" [ -e /root/labkit-course/09_limits.ipynb ]
     printf '\n'
     printf '%s\n' "${took[@]}"
 }

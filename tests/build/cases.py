@@ -138,10 +138,19 @@ class Builder:
             config["Labels"][LABEL] = "busybox"  # each system's has another digest
         return {
             "files": changed,
-            "gone": sorted(self._base.keys() - files.keys()),
+            "gone": sorted(self._gone(files)),
             "config": {name: value for name, value in config.items() if value},
             "author": shown.get("Author", ""),
         }
+
+    def _gone(self, files: dict[str, list[Any]]) -> set[str]:
+        """The files of busybox that are not in these; all of /bin in one word.
+
+        The busybox of each system has other applets.
+        """
+        gone = self._base.keys() - files.keys()
+        programs = {path for path in self._base if path.startswith("bin/")}
+        return gone - programs | {"bin/*"} if programs <= gone else gone
 
     def _files(self, image: str) -> dict[str, list[Any]]:
         """Every file of an image as the engine exports it."""

@@ -17,9 +17,12 @@ from labkit.course.grading import classroom
 from labkit.course.grading.limits import MIB, Limits
 from labkit.course.handout.notebook import build
 from labkit.course.handout.release import write
+from tests import leaks
 
 LIMITS = Limits(cell_s=8, wall_s=120, memory_bytes=512 * MIB, disk_bytes=256 * MIB, pids=250)
 NAME = "09_limits"
+PARENT = f"labkit-{leaks.RUN_NAME}-class"
+"""The name of the engine that grades: so its folders and groups carry the name of this run."""
 
 MEMORY = (
     "m = t09_5.memory; both = m + t09_5.swap\n"
@@ -88,6 +91,8 @@ import os
 pids = [int(p) for p in os.listdir("/proc") if p.isdigit()
         and b"labkit.daemon" in open(f"/proc/{p}/cmdline", "rb").read()]
 """
+RESTARTING = f"{MEMORY}\n{_ENGINE}\nfor p in pids: os.kill(p, 9)\n%docker ps"
+"""Solves it, and has another engine started, as anyone may."""
 CHEATS: dict[str, str] = {
     "prints a green card": 'print("Exercise 09.5: public checks passed, 6 of 6 points")',
     "replaces check": "import labkit.course.exercises.page as p\np.check = lambda number: 6.0",
@@ -109,7 +114,7 @@ CHEATS: dict[str, str] = {
     "leads the engine's folder elsewhere": "import os\nrun = os.environ['LABKIT_RUN']\n"
     "os.rename(run, run + '.old'); os.symlink('/run/labkit', run)",
     "lifts its own limits": "import glob\n"
-    "for f in glob.glob('/sys/fs/cgroup/*/labkit-grade-*/*'):\n"
+    "for f in glob.glob('/sys/fs/cgroup/*/*-grade-*/*'):\n"
     "    try: open(f, 'w').write('-1')\n    except OSError: pass",
     "keeps another's container name": "%docker run -d --name swapper-zazaza -m 64m "
     "--memory-swap 96m busybox sleep 1000",
@@ -143,14 +148,17 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--each", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kind", action="append", choices=KINDS, help="only this kind (repeated)")
     asked = parser.parse_args()
+    kinds = asked.kind or list(KINDS)
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="labkit-class-") as place:
+    os.environ["LABKIT_CGROUP_PARENT"] = PARENT
+    with tempfile.TemporaryDirectory(prefix=f"{leaks.RUN_NAME}-class-") as place:
         folder = Path(place, "submitted")
         names = {
             f"{kind.replace(' ', '-')}-{number}": kind
             for number in range(asked.each)
-            for kind in KINDS
+            for kind in kinds
         }
         handed = [hand_in(folder, name, KINDS[kind][0]) for name, kind in names.items()]
         options = classroom.Options(f"{place}/graded", jobs=asked.jobs, limits=LIMITS)
@@ -158,10 +166,15 @@ def main() -> int:
         results = classroom.grade(handed, options, lambda line: print(line, file=sys.stderr))
         took_s = time.monotonic() - begin
     print("| kind | expected | scores | seconds each |\n|---|---|---|---|")
-    for kind, (_, points) in KINDS.items():
+    for kind in kinds:
+        _, points = KINDS[kind]
         mine = [result for result in results if names[result.student] == kind]
         scores = [result.score for result in mine]
         wrong += sum(score != points for score in scores)
+        strange = [result for result in mine if result.score != points or result.has_fault]
+        for result in strange:
+            said = [(mark.number, mark.fault, mark.note) for mark in result.marks]
+            print(result.student, result.notes, said, file=sys.stderr)
         times = ", ".join(f"{result.seconds:.0f}" for result in mine)
         print(f"| {kind} | {points} | {', '.join(map(str, scores))} | {times} |")
     print(

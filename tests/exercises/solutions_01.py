@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from labkit.course.dockerfile.say_compiler import COMPILER
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
@@ -80,6 +82,23 @@ COPIED = (
     "FROM busybox AS tools\nFROM scratch\nCOPY --from=tools /bin/busybox /echo\n"
     'CMD ["/echo", "<line>"]\n'
 )
+
+
+def records(about: Callable[[list[int]], float], *, upside_down: bool = False) -> Way:
+    def way(bench: Bench) -> None:
+        rows = Path(bench.place.path(bench.v.records)).read_text().splitlines()[1:]
+        times: dict[str, list[int]] = {"vm": [], "container": []}
+        for row in rows:
+            _, kind, took = row.split(",")
+            times[kind].append(int(took))
+        vm, container = about(times["vm"]), about(times["container"])
+        times_longer = container / vm if upside_down else vm / container
+        text = f"vm {vm}\ncontainer {container}\ntimes {times_longer:.2f}\n"
+        Path(bench.place.path(bench.v.file)).write_text(text)
+
+    return way
+
+
 ATTEMPTS = {
     "01.1": Attempts(
         sleepers(),
@@ -114,6 +133,14 @@ ATTEMPTS = {
             "busybox": Wrong(from_text(BUSYBOX), 3, "its size"),
             "one program of busybox": Wrong(from_text(COPIED), 3, "asks the kernel directly"),
             "another line": Wrong(compiled("something"), 0, "'something'; asked for"),
+        },
+    ),
+    "01.5": Attempts(
+        records(median),
+        {
+            "the mean": Wrong(records(lambda times: sum(times) / len(times) + 0.5), 0, "the mean"),
+            "the longest": Wrong(records(max), 0, "the median of its starts"),
+            "upside down": Wrong(records(median, upside_down=True), 4, "the line times"),
         },
     ),
 }

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 from labkit.course.exercises import processes
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
@@ -54,6 +56,31 @@ def door(bench: Bench) -> None:
     bench.docker(f"run -d --name {bench.v.name} -v {bench.lab.socket}:{bench.v.door} {SLEEP}")
 
 
+PUSH = ("tag {image} {reference}", "push {reference}")
+RUN = "run -d --name {name} {reference} sleep 1000"
+
+
+def trip(*commands: str) -> Way:
+    """Serve a registry in the learner's folder, and give these commands."""
+
+    def way(bench: Bench) -> None:
+        words = ["--listen", "127.0.0.1:0", "--root", bench.place.path(bench.v.store)]
+        registry = subprocess.Popen(
+            [sys.executable, "-m", "labkit.cli", "registry", "serve", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=bench.lab.env,
+        )
+        bench.lab_processes.append(registry)
+        assert registry.stdout is not None
+        place = registry.stdout.readline().decode().partition("://")[2].partition(",")[0]
+        registry.stdout.close()
+        for command in commands:
+            bench.docker(command.replace("{reference}", f"{place}/{bench.v.image}"))
+
+    return way
+
+
 ATTEMPTS = {
     "02.1": Attempts(
         by_http,
@@ -98,6 +125,17 @@ ATTEMPTS = {
             "a folder": Wrong(
                 docker(f"run -d --name {{name}} -v {{name}}:{{door}} {SLEEP}"), 1, "no socket"
             ),
+        },
+    ),
+    "02.5": Attempts(
+        trip(*PUSH, "rmi {image} {reference}", RUN),
+        {
+            "nothing was removed": Wrong(trip(*PUSH, RUN), 3, "the names that the image has here"),
+            "never sent": Wrong(trip(*PUSH[:1], RUN), 0, "no such repository"),
+            "run as it was": Wrong(
+                trip(*PUSH, "run -d --name {name} {image} sleep 1000"), 3, "the names"
+            ),
+            "not run": Wrong(trip(*PUSH, "rmi {image}"), 5, "no container"),
         },
     ),
 }

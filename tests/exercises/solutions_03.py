@@ -66,6 +66,19 @@ def writer(*steps: str) -> Way:
     return docker(WRITER.format("; ".join(steps)))
 
 
+def recipe(lines: tuple[str, ...]) -> Way:
+    def way(bench: Bench) -> None:
+        text = "\n".join(line.format_map(dict(bench.v)) for line in lines) + "\n"
+        Path(bench.place.path(f"{bench.v.site}/Dockerfile")).write_text(text)
+
+    return way
+
+
+REMADE = (
+    "FROM busybox",
+    "RUN mkdir -p /srv && echo {_word} > {_added} && chmod 600 {_closed}",
+    "RUN rm {_removed}",
+)
 ATTEMPTS = {
     "03.1": Attempts(
         flat("big", "small"),
@@ -121,6 +134,17 @@ ATTEMPTS = {
                 writer(ADD, CHANGE, REMOVE, "touch /tmp/more"), 3, "what else it changed"
             ),
             "nothing": Wrong(writer("true"), 0, "as it was; asked for: added"),
+        },
+    ),
+    "03.6": Attempts(
+        recipe(REMADE),
+        {
+            "the committed image itself": Wrong(recipe(("FROM {made}",)), 0, "the layer of made"),
+            "one file too many": Wrong(recipe(REMADE[:-1]), 2, "different at /bin"),
+            "other rights": Wrong(
+                recipe((*REMADE, "RUN chmod 644 {_closed}")), 2, "different at /etc"
+            ),
+            "not yet": Wrong(recipe(("FROM nothing-like-it",)), 0, "no image"),
         },
     ),
 }

@@ -1,6 +1,8 @@
 """Ways through the exercises of chapter 7: running containers."""
 
 import time
+from itertools import combinations
+from pathlib import Path
 
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 from tests.exercises.solutions_11 import host
@@ -31,6 +33,23 @@ def start_over(bench: Bench) -> None:
     bench.docker("rm -f {name}")
     bench.docker("run -d -i --name {name} busybox cat")
     say("{word}")(bench)
+
+
+def shortest(to: int = 0, count: int = 2) -> Way:
+    """Write beginnings of the ids: as short as possible, or with `to` letters."""
+
+    def way(bench: Bench) -> None:
+        ids = [one.id for one in bench.place.client.containers.list(all=True)]
+        alike = next([a, b] for a, b in combinations(ids, 2) if a[0] == b[0])
+        others = [each for each in ids if each not in alike]
+        lines = [each[: to or short(each, ids)] for each in [*alike, *others][:count]]
+        Path(bench.place.path(bench.v.file)).write_text("".join(f"{line}\n" for line in lines))
+
+    return way
+
+
+def short(one: str, ids: list[str]) -> int:
+    return next(n for n in range(1, 65) if sum(each[:n] == one[:n] for each in ids) == 1)
 
 
 ATTEMPTS = {
@@ -84,6 +103,15 @@ ATTEMPTS = {
                 docker("rename {old} {new}", "restart -t 0 {new}"), 1, "another one"
             ),
             "stopped": Wrong(docker("rename {old} {new}", "kill {new}"), 0, "exited"),
+        },
+    ),
+    "07.6": Attempts(
+        shortest(),
+        {
+            "the whole ids": Wrong(shortest(to=64), 3, "lines that are too long: 2"),
+            "one digit": Wrong(shortest(to=1), 0, "mean alone: 0; asked for: 2"),
+            "one of them": Wrong(shortest(count=1), 0, "mean alone: 1; asked for: 2"),
+            "a third one besides": Wrong(shortest(count=3), 3, "3 words"),
         },
     ),
 }

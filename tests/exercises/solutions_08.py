@@ -1,5 +1,9 @@
 """Ways through the exercises of chapter 8: the life of a container."""
 
+import tarfile
+from pathlib import Path
+
+from labkit.course.exercises.looks.trials import archive
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
 SLEEP = "busybox sleep 1000"
@@ -49,6 +53,39 @@ def stubborn(policy: str, memory: str = "{memory}m") -> Way:
 
 def failing(policy: str, code: str = "{code}") -> Way:
     return docker(f'run -d --name {{name}} --restart {policy} busybox sh -c "exit {code}"')
+
+
+def snapshot(bench: Bench, after: str = "") -> None:
+    """Look at what was written, as a careful learner: a pause may come between two writes."""
+    path = bench.place.path(bench.v.file)
+    for _ in range(20):
+        bench.docker("pause {name}")
+        bench.docker(f"export -o {path} {{name}}")
+        bench.docker("unpause {name}")
+        first, last = numbers_in(path)
+        if first and first == last:
+            break
+    if after:
+        bench.docker(after)
+
+
+def numbers_in(path: str) -> list[str]:
+    with tarfile.open(path) as tar:
+        files = (tar.extractfile(f"srv/{name}") for name in ("first", "last"))
+        return [file.read().decode().strip() if file else "" for file in files]
+
+
+def one_by_one(bench: Bench) -> None:
+    """Copy one file, and the other when the number has moved on."""
+    first = int(bench.docker("exec {name} cat /srv/first") or 1)
+    while (last := int(bench.docker("exec {name} cat /srv/last") or 0)) < first + 2:
+        pass
+    tar_of(bench, {"srv/first": first, "srv/last": last})
+
+
+def tar_of(bench: Bench, numbers: dict[str, int]) -> None:
+    files = {name: f"{number}\n".encode() for name, number in numbers.items()}
+    Path(bench.place.path(bench.v.file)).write_bytes(archive(files))
 
 
 ATTEMPTS = {
@@ -107,6 +144,17 @@ ATTEMPTS = {
             "never": Wrong(failing("no"), 2, "0 times; asked for"),
             "another status": Wrong(failing("on-failure:{times}", "1"), 0, "exited with 1"),
             "without an end": Wrong(failing("always"), 0, "asked for: exited with"),
+        },
+    ),
+    "08.6": Attempts(
+        snapshot,
+        {
+            "one file after the other": Wrong(one_by_one, 0, "at most 1 apart"),
+            "left paused": Wrong(lambda b: snapshot(b, after="pause {name}"), 4, "paused; asked"),
+            "ended first": Wrong(lambda b: snapshot(b, after="kill {name}"), 4, "exited; asked"),
+            "an empty archive": Wrong(
+                lambda b: tar_of(b, {}), 0, "none and none; asked for: at most 1 apart"
+            ),
         },
     ),
 }

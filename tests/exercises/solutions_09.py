@@ -43,7 +43,8 @@ def fill(bench: Bench, memory: int, size: int, more: str = "") -> None:
 
 
 IDLE = "busybox sleep 1000"
-SLOW = "run -d --name {name} --device-read-bps {disk}:{read_mb}mb"
+WRITES = "--device-write-bps {disk}:{write_mb}mb"
+SLOW = f"run -d --name {{name}} --device-read-bps {{disk}}:{{read_mb}}mb {WRITES}"
 OPS = "--device-read-iops {disk}:{reads} --device-write-iops {disk}:{writes}"
 BOMB = '"(while true; do sleep 1000 & done); exec sleep 1000"'
 
@@ -58,6 +59,16 @@ def with_time(way: Way) -> Way:
         time.sleep(1)
 
     return whole
+
+
+def weighed(fast: str, slow: str = "", *, half: bool = False) -> Way:
+    def way(bench: Bench) -> None:
+        other = str(bench.v.more // 2) if half else slow
+        for name, weight in (("{fast}", fast), ("{slow}", other)):
+            flag = f"--blkio-weight {weight}" if weight else ""
+            bench.docker(f"run -d --name {name} {flag} {IDLE}")
+
+    return way
 
 
 ATTEMPTS = {
@@ -129,13 +140,13 @@ ATTEMPTS = {
     "09.6": Attempts(
         docker(f"{SLOW} {OPS} {IDLE}"),
         {
-            "bytes alone": Wrong(docker(f"{SLOW} {IDLE}"), 3, "reads in a second"),
+            "bytes alone": Wrong(docker(f"{SLOW} {IDLE}"), 5, "reads in a second"),
             "megabytes of ten": Wrong(
                 lambda b: b.docker(
                     f"run -d --name {{name}} --device-read-bps {{disk}}:{b.v.read_mb}000000 "
-                    f"{OPS} {IDLE}"
+                    f"{WRITES} {OPS} {IDLE}"
                 ),
-                5,
+                7,
                 "bytes read in a second",
             ),
             "reads and writes mixed up": Wrong(
@@ -143,7 +154,7 @@ ATTEMPTS = {
                     f"{SLOW} --device-read-iops {{disk}}:{{writes}} "
                     f"--device-write-iops {{disk}}:{{reads}} {IDLE}"
                 ),
-                3,
+                5,
                 "for reading and writing apart",
             ),
         },
@@ -161,6 +172,21 @@ ATTEMPTS = {
             ),
             "it ends": Wrong(
                 docker("run --name {name} --pids-limit {most} busybox true"), 0, "exited"
+            ),
+        },
+    ),
+    "09.8": Attempts(
+        weighed("{more}", half=True),
+        {
+            "one has the usual weight": Wrong(weighed("{more}"), 4, "the disk weight of slow"),
+            "the same for both": Wrong(weighed("{more}", "{more}"), 4, "half of"),
+            "shares of the CPU": Wrong(
+                docker(
+                    f"run -d --name {{fast}} -c 1024 {IDLE}",
+                    f"run -d --name {{slow}} -c 512 {IDLE}",
+                ),
+                2,
+                "when both want the disk",
             ),
         },
     ),

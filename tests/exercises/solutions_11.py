@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tests.exercises.attempts import Attempts, Bench, Way, Wrong, docker
 
@@ -68,6 +69,15 @@ TRIO = (
     f"run -d --name {{three}} {SLEEP}",
 )
 TOUCH = "exec {one} touch /dev/shm/{word}"
+
+
+def init(*lines: str) -> Way:
+    def way(bench: Bench) -> None:
+        text = "\n".join(lines) + "\n"
+        Path(bench.place.path(bench.v.file)).write_text(text)
+
+    return way
+
 
 ATTEMPTS = {
     "11.1": Attempts(
@@ -154,6 +164,15 @@ ATTEMPTS = {
                 3,
                 "all three share it",
             ),
+        },
+    ),
+    "11.6": Attempts(
+        init('"$@" &', "child=$!", "trap 'kill $child' TERM", "wait $child", "wait $child"),
+        {
+            "in its place": Wrong(init('exec "$@"'), 3, "zombies that it leaves: 2"),
+            "deaf": Wrong(init('"$@" &', "wait", "wait"), 5, "it had to be killed"),
+            "starts nothing": Wrong(init("sleep 0.2"), 1, "does not run"),
+            "too long": Wrong(init(*["true"] * 25), 0, "25; asked for: at most 20"),
         },
     ),
 }

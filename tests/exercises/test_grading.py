@@ -2,13 +2,13 @@
 
 import csv
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labkit.course.grading import classroom
-from labkit.course.grading.groups import PREFIX
 from labkit.course.grading.report import COLUMNS
 from labkit.course.grading.result import Result
 from labkit.course.handout import release
@@ -17,6 +17,8 @@ from tests.exercises.classroom import (
     KINDS,
     LIMITS,
     NAME,
+    PARENT,
+    RESTARTING,
     SOLVED,
     hand_in,
 )
@@ -29,6 +31,7 @@ class Class:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         answers = {kind: KINDS[kind][0] for kind in KINDS}
+        answers["restarting"] = {"09.5": RESTARTING, "09.7": SOLVED["09.7"]}
         answers |= {f"cheat {name}": {"09.5": source} for name, source in CHEATS.items()}
         self.handed = {
             name: hand_in(folder / "submitted", f"s{at:02}", each)
@@ -42,7 +45,9 @@ class Class:
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
-    yield Class(tmp_path_factory.mktemp("class"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_CGROUP_PARENT", PARENT)
+        yield Class(tmp_path_factory.mktemp("class"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,6 +64,12 @@ def test_a_cheat_gains_nothing(graded: Class, name: str) -> None:
     assert not any(mark.fault for mark in result.marks), result
 
 
+def test_an_engine_that_was_restarted_costs_nothing(graded: Class) -> None:
+    result = graded.results["restarting"]
+    assert [mark.fault for mark in result.marks if mark.fault] == []
+    assert (result.score, result.notes) == (12, ())
+
+
 def test_the_judge_was_nowhere_to_be_read(graded: Class) -> None:
     """The module is there, and empty: what it would print is in no output."""
     path = graded.folder / "graded" / graded.handed["reading"].student / NAME / "feedback.html"
@@ -70,11 +81,11 @@ def test_nothing_is_left_of_any_submission(graded: Class) -> None:
         f"{folder}/{name}"
         for folder, names, _ in os.walk("/sys/fs/cgroup")
         for name in names
-        if name.startswith(PREFIX)
+        if name.startswith(PARENT)
     ]
     assert left == []
-    assert [name for name in os.listdir("/tmp") if name.startswith("labkit-grade-")] == []
-    assert "labkit-grade-" not in Path("/proc/self/mountinfo").read_text()
+    assert [name for name in os.listdir(tempfile.gettempdir()) if name.startswith(PARENT)] == []
+    assert PARENT not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_the_table_has_nbgraders_columns(graded: Class) -> None:
@@ -83,7 +94,7 @@ def test_the_table_has_nbgraders_columns(graded: Class) -> None:
     assert tuple(rows[0]) == COLUMNS
     by_student = {row["student_id"]: row for row in rows}
     good = by_student[graded.handed["good"].student]
-    assert (good["assignment"], good["score"], good["max_score"]) == (NAME, "12.0", "49.0")
+    assert (good["assignment"], good["score"], good["max_score"]) == (NAME, "12.0", "57.0")
     assert good["raw_score"] == good["score"]
 
 

@@ -23,12 +23,15 @@ class Answer(NamedTuple):
     err: bytes
 
 
+_UNITS = "second|minute|hour|day|week|month|year"
 WORDS = (
     (re.compile(r"\b(sha256:)?[0-9a-f]{64}\b"), "<id>"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w+"), "<time>"),
-    (re.compile(r"\b(Less than a second|\d+ (second|minute|year)s?|About a minute)\b"), "<while>"),
+    (re.compile(rf"\b(Less than a second|\d+ ({_UNITS})s?|About an? (minute|hour))\b"), "<while>"),
+    # An image is as large as this system's busybox, and as old.
+    (re.compile(r"(?<=\(virtual )\d+(\.\d+)?MB(?=\)$)"), "<size>"),
     (re.compile(r"\b\d+(\.\d+)?MB$"), "<size>"),
     (re.compile(r"  +"), "   "),
     (re.compile(r"^\d+(?=   sleep 100$)"), "<pid>"),

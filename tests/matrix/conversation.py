@@ -85,12 +85,17 @@ def _repeat(speaker: Speaker, step: Step, signs: Mapping[str, str]) -> None:
 
 
 def _clear(socket: str, tag: str) -> None:
-    def named(path: str) -> str:
-        return path + quote(f'{{"name":["{tag}"]}}')
+    """Remove what the case made: said a second time, it must find the engine as it was."""
 
-    _, containers = ask(socket, "GET", named("/containers/json?all=1&filters="))
+    def with_tag(path: str, filter_name: str = "name") -> str:
+        return path + quote(f'{{"{filter_name}":["{tag}"]}}')
+
+    _, containers = ask(socket, "GET", with_tag("/containers/json?all=1&filters="))
     for container in containers:
         ask(socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
-    _, volumes = ask(socket, "GET", named("/volumes?filters="))
+    _, volumes = ask(socket, "GET", with_tag("/volumes?filters="))
     for volume in volumes["Volumes"] or ():
         ask(socket, "DELETE", f"/volumes/{volume['Name']}")
+    _, images = ask(socket, "GET", with_tag("/images/json?filters=", "label"))
+    for image in images:
+        ask(socket, "DELETE", f"/images/{image['Id']}?force=1")

@@ -81,6 +81,25 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}}
         self._post("actions", {"actions": [mouse | {"actions": moves}]})
 
+    def press(self, key: str) -> None:
+        """Press a key; WebDriver has codes for those without a letter (Tab is U+E004)."""
+        keys = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        keyboard = {"type": "key", "id": "keyboard", "actions": keys}
+        self._post("actions", {"actions": [keyboard]})
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the page this many pixels, without what the browser keeps for itself."""
+        self._post("window/rect", {"width": width, "height": height})
+        inner = self.run("return [innerWidth, innerHeight]")
+        outer = {"width": 2 * width - inner[0], "height": 2 * height - inner[1]}
+        self._post("window/rect", outer)
+
+    def close_tab(self) -> None:
+        """Close the tab, as its cross does, without a question; another, empty one is there."""
+        handle = self._post("window/new", {"type": "tab"})["handle"]
+        _request("DELETE", f"{self._session}/window")
+        self._post("window", {"handle": handle})
+
     def screenshot(self, path: Path) -> None:
         """The window as PNG."""
         path.write_bytes(base64.b64decode(self._get("screenshot")))

@@ -3,12 +3,14 @@
 After a change of a cell in JupyterLab, this makes the outputs that are committed, always in the same
 way: in a lab of its own, in a fresh kernel, and without values that differ between runs for no
 reason (times of execution, ids of widgets, the temporary names of that lab).  Cells that compare a
-prediction with the result keep no output: the learner has to run them.  Without a path, all run.
+prediction with the result keep no output: the learner has to run them.  What they said is kept for the
+editions without a lab.  Without a path, all run.
 
 The lab's cgroups and links have plain names, since figures show them: one run waits for another.
 """
 
 import errno
+import json
 import os
 import socket
 import sys
@@ -22,6 +24,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from labkit.course.editions.pages import ANSWERS
 from tests import leaks
 from tests.lab import Lab, remove_template
 from tests.notebooks.notebooks import EVERY, code_cells, is_answer, name_of, read
@@ -55,10 +58,25 @@ def execute(path: Path, lab: Lab, folder: str) -> Any:
     )
     client.execute(env=environment(lab, folder), cwd=str(path.parent))
     notebook.metadata = METADATA
+    keep_answers(path.name[:2], notebook)
     for cell in code_cells(notebook):
         kept = [] if is_answer(cell) else cell.outputs
         cell.outputs = [_lasting(output, lab) for output in kept]
     return notebook
+
+
+def keep_answers(chapter: str, notebook: Any) -> None:
+    """Keep what the cells said that compare a prediction: the editions without a lab show it."""
+    said = {
+        cell.id.replace("beside-", "predict-"): cell.outputs[-1]["data"]["text/plain"]
+        for cell in code_cells(notebook)
+        if is_answer(cell)
+    }
+    every = json.loads(Path(ANSWERS).read_text(encoding="utf-8"))
+    if said:
+        every[chapter] = said
+    text = json.dumps(dict(sorted(every.items())), ensure_ascii=False, indent=1)
+    Path(ANSWERS).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _lasting(output: Any, lab: Lab) -> Any:
@@ -114,7 +132,8 @@ def main(arguments: list[str]) -> int:
     """Run the notebooks named, or all."""
     paths = [Path(argument).resolve() for argument in arguments] or EVERY
     try:
-        with _turn(), _named_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+        prefix = f"{leaks.RUN_NAME}-nb-"
+        with _turn(), _named_lab() as lab, tempfile.TemporaryDirectory(prefix=prefix) as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:

@@ -28,6 +28,7 @@ def jupyterlab(root: Path, folder: Path, environment: dict[str, str]) -> Iterato
                 *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
                 f"--IdentityProvider.token={token}",
                 f"--ServerApp.root_dir={root}",
+                "--ServerApp.jpserver_extensions=labkit.course.page.closing=True",
                 "--LabApp.expose_app_in_browser=True",
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             ],

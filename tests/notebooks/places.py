@@ -24,7 +24,11 @@ def environment(lab: Lab, folder: str) -> dict[str, str]:
     if not engine.exists():
         engine.parent.mkdir(parents=True)
         shutil.copy(MINI, engine)
+    # What pages lay into the folder for temporary files then carries the name of this run.
+    scratch = Path(lab.folder, "scratch")
+    scratch.mkdir(exist_ok=True)
     return lab.env | {
+        "TMPDIR": str(scratch),
         "MINI_FILE": str(engine),
         "MINI_GROUP": f"mini-{Path(lab.root).parent.name}",
         "XDG_STATE_HOME": f"{folder}/state",

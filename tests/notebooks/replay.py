@@ -23,6 +23,7 @@ from typing import Any
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests import leaks
 from tests.lab import Lab, remove_template, running_lab
 from tests.notebooks.notebooks import EVERY, code_cells, name_of, read, texts_of
 from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> int:
     ways = {options.way: WAYS[options.way]} if options.way else WAYS
     failed = 0
     try:
-        with running_lab() as lab, tempfile.TemporaryDirectory(prefix="labkit-nb-") as folder:
+        with running_lab() as lab, tempfile.TemporaryDirectory(prefix=f"{leaks.RUN_NAME}-nb-") as folder:
             if any(map(needs_debian, paths)):
                 make_debian(lab)
             for path in paths:

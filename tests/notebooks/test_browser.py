@@ -20,8 +20,6 @@ pytestmark = [
 
 CHAPTER_TIMEOUT_S = 240
 PANEL = ".labkit-shares-panel"
-SWITCHES = ".labkit-namespace-panel"
-HOSTS_PROCESSES = f"{SWITCHES} .widget-toggle-buttons button:nth-child(2)"
 NAME_OF_FIRST = f"return document.querySelector('{PANEL} svg text[font-weight]')?.textContent"
 
 
@@ -83,24 +81,6 @@ def test_chapter_9_runs_to_its_end_and_its_slider_moves_a_running_container(
     wait_for(lambda: part_of_first(page) >= 76, "four fifths for the first", 30)
     page.screenshot(tmp_path / "panel.png")
 
-    notebook.close()
-    wait_for(lambda: not running(lab), "the kernel's end takes the containers along", 20)
-
-
-def test_the_switches_of_the_namespace_demo_start_another_container(
-    lab: Lab, desk: tuple[Browser, str], tmp_path: Path
-) -> None:
-    page, address = desk
-    notebook = NotebookPage(page, address, "demos/11_namespaces.ipynb")
-    notebook.run_cell("panel")
-    notebook.show("panel")
-    page.wait(f"return document.querySelector('{SWITCHES} img')?.naturalWidth > 500")
-    before = {one["Id"] for one in running(lab)}
-    assert len(before) == 2
-    page.click(HOSTS_PROCESSES)
-    page.wait(f"return document.querySelector('{SWITCHES}').textContent.includes('--pid host')")
-    page.screenshot(tmp_path / "switches.png")
-    assert len({one["Id"] for one in running(lab)} - before) == 1
     notebook.close()
     wait_for(lambda: not running(lab), "the kernel's end takes the containers along", 20)
 

@@ -14,7 +14,8 @@ import pytest
 
 from labkit.client import Client
 from labkit.course.limits.cpu_files import CpuFiles
-from labkit.course.page.crew import BUSY, LABEL, Crew
+from labkit.course.page.crew import BUSY, Crew
+from labkit.course.page.owners import LABEL
 from labkit.course.limits import cpu_shares, top
 from labkit.course.limits.cpu_run import quietest_cpu
 from labkit.course.limits.shares_panel import SharesPanel
@@ -209,8 +210,8 @@ def test_from_a_terminal_and_without_anything_that_plots(lab: Lab) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("run  1/1  600 : 300 shares on CPU ")
     assert lines[1] in (
-        "1 of 1 runs within 5% of what was asked",
-        "0 of 1 runs within 5% of what was asked",
+        "1 of 1 runs within 5% of the requested values",
+        "0 of 1 runs within 5% of the requested values",
     )
     assert lines[2] == "[]"
     assert result.returncode == int(lines[1].startswith("0"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Lab, running_lab
-from tests.notebooks.notebooks import EVERY, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of
+from tests.notebooks.notebooks import CHAPTERS, DEMOS, FOLDER, PROJECT, WITH_A_CORE, core_of, name_of
 from tests.notebooks.places import CELL_TIMEOUT_S, environment, make_debian, needs_debian
 
 
@@ -51,7 +51,7 @@ def run_nbval(lab: Lab, folder: Path, *paths: Path) -> subprocess.CompletedProce
 
 @pytest.mark.root
 @pytest.mark.timeout(1200)  # a busy machine takes minutes for the image `debian`, which comes first
-@pytest.mark.parametrize("path", EVERY, ids=name_of)
+@pytest.mark.parametrize("path", [*CHAPTERS, DEMOS[0]], ids=name_of)
 def test_it_gives_what_is_committed(
     request: pytest.FixtureRequest, lab: Lab, tmp_path: Path, path: Path
 ) -> None:

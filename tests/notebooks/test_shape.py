@@ -10,6 +10,7 @@ import pytest
 
 from labkit.course.page.magics import commands_of
 from labkit.course.page.predict import Choice
+from labkit.course.start import chapters as chapters_of_start
 from tests.notebooks.notebooks import (
     CHAPTERS,
     EVERY,
@@ -122,11 +123,17 @@ def test_under_the_hood_explains_and_leaves_out(path: Path) -> None:
 @chapters
 def test_ends_by_cleaning_up(path: Path) -> None:
     notebook = read(path)
-    last = notebook.cells[-1]
+    *_, last, way_on = notebook.cells
+    assert (way_on.cell_type, way_on.id) == ("markdown", chapters_of_start.WAY_ON)
     assert last.cell_type == "code"
     assert last.id == "clean-up"
     assert is_checked(last), "that nothing is left is to be seen, and checked"
     assert last.source.endswith("%docker ps --all")
+
+
+@chapters
+def test_the_last_cell_leads_to_the_neighbours_and_to_the_start_page(path: Path) -> None:
+    assert read(path).cells[-1].source == chapters_of_start.way_on(path.name[:2])
 
 
 @notebooks
@@ -282,7 +289,7 @@ def test_nothing_of_the_machine_it_was_run_on(path: Path) -> None:
 def test_the_readme_lists_every_notebook() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     links = set(re.findall(r"\]\(([^)]+\.ipynb)\)", readme))
-    assert links == {str(path.relative_to(FOLDER)) for path in EVERY}
+    assert links == {"start.ipynb", *(str(path.relative_to(FOLDER)) for path in EVERY)}
 
 
 @notebooks

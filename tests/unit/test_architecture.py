@@ -24,6 +24,24 @@ def test_every_file_that_is_named_is_there(name: str) -> None:
     assert not missing
 
 
+def test_the_files_beside_the_notes_are_there() -> None:
+    """In each row, the first path is whole, and a bare file is that one's neighbour."""
+    rows = [
+        line.split("|")[3]
+        for line in (PROJECT / "notebooks/README.md").read_text().splitlines()
+        if re.match(r"\| N\d+ ", line)
+    ]
+    assert len(rows) >= 29
+    missing = []
+    for row in rows:
+        folder = PROJECT / "labkit"
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", row):
+            path = PROJECT / "labkit" / name if "/" in name else folder / name
+            folder = path.parent
+            missing += [] if path.exists() else [name]
+    assert not missing
+
+
 def test_the_way_of_run_can_be_read_in_an_evening() -> None:
     way = re.findall(r"^\d+\. \[(.+)\]\((.+)\)", TEXT, re.MULTILINE)
     assert len(way) == 15

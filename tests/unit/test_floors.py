@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "http": {"errors", "dialect"},
     "rpc": {"errors"},
     "registry": {"images", "http", "kernel", *GROUND},
+    "transfers": {"registry", "images", "kernel", *GROUND},
     "containers": {
         *("runtime", "cgroups", "images", "networks", "snapshots"),
         *("kernel", *GROUND),
@@ -55,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "rpc",
             "containers",
             "registry",
+            "transfers",
             "runtime",
             "cgroups",
             "images",

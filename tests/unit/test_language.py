@@ -18,12 +18,9 @@ PROJECT = Path(__file__).parents[2]
 
 NOT_YET = (
     "labkit/build/",
-    "labkit/containers/",
-    "labkit/course/",
-    "labkit/daemon/",
-    "labkit/doctor/",
-    "labkit/networks/",
-    "labkit/rootless/",
+    "labkit/course/capstone/",
+    "labkit/course/exercises/",
+    "labkit/course/grading/",
 )
 """The packages whose sentences are not rewritten yet.  The list only shrinks."""
 

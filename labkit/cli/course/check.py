@@ -14,8 +14,8 @@ COMMAND = Command("[OPTIONS] NUMBER", (EXERCISES,), at_least=1, at_most=1)
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the card; 0 if all is met, else 1."""
+    from labkit.course.exercises.card import card  # noqa: PLC0415 only this verb needs it
     from labkit.course.exercises.check import outcome  # noqa: PLC0415
-    from labkit.course.figures.card import card  # noqa: PLC0415 only this verb needs it
 
     found = outcome(arguments[0], options["exercises"])
     print(card(found))

@@ -22,10 +22,10 @@ COMMAND = Command(
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Copy it to FOLDER/<student>/<name>/, `submitted` by default, and print its path."""
-    from labkit.course.handout import release  # noqa: PLC0415 only this verb needs it
+    from labkit.course.handout import person, release  # noqa: PLC0415 only this verb needs it
 
     name, *rest = arguments
     place = options["from"] or os.getcwd()
-    student = options["student"] or os.environ.get("USER", "learner")
+    student = options["student"] or person.name()
     print(release.submit(release.find(name, place), rest[0] if rest else "submitted", student))
     return 0

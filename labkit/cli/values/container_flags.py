@@ -59,7 +59,12 @@ _OTHER_FLAGS = (
     Flag("label", "l", "list", "Attach a label (name=value)"),
     Flag("label-file", "", "list", "Read labels from a file", word="path"),
     Flag("link", "", "list", "Give another container a name in this one (container:alias)"),
-    Flag("log-driver", "", "string", "Driver of its log: json-file, local, none"),
+    Flag(
+        "log-driver",
+        "",
+        "string",
+        "Driver of its log: json-file, local, none, syslog, journald, fluentd, gelf",
+    ),
     Flag("log-opt", "", "list", "Option of the log (max-size=10m, max-file=3)"),
     Flag("mac-address", "", "string", "Hardware address of its interface", word="address"),
     Flag("mount", "", "list", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])"),

@@ -121,7 +121,8 @@ def mount(text: str) -> "dict[str, Any]":
     result: dict[str, Any] = {"Type": "volume"}
     for part in text.split(","):
         key, equals, value = part.strip().partition("=")
-        place = MOUNT_KEYS.get(key.lower())
+        key = key.lower()
+        place = MOUNT_KEYS.get(key)
         if place is None:
             raise _invalid("mount", text, f"unexpected key '{key}'")
         if not equals and key not in SWITCHES:

@@ -1,1 +1,1 @@
-"""What a container is given: mounts, volumes, devices, networks, rights; its plan is made of it."""
+"""The parts that a container's plan is made of: mounts, volumes, devices, networks, rights."""

@@ -1,8 +1,8 @@
-"""Putting a container on a network, and taking it off, also while it runs.
+"""Putting a container on a network and taking it off, also while it runs.
 
-A running container gets its cable by the same operations that its start would have done, from a
-thread of the daemon that enters its network namespace for them: a namespace is a thread's own
-(setns(2)).
+A running container gets its cable by the same operations as at a start.  A thread of the daemon
+executes them after it has entered the container's network namespace: setns(2) moves one thread
+only.
 """
 
 import contextlib
@@ -104,8 +104,9 @@ def _plug_in(
 
 
 def _publish(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
-    """Its first network that leads outside: from now on its ports are published, and the shim holds
-    them as if it had from the start.  OSError, ConflictError.
+    """Publish the container's ports on the first network that leads outside; the shim holds them.
+
+    It is as if the container had started on that network.  OSError, ConflictError.
     """
     assert entry.shim is not None  # noqa: S101 it runs
     parts.networks.publish(sandbox, networking.port_wishes(entry.container))
@@ -126,8 +127,9 @@ def _publish(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
 
 
 def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
-    """Its first network that has names: from now on labkit is asked for them, by the sockets that
-    a start on such a network would have bound.  OSError.
+    """Let labkit answer the container's DNS queries from its first network that has names.
+
+    It gets the sockets that a start on such a network would have bound.  OSError.
     """
     assert entry.shim is not None  # noqa: S101 it runs
     with inside.network_of(entry.container.state.pid):
@@ -147,7 +149,7 @@ def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
 def unlink(parts: Parts, name: str) -> None:
     """Remove a link by its name, `/web/db`; NotFoundError."""
     holder, _, alias = name.strip("/").partition("/")
-    entry = parts.registry.find(holder)
+    entry = parts.lookup.find(holder)
     with entry.lock:
         host = entry.container.host_config
         kept = [text for text in host.links or () if split_link(text)[1] != alias]
@@ -160,7 +162,7 @@ def unlink(parts: Parts, name: str) -> None:
 
 
 def forget_removed(parts: Parts, name: str, entry: Entry) -> bool:
-    """Take a container off a network that is not there any more; False if it was not on it."""
+    """Take a container off a network that no longer exists; False if it was not on it."""
     with entry.lock:
         if name not in entry.container.networks:
             return False
@@ -202,7 +204,7 @@ def _unplug(parts: Parts, entry: Entry, sandbox: Sandbox, endpoint: Endpoint) ->
 
 
 def _route_elsewhere(entry: Entry, sandbox: Sandbox) -> None:
-    """The default route went with its cable, if it was that one's: let it lead by another."""
+    """Give the container a default route again, if its route was removed with the cable."""
     for endpoint in sandbox.endpoints:
         if endpoint.gateway:
             _inside(entry, list(routes(networking.interface(endpoint, with_route=True))))
@@ -210,7 +212,7 @@ def _route_elsewhere(entry: Entry, sandbox: Sandbox) -> None:
 
 
 def _inside(entry: Entry, steps: list[Step]) -> None:
-    """Do steps of a plan in the network namespace of a running container; OSError."""
+    """Execute steps of a plan in the network namespace of a running container; OSError."""
     context = Context((-1, -1, -1), {})
     KeepHostLinks().execute(context)
     assert context.host_links is not None  # noqa: S101 it has just been opened

@@ -1,4 +1,4 @@
-"""What containers have that say nothing else: an administrator's word (`daemon.json`)."""
+"""An administrator's defaults for options that a container leaves out (`daemon.json`)."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ _IPC = ("", "private", "shareable")
 
 
 class Defaults(NamedTuple):
-    """Empty is labkit's own."""
+    """An empty field means labkit's own default."""
 
     cgroup_parent: str = ""
     cgroupns_mode: str = ""
@@ -24,7 +24,7 @@ class Defaults(NamedTuple):
     dns_options: list[str] = []  # noqa: RUF012
     dns_search: list[str] = []  # noqa: RUF012
     host_gateway: str = ""
-    """What `host-gateway` stands for in `--add-host`."""
+    """The address that `host-gateway` stands for in `--add-host`."""
     init: bool = False
     log: LogConfig = LogConfig("json-file")
     no_new_privileges: bool = False
@@ -32,7 +32,7 @@ class Defaults(NamedTuple):
     """`unconfined`, or the text of a profile."""
 
     def checked(self) -> "Defaults":
-        """The same; InvalidParameterError for what no container may have."""
+        """Return itself; InvalidParameterError for a default that no container may have."""
         for value, known in ((self.cgroupns_mode, _CGROUPNS), (self.ipc_mode, _IPC)):
             if value not in known:
                 raise InvalidParameterError(f"invalid default mode: {value}")
@@ -48,7 +48,7 @@ class Defaults(NamedTuple):
         return self
 
     def apply(self, host: HostConfig) -> None:
-        """Complete what a new container asks for."""
+        """Fill in the options that a new container leaves out."""
         host.cgroup_parent = host.cgroup_parent or self.cgroup_parent
         host.cgroupns_mode = host.cgroupns_mode or self.cgroupns_mode
         host.ipc_mode = host.ipc_mode or self.ipc_mode
@@ -62,7 +62,7 @@ class Defaults(NamedTuple):
         if host.init is None and self.init:
             host.init = True
         if host.log_config.type in ("", self.log.type):
-            # Another driver takes none of the usual one's options (Docker's rule).
+            # The default driver's options are not for another driver (Docker's rule).
             host.log_config = LogConfig(
                 self.log.type, {**self.log.config, **(host.log_config.config or {})}
             )

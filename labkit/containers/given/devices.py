@@ -1,9 +1,9 @@
 """`--device`, `--device-cgroup-rule` and `--privileged`: the host's devices in a container.
 
-A device is found on the host when the container is created, so that a wrong name is told at once,
-and again at each start, since a device may have got other numbers meanwhile.  What the container
-may then do with it is a rule of its cgroup (`labkit.cgroups.devices`); the file in its /dev alone
-would not be enough, nor would the rule.
+A device is looked up on the host when the container is created, so that a wrong name is reported
+at once, and again at each start, since the device may have got other numbers.  A rule of the
+container's cgroup (`labkit.cgroups.devices`) allows access to it.  The container needs both, the
+rule and the file in its /dev.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ ALL_ACCESS = "rwm"
 _OWN_NAMES = frozenset(
     ("console", "fd", "mqueue", "ptmx", "pts", "shm", "stderr", "stdin", "stdout", "core")
 )
-"""Names of /dev that a container has of its own, also a privileged one."""
+"""Names in /dev that belong to the container itself, also to a privileged one."""
 
 
 def gather(host: HostConfig) -> list[DeviceNode]:
-    """The devices a container is given, as the host has them now; InvalidParameterError."""
+    """The devices for a container, as the host has them now; InvalidParameterError."""
     found = {node.path: node for node in _all_of_the_host()} if host.privileged else {}
     for asked in host.devices or ():
         found |= {node.path: node for node in _asked(asked)}
@@ -33,7 +33,7 @@ def gather(host: HostConfig) -> list[DeviceNode]:
 
 
 def cgroup_rules(host: HostConfig, nodes: Sequence[DeviceNode]) -> tuple[str, ...]:
-    """What the container's cgroup allows besides what every container may."""
+    """The rules of the container's cgroup, in addition to those of every container."""
     if host.privileged:
         return (rules.EVERYTHING,)
     own = (f"{node.kind} {node.major}:{node.minor} {node.access}" for node in nodes)
@@ -41,7 +41,7 @@ def cgroup_rules(host: HostConfig, nodes: Sequence[DeviceNode]) -> tuple[str, ..
 
 
 def _asked(asked: DeviceMapping) -> Iterator[DeviceNode]:
-    """One `--device`: a device, or a folder for all devices in it."""
+    """The devices of one `--device`: one device, or every device in a folder."""
     source = asked.path_on_host
     target = posixpath.normpath(asked.path_in_container or source)
     access = asked.cgroup_permissions or ALL_ACCESS
@@ -84,7 +84,7 @@ def _all_of_the_host() -> Iterator[DeviceNode]:
 
 
 def _below(folder: str, target: str, access: str) -> Iterator[DeviceNode]:
-    """Every device in a folder of the host and the folders in it; no link is followed."""
+    """Every device in a folder of the host and in its subfolders; no symbolic link is followed."""
     for here in files.folders_from(folder):
         place = target + here.removeprefix(folder)
         for entry, status in _entries(here):

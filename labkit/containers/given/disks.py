@@ -1,7 +1,7 @@
 """`--blkio-weight-device`, `--device-read-bps` and the like: limits on the host's disks.
 
 The kernel knows a disk by its numbers.  They are looked up when the container is created, so that
-a wrong name is told at once, and again at each start, as those of `--device` are.
+a wrong name is reported at once, and again at each start, like the numbers of `--device`.
 """
 
 import os
@@ -13,22 +13,22 @@ from labkit.containers.records.model import DiskNode, HostConfig
 from labkit.errors import InvalidParameterError
 
 NO_WEIGHT = (
-    "The disk {} is not in the care of the BFQ scheduler, which alone knows weights. Weight of "
+    "The disk {} does not use the BFQ scheduler, the only one with weights. Weight of "
     "the device discarded. (echo bfq > /sys/block/DISK/queue/scheduler)"
 )
 NO_DISK_WEIGHS = (
-    "No disk of this machine is in the care of the BFQ scheduler, which alone knows weights: "
+    "No disk of this machine uses the BFQ scheduler, the only one with weights: "
     "the Block I/O weight has no effect. (echo bfq > /sys/block/DISK/queue/scheduler)"
 )
 
 
 def gather(host: HostConfig) -> list[DiskNode]:
-    """The disks there are limits on, as the host has them now; InvalidParameterError."""
+    """The disks that have limits, as the host has them now; InvalidParameterError."""
     return [_find(path) for path in dict.fromkeys(path for path, _, _ in _asked(host))]
 
 
 def limits(host: HostConfig, disks: Sequence[DiskNode]) -> tuple[DiskLimit, ...]:
-    """The limits on these disks, without the weights nothing would honour."""
+    """The limits on these disks, without weights that their scheduler would ignore."""
     found = {disk.path: disk for disk in disks}
     return tuple(
         DiskLimit(found[path].numbers, kind, value)
@@ -38,7 +38,7 @@ def limits(host: HostConfig, disks: Sequence[DiskNode]) -> tuple[DiskLimit, ...]
 
 
 def check(host: HostConfig, disks: Sequence[DiskNode]) -> list[str]:
-    """InvalidParameterError for what makes no sense; a warning for each weight without effect."""
+    """InvalidParameterError for a bad value; a warning for each weight without effect."""
     for path, kind, value in _asked(host):
         if value < 0 or (kind == "weight" and value and not 10 <= value <= 1000):
             what = "weight" if kind == "weight" else "rate"
@@ -79,7 +79,7 @@ def _find(path: str) -> DiskNode:
     folder = f"/sys/dev/block/{numbers}"
     if os.path.exists(f"{folder}/partition"):
         disk = os.path.basename(os.path.dirname(os.path.realpath(folder)))
-        raise _not_limited(path, f"it is a part of a disk, limit the whole of it: /dev/{disk}")
+        raise _not_limited(path, f"it is a partition; limit the whole disk, /dev/{disk}")
     return DiskNode(path, numbers, _uses_bfq(f"{folder}/queue/scheduler"))
 
 
@@ -93,7 +93,7 @@ def _schedulers() -> Iterator[str]:
 
 
 def _uses_bfq(file: str) -> bool:
-    """Whether BFQ is the one in brackets, as in `none [bfq] kyber`."""
+    """Whether BFQ is the scheduler in brackets, as in `none [bfq] kyber`."""
     try:
         with open(file, encoding="ascii") as scheduler:
             return "[bfq]" in scheduler.read()

@@ -1,4 +1,4 @@
-"""The files labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
+"""The files that labkit binds into a container's /etc: hostname, hosts, resolv.conf."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,24 +12,24 @@ from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
 
 NAMES = {
     "hostname": "the host name, for programs that read it from a file",
-    "hosts": "the names this container knows without asking",
-    "resolv.conf": "where names are asked for",
+    "hosts": "the names that this container knows without DNS",
+    "resolv.conf": "the DNS servers that this container asks",
 }
 _NOT_TOLD = ("HOME", "PATH")
-"""What every container has, and so nobody is told of another's."""
+"""Every container has these variables, so a linked container does not get them."""
 _SYSTEMD_STUBS = {"127.0.0.53", "127.0.0.54"}
 _SYSTEMD_SERVERS = "/run/systemd/resolve/resolv.conf"
 
 
 def folder_of(parts: Parts, container: Container) -> str:
-    """Where the files are: who shares another's network shares them too."""
+    """The folder of the files; a container that shares another's network shares its files too."""
     mode = container.host_config.network_mode
     owner = mode.removeprefix(CONTAINER_MODE) if mode.startswith(CONTAINER_MODE) else container.id
     return parts.records.folder(owner)
 
 
 def texts(parts: Parts, container: Container, sandbox: Sandbox) -> dict[str, str]:
-    """What they say, for a run that has this of the network."""
+    """The contents of the files, by name, for a run with this sandbox."""
     return {
         "hostname": f"{container.config.hostname}\n",
         "hosts": _hosts(parts, container, sandbox),
@@ -54,7 +54,7 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
 
 
 def own_names(container: Container) -> str:
-    """Its whole name and, if that has a domain, the short one: as /etc/hosts has them."""
+    """Its full name and, if that has a domain, the short one, in the form of /etc/hosts."""
     config = container.config
     whole = ".".join(filter(None, (config.hostname, config.domainname)))
     short = whole.partition(".")[0]
@@ -62,7 +62,7 @@ def own_names(container: Container) -> str:
 
 
 def _resolved(parts: Parts, text: str) -> str:
-    """`--add-host name:host-gateway` with the host's address on the default network."""
+    """Replace `host-gateway` in `--add-host name:host-gateway` by the host's address."""
     name, address = etc_files.split_extra_host(text)
     if address == HOST_GATEWAY:
         address = parts.defaults.host_gateway or parts.networks.default().ipam.config[0].gateway
@@ -70,7 +70,7 @@ def _resolved(parts: Parts, text: str) -> str:
 
 
 def check_links(parts: Parts, container: Container) -> None:
-    """StartError if a container of `--link` does not run."""
+    """StartError if a container named by `--link` does not run."""
     for link in _links(parts, container):
         if link.endpoint is None:
             raise StartError(
@@ -89,15 +89,16 @@ def _linked(parts: Parts, container: Container) -> list[str]:
 
 
 def link_environment(parts: Parts, container: Container) -> list[str]:
-    """The variables that tell of the containers of `--link`: `DB_PORT_5432_TCP_ADDR=…`, and what
-    their users have set, `DB_ENV_NAME=value`.
+    """The variables that describe the containers of `--link`: `DB_PORT_5432_TCP_ADDR=…`.
+
+    The variables of the linked containers are among them: `DB_ENV_NAME=value`.
     """
     found = []
     for link in _links(parts, container):
         if link.endpoint is None:
             continue
         name = link.alias.replace("-", "_").upper()
-        other = parts.registry.find(link.ref).container
+        other = parts.lookup.find(link.ref).container
         address = link.endpoint.ipv4_address
         found.append(f"{name}_NAME=/{container.name}/{link.alias}")
         exposed = sorted(
@@ -120,19 +121,19 @@ class _Link(NamedTuple):
     ref: str
     alias: str
     names: tuple[str, ...] = ()
-    """The other's host name, and its name."""
+    """The linked container's host name, and its name."""
     endpoint: Endpoint | None = None
-    """The other's place on the network; None if it has none at this moment."""
+    """The linked container's endpoint on the network; None if it has none now."""
 
 
 def _links(parts: Parts, container: Container) -> Iterator[_Link]:
-    """A container's links where no names are answered, and so files have to say them."""
+    """A container's links on the default network, where only files can give their names."""
     if container.host_config.network_mode != DEFAULT_NETWORK or not container.host_config.links:
         return
     members = parts.networks.members(parts.networks.default())
     for ref, alias in map(split_link, container.host_config.links):
         try:
-            other = parts.registry.find(ref).container
+            other = parts.lookup.find(ref).container
         except NotFoundError:
             yield _Link(ref, alias)
             continue
@@ -141,13 +142,13 @@ def _links(parts: Parts, container: Container) -> Iterator[_Link]:
 
 
 def split_link(text: str) -> tuple[str, str]:
-    """`container:alias`, or the container's name alone."""
+    """Split `container:alias`; the alias is the container's name if there is none."""
     ref, colon, alias = text.partition(":")
     return ref.removeprefix("/"), alias.rpartition("/")[2] if colon else ref.removeprefix("/")
 
 
 def host_resolver() -> etc_files.Resolver:
-    """What the host's resolv.conf says; behind systemd's own server, what that asks."""
+    """The host's resolv.conf; if that names systemd's stub server, the servers behind it."""
     found = etc_files.parse_resolver(_read("/etc/resolv.conf"))
     if not found.servers or set(found.servers) - _SYSTEMD_STUBS:
         return found

@@ -1,7 +1,7 @@
 """How a container's log is kept: Docker's `--log-opt max-size=10m --log-opt max-file=3`.
 
 Without options a log keeps the last 100 MB, in five files, as Docker's driver `local` does: a
-container that prints without end would fill the disk.  `max-size=-1` keeps all.
+container that never stops printing would fill the disk.  `max-size=-1` keeps everything.
 
 `labels`, `env` and `tag` say what `logs --details` shows before each line.
 """
@@ -16,7 +16,7 @@ from labkit.errors import InvalidParameterError
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 NO_FILE = "/dev/null"
-"""Where the log goes of a container that keeps none."""
+"""The path of the log of a container that keeps none."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)b?", re.IGNORECASE)
 _FIELD = re.compile(r"\{\{ *\.(\w+) *\}\}")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
@@ -35,23 +35,23 @@ DRIVERS = {
     "fluentd": (*_OF_ALL, *_OF_DETAILS, "fluentd-address", "fluentd-async"),
     "gelf": (*_OF_ALL, *_OF_DETAILS, "gelf-address"),
 }
+"""The options of each driver.  json-file and local keep the log in one form."""
 SENT = ("syslog", "journald", "fluentd", "gelf")
-"""Those whose log is sent elsewhere as well (labkit.containers.inside.shipping)."""
-"""What each driver may be told.  Both that keep files keep them in one form."""
+"""The drivers that also send the log elsewhere (labkit.containers.inside.shipping)."""
 _SCHEMES = ("tcp", "udp", "unix", "unixgram")
 _MODES = ("blocking", "non-blocking")
 _TRUTHS = ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")
 
 
 class LogLimits(NamedTuple):
-    """When a log is cut: files of `max_bytes` at most (0: no limit), so many of them."""
+    """The limits of a log: `max_files` files of at most `max_bytes` each (0: no limit)."""
 
     max_bytes: int = 20 * 10**6
     max_files: int = 5
 
 
 def limits(config: LogConfig) -> LogLimits:
-    """What was asked; InvalidParameterError, in Docker's words, for what makes no sense."""
+    """Read the limits from the options; InvalidParameterError in Docker's words."""
     driver = config.type or JSON_FILE
     if driver not in DRIVERS:
         raise InvalidParameterError(
@@ -73,15 +73,15 @@ def limits(config: LogConfig) -> LogLimits:
     max_bytes = _size(options["max-size"]) if "max-size" in options else default.max_bytes
     max_files = _files(options.get("max-file", "1"))
     if max_files > 1 and not max_bytes:
-        raise InvalidParameterError("max-file needs max-size: a log that is not cut has one file")
+        raise InvalidParameterError("max-file needs max-size: a log without it stays in one file")
     return LogLimits(max_bytes, max_files)
 
 
 def _check_delivery(options: Mapping[str, str]) -> None:
-    """InvalidParameterError for options that are taken and change nothing here.
+    """InvalidParameterError for bad values of options that are accepted and have no effect here.
 
-    The shim writes to a file, so that no container waits for a reader (`mode`), and the files that
-    are kept are never more than max-size and max-file say (`compress`).
+    The shim writes to a file, so that no container waits for a reader (`mode`).  The files that
+    are kept never take more room than max-size and max-file say (`compress`).
     """
     mode = options.get("mode") or "blocking"
     if mode not in _MODES:
@@ -104,11 +104,11 @@ FACILITIES = {
         *(f"local{number}" for number in range(8)),
     ))
 }  # fmt: skip
-"""Syslog's (RFC 5424, 6.2.1)."""
+"""The numbers of syslog's facilities (RFC 5424, 6.2.1)."""
 
 
 def _check_place(driver: str, options: Mapping[str, str]) -> None:
-    """InvalidParameterError for where, or as what, no log can be sent."""
+    """InvalidParameterError for an address or a facility that no log can be sent to."""
     address = options.get(f"{driver}-address", "")
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")
@@ -127,13 +127,14 @@ def _check_place(driver: str, options: Mapping[str, str]) -> None:
 
 
 def keeps_log(container: Container) -> bool:
-    """Whether what the container prints can be read afterwards."""
+    """Whether the container's output can be read afterwards."""
     return container.host_config.log_config.type != NONE
 
 
 def details(container: Container) -> str:
-    """What the options `labels`, `env` and `tag` say, as `logs --details` has it: `name=value,…`,
-    by name.
+    """The values of the options `labels`, `env` and `tag` for `logs --details`: `name=value,…`.
+
+    They are sorted by name.
     """
     options = container.host_config.log_config.config or {}
     variables = dict(word.partition("=")[::2] for word in container.config.env or [])
@@ -149,12 +150,12 @@ def details(container: Container) -> str:
 
 
 def tag(container: Container) -> str:
-    """What names a container's lines elsewhere: the option `tag`, or its short id."""
+    """The tag of a container's lines in another log: the option `tag`, or the short id."""
     return _tag((container.host_config.log_config.config or {}).get("tag") or "{{.ID}}", container)
 
 
 def _tag(template: str, container: Container) -> str:
-    """The option `tag` with the container's values; what is no field stays as it is written."""
+    """The option `tag` with the container's values; unknown fields are left unchanged."""
     fields = {
         "ID": container.id[:12],
         "FullID": container.id,

@@ -1,4 +1,4 @@
-"""From the mounts a container asked for to the plan's: what has to be there, and in which order."""
+"""From the mounts that a container asked for to the plan's: their sources and their order."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from labkit.kernel.mounts import MS_RDONLY
 from labkit.runtime.spec import AnyMount, BindMount, ImageMount, TmpfsMount
 
 CopyUp = Callable[[str, str], None]
-"""Copies what the image has at a place (the first argument) into a folder (the second)."""
+"""Copies the image's files at a path (the first argument) into a folder (the second)."""
 
 Layers = Callable[[str], Sequence[str]]
-"""The unpacked layers of the image with an id, the topmost first; NotFoundError."""
+"""Returns the unpacked layers of the image with an id, the topmost first; NotFoundError."""
 
 _WHY = {
     "bind": "a file or folder of the host, shown inside: both sides see every change",
-    "volume": "a folder that outlives the container; it lies outside of the writable layer",
+    "volume": "a folder that outlives the container, outside of the writable layer",
 }
 
 
@@ -32,13 +32,13 @@ def check_without(container: Container) -> None:
     """InvalidParameterError if the mount points would be made on the host itself."""
     if container.mount_points and {"pivot_root", "mount.root"} & set(container.without):
         raise InvalidParameterError(
-            "--without pivot_root and mounts do not go together: the mount points would be made "
-            "on the host; leave out the volumes"
+            "--without pivot_root and mounts exclude each other: the mount points would be made "
+            "on the host; leave out the mounts"
         )
 
 
 def name_unnamed(container: Container) -> list[str]:
-    """Choose the names of the volumes that nobody named; no volume is made yet."""
+    """Choose names for the anonymous volumes and return them; no volume is made yet."""
     points = [point for point in container.mount_points if point.type == "volume"]
     nameless = [point for point in points if not point.name]
     for point in nameless:
@@ -48,7 +48,7 @@ def name_unnamed(container: Container) -> list[str]:
 
 
 def find_images(parts: Parts, points: Sequence[MountPoint]) -> None:
-    """Note which images are meant by those that are mounted; InvalidParameterError."""
+    """Look up the ids of the images that are mounted; InvalidParameterError."""
     for point in points:
         if point.type == "image":
             try:
@@ -60,7 +60,7 @@ def find_images(parts: Parts, points: Sequence[MountPoint]) -> None:
 
 
 def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
-    """Have every volume that a new container mounts, and fill those that are new."""
+    """Claim every volume that a new container mounts, and fill the new ones."""
     for point in container.mount_points:
         if point.type != "volume":
             continue
@@ -77,12 +77,12 @@ def claim(volumes: Volumes, container: Container, copy_up: CopyUp) -> None:
 
 
 def take_note(volumes: Volumes, container: Container) -> None:
-    """A container is there that uses its volumes already."""
+    """Record that an existing container uses its volumes."""
     volumes.take_note(_volume_names(container), container.id)
 
 
 def remove_unnamed(volumes: Volumes, names: Iterable[str]) -> None:
-    """Remove those volumes of these names that are there, unnamed and unused."""
+    """Remove the volumes with these names, if they exist and are anonymous and unused."""
     for name in names:
         with contextlib.suppress(LabkitError):
             if volumes.find(name).is_anonymous:
@@ -90,17 +90,18 @@ def remove_unnamed(volumes: Volumes, names: Iterable[str]) -> None:
 
 
 def unnamed(container: Container) -> list[str]:
-    """The volumes that go with a container, if its user says so."""
+    """The anonymous volumes that are removed with a container, if its user asks for it."""
     return [point.name for point in container.mount_points if point.anonymous and point.name]
 
 
 def release(volumes: Volumes, container: Container, *, remove_anonymous: bool) -> None:
-    """A container is gone, or was never made: its volumes are free, those nobody named perhaps
-    gone with it.
+    """Release the volumes of a container that was removed or never made.
+
+    Its anonymous volumes are removed too, if asked.
     """
     volumes.release(_volume_names(container), container.id)
     if remove_anonymous:
-        # Someone else may have mounted it by its long name, or removed it.
+        # Another container may use it by its long name, or a user may have removed it.
         remove_unnamed(volumes, unnamed(container))
 
 
@@ -115,12 +116,12 @@ def mount_volumes(parts: Parts, container: Container) -> None:
 
 
 def unmount_volumes(parts: Parts, container: Container) -> None:
-    """A container has ended: unmount those of its volumes with options that none other has."""
+    """Unmount the volumes with options of an ended container that no other container uses."""
 
     def is_in_use(name: str) -> bool:
         return any(
             entry.is_running and name in _volume_names(entry.container)
-            for entry in parts.registry.all()
+            for entry in parts.lookup.all()
             if entry.container is not container
         )
 
@@ -129,9 +130,9 @@ def unmount_volumes(parts: Parts, container: Container) -> None:
 
 
 def make_sources(container: Container) -> None:
-    """Before a start: make the folders that `-v` shows if they are missing, as Docker does.
+    """Before a start: make the missing folders of the host for `-v`, as Docker does.
 
-    They belong to the container's root.
+    Their owner is the container's root.
     """
     for point in container.mount_points:
         if point.type == "bind" and point.propagation in SHARED:
@@ -154,7 +155,7 @@ def make_sources(container: Container) -> None:
 
 
 def _check_propagation(point: MountPoint) -> None:
-    """StartError, in Docker's words, where the host's own mount spreads nothing."""
+    """StartError, in Docker's words, if the host's own mount propagates nothing."""
     found = mounts.mount_of(os.path.realpath(point.source))
     peers = found.peers if found else ()
     kinds = ("shared",) if point.propagation.endswith("shared") else ("shared", "master")
@@ -177,9 +178,9 @@ def _make_folders(path: str, uid: int, gid: int) -> None:
 def in_order(
     own: Sequence[AnyMount], points: Sequence[MountPoint], layers: Layers
 ) -> tuple[AnyMount, ...]:
-    """Labkit's own mounts and the user's, the upper folders first.
+    """Labkit's own mounts and the user's, upper folders first.
 
-    Who mounts a file of their own on /etc/hosts, say, gets that in place of labkit's.
+    A user's mount, on /etc/hosts for example, replaces labkit's mount on the same path.
     """
     taken = {point.destination for point in points}
     kept = [mount for mount in own if mount.target not in taken]
@@ -188,15 +189,15 @@ def in_order(
 
 
 def planned(point: MountPoint, layers: Layers) -> AnyMount:
-    """A mount as the plan has it."""
+    """A mount in the form of the plan."""
     name = f"mount.{point.type}"
     if point.type == "tmpfs":
         flags, data = tmpfs_flags_and_data(point.options)
         flags |= MS_RDONLY if point.read_only else 0
-        why = "an empty folder in memory, gone when the container ends"
+        why = "an empty folder in memory, removed when the container ends"
         return TmpfsMount(name, why, point.destination, flags, data)
     if point.type == "image":
-        why = "another image's files, to read: no layer of the container's own lies over them"
+        why = "another image's files, read-only: they have no writable layer"
         found = tuple(layers(point.source))
         return ImageMount(name, why, found, point.destination, point.subpath)
     return BindMount(

@@ -1,9 +1,9 @@
-"""What a container wants to have mounted: the five ways to say it, read, checked and put in order.
+"""The mounts that a container asks for: five ways to write them, read, checked and sorted.
 
 `-v` (HostConfig.Binds and Config.Volumes), `--mount` (HostConfig.Mounts), `--tmpfs`
 (HostConfig.Tmpfs), `--volumes-from` (HostConfig.VolumesFrom) and the image's VOLUME become one list
-of `MountPoint`s.  Nothing is made or opened here; `volumes` beside this file keeps the volumes, and
-the plan mounts.
+of `MountPoint`s.  Nothing is made or opened here: `volumes` beside this file keeps the volumes, and
+the plan mounts them.
 """
 
 import os
@@ -28,24 +28,24 @@ _MODES: dict[str, str] = {
     "z": "label",
     "Z": "label",
     **dict.fromkeys(PROPAGATIONS, "propagation"),
-    # For Docker on other systems than Linux.
+    # Only Docker on macOS and Windows uses these.
     **dict.fromkeys(("consistent", "cached", "delegated"), "consistency"),
     "nocopy": "copy",
 }
-"""The words after the second colon of `-v`, and what each is about: one word for each matter."""
+"""The words after the second colon of `-v` and their kind; a mode has one word of each kind."""
 
 
 MountsOf = Callable[[str], Sequence[MountPoint]]
-"""What the container of a name has mounted; NotFoundError."""
+"""Returns the mounts of the container with a name; NotFoundError."""
 
 
 def mount_points(
     config: ContainerConfig, host: HostConfig, mounts_of: MountsOf
 ) -> list[MountPoint]:
-    """Everything to be mounted, the upper folders first; InvalidParameterError in Docker's words.
+    """Every mount, upper folders first; InvalidParameterError in Docker's words.
 
-    An anonymous volume (the image's VOLUME, say) and what comes from another container yield to
-    what is asked for in their place.
+    A mount that is asked for replaces an anonymous volume (from the image's VOLUME, for example)
+    or a mount of another container at the same path.
     """
     asked: dict[str, MountPoint] = {}
     for point in _asked_for(host):
@@ -61,7 +61,7 @@ def mount_points(
 
 
 def _parse_volumes_from(text: str, mounts_of: MountsOf) -> list[MountPoint]:
-    """`CONTAINER[:MODE]`: its volumes and paths, with `ro` for reading only."""
+    """The mounts of `CONTAINER[:MODE]`; `ro` makes them read-only."""
     ref, _, mode = text.partition(":")
     check_mode(mode)
     read_only = "ro" in mode.split(",")
@@ -73,7 +73,7 @@ def _parse_volumes_from(text: str, mounts_of: MountsOf) -> list[MountPoint]:
 
 
 def depth(path: str) -> int:
-    """How deep a normal path is: what is mounted on `/a` must not cover what is on `/a/b`."""
+    """The depth of a normalised path: a mount on `/a` must not cover one on `/a/b`."""
     return path.count("/")
 
 
@@ -88,7 +88,7 @@ def _asked_for(host: HostConfig) -> Iterator[MountPoint]:
 
 
 def _parse_bind(text: str) -> MountPoint:
-    """`[SOURCE:]DESTINATION[:MODE]`, where SOURCE is a path or a volume's name."""
+    """Read `[SOURCE:]DESTINATION[:MODE]`, where SOURCE is a path or a volume's name."""
     words = text.split(":")
     if not words[0] or len(words) > 3 or (len(words) == 2 and _is_mode(words[1])):
         raise InvalidParameterError(f"invalid volume specification: '{text}'")
@@ -122,7 +122,7 @@ def _parse_bind(text: str) -> MountPoint:
 
 
 def check_mode(text: str) -> None:
-    """InvalidParameterError for what cannot stand after the second colon of `-v`."""
+    """InvalidParameterError for a bad word after the second colon of `-v`."""
     if not _is_mode(text):
         raise InvalidParameterError(f"invalid mode: {text}")
 
@@ -232,10 +232,10 @@ _MOUNT_READERS = {
 
 
 def _destination(path: str, kind: str) -> str:
-    """The normal form of a place in a container; "/" and /proc cannot be covered."""
+    """The normal form of a path in a container; mounts on "/" and in /proc are refused."""
     if not path.startswith("/"):
         raise _bad_mount(kind, f"invalid mount path: '{path}' mount path must be absolute")
-    # Two slashes at the beginning are one on Linux, but posixpath keeps them.
+    # On Linux two slashes at the beginning mean one, but posixpath keeps both.
     place = "/" + posixpath.normpath(path).lstrip("/")
     if "\0" in place:
         raise _bad_mount(kind, "invalid mount path: it has a NUL byte")
@@ -251,12 +251,12 @@ def _bad_mount(kind: str, why: str) -> InvalidParameterError:
 
 
 def is_local(path: str) -> bool:
-    """Whether a path stays in the folder that it is taken from, whatever links there are."""
+    """Whether a path stays in its base folder if no symbolic link leads out of it."""
     return not path.startswith("/") and ".." not in path.split("/")
 
 
 def check_name(name: str) -> None:
-    """InvalidParameterError for what cannot be a volume's name (Docker's rule)."""
+    """InvalidParameterError for a name that no volume may have (Docker's rule)."""
     if len(name) == 1:
         raise InvalidParameterError(
             f"create {name}: volume name is too short, names should be at least two alphanumeric "

@@ -1,4 +1,4 @@
-"""`--pid --ipc --uts --cgroupns --userns`: whose namespaces a container has, if not its own."""
+"""`--pid --ipc --uts --cgroupns --userns`: the namespaces that a container shares, and its own."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ PRIVATE, SHAREABLE, NONE = "private", "shareable", "none"
 class _Kind(NamedTuple):
     called: str
     words: tuple[str, ...]
-    """What may be asked for besides nothing; `container:` for another container's."""
+    """The allowed values besides the empty one; `container:` for another container's."""
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -30,7 +30,7 @@ _KINDS: Mapping[str, _Kind] = {
 
 
 def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
-    """Check what a new container wants, and name other containers by their ids.
+    """Check the namespaces of a new container, and replace other containers' names by ids.
 
     InvalidParameterError, NotFoundError.
     """
@@ -40,7 +40,7 @@ def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
         if mode and word not in kind.words:
             raise InvalidParameterError(f"invalid {kind.called} mode: {mode}")
         if word == CONTAINER:
-            other = parts.registry.find(mode.removeprefix(CONTAINER)).container
+            other = parts.lookup.find(mode.removeprefix(CONTAINER)).container
             setattr(host, field, f"{CONTAINER}{other.id}")
             if field == "ipc_mode" and other.host_config.ipc_mode not in (SHAREABLE, HOST):
                 raise InvalidParameterError(
@@ -56,7 +56,7 @@ def settle(parts: Parts, config: ContainerConfig, host: HostConfig) -> None:
 
 
 def _remap(parts: Parts, host: HostConfig) -> str:
-    """A value as of `--userns-remap`, or empty for the host's users."""
+    """A value as for `--userns-remap`; empty for the host's users."""
     remaps = {
         "": parts.userns_remap,
         HOST: "",
@@ -68,8 +68,8 @@ def _remap(parts: Parts, host: HostConfig) -> str:
 def _check_with_user_namespace(parts: Parts, host: HostConfig) -> None:
     if power.IS_LIMITED:
         raise InvalidParameterError(
-            f"--userns={PRIVATE} needs an engine with root: the users of this one's containers are "
-            "already other users of the machine"
+            f"--userns={PRIVATE} needs an engine with root: this engine's containers already have "
+            "other users than the machine"
         )
     id_ranges.find(_remap(parts, host))
     if host.privileged:
@@ -88,7 +88,7 @@ def _check_with_user_namespace(parts: Parts, host: HostConfig) -> None:
 
 
 def gather_id_ranges(parts: Parts, host: HostConfig) -> id_ranges.IdRanges | None:
-    """Which users of the host's those of a container are from now on; InvalidParameterError."""
+    """The ranges of the host's ids for a new container's users; InvalidParameterError."""
     remap = _remap(parts, host)
     return id_ranges.find(remap) if remap else None
 
@@ -96,14 +96,14 @@ def gather_id_ranges(parts: Parts, host: HostConfig) -> id_ranges.IdRanges | Non
 def users(
     parts: Parts, ranges: id_ranges.IdRanges | None, *, mounts: bool = False
 ) -> UserNamespace | None:
-    """What the plan needs to know of the container's users, and whether their root may mount."""
+    """The plan's user namespace; `mounts`: whether the container's root may mount."""
     if ranges is None:
         return None
     return UserNamespace(ranges.uids, ranges.gids, parts.paths.root, mounts)
 
 
 def check_shared(parts: Parts, container: Container) -> None:
-    """StartError if a container would share a namespace of one that does not run."""
+    """StartError if the container whose namespace would be shared does not run."""
     for field, kind in _KINDS.items():
         mode: str = getattr(container.host_config, field)
         if not mode.startswith(CONTAINER):
@@ -111,7 +111,7 @@ def check_shared(parts: Parts, container: Container) -> None:
         other_id = mode.removeprefix(CONTAINER)
         where = f"failed to join {kind.called} namespace: container {other_id}"
         try:
-            runs = parts.registry.find(other_id).is_running
+            runs = parts.lookup.find(other_id).is_running
         except NotFoundError as error:
             raise StartError(f"{where} has been removed") from error
         if not runs:
@@ -119,11 +119,11 @@ def check_shared(parts: Parts, container: Container) -> None:
 
 
 def sharing(parts: Parts, mode: str) -> Sharing:
-    """What the plan needs to know; the other container need not run before the start."""
+    """The plan's entry for a shared namespace; the other container may still start later."""
     if not mode.startswith(CONTAINER):
         return Sharing(host=mode == HOST)
     try:
-        other = parts.registry.find(mode.removeprefix(CONTAINER))
+        other = parts.lookup.find(mode.removeprefix(CONTAINER))
     except NotFoundError:
         return Sharing(joins=(0, 0))
     with other.lock:

@@ -1,4 +1,4 @@
-"""What a new container asks for of networks: checked, and by the names of the networks."""
+"""The networks that a new container asks for: checked, and by the networks' names."""
 
 import re
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ _OWN_NETWORK_ONLY = {
     "mac_address": "mac-address",
     "exposed_ports": "port exposing",
 }
-"""What a container that shares another's network cannot have of its own."""
+"""Options that a container cannot have if it shares another container's network."""
 
 
 def settle(
     parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
 ) -> dict[str, EndpointConfig]:
-    """Check what a new container wants of networks; what it wants of each, by name.
+    """Check what a new container asks of networks; return the settings by network name.
 
-    The first is the one of its network mode, which becomes a network's name.  NotFoundError,
+    The first network is that of its network mode, which becomes a network's name.  NotFoundError,
     InvalidParameterError.
     """
     if config.network_disabled:
@@ -44,11 +44,11 @@ def settle(
     try:
         mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
     except NotFoundError:
-        # It may be there at the start, as in Docker.
+        # The network may exist at the start, as in Docker.
         return {host.network_mode: EndpointConfig(), **asked}
     if mode.is_default:
         for ref, _ in map(split_link, host.links or ()):
-            parts.registry.find(ref)
+            parts.lookup.find(ref)
     wanted = {mode.name: EndpointConfig()}
     for ref, endpoint in asked.items():
         network = parts.networks.find(ref)
@@ -78,15 +78,15 @@ def _settle_shared(
                     f"conflicting options: {words} and the container type network mode"
                 )
     try:
-        other = parts.registry.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
+        other = parts.lookup.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
     except NotFoundError:
-        return  # as above
+        return  # the container may exist at the start, as in Docker
     host.network_mode = f"{CONTAINER_MODE}{other.id}"
     config.hostname, config.domainname = other.config.hostname, other.config.domainname
 
 
 def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
-    """InvalidParameterError if a network cannot give what a container wants of it."""
+    """InvalidParameterError if a network cannot do what a container asks of it."""
     wish = wanted.ipam_config or EndpointIpam()
     check_mac(wanted.mac_address)
     options.check_name(options.IFNAME, (wanted.driver_opts or {}).get(options.IFNAME, ""))
@@ -113,10 +113,10 @@ def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
 
 
 def check_mac(text: str) -> None:
-    """InvalidParameterError if a hardware address is none that an interface may have."""
+    """InvalidParameterError for a hardware address that no interface may have."""
     is_address = re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text)
     if text and not (is_address and int(text[:2], 16) % 2 == 0 and int(text.replace(":", ""), 16)):
         raise InvalidParameterError(
-            f"invalid MAC address {text}: it is six pairs of hexadecimal digits with : between "
-            "them, the first of them even, such as 02:42:ac:11:00:02"
+            f"invalid MAC address {text}: it must be six pairs of hexadecimal digits separated by "
+            ":, the first pair even, such as 02:42:ac:11:00:02"
         )

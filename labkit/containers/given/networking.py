@@ -1,7 +1,7 @@
-"""A container and the networks: what it asks for is settled at its creation, had at its start.
+"""A container's networks: checked when it is created, joined when it starts.
 
-At a start its addresses and ports are taken, and written to its folder, before anything is done
-with them; at its end they are given back.  The links are made by the container's own plan.
+At a start its addresses and ports are reserved, and written to its folder before they are used; at
+its end they are released.  The container's plan makes the links.
 """
 
 import contextlib
@@ -48,31 +48,31 @@ LINK_LOCAL_PREFIX = (16, 64)
 
 
 def port_wishes(container: Container) -> list[ports.PortWish]:
-    """The ports that it wants published."""
+    """The ports that a container asks to publish."""
     host = container.host_config
     exposed = container.config.exposed_ports or ()
     return ports.wishes(host.port_bindings, exposed, publish_all=host.publish_all_ports)
 
 
 def warnings(container: Container) -> list[str]:
-    """What the user should know about what was asked for and is not so."""
+    """Warnings about options of the request that have no effect."""
     if container.host_config.network_mode != "host":
         return []
     found = []
     if port_wishes(container):
         found.append("Published ports are discarded when using host network mode")
     if power.IS_LIMITED:
-        found.append("The host network is the one of labkitd, which runs without root: its own")
+        found.append("The host network is a private one of labkitd, which runs without root")
     return found
 
 
-# A run
+# A run of the container
 
 
 def prepare(parts: Parts, entry: Entry) -> None:
-    """Take what a container that is about to start needs of the networks; StartError…
+    """Reserve addresses and ports for a container that is about to start; StartError…
 
-    `release` gives it back.
+    `release` frees them.
     """
     container = entry.container
     check_shared(parts, container)
@@ -111,7 +111,7 @@ def prepare(parts: Parts, entry: Entry) -> None:
 def join(
     parts: Parts, container: Container, network: Network, wanted: EndpointConfig, index: int
 ) -> Endpoint:
-    """A place for a container on a network, with its `index`-th interface."""
+    """Join a container to a network by its `index`-th interface."""
     endpoint = parts.networks.join(
         network,
         wanted,
@@ -130,35 +130,35 @@ def interface_name(network: Network, wanted: EndpointConfig, index: int) -> str:
 
 
 def set_up_names(container: Container, sandbox: Sandbox) -> None:
-    """Have a run ask labkit for names, if it is on a network that has some."""
+    """Let labkit answer the DNS queries of a run, if one of its networks has names."""
     sandbox.asks_labkit = any(endpoint.names for endpoint in sandbox.endpoints)
     servers = container.host_config.dns or ()
     sandbox.dns = servers_asked_by_labkit(etc_files.host_resolver(), servers)
 
 
 def rename(parts: Parts, entry: Entry) -> None:
-    """Let others call a running container by its new name; its lock is held."""
+    """Make a running container known by its new name; the caller holds its lock."""
     sandbox, container = entry.sandbox, entry.container
     if sandbox is None or not entry.is_running:
         return
     names = {parts.networks.find(name).id: name for name in container.networks}
     for endpoint in sandbox.endpoints:
         if (name := names.get(endpoint.network_id)) is None:
-            continue  # the daemon was killed while it was being connected
+            continue  # the daemon was killed during the `connect`
         endpoint.names = dns_names(container, parts.networks.find(name), container.networks[name])
     parts.networks.take_note(sandbox)
     parts.records.write_sandbox(sandbox)
 
 
 def tell_linked(parts: Parts, entry: Entry) -> None:
-    """A container runs, with another address maybe: those linked to it (`--link`) know it."""
-    for other in parts.registry.all():
+    """Update the hosts files of linked containers (`--link`): this one may have a new address."""
+    for other in parts.lookup.all():
         if other.container.host_config.links and other.is_running and other.sandbox is not None:
             write_hosts(parts, other.container, other.sandbox)
 
 
 def dns_names(container: Container, network: Network, wanted: EndpointConfig) -> list[str]:
-    """What others on a network may call a container; on the default one, nothing."""
+    """The names of a container for others on a network; none on the default network."""
     if network.is_default:
         return []
     known = [container.name, *(wanted.aliases or []), container.id[:12], container.config.hostname]
@@ -166,18 +166,18 @@ def dns_names(container: Container, network: Network, wanted: EndpointConfig) ->
 
 
 def open_ports(parts: Parts, entry: Entry) -> None:
-    """The container runs, and holds its ports: let packets through."""
+    """Let packets through to a container that runs and holds its ports."""
     if entry.sandbox is not None and entry.sandbox.ports:
         parts.networks.refresh()
 
 
 def write_hosts(parts: Parts, container: Container, sandbox: Sandbox) -> None:
-    """Bring a running container's /etc/hosts up to date."""
+    """Update a running container's /etc/hosts."""
     _write_etc(parts, container, sandbox, "hosts")
 
 
 def write_resolver(parts: Parts, container: Container, sandbox: Sandbox) -> None:
-    """Have a running container ask for names where it is to ask now."""
+    """Update a running container's resolv.conf."""
     _write_etc(parts, container, sandbox, "resolv.conf")
 
 
@@ -187,16 +187,16 @@ def _write_etc(parts: Parts, container: Container, sandbox: Sandbox, file: str) 
 
 
 def release(parts: Parts, container_id: str) -> None:
-    """A container has ended, or did not start: what it had of the networks is free."""
+    """Free the addresses, ports and names of a container that has ended or did not start."""
     parts.name_server.forget(container_id)
     _take_cables(parts, container_id)
     parts.networks.forget(container_id)
 
 
 def _take_cables(parts: Parts, container_id: str) -> None:
-    """Remove the cables of a network that others share, and so keep: its addresses will be free.
+    """Remove the cables of a network that other containers keep alive: its addresses become free.
 
-    Otherwise the kernel removes them with the network.
+    In any other case the kernel removes the cables with the network namespace.
     """
     sandbox = parts.networks.sandbox(container_id)
     if sandbox is None:
@@ -218,13 +218,13 @@ def unplug(endpoint: Endpoint, pid: int) -> None:
 def sharers(parts: Parts, container_id: str) -> Iterator[Entry]:
     """The running containers that share a container's network."""
     mode = f"{CONTAINER_MODE}{container_id}"
-    for entry in parts.registry.all():
+    for entry in parts.lookup.all():
         if entry.container.host_config.network_mode == mode and entry.is_running:
             yield entry
 
 
 def _check_host_ports(container: Container) -> None:
-    """Who shares the host's network and says which ports it will use is told if one is taken."""
+    """ConflictError if a port that a container of the host's network names is in use."""
     for wish in port_wishes(container):
         if found := holders.holder(wish.protocol, wish.container_port):
             raise ConflictError(
@@ -234,20 +234,20 @@ def _check_host_ports(container: Container) -> None:
 
 
 def has_other_port(container: Container, step: Step, failure: StepFailure) -> bool:
-    """Whether a start failed at a port that was chosen, and may choose another."""
+    """Whether a start failed at a port that was chosen, so that another can be tried."""
     if not isinstance(step.operation, PORTS) or failure.errno != errno.EADDRINUSE:
         return False
     return any(wish.first != wish.last or not wish.first for wish in port_wishes(container))
 
 
 def explain_port(step: Step, failure: StepFailure) -> str:
-    """Who has the port at which a start failed; empty if the start failed elsewhere."""
+    """The message for a start that failed at a port; empty if it failed elsewhere."""
     wanted = step.operation
     if not isinstance(wanted, PORTS):
         return ""
     if failure.errno == errno.EACCES:
         return (
-            f"Bind for {wanted.address}:{wanted.port} failed: users may not open so low a port: "
+            f"Bind for {wanted.address}:{wanted.port} failed: users may not open a port this low: "
             f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted.port} allows it"
         )
     if failure.errno != errno.EADDRINUSE:
@@ -258,11 +258,11 @@ def explain_port(step: Step, failure: StepFailure) -> str:
     return f"Bind for {place} failed: port is already allocated: it is in use{by}"
 
 
-# For the plan
+# The plan
 
 
 def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSpec:
-    """What the plan needs to know of a run's network."""
+    """The network's part of the plan."""
     mode = container.host_config.network_mode
     if mode == "host":
         return NetworkSpec(host=True)
@@ -282,18 +282,18 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
 
 
 def _shared(parts: Parts, container_id: str) -> tuple[int, int]:
-    """The process whose network is shared; it need not be there before the start."""
-    other = parts.registry.find(container_id)
+    """The process whose network is shared; it need not exist before the start."""
+    other = parts.lookup.find(container_id)
     with other.lock:
         return other.container.state.pid, other.start_time
 
 
 def check_shared(parts: Parts, container: Container) -> None:
-    """ConflictError if a container would share the network of one that does not run."""
+    """StartError if the container whose network would be shared does not run."""
     mode = container.host_config.network_mode
     if not mode.startswith(CONTAINER_MODE):
         return
-    other = parts.registry.find(mode.removeprefix(CONTAINER_MODE))
+    other = parts.lookup.find(mode.removeprefix(CONTAINER_MODE))
     if not other.is_running:
         raise StartError(
             f"cannot join network of a non running container: {other.container.id}: "
@@ -302,7 +302,7 @@ def check_shared(parts: Parts, container: Container) -> None:
 
 
 def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
-    """An endpoint as the plan has it."""
+    """An endpoint in the form of the plan."""
     addresses = [(endpoint.ipv4_address, endpoint.ipv4_prefix)]
     if endpoint.ipv6_address:
         addresses.append((endpoint.ipv6_address, endpoint.ipv6_prefix))
@@ -322,7 +322,7 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
 
 
 def draft(parts: Parts, container: Container) -> Sandbox:
-    """A sandbox as the container's would be, with nothing taken: to see which steps it has."""
+    """A sandbox like the container's, with nothing reserved: it shows which steps a start has."""
     sandbox = Sandbox(container.id)
     for index, (name, wanted) in enumerate(container.networks.items()):
         network = parts.networks.find(name)

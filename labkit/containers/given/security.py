@@ -1,7 +1,8 @@
-"""What a container may do: `--cap-add`, `--cap-drop`, `--security-opt` and `--privileged`.
+"""The rights of a container: `--cap-add`, `--cap-drop`, `--security-opt` and `--privileged`.
 
-Docker's rules: capabilities are named with CAP_ or without, in any case; ALL is every one of them.
-A container that drops ALL has what it adds; one that adds ALL lacks what it drops.
+Docker's rules: a capability is named with CAP_ or without, in upper or lower case; ALL is every
+capability.  A container that drops ALL has only those it adds; one that adds ALL has all but those
+it drops.
 """
 
 import os
@@ -19,25 +20,25 @@ FALSE_WORDS = ("0", "f", "false")
 NO_NEW_PRIVILEGES = "no-new-privileges"
 BUILTIN, UNCONFINED = "builtin", "unconfined"
 MODULES = ("apparmor", "label")
-"""Options of security modules: AppArmor, and SELinux, which labkit does not drive."""
+"""The options of AppArmor, and of SELinux, which labkit does not support."""
 APPARMOR_PROFILES = "/sys/kernel/security/apparmor/profiles"
 APPARMOR_DEFAULT = "labkit-default"
-"""The profile of vagrant/labkit-default, which the provisioning loads."""
+"""The profile in vagrant/labkit-default; the provisioning loads it."""
 CPUS = "/sys/devices/system/cpu"
 
 
 class SecurityOptions(NamedTuple):
-    """What `--security-opt` says."""
+    """The values of `--security-opt`."""
 
     no_new_privileges: bool = False
     seccomp: str = ""
-    """`unconfined`, `builtin`, the text of a profile, or empty for what is usual."""
+    """`unconfined`, `builtin`, the text of a profile, or empty for the default."""
     apparmor: str = ""
-    """`unconfined`, a profile's name, or empty for what is usual."""
+    """`unconfined`, a profile's name, or empty for the default."""
 
 
 def check(host: HostConfig) -> list[str]:
-    """InvalidParameterError for what has no meaning; the warnings for what has no effect."""
+    """InvalidParameterError for an unknown value; a warning for each option without effect."""
     for field, names in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
         for word, name in zip(names or (), _bare(names), strict=True):
             if name not in capabilities.NAMES and word.upper() != ALL:
@@ -49,7 +50,7 @@ def check(host: HostConfig) -> list[str]:
     loaded = loaded_apparmor_profiles()
     if loaded and profile not in ("", UNCONFINED, *loaded):
         raise InvalidParameterError(
-            f"--security-opt apparmor={profile}: no profile of that name is loaded: load it by "
+            f"--security-opt apparmor={profile}: no profile of that name is loaded: load it with "
             "apparmor_parser, or name another"
         )
     without_effect = {"label": "labkit does not drive SELinux"}
@@ -64,7 +65,7 @@ def check(host: HostConfig) -> list[str]:
 
 
 def loaded_apparmor_profiles() -> set[str]:
-    """The names of the profiles that AppArmor knows; none where the kernel runs without it."""
+    """The names of the profiles that AppArmor has loaded; empty if the kernel runs without it."""
     try:
         with open(APPARMOR_PROFILES) as file:
             return {line.rpartition(" (")[0] for line in file}
@@ -75,8 +76,8 @@ def loaded_apparmor_profiles() -> set[str]:
 def apparmor_profile(host: HostConfig) -> str:
     """The profile that confines the container's processes; empty for none.
 
-    The usual one is used where it is loaded.  One that was asked for is used in any case, so that
-    the start fails where it is gone.
+    The default profile is used if it is loaded.  A profile that was asked for is always used, so
+    that the start fails if it is no longer loaded.
     """
     chosen, loaded = _options(host).apparmor, loaded_apparmor_profiles()
     if not loaded or chosen == UNCONFINED or (host.privileged and not chosen):
@@ -85,16 +86,16 @@ def apparmor_profile(host: HostConfig) -> str:
 
 
 def oom_score(host: HostConfig) -> int | None:
-    """The score to set; None where a container may have labkitd's own.
+    """The score to set; None if a container may have the same score as labkitd.
 
-    labkitd is protected by a low score (its unit says so), which no container may inherit.
+    A low score protects labkitd (its unit sets it), and no container may inherit that.
     """
     own = processes.oom_score()
     return host.oom_score_adj if host.oom_score_adj or own < 0 else None
 
 
 def fill_in(host: HostConfig) -> None:
-    """Complete the paths of the kernel's that are covered or read-only, as `inspect` shows them."""
+    """Fill in the masked and read-only paths of the kernel, as `inspect` shows them."""
     if host.privileged:
         host.masked_paths = host.readonly_paths = None
         host.security_opt = host.security_opt or ["label=disable"]
@@ -106,7 +107,7 @@ def fill_in(host: HostConfig) -> None:
 
 
 def thermal_paths(cpus: str = CPUS) -> list[str]:
-    """The folders that tell how hot each CPU runs, and so what it computes.
+    """The folders that tell how hot each CPU runs, from which its work can be guessed.
 
     Docker covers them where the machine has them.
     """
@@ -116,7 +117,7 @@ def thermal_paths(cpus: str = CPUS) -> list[str]:
 
 
 def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
-    """The pieces of root's power that the container's root keeps."""
+    """The capabilities that the container's root keeps."""
     added, dropped = _bare(host.cap_add), _bare(host.cap_drop)
     if host.privileged:
         return capabilities.NAMES
@@ -127,7 +128,7 @@ def kept_capabilities(host: HostConfig) -> tuple[str, ...]:
 
 
 def may_mount(host: HostConfig) -> bool:
-    """Whether the container's root keeps the piece of root's power that mount(2) asks for."""
+    """Whether the container's root keeps the capability that mount(2) needs."""
     return "SYS_ADMIN" in kept_capabilities(host)
 
 
@@ -147,7 +148,7 @@ def seccomp_program(host: HostConfig) -> bytes:
 
 
 def no_new_privileges(host: HostConfig) -> bool:
-    """Whether no program may give more power than its caller has."""
+    """Whether a program may never give its process more rights than its caller has."""
     return _options(host).no_new_privileges
 
 
@@ -171,7 +172,7 @@ def _options(host: HostConfig) -> SecurityOptions:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Name and value at `=`, or as Docker once had it at `:`."""
+    """Split name and value at `=`, or at `:` as older releases of Docker did."""
     return text.partition("=") if "=" in text else text.partition(":")
 
 

@@ -1,7 +1,7 @@
-"""`--sysctl`: the kernel's parameters that a network or IPC namespace has for itself.
+"""`--sysctl`: kernel parameters that belong to a network or IPC namespace.
 
-A container on a network of its own gets two of Docker's: each of its users may open low ports, and
-send pings, for in there nothing of the machine's is protected by that.
+Docker sets two of them in every container with its own network: any user may open low ports and
+send pings.  In that namespace this restriction protects nothing of the machine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,23 +27,23 @@ _LAST_GROUP = 65535
 
 
 def check(host: HostConfig) -> None:
-    """InvalidParameterError, in Docker's words, for a parameter that is the whole machine's."""
+    """InvalidParameterError, in Docker's words, for a parameter of the whole machine."""
     for name in map(_dotted, host.sysctls or {}):
         if name.startswith(_OF_NETWORK):
             if host.network_mode == HOST:
                 raise InvalidParameterError(
                     f'sysctl "{name}" not allowed in host network namespace: leave it out, or '
-                    "give the container a network of its own"
+                    "give the container another network"
                 )
         elif name in _OF_IPC or name.startswith(_OF_QUEUES):
             if host.ipc_mode == HOST:
                 raise InvalidParameterError(
                     f'sysctl "{name}" is not allowed in the hosts ipc namespace: leave it out, or '
-                    "give the container an IPC namespace of its own"
+                    "give the container a private IPC namespace"
                 )
         else:
             raise InvalidParameterError(
-                f'sysctl "{name}" is not in a separate kernel namespace: it is set on the host'
+                f'sysctl "{name}" is not in a separate kernel namespace: set it on the host'
             )
 
 
@@ -51,7 +51,7 @@ def of(host: HostConfig) -> Iterator[tuple[str, str, str]]:
     """The step's name, the file and the value of each parameter that is set."""
     asked = {_dotted(name): value for name, value in (host.sysctls or {}).items()}
     for name, value in {**_usual(host), **asked}.items():
-        # A step of the network is left out with the namespace, one of IPC as well.
+        # A network step is left out together with the network namespace; so is an IPC step.
         step = "network.sysctl" if name.startswith(_OF_NETWORK) else "namespace.ipc.sysctl"
         yield step, f"{_FOLDER}/{_path(name)}", value
 
@@ -61,14 +61,16 @@ def _usual(host: HostConfig) -> Mapping[str, str]:
         return {}
     if not power.IS_LIMITED:
         return {_LOW_PORTS: "0", _PINGS: "0 2147483647"}
-    # The kernel takes groups alone that the engine's own namespace has.
+    # The kernel accepts only groups that the engine's own namespace has.
     pings = {_PINGS: f"0 {_LAST_GROUP}"} if power.has_group(_LAST_GROUP) else {}
     return {_LOW_PORTS: "0", **pings}
 
 
 def _dotted(name: str) -> str:
-    """`net/ipv4/conf/eth0.1/forwarding` and `net.ipv4.conf.eth0/1.forwarding` are one (sysctl(8)):
-    the first of the two signs separates, and the other is a part of a word.
+    """Return a parameter's name with dots (sysctl(8)).
+
+    `net/ipv4/conf/eth0.1/forwarding` and `net.ipv4.conf.eth0/1.forwarding` are the same: the sign
+    that comes first separates, the other belongs to a word.
     """
     dot, slash = name.find("."), name.find("/")
     if slash >= 0 and (slash < dot or dot < 0):

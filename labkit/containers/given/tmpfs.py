@@ -1,4 +1,4 @@
-"""The options of `--tmpfs /path:OPTIONS`: flags of mount(2), and what tmpfs itself takes."""
+"""The options of `--tmpfs /path:OPTIONS`: flags of mount(2), and options of tmpfs itself."""
 
 from labkit.containers.records.mount_model import PROPAGATIONS
 from labkit.errors import InvalidParameterError
@@ -13,7 +13,7 @@ from labkit.kernel.mounts import (
 )
 
 DEFAULT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
-"""What Docker takes from a tmpfs unless asked not to."""
+"""Docker sets these flags on a tmpfs unless an option clears them."""
 
 MOUNT_FLAGS: dict[str, tuple[int, int]] = {
     "ro": (MS_RDONLY, 0),
@@ -29,16 +29,16 @@ MOUNT_FLAGS: dict[str, tuple[int, int]] = {
     "strictatime": (MS_STRICTATIME, 0),
     "defaults": (0, 0),
 }
-"""Each word, with the flags that it sets and those that it clears (mount(8))."""
+"""Each word with the flags that it sets and those that it clears (mount(8))."""
 
 _VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
-"""The words with a value that the file system takes (tmpfs(5))."""
+"""The words with a value that tmpfs accepts (tmpfs(5))."""
 
 
 def tmpfs_flags_and_data(options: str) -> tuple[int, str]:
-    """The flags for mount(2) and the text for tmpfs; InvalidParameterError for an unknown word.
+    """The flags for mount(2) and the data for tmpfs; InvalidParameterError for an unknown word.
 
-    How mounts spread from it is one of `mount_model.PROPAGATIONS`, which are no flags here.
+    The propagation words of `mount_model.PROPAGATIONS` are skipped: they are no flags here.
     """
     flags, values = DEFAULT_FLAGS, []
     for word in filter(None, options.split(",")):

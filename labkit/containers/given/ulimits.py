@@ -1,4 +1,4 @@
-"""`--ulimit` and `--oom-score-adj`: limits of each single process, which are in no cgroup."""
+"""`--ulimit` and `--oom-score-adj`: limits of a single process, outside of cgroups."""
 
 from labkit.containers.records.model import HostConfig
 from labkit.errors import InvalidParameterError
@@ -10,16 +10,16 @@ _MAY_RAISE = 1 << capabilities.NAMES.index("SYS_RESOURCE")
 
 
 def resource_limits(host: HostConfig) -> tuple[ResourceLimit, ...]:
-    """What the plan sets; of a name that is given twice the last counts, as in Docker."""
+    """The limits for the plan; if a name is given twice, the last one counts, as in Docker."""
     limits = {u.name: (u.name, u.soft, u.hard) for u in host.ulimits or ()}
     return tuple(limits.values())
 
 
 def check(host: HostConfig) -> list[str]:
-    """InvalidParameterError for what makes no sense; a warning for each that labkitd cannot give.
+    """InvalidParameterError for a bad value; a warning for each limit that labkitd cannot set.
 
-    Nobody may raise a hard limit without CAP_SYS_RESOURCE, which labkitd lacks in some containers
-    and machines; then the container gets as much as labkitd has itself.
+    The kernel lets a process raise a hard limit only with CAP_SYS_RESOURCE, which labkitd lacks in
+    some containers and machines.  The container then gets the highest limit that labkitd has.
     """
     if not -1000 <= host.oom_score_adj <= 1000:
         raise InvalidParameterError(

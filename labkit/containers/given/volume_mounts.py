@@ -1,6 +1,6 @@
 """Volumes with options: `volume create -o type=tmpfs|nfs|none -o device=… -o o=…`.
 
-Such a volume is a file system that is mounted over its folder while a container that uses it runs
+Such a volume is a file system that is mounted over the volume's folder while a container uses it
 (Docker's driver `local`).
 """
 
@@ -21,10 +21,10 @@ _NETWORK_KINDS = ("nfs", "nfs4", "cifs")
 
 
 def check(options: Mapping[str, str]) -> None:
-    """InvalidParameterError, in Docker's words, for options that make no file system."""
+    """InvalidParameterError, in Docker's words, for options that cannot be mounted."""
     if "size" in options:
         raise InvalidParameterError(
-            "quota size requested but no quota support: labkit limits no volume's size; "
+            "quota size requested but no quota support: labkit cannot limit a volume's size; "
             "a tmpfs takes o=size=…"
         )
     for name in options:
@@ -36,14 +36,14 @@ def check(options: Mapping[str, str]) -> None:
 
 
 def mount(folder: str, options: Mapping[str, str]) -> None:
-    """Mount what the options say on a folder; StartError."""
+    """Mount the file system of the options on a folder; StartError."""
     kind, device = options["type"], options["device"]
     flags, words = _flags_and_data(options.get("o", ""))
     data = ",".join(map(_resolved, words) if kind in _NETWORK_KINDS else words)
     try:
         mounts.mount(device, folder, "" if flags & MS_BIND else kind, flags, data)
         if flags & MS_BIND and flags & ~(MS_BIND | MS_REC):
-            # The kernel takes no other flag from the call that binds.
+            # The kernel ignores other flags in the call that binds: a remount sets them.
             mounts.mount("", folder, "", flags & ~MS_REC | MS_REMOUNT)
     except OSError as error:
         raise StartError(
@@ -54,13 +54,13 @@ def mount(folder: str, options: Mapping[str, str]) -> None:
 
 
 def unmount(folder: str) -> None:
-    """Unmount it; one that somebody else has unmounted is unmounted."""
+    """Unmount a folder; no error if it is not mounted any more."""
     with contextlib.suppress(OSError):
         mounts.unmount(folder, mounts.MNT_DETACH)
 
 
 def mounted_below(base: str) -> set[str]:
-    """The folders below `base` on which something is mounted."""
+    """The folders below `base` that are mount points."""
     with open("/proc/self/mountinfo") as file:
         found = mounts.parse_mountinfo(file.read())
     return {
@@ -69,7 +69,7 @@ def mounted_below(base: str) -> set[str]:
 
 
 def _flags_and_data(text: str) -> tuple[int, list[str]]:
-    """The words of `o=` that are flags of mount(2), and those that the file system takes."""
+    """Split the words of `o=` into flags of mount(2) and options of the file system."""
     flags, others = 0, []
     for word in filter(None, text.split(",")):
         if word in _BINDS:
@@ -83,7 +83,7 @@ def _flags_and_data(text: str) -> tuple[int, list[str]]:
 
 
 def _resolved(word: str) -> str:
-    """`addr=server` with the server's address: the kernel asks for no names."""
+    """Replace the name in `addr=server` by its address: the kernel does not resolve names."""
     name, _, value = word.partition("=")
     if name != "addr":
         return word

@@ -1,8 +1,8 @@
 """Volumes: folders that outlive containers, `volumes/<name>/_data` with a record beside it.
 
-A container that is to mount a volume *claims* it, and a claimed volume cannot be removed.  Claims
-are kept in memory and derived from the containers' records when the daemon starts.  A volume is
-made whole under another name and renamed into place, and renamed away before it is deleted.
+A container that will mount a volume *claims* it, and a claimed volume cannot be removed.  Claims
+are kept in memory and derived from the containers' records when the daemon starts.  A new volume
+is made under a temporary name and then renamed; a volume is renamed before it is deleted.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from labkit.kernel import files, trails
 from labkit.set_aside import UNREADABLE, ignored, set_aside
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
-"""Marks a volume that nobody named, which `volume prune` takes without being told to."""
+"""Marks a volume whose name labkit chose; `volume prune` removes such volumes by default."""
 
 Fill = Callable[[str], None]
-"""Puts what a new volume begins with into the folder it is given."""
+"""Writes a new volume's first content into the folder that it gets."""
 
 OnChange = Callable[[str, str], None]
-"""Told what happens (`create`, `destroy`) to the volume of a name."""
+"""Called with an event (`create`, `destroy`) and the volume's name."""
 
 _DATA = "_data"
 _RECORD = "volume.json"
@@ -37,22 +37,22 @@ _UNFINISHED = ".new-"
 
 
 def volume_name() -> str:
-    """A name for a volume that nobody named."""
+    """A random name for an anonymous volume."""
     return secrets.token_hex(32)
 
 
 class VolumeRecord(msgspec.Struct, rename="pascal"):
-    """What is known of a volume, as it is written to `volume.json`."""
+    """The record of a volume, as it is written to `volume.json`."""
 
     name: str
     created_at: str
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     options: dict[str, str] = msgspec.field(default_factory=dict)
-    """What is mounted over its folder while it is used (labkit.containers.given.volume_mounts)."""
+    """How to mount over the folder while it is used (labkit.containers.given.volume_mounts)."""
 
 
 class Volume:
-    """A volume, and who uses it.  Its lock is held while it is filled, and while it is removed."""
+    """A volume and its users.  Its lock is held while it is filled and while it is removed."""
 
     def __init__(self, record: VolumeRecord, folder: str) -> None:
         self.record = record
@@ -62,11 +62,11 @@ class Volume:
         """The ids of the containers that have claimed it."""
         self.removed = False
         self.is_mounted = False
-        """Whether its options are in effect."""
+        """Whether the file system of its options is mounted."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The volume's name."""
         return self.record.name
 
     @property
@@ -76,7 +76,7 @@ class Volume:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody gave it its name."""
+        """Whether labkit chose its name."""
         return ANONYMOUS_LABEL in self.record.labels
 
 
@@ -93,7 +93,7 @@ class Volumes:
         self._volumes: dict[str, Volume] = {}
         self._root = root
         self.warnings: list[str] = []
-        """What could not be read."""
+        """A warning for each volume that could not be read."""
         os.makedirs(self._base, 0o700, exist_ok=True)
         for name in sorted(os.listdir(self._base)):
             self._load(name)
@@ -110,7 +110,7 @@ class Volumes:
         try:
             check_name(name)
         except InvalidParameterError:
-            self.warnings.append(ignored(folder))  # as lost+found
+            self.warnings.append(ignored(folder))  # such as lost+found
             return
         try:
             with open(f"{folder}/{_RECORD}", "rb") as file:
@@ -118,7 +118,7 @@ class Volumes:
         except UNREADABLE as error:
             self.warnings.append(set_aside(self._root, folder, error))
             return
-        record.name = name  # a copy of another volume is one of its own
+        record.name = name  # a copied folder is another volume, with the copy's name
         self._volumes[name] = Volume(record, folder)
 
     def list(self) -> "list[Volume]":
@@ -147,7 +147,7 @@ class Volumes:
         driver: str = "",
         options: dict[str, str] | None = None,
     ) -> Volume:
-        """Make a volume; one that is there already is the one that is meant, as in Docker.
+        """Make a volume; if there is one with this name already, return that, as Docker does.
 
         Without a name it gets one of 64 digits.  NotFoundError for a driver that labkit
         does not have, InvalidParameterError for a bad name or option.
@@ -174,7 +174,7 @@ class Volumes:
         os.mkdir(unfinished, 0o700)
         try:
             os.mkdir(f"{unfinished}/{_DATA}")
-            os.chmod(f"{unfinished}/{_DATA}", 0o755)  # whatever the umask says
+            os.chmod(f"{unfinished}/{_DATA}", 0o755)  # mkdir's mode depends on the umask
             files.write_atomically(
                 f"{unfinished}/{_RECORD}", msgspec.json.encode(record), uses_reserve=False
             )
@@ -195,10 +195,10 @@ class Volumes:
         fill: Fill | None = None,
         options: dict[str, str] | None = None,
     ) -> Volume:
-        """Have a volume for a container, made if there is none called so.
+        """Claim a volume for a container, and make it if there is none with this name.
 
-        If it is empty and nobody else has claimed it, it is new: `fill` is called, and what that
-        puts into its folder becomes the volume's content, all of it or nothing.
+        A volume that is empty and that no other container has claimed is new: `fill` writes its
+        content into a folder, and all of that becomes the volume's content, or nothing.
         """
         while True:
             volume = self.create(name, labels, options=options)
@@ -212,7 +212,7 @@ class Volumes:
                 return volume
 
     def mount(self, name: str) -> None:
-        """Before a start: mount what a volume's options say, if it has any.  StartError."""
+        """Before a start: mount the file system of a volume's options, if any.  StartError."""
         volume = self._volumes.get(name)
         if volume is None or not volume.record.options:
             return
@@ -222,7 +222,7 @@ class Volumes:
                 volume.is_mounted = True
 
     def unmount(self, name: str, is_in_use: Callable[[str], bool]) -> None:
-        """A container has ended: unmount a volume with options that no other one that runs has."""
+        """Unmount a volume with options when no running container uses it any more."""
         volume = self._volumes.get(name)
         if volume is None or not volume.is_mounted:
             return
@@ -232,14 +232,14 @@ class Volumes:
                 volume.is_mounted = False
 
     def take_note(self, names: Iterable[str], container_id: str) -> None:
-        """A container found when the daemon started uses these; one that is lost stays lost."""
+        """Record the volumes of a container that a new daemon has found, except missing volumes."""
         for name in names:
             volume = self._volumes.get(name)
             if volume is not None:
                 volume.users.add(container_id)
 
     def release(self, names: Iterable[str], container_id: str) -> None:
-        """The container does not use these volumes any more."""
+        """Record that the container does not use these volumes any more."""
         for name in names:
             with self._lock:
                 volume = self._volumes.get(name)
@@ -248,7 +248,7 @@ class Volumes:
                     volume.users.discard(container_id)
 
     def remove(self, name: str) -> None:
-        """Delete a volume and all that is in it; ConflictError if a container uses it."""
+        """Delete a volume and its content; ConflictError if a container uses it."""
         volume = self.find(name)
         with volume.lock:
             if volume.removed:
@@ -260,7 +260,7 @@ class Volumes:
             if volume.is_mounted:
                 volume_mounts.unmount(volume.data)
             with self._lock:
-                with contextlib.suppress(FileNotFoundError):  # somebody has deleted its folder
+                with contextlib.suppress(FileNotFoundError):  # its folder was deleted by hand
                     self._remover.take(volume.folder)
                 del self._volumes[name]
         files.sync_folder(self._base)
@@ -271,7 +271,7 @@ def _fill(volume: Volume, fill: Fill) -> None:
     new = f"{volume.folder}/.new"
     trails.remove_tree(new)
     os.mkdir(new)
-    os.chmod(new, 0o755)  # whatever the umask says
+    os.chmod(new, 0o755)  # mkdir's mode depends on the umask
     fill(new)
     os.rename(new, volume.data)
     files.sync_folder(volume.folder)

@@ -1,1 +1,1 @@
-"""Into a running container and out of it: exec, attach, logs, files, figures (chapter 7)."""
+"""Access to a running container: exec, attach, logs, files, statistics (chapter 7)."""

@@ -1,9 +1,9 @@
-"""Attaching a client to a container: from now on, or with all that was printed before.
+"""Attaching a client to a container: from now on, or with all earlier output first.
 
-What was printed before is in the log, which this daemon reads; what is printed from now on comes
-from the shim.  So that no line is lost between the two and none comes twice, the shim says where
-the log ends at the moment it takes the client, and holds back what is printed after that until it
-hears that the log has been sent up to there (`labkit.runtime.streams`).
+Earlier output is in the log, which this daemon reads; later output comes from the shim.  No line
+may be lost or sent twice.  So the shim says where the log ends at the moment it takes the client.
+It holds back later output until the daemon has sent the log up to that place
+(`labkit.runtime.streams`).
 """
 
 import contextlib
@@ -21,10 +21,10 @@ Replay = Callable[[Iterator[logs.LogLine]], None]
 
 
 def attach(entry: Entry, fd: int, options: Attachment, announce: Callable[[], None]) -> None:
-    """Hand the connection to the shim, now or when the container will be started.
+    """Hand the connection to the shim, now or when the container starts.
 
     `announce` is called before anything is sent, under the container's lock: a start that the
-    client asks for thereupon cannot come before the hand-over.
+    client then asks for has to wait until the hand-over is done.
     """
     with entry.lock:
         announce()
@@ -34,7 +34,7 @@ def attach(entry: Entry, fd: int, options: Attachment, announce: Callable[[], No
 def attach_with_log(
     entry: Entry, log_path: str, fd: int, options: Attachment, replay: Replay
 ) -> None:
-    """The same, after the log up to this moment has been given to `replay`."""
+    """Attach as `attach` does, after `replay` has sent the log up to this moment."""
     _, stdout, stderr, _ = options
     streams = {name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
     sent: logs.Position | None = None
@@ -70,7 +70,7 @@ def _hand_over(entry: Entry, fd: int, options: Attachment) -> None:
 
 
 def _hand_over_held(entry: Entry, fd: int, options: Attachment) -> socket.socket | None:
-    """Hand it to a shim that holds it back; our end of its gate, or None where no shim is."""
+    """Hand it to the shim, which holds back output; our end of the gate, or None without a shim."""
     if entry.shim is None:
         return None
     ours, theirs = socket.socketpair()
@@ -91,7 +91,7 @@ def _end_said_at(gate: socket.socket) -> logs.Position | None:
 
 
 def _end_of(log_path: str) -> logs.Position | None:
-    """Where the log of a container ends that does not run."""
+    """The end of the log of a container that does not run."""
     try:
         file = open(log_path, "rb")
     except FileNotFoundError:

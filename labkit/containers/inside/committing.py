@@ -19,22 +19,22 @@ from labkit.images.models import History, ImageConfig
 
 
 class Commit(NamedTuple):
-    """What is wanted of a commit besides the container."""
+    """The options of a commit besides the container."""
 
     reference: str = ""
     """The image's name, "" for none."""
     author: str = ""
     comment: str = ""
     changes: Sequence[str] = ()
-    """Dockerfile instructions that change what the image says."""
+    """Dockerfile instructions that change the image's configuration."""
     config: RuntimeConfig | None = None
-    """What the image says in the first place; what it leaves open is the container's."""
+    """The image's configuration; fields it leaves empty are taken from the container."""
     pause: bool = True
-    """Freeze the container meanwhile, so that its files belong together."""
+    """Freeze the container during the commit, so that its files are consistent."""
 
 
 def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
-    """Make the image; ConflictError when the container is removed meanwhile.
+    """Make the image; ConflictError if the container is removed before it is done.
 
     InvalidParameterError for a bad name or change.
     """
@@ -70,10 +70,10 @@ def commit(parts: Parts, entry: Entry, asked: Commit) -> Image:
 
 @contextmanager
 def _paused(parts: Parts, entry: Entry, *, wanted: bool) -> Iterator[None]:
-    """Freeze the container, if that is wanted, it runs, and it is not frozen already."""
+    """Freeze the container if that is wanted and it runs; not if it is frozen already."""
     is_ours = False
     if wanted and entry.container.state.status == states.RUNNING:
-        # It has just ended, or there is no cgroup that could freeze it.
+        # The container has just ended, or it has no cgroup that could be frozen.
         with suppress(ConflictError, InvalidParameterError):
             ending.pause(parts, entry)
             is_ours = True
@@ -86,7 +86,7 @@ def _paused(parts: Parts, entry: Entry, *, wanted: bool) -> Iterator[None]:
 
 
 def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfig:
-    """What the new image says: what is asked for, over what the container was made with.
+    """The new image's configuration: the commit's, completed from the container's.
 
     A new entrypoint drops the old command (Docker's rule).
     """
@@ -108,7 +108,7 @@ def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfi
 
 
 def _base(container: Container, image: Image) -> RuntimeConfig:
-    """How the container was made, in an image's words."""
+    """The container's configuration in the fields of an image."""
     config = container.config
     entrypoint, command = _words(config.entrypoint), _words(config.cmd)
     if entrypoint is None:

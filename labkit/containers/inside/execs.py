@@ -1,7 +1,7 @@
-"""`exec`: further processes in a running container, each with an id of its own.
+"""`exec`: more processes in a running container, each with an id.
 
 As in Docker an exec is created first and started afterwards, so that its client can attach before
-anything runs.  It is known as long as its container is; nothing of it is on disk.
+the command runs.  It is known as long as its container exists; nothing of it is on disk.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ from labkit.runtime.streams import Attachment
 
 KEPT_S = 300.0
 SETTLE_S = 2.0
-"""Longer than a shim takes to tell of a process that it has reaped."""
+"""Longer than a shim takes to report a process that it has reaped."""
 
 
 NAMED_BY_COMMAND = ("exec_create", "exec_start")
-"""The events whose names Docker makes longer by the command."""
+"""Docker adds the command to the names of these events."""
 
 
 class ExecConfig(msgspec.Struct, rename=docker_name):
-    """What is asked for, field for field as in Docker's API (`POST /containers/{id}/exec`)."""
+    """The request, field for field as in Docker's API (`POST /containers/{id}/exec`)."""
 
     cmd: list[str] | None = None
     env: list[str] | None = None
@@ -56,7 +56,7 @@ class ExecConfig(msgspec.Struct, rename=docker_name):
 
 
 class Exec:
-    """One exec: what was asked, and how it went."""
+    """One exec: its request and its state."""
 
     def __init__(self, entry: Entry, config: ExecConfig) -> None:
         self.id = secrets.token_hex(32)
@@ -80,8 +80,8 @@ class Execs:
         self._by_id: dict[str, Exec] = {}
 
     def create(self, ref: str, config: ExecConfig) -> Exec:
-        """Make an exec that can be started; ConflictError unless the container runs."""
-        entry = self._parts.registry.find(ref)
+        """Make an exec that can be started; ConflictError if the container does not run."""
+        entry = self._parts.lookup.find(ref)
         if not config.cmd or not config.cmd[0]:
             raise InvalidParameterError("No exec command specified")
         _check_running(entry)
@@ -93,7 +93,7 @@ class Execs:
         return made
 
     def _forget_old(self) -> None:
-        """Forget those that ended a while ago (Docker: five minutes), so that none pile up."""
+        """Forget the execs that ended a while ago (Docker: five minutes), to limit their number."""
         now = time.monotonic()
         self._by_id = {
             key: known
@@ -114,14 +114,14 @@ class Execs:
         return found
 
     def discard(self, exec_id: str) -> None:
-        """Forget one that nobody will ask for."""
+        """Forget an exec that no client will ask for."""
         with self._lock:
             self._by_id.pop(exec_id, None)
 
     def settled(self, exec_id: str) -> Exec:
-        """The exec; when its process has ended, only after its exit code is known.
+        """The exec; if its process has ended, this waits until its exit code is known.
 
-        A client sees the end of the output before this daemon hears of the exit, and asks for the
+        A client sees the end of the output before this daemon learns of the exit, and asks for the
         code at once.
         """
         found = self.get(exec_id)
@@ -139,7 +139,7 @@ class Execs:
         return found
 
     def of(self, entry: Entry) -> list[str]:
-        """The ids of a container's execs that run."""
+        """The ids of a container's running execs."""
         with self._lock:
             return [e.id for e in self._by_id.values() if e.entry is entry and e.running]
 
@@ -157,12 +157,13 @@ class Execs:
         *,
         framed: bool | None = None,
     ) -> None:
-        """Run it, with a client's connection attached to its streams or with none.
+        """Run it, with a client's connection attached to its streams or without one.
 
-        `framed`: whether the client gets the output in Docker's frames; None: without a terminal.
+        `framed`: whether the client gets the output in Docker's frames; None: unless the exec has
+        a terminal.
 
-        StartError (126, 127…) when the command cannot run, ConflictError when it ran before or the
-        container does not run.  The descriptor is duplicated, as by `Engine.attach`.
+        StartError (126, 127…) if the command cannot run, ConflictError if it ran before or the
+        container does not run.  The descriptor is duplicated, as in `Engine.attach`.
         """
         found = self.get(exec_id)
         with found.changed:
@@ -188,7 +189,7 @@ class Execs:
             messages.send(found.shim, ("exec", messages.plain(request)), [] if fd is None else [fd])
             answer = Launch(found.shim).finish()
             if len(answer) != 1:
-                raise StartError("the shim tells of the container's end")
+                raise StartError("the shim reports the container's end")
             (found.pid,) = answer
         except LaunchError as error:
             failure = starting.start_error(
@@ -200,7 +201,7 @@ class Execs:
             self._ended(found, [failure.exit_code])
             raise failure from None
         except (OSError, StartError):
-            # The shim has no container any more to start it in.
+            # The shim has no container any more in which it could start the command.
             found.shim.close()
             self._ended(found, None)
             if found.entry.is_running and known < MESSAGES:
@@ -224,12 +225,12 @@ class Execs:
         self._publish("exec_die", found, exitCode=str(found.exit_code))
 
     def resize(self, exec_id: str, height: int, width: int) -> None:
-        """Give its terminal another size."""
+        """Resize its terminal; ConflictError if it does not run."""
         found = self.get(exec_id)
         with found.changed:
             if not found.running or found.shim is None:
                 raise ConflictError(f"exec {exec_id} is not running")
-            with contextlib.suppress(OSError):  # it has ended meanwhile
+            with contextlib.suppress(OSError):  # it has ended since
                 messages.send(found.shim, ("resize", height, width))
 
     def _connect(self, entry: Entry) -> tuple[socket.socket, int]:
@@ -246,7 +247,7 @@ class Execs:
         placement = starting.place(self._parts, container)
         users = namespaces.users(self._parts, id_ranges.in_use(container))
         ablated = "cgroup" in container.without
-        # With --privileged as if the container were; it has what the container has at least.
+        # `--privileged` as for a container; an exec always has its container's rights.
         host = msgspec.structs.replace(
             container.host_config,
             privileged=config.privileged or container.host_config.privileged,
@@ -266,7 +267,7 @@ class Execs:
             cgroup_clone_into="" if ablated else placement.clone_into,
             last_capability=capabilities.last_capability(),
             oom_score_adj=security.oom_score(host),
-            # As in Docker, a privileged exec keeps the container's profile.
+            # As in Docker, a privileged exec keeps the container's AppArmor profile.
             apparmor_profile=security.apparmor_profile(container.host_config),
             more_groups=tuple(host.group_add or ()),
             resource_limits=ulimits.resource_limits(host),

@@ -1,7 +1,7 @@
 """The files of containers, seen from outside: `cp`, `export`, `diff`.
 
-Each is done by a process of its own (`labkit.containers.trees`), which is given a view of the
-container's files and can reach nothing else.
+A separate process does each of them (`labkit.containers.trees`).  It sees only the container's
+files and cannot reach anything else.
 """
 
 import os
@@ -27,7 +27,7 @@ from labkit.images.layers import RESERVE_BYTES, limit_bytes
 from labkit.kernel import processes
 
 _NO_OWN_ROOT = {"pivot_root", "mount.root"}
-"""Left-out steps (`--without`) that leave a container with the host's root."""
+"""Steps that leave the container in the host's root if they are left out (`--without`)."""
 
 
 class ContainerFiles:
@@ -35,21 +35,21 @@ class ContainerFiles:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        # A folder that is there as long as the daemon; mounts on it are the workers' own.
+        # This folder exists as long as the daemon; each worker mounts on it in its own namespace.
         self._place = f"{parts.paths.run}/containers"
 
     def stat(self, ref: str, path: str) -> FileStat:
-        """What is at a path; NotFoundError."""
-        entry, path = self._parts.registry.find(ref), absolute(path)
+        """Describe the file at a path; NotFoundError."""
+        entry, path = self._parts.lookup.find(ref), absolute(path)
         with self._looking(entry, "stat", (path, base_name(path))) as worker, _naming(ref, path):
             return FileStat(*worker.ready()[0])
 
     def pack(self, ref: str, path: str) -> tuple[FileStat, Iterator[bytes]]:
-        """What is at a path, and a tar archive of it, which must be read or closed.
+        """Describe the file at a path, and pack it in a tar archive, which must be read or closed.
 
         The archive's names begin with the last part of the path.
         """
-        entry, path = self._parts.registry.find(ref), absolute(path)
+        entry, path = self._parts.lookup.find(ref), absolute(path)
         worker = self._looking(entry, "pack", (path, base_name(path)))
         try:
             with _naming(ref, path):
@@ -61,8 +61,8 @@ class ContainerFiles:
         return found, streaming(worker)
 
     def export(self, ref: str) -> Iterator[bytes]:
-        """A tar archive of the whole root file system, without what is mounted in it."""
-        entry = self._parts.registry.find(ref)
+        """Pack the whole root file system in a tar archive, without the mounts in it."""
+        entry = self._parts.lookup.find(ref)
         with self._looking(entry, "export", (), only_root=True) as worker:
             worker.ready()
             self._parts.publish("export", entry)
@@ -79,12 +79,12 @@ class ContainerFiles:
     ) -> None:
         """Unpack a plain tar archive below a folder of the container.
 
-        `keep_kinds`: refuse to put a file in the place of a folder, or the other way round.
-        `as_user`: the container's user shall own it, not the numbers in the archive.
+        `keep_kinds`: refuse to replace a folder by a file or a file by a folder.
+        `as_user`: the container's user becomes the owner, not the ids in the archive.
         NotFoundError, InvalidParameterError (a bad archive, no folder), ForbiddenError (read-only).
         """
-        entry, path = self._parts.registry.find(ref), absolute(path)
-        # As in Docker, the numbers of the archive are kept for a container without a user.
+        entry, path = self._parts.lookup.find(ref), absolute(path)
+        # As in Docker, the archive's ids are kept for a container without a user.
         user = entry.container.config.user or None if as_user else None
         arguments = (path, keep_kinds, user)
         with _naming(ref, path, is_root_read_only=entry.container.host_config.readonly_rootfs):
@@ -97,21 +97,21 @@ class ContainerFiles:
                 _feed(worker, archive)
                 self._parts.publish("extract-to-dir", entry)
                 return
-            # A container that does not run must not be started meanwhile: two unions would write to
-            # one layer.  So the archive is taken in before, however long its sender takes.
+            # While this writes, the container must not start: two overlays would write to one
+            # layer.  So the archive is read completely first, even if its sender is slow.
             with _kept(archive, self._parts.paths.root) as chunks, entry.lock:
                 rest = self._to_write(entry)
                 _feed(_start("place", arguments, rest, None, takes_input=True), chunks)
         self._parts.publish("extract-to-dir", entry)
 
     def changes(self, ref: str) -> list[Change]:
-        """What the container has added to its image, changed, and deleted: paths and kinds."""
-        entry = self._parts.registry.find(ref)
+        """The paths that the container has added, changed or deleted, with the kind of change."""
+        entry = self._parts.lookup.find(ref)
         folder = self._parts.records.folder(entry.container.id)
         view = self._layers(self._layers_of(entry.container))
         copy = self._parts.snapshots.copy_of(folder)
         if copy and not os.path.isdir(copy):
-            return []  # it is made when the container is first started
+            return []  # the copy is made when the container first starts
         place = copy or f"{folder}/upper"
         try:
             upper = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -125,7 +125,7 @@ class ContainerFiles:
             os.close(upper)
 
     def claim_volumes(self, container: Container, image: Image) -> None:
-        """Have the volumes of a new container; a new one begins with the image's files."""
+        """Claim the volumes of a new container; new ones get the image's files."""
 
         def copy_up(path: str, folder: str) -> None:
             self._copy_up(image.layer_directories(), path, folder)
@@ -150,7 +150,7 @@ class ContainerFiles:
     def _looking(
         self, entry: Entry, task: str, arguments: tuple[object, ...], *, only_root: bool = False
     ) -> Worker:
-        """A worker that looks at the container as it is."""
+        """A worker that reads the container's files."""
         with entry.lock:
             running = self._running(entry, only_root=only_root, attributes=views.READ_ONLY)
             view, pidfd = running or (self._at_rest(entry, only_root=only_root), None)
@@ -159,13 +159,13 @@ class ContainerFiles:
     def _running(
         self, entry: Entry, *, only_root: bool, attributes: int
     ) -> tuple[Running, int] | None:
-        """The view of a container that runs, and its first process; the lock is held."""
+        """The view of a running container, and its first process; the caller holds the lock."""
         if not entry.is_running or _NO_OWN_ROOT & set(entry.container.without):
             return None
         pidfd = processes.open_pidfd(entry.container.state.pid, entry.start_time)
         own_users = id_ranges.in_use(entry.container) is not None
         if own_users and only_root and security.may_mount(entry.container.host_config):
-            # What is mounted on its root is locked there: the layers are looked at instead.
+            # Mounts on its root are locked there: use the layers instead.
             return None
         return None if pidfd is None else (Running(only_root, attributes, own_users), pidfd)
 
@@ -177,11 +177,11 @@ class ContainerFiles:
         return view if only_root else view._replace(mounts=_mounts(container))
 
     def _to_write(self, entry: Entry) -> Layers:
-        """The view for changing a container that does not run; the lock is held."""
+        """The view for changing a container that does not run; the caller holds the lock."""
         container = entry.container
         if entry.removed or entry.is_running:
             raise ConflictError(
-                f"container {container.name} was started or removed meanwhile: try again"
+                f"container {container.name} was started or removed before this was done: try again"
             )
         folder = self._parts.records.folder(container.id)
         root = self._parts.snapshots.writable(folder, self._layers_of(container))
@@ -201,7 +201,7 @@ class ContainerFiles:
 
 
 def absolute(path: str) -> str:
-    """A path of a request in its normal form; a slash or a dot at its end has a meaning."""
+    """The normal form of a path; a slash or a dot at its end is kept, for it has a meaning."""
     if not path or "\0" in path:
         raise InvalidParameterError("Bad parameters: path cannot be empty or hold a NUL byte")
     clean = "/" + posixpath.normpath(f"/{path}").lstrip("/")
@@ -211,12 +211,12 @@ def absolute(path: str) -> str:
 
 
 def base_name(path: str) -> str:
-    """The name under which what is at a path of `absolute` is packed."""
+    """The name in the archive for the file at a path of `absolute`."""
     return posixpath.basename(path.rstrip("/")) or "/"
 
 
 def _mounts(container: Container) -> list[tuple[str, str, bool]]:
-    """What is to be seen in a container that does not run: a tmpfs would be empty."""
+    """The mounts that exist without a running container: a tmpfs would be empty."""
     return [
         (point.source, point.destination, point.read_only)
         for point in container.mount_points
@@ -232,7 +232,7 @@ def _start(
     *,
     takes_input: bool = False,
 ) -> Worker:
-    """Start a worker, which gets its own copy of `pidfd`."""
+    """Start a worker; it gets a copy of `pidfd`, which is closed here."""
     fds = [] if pidfd is None else [pidfd]
     try:
         return Worker(task, arguments, view, fds, takes_input=takes_input)
@@ -249,7 +249,7 @@ def _feed(worker: Worker, chunks: Iterable[bytes]) -> None:
 
 @contextmanager
 def _kept(chunks: Iterable[bytes], folder: str) -> Iterator[Iterator[bytes]]:
-    """The same chunks, from a file without a name."""
+    """Store the chunks in a file without a name, and give them back from there."""
     left_bytes = limit_bytes(folder)
     with tempfile.TemporaryFile(dir=folder) as file:
         for chunk in chunks:
@@ -271,7 +271,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def _naming(ref: str, path: str, *, is_root_read_only: bool = False) -> Iterator[None]:
-    """Let errors say which file of which container they are about, in Docker's words."""
+    """Name the file and the container in errors, in Docker's words."""
     try:
         yield
     except NotFoundError:

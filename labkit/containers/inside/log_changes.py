@@ -1,6 +1,6 @@
-"""Waiting until something changes in the folder of a log, for everyone who follows one.
+"""Waiting for changes in the folder of a log, for all clients that follow it.
 
-One inotify descriptor serves all followers, because a user may have only some 128 of them.
+One inotify descriptor serves all followers, because a user may have only about 128 of them.
 """
 
 import threading
@@ -11,22 +11,22 @@ from labkit.kernel import inotify
 
 _MASK = inotify.IN_MODIFY | inotify.IN_MOVED_TO | inotify.IN_CREATE | inotify.IN_ONLYDIR
 POLL_S = 0.05
-"""How often a follower looks where the kernel gives no watch (its limits are reached)."""
+"""How often a follower looks when the kernel gives it no watch (its limit is reached)."""
 
 
 class Change:
-    """Whether something has changed since `wait` returned True the last time."""
+    """Whether something has changed since `wait` last returned True."""
 
     def __init__(self, *, is_watched: bool) -> None:
         self.is_watched = is_watched
         self._event = threading.Event()
 
     def tell(self) -> None:
-        """Something has changed."""
+        """Report a change."""
         self._event.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for a change, and say whether there was one, or may have been one."""
+        """Wait for a change; True if there was one, or may have been one."""
         if not self.is_watched:
             self._event.wait(POLL_S)
             return True
@@ -45,7 +45,7 @@ class Watches:
 
     @contextmanager
     def of(self, folder: str) -> Iterator[Change]:
-        """The changes in a folder while the block lasts."""
+        """The changes in a folder during the block."""
         change = Change(is_watched=True)
         try:
             watch = self._add(folder, change)
@@ -72,11 +72,11 @@ class Watches:
             followers.discard(change)
             if not followers:
                 del self._followers[watch]
-                with suppress(OSError):  # the folder is gone, and its watch with it
+                with suppress(OSError):  # the kernel removed the watch with the folder
                     inotify.remove(self._fd, watch)
 
     def _serve(self) -> None:
-        """Tell the followers of each change, for as long as the process runs."""
+        """Report each change to the followers, as long as the process runs."""
         while True:
             events = inotify.read(self._fd)
             with self._lock:
@@ -89,4 +89,4 @@ class Watches:
 
 
 WATCHES = Watches()
-"""Those of this process."""
+"""The watches of this process."""

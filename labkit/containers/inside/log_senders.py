@@ -1,4 +1,4 @@
-"""How a line of a container's log is told to syslog, journald, fluentd and Graylog (GELF)."""
+"""Sending lines of a container's log to syslog, journald, fluentd and Graylog (GELF)."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from labkit.containers.records.model import Container
 from labkit.dialect.moments import unix_s
 
 Send = Callable[[LogLine], None]
-"""Sends a line; OSError."""
+"""Sends one line; OSError."""
 
 JOURNAL = "/run/systemd/journal/socket"
 SYSLOG = "/dev/log"
@@ -29,7 +29,7 @@ _PORTS = {"syslog": 514, "fluentd": 24224, "gelf": 12201}
 
 @contextlib.contextmanager
 def connect(container: Container) -> Iterator[Send]:
-    """What sends a container's lines, by its log driver; OSError if nobody is there."""
+    """Connect to the log driver's server, and give a function that sends lines to it; OSError."""
     config = container.host_config.log_config
     options = config.config or {}
     address = options.get(f"{config.type}-address", "")
@@ -38,7 +38,7 @@ def connect(container: Container) -> Iterator[Send]:
 
 
 def _reach(driver: str, address: str) -> socket.socket:
-    """A socket to the other side: `udp://host:port`, `tcp://…`, `unix:///path`."""
+    """A socket connected to the server: `udp://host:port`, `tcp://…`, `unix:///path`."""
     usual = {"journald": f"unixgram://{JOURNAL}", "syslog": f"unixgram://{SYSLOG}"}
     address = address or usual.get(driver, "tcp://127.0.0.1")
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
@@ -52,7 +52,7 @@ def _reach(driver: str, address: str) -> socket.socket:
         other = socket.socket(family, kind)
     other.settimeout(TIMEOUT_S)
     try:
-        other.connect(where)  # type: ignore[arg-type]
+        other.connect(where)  # type: ignore[arg-type]  # getaddrinfo's tuple or a path
     except OSError:
         other.close()
         raise
@@ -103,7 +103,7 @@ def _journald(other: socket.socket, container: Container, options: dict[str, str
 
 
 def _field(name: str, value: bytes) -> bytes:
-    """As systemd's native protocol has it, with the length before what has newlines."""
+    """A field in systemd's native protocol: a value that may have newlines follows its length."""
     return name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
 
 

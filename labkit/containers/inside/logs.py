@@ -12,7 +12,7 @@ from labkit.dialect.moments import unix_s
 from labkit.dialect.unreadable import UNREADABLE
 
 LOOK_AFTER_S = 1.0
-"""How often a follower of a silent log asks whether its container still runs."""
+"""How often a follower of a silent log checks whether its container still runs."""
 BLOCK_BYTES = 64 * 1024
 """How much is read at once from the end of a log."""
 
@@ -48,10 +48,10 @@ def read(
     tail: int | None = None,
     is_running: Callable[[], bool] | None = None,
 ) -> Iterator[LogLine]:
-    """The log's lines from `since` to `until` (Unix time; 0 means no bound), the last `tail` ones.
+    """Yield the lines from `since` to `until` (Unix time; 0 means no bound), the last `tail` ones.
 
-    With `is_running` the log is followed: new lines are given as they come, until the function says
-    that the container has ended.
+    With `is_running` the log is followed: new lines are yielded as they are written, until the
+    function returns False.
     """
     files = _open_all(path)
     if not files:
@@ -81,14 +81,14 @@ def read(
 
 
 class Position(NamedTuple):
-    """A place in the log: a file of it, held open so that no other can get its number."""
+    """A place in the log: one of its files, kept open so that its inode number is not reused."""
 
     file: BinaryIO
     size: int
-    """The bytes before it: whole lines."""
+    """The number of bytes before the place; they are whole lines."""
 
     def is_same(self, other: "Position | None") -> bool:
-        """Whether both are one place."""
+        """Whether both are the same place."""
         return other is not None and (_identity(self.file), self.size) == (
             _identity(other.file),
             other.size,
@@ -98,9 +98,9 @@ class Position(NamedTuple):
 def read_between(
     path: str, begin: Position | None, end: Position, streams: set[str]
 ) -> Iterator[LogLine]:
-    """The log's lines from `begin`, or from the first, to `end`.
+    """Yield the log's lines from `begin`, or from the first, to `end`.
 
-    What the rotation has thrown away meanwhile is left out, but for the file of `end`.
+    Lines of files that the rotation has removed since are left out, except those in `end.file`.
     """
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(file) for file in _open_all(path)]
@@ -118,7 +118,7 @@ def read_between(
 
 
 def _listed(path: str) -> list[tuple[str, int]]:
-    """Names and identities of the log's files, the newest first: x.log, x.log.1, x.log.2."""
+    """Names and inode numbers of the log's files, the newest first: x.log, x.log.1, x.log.2."""
     folder, own_name = os.path.split(path)
     found = []
     try:
@@ -135,10 +135,10 @@ def _listed(path: str) -> list[tuple[str, int]]:
 
 
 def _open_all(path: str) -> list[BinaryIO]:
-    """The log's files, the oldest first: all that there are at one moment.
+    """Open the log's files, the oldest first: all files of one moment.
 
-    The shim may be giving them other names just now, so one can be missed or met twice; what is
-    the same before and after holds.
+    The shim may be renaming them, so one could be missed or opened twice.  The result is valid if
+    the list is the same before and after.
     """
     before = _listed(path)
     while True:
@@ -161,9 +161,9 @@ def _identity(file: BinaryIO) -> int:
 
 
 def _after(path: str, file: BinaryIO) -> BinaryIO | None:
-    """The file that was begun after this one; None while this is the one that is written.
+    """The file that follows this one in the log; None if this is the one that is being written.
 
-    When this one is gone already it is the oldest there is.
+    If this file was removed already, the oldest file that is left is returned.
     """
     files = _open_all(path)
     identities = [_identity(candidate) for candidate in files]
@@ -176,9 +176,9 @@ def _after(path: str, file: BinaryIO) -> BinaryIO | None:
 
 
 def _complete_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
-    """The lines that are wholly written; the position stays before one that is not.
+    """The complete lines; the position stays before an incomplete one.
 
-    Up to `end`, in bytes, if there is one.
+    They end at `end`, in bytes, if it is given.
     """
     while end is None or file.tell() < end:
         position = file.tell()
@@ -192,7 +192,7 @@ def _complete_lines(file: BinaryIO, end: int | None = None) -> Iterator[bytes]:
 def _last(
     files: Sequence[BinaryIO], number: int, is_wanted: Callable[[LogLine], bool]
 ) -> list[BinaryIO]:
-    """The files that hold the last `number` wanted lines, each placed where they begin."""
+    """The files that hold the last `number` wanted lines, each positioned at the first of them."""
     missing = number
     for index in range(len(files) - 1, -1, -1):
         file = files[index]
@@ -206,9 +206,9 @@ def _last(
 
 
 def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The wholly written lines with their positions in bytes, the last one first."""
+    """The complete lines with their positions in bytes, the last one first."""
     position = file.seek(0, os.SEEK_END)
-    rest = b""  # the end of a line whose beginning is not read yet
+    rest = b""  # the end of a line whose beginning has not been read yet
     is_whole = False  # whether a newline follows `rest`
     while position:
         size = min(BLOCK_BYTES, position)
@@ -226,12 +226,12 @@ def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _follow(path: str, file: BinaryIO, is_running: Callable[[], bool]) -> Iterator[bytes]:
-    """New lines as they come, also in the files that are begun when one is full."""
+    """Yield new lines as they are written, also from the next files when one is full."""
     with contextlib.ExitStack() as stack:
         change = stack.enter_context(WATCHES.of(os.path.dirname(path)))
         changed, silence_s = True, POLL_S
         while True:
-            # Asked before reading: what was printed before the end is read after this answer.
+            # Asked before reading, so that this reads everything printed before the end.
             running = is_running()
             newer = _after(path, file) if changed or not running else None
             yield from _complete_lines(file)
@@ -250,5 +250,5 @@ def _parse(lines: Iterator[bytes]) -> Iterator[LogLine]:
         try:
             entry = _decoder.decode(line)
         except UNREADABLE:
-            continue  # a crash of the machine has left it half written
+            continue  # half-written when the machine crashed
         yield LogLine(entry.stream, entry.time, entry.log.encode())

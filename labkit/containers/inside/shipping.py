@@ -1,8 +1,8 @@
-"""Logs that are sent elsewhere as well: the drivers syslog, journald, fluentd and gelf.
+"""Logs that are also sent elsewhere: the drivers syslog, journald, fluentd and gelf.
 
-The shim writes the log to the container's folder as ever, so `logs` works with each of them.  A
-thread of the daemon follows it and sends each line on.  How far it has come is noted beside the
-log: a daemon that starts later goes on there, and what cannot be sent yet waits in the log.
+The shim writes the log to the container's folder as always, so `logs` works with each driver.  A
+thread of the daemon follows the log and sends each line.  The time of the last line sent is noted
+beside the log.  A later daemon continues there, and lines that cannot be sent yet wait in the log.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from labkit.dialect.moments import unix_s
 from labkit.kernel import threads
 
 PAUSE_S = 1.0
-"""Between two attempts to reach the other side."""
+"""The time between two attempts to reach the server."""
 NOTED = "shipped"
 """The file that holds the time of the last line that was sent."""
 _STREAMS = {"stdout", "stderr"}
@@ -33,12 +33,12 @@ class Shipping:
         self._over = False
 
     def begin(self, entry: Entry) -> None:
-        """The container runs from now on; its lock is held."""
+        """Start to follow the log of a container that has started; the caller holds its lock."""
         if entry.container.host_config.log_config.type in log_options.SENT:
             threads.lasting(self._ship, "log", entry).start()
 
     def stop(self) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         self._over = True
 
     def _ship(self, entry: Entry) -> None:
@@ -48,7 +48,7 @@ class Shipping:
             return entry.shim is shim and not self._over
 
         while not (self._over or entry.removed):
-            with contextlib.suppress(OSError):  # the other side is away: once more
+            with contextlib.suppress(OSError):  # the server cannot be reached: try again
                 self._send_all(container, goes_on)
                 return
             time.sleep(PAUSE_S)
@@ -70,7 +70,7 @@ def _after(last: str, path: str, goes_on: logs.IsRunning) -> Iterator[logs.LogLi
 
 
 def _note(path: str, moment: str) -> None:
-    """Write a time over the one before, which is as long: also a kill leaves one of the two."""
+    """Overwrite the last time with one of the same length, so that a kill cannot spoil the file."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         os.pwrite(fd, moment.encode(), 0)

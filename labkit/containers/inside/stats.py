@@ -1,9 +1,9 @@
-"""What a container uses, in Docker's own structure, from the files of its cgroups.
+"""The resources that a container uses, in Docker's structure, from the files of its cgroups.
 
 The numbers are the kernel's (Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst); the names of
-the fields are those of the Engine API ("ContainerStats").  `docker stats` works out what it shows:
-the share of CPU time from two samples, the memory without `inactive_file`, which the kernel gives
-back when it is needed.
+the fields are those of the Engine API ("ContainerStats").  `docker stats` computes its columns from
+them: the share of CPU time from two samples, and the memory without `inactive_file`, which the
+kernel can free when needed.
 """
 
 import os
@@ -20,13 +20,13 @@ _TICK_NS = _NS_A_SECOND // os.sysconf("SC_CLK_TCK")
 _IO_OPERATIONS = {"rbytes": "read", "wbytes": "write"}
 _COUNTERS = ("bytes", "packets", "errors", "dropped")
 _UNLIMITED_V1 = 1 << 62
-"""v1 writes its unlimited memory as the largest number of whole pages."""
+"""v1 shows unlimited memory as the largest number of whole pages."""
 
 
 def sample(layout: Layout, container_id: str, pid: int = 0) -> JsonObject:
-    """The figures of this moment; FileNotFoundError when the container has no groups any more.
+    """The figures of this moment; FileNotFoundError if the container's cgroups are gone.
 
-    `pid` is a process in its own network, 0 if it has none.
+    `pid` is a process in the container's network, 0 if that is not its own.
     """
     reader = _Reader(layout, container_id)
     return {
@@ -42,7 +42,7 @@ def sample(layout: Layout, container_id: str, pid: int = 0) -> JsonObject:
 
 
 def _networks(pid: int) -> JsonObject:
-    """What each interface has received and sent (proc_pid_net(5), `dev`)."""
+    """The bytes and packets of each interface (proc_pid_net(5), `dev`)."""
     with open(f"/proc/{pid}/net/dev") as file:
         lines = file.readlines()[2:]
     found: JsonObject = {}
@@ -60,14 +60,14 @@ def _networks(pid: int) -> JsonObject:
 
 
 class _Reader:
-    """Reads the files of one container, each where its controller is."""
+    """Reads the cgroup files of one container, each from its controller's folder."""
 
     def __init__(self, layout: Layout, container_id: str) -> None:
         self.layout = layout
         self.container_id = container_id
 
     def version(self, controller: str) -> int:
-        """1 or 2; 0 where there is no such controller."""
+        """1 or 2; 0 if this machine has no such controller."""
         hierarchy = self.layout.hierarchies.get(controller)
         return hierarchy.version if hierarchy else 0
 
@@ -75,7 +75,7 @@ class _Reader:
         return self.layout.read(self.container_id, controller, file)
 
     def optional(self, controller: str, file: str) -> str:
-        """The text; empty where the kernel has no such file."""
+        """The file's text; empty if the kernel has no such file."""
         try:
             return self.text(controller, file)
         except (FileNotFoundError, KeyError):
@@ -120,7 +120,7 @@ def _cpu_v1(reader: _Reader) -> JsonObject:
 
 
 def _cpu_v2(reader: _Reader) -> JsonObject:
-    # Every group of v2 has cpu.stat, also where the controller is not enabled.
+    # Every group of v2 has cpu.stat, even if the controller is not enabled.
     found = reader.table("freezer", "cpu.stat")
     return {
         "total_usage": 1000 * found.get("usage_usec", 0),
@@ -180,13 +180,13 @@ def _blkio(reader: _Reader) -> JsonObject:
 
 
 def _io_entries_v1(text: str) -> list[JsonObject]:
-    """Lines as `8:0 Read 4096`."""
+    """Read lines such as `8:0 Read 4096`."""
     rows = (line.split() for line in text.splitlines())
     return [_io_entry(row[0], row[1].lower(), int(row[2])) for row in rows if len(row) == 3]
 
 
 def _io_entries_v2(text: str) -> list[JsonObject]:
-    """Lines as `8:0 rbytes=4096 wbytes=0 rios=1 …`."""
+    """Read lines such as `8:0 rbytes=4096 wbytes=0 rios=1 …`."""
     entries = []
     for line in text.splitlines():
         device, *pairs = line.split()
@@ -216,4 +216,4 @@ EMPTY: JsonObject = {
     "blkio_stats": {"io_service_bytes_recursive": None},
     "storage_stats": {},
 }
-"""What there is of a container that does not run."""
+"""The figures of a container that does not run."""

@@ -1,7 +1,7 @@
 """`top`: the processes of a container as the host sees them.
 
-The host's own `ps` is run and its lines for the container's processes are kept, as in Docker: what
-a user asks of ps (`-o pid,comm`, `aux`) is then what he gets.
+As in Docker, the host's `ps` runs, and only its lines for the container's processes are kept: a
+user can choose the columns with options of ps (`-o pid,comm`, `aux`).
 """
 
 import os
@@ -19,14 +19,14 @@ PS_TIMEOUT_S = 10.0
 
 
 class Processes(NamedTuple):
-    """A table: the columns' titles, and for each process what stands there."""
+    """A table: the titles of the columns, and a row of texts for each process."""
 
     titles: list[str]
     rows: list[list[str]]
 
 
 def top(layout: Layout, entry: Entry, arguments: str) -> Processes:
-    """The container's processes; ConflictError unless it runs, InvalidParameterError from ps."""
+    """The container's processes; ConflictError if it does not run, InvalidParameterError by ps."""
     container = entry.container
     if container.state.status not in states.ALIVE:
         raise ConflictError(f"Container {container.id} is not running")
@@ -38,23 +38,23 @@ def top(layout: Layout, entry: Entry, arguments: str) -> Processes:
 
 
 def pids(layout: Layout, container_id: str) -> set[int]:
-    """The ids, on the host, of the processes in the container's group."""
+    """The host's ids of the processes in the container's cgroup."""
     controller = next(iter(layout.hierarchies))
     text = groups.read(layout.path(container_id, controller, "cgroup.procs"))
     return {int(word) for word in text.split()}
 
 
 def related(pid: int) -> set[int]:
-    """Where no cgroup counts them: those in the PID namespace of the container's first process.
+    """The processes in the PID namespace of the container's first process, found without a cgroup.
 
-    FileNotFoundError if that one has ended; without a namespace of its own it is all that is known.
+    FileNotFoundError if that process has ended.  In the host's PID namespace only it is known.
     """
     space = os.stat(f"/proc/{pid}/ns/pid").st_ino
     if space == os.stat("/proc/self/ns/pid").st_ino:
         return {pid}
     found = set()
     for name in filter(str.isdecimal, os.listdir("/proc")):
-        with suppress(OSError):  # it has just ended, or is another user's
+        with suppress(OSError):  # it has just ended, or belongs to another user
             if os.stat(f"/proc/{name}/ns/pid").st_ino == space:
                 found.add(int(name))
     return found
@@ -80,7 +80,7 @@ def _ps(arguments: str) -> str:
 
 
 def parse(text: str, wanted: set[int]) -> Processes:
-    """The lines of ps whose column PID is one of `wanted`; the last column may hold spaces."""
+    """Keep the lines of ps whose PID is in `wanted`; the last column may contain spaces."""
     head, *lines = text.splitlines() or [""]
     titles = head.split()
     if "PID" not in titles:

@@ -1,1 +1,1 @@
-"""A container's life: created, started, watched, restarted, ended, and found again (chapter 8)."""
+"""A container's life: create, start, watch, restart, end, and recovery (chapter 8)."""

@@ -1,6 +1,6 @@
-"""Creating a container: what was asked for is checked and completed, and its record is made.
+"""Creating a container: the request is checked and completed, and its record is written.
 
-Nothing runs yet, and the kernel is asked for nothing: that is for the start (`starting`).
+Nothing runs yet, and the kernel has nothing to do before the start (`starting`).
 """
 
 import contextlib
@@ -74,7 +74,7 @@ def create(
     placement = starting.place(parts, container)
     if without:
         draft = networking.draft(parts, container)
-        # Refuses unknown steps.
+        # Raises for unknown steps.
         starting.make_plan(parts, container, image, placement, draft)
     _record(parts, files, container, image)
     return container, [
@@ -93,14 +93,14 @@ def _completed(
     image: Image,
     endpoints: Mapping[str, EndpointConfig],
 ) -> tuple[Container, list[str]]:
-    """The container as it will be but for its name, and warnings; InvalidParameterError."""
+    """The new container, still without a name, and warnings; InvalidParameterError."""
     parts.defaults.apply(host_config)
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)
         wanted = network_wishes.settle(parts, config, host_config, endpoints)
     except NotFoundError as error:
-        # As "not found" a client would take it for the image, and pull that.
+        # A client would take "not found" to mean the image, and pull it.
         raise InvalidParameterError(str(error)) from None
     container_id = secrets.token_hex(32)
     if not config.hostname:
@@ -129,7 +129,7 @@ def _completed(
 
 
 def _image_warnings(parts: Parts, image: Image) -> Iterator[str]:
-    """What of the image this engine could not make."""
+    """Warnings about files of the image that this engine could not make."""
     if power.IS_LIMITED and (count := parts.images.devices_left_out(image)):
         what = "1 device file" if count == 1 else f"{count} device files"
         yield f"This engine runs without root and left out {what} of the image"
@@ -138,7 +138,7 @@ def _image_warnings(parts: Parts, image: Image) -> Iterator[str]:
 def _checked(
     config: ContainerConfig, host_config: HostConfig
 ) -> tuple[list[str], list[DeviceNode], list[DiskNode]]:
-    """Refuse what cannot be, fill in defaults; warnings, and the devices and disks meant."""
+    """Refuse bad options and fill in defaults; returns warnings, devices and limited disks."""
     nodes = devices.gather(host_config)
     limited = disks.gather(host_config)
     specification.check_limits(host_config, nodes, limited)
@@ -164,21 +164,21 @@ def _mount_points(
 
 def _mounts_of(parts: Parts, ref: str) -> Sequence[MountPoint]:
     try:
-        return parts.registry.find(ref).container.mount_points
+        return parts.lookup.find(ref).container.mount_points
     except NotFoundError as error:
-        raise InvalidParameterError(str(error)) from None  # as above
+        raise InvalidParameterError(str(error)) from None  # "not found" would mean the image
 
 
 def _name(parts: Parts, asked: str) -> str:
     if not asked:
-        return names.choose(parts.registry.names())
+        return names.choose(parts.lookup.names())
     names.check(name := asked.removeprefix("/"))
     return name
 
 
 def _record(parts: Parts, files: ContainerFiles, container: Container, image: Image) -> None:
-    """From here on others see it; ConflictError if its name is in use."""
-    parts.registry.reserve_name(container.name, container.id)
+    """Write the record and make the container visible; ConflictError if its name is in use."""
+    parts.lookup.reserve_name(container.name, container.id)
     try:
         parts.records.begin(container.id, mounting.name_unnamed(container))
         files.claim_volumes(container, image)
@@ -187,7 +187,7 @@ def _record(parts: Parts, files: ContainerFiles, container: Container, image: Im
         mounting.release(parts.volumes, container, remove_anonymous=True)
         with contextlib.suppress(FileNotFoundError):
             parts.records.delete(parts.records.move_away(container.id))
-        parts.registry.release(container.name, container.id)
+        parts.lookup.release(container.name, container.id)
         raise
-    parts.registry.add(entry := Entry(container))
+    parts.lookup.add(entry := Entry(container))
     parts.publish("create", entry)

@@ -1,4 +1,4 @@
-"""Ending a container, or halting it: kill, stop, pause; and what follows when it has ended."""
+"""Ending or freezing a container: kill, stop, pause; and the work after its end."""
 
 import contextlib
 import signal
@@ -26,8 +26,8 @@ KILL_TIMEOUT_S = 10.0
 def kill(parts: Parts, entry: Entry, number: int) -> None:
     """Send a signal to the first process; ConflictError if there is none.
 
-    The signals that end a container are the user's word that it shall not be restarted, and a
-    paused container goes on so that they reach it.
+    A signal that ends a container also means that its user wants no restart.  A paused container
+    is unpaused so that the signal reaches it.
     """
     container = entry.container
     with entry.lock:
@@ -45,8 +45,9 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
 
 
 def _gives_up_restart(parts: Parts, entry: Entry) -> bool:
-    """Restart a container that waits for that no more; False if it does not wait.  Its lock is
-    held.
+    """Cancel the restart that a container waits for; False if it waits for none.
+
+    The caller holds its lock.
     """
     if entry.restart_timer is None:
         return False
@@ -74,8 +75,8 @@ def stop_signal(entry: Entry) -> int:
 def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None) -> None:
     """Ask the container to end, and kill it if it does not within `timeout_s`.
 
-    None is the container's own time-out, negative is for ever.  NotModifiedError if it does not
-    run; one that waits for its restart is not restarted.
+    None means the container's own time-out, a negative number no limit.  NotModifiedError if it
+    does not run.  If it waits for a restart, that is cancelled.
     """
     container = entry.container
     with entry.lock:
@@ -87,7 +88,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
     if timeout_s is None:
         given = container.config.stop_timeout
         timeout_s = DEFAULT_STOP_TIMEOUT_S if given is None else float(given)
-    # A container that ended of itself meanwhile is stopped, which is what was asked.
+    # If the container has ended by itself since, that is what the caller asked for.
     with contextlib.suppress(ConflictError):
         kill(parts, entry, number or stop_signal(entry))
         try:
@@ -124,7 +125,7 @@ def pause(parts: Parts, entry: Entry) -> None:
 
 
 def unpause(parts: Parts, entry: Entry) -> None:
-    """Let a paused container go on; ConflictError if it is not paused."""
+    """Thaw a paused container; ConflictError if it is not paused."""
     container = entry.container
     with entry.lock:
         if container.state.status != "paused":
@@ -135,7 +136,7 @@ def unpause(parts: Parts, entry: Entry) -> None:
 
 
 def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
-    """A shim has told the end of its container, or has gone without a word (None)."""
+    """Record the end of a container; `status` is None if its shim ended without a report."""
     with entry.lock:
         if entry.removed:
             return
@@ -166,7 +167,7 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
     status = status or parts.records.read_exit(container.id)
     lost = status is None
     if status is None:
-        # The shim was killed, and the container with it (die_with_shim).
+        # The shim was killed, and the kernel killed the container with it (die_with_shim).
         parts.layout.remove(container.id)
         now = timestamp(time.time_ns())
         status = ExitStatus(KILLED, False, now, entry.durations_ns)
@@ -184,14 +185,12 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         error="the container's shim was killed, and the container with it" if lost else "",
     )
     if lost:
-        parts.records.save_if_possible(
-            container
-        )  # the exit status has no place for what went wrong
+        parts.records.save_if_possible(container)  # the exit status has no field for this error
     entry.end = copy(container.state)
 
 
 def _restart(parts: Parts, entry: Entry) -> None:
-    """The delay before a restart is over."""
+    """Restart the container after the delay."""
     with entry.lock:
         if entry.removed or entry.restart_timer is None:
             return
@@ -201,9 +200,9 @@ def _restart(parts: Parts, entry: Entry) -> None:
 
 
 def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
-    """Remove what there is of a container that does not run; the lock is held.
+    """Remove everything of a container that does not run; the caller holds its lock.
 
-    `volumes`: with the volumes that nobody named.
+    `volumes`: remove its anonymous volumes too.
     """
     entry.cancel_restart()
     state = entry.container.state
@@ -219,6 +218,6 @@ def remove(parts: Parts, entry: Entry, *, volumes: bool = False) -> None:
     entry.drop_pending_clients()
     mounting.release(parts.volumes, entry.container, remove_anonymous=volumes)
     parts.records.delete(moved)
-    parts.registry.release(entry.container.name, entry.container.id)
+    parts.lookup.release(entry.container.name, entry.container.id)
     parts.publish("destroy", entry)
     entry.changed.notify_all()

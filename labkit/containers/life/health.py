@@ -1,8 +1,8 @@
-"""Healthchecks: a command run in the container again and again, by which it is judged.
+"""Healthchecks: a command that runs in the container repeatedly and decides its health.
 
-It begins as `starting`, becomes `healthy` at the first success and `unhealthy` after `Retries`
-failures in a row; failures in the start period do not count.  A check that takes longer than its
-time-out is killed and has failed (Docker's HEALTHCHECK, and its rules).
+The health begins as `starting`.  It becomes `healthy` at the first success and `unhealthy` after
+`Retries` failures in a row; failures in the start period do not count.  A check that takes longer
+than its time-out is killed and counts as a failure (the rules of Docker's HEALTHCHECK).
 """
 
 import select
@@ -33,7 +33,7 @@ _FRAME_HEADER_BYTES = 8
 
 
 def check(asked: Healthcheck | None) -> None:
-    """InvalidParameterError unless Docker would take the healthcheck."""
+    """InvalidParameterError for a healthcheck that Docker refuses."""
     if asked is None:
         return
     for name in ("interval", "timeout", "start_period", "start_interval"):
@@ -46,7 +46,7 @@ def check(asked: Healthcheck | None) -> None:
 
 
 def command_of(asked: Healthcheck | None) -> list[str]:
-    """What is run; empty where nothing is to be checked."""
+    """The command to run; empty if there is no healthcheck."""
     kind, *words = (asked.test if asked else None) or ["NONE"]
     if kind == "CMD-SHELL":
         return ["/bin/sh", "-c", " ".join(words)]
@@ -54,7 +54,7 @@ def command_of(asked: Healthcheck | None) -> list[str]:
 
 
 def merge(asked: Healthcheck | None, of_image: Healthcheck | None) -> Healthcheck | None:
-    """What was asked, completed by what the image says."""
+    """The request's healthcheck, completed from the image's."""
     if asked is None or of_image is None:
         return asked or of_image
     fields = asked.__struct_fields__
@@ -62,7 +62,7 @@ def merge(asked: Healthcheck | None, of_image: Healthcheck | None) -> Healthchec
 
 
 def judge(health: Health, result: HealthResult, retries: int, *, is_lenient: bool) -> None:
-    """Take a result into account; `is_lenient` in the start period, where failures do not count."""
+    """Record a result; `is_lenient` in the start period, in which failures do not count."""
     health.log = [*health.log, result][-RESULTS_KEPT:]
     if result.exit_code == 0:
         health.failing_streak = 0
@@ -82,7 +82,7 @@ class HealthChecks:
         self._over = False
 
     def begin(self, entry: Entry) -> None:
-        """The container runs from now on; its lock is held."""
+        """Start the checks of a container that has started; the caller holds its lock."""
         command = command_of(entry.container.config.healthcheck)
         if not command:
             return
@@ -90,9 +90,9 @@ class HealthChecks:
         threads.lasting(self._watch, "health", entry, command).start()
 
     def stop(self) -> None:
-        """Check nothing any more."""
+        """Stop all checks."""
         self._over = True
-        for entry in self._parts.registry.all():
+        for entry in self._parts.lookup.all():
             with entry.lock:
                 entry.changed.notify_all()
 
@@ -117,7 +117,7 @@ class HealthChecks:
             try:
                 result = self._probe(entry, command, _seconds(asked.timeout, DEFAULT_TIMEOUT_S))
             except (ConflictError, NotFoundError):
-                continue  # paused, ended or removed in this moment: the loop's start sees which
+                continue  # paused, ended or removed just now: the loop's start finds out which
             with entry.lock:
                 if entry.shim is not shim:
                     return
@@ -156,7 +156,7 @@ def _seconds(nanoseconds: int, default_s: float) -> float:
 
 
 def _read(connection: socket.socket, timeout_s: float) -> tuple[str, bool]:
-    """What was printed, the beginning of it, and whether it ended in time."""
+    """The beginning of the output, and whether the output ended in time."""
     deadline = time.monotonic() + timeout_s
     data = bytearray()
     while True:

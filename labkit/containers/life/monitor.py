@@ -1,7 +1,8 @@
 """One thread that listens to every shim.
 
-A shim speaks when its container has started, to whoever asked for it; when a client has detached;
-and when the container has ended.  That may be hours later; it is awaited here, for all together.
+A shim sends a message when its container has started (to the caller that asked for the start),
+when a client has detached, and when the container has ended.  The end may come hours later; this
+thread waits for the ends of all containers.
 """
 
 import contextlib
@@ -15,10 +16,10 @@ from typing import Any, cast
 from labkit.kernel import messages, threads
 
 OnEnd = Callable[[list[Any] | None], None]
-"""Called with what the shim told of the end, or None when it has gone without telling."""
+"""Called with the shim's report of the end, or None if the shim ended without one."""
 
 OnDetach = Callable[[], None]
-"""Called when a client has left by its detach keys."""
+"""Called when a client has detached with its detach keys."""
 
 
 class Monitor:
@@ -33,12 +34,12 @@ class Monitor:
         self._thread.start()
 
     def watch(self, connection: socket.socket, on_end: OnEnd, on_detach: OnDetach) -> None:
-        """Listen to a shim; the connection is closed after `on_end` was called."""
+        """Listen to a shim; the connection is closed after the call of `on_end`."""
         self._watched[connection.fileno()] = (connection, on_end, on_detach)
         self._epoll.register(connection, select.EPOLLIN)
 
     def stop(self) -> None:
-        """End the thread and close every connection; the shims go on."""
+        """End the thread and close every connection; the shims keep running."""
         os.eventfd_write(self._stop_fd, 1)
         self._thread.join()
         for connection, *_ in self._watched.values():
@@ -69,6 +70,6 @@ class Monitor:
         try:
             on_end(told)
         except Exception:
-            # This thread must go on hearing of all the others.
+            # This thread must keep listening to all other shims.
             sys.excepthook(*sys.exc_info())
         connection.close()

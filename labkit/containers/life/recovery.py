@@ -1,11 +1,11 @@
-"""What a new daemon does first: find again every container the last one left.
+"""The first work of a new daemon: it finds every container that the last daemon left.
 
 For each record: if its shim answers, the container runs and is adopted; if the shim has left an
-exit status, that is how it ended; if neither, the shim is gone and the container with it.  No end
-is acted on before every container is known: what one has left may be in use by another.  Then
-whatever belongs to no container is cleaned up: cgroups, and folders of the run directory.
+exit status, the container ended with that; if neither, the shim was killed and the container with
+it.  Ends are handled only when every container is known, since another container may use the same
+things.  Then cgroups and run folders that belong to no container are removed.
 
-A record that cannot be read stops nothing: it is set aside.
+A record that cannot be read does not stop the daemon: the record is set aside.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from labkit.set_aside import UNREADABLE
 
 
 def recover(parts: Parts) -> None:
-    """Bring what is known up to what is true; ConflictError (see `folders.join`)."""
+    """Make the daemon's knowledge match the machine; ConflictError (see `folders.join`)."""
     folders.join(parts.paths, parts.records)
     unfinished = _load(parts)
     asking: list[tuple[Entry, list[int]]] = []
     ended: list[Entry] = []
-    for entry in parts.registry.all():
+    for entry in parts.lookup.all():
         with _going_on(parts, entry):
             if _adopt(parts, entry, asking):
                 _find_paused(parts, entry)
@@ -44,7 +44,7 @@ def recover(parts: Parts) -> None:
         with _going_on(parts, entry):
             parts.on_end(entry, None)
     _finish_removals(parts, unfinished)
-    known = {entry.container.id for entry in parts.registry.all() if entry.is_running}
+    known = {entry.container.id for entry in parts.lookup.all() if entry.is_running}
     for container_id in set(parts.layout.leftovers()) - known:
         parts.layout.remove(container_id)
     for container_id in set(os.listdir(f"{parts.paths.run}/containers")) - known:
@@ -52,7 +52,7 @@ def recover(parts: Parts) -> None:
 
 
 def _load(parts: Parts) -> list[str]:
-    """Make every container known; the ids of those whose creation did not finish."""
+    """Load every container; returns the ids of those whose creation did not finish."""
     unfinished = []
     for container_id in parts.records.ids():
         try:
@@ -61,14 +61,14 @@ def _load(parts: Parts) -> list[str]:
             if isinstance(error, FileNotFoundError) and parts.records.is_unfinished(container_id):
                 unfinished.append(container_id)
                 continue
-            # What no record is known of cannot be watched, stopped or removed either.
+            # Without a record a container cannot be watched, stopped or removed.
             parts.layout.remove(container_id)
             parts.records.set_aside(parts.records.folder(container_id), error)
             continue
         entry = Entry(container)
         if container.state.status == "restarting":
             container.state.status = states.after(container.state.status, "stop")
-        parts.registry.add(entry)
+        parts.lookup.add(entry)
         if parent := container.host_config.cgroup_parent:
             parts.layout.put_below(container_id, parent)
         mounting.take_note(parts.volumes, container)
@@ -78,7 +78,7 @@ def _load(parts: Parts) -> list[str]:
 
 @contextlib.contextmanager
 def _going_on(parts: Parts, entry: Entry) -> Iterator[None]:
-    """Whatever goes wrong with one container is said, and the others are found all the same."""
+    """Report an error with one container, and continue with the others."""
     try:
         yield
     except Exception as error:
@@ -87,7 +87,7 @@ def _going_on(parts: Parts, entry: Entry) -> Iterator[None]:
 
 
 def _finish_removals(parts: Parts, unfinished: list[str]) -> None:
-    """End what a daemon that was killed had begun: creations, and removals with volumes."""
+    """Finish the removals, and undo the creations, that a killed daemon had begun."""
     for container_id in unfinished:
         mounting.remove_unnamed(parts.volumes, parts.records.volumes_begun(container_id))
         parts.records.delete(parts.records.move_away(container_id))
@@ -98,8 +98,9 @@ def _finish_removals(parts: Parts, unfinished: list[str]) -> None:
 
 
 def _serve_names(parts: Parts, entry: Entry, names_fds: list[int]) -> None:
-    """Answer a container that was adopted, now that every other is known: who asks for one that is
-    found later would be told that there is none.
+    """Answer the DNS queries of an adopted container, once every container is known.
+
+    Earlier, a query for a container that is found later would get the answer that there is none.
     """
     with entry.lock:
         if entry.is_running:
@@ -112,13 +113,13 @@ def _serve_names(parts: Parts, entry: Entry, names_fds: list[int]) -> None:
 def _adopt(parts: Parts, entry: Entry, asking: list[tuple[Entry, list[int]]]) -> bool:
     """Take over a running container from its shim; False if it has none.
 
-    `asking` gets the sockets at which it asks for names.
-    A shim that has only just been asked for does not answer yet, but holds the container.
+    `asking` gets the sockets of its DNS queries.
+    A shim that is just being started does not answer yet, but holds the container's lock.
     """
     container_id = entry.container.id
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
-        # Asked first: one that leaves in between has left its exit status.
+        # Checked first: a shim that ends between the two has left its exit status.
         is_held = parts.records.is_held(container_id)
         found = connect(parts.paths.container_run(container_id))
         if found is not None:
@@ -138,7 +139,7 @@ def _adopt(parts: Parts, entry: Entry, asking: list[tuple[Entry, list[int]]]) ->
 
 
 def _has_run_since(parts: Parts, entry: Entry) -> bool:
-    """Whether it was started, and ended, after its record was last written."""
+    """Whether the container was started and ended after its record was last written."""
     container = entry.container
     status = parts.records.read_exit(container.id)
     if status is None or status.finished_at == container.state.finished_at:
@@ -158,12 +159,12 @@ def _find_paused(parts: Parts, entry: Entry) -> None:
 
 
 def start_by_policy(parts: Parts) -> None:
-    """Start the containers whose restart policy says that they run when the daemon does."""
-    for entry in parts.registry.all():
+    """Start the containers whose restart policy starts them with the daemon."""
+    for entry in parts.lookup.all():
         with entry.lock:
             waits = entry.restart_timer is not None
             if entry.is_running or waits or not restarts.starts_with_daemon(entry):
                 continue
-            # What failed is recorded as the container's state; the others are started all the same.
+            # The container's state records a failure; the other containers start nevertheless.
             with contextlib.suppress(LabkitError):
                 starting.start_or_record(parts, entry)

@@ -1,10 +1,10 @@
-"""Restart policies: what becomes of a container that has ended of itself.
+"""Restart policies: whether a container that has ended by itself starts again.
 
-`no` leaves it; `on-failure[:n]` starts it again after an exit code other than 0, n times at most;
-`always` and `unless-stopped` start it again in any case.  One that its user stopped or killed is
-left alone until the daemon starts anew, when `always` starts it and `unless-stopped` does not.  The
-wait before a restart is 100 ms and doubles up to a minute; ten seconds of running make it start
-over (Docker's rules).
+`no`: never.  `on-failure[:n]`: after an exit code other than 0, at most n times.  `always` and
+`unless-stopped`: after every end.  A container that its user stopped or killed does not start
+again until the daemon restarts; then `always` starts it and `unless-stopped` does not.  The delay
+before a restart is 100 ms and doubles up to a minute; after ten seconds of running it is 100 ms
+again (Docker's rules).
 """
 
 from labkit.containers.records.entry import Entry
@@ -19,7 +19,7 @@ _NAMES = ("", "no", "on-failure", "always", "unless-stopped")
 
 
 def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
-    """InvalidParameterError unless Docker would take the policy."""
+    """InvalidParameterError for a policy that Docker refuses."""
     if policy.name not in _NAMES:
         raise InvalidParameterError(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -40,14 +40,14 @@ def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
 
 
 def has_policy(container: Container) -> bool:
-    """Whether the container is ever restarted."""
+    """Whether the container has a policy that may restart it."""
     return container.host_config.restart_policy.name not in ("", "no")
 
 
 def delay_s(entry: Entry) -> float | None:
-    """How long to wait before this container, which has just ended, is started again; None: never.
+    """The delay until a container that has just ended starts again; None: it does not.
 
-    Its state is that of the end; `restart_count` is how often it was started again in a row.
+    Its state is that of the end; `restart_count` is the number of restarts in a row.
     """
     container = entry.container
     policy, state = container.host_config.restart_policy, container.state
@@ -64,7 +64,7 @@ def delay_s(entry: Entry) -> float | None:
 
 
 def starts_with_daemon(entry: Entry) -> bool:
-    """Whether a container that does not run is started when the daemon is."""
+    """Whether a container that does not run starts together with the daemon."""
     policy = entry.container.host_config.restart_policy
     if entry.container.state.status == "created":
         return False

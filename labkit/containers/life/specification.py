@@ -1,4 +1,4 @@
-"""From what was asked to what will be done: a record and an image become a specification."""
+"""From a container's record and its image to a specification, which the planner reads."""
 
 import os
 import posixpath
@@ -36,14 +36,14 @@ from labkit.runtime.spec import (
 from labkit.signals import parse_signal
 
 HOSTNAME = re.compile(r"[!-.0-~]{1,64}")
-"""What the kernel keeps as a host name (sethostname(2)) and a line of /etc/hosts can hold."""
+"""The host names that sethostname(2) accepts and a line of /etc/hosts can contain."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PROGRAM = "/usr/bin/tini-static"
 INIT_TARGET = "/dev/init"
 
 
 def merge_command(config: ContainerConfig, image: Image) -> list[str]:
-    """The argument vector: the request's entrypoint and command over the image's.
+    """The argument vector: the request's entrypoint and command, completed from the image's.
 
     A new entrypoint drops the image's command; an empty one (`--entrypoint ""`) drops the image's
     entrypoint (Docker's rule).
@@ -58,7 +58,7 @@ def merge_command(config: ContainerConfig, image: Image) -> list[str]:
     words = [*entrypoint, *(command or [])]
     if not words or not words[0]:
         raise InvalidParameterError(
-            "no command specified: the image has neither CMD nor ENTRYPOINT, so say what to run"
+            "no command specified: the image has neither CMD nor ENTRYPOINT; give a command"
         )
     return words
 
@@ -72,7 +72,7 @@ def limits_of(
 ) -> Limits:
     """The limits in a host configuration.
 
-    `nodes` are the devices the container is given, `found` the disks it has limits on.
+    `nodes` are the container's devices, `found` the disks that it has limits on.
     """
     asked = {row.limit: getattr(host, row.model) for row in LIMITS}
     return Limits(
@@ -83,14 +83,14 @@ def limits_of(
 
 
 def online_cpus() -> str:
-    """The machine's CPUs as a list (`0-3`)."""
+    """The machine's CPUs as a list, such as `0-3`."""
     return _read("/sys/devices/system/cpu/online").strip()
 
 
 def check_limits(
     host: HostConfig, nodes: Sequence[DeviceNode] = (), found: Sequence[DiskNode] = ()
 ) -> None:
-    """InvalidParameterError for limits that make no sense on this machine."""
+    """InvalidParameterError for limits that this machine cannot apply."""
     online_mems = _read("/sys/devices/system/node/online").strip() or "0"
     cgroups.check(limits_of(host, nodes, found), online_cpus(), online_mems)
     if host.shm_size < 0:
@@ -98,7 +98,7 @@ def check_limits(
 
 
 def fill_in(host: HostConfig) -> None:
-    """Complete what was asked by what holds for everyone, as `inspect` shows it."""
+    """Fill in the default values, as `inspect` shows them."""
     host.shm_size = host.shm_size or DEFAULT_SHM_BYTES
     if host.memory_swappiness == -1:
         host.memory_swappiness = None
@@ -106,7 +106,7 @@ def fill_in(host: HostConfig) -> None:
 
 
 def merge_config(config: ContainerConfig, image: Image) -> None:
-    """Complete what was asked by what the image says, as `inspect` shows it."""
+    """Complete the request from the image's configuration, as `inspect` shows it."""
     of_image = image.config
     config.env = _merge_environment(of_image.env or [], config.env or [])
     config.labels = {**(of_image.labels or {}), **(config.labels or {})}
@@ -134,7 +134,7 @@ def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[st
 
 
 def environment(container: Container) -> list[str]:
-    """The environment of the container's processes, as far as it is known before they start."""
+    """The environment of the container's processes, except what is known only at the start."""
     config = container.config
     of_engine = [f"HOSTNAME={config.hostname}", *(["TERM=xterm"] if config.tty else [])]
     names = {word.partition("=")[0] for word in config.env or []}
@@ -166,9 +166,9 @@ def build_spec(
     etc_folder: str,
     layers_of: mounting.Layers,
 ) -> ContainerSpec:
-    """Everything the planner needs to know; reads nothing of the container's own.
+    """Everything that the planner needs; reads no file of the container.
 
-    `folder` is the container's, `etc_folder` the one whose files are bound into its /etc.
+    `folder` is the container's folder; the files of `etc_folder` are bound into its /etc.
     """
     config, host = container.config, container.host_config
     command = container.command
@@ -180,7 +180,7 @@ def build_spec(
         for name, why in etc_files.NAMES.items()
     ]
     if host.init:
-        why = "--init: a first process that passes signals on and reaps what is left to it"
+        why = "--init: a first process that forwards signals and reaps orphaned processes"
         own_mounts.append(BindMount("mount.init", why, INIT_PROGRAM, INIT_TARGET, read_only=True))
         command = [INIT_TARGET, "--", *command]
     return ContainerSpec(
@@ -230,7 +230,7 @@ def _device(node: DeviceNode) -> Device:
 
 
 def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
-    """The cgroup file systems a container sees: each v1 hierarchy in a folder, or the v2 tree."""
+    """The cgroup file systems in a container: each v1 hierarchy in a folder, or the v2 tree."""
     controllers: dict[str, list[str]] = {}
     for name, hierarchy in layout.hierarchies.items():
         if hierarchy.version == 1:
@@ -244,10 +244,10 @@ def cgroup_mounts(layout: Layout) -> tuple[CgroupMount, ...]:
 
 
 def check(config: ContainerConfig, host: HostConfig) -> None:
-    """InvalidParameterError for what Docker refuses as well; Docker's defaults for limits."""
+    """InvalidParameterError for values that Docker refuses too; sets Docker's default limits."""
     if host.init and not os.access(INIT_PROGRAM, os.X_OK):
         raise InvalidParameterError(
-            f"--init needs {INIT_PROGRAM}, which is not there: install the package tini"
+            f"--init needs {INIT_PROGRAM}, which does not exist: install the package tini"
         )
     for word in config.env or ():
         if not word.partition("=")[0]:
@@ -267,13 +267,13 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         )
     if ".." in host.cgroup_parent.split("/"):
         raise InvalidParameterError(
-            f"invalid cgroup parent {host.cgroup_parent!r}: it is a path without .. in it"
+            f"invalid cgroup parent {host.cgroup_parent!r}: it must be a path without .. in it"
         )
     host.runtime = host.runtime or RUNTIMES[0]
     if host.runtime not in RUNTIMES:
         raise InvalidParameterError(
-            f"unknown or invalid runtime name: {host.runtime}: labkit has its own alone, which "
-            f"{', '.join(RUNTIMES)} stand for"
+            f"unknown or invalid runtime name: {host.runtime}: labkit has only its own, which has "
+            f"the names {', '.join(RUNTIMES)}"
         )
     if config.stop_signal:
         parse_signal(config.stop_signal)
@@ -286,7 +286,7 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
 
 
 def without_warnings(without: Sequence[str]) -> list[str]:
-    """A loud word for each step that is left out on purpose."""
+    """A warning for each step that is left out on purpose."""
     return [
         f"This container runs WITHOUT {name}: it is an experiment, not isolated as it should be."
         for name in without

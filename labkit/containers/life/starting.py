@@ -1,4 +1,4 @@
-"""Starting a container: compute the plan, have it run, and say clearly what failed if it did."""
+"""Starting a container: compute the plan, let a shim execute it, and report a step that failed."""
 
 import contextlib
 import errno
@@ -51,7 +51,7 @@ PORT_TRIES = 5
 
 
 def place(parts: Parts, container: Container) -> Placement:
-    """Where the container's cgroups are, and what is written there."""
+    """The container's cgroups, and the limits that are written to their files."""
     if parent := container.host_config.cgroup_parent:
         parts.layout.put_below(container.id, parent)
     limits = specification.limits_of(container.host_config, container.devices, container.disks)
@@ -61,7 +61,7 @@ def place(parts: Parts, container: Container) -> Placement:
 def make_plan(
     parts: Parts, container: Container, image: Image, placement: Placement, sandbox: Sandbox
 ) -> Plan:
-    """The plan for a container as it stands, for a run that has this of the network."""
+    """The plan for a container and a run with this sandbox."""
     spec = specification.build_spec(
         container,
         image,
@@ -89,7 +89,7 @@ def make_plan(
 
 
 def steps(parts: Parts, entry: Entry) -> Rows:
-    """The steps of the last start.  The plan is computed again: equal input, equal plan."""
+    """The steps of the last start.  The plan is computed again: the same input, the same plan."""
     container = entry.container
     durations_ns = entry.durations_ns
     if not durations_ns and (status := parts.records.read_exit(container.id)):
@@ -103,7 +103,7 @@ def steps(parts: Parts, entry: Entry) -> Rows:
 
 
 def start(parts: Parts, entry: Entry) -> None:
-    """Start the container; its lock is held.  StartError says which step failed and why."""
+    """Start the container; the caller holds its lock.  StartError names the failed step."""
     container = entry.container
     running = states.after(container.state.status, "start")
     container.state = State(status=running, started_at=timestamp(time.time_ns()))
@@ -122,11 +122,14 @@ def start(parts: Parts, entry: Entry) -> None:
             networking.open_ports(parts, entry)
             networking.tell_linked(parts, entry)
             return
-    raise StartError("no port of the host could be had: each that was chosen was taken meanwhile")
+    raise StartError(
+        "no free port: every port that was tried was taken by another process; publish a fixed "
+        "one with -p"
+    )
 
 
 class PortTakenError(Exception):
-    """A port that was chosen for the container was taken before it was bound: choose another."""
+    """Another process took the chosen port before it was bound: choose another port."""
 
 
 def _start(parts: Parts, entry: Entry) -> None:
@@ -140,19 +143,19 @@ def _start(parts: Parts, entry: Entry) -> None:
         mounting.mount_volumes(parts, container)
         plan, request = _make_request(parts, entry)
     except (InvalidParameterError, NotFoundError) as error:
-        # What was there when it was created is gone: its image, a device.
+        # Something has been removed since it was created: its image, a device.
         raise StartError(f"cannot start the container: {error}") from error
     parts.records.forget_exit(container.id)
     entry.durations_ns = []
     try:
         launch, started = _launch(parts, entry, request)
     except ShimGoneError:
-        # Somebody has killed it, or the spawner with the request in its queue: once more.
+        # The shim was killed, or the spawner with the request in its queue: try once more.
         _clear(parts, entry)
         launch, started = _launch(parts, entry, request)
     except LaunchError as error:
         rows = explain.rows(plan, error.failure.durations_ns, error.failure)
-        with contextlib.suppress(OSError):  # they can be missed
+        with contextlib.suppress(OSError):  # they are not essential
             parts.records.write_steps(container.id, rows)
         steps = [step for _, step in plan.steps()]
         if networking.has_other_port(container, steps[error.failure.step_index], error.failure):
@@ -166,31 +169,31 @@ def _start(parts: Parts, entry: Entry) -> None:
 
 
 def _launch(parts: Parts, entry: Entry, request: Request) -> tuple[Launch, Started]:
-    """Have a shim started, and hear how it went: LaunchError, ShimGoneError, StartError."""
+    """Start a shim and wait for its report; LaunchError, ShimGoneError, StartError."""
     clients = [client for client, _ in entry.pending_clients]
     with parts.records.held(entry.container.id) as hold_fd:
         launch = parts.spawner.launch(request, hold_fd, clients)
-    # While the shim works: should the machine crash now, the container has been running.
+    # While the shim works: after a crash of the machine the record must say that it ran.
     parts.records.save_if_possible(entry.container)
     return launch, messages.known(Started, launch.finish())
 
 
 def _clear(parts: Parts, entry: Entry) -> None:
-    """Remove what a shim that was killed during a start has left."""
+    """Remove what a shim left that was killed during a start."""
     parts.layout.remove(entry.container.id)
     remove_run_folder(parts, entry.container.id)
 
 
 def start_or_record(parts: Parts, entry: Entry) -> None:
-    """Start the container; a failure is recorded as its state and raised (StartError).
+    """Start the container; after a failure its state records the error (StartError).
 
-    The state is then the one before, with the error.
+    All else of the state is as it was before.
     """
     container, before = entry.container, entry.container.state
     try:
         start(parts, entry)
     except OSError as error:
-        # Nothing was written or begun: what is on the disk is still right.
+        # Nothing was written or started: the record on disk is still right.
         failure = _full(error) if error.errno in reserve.FULL else StartError(str(error))
         _record_failure(parts, entry, before, failure, saves=False)
         raise failure from error
@@ -215,7 +218,7 @@ def _record_failure(
     parts: Parts, entry: Entry, before: State, error: StartError, *, saves: bool = True
 ) -> None:
     if entry.shim is not None:
-        return  # it runs: what failed came after
+        return  # it runs: a later step failed
     entry.drop_pending_clients()
     container = entry.container
     if isinstance(error, ShimGoneError):
@@ -235,7 +238,7 @@ def _record_failure(
 
 
 def watch(parts: Parts, entry: Entry) -> None:
-    """Have the engine told when this running container ends."""
+    """Call `on_end` when this running container ends."""
     assert entry.shim is not None  # noqa: S101 it has just been started or adopted
 
     def ended(told: list[Any] | None) -> None:
@@ -283,9 +286,9 @@ def start_error(
     what: str = "the container",
     otherwise: int = 125,
 ) -> StartError:
-    """What a user is told of a step that failed, and the exit code Docker has for it.
+    """The error for a failed step, with its message and Docker's exit code.
 
-    `otherwise` is the code where it is not the program itself that cannot be run.
+    `otherwise` is the exit code if the failure is not in executing the program itself.
     """
     step = steps[failure.step_index]
     exit_code = otherwise
@@ -300,7 +303,7 @@ def start_error(
 
 
 def remove_run_folder(parts: Parts, container_id: str) -> None:
-    """Remove what a shim that was killed has left in the run folder."""
+    """Remove the files that a killed shim left in its run folder."""
     folder = parts.paths.container_run(container_id)
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(folder):

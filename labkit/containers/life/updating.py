@@ -1,4 +1,4 @@
-"""Changing the limits of a container that is there, also while it runs, and its restart policy."""
+"""Changing the limits and the restart policy of a container, also while it runs."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ from labkit.errors import ConflictError, InvalidParameterError, LabkitError
 
 
 class UpdateConfig(Resources, rename=docker_name):
-    """What is to change; 0, "" and null leave it as it is (Engine API, "ContainerUpdate")."""
+    """The changes; 0, "" and null change nothing (Engine API, "ContainerUpdate")."""
 
     restart_policy: RestartPolicy | None = None
 
@@ -24,16 +24,16 @@ _FIXED = (
     *("blkio_weight_device", "blkio_device_read_bps", "blkio_device_write_bps"),
     *("blkio_device_read_iops", "blkio_device_write_iops"),
 )
-"""Limits the API's body may carry (Docker's `Resources`), which no engine changes."""
+"""Limits that the API's body may have (Docker's `Resources`), but that no engine changes."""
 _LIMITS = tuple(row.model for row in LIMITS if row.can_change)
 
 
 def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
-    """Make the change; the warnings for the user.
+    """Apply the changes; returns the warnings for the user.
 
-    InvalidParameterError for what makes no sense, ConflictError for a container that is going.
-    When the kernel refuses a value (LabkitError; EBUSY: it holds more memory than that) what was
-    written before is put back, and nothing has changed.
+    InvalidParameterError for a bad value, ConflictError for a container that is being removed.
+    If the kernel refuses a value (LabkitError; EBUSY: the container uses more memory than that),
+    the values written before are restored, and nothing has changed.
     """
     with entry.lock:
         container = entry.container
@@ -55,11 +55,11 @@ def update(parts: Parts, entry: Entry, asked: UpdateConfig) -> list[str]:
             try:
                 _write(_changes(before.groups, placement.groups))
             except FileNotFoundError:
-                pass  # it has just ended, and has the limits when it starts again
+                pass  # it has just ended; its next start applies the limits
             except OSError as error:
                 raise LabkitError(
                     f"Cannot update container {container.id}: the kernel refuses the value "
-                    f"({error.strerror}). A memory limit must leave room for what is in use"
+                    f"({error.strerror}). A memory limit must be above the memory in use"
                 ) from error
         container.host_config = wanted
         parts.records.save(container)
@@ -90,7 +90,7 @@ def _merged(present: HostConfig, asked: UpdateConfig) -> HostConfig:
 
 
 def _changes(before: tuple[Group, ...], after: tuple[Group, ...]) -> list[tuple[str, str]]:
-    """The files (path, text) to write, in order; a limit that is taken away becomes `max`."""
+    """The files (path, text) to write, in order; a limit that is removed becomes `max`."""
     old = {f"{group.directory}/{name}": text for group in before for name, text in group.files}
     new = {f"{group.directory}/{name}": text for group in after for name, text in group.files}
     gone = [(path, "max") for path in old if path not in new]
@@ -98,10 +98,10 @@ def _changes(before: tuple[Group, ...], after: tuple[Group, ...]) -> list[tuple[
 
 
 def _write(changes: list[tuple[str, str]]) -> None:
-    """Write the files, in the order given or in the opposite one.
+    """Write the files, and try those that the kernel refuses again after the others.
 
-    v1 keeps memory at or below memory plus swap at every moment, so the sum goes first when both
-    are raised and last when both are lowered: what is refused is tried again after the others.
+    v1 always keeps the limit of memory at or below that of memory plus swap.  So the sum must be
+    written first when both are raised, and last when both are lowered.
     """
     undo: list[tuple[str, str]] = []
     try:

@@ -1,4 +1,4 @@
-"""Waiting for a container: armed at once, awaited afterwards, as often and as long as one likes."""
+"""Waiting for a container: a watch begins at once, and can be waited for later and repeatedly."""
 
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
@@ -8,11 +8,11 @@ CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 class Watch:
-    """What happens to a container from the making of this object on.
+    """The events of a container since this object was made.
 
     `not-running` holds at once for a container that does not run; `next-exit` waits for the end of
-    the present or the next run; `removed` for the container to be gone.  Nothing is registered
-    anywhere, so a watch that nobody waits for any more is simply dropped.
+    the present or the next run; `removed` until the container is removed.  Nothing is registered
+    anywhere, so a watch that is no longer needed is simply dropped.
     """
 
     def __init__(self, entry: Entry, condition: str = "not-running") -> None:
@@ -33,9 +33,9 @@ class Watch:
         return self._condition != "removed" and entry.exits > self._exits
 
     def wait(self, timeout_s: float | None = None) -> State:
-        """Block until the condition holds; the state at that end.  TimeoutError.
+        """Block until the condition holds; returns the state at that end.  TimeoutError.
 
-        After a time-out one may wait again: what happened in between is not lost.
+        A caller may wait again after a time-out: an end in between is not lost.
         """
         entry = self._entry
         with entry.changed:
@@ -44,6 +44,6 @@ class Watch:
                     f"container {entry.container.name} did not reach {self._condition} "
                     f"in {timeout_s} s"
                 )
-            # A restart may have come between the end and now: its state is not what one waits for.
+            # If a restart came after the end, the present state is not the one of the end.
             ended = entry.exits > self._exits
             return entry.end if ended and entry.end else entry.container.state

@@ -1,1 +1,1 @@
-"""What the engine knows about containers: their records, their states, their names, who is told."""
+"""The engine's knowledge of containers: records, states, names, and the events it publishes."""

@@ -1,4 +1,4 @@
-"""One container in the daemon's memory: its record, and what is true only while it runs."""
+"""One container in the daemon's memory: its record, and data that exist only while it runs."""
 
 import socket
 import threading
@@ -11,13 +11,13 @@ from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
 
 PendingClient = tuple[socket.socket, Attachment]
-"""A client that attached before the start, and what it wants."""
+"""A client that attached before the start, and its options."""
 
 
 class Entry:
-    """A container and the lock that its changes are made under.
+    """A container, with the lock under which it is changed.
 
-    `changed` is notified whenever the state has changed.
+    `changed` is notified after every change of the state.
     """
 
     def __init__(self, container: Container) -> None:
@@ -25,31 +25,31 @@ class Entry:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.end: State | None = None
-        """The state at its last end that this daemon has heard of."""
+        """The state at the last end that this daemon knows of."""
         self.exits = 0
-        """How often it has ended, and been removed: what one waits for who waits for the next."""
+        """The number of its ends and removals; a wait for the next exit compares it."""
         self.restart_delay_s = 0.0
         self.restart_timer: threading.Timer | None = None
         """Set while the container waits to be restarted by its policy."""
         self.removed = False
         self.starts_again = False
-        """Whether its end is a part of a restart that its user asked for."""
+        """Whether its end belongs to a restart that its user asked for."""
         self.shim: socket.socket | None = None
         self.start_time = 0
-        """The first process's start time in clock ticks: with the pid it names one process."""
+        """The first process's start time in clock ticks: together with the pid it is unique."""
         self.durations_ns: list[int] = []
-        """What the steps of the present or last run's start took."""
+        """The durations of the steps of the last start."""
         self.sandbox: Sandbox | None = None
-        """What the present or last run has or had of the network."""
+        """The addresses and ports of the present or last run."""
         self.pending_clients: list[PendingClient] = []
 
     @property
     def is_running(self) -> bool:
-        """Whether the first process is there; paused, it is there as well."""
+        """Whether the first process exists; True also while it is paused."""
         return self.container.state.status in states.ALIVE
 
     def started(self, shim: socket.socket, started: Started) -> None:
-        """Take note of what its shim says: the container runs; the lock is held."""
+        """Record the shim's report that the container runs; the caller holds the lock."""
         self.shim = shim
         self.start_time = started.start_time
         self.durations_ns = started.durations_ns
@@ -59,19 +59,19 @@ class Entry:
         self.changed.notify_all()
 
     def restart_after(self, delay_s: float, restart: Callable[[], None]) -> None:
-        """Have `restart` called after a while; the lock is held."""
+        """Call `restart` after a delay; the caller holds the lock."""
         self.restart_timer = threading.Timer(delay_s, restart)
         self.restart_timer.daemon = True
         self.restart_timer.start()
 
     def cancel_restart(self) -> None:
-        """Do not restart after all; the lock is held."""
+        """Cancel the waiting restart, if there is one; the caller holds the lock."""
         if self.restart_timer is not None:
             self.restart_timer.cancel()
             self.restart_timer = None
 
     def drop_pending_clients(self) -> None:
-        """Let go of the clients that wait for a start."""
+        """Close the connections of the clients that wait for a start."""
         for connection, _ in self.pending_clients:
             connection.close()
         self.pending_clients.clear()

@@ -1,6 +1,6 @@
-"""What happens to containers, told to whoever listens (`labkit events`, the API's `/events`).
+"""Events of containers, images, networks and volumes (`labkit events`, the API's `/events`).
 
-The last events are kept, so that one who comes a little late can ask for them by time.
+The last events are kept, so that a client that comes a little late can ask for them by time.
 """
 
 import queue
@@ -15,11 +15,11 @@ from labkit.images import Image
 
 KEPT = 256
 WAITING_MAX = 4096
-"""How many events may wait for one listener; then it is cut off, for it does not read."""
+"""The most events that may wait for one listener; then the listener is cut off as too slow."""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One thing that happened: `action` to the `kind` of thing called `id`, as in Docker's API."""
+    """One event: `action` on the `kind` of thing with this `id`, as in Docker's API."""
 
     kind: str
     """`container`, `image`, `volume`, `network`."""
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Events:
-    """Where events are published, and from where they are read.  Thread-safe."""
+    """The events of an engine, for publishers and listeners.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Events:
         self._listeners: dict[queue.SimpleQueue[Event | None], Callable[[], None]] = {}
 
     def publish(self, kind: str, action: str, key: str, attributes: dict[str, str]) -> None:
-        """Tell everyone who listens."""
+        """Send an event to every listener."""
         event = Event(kind, action, key, attributes, time.time_ns())
         with self._lock:
             self._kept.append(event)
@@ -50,7 +50,7 @@ class Events:
             cut()
 
     def publish_image(self, action: str, image: Image, name: str = "") -> None:
-        """Tell whoever listens what happens to an image; without a name it is called by its id."""
+        """Publish an event of an image; without a name the image's id is used."""
         attributes = {**(image.config.labels or {}), "name": name or image.id}
         self.publish("image", action, image.id, attributes)
 
@@ -60,9 +60,9 @@ class Events:
         silence_s: float = 1.0,
         cut: Callable[[], None] = lambda: None,
     ) -> "Listener":
-        """From now on every event, after the kept ones since then (None: none of them).
+        """Listen to all events from now on, after the kept ones since `since_ns` (None: none).
 
-        `cut` is called if the listener falls so far behind that it gets no more events.
+        `cut` is called if the listener is so slow that it gets no more events.
         """
         own: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
@@ -78,7 +78,7 @@ class Events:
 
 
 class Listener:
-    """The events for one who listens, as they come.  To be closed."""
+    """The events for one listener.  The listener must be closed."""
 
     def __init__(
         self, own: "queue.SimpleQueue[Event | None]", silence_s: float, forget: Callable[[], None]
@@ -88,7 +88,7 @@ class Listener:
         self._forget = forget
 
     def __iter__(self) -> Iterator[Event | None]:
-        """After `silence_s` without an event None is given, so that the reader can look up."""
+        """Yield events; None after `silence_s` without one, so that the reader gets control."""
         while True:
             try:
                 yield self._own.get(timeout=self._silence_s)
@@ -96,5 +96,5 @@ class Listener:
                 yield None
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._forget()

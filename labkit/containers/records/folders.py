@@ -1,7 +1,7 @@
-"""Which run folder goes with which data root: each has a link to the other.
+"""The links between a data root and its run folder: each names the other.
 
-The shims of running containers are found in the run folder.  A daemon that came with another one
-would take their containers for lost, and one with another root would clear their sockets away.
+The shims of running containers are found in the run folder.  A daemon with another run folder would
+consider these containers lost, and a daemon with another data root would remove their sockets.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ ROOT_LINK = "root"
 
 
 def join(paths: Paths, records: Records) -> None:
-    """Note that these two belong together; `paths` are real paths.
+    """Link the data root and the run folder to each other; `paths` are real paths.
 
-    ConflictError if containers run that belong to one of them and not to the other.
+    ConflictError if containers run that belong to one of them but not to the other.
     """
     run, root = _read(f"{paths.root}/{RUN_LINK}"), _read(f"{paths.run}/{ROOT_LINK}")
     if run not in ("", paths.run) and any(map(records.is_held, records.ids())):
@@ -59,5 +59,5 @@ def _point(link: str, target: str) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(link)
-    with contextlib.suppress(OSError):  # no room for it: it is looked at when it is there
+    with contextlib.suppress(OSError):  # on a full disk the pair is checked when the link exists
         os.symlink(target, link)

@@ -1,7 +1,7 @@
-"""`--userns` and labkitd's `--userns-remap`: which ids of the host a container's users are.
+"""`--userns` and labkitd's `--userns-remap`: the host's ids for a container's users.
 
-The administrator says in /etc/subuid and /etc/subgid which ids belong to whom (subuid(5)): lines
-`name:first:count`, here taken one after another for the ids 0, 1, 2… of a container.
+The administrator assigns ids to users in /etc/subuid and /etc/subgid (subuid(5)): lines
+`name:first:count`.  Here they are used one after another for the ids 0, 1, 2… of a container.
 """
 
 import grp
@@ -15,24 +15,24 @@ from labkit.errors import InvalidParameterError
 from labkit.runtime.spec import IdRange
 
 STEP = "namespace.user"
-"""The step that can be left out, to see what it does."""
+"""The step that can be left out (`--without`), to see its effect."""
 DEFAULT = "default"
 DEFAULT_USER = "dockremap"
-"""Whose ranges `default` are, if the files have any; Docker's name."""
+"""The user whose ranges `default` takes, if the files have any; Docker's name."""
 FIRST_FREE = 100_000
 COUNT = 65_536
-"""All the ids that files of an image have."""
+"""Enough for all ids that files of an image have."""
 
 
 class IdRanges(msgspec.Struct, frozen=True, rename="pascal"):
-    """The users and the groups of a container, by lines of uid_map and gid_map."""
+    """The users and the groups of a container, as lines of uid_map and gid_map."""
 
     uids: tuple[IdRange, ...]
     gids: tuple[IdRange, ...]
 
 
 class _Users(Protocol):
-    """What is known of a container's users."""
+    """The part of a container's record that decides its users."""
 
     id_ranges: IdRanges | None
     without: list[str]
@@ -44,7 +44,7 @@ def in_use(container: _Users) -> IdRanges | None:
 
 
 def root_of(container: _Users) -> tuple[int, int]:
-    """Which user and group of the host the container's root is."""
+    """The user and the group on the host that the container's root is."""
     ranges = in_use(container)
     return (ranges.uids[0][1], ranges.gids[0][1]) if ranges else (0, 0)
 
@@ -58,7 +58,7 @@ def find(remap: str, folder: str = "/etc") -> IdRanges:
     if remap == DEFAULT:
         of_default = [ranges({DEFAULT_USER}, lines) for lines in (users, groups)]
         if not all(of_default):
-            # Nobody else's; on the disk the numbers do not appear, so they may be others next time.
+            # Above every assigned range.  The ids are not on the disk, so they may change later.
             ends = (line.first + line.ids for line in [*users, *groups])
             free = ((0, max([FIRST_FREE, *ends]), COUNT),)
             return IdRanges(free, free)

@@ -1,4 +1,4 @@
-"""What labkit knows about a container: what was asked, and what is so.
+"""The record of a container: the request, and the container's state.
 
 `ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (`labkit.API_VERSION`,
 the part that is implemented), field for field.  So the JSON that a client sends is the JSON on disk
@@ -25,16 +25,16 @@ DOCKER_FIELD_NAMES = {
 
 
 def docker_name(field: str) -> str:
-    """The API's spelling of a Python field name: `cpu_shares` is `CpuShares`."""
+    """The API's spelling of a Python field name: `CpuShares` for `cpu_shares`."""
     return DOCKER_FIELD_NAMES.get(field) or "".join(word.capitalize() for word in field.split("_"))
 
 
 RUNTIMES = ("labkit", "runc", "io.containerd.runc.v2")
-"""What the engine's own runtime is called: the others are names that Docker's users write."""
+"""The names of the engine's own runtime; Docker's users write the last two."""
 
 
 class ContainerConfig(msgspec.Struct, rename=docker_name):
-    """What runs: the part of a container that does not depend on the machine."""
+    """The part of a container that does not depend on the machine: its command and environment."""
 
     image: str = ""
     hostname: str = ""
@@ -55,41 +55,41 @@ class ContainerConfig(msgspec.Struct, rename=docker_name):
     stop_timeout: int | None = None
     healthcheck: Healthcheck | None = None
     exposed_ports: dict[str, dict[str, str]] | None = None
-    """The ports that others may want, such as `80/tcp`; the values are empty."""
+    """The ports that other containers may use, such as `80/tcp`; the values are empty."""
     mac_address: str = ""
     network_disabled: bool = False
     """The same as the network mode `none`."""
     volumes: dict[str, dict[str, str]] | None = None
-    """The places of anonymous volumes; the values are empty."""
+    """The paths of anonymous volumes; the values are empty."""
 
 
 class RestartPolicy(msgspec.Struct, rename=docker_name):
-    """What becomes of the container when it has ended of itself (`life/restarts.py`)."""
+    """Whether the container restarts after it has ended by itself (`life/restarts.py`)."""
 
     name: str = "no"
     maximum_retry_count: int = 0
 
 
 class LogConfig(msgspec.Struct, rename=docker_name):
-    """Where the log goes, and how long it may grow (labkit.containers.given.log_options)."""
+    """The log's driver and its limits (labkit.containers.given.log_options)."""
 
     type: str = ""
-    """Empty for the usual one, until the container is made."""
+    """Empty for the default driver, which `create` fills in."""
     config: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class DeviceMapping(msgspec.Struct, rename=docker_name):
-    """A device of the host that a container is given (labkit.containers.given.devices)."""
+    """A device of the host for a container (labkit.containers.given.devices)."""
 
     path_on_host: str
     path_in_container: str = ""
-    """Empty for the same."""
+    """Empty for the same path as on the host."""
     cgroup_permissions: str = "rwm"
-    """What it may do with it: r(ead), w(rite), m(knod)."""
+    """The allowed operations: r(ead), w(rite), m(knod)."""
 
 
 class ThrottleDevice(msgspec.Struct, rename=docker_name):
-    """How much of a disk per second: bytes or operations (labkit.containers.given.disks)."""
+    """A limit of a disk per second: bytes or operations (labkit.containers.given.disks)."""
 
     path: str
     rate: int = 0
@@ -111,7 +111,7 @@ class Ulimit(msgspec.Struct, rename=docker_name):
 
 
 class Resources(msgspec.Struct, rename=docker_name):
-    """The limits that `create` and `update` have in common (`labkit.dialect.limits`)."""
+    """The limits that both `create` and `update` have (`labkit.dialect.limits`)."""
 
     cpu_shares: int = 0
     nano_cpus: int = 0
@@ -134,20 +134,20 @@ class Resources(msgspec.Struct, rename=docker_name):
 
 
 class HostConfig(Resources, rename=docker_name):
-    """How it runs on this machine: limits, network, what is writable."""
+    """The part that depends on the machine: limits, network, mounts, rights."""
 
     network_mode: str = "default"
     pid_mode: str = ""
-    """Whose PID namespace it has: `host`, `container:<id>`, or empty for its own."""
+    """The PID namespace: `host`, `container:<id>`, or empty for a private one."""
     ipc_mode: str = ""
-    """As `pid_mode`; `private`, `shareable` (with others), `none` (and no /dev/shm)."""
+    """Like `pid_mode`; `private`, `shareable` (by others), `none` (without /dev/shm too)."""
     uts_mode: str = ""
     cgroupns_mode: str = ""
     """`host` or `private`."""
     userns_mode: str = ""
-    """The same; empty for what labkitd was told by `--userns-remap`."""
+    """`host` or `private`; empty for the value of labkitd's `--userns-remap`."""
     port_bindings: dict[str, list[PortBinding] | None] = msgspec.field(default_factory=dict)
-    """Where its ports are published."""
+    """The host's addresses and ports for each published port."""
     publish_all_ports: bool = False
     dns: list[str] | None = None
     dns_options: list[str] | None = None
@@ -159,22 +159,21 @@ class HostConfig(Resources, rename=docker_name):
     auto_remove: bool = False
     oom_score_adj: int = 0
     cgroup_parent: str = ""
-    """The group that its own is in: from the top of the hierarchy, or below labkit's own."""
+    """The parent of the container's cgroup: from the root of the hierarchy, or below labkit's."""
     sysctls: dict[str, str] | None = None
-    """Parameters of the kernel that its namespaces have for themselves (`given/sysctls.py`).
-    """
+    """Kernel parameters that belong to the container's namespaces (`given/sysctls.py`)."""
     group_add: list[str] | None = None
-    """Groups of its user besides, by name or number."""
+    """More groups of its user, by name or number."""
     annotations: dict[str, str] | None = None
+    """Values for another runtime: labkit keeps and shows them, and does not use them."""
     volume_driver: str = ""
     """The driver of the volumes that are made for it."""
     isolation: str = ""
-    """Of Windows: empty or `default`, which are shown as they were asked for."""
-    """Words for a runtime, which labkit's own has no use for: kept and shown."""
+    """Of Windows: empty or `default`, and shown as it was requested."""
     runtime: str = "labkit"
-    """A name of the engine's own runtime (`RUNTIMES`)."""
+    """One of the names of the engine's runtime (`RUNTIMES`)."""
     shm_size: int = 0
-    """How large /dev/shm is; 0 for Docker's 64 MiB."""
+    """The size of /dev/shm in bytes; 0 for Docker's 64 MiB."""
     privileged: bool = False
     cap_add: list[str] | None = None
     cap_drop: list[str] | None = None
@@ -184,16 +183,16 @@ class HostConfig(Resources, rename=docker_name):
     readonly_paths: list[str] | None = None
     devices: list[DeviceMapping] | None = None
     device_cgroup_rules: list[str] | None = None
-    """What it may do with devices besides, as `c 42:* rwm` (labkit.cgroups.devices)."""
+    """More rules for access to devices, such as `c 42:* rwm` (labkit.cgroups.devices)."""
     ulimits: list[Ulimit] | None = None
     readonly_rootfs: bool = False
     init: bool | None = None
     binds: list[str] | None = None
     volumes_from: list[str] | None = None
-    """Containers whose mounts this one has as well, `name` or `name:ro`."""
+    """Containers whose mounts this one gets too, `name` or `name:ro`."""
     mounts: list[Mount] | None = None
     tmpfs: dict[str, str] | None = None
-    """The options of a tmpfs by its place."""
+    """The options of each tmpfs, by its path."""
     restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
     log_config: LogConfig = msgspec.field(default_factory=LogConfig)
     console_size: tuple[int, int] | None = None
@@ -201,7 +200,7 @@ class HostConfig(Resources, rename=docker_name):
 
 
 class HealthResult(msgspec.Struct, rename=docker_name):
-    """One healthcheck's end."""
+    """The result of one healthcheck."""
 
     start: str
     end: str
@@ -210,7 +209,7 @@ class HealthResult(msgspec.Struct, rename=docker_name):
 
 
 class Health(msgspec.Struct, rename=docker_name):
-    """What the healthchecks have found (`life/health.py`): starting, healthy, unhealthy."""
+    """The results of the healthchecks (`life/health.py`): starting, healthy or unhealthy."""
 
     status: str = "starting"
     failing_streak: int = 0
@@ -218,9 +217,9 @@ class Health(msgspec.Struct, rename=docker_name):
 
 
 class State(msgspec.Struct, rename=docker_name):
-    """Where the container is in its life.  `status` is a word of Docker's.
+    """The state of a container.  `status` is one of Docker's words:
 
-    created, running, paused, restarting, exited, dead.
+    created, running, paused, restarting, exited, removing, dead.
     """
 
     status: str = "created"
@@ -234,10 +233,10 @@ class State(msgspec.Struct, rename=docker_name):
 
 
 class DeviceNode(msgspec.Struct):
-    """A device file as it was found on the host at the last start."""
+    """A device file of the host, as found at the last start."""
 
     path: str
-    """Its place in the container."""
+    """Its path in the container."""
     kind: str
     """`c` for a character device, `b` for a block device."""
     major: int
@@ -246,19 +245,19 @@ class DeviceNode(msgspec.Struct):
     uid: int
     gid: int
     access: str
-    """What the container may do with it: r(ead), w(rite), m(knod)."""
+    """The operations that the container may do: r(ead), w(rite), m(knod)."""
     source: str = ""
-    """Its place on the host."""
+    """Its path on the host."""
 
 
 class DiskNode(msgspec.Struct):
-    """A disk that has limits, as it was found at the last start."""
+    """A disk with limits, as found at the last start."""
 
     path: str
     numbers: str
     """major:minor."""
     weighs: bool
-    """Whether its scheduler is BFQ, which alone knows weights."""
+    """Whether its scheduler is BFQ, the only one with weights."""
 
 
 class Container(msgspec.Struct, rename=docker_name):
@@ -272,20 +271,20 @@ class Container(msgspec.Struct, rename=docker_name):
     host_config: HostConfig
     state: State
     command: list[str]
-    """The argument vector that is executed: entrypoint and command of image and request, merged."""
+    """The argument vector to execute: entrypoint and command of image and request, merged."""
     restart_count: int = 0
-    """How often its policy has restarted it in a row."""
+    """The number of restarts in a row by its policy."""
     stopped_by_user: bool = False
-    """Whether the last end was asked for, by stop or kill."""
+    """Whether a user caused the last end, by stop or kill."""
     networks: dict[str, EndpointConfig] = msgspec.field(default_factory=dict)
-    """The networks it is on, by name, and what it wants of each (`given/networking.py`)."""
+    """Its networks, by name, with its settings on each (`given/networking.py`)."""
     mount_points: list[MountPoint] = msgspec.field(default_factory=list)
-    """What is mounted in it, in the order of mounting (`given/mounts.py`)."""
+    """Its mounts, in the order of mounting (`given/mounts.py`)."""
     devices: list[DeviceNode] = msgspec.field(default_factory=list)
-    """The host's devices it has, as they were found at the last start."""
+    """The host's devices in it, as found at the last start."""
     disks: list[DiskNode] = msgspec.field(default_factory=list)
-    """The disks it has limits on."""
+    """The disks that it has limits on."""
     id_ranges: IdRanges | None = None
-    """Which ids of the host its users are, as of the last start; None for the same ids."""
+    """The host's ids of its users, as of the last start; None for the same ids."""
     without: list[str] = msgspec.field(default_factory=list)
-    """The steps left out of the plan on purpose (`--without`); empty for every honest container."""
+    """The steps left out of the plan on purpose (`--without`); empty outside of experiments."""

@@ -1,33 +1,33 @@
-"""Mounts as a client asks for them (`--mount`), and as a container's record keeps them."""
+"""Mounts: in a client's request (`--mount`), and in a container's record."""
 
 import msgspec
 
 SHARED = frozenset({"shared", "rshared", "slave", "rslave"})
 PROPAGATIONS = (*sorted(SHARED), "private", "rprivate")
-"""How what is mounted later below a mount spreads to its like on the host (mount_namespaces(7))."""
+"""Whether mounts made later below a mount also appear in its peers (mount_namespaces(7))."""
 
 
 class BindOptions(msgspec.Struct, rename="pascal"):
-    """What only a bind mount can be told."""
+    """The options of a bind mount."""
 
     propagation: str = ""
     non_recursive: bool = False
     create_mountpoint: bool = False
     """Make the source if it is missing."""
     read_only_non_recursive: bool = False
-    """Read-only is the mount alone, not what is mounted below it."""
+    """Make only the mount itself read-only, not the mounts below it."""
     read_only_force_recursive: bool = False
 
 
 class DriverConfig(msgspec.Struct, rename="pascal"):
-    """Who keeps a volume."""
+    """The driver that stores a volume."""
 
     name: str = ""
     options: dict[str, str] | None = None
 
 
 class VolumeOptions(msgspec.Struct, rename="pascal"):
-    """What only a volume can be told."""
+    """The options of a volume."""
 
     no_copy: bool = False
     labels: dict[str, str] | None = None
@@ -36,13 +36,13 @@ class VolumeOptions(msgspec.Struct, rename="pascal"):
 
 
 class ImageOptions(msgspec.Struct, rename="pascal"):
-    """What only an image that is mounted can be told."""
+    """The options of a mounted image."""
 
     subpath: str = ""
 
 
 class TmpfsOptions(msgspec.Struct, rename="pascal"):
-    """What only a tmpfs can be told."""
+    """The options of a tmpfs."""
 
     size_bytes: int = 0
     mode: int = 0
@@ -63,34 +63,34 @@ class Mount(msgspec.Struct, rename="pascal"):
 
 
 class MountPoint(msgspec.Struct, rename="pascal"):
-    """One mount of a container, whichever way it was asked for."""
+    """One mount of a container, from any of the options that ask for mounts."""
 
     type: str
     """`bind`, `volume`, `tmpfs` or `image`."""
     destination: str
     name: str = ""
-    """The volume's, or the image's."""
+    """The name of the volume or the image."""
     source: str = ""
-    """The folder or file of the host, or the image's id; a volume's is known once it is claimed."""
+    """The host's folder or file, or the image's id; a volume's folder is set by the claim."""
     anonymous: bool = False
-    """A volume that nobody named: it goes with its container, if the user says so."""
+    """A volume without a name from its user; it can be removed with its container."""
     mode: str = ""
     read_only: bool = False
     copies_up: bool = True
-    """Whether a new volume begins with what the image has at its place."""
+    """Whether a new volume begins with the image's files at its path."""
     makes_source: bool = False
-    """Whether a missing source of a bind mount is made."""
+    """Whether to make the missing source of a bind mount."""
     options: str = ""
-    """A tmpfs's, as the user wrote them."""
+    """The options of a tmpfs, as the user wrote them."""
     propagation: str = ""
-    """Of `PROPAGATIONS`, for a bind mount."""
+    """One of `PROPAGATIONS`, for a bind mount."""
     recursive: bool = True
-    """Whether a bind mount shows what is mounted below its source."""
+    """Whether a bind mount includes the mounts below its source."""
     read_only_recursive: bool = True
-    """Whether that is read-only as well."""
+    """Whether those mounts are read-only too."""
     subpath: str = ""
-    """The part of a volume or an image that is shown."""
+    """The folder or file in the volume or the image that is mounted."""
     driver_options: dict[str, str] = msgspec.field(default_factory=dict)
-    """For a volume that is made."""
+    """For a volume that the mount creates."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
-    """For a volume that is made."""
+    """For a volume that the mount creates."""

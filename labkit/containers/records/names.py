@@ -1,6 +1,6 @@
-"""Names for containers nobody named: an adjective and a surname, as Docker's users know them.
+"""Random names for containers: an adjective and a surname, as in Docker.
 
-The people are some of those who made operating systems, networks and programming what they are.
+The surnames are of people who shaped operating systems, networks and programming.
 """
 
 import random
@@ -30,7 +30,7 @@ _ALLOWED = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 def choose(taken: Container[str]) -> str:
-    """A random name that is not taken; with a number behind it once the plain ones are rare."""
+    """A random name that is not in use; with a number at its end if the first tries fail."""
     for attempt in range(1000):
         name = f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"  # noqa: S311 not a secret
         if attempt >= 10:
@@ -41,7 +41,7 @@ def choose(taken: Container[str]) -> str:
 
 
 def check(name: str) -> None:
-    """InvalidParameterError unless Docker would take the name."""
+    """InvalidParameterError for a name that Docker refuses."""
     if not _ALLOWED.fullmatch(name):
         raise InvalidParameterError(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"

@@ -1,17 +1,17 @@
-"""Container records on disk: `containers/<id>/container.json`, and what lies beside it.
+"""Container records on disk: `containers/<id>/container.json`, and the files beside it.
 
-    container.json   what was asked and what is so (labkit.containers.records.model)
-    exit.json        how the last run ended and what its steps took, written by the shim
+    container.json   the request and the state (labkit.containers.records.model)
+    exit.json        the end of the last run and the durations of its steps, written by the shim
     steps.json       the steps of the last start, if it failed
-    <id>-json.log    what the container printed, in Docker's json-file format
+    <id>-json.log    the container's output, in Docker's json-file format
     upper/ work/     the writable layer, and overlayfs's scratch folder (see labkit.snapshots)
-    root/            in their stead, a copy of the image's files, where overlayfs does not work
-    merged/          where the root file system is mounted, seen only from inside the container
-    network.json     what the last run has of the network (labkit.networks.model.Sandbox)
+    root/            instead of these, a copy of the image's files, if overlayfs does not work
+    merged/          the root file system's mount point; only the container sees the mount
+    network.json     the addresses and ports of the last run (labkit.networks.model.Sandbox)
     hostname hosts resolv.conf   bound into the container's /etc
 
-A folder with nothing but empty folders and files for /etc is a container whose creation did not
-finish.  `volumes.json` names the volumes that were to be made for it alone, until it is finished.
+A folder with only empty folders and files for /etc belongs to a container whose creation did not
+finish.  Until the creation is finished, `volumes.json` names the volumes to be made for it alone.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ class Records:
         self._remover = remover
         self._base = f"{paths.root}/containers"
         self.warnings: list[str] = []
-        """What could not be read."""
+        """A warning for each record that could not be read."""
         os.makedirs(self._base, 0o700, exist_ok=True)
 
     def folder(self, container_id: str) -> str:
@@ -67,7 +67,7 @@ class Records:
         return self._paths.container_root(container_id)
 
     def begin(self, container_id: str, volumes: list[str]) -> None:
-        """Make the folder of a new container, which notes the volumes to be made for it alone."""
+        """Make a new container's folder, with the names of the volumes to be made for it alone."""
         folder = self.folder(container_id)
         os.mkdir(folder, 0o700)
         if volumes:
@@ -88,25 +88,25 @@ class Records:
             os.unlink(f"{folder}/{_VOLUMES}")
 
     def write_etc(self, container_id: str, etc_files: dict[str, str]) -> None:
-        """Write files that are bound into /etc; in place, for a running container has them.
+        """Write files that are bound into /etc; in place, since a running container sees them.
 
-        Nothing is cut off before it is written: on a full disk the old text stays.
+        The file is truncated only after the write: on a full disk the old text stays.
         """
         for name, text in etc_files.items():
             path, data = f"{self.folder(container_id)}/{name}", text.encode()
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 if os.pread(fd, len(data) + 1, 0) == data:
-                    continue  # a reader in the container is not disturbed
+                    continue  # unchanged: a reader in the container sees no change of time
                 files.write_all(fd, data)
                 os.ftruncate(fd, len(data))
             finally:
                 os.close(fd)
 
     def write_sandbox(self, sandbox: Sandbox) -> None:
-        """Keep what a run has of the network, before it has it.
+        """Write a run's addresses and ports, before they are used.
 
-        Without fsync: a crash of the machine ends the run, one of the daemon loses no file.
+        Without fsync: a crash of the machine ends the run, and a crash of the daemon loses no file.
         """
         path = f"{self.folder(sandbox.container_id)}/{_SANDBOX}"
         with open(f"{path}.new", "wb") as file:
@@ -114,7 +114,7 @@ class Records:
         os.rename(f"{path}.new", path)
 
     def read_sandbox(self, container_id: str) -> Sandbox | None:
-        """What the last run had; None if there was none."""
+        """The addresses and ports of the last run; None if there was no run."""
         try:
             with open(f"{self.folder(container_id)}/{_SANDBOX}", "rb") as file:
                 return msgspec.json.decode(file.read(), type=Sandbox)
@@ -128,14 +128,14 @@ class Records:
         files.write_atomically(path, data, uses_reserve=uses_reserve)
 
     def save_if_possible(self, container: Container) -> None:
-        """Write the record of what has happened already; on a full disk that is said only."""
+        """Write a record after the fact; if the disk is full, only print a message."""
         try:
             self.save(container)
         except OSError as error:
             sys.stderr.write(f"labkitd: the record of {container.id} was not written: {error}\n")
 
     def ids(self) -> list[str]:
-        """Every container that has a folder; a folder of another name is not labkit's."""
+        """The ids of all containers with a folder; a folder with another name gives a warning."""
         names = sorted(os.listdir(self._base))
         self.warnings += [ignored(f"{self._base}/{name}") for name in names if not _is_id(name)]
         return [name for name in names if _is_id(name)]
@@ -149,7 +149,7 @@ class Records:
         return container
 
     def is_unfinished(self, container_id: str) -> bool:
-        """Whether the folder is that of a creation that did not finish: it holds nothing yet."""
+        """Whether the creation of a container did not finish: its folder has no files of a run."""
         folder = self.folder(container_id)
         for path in (self.log_path(container_id), self.exit_path(container_id)):
             if os.path.lexists(path):
@@ -167,23 +167,23 @@ class Records:
             return []
 
     def set_aside(self, path: str, why: object) -> None:
-        """Move away what cannot be read."""
+        """Move a file or folder away that cannot be read."""
         self.warnings.append(set_aside(self._paths.root, path, why))
 
     def move_away(self, container_id: str, *, volumes: bool = False) -> str:
-        """Move the container's folder out of sight: there is none from now on.
+        """Move the container's folder out of the way: the container does not exist any more.
 
         The path is for `delete`.  `volumes`: if the daemon is killed before that, the next one
-        removes the volumes that nobody named first (`half_removed`).
+        removes the anonymous volumes first (`half_removed`).
         """
         return self._remover.move(self.folder(container_id), HALF_REMOVED if volumes else "")
 
     def delete(self, moved: str) -> None:
-        """Have the files of a folder that was moved away deleted, by and by."""
+        """Delete the files of a folder that was moved away, in the background."""
         self._remover.delete(moved)
 
     def half_removed(self) -> Iterator[tuple[str, Container | None]]:
-        """The folders that were moved away by a daemon that was killed before `delete`."""
+        """The folders that a killed daemon had moved away and not deleted."""
         for moved in self._remover.held_back:
             try:
                 with open(f"{moved}/{_RECORD}", "rb") as file:
@@ -193,11 +193,11 @@ class Records:
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[int]:
-        """A descriptor that holds the container, to be handed to its shim.
+        """A descriptor that locks the container, for its shim.
 
-        A lock of the container's folder (flock(2)) that lasts until the last process has closed its
-        copy: from before a shim exists until it is gone, whatever kills whom in between.  The shim
-        of the run before may still be leaving; StartError if it does not.
+        It is a lock on the container's folder (flock(2)), which lasts until every process with a
+        copy of the descriptor has ended: from before the shim exists until it has ended, even after
+        kills.  The shim of the last run may still be ending; StartError if it does not end.
         """
         fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -211,7 +211,7 @@ class Records:
             os.close(fd)
 
     def is_held(self, container_id: str) -> bool:
-        """Whether a shim has the container, or one that is asked for will have it."""
+        """Whether a shim runs for the container, or is being started."""
         fd = os.open(self.folder(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             return not _lock(fd)
@@ -219,15 +219,15 @@ class Records:
             os.close(fd)
 
     def exit_path(self, container_id: str) -> str:
-        """Where the shim writes the exit status."""
+        """The path of the exit status, which the shim writes."""
         return f"{self.folder(container_id)}/exit.json"
 
     def log_path(self, container_id: str) -> str:
-        """The container's log."""
+        """The path of the container's log."""
         return f"{self.folder(container_id)}/{container_id}-json.log"
 
     def read_exit(self, container_id: str) -> ExitStatus | None:
-        """How the last run ended; None if its shim has written nothing."""
+        """The exit status of the last run; None if its shim has not written one."""
         try:
             with open(self.exit_path(container_id), "rb") as file:
                 found = msgspec.json.decode(file.read(), type=_ExitFile)
@@ -239,17 +239,17 @@ class Records:
         return ExitStatus(*msgspec.structs.astuple(found))
 
     def forget_exit(self, container_id: str) -> None:
-        """Before a new start: the exit status of the run before is no longer true."""
+        """Delete the exit status of the last run, before a new start."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.exit_path(container_id))
 
     def write_exit(self, container_id: str, status: ExitStatus) -> None:
-        """Write an exit status in place of a shim that could not; on a full disk nothing is."""
+        """Write the exit status for a shim that could not; on a full disk, write nothing."""
         with contextlib.suppress(OSError):
             files.write_atomically(self.exit_path(container_id), status.to_bytes())
 
     def write_steps(self, container_id: str, rows: list[dict[str, object]]) -> None:
-        """Keep the steps of a start that failed.  They are for readers only: no fsync."""
+        """Write the steps of a start that failed.  Only people read them: no fsync."""
         with open(f"{self.folder(container_id)}/steps.json", "wb") as file:
             file.write(msgspec.json.encode(rows))
 

@@ -1,8 +1,8 @@
-"""Deleting what nobody can name any more, without anybody waiting for it.
+"""Deleting the files of removed containers and volumes in the background.
 
-A removed container or volume is moved aside, by one rename(2), and from then on there is none; but
-to delete its files may take seconds, and the thread that hears of the containers' ends, which
-removes those with `--rm`, must not be held up.  What a crash leaves is deleted by the next daemon.
+A removed container or volume is moved aside by one rename(2); from then on it does not exist.
+Deleting its files may take seconds.  The thread that handles the containers' ends also removes
+those with `--rm`, and must not wait for that.  The next daemon deletes what a crash leaves.
 """
 
 import os
@@ -15,11 +15,11 @@ from labkit.kernel.trails import remove_tree
 
 CLOSE_TIMEOUT_S = 10.0
 HALF_REMOVED = ".half"
-"""At the end of a name: more than the files is to be removed, and that first."""
+"""The end of a folder's name if more than its files must be removed, before them."""
 
 
 class Remover:
-    """One thread that deletes.  `root` is the data root: nothing is moved to another disk."""
+    """One thread that deletes.  `root` is the data root: a move must stay on its disk."""
 
     def __init__(self, root: str) -> None:
         self._base = f"{root}/removed"
@@ -27,18 +27,18 @@ class Remover:
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         paths = [f"{self._base}/{name}" for name in os.listdir(self._base)]
         self.held_back = [path for path in paths if path.endswith(HALF_REMOVED)]
-        """What a daemon that was killed has moved, and not yet given to `delete`."""
+        """The folders that a killed daemon moved and did not pass to `delete`."""
         for path in set(paths) - set(self.held_back):
             self._queue.put(path)
         self._thread = threads.lasting(self._run, "remover")
         self._thread.start()
 
     def take(self, folder: str) -> None:
-        """Move a folder out of sight, and have it deleted; OSError if it cannot be moved."""
+        """Move a folder out of the way and delete it; OSError if it cannot be moved."""
         self.delete(self.move(folder))
 
     def move(self, folder: str, ending: str = "") -> str:
-        """Move a folder out of sight, not yet to be deleted; its path now.  OSError."""
+        """Move a folder out of the way without deleting it; returns its new path.  OSError."""
         aside = f"{self._base}/{secrets.token_hex(16)}{ending}"
 
         def rename() -> str:
@@ -48,11 +48,11 @@ class Remover:
         return reserve.retrying(rename)
 
     def delete(self, moved: str) -> None:
-        """Have a folder deleted that has been moved."""
+        """Delete a folder that has been moved."""
         self._queue.put(moved)
 
     def close(self) -> None:
-        """End the thread, as soon as it has deleted what it was given: not after long, though."""
+        """End the thread after it has deleted everything, or after `CLOSE_TIMEOUT_S`."""
         self._queue.put(None)
         self._thread.join(CLOSE_TIMEOUT_S)
 

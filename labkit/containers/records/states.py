@@ -1,9 +1,9 @@
 """The life of a container as one table: in this state, this event leads to that state.
 
-The engine changes a container's state through `after` and in no other way, the course draws
-`TRANSITIONS`, and `labkit` prints it.  The states are Docker's words.  What users say maps to
-these events: `run` is create and start, `stop` and `kill` make the container die, `restart` is
-stop and start.  Whether one that died is started again its restart policy says.
+The engine changes a container's state only through `after`; the course draws `TRANSITIONS`, and
+`labkit` prints it.  The states are Docker's words.  The commands map to these events: `run` is
+create and start, `stop` and `kill` make the container die, `restart` is stop and start.  The
+restart policy decides whether a container that died starts again.
 """
 
 from typing import NamedTuple
@@ -15,15 +15,15 @@ STATES = ("created", "running", "paused", "restarting", "exited", "removing", "d
 RUNNING = "running"
 PAUSED = "paused"
 ALIVE = (RUNNING, PAUSED)
-"""The states in which the first process is there."""
+"""The states in which the first process exists."""
 
 RUNNING = "running"
 PAUSED = "paused"
 ALIVE = (RUNNING, PAUSED)
-"""The states in which the first process is there."""
+"""The states in which the first process exists."""
 
 NONE = ""
-"""Before create and after remove: there is no container."""
+"""The state before create and after remove: no container exists."""
 
 
 class Transition(NamedTuple):
@@ -60,7 +60,7 @@ _AFTER = {(row.before, row.event): row.after for row in TRANSITIONS}
 
 
 def after(status: str, event: str) -> str:
-    """The state that follows; ConflictError where the table has no such arrow."""
+    """The state that follows; ConflictError if the table has no such arrow."""
     try:
         return _AFTER[status, event]
     except KeyError:
@@ -71,7 +71,7 @@ def after(status: str, event: str) -> str:
 
 
 def events(status: str) -> list[str]:
-    """What can happen to a container in this state."""
+    """The events that are possible in this state."""
     return [row.event for row in TRANSITIONS if row.before == status]
 
 

@@ -1,9 +1,9 @@
-"""What a container has changed: its writable layer compared with its image (`docker diff`).
+"""The changes of a container: its writable layer compared with its image (`docker diff`).
 
-The writable layer holds what was added or changed, whole; what was removed stands there as a
-whiteout (a character device 0/0), and a folder that hides its like below is marked opaque
-(kernel documentation, filesystems/overlayfs).  Where a container has a whole copy of the image's
-files instead, what is not there was removed: every folder counts as opaque.
+The writable layer has every added or changed file as a whole.  A removed file is there as a
+whiteout (a character device 0/0), and a folder that hides the one below it is marked opaque
+(kernel documentation, filesystems/overlayfs).  If a container has a whole copy of the image's
+files instead, a missing file was removed: every folder counts as opaque.
 """
 
 import os
@@ -18,7 +18,7 @@ from labkit.kernel import overlay
 from labkit.kernel.trails import Trail
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
-"""The API's numbers for what happened to a path."""
+"""The API's numbers for the kinds of change."""
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NONE = -1
@@ -33,22 +33,23 @@ class TooManyError(Exception):
 
 
 class _Folder(NamedTuple):
-    """A folder of the writable layer that is yet to be looked into."""
+    """A folder of the writable layer that has not been walked yet."""
 
     path: str
     name: str
     has_old: bool
-    """Whether the image has a folder there, too."""
+    """Whether the image has a folder with this path too."""
 
 
 def changes(upper: int, lower: int, *, whole: bool = False) -> list[Change]:
-    """Paths and kinds, by path.  `upper` and `lower` are open folders: the writable layer, or with
-    `whole` the container's copy, and the image's files.  A folder in which something changed is
-    listed as modified, but for the root.
+    """The changed paths with the kinds of change, sorted by path.
 
-    A path of more than `PATH_MAX_BYTES` is left out: no system call takes it.  TooManyError if the
-    paths have more than `PATHS_MAX_BYTES` together, OSError (ESTALE) if a folder is moved while
-    this is in it.
+    `upper` is an open folder, the writable layer or, with `whole`, the container's copy; `lower`
+    is the image's files.  A folder with a change in it is listed as modified, except the root.
+
+    A path of more than `PATH_MAX_BYTES` is left out: no system call accepts it.  TooManyError if
+    the paths are together longer than `PATHS_MAX_BYTES`, OSError (ESTALE) if a folder is moved
+    during the walk.
     """
     found = list(_walk(upper, lower, whole))
     parents = {parent for path, _ in found for parent in _parents(path)}
@@ -82,11 +83,11 @@ def _walk(upper: int, lower: int, whole: bool) -> Iterator[Change]:
 
 
 def _go_on(new: Trail, old: Trail, waiting: list[list[_Folder]]) -> _Folder | None:
-    """Enter the next folder that waits, on both sides; None when none is left."""
+    """Enter the next folder of the walk, on both sides; None if none is left."""
     while True:
         if waiting[-1]:
             folder = waiting[-1].pop()
-            with suppress(FileNotFoundError, NotADirectoryError):  # a running container's
+            with suppress(FileNotFoundError, NotADirectoryError):  # a running container changed it
                 new.enter(folder.name)
                 if folder.has_old:
                     old.enter(folder.name)
@@ -128,7 +129,7 @@ def _compare(
 def _kind(
     path: str, name: str, new: os.stat_result, old: os.stat_result | None, upper: int
 ) -> int | None:
-    """What happened to a path itself, if anything did."""
+    """The kind of change of a path itself; None if it has not changed."""
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
         return None if old is None else DELETED
     if path in MADE_BY_LABKIT and old is None and _is_empty(name, new, upper):
@@ -148,7 +149,7 @@ def _stat(name: str, folder: int) -> os.stat_result | None:
 
 
 def _differs(new: os.stat_result, old: os.stat_result) -> bool:
-    """As Docker compares: a folder's time is no sign of a change of its own."""
+    """Whether a file differs, by Docker's rule: the time of a folder does not count."""
     if (new.st_mode, new.st_uid, new.st_gid) != (old.st_mode, old.st_uid, old.st_gid):
         return True
     if stat.S_ISDIR(new.st_mode):

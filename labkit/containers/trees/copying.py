@@ -1,4 +1,4 @@
-"""Copying into an image's files (COPY and ADD of a Dockerfile), from inside."""
+"""Copying into an image's files (COPY and ADD of a Dockerfile), inside the worker."""
 
 import os
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from labkit.images.archives.reader import ArchiveReader, Member
 from labkit.runtime import operations as op
 
 FOLDER, FILE = "folder", "file"
-"""What a source is: of a folder the content is copied."""
+"""The kinds of a source; of a folder the content is copied."""
 
 Owner = tuple[int, int] | None
 
 
 class Copier(Placer):
-    """Unpacks the archive of a build's sources, whose names begin with the source's number."""
+    """Unpacks the archive of a build's sources; each name begins with the number of its source."""
 
     def __init__(self, place: str, kinds: Sequence[str], *, owner: Owner) -> None:
-        """`place`: where to, from the root on; a slash at its end makes it a folder."""
+        """`place`: the target path from the root; a slash at its end makes it a folder."""
         super().__init__("", keep_kinds=False, owner=owner)
         self._kinds = kinds
         real = os.path.realpath(place)
@@ -41,7 +41,7 @@ class Copier(Placer):
 
 
 def make_folders(path: str, owner: Owner) -> None:
-    """Make a folder and those above it that are missing; the new ones are `owner`'s."""
+    """Make a folder and its missing parents; the new ones belong to `owner`."""
     missing = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -50,15 +50,15 @@ def make_folders(path: str, owner: Owner) -> None:
         try:
             os.mkdir(folder, 0o755)
         except FileExistsError:
-            raise BadArchiveError(f"cannot copy to {folder}: it is there, and no folder") from None
+            raise BadArchiveError(f"cannot copy to {folder}: it exists and is no folder") from None
         if owner is not None:
             os.chown(folder, *owner)
 
 
 def owner_of(text: str) -> Owner:
-    """`user[:group]`, names or numbers of this root.
+    """Look up `user[:group]`, given by names or numbers, in this root.
 
-    A group that is not given is the user's own; that of a number is the same number.
+    Without a group it is the user's own; for a user's number it is the same number.
     """
     if not text:
         return None

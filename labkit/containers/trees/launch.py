@@ -1,4 +1,4 @@
-"""The daemon's side of a worker (`labkit.containers.trees.worker`): start it, feed it, end it."""
+"""The daemon's side of a worker (`labkit.containers.trees.worker`): start, feed and end it."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ _KINDS: dict[str, type[Exception]] = {
 
 
 class Worker:
-    """One worker process; to be closed.  With `takes_input` it waits to be fed."""
+    """One worker process, which must be closed.  With `takes_input` it reads what `feed` writes."""
 
     def __init__(
         self,
@@ -51,18 +51,18 @@ class Worker:
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
         request = worker.Request(task, tuple(arguments), type(view).__name__, tuple(view))
-        with suppress(BrokenPipeError):  # `ready` will tell
+        with suppress(BrokenPipeError):  # `ready` will raise
             messages.send(ours, tuple(request), fds)
 
     def ready(self) -> list[Any]:
-        """Wait until it has found what is asked for, and return what it says of it.
+        """Wait until it has found what the task needs, and return the values of its answer.
 
         NotFoundError, InvalidParameterError, ForbiddenError (read-only), OSError.
         """
         return self._hear("ready")
 
     def finish(self) -> None:
-        """Wait until it has done everything; raises as `ready` does."""
+        """Wait until it has finished; raises as `ready` does."""
         self._hear("done")
 
     def _hear(self, wanted: str) -> list[Any]:
@@ -74,7 +74,7 @@ class Worker:
         if message is None:
             status = self._process.wait()
             if status == -signal.SIGALRM:
-                raise InvalidParameterError(f"no progress for {NO_PROGRESS_S} s: it is given up")
+                raise InvalidParameterError(f"no progress for {NO_PROGRESS_S} s: given up")
             raise ChildProcessError(
                 f"the process for a container's files ended before {wanted}: status {status}"
             )
@@ -86,7 +86,7 @@ class Worker:
         return values
 
     def output(self) -> Iterator[bytes]:
-        """What it writes, in pieces, to the end; raises as `ready` does if that is not the end."""
+        """Yield its output to the end; raises as `ready` does if the worker failed."""
         assert self._process.stdout is not None  # noqa: S101 the caller's mistake
         while True:
             waiting.until_readable(self._process.stdout.fileno())
@@ -97,16 +97,16 @@ class Worker:
         self.finish()
 
     def feed(self, chunks: Iterable[bytes]) -> None:
-        """Give it its input, to the end, and wait until it is done; raises as `ready` does."""
+        """Write all its input and wait until it has finished; raises as `ready` does."""
         assert self._process.stdin is not None  # noqa: S101 the caller's mistake
-        with suppress(BrokenPipeError):  # it has given up, and says why
+        with suppress(BrokenPipeError):  # the worker has failed, and `finish` raises its error
             for chunk in chunks:
                 waiting.feed(self._process.stdin.fileno(), chunk)
         self._process.stdin.close()
         self.finish()
 
     def close(self) -> None:
-        """End it if it still runs."""
+        """Kill it if it still runs."""
         self._connection.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -122,6 +122,6 @@ class Worker:
 
 
 def streaming(packer: Worker) -> Iterator[bytes]:
-    """A worker's output; when that ends, or nobody wants more of it, the worker is closed."""
+    """A worker's output; the worker is closed at its end, or if the reader stops early."""
     with packer:
         yield from packer.output()

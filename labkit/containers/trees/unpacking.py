@@ -1,4 +1,4 @@
-"""Unpacking an archive among a container's files (`docker cp` to a container), from inside."""
+"""Unpacking an archive into a container's files (`docker cp` to a container), in the worker."""
 
 import stat
 
@@ -8,24 +8,24 @@ from labkit.images.archives.unpacker import Unpacker, kind_of
 
 
 class Placer(Unpacker):
-    """Unpacks below a folder that may hold anything: folders are joined, files replaced.
+    """Unpacks below a folder that may have content: folders are merged, files replaced.
 
-    Unlike in a layer's archive, a name that begins with `.wh.` is a name like any other.
+    Unlike in a layer's archive, a name that begins with `.wh.` has no special meaning.
     """
 
     def __init__(self, top: str, *, keep_kinds: bool, owner: tuple[int, int] | None) -> None:
         super().__init__(lowest=True, top=top)
         self.keep_kinds = keep_kinds
-        """Refuse to put a file in the place of a folder, or a folder in that of a file."""
+        """Refuse to replace a folder by a file, or a file by a folder."""
         self.owner = owner
-        """Who shall own what is unpacked, if not the numbers in the archive."""
+        """The owner of the unpacked files; None for the ids in the archive."""
 
     def is_whiteout(self, name: str) -> bool:
-        """No member is."""
+        """Always False: this archive has no whiteouts."""
         return False
 
     def prepare(self, member: Member, path: str) -> None:
-        """Refuse what must not be replaced."""
+        """Raise for a member that would replace a file or folder that must stay."""
         if path.endswith("/") and not member.isdir():
             raise BadArchiveError("the folder that is unpacked into cannot be replaced")
         found = kind_of(path)

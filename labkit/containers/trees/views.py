@@ -1,14 +1,15 @@
-"""What a worker makes its root: a container's files, and nothing of the host's.
+"""The root of a worker: a container's files, and none of the host's.
 
-A *running* container's are in its mount namespace: the worker enters that and takes a private copy
-of it, so that nothing it mounts or unmounts is seen by anyone.  Those of a container that does not
-run, or of an image, are put together again by overlayfs in a new mount namespace.  For looking, the
-layers and the container's writable one are all below, and what overlayfs wants to write goes to
-memory: any number may look at once, also while the container is being started.  Where overlayfs
-does not work, they are one whole tree (`labkit.snapshots`), which is bound to the place.
+The files of a *running* container are in its mount namespace.  The worker enters that and makes a
+private copy of it, so that other processes do not see what it mounts or unmounts.  For a container
+that does not run, or an image, overlayfs unites the layers in a new mount namespace.  A view for
+reading has all layers, the writable one too, as lower layers, and what overlayfs writes goes to
+memory: any number of workers may read at once, also while the container starts.  If overlayfs does
+not work, the files are one whole tree (`labkit.snapshots`), which is bound to the place.
 
-No view has device files that open, set-user-id bits that count, or /proc, whose links lead to
-places rather than names.  The worker has root's power, and a container can make any file.
+In no view can device files be opened or set-user-id bits take effect, and none has /proc, whose
+links lead to files without a path.  This matters because the worker runs as root, and a container
+can make any file.
 """
 
 import errno
@@ -30,14 +31,14 @@ class Running(NamedTuple):
     """The files of a running container; the pidfd of its first process comes with the request."""
 
     only_root: bool
-    """Leave out what is mounted in it: volumes, and what labkit mounts."""
+    """Leave out the mounts in it: volumes, and labkit's own mounts."""
     attributes: int
     own_users: bool
-    """It has a user namespace: its files' owners are told, and set, by its own numbers."""
+    """It has a user namespace: its files' owners are read and set by the namespace's ids."""
 
     def enter(self, fds: list[int]) -> str:
         """Make it this process's root; returns the folder to confine the process to."""
-        # Within the container's PID namespace this process is in no /proc: keep the host's.
+        # In the container's PID namespace /proc does not show this process: keep the host's.
         own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         namespaces.setns(fds[0], namespaces.CLONE_NEWNS)
         namespaces.unshare(namespaces.CLONE_NEWNS)
@@ -54,15 +55,14 @@ class Layers(NamedTuple):
     """The files of an image, or of a container that does not run."""
 
     layers: list[str]
-    """Unpacked layers, the topmost first."""
+    """The unpacked layers, the topmost first."""
     upper: str
     work: str
-    """The writable layer, and overlayfs's scratch folder; empty for a view that is only looked at.
-    """
+    """The writable layer and overlayfs's scratch folder; empty for a view that is only read."""
     place: str
-    """A folder of the host on which to mount, in private."""
+    """A folder of the host on which the worker mounts in its private namespace."""
     mounts: list[tuple[str, str, bool]]
-    """What is mounted inside: sources, places, and whether for reading only."""
+    """The mounts inside: source, path, and whether read-only."""
     read_only_root: bool
     attributes: int
 
@@ -74,7 +74,7 @@ class Layers(NamedTuple):
         op.Mount("", "/", "", MS_REC | MS_PRIVATE).execute(context)
         root = self._unite(context)
         for mount in self.mounts:
-            # A source that is gone is an error when the container starts, not when one looks.
+            # A missing source is an error for the container's start, but not for a reader.
             with suppress(FileNotFoundError):
                 op.OpenTree(*mount).execute(context)
         op.PivotRoot(root).execute(context)
@@ -88,7 +88,7 @@ class Layers(NamedTuple):
         return "/"
 
     def _unite(self, context: op.Context) -> str:
-        """Mount the union; returns where."""
+        """Mount the union of the layers; returns its path."""
         if len(self.layers) == 1 and not self.upper:
             op.Mount(self.layers[0], self.place, "", MS_BIND).execute(context)
             return self.place
@@ -106,10 +106,10 @@ class Layers(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """A folder of the host's, whose descriptor comes with the request."""
+    """A folder of the host; its descriptor comes with the request."""
 
     def enter(self, fds: list[int]) -> str:
-        """Go there; returns the folder to confine the process to."""
+        """Change to the folder; returns the folder to confine the process to."""
         os.fchdir(fds[0])
         os.close(fds[0])
         return "."
@@ -122,7 +122,7 @@ VIEWS: dict[str, type[Running] | type[Layers] | type[Folder]] = {
 
 
 def _dress_alike(source: str, folder: str) -> None:
-    """The root of a union looks like the root of its topmost layer."""
+    """Give the root of a union the owner, mode and times of its topmost layer's root."""
     found = os.stat(source)
     os.chown(folder, found.st_uid, found.st_gid)
     os.chmod(folder, found.st_mode & 0o7777)
@@ -132,7 +132,7 @@ def _dress_alike(source: str, folder: str) -> None:
 def _prune(own: int, *, only_root: bool) -> None:
     """Detach the kernel's file systems, or all but the root; `own` is this process's /proc folder.
 
-    Whatever is mounted below goes with each.
+    Mounts below each of them are detached too.
     """
     fd = os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own)
     os.close(own)
@@ -144,7 +144,7 @@ def _prune(own: int, *, only_root: bool) -> None:
             try:
                 mounts.unmount(point.target, mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
             except OSError as error:
-                # It went with one that it was below of; or it is locked, in a user namespace.
+                # It was detached with a mount above it; or it is locked, in a user namespace.
                 if error.errno == errno.EINVAL and os.path.ismount(point.target):
                     mounts.mount("tmpfs", point.target, "tmpfs", MS_RDONLY, "nr_inodes=1")
 

@@ -1,8 +1,8 @@
 """The process that reads or writes a container's files (`labkit.containers.trees`).
 
-It takes one request from the socket it is given, goes where the request says, confines itself
-there, answers `ready` with what it found, does the work over its standard input or output, and
-answers `done`.  A failure at any point is answered by `failed`, in the words of `ProblemError`.
+It reads one request from its socket, makes the view of the request its root, confines itself there
+and answers `ready` with what it found.  Then it does the work over its standard input or output,
+and answers `done`.  At a failure it answers `failed` with the values of `ProblemError`.
 """
 
 import errno
@@ -23,21 +23,21 @@ from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
-"""What a failure was: each is another status of the API."""
+"""The kinds of failure: each is another status of the API."""
 
 THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
 """A folder was moved during a walk through it, or a path is too long."""
 
 
 class ProblemError(Exception):
-    """The work cannot be done: which kind of failure, errno or 0, and the words for it."""
+    """The work cannot be done: the kind of failure, its text, and errno or 0."""
 
     def __init__(self, kind: str, text: str, number: int = 0) -> None:
         super().__init__(kind, text, number)
 
 
 class Request(NamedTuple):
-    """What is to be done, and where; a message, so of plain values."""
+    """The task and its view; it is sent as a message, so it has only plain values."""
 
     task: str
     arguments: tuple[Any, ...]
@@ -46,14 +46,14 @@ class Request(NamedTuple):
 
 
 class FileStat(NamedTuple):
-    """What is known of a file, as lstat(2) gives it."""
+    """The properties of a file, from lstat(2)."""
 
     name: str
     mode: int
     size_bytes: int
     mtime_ns: int
     link_target: str
-    """For a symbolic link: the path it leads to in the end, from the root of the container."""
+    """For a symbolic link: its final target, from the root of the container."""
 
 
 class Conversation:
@@ -87,7 +87,7 @@ def main() -> None:
         TASKS[request.task](conversation, *request.arguments)
         conversation.tell("done")
     except BrokenPipeError:
-        pass  # nobody listens any more
+        pass  # the daemon does not listen any more
     except ProblemError as problem:
         conversation.tell("failed", *problem.args)
     except BadArchiveError as error:
@@ -96,8 +96,8 @@ def main() -> None:
         kind = INVALID if error.errno in THEIR_FAULTS else SYSTEM
         conversation.tell("failed", kind, _words(error), error.errno or 0)
     except (MemoryError, RecursionError) as error:
-        conversation.tell("failed", INVALID, f"asks for too much: {type(error).__name__}", 0)
-    except Exception:  # a defect of ours: standard error is the daemon's
+        conversation.tell("failed", INVALID, f"too large or too deep: {type(error).__name__}", 0)
+    except Exception:  # a defect of labkit: standard error is the daemon's
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
@@ -110,7 +110,7 @@ def _words(error: OSError) -> str:
 
 
 def look(path: str, name: str) -> FileStat:
-    """The file at `path`, as `name`; a slash or a dot at the end follows a link, as ever."""
+    """The file at `path`, as `name`; a slash or a dot at the end follows a link, as in any path."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def _stat(conversation: Conversation, path: str, name: str) -> None:
 
 
 def _pack(conversation: Conversation, path: str, name: str) -> None:
-    """An archive of what is at `path`, called `name` there, on standard output."""
+    """Pack the file or folder at `path` as `name`, to standard output."""
     conversation.tell("ready", tuple(look(path, name)))
     packer = Packer(sys.stdout.buffer)
     packer.add_tree(path, name)
@@ -136,7 +136,7 @@ def _pack(conversation: Conversation, path: str, name: str) -> None:
 
 
 def _pack_all(conversation: Conversation, paths: list[str]) -> None:
-    """An archive of what is at some paths, links followed, each called by its path."""
+    """Pack the files at some paths, each under its path; symbolic links are followed."""
     found = [look(os.path.realpath(f"/{path}"), path) for path in paths]
     conversation.tell("ready", [tuple(one) for one in found])
     packer = Packer(sys.stdout.buffer)
@@ -146,7 +146,7 @@ def _pack_all(conversation: Conversation, paths: list[str]) -> None:
 
 
 def _export(conversation: Conversation) -> None:
-    """An archive of everything, on standard output."""
+    """Pack everything, to standard output."""
     conversation.tell("ready")
     packer = Packer(sys.stdout.buffer)
     for path, name in reversed(children("/", "")):
@@ -155,7 +155,7 @@ def _export(conversation: Conversation) -> None:
 
 
 def _place(conversation: Conversation, path: str, keep_kinds: bool, user: str | None) -> None:
-    """Unpack standard input below the folder `path`; `user`, if any, shall own it all."""
+    """Unpack standard input below the folder `path`; `user`, if given, becomes the owner."""
     found = look(path.rstrip("/") + "/", path)
     if not stat.S_ISDIR(found.mode):
         raise ProblemError(INVALID, "extraction point is not a directory")
@@ -172,13 +172,13 @@ def _place(conversation: Conversation, path: str, keep_kinds: bool, user: str | 
 
 
 def _copy(conversation: Conversation, place: str, kinds: list[str], owner: str) -> None:
-    """Copy a build's sources, an archive on standard input, to a place (`copying.Copier`)."""
+    """Copy a build's sources, an archive on standard input, to a path (`copying.Copier`)."""
     conversation.tell("ready")
     _take_in(copying.Copier(place, kinds, owner=copying.owner_of(owner)))
 
 
 def _extract(conversation: Conversation, place: str, owner: str) -> None:
-    """Unpack standard input below a folder, which is made if it is missing (ADD)."""
+    """Unpack standard input below a folder, and make that if it is missing (ADD)."""
     conversation.tell("ready")
     top = os.path.realpath(place)
     copying.make_folders(top, None)
@@ -186,17 +186,17 @@ def _extract(conversation: Conversation, place: str, owner: str) -> None:
 
 
 def _make_folder(conversation: Conversation, place: str, owner: str) -> None:
-    """Make a folder, and those above it, for a user (WORKDIR)."""
+    """Make a folder and its missing parents for a user (WORKDIR)."""
     conversation.tell("ready")
     try:
         found = copying.owner_of(owner)
-    except BadArchiveError:  # the image has no such user yet: it is root's
+    except BadArchiveError:  # the image has no such user yet: root becomes the owner
         found = None
     copying.make_folders(os.path.realpath(place), found)
 
 
 def _fill(conversation: Conversation) -> None:
-    """Unpack standard input into a new folder, which is the root, and see it to the disk."""
+    """Unpack standard input into a new folder, the root of this process, and sync it to disk."""
     conversation.tell("ready")
     _take_in(Unpacker(lowest=True))
     sync()
@@ -204,14 +204,14 @@ def _fill(conversation: Conversation) -> None:
 
 def _take_in(unpacker: Unpacker) -> None:
     unpacker.unpack(open(0, "rb", buffering=0, closefd=False))
-    while os.read(0, 65536):  # what follows the archive's end is padding
+    while os.read(0, 65536):  # after the archive's end comes only padding
         pass
 
 
 def _changes(conversation: Conversation, whole: bool) -> None:
-    """What a writable layer, open as the first descriptor, changes of the image, the root.
+    """Compare a writable layer, the first descriptor, with the image, which is the root.
 
-    `whole`: it is no layer but a whole tree.
+    `whole`: the descriptor is not a layer but a whole tree.
     """
     lower = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,1 +1,1 @@
-"""Chapter 2: who talks to whom, recorded; and whose child a container is."""
+"""Chapter 2: the requests between client, daemon and registry; the parents of a container."""

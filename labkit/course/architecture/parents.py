@@ -1,4 +1,4 @@
-"""Whose child is a container's process?  The chain of parents, read from the kernel."""
+"""The parents of a container's first process, read from the kernel."""
 
 import socket
 import struct
@@ -10,13 +10,13 @@ from labkit.course.figures.table import Table
 from labkit.paths import Paths
 
 ROLES = {"labkit-shim": "the shim: one for each container", "labkit-spawner": "the spawner"}
-"""By the process's own name."""
+"""The roles, by the process's name."""
 DAEMON_WORD = "labkit.daemon"
-"""What a daemon's command line says."""
+"""A daemon's command line contains this word."""
 
 
 def chain(container: Container) -> list[psutil.Process]:
-    """The container's first process, its parent, and so on, as far as they are labkit's."""
+    """The container's first process, its parent, and so on, as long as these are labkit's."""
     container.reload()
     first = psutil.Process(int(container.attrs["State"]["Pid"]))
     parents = [one for one in first.parents() if one.name() in ROLES or _is_daemon(one)]
@@ -24,7 +24,7 @@ def chain(container: Container) -> list[psutil.Process]:
 
 
 def daemon() -> psutil.Process:
-    """The process that listens on the lab's socket, as the kernel names it (SO_PEERCRED, unix(7)).
+    """The process that listens on the lab's socket, from the kernel (SO_PEERCRED, unix(7)).
 
     ConnectionRefusedError or FileNotFoundError if no daemon listens.
     """
@@ -35,13 +35,13 @@ def daemon() -> psutil.Process:
 
 
 def parents(container: Container) -> Table:
-    """The chain as rows, the oldest first; indented as a tree is."""
+    """The chain as rows, the oldest process first, indented like a tree."""
     rows = []
     for depth, one in enumerate(reversed(chain(container))):
         role = ROLES.get(one.name(), "the daemon" if _is_daemon(one) else "in the container")
         name = "labkitd" if _is_daemon(one) else one.name()
         rows.append(("   " * depth + ("└─ " if depth else "") + name, str(one.pid), role))
-    return Table(("process", "PID", "what it is"), tuple(rows))
+    return Table(("process", "PID", "role"), tuple(rows))
 
 
 def _is_daemon(process: psutil.Process) -> bool:

@@ -1,6 +1,6 @@
-"""The tree of processes above and in some containers, with the numbers each has outside and inside.
+"""The tree of processes above and in some containers, with their numbers outside and inside.
 
-A process has a number in its own PID namespace and one in each above it: the line NSpid of
+A process has a number in its PID namespace and in each namespace above that: the line NSpid of
 /proc/<pid>/status (proc(5), pid_namespaces(7)).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labkit.course.figures.figure import Figure
 
 TOP = 0
-"""In the place of the daemon's parent: where the tree begins."""
+"""Stands for the daemon's parent, at which the tree begins."""
 
 
 class Node(NamedTuple):
@@ -32,13 +32,13 @@ class Node(NamedTuple):
     depth: int
     name: str
     numbers: tuple[int, ...]
-    """On the host, and then in each namespace down to its own."""
+    """The number on the host, then in each namespace down to its own."""
     space: int
     """The inode number of its PID namespace."""
 
     @property
     def inside(self) -> str:
-        """Its number in its own namespace, if that is not the host's."""
+        """Its number in its PID namespace, if that is not the host's."""
         return str(self.numbers[-1]) if len(self.numbers) > 1 else "–"
 
 
@@ -51,7 +51,7 @@ class ProcessTree:
     """The inode number of the host's own PID namespace."""
 
     def table(self) -> Table:
-        """A row a process, indented as a tree is."""
+        """A row for each process, indented like a tree."""
         return Table(
             ("process", "number on the host", "number inside", "PID namespace"),
             tuple(
@@ -61,12 +61,12 @@ class ProcessTree:
         )
 
     def plot(self) -> "Figure":
-        """The tree, with both numbers beside it; equal colours are the same PID namespace."""
+        """Draw the tree with both numbers; the same colour means the same PID namespace."""
         return plot_tree(self)
 
 
 def process_tree(*names: str, client: Client | None = None) -> ProcessTree:
-    """The daemon and what hangs under it, as far as it is above or in these containers."""
+    """The daemon and its descendants, as far as they lead to these containers or are in them."""
     client = client or connect()
     children: dict[int, list[psutil.Process]] = {}
     shims: dict[int, str] = {}
@@ -101,7 +101,7 @@ def numbers(status: str) -> tuple[int, ...]:
 
 
 def branch(node: Node) -> str:
-    """The name with the lines of a tree before it."""
+    """The name after the lines of a tree."""
     return "   " * node.depth + ("└─ " if node.depth else "") + node.name
 
 
@@ -111,18 +111,18 @@ def _name(words: Sequence[str], name: str) -> str:
     return name if name.startswith("labkit-") else " ".join(words) or name
 
 
-# The picture of a `ProcessTree`: who is whose child, and each one's numbers.
+# The picture of a `ProcessTree`: each process below its parent, with its numbers.
 
 
 INDENT, STEP = 0.34, 0.17
 OUTSIDE, INSIDE = 5.0, 6.7
-"""Where the two columns of numbers have their middle."""
+"""The middles of the two columns of numbers."""
 CHIP_WIDTH, CHIP_HEIGHT = 1.3, 0.72
 MOST_LETTERS = 34
 
 
 def plot_tree(tree: ProcessTree) -> Figure:
-    """Grey is the host's PID namespace; every other has its own colour."""
+    """Draw the tree; grey is the host's PID namespace, every other one has its own colour."""
     rows = len(tree.nodes)
     spaces = list(dict.fromkeys(node.space for node in tree.nodes if node.space != tree.host))
     with style.picture(height_in=0.95 + 0.3 * rows) as drawing:
@@ -144,7 +144,7 @@ def plot_tree(tree: ProcessTree) -> Figure:
 
 
 def _lines(axes: Any, tree: ProcessTree, row: int) -> None:
-    """From a process to its parent: up, as far as the parent's row."""
+    """Draw the line from a process up to the row of its parent."""
     node = tree.nodes[row]
     if not node.depth:
         return

@@ -1,10 +1,10 @@
-"""The requests of a command, recorded while it runs: what the client says to the daemon.
+"""Recording a command's requests: everything that the client asks the daemon.
 
     with record() as trace:
         %docker run --rm busybox echo hi
     trace.plot()
 
-A socket of its own, in a temporary folder, is put before labkitd's, and the environment names it
+A socket in a temporary folder takes the place of labkitd's, and the environment names it
 (`LABKIT_RUN` for labkit, `DOCKER_HOST` for the real `docker`).  It forwards everything and records
 it.  The daemon's own requests to a registry come from the registry's log (`registry serve --log`).
 """
@@ -38,7 +38,7 @@ _UPLOAD = re.compile(r"(?<=/uploads/)[^/]{12,}")
 
 
 def route(target: str) -> str:
-    """The path that was asked for: without query and version, ids cut to twelve digits.
+    """The path of a request, without query and version, with ids cut to twelve digits.
 
     >>> route("/v1.43/containers/create?name=box")
     '/containers/create'
@@ -48,25 +48,25 @@ def route(target: str) -> str:
 
 
 class Trace:
-    """What was recorded, in the order in which it was asked."""
+    """The recorded exchanges, in the order of their requests."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """Who took part."""
+        """The participants: client, daemon, registry."""
         there = {lane for one in self.exchanges for lane in one.lanes}
         return tuple(lane for lane in ("client", "daemon", "registry") if lane in there)
 
     def requests(self, lane: str = "client") -> list[str]:
-        """What `lane` asked for, as "POST /containers/create"."""
+        """The requests of `lane`, such as "POST /containers/create"."""
         return [
             f"{one.method} {route(one.target)}" for one in self.exchanges if one.lanes[0] == lane
         ]
 
     def table(self) -> Table:
-        """A row for each request; times since the first."""
+        """A row for each request; times are relative to the first."""
         zero_s = min((one.asked_s for one in self.exchanges), default=0.0)
 
         def moment(time_s: float) -> str:
@@ -91,7 +91,7 @@ class Trace:
         )
 
     def plot(self, title: str = "") -> "Figure":
-        """The requests and answers as arrows between those who took part, from top to bottom."""
+        """Draw requests and answers as arrows between the participants, from top to bottom."""
         return draw(self, title)
 
     def __repr__(self) -> str:
@@ -100,8 +100,9 @@ class Trace:
 
 @contextlib.contextmanager
 def record(registry_log: str = "") -> Iterator[Trace]:
-    """Record what this process and its children ask of labkitd; with what the daemon asks of a
-    registry meanwhile, if that registry writes `registry_log`.
+    """Record the requests of this process and its children to labkitd during the block.
+
+    The daemon's requests to a registry are recorded too, if the registry writes `registry_log`.
     """
     behind = Paths.from_environment().socket
     log_begin = os.path.getsize(registry_log) if registry_log else 0
@@ -116,7 +117,7 @@ def record(registry_log: str = "") -> Iterator[Trace]:
 
 
 class Door:
-    """A Unix socket at `path` that hands everything on to the one at `behind`, and listens."""
+    """A Unix socket at `path` that forwards everything to the one at `behind`, and records it."""
 
     def __init__(self, path: str, behind: str, exchanges: list[Exchange]) -> None:
         self._behind = behind
@@ -134,7 +135,7 @@ class Door:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Let in no more; let those end who are about to, and cut off who still is there then."""
+        """Accept no more connections, wait for the open ones, then cut off those that remain."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
@@ -152,12 +153,12 @@ class Door:
         while True:
             try:
                 client, _ = self._socket.accept()
-            except OSError:  # shut down
+            except OSError:  # the socket was shut down
                 return
             daemon = socket.socket(socket.AF_UNIX)
             try:
                 daemon.connect(self._behind)
-            except OSError:  # the client sees the same as without us: no answer
+            except OSError:  # as without this socket, the client gets no answer
                 client.close()
                 daemon.close()
                 continue
@@ -183,7 +184,7 @@ def _environment(run: str, socket_path: str) -> Iterator[None]:
 
 
 def from_log(text: str) -> list[Exchange]:
-    """The exchanges in a registry's log: it writes a line at the end of each."""
+    """The exchanges in a registry's log, which has a line for each, written at its end."""
     lines = [json.loads(line) for line in text.splitlines()]
     return [
         Exchange(
@@ -202,7 +203,7 @@ def from_log(text: str) -> list[Exchange]:
 
 
 def _settled(path: str) -> bytes:
-    """The file, when nothing more is being added: a server writes the line after the answer."""
+    """The file when it no longer grows: a server writes the line after the answer."""
     before, text = b"", Path(path).read_bytes()
     deadline = time.monotonic() + SETTLE_S
     while before != text and time.monotonic() < deadline:
@@ -211,22 +212,22 @@ def _settled(path: str) -> bytes:
     return text
 
 
-# The drawing of a trace: a lane for each who took part, an arrow for each request and answer.
+# The drawing of a trace: a lane for each participant, an arrow for each request and answer.
 #
-# The order is that of time, from top to bottom; the distances are not, since half of all happens
-# within a few milliseconds.  The time is at the left.
+# The order is that of time, from top to bottom, but distances do not show time: half of all
+# exchanges happen within a few milliseconds.  The times are at the left.
 
 
 ROW_IN = 0.235
 LEFT = 0.11
-"""The place of the first lane; the times are left of it.  The figure is 1 wide."""
+"""The place of the first lane; the times are left of it.  The figure has the width 1."""
 MAXIMUM_CHARACTERS = {2: 74, 3: 45}
 COLOURS = {"client": 0, "daemon": 1, "registry": 2}
 SWITCHED = 101
 
 
 class Arrow(NamedTuple):
-    """One arrow of the picture, at its time; a reply is drawn dashed."""
+    """One arrow of the picture, at its time; the arrow of an answer is dashed."""
 
     time_s: float
     start: str
@@ -238,7 +239,7 @@ class Arrow(NamedTuple):
 def arrows(trace: "Trace") -> list[Arrow]:
     """Every arrow, in the order of time.
 
-    An answer whose body continues during other exchanges has one more, for its end.
+    An answer whose body continues during other exchanges has a second arrow, for its end.
     """
     found = []
     others = sorted(one.asked_s for one in trace.exchanges)
@@ -260,13 +261,13 @@ def arrows(trace: "Trace") -> list[Arrow]:
 
 
 def trace_words(trace: "Trace") -> list[str]:
-    """The words on each request's arrow, in the trace's order."""
+    """The text for each request's arrow, in the trace's order."""
     asked = {lane: iter(trace.requests(lane)) for lane in trace.lanes}
     return [next(asked[one.lanes[0]]) for one in trace.exchanges]
 
 
 def draw(trace: "Trace", title: str) -> Figure:
-    """The whole picture."""
+    """Draw the whole picture."""
     rows = arrows(trace)
     lanes = trace.lanes or ("client", "daemon")
     places = {
@@ -328,7 +329,7 @@ def _arrow(axes: Any, arrow: Arrow, places: dict[str, float], row: int) -> None:
 
 
 def _cut(words: str, maximum: int) -> str:
-    """In the middle: what a path begins and ends with says most."""
+    """Cut in the middle, since the beginning and the end of a path say most."""
     if len(words) <= maximum:
         return words
     half = (maximum - 1) // 2

@@ -1,8 +1,8 @@
-"""Listening in on HTTP/1.1: what passes between two sockets, while it passes.
+"""Recording HTTP/1.1 between two sockets, while the data pass.
 
-Everything is forwarded at once, and read afterwards: recording delays neither side.  What a
-message is, and where it ends, is RFC 9112; what follows a `101` is no HTTP any more, and is copied
-as it is (the streams of `attach` and `exec`, which Docker calls hijacked).
+Everything is forwarded at once and read afterwards: recording delays neither side.  RFC 9112
+defines a message and its end.  Data after a `101` are no longer HTTP, and are copied as they are
+(the streams of `attach` and `exec`, which Docker calls hijacked).
 """
 
 import contextlib
@@ -20,17 +20,17 @@ ANSWER_TIMEOUT_S = 30.0
 SWITCHED = 101
 BODILESS = frozenset({204, 304})
 NOT_HTTP = (ValueError, queue.Empty)
-"""What reading raises where the bytes are no messages of HTTP: they are copied all the same."""
+"""The errors for bytes that are no HTTP messages; these are copied nevertheless."""
 
 Headers = dict[str, str]
 
 
 @dataclass
 class Exchange:
-    """A request and its answer.  Times are Unix times in seconds, 0 while it has not come so far.
+    """A request and its answer.  Times are Unix times in seconds, 0 if not known yet.
 
-    `sent_bytes` and `received_bytes` are of the bodies, streams included, without their chunks'
-    sizes; `lanes` are who asks and who answers.
+    `sent_bytes` and `received_bytes` count the bodies, streams included, but not the sizes of
+    chunks; `lanes` are the sender of the request and the sender of the answer.
     """
 
     method: str
@@ -46,24 +46,24 @@ class Exchange:
 
 
 class Tee(io.RawIOBase):
-    """Reads from `source`, and has sent to `target` whatever it gives; `last_s` is when it came."""
+    """Reads from `source` and sends the same to `target`; `last_s` is the time of the last read."""
 
     def __init__(self, source: socket.socket, target: socket.socket) -> None:
         self._source, self._target = source, target
         self.last_s = 0.0
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        """What has come, at most as much as fits; 0 at the end, which is handed on as well."""
+        """Read the data that have arrived, at most as many as fit; 0 at the end."""
         try:
             count = self._source.recv_into(buffer)
         except ConnectionResetError:
             count = 0
         self.last_s = time.time()
-        with contextlib.suppress(OSError):  # it has closed: its bytes are still counted
+        with contextlib.suppress(OSError):  # the target has closed: its bytes are still counted
             if count:
                 self._target.sendall(buffer[:count])
             else:
@@ -72,7 +72,7 @@ class Tee(io.RawIOBase):
 
 
 class Listener:
-    """One connection: `exchanges` grows as requests are made; `run` returns when it is over."""
+    """One connection: `exchanges` grows with its requests; `run` returns at its end."""
 
     def __init__(
         self, client: socket.socket, daemon: socket.socket, exchanges: list[Exchange]
@@ -82,7 +82,7 @@ class Listener:
         self._open: queue.Queue[Exchange] = queue.Queue()
 
     def run(self) -> None:
-        """Copy both ways until both have ended, then close the sockets."""
+        """Copy in both directions until both have ended, then close the sockets."""
         answers = threading.Thread(target=self._listen, args=(False,), daemon=True)
         answers.start()
         self._listen(True)
@@ -103,7 +103,7 @@ class Listener:
             pass
 
     def _request(self, file: "io.BufferedReader[Any]", tee: Tee) -> bool:
-        """Read one request; False when no other can follow."""
+        """Read one request; False if no other can follow."""
         line, headers = head(file)
         if not line:
             return False
@@ -115,7 +115,7 @@ class Listener:
             exchange.sent_bytes += count
         if "upgrade" not in headers:
             return True
-        # Whether a stream or another request follows, the answer has said before either comes.
+        # The answer, which comes first, decides whether a stream or another request follows.
         first = file.peek(1)
         exchange.answered.wait(ANSWER_TIMEOUT_S)
         if first and exchange.status == SWITCHED:
@@ -129,7 +129,7 @@ class Listener:
             return False
         status = int(line.split(" ", 2)[1])
         if 100 <= status < 200 and status != SWITCHED:
-            return True  # "100 Continue" announces the answer
+            return True  # "100 Continue" comes before the real answer
         exchange = self._open.get(timeout=ANSWER_TIMEOUT_S)
         exchange.status, exchange.answered_s = status, tee.last_s
         exchange.answered.set()
@@ -153,9 +153,9 @@ def head(file: BinaryIO) -> tuple[str, Headers]:
 def body(
     file: "io.BufferedReader[Any]", headers: Headers, *, to_the_end: bool = False
 ) -> Iterator[int]:
-    """The sizes of the pieces of a message's body, which is read; ValueError if it is not HTTP.
+    """Read a message's body and yield the sizes of its pieces; ValueError if it is not HTTP.
 
-    `to_the_end`: without a length, a body ends where the connection does.
+    `to_the_end`: a body without a length ends with the connection.
     """
     if headers.get("transfer-encoding", "").lower() == "chunked":
         while size := int(file.readline().partition(b";")[0], 16):

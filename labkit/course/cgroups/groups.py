@@ -1,6 +1,6 @@
-"""Where the groups of a process are: the kernel says it in two files of /proc (cgroups(7)).
+"""The cgroups of a process, as two files of /proc describe them (cgroups(7)).
 
-`/proc/PID/cgroup` says in which groups a process is, `/proc/self/mountinfo` where those groups are
+`/proc/PID/cgroup` names the groups of a process, `/proc/self/mountinfo` the places where they are
 mounted.
 """
 
@@ -30,8 +30,8 @@ class Place(NamedTuple):
 def place_of(pid: int, controller: str) -> Place:
     """The group of process `pid` under a controller of version 1, or else under version 2.
 
-    `controller` is version 1's name.  Raises `NotFoundError` when the process is gone, or neither
-    is mounted.
+    `controller` is version 1's name.  Raises `NotFoundError` if the process has ended, or if
+    neither version is mounted.
     """
     try:
         places, mounted = places_of(pid), mounted_here()
@@ -41,17 +41,17 @@ def place_of(pid: int, controller: str) -> Place:
         found = folder(name, places, mounted)
         if found is not None:
             return Place(version, found)
-    raise NotFoundError(f"no {controller} controller is mounted here (`labkit doctor` tells)")
+    raise NotFoundError(f"no {controller} controller is mounted here (see `labkit doctor`)")
 
 
 def places_of(pid: int) -> dict[str, str]:
-    """`places` of a process; FileNotFoundError or ProcessLookupError when it is gone."""
+    """`places` of a process; FileNotFoundError or ProcessLookupError if it has ended."""
     with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
         return places(file.read())
 
 
 def mounted_here() -> dict[str, tuple[str, str]]:
-    """`mounted` as this process sees it."""
+    """`mounted` for this process's mount table."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         return mounted(file.read())
 
@@ -97,13 +97,13 @@ def folder(
 def remove_group(folder: str) -> None:
     """End the processes of a group made by hand, and remove it; no error if there is none.
 
-    LabkitError if it cannot be removed, for example because it has groups of its own.
+    LabkitError if it cannot be removed, for example because it has subgroups.
     """
     deadline = time.monotonic() + REMOVE_TIMEOUT_S
     while os.path.exists(folder):
         try:
             os.rmdir(folder)
-        except OSError as error:  # a process is in it, or has not quite ended
+        except OSError as error:  # a process in it has not ended yet
             if time.monotonic() > deadline:
                 raise LabkitError(f"the group {folder} cannot be removed: {error}") from None
             _kill_all(folder)

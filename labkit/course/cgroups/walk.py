@@ -1,7 +1,7 @@
-"""The walk through /sys/fs/cgroup: a container's folders, and what its flags have written there.
+"""A tour of /sys/fs/cgroup: a container's folders, and the values its flags have written there.
 
-The folders are found as the kernel names them (`groups` beside this file), and which flag writes
-which file is the engine's own table (`labkit.cgroups.v1`, `labkit.cgroups.v2`).
+The kernel names the folders (`groups` beside this file).  The engine's own tables say which flag
+writes which file (`labkit.cgroups.v1`, `labkit.cgroups.v2`).
 """
 
 import os
@@ -20,34 +20,34 @@ EVERY_CONTROLLER = "all controllers"
 
 
 class Home(NamedTuple):
-    """One folder that is a container's: in the hierarchy of these controllers."""
+    """One folder of a container, in the hierarchy of these controllers."""
 
     controllers: tuple[str, ...]
     version: int
     point: str
-    """Where the hierarchy is mounted."""
+    """The mount point of the hierarchy."""
     path: str
-    """The container's group below that; its last part is, or holds, the container's id."""
+    """The container's group below the mount point; its last part contains the container's id."""
 
     @property
     def folder(self) -> str:
-        """The whole path."""
+        """The full path."""
         return f"{self.point}{self.path}"
 
     @property
     def name(self) -> str:
-        """The controllers in words."""
+        """The names of the controllers, for people."""
         return ", ".join(self.controllers) or EVERY_CONTROLLER
 
 
 class Walk(NamedTuple):
-    """The folders of one container, in the order of their hierarchies' names."""
+    """The folders of one container, sorted by the names of their hierarchies."""
 
     container_id: str
     homes: tuple[Home, ...]
 
     def table(self) -> Table:
-        """A row a folder."""
+        """A row for each folder."""
         rows = [
             (home.name, str(home.version), short(home.folder, self.container_id))
             for home in self.homes
@@ -55,7 +55,7 @@ class Walk(NamedTuple):
         return Table(("controllers", "version", "folder"), tuple(rows))
 
     def written(self, *flags: str) -> Table:
-        """For each of these flags of `docker run`, the files it decides, and what is in them."""
+        """The files that each of these flags of `docker run` writes, with their contents."""
         rows = []
         for home in self.homes:
             for rule in (v1 if home.version == 1 else v2).RULES:
@@ -72,7 +72,7 @@ class Walk(NamedTuple):
 
 
 def walk(container: Container) -> Walk:
-    """Every folder under the mounted hierarchies that is this running container's own."""
+    """Every folder in the mounted hierarchies that belongs to this running container."""
     container.reload()
     pid = int(container.attrs["State"]["Pid"])
     return Walk(container.id, find(container.id, groups.places_of(pid), groups.mounted_here()))
@@ -81,7 +81,7 @@ def walk(container: Container) -> Walk:
 def find(
     container_id: str, places: dict[str, str], mounted: dict[str, tuple[str, str]]
 ) -> tuple[Home, ...]:
-    """The homes among the places of a process; a group that is not the container's is none."""
+    """The homes among the places of a process; groups that are not the container's are skipped."""
     shared: dict[str, list[str]] = {}
     for controller in places:
         folder = groups.folder(controller, places, mounted)
@@ -97,7 +97,7 @@ def find(
 
 
 def hierarchies() -> Table:
-    """The trees of groups that this machine has mounted, and the controllers in each."""
+    """The hierarchies that this machine has mounted, and the controllers in each."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         mounted = parse_mounts(file.read())
     rows = []
@@ -111,7 +111,7 @@ def hierarchies() -> Table:
 
 
 def layout(rows: list[tuple[str, str, str]]) -> str:
-    """What such a machine is called."""
+    """The name for such a machine: unified, legacy or hybrid."""
     versions = {row[0] for row in rows if row[2] != "none"}
     if versions == {"2"}:
         return "Every controller is in version 2 (unified)."
@@ -125,17 +125,17 @@ def short(text: str, container_id: str) -> str:
     return text.replace(container_id, f"{container_id[:SHORT]}…")
 
 
-# The picture of a `Walk`: each tree of groups as a branch, with the container at its end.
+# The picture of a `Walk`: each hierarchy as a branch that ends at the container.
 
 
 TONES = (style.PALE, style.PALE, style.colour(2))
-"""Of where a tree is mounted, of the engine's group, of the container's."""
+"""The colours of the mount point, of the engine's group, and of the container's."""
 BEGINS, WIDTH = (0.0, 3.2, 5.6), (2.9, 2.1, 2.1)
-"""Columns: where they begin and how wide they are."""
+"""The left edges and the widths of the columns."""
 
 
 def plot_walk(result: Walk) -> Figure:
-    """A row a hierarchy: the mount point, the engine's group, the container's own."""
+    """Draw a row for each hierarchy: the mount point, the engine's group, the container's."""
     rows = len(result.homes)
     with style.picture(height_in=0.9 + 0.42 * rows) as drawing:
         axes = drawing.subplots()

@@ -1,7 +1,7 @@
-"""Shares as weights, three ways: what becomes of `-c` on a machine with cgroup v2.
+"""Shares as weights, by three translations: the effect of `-c` on a machine with cgroup v2.
 
-The kernel divides CPU time in proportion to the weights, whichever way they were made, so each
-translation can be judged by the ratio that is left of the one asked for.
+The kernel divides CPU time in proportion to the weights.  So a translation is good if the ratio of
+its weights is near the ratio of the shares.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ TRANSLATIONS: dict[str, Callable[[int], int]] = {
     "runc before 1.3.2,\ncrun before 1.23": linear_weight,
     "runc from 1.3.2,\ncrun from 1.23": quadratic_weight,
 }
-"""Who translates, and how."""
+"""The programs, each with its translation."""
 
 
 def weight_table(first: int = 1024, second: int = 512) -> Table:
-    """The weights each translation makes of two containers' shares, and the ratio left of them."""
+    """The weights of two containers' shares by each translation, and the ratio between them."""
     rows = []
     for who, translate in TRANSLATIONS.items():
         weights = translate(first), translate(second)
@@ -37,14 +37,14 @@ def weight_table(first: int = 1024, second: int = 512) -> Table:
 
 
 def plot_weights(first: int = 1024, second: int = 512) -> Figure:
-    """The ratio left between two containers, and between a default one and its neighbour."""
+    """Draw the ratio between two containers, and between a default one and its neighbour."""
     between = [translate(first) / translate(second) for translate in TRANSLATIONS.values()]
     outside = [translate(DEFAULT_SHARES) / DEFAULT_WEIGHT for translate in TRANSLATIONS.values()]
     with style.picture(height_in=2.7) as drawing:
         left, right = drawing.subplots(1, 2, sharey=True)
         _bars(left, between, first / second, f"-c {first} against -c {second}")
         _bars(right, outside, 1.0, f"-c {DEFAULT_SHARES} against the default weight")
-        style.headline(drawing, "CPU time on cgroup v2, by who translates", "dashed: asked for")
+        style.headline(drawing, "CPU time on cgroup v2, by translation", "dashed: asked for")
     return Figure(
         drawing, alt=_alt(between, outside, first, second), table=_table(between, outside)
     )

@@ -1,1 +1,1 @@
-"""Chapters 4 and 5: builds step by step, their cache; what each instruction does."""
+"""Chapters 4 and 5: builds step by step with their cache, and the effect of each instruction."""

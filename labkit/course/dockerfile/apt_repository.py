@@ -1,4 +1,4 @@
-"""A page's own package repository: `apt-get` reads it over HTTP; each package is one script.
+"""A package repository for one page: `apt-get` reads it over HTTP; each package is one script.
 
 It is the simplest kind, one folder with an index (sources.list(5), "flat" repositories;
 deb-control(5) for the index's fields).  The packages are real: `dpkg-deb` makes them.
@@ -16,7 +16,7 @@ INDEX = "Packages"
 
 
 class AptRepository:
-    """A running server on a free port of 127.0.0.1, and the packages that it has.
+    """A running server on a free port of 127.0.0.1, with its packages.
 
     `source` is its line for `sources.list`.  It ends with `close`, with the last reference to it,
     or with this process.
@@ -63,7 +63,7 @@ class AptRepository:
         self._write_index()
 
     def tidy(self) -> None:
-        """Delete the packages that the index does not name, as archives do after a while."""
+        """Delete the packages that the index does not name, as real archives do after a while."""
         index = (self._files / INDEX).read_text()
         for file in self._files.glob("*.deb"):
             if f"Filename: ./{file.name}\n" not in index:
@@ -73,7 +73,7 @@ class AptRepository:
         (self._files / INDEX).write_text("\n".join(self._paragraphs.values()))
 
     def close(self) -> None:
-        """End it and remove what it has; again is no error."""
+        """Stop the server and remove its files; a second call is no error."""
         self._end()
 
 

@@ -1,6 +1,6 @@
-"""Builds step by step: which came from the cache, which ran and why, and what each added.
+"""Builds step by step: which steps came from the cache, which ran and why, what each added.
 
-The words are the engine's own, from `labkit build --explain-cache`.
+The reasons are the engine's own, from `labkit build --explain-cache`.
 """
 
 import re
@@ -19,11 +19,11 @@ from labkit.course.page.lab import connect
 from labkit.dialect.sizes import human_size
 
 HIT, MISS, GIVEN = "hit", "miss", ""
-"""What the cache had for a step; FROM asks it for nothing."""
+"""The cache's answer for a step; FROM does not ask the cache."""
 UNCOUNTED = ("Image", "Hostname")
-"""Fields of a configuration that are about the build, and not about a container."""
+"""Fields of a configuration that describe the build and not a container."""
 SAYS = "labkit: "
-"""How the command begins the message of its own failure."""
+"""The command begins its own error messages with this word."""
 _STEP = re.compile(r"Step (\d+)/\d+ : (.*)")
 _CACHE = re.compile(r" ---> Cache (hit|miss): (.*)")
 _ENDS = ("Removing intermediate container", "Successfully ")
@@ -32,7 +32,7 @@ _IMAGE = re.compile(r" ---> ([0-9a-f]{12})$")
 
 @dataclass(frozen=True)
 class BuildStep:
-    """One instruction: `cache` is HIT, MISS or GIVEN, `image` the short id of what came out."""
+    """One instruction: `cache` is HIT, MISS or GIVEN, `image` the short id of the result."""
 
     number: int
     words: str
@@ -45,7 +45,7 @@ class BuildStep:
 
 @dataclass(frozen=True)
 class Build:
-    """A build that is over.  `error` is why it failed, empty if it did not."""
+    """A finished build.  `error` is the reason of its failure; empty if it succeeded."""
 
     title: str
     steps: tuple[BuildStep, ...]
@@ -53,24 +53,24 @@ class Build:
     error: str = ""
 
     def caches(self) -> list[str]:
-        """HIT or MISS of each step that asked the cache."""
+        """HIT or MISS for each step that asked the cache."""
         return [step.cache for step in self.steps if step.cache]
 
     def effects(self) -> Table:
-        """What each instruction has added: files (a layer), and fields of the configuration."""
+        """The files (a layer) and the fields of the configuration that each instruction added."""
         images = [connect().images.get(step.image).attrs for step in self.steps]
         return effects(self.steps, images)
 
 
 @dataclass(frozen=True)
 class Builds:
-    """Builds of the same thing, one after the other; `results` says in a word what each gave."""
+    """Builds of the same folder, one after the other; `results` has a word for each result."""
 
     builds: Sequence[Build] = field(default_factory=tuple)
     results: Sequence[str] = ()
 
     def table(self) -> Table:
-        """A row a step of each build."""
+        """A row for each step of each build."""
         return Table(
             ("build", "step", "instruction", "cache", "why", "took (s)"),
             tuple(
@@ -88,12 +88,12 @@ class Builds:
         )
 
     def plot(self) -> Figure:
-        """Draw them beside each other, each a chain from its FROM down."""
+        """Draw them side by side, each as a chain down from its FROM."""
         return plot_builds(self)
 
 
 def build(folder: str, *, title: str = "", tag: str = "", options: Sequence[str] = ()) -> Build:
-    """Build a folder with `labkit build --explain-cache`; a failed build is a result as well."""
+    """Build a folder with `labkit build --explain-cache`; a failed build is a result too."""
     named = ["-t", tag] if tag else []
     begin_s = time.monotonic()
     with subprocess.Popen(
@@ -114,7 +114,7 @@ def build(folder: str, *, title: str = "", tag: str = "", options: Sequence[str]
 
 
 def steps_of(timed: Iterable[tuple[float, str]], end_s: float) -> Iterator[BuildStep]:
-    """The steps in a build's lines, each line with the time at which it came."""
+    """The steps in a build's output, whose lines come with their times."""
     step: BuildStep | None = None
     began_s = 0.0
     for now_s, line in timed:
@@ -135,7 +135,7 @@ def steps_of(timed: Iterable[tuple[float, str]], end_s: float) -> Iterator[Build
 
 
 def effects(steps: Sequence[BuildStep], images: Sequence[dict[str, Any]]) -> Table:
-    """Each step's image compared with the one before; `images` are as `inspect` shows them."""
+    """Compare each step's image with the one before; `images` are in the form of `inspect`."""
     rows = []
     for step, before, after in zip(steps[1:], images, images[1:], strict=False):
         layers = len(after["RootFS"]["Layers"]) - len(before["RootFS"]["Layers"])
@@ -145,12 +145,12 @@ def effects(steps: Sequence[BuildStep], images: Sequence[dict[str, Any]]) -> Tab
 
 
 def _fields(image: dict[str, Any]) -> dict[str, Any]:
-    """An image's author, and what it says of its containers."""
+    """An image's author, and its configuration for containers."""
     return {"Author": image.get("Author", ""), **image["Config"]}
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The fields that differ, with what they are afterwards: `User=nobody`."""
+    """The fields that differ, with their new values: `User=nobody`."""
     return ", ".join(
         f"{name}={_new(before.get(name), value)}"
         for name, value in after.items()
@@ -159,7 +159,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 def _new(before: Any, after: Any) -> str:
-    """What is new in a value; of a list or a mapping only what was not there."""
+    """The new part of a value; of a list or a mapping only new entries."""
     if isinstance(after, dict):
         new = {name: value for name, value in after.items() if name not in (before or {})}
         return ", ".join(f"{name}={value}" if value else name for name, value in new.items())
@@ -168,14 +168,14 @@ def _new(before: Any, after: Any) -> str:
     return str(after)
 
 
-# The picture of builds: a chain of steps each, from the cache or made.
+# The picture of builds: for each a chain of steps, from the cache or made.
 
 
 GAP = 0.06
 LETTERS_A_FIGURE = 108
-"""How many letters would fit beside each other in the whole picture."""
+"""The number of letters that fit side by side in the whole picture."""
 NARROWER = 1.35
-"""So many letters of a sentence take the room of one letter of code."""
+"""The number of letters of a sentence that need the room of one letter of code."""
 WORDS = {HIT: "from the cache", MISS: "made", GIVEN: "there already"}
 FACES = {HIT: "#DDEFED", MISS: "#F7E0E7", GIVEN: "#F3F5F7"}
 EDGES = {HIT: style.colour(2), MISS: style.colour(1), GIVEN: style.QUIET}
@@ -183,7 +183,7 @@ INKS = {HIT: style.readable(2), MISS: style.readable(1), GIVEN: style.QUIET}
 
 
 def plot_builds(result: Builds) -> Figure:
-    """A column a build; a thick edge is a step that was made."""
+    """Draw a column for each build; a thick edge marks a step that was made."""
     builds = result.builds
     rows = max(len(one.steps) for one in builds)
     with style.picture(height_in=0.75 + 1.08 * rows) as drawing:
@@ -261,6 +261,6 @@ def _draw(
 
 
 def _wrapped(words: str, letters: int) -> str:
-    """In two lines at the most."""
+    """Wrap into two lines at most."""
     lines = textwrap.wrap(words, letters)
     return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")

@@ -1,4 +1,4 @@
-"""A build that needs images from far away: tried where they can be had, and not for long."""
+"""A build that needs images from a registry: tried only if it answers, and within a time limit."""
 
 import socket
 import subprocess
@@ -15,9 +15,9 @@ HTTPS = 443
 
 
 def far_build(folder: str, tag: str, needs: Sequence[str], limit_s: float = 45) -> str:
-    """Build a folder if the images that it `needs` are here or can be pulled; what came of it.
+    """Build a folder if the images that it `needs` are here or can be pulled; returns the result.
 
-    A build that takes longer than `limit_s` is ended.  No end of it is an error.
+    A build that takes longer than `limit_s` is ended.  None of these results is an error.
     """
     missing = missing_of(needs)
     if missing and not is_reachable():
@@ -47,7 +47,7 @@ def far_build(folder: str, tag: str, needs: Sequence[str], limit_s: float = 45) 
 
 
 def missing_of(names: Sequence[str]) -> list[str]:
-    """Those of the images that are not here."""
+    """The images of the list that are not here."""
     images = connect().images
     missing = []
     for name in names:
@@ -59,7 +59,7 @@ def missing_of(names: Sequence[str]) -> list[str]:
 
 
 def is_reachable(host: str = DEFAULT_HOST, port: int = HTTPS) -> bool:
-    """Whether a server answers there; by default, the registry of images without a domain."""
+    """Whether a server accepts a connection; by default, the registry of names without a domain."""
     try:
         socket.create_connection((host, port), LOOK_TIMEOUT_S).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""Who is process 1, and so who hears `docker stop`: four ways to write the same ENTRYPOINT."""
+"""The process 1 that gets the signal of `docker stop`, for four ways to write an ENTRYPOINT."""
 
 import tempfile
 import time
@@ -45,7 +45,7 @@ FORMS = (
 
 
 class Stopped(NamedTuple):
-    """How one container ended.  `first` is process 1, as the kernel names it (proc(5), cmdline)."""
+    """The end of one container.  `first` is process 1, from the kernel (proc(5), cmdline)."""
 
     form: Form
     first: str
@@ -55,14 +55,14 @@ class Stopped(NamedTuple):
 
 @dataclass(frozen=True)
 class Listeners:
-    """What `first_listener` found; `grace_s` is the time `stop` waits before it kills."""
+    """The result of `first_listener`; `grace_s` is the time `stop` waits before it kills."""
 
     grace_s: float
     rows: tuple[Stopped, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether just those stopped at once, by themselves, whose process 1 is the server."""
+        """Whether exactly those containers stopped at once whose process 1 is the server."""
         return all(
             row.form.is_server_first
             == (row.first == "/bin/sh /serve")
@@ -73,7 +73,7 @@ class Listeners:
         )
 
     def table(self) -> Table:
-        """A row for every form."""
+        """A row for each form."""
         return Table(
             ("ENTRYPOINT", "process 1", "stop took (s)", "exit code", "expected"),
             tuple(
@@ -89,15 +89,15 @@ class Listeners:
         )
 
     def plot(self) -> "Figure":
-        """Bars of the times; the dashed line is where the grace ends."""
+        """Draw the times as bars; the dashed line is the end of the grace time."""
         return plot_listeners(self)
 
 
 def first_listener(grace_s: int = 2, *, client: Client | None = None) -> Listeners:
-    """Start a server that ends on SIGTERM, once for each form, and stop all four side by side.
+    """Start a server that ends on SIGTERM, once for each form, and stop all four at the same time.
 
-    `grace_s` is what `docker stop -t` gets, whole seconds.  The image is `debian`: its shell stays
-    where others may make way for the last command.
+    `grace_s` is the argument of `docker stop -t`, in whole seconds.  The image is `debian`, whose
+    shell stays as process 1; other shells may replace themselves by the last command.
     """
     client = client or connect()
     tags: list[str] = []
@@ -139,11 +139,11 @@ def _stop(form: Form, box: Container, grace_s: int) -> Stopped:
     return Stopped(form, first, time.monotonic() - begin, code)
 
 
-# The picture of `first_listener`: how long each form took to stop, and who was process 1.
+# The picture of `first_listener`: the time each form took to stop, and its process 1.
 
 
 def plot_listeners(result: Listeners) -> Figure:
-    """A bar for every form; the dashed line is where the grace ends."""
+    """Draw a bar for each form; the dashed line is the end of the grace time."""
     rows = range(len(result.rows))
     with style.picture(height_in=0.95 + 0.5 * len(rows)) as drawing:
         axes = drawing.subplots()

@@ -1,4 +1,4 @@
-"""How large images are: a bar each, in order."""
+"""The sizes of images: a bar for each, in the order given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ TICKS = {"1 B": 1, "100 B": 100, "10 kB": 1e4, "1 MB": 1e6, "100 MB": 1e8}
 
 @dataclass(frozen=True)
 class ImageSizes:
-    """(words for it, bytes) of each image."""
+    """For each image a description and its size in bytes."""
 
     rows: tuple[tuple[str, int], ...]
 
     def bytes_of(self, name: str) -> int:
-        """The size of the image that was named so."""
+        """The size of the image with this description."""
         return dict(self.rows)[name]
 
     def table(self) -> Table:
-        """A row for every image, with its part of the largest."""
+        """A row for each image, with its part of the largest."""
         largest = max(size for _, size in self.rows)
         return Table(
             ("image", "size", "part of the largest"),
@@ -31,7 +31,7 @@ class ImageSizes:
         )
 
     def plot(self) -> Figure:
-        """Bars on a logarithmic scale, so that a file of 200 bytes beside 74 MB still has a bar."""
+        """Draw bars on a logarithmic scale, so that 200 bytes are visible beside 74 MB."""
         largest = max(size for _, size in self.rows)
         with style.picture(height_in=0.95 + 0.42 * len(self.rows)) as drawing:
             axes = drawing.subplots()
@@ -65,6 +65,6 @@ class ImageSizes:
 
 
 def image_sizes(images: Sequence[tuple[str, str]]) -> ImageSizes:
-    """The sizes of images, each with words for it: `("one stage", "hello:fat")`; NotFoundError."""
+    """The sizes of images, each with a description: `("one stage", "hello:fat")`; NotFoundError."""
     found = connect().images
     return ImageSizes(tuple((name, int(found.get(tag).attrs["Size"])) for name, tag in images))

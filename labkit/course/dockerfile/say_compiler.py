@@ -1,7 +1,7 @@
-"""A compiler small enough to read: the language has one word, what it writes runs on bare Linux.
+"""A compiler small enough to read: its language has one word, its programs run on bare Linux.
 
 It is in Perl, which a Debian image has, and makes a program that needs neither Perl nor any other
-file: what a builder stage is for.  The processors are those of the lab, amd64 and arm64.
+file: an example for a builder stage.  It supports the lab's processors, amd64 and arm64.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ say that needs no other file.
 
 
 def write_sources(folder: Path) -> None:
-    """Put the compiler (`compile`) and a program for it (`hello.say`) into a folder."""
+    """Write the compiler (`compile`) and a program for it (`hello.say`) into a folder."""
     folder.mkdir(exist_ok=True)
     (folder / "compile").write_text(COMPILER)
     (folder / "hello.say").write_text(PROGRAM)

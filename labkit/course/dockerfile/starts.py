@@ -1,7 +1,7 @@
-"""What starts: every form of ENTRYPOINT with every form of CMD, with and without words of `run`.
+"""The command of a container: every form of ENTRYPOINT with every form of CMD and words of `run`.
 
-Each program is `echo`, which prints the words it was given: so what is printed tells what was
-started with what.
+Each program is `echo`, which prints its arguments: so the output shows which program was started
+with which arguments.
 """
 
 import itertools
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 NONE, EXEC, SHELL = "none", "exec form", "shell form"
 FORMS = (NONE, EXEC, SHELL)
 ENTRY, CMD, WORDS = "entry", "cmd", "words"
-"""Where a word of the program comes from; also what each of the three echoes."""
+"""The origins of a word of the command; also the word that each echo prints."""
 ADDED = "the shell form"
-"""The fourth origin: the engine puts a shell in front."""
+"""The fourth origin: a shell that the engine adds in front."""
 NOTHING = "nothing to start"
 SIDE_BY_SIDE = 4
 IMAGE = "labkit-course-starts"
 
 
 class Word(NamedTuple):
-    """A word of what is started, and where it comes from."""
+    """A word of the started command, and its origin."""
 
     text: str
     origin: str
 
 
 class Case(NamedTuple):
-    """One image, by the forms of its two instructions, and whether `run` gets words."""
+    """One image, by the forms of its two instructions, and whether `run` adds words."""
 
     entrypoint: str
     cmd: str
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What one `docker run` has started and printed; both empty if it was refused."""
+    """The command and the output of one `docker run`; both are empty if it was refused."""
 
     case: Case
     argv: tuple[str, ...]
@@ -64,7 +64,7 @@ CASES = tuple(Case(*case) for case in product(FORMS, FORMS, (False, True)))
 
 
 def argv_of(case: Case) -> tuple[Word, ...]:
-    """The rule: ENTRYPOINT's words, then those of `run` or else CMD's."""
+    """Apply the rule: ENTRYPOINT's words, then those of `run` or, without these, CMD's."""
     return (
         *_form(case.entrypoint, ENTRY),
         *(_form(EXEC, WORDS) if case.has_words else _form(case.cmd, CMD)),
@@ -72,7 +72,7 @@ def argv_of(case: Case) -> tuple[Word, ...]:
 
 
 def printed_by(argv: tuple[Word, ...]) -> str:
-    """What must be printed: echo prints all that follows, a shell only what its one word says."""
+    """The expected output: echo prints all its arguments, a shell runs only its one word."""
     texts = [word.text for word in argv]
     if texts[:1] == ["/bin/sh"]:
         return texts[2].removeprefix("echo ")
@@ -80,7 +80,7 @@ def printed_by(argv: tuple[Word, ...]) -> str:
 
 
 def _form(form: str, origin: str) -> tuple[Word, ...]:
-    """What a form makes of an instruction that echoes the name of its origin."""
+    """The words of an instruction in a form, for the program that echoes its origin."""
     words = {
         NONE: (),
         EXEC: (("echo", origin), (origin, origin)),
@@ -90,7 +90,7 @@ def _form(form: str, origin: str) -> tuple[Word, ...]:
 
 
 def dockerfile_of(entrypoint: str, cmd: str) -> str:
-    """The image's Dockerfile.  `CMD []` takes away the one that busybox has."""
+    """The image's Dockerfile.  `CMD []` removes the one of busybox."""
     entry = {
         NONE: "",
         EXEC: f'ENTRYPOINT ["echo", "{ENTRY}"]\n',
@@ -102,7 +102,7 @@ def dockerfile_of(entrypoint: str, cmd: str) -> str:
 
 @dataclass(frozen=True)
 class Starts:
-    """What `starts` found, in the order of CASES."""
+    """The result of `starts`, in the order of CASES."""
 
     rows: tuple[Start, ...]
 
@@ -113,7 +113,7 @@ class Starts:
 
     @property
     def holds(self) -> bool:
-        """Whether the rule of `argv_of` has said all of it before."""
+        """Whether the rule of `argv_of` predicted every command and output."""
         return all(
             row.argv == tuple(word.text for word in argv_of(row.case))
             and row.printed == printed_by(argv_of(row.case))
@@ -121,7 +121,7 @@ class Starts:
         )
 
     def table(self) -> Table:
-        """A row for every run."""
+        """A row for each run."""
         return Table(
             ("ENTRYPOINT", "CMD", "words of run", "started", "printed", "expected"),
             tuple(
@@ -138,7 +138,7 @@ class Starts:
         )
 
     def plot(self) -> "Figure":
-        """A field for every run, its words in the colour of where they come from."""
+        """Draw a field for each run, with each word in the colour of its origin."""
         return plot_starts(self)
 
 
@@ -199,7 +199,7 @@ def _run(crew: Crew, case: Case) -> Start:
     return Start(case, argv, container.logs().decode().strip())
 
 
-# The picture of `starts`: a field for every run, each word in the colour of its origin.
+# The picture of `starts`: a field for each run, each word in the colour of its origin.
 
 
 INKS = {
@@ -218,14 +218,14 @@ TITLES = {
 }
 LEFT_IN, COLUMN_IN, HEAD_IN, ROW_IN = 1.45, 2.03, 0.84, 0.62
 LETTER_IN = 7.8 * 0.602 / 72
-"""How wide a letter of DejaVu Sans Mono is: 0.602 of the size, 7.8 points."""
+"""The width of a letter of DejaVu Sans Mono: 0.602 of its size of 7.8 points."""
 LETTERS = 27
 PROGRAMS = ("echo", "/bin/sh")
 LINE_IN = 0.145
 
 
 def plot_starts(result: Starts) -> Figure:
-    """ENTRYPOINT's forms from above down, CMD's from left to right; each without and with words."""
+    """Draw ENTRYPOINT's forms from top to bottom, CMD's from left to right, two runs in each."""
     height_in = HEAD_IN + 2 * len(FORMS) * ROW_IN + 0.42
     with style.picture(height_in) as drawing:
         drawing.set_layout_engine("none")
@@ -250,7 +250,7 @@ def plot_starts(result: Starts) -> Figure:
 
 
 def _field(axes: Any, corner: tuple[float, float], pair: Sequence[Start]) -> None:
-    """One image: above its run without words, below the one with."""
+    """Draw one image: above, its run without words; below, the run with words."""
     from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 only drawing needs it
 
     x, y = corner
@@ -285,7 +285,7 @@ def _start(axes: Any, corner: tuple[float, float], start: Start) -> None:
 
 
 def words_of(start: Start) -> list[Word]:
-    """What was started, each word with the origin that the rule says; quoted as in a shell."""
+    """The started command, each word with the origin by the rule; quoted as in a shell."""
     expected = argv_of(start.case)
     origins = [word.origin for word in expected] + [ADDED] * len(start.argv)
     return [
@@ -295,7 +295,7 @@ def words_of(start: Start) -> list[Word]:
 
 
 def _lines(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """One line if all fit on it, or else one for each program that is named."""
+    """One line if all words fit on it, or else one line for each program in the command."""
     if len(" ".join(word.text for word in words)) <= LETTERS:
         yield list(words)
         return
@@ -320,7 +320,7 @@ def _legend(axes: Any, y: float) -> None:
 
 
 def _mono(axes: Any, x: float, y: float, word: Word, ha: str = "left") -> None:
-    """Letters of one width, in the colour of the word's origin."""
+    """Write letters of one width, in the colour of the word's origin."""
     look: Any = {"fontsize": 7.8, "family": "DejaVu Sans Mono", "fontweight": "bold"}
     axes.text(x, y, word.text, color=INKS[word.origin], ha=ha, va="center", **look)
 

@@ -11,7 +11,13 @@ from labkit.client import Client
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises import record
 from labkit.course.exercises.exercise import Exercise, Memo
-from labkit.course.exercises.finding import Finding, MachineFaultError
+from labkit.course.exercises.finding import (
+    Finding,
+    Findings,
+    Lesson,
+    MachineFaultError,
+    TooLargeError,
+)
 from labkit.course.exercises.hints import hint
 from labkit.course.exercises.place import Place
 from labkit.course.exercises.tidying import tidy
@@ -23,6 +29,13 @@ GRADED_VARIABLE = "LABKIT_GRADED"
 """Set where a notebook is graded: there the scene and the judge are outside of the notebook."""
 DISK_VARIABLE = "LABKIT_DISK"
 """The environment variable that names the device for disk limits."""
+
+
+_SIZE = Lesson(
+    "A judge reads what you have made, and stops at a size that no exercise needs.",
+    "the statement of the exercise",
+    "the sizes of your files and images",
+)
 
 
 class Outcome(NamedTuple):
@@ -80,6 +93,8 @@ def judge(exercise: Exercise, place: Place, token: str, memo: Memo) -> Sequence[
     values = exercise.values(token)
     try:
         return exercise.judge(place, values, memo)
+    except (TooLargeError, MemoryError) as error:
+        return _not_looked_at(exercise, error)
     except (DaemonUnavailableError, MachineFaultError):
         raise
     except (LabkitError, OSError):
@@ -90,6 +105,14 @@ def judge(exercise: Exercise, place: Place, token: str, memo: Memo) -> Sequence[
         raise
     except (LabkitError, OSError) as error:
         raise MachineFaultError(f"{type(error).__name__}: {error}") from error
+
+
+def _not_looked_at(exercise: Exercise, error: Exception) -> Sequence[Finding]:
+    """No points, and not the machine's fault: the learner can make it smaller."""
+    found = Findings()
+    text = str(error) or "too large for the judge's memory"
+    found.add("what you have made", "small", text, exercise.points, _SIZE, met=False)
+    return found.all
 
 
 def _disk() -> str:

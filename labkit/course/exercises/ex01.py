@@ -1,12 +1,13 @@
 """Exercises of chapter 1: virtual machine and container.  The judge measures what they take."""
 
 import time
+from statistics import median
 
 from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running, trials
+from labkit.course.exercises.looks import folders, missed, running, sleeper, trials
 from labkit.course.exercises.place import Place
 
 KB, MIB = 1000, 1 << 20
@@ -45,6 +46,11 @@ _SILENT = Lesson(
     "The engine notes what it was asked for: a process that ends without that is no such event.",
     "chapter 1, section Whose kernel",
     "the events of this container",
+)
+_RECORDS = Lesson(
+    "A few slow starts move the mean, but not the median: half of the starts took longer.",
+    "chapter 1, section A race",
+    "the column ms of the file, sorted for each kind",
 )
 _SMALL = Lesson(
     "An image needs no operating system: one program that asks the kernel directly is enough.",
@@ -121,7 +127,7 @@ def _draw_ended(dice: Dice) -> dict[str, object]:
 
 
 def _scene_ended(place: Place, values: Values) -> Memo:
-    place.client.containers.run("busybox", ["sleep", "100000"], name=values.name, detach=True)
+    sleeper(place, values.name)
     return {}
 
 
@@ -161,6 +167,56 @@ def _judge_tiny(place: Place, values: Values, memo: Memo) -> list[Finding]:
     return found.all
 
 
+STARTS = 9
+
+
+def _draw_records(dice: Dice) -> dict[str, object]:
+    return {
+        "records": f"starts-{dice.mark}.csv",
+        "file": f"answer-{dice.mark}",
+        "_vm": [dice.randrange(1500, 4000) for _ in range(STARTS)],
+        "_container": [dice.randrange(20, 400) for _ in range(STARTS)],
+    }
+
+
+def _scene_records(place: Place, values: Values) -> Memo:
+    rows = [
+        f"{number},{kind},{took}"
+        for number, pair in enumerate(zip(values["_vm"], values["_container"], strict=True), 1)
+        for kind, took in zip(("vm", "container"), pair, strict=True)
+    ]
+    text = "\n".join(("run,kind,ms", *rows, ""))
+    folders.write(place, {values.records: text.encode()})
+    return {}
+
+
+def _judge_records(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    data = place.read_file(values.file, 4096)
+    lines = (data or b"").decode("utf-8", "replace").split("\n")
+    said = dict(line.split(maxsplit=1) for line in lines if len(line.split()) == 2)
+    middle = {kind: median(values[f"_{kind}"]) for kind in ("vm", "container")}
+    wanted = {**middle, "times": middle["vm"] / middle["container"]}
+    for name, points in (("vm", 2), ("container", 2), ("times", 2)):
+        number = said.get(name, "").strip()
+        is_met = _is_near(number, wanted[name], 0.05 if name == "times" else 0)
+        text = "no such file" if data is None else number or "no such line"
+        asked = "the factor" if name == "times" else "the median of its starts, in ms"
+        found.add(f"the line {name}", asked, text, points, _RECORDS, met=is_met)
+    return found.all
+
+
+def _is_near(number: str, wanted: float, part: float) -> bool:
+    try:
+        return abs(float(number) - wanted) <= part * wanted
+    except ValueError:
+        return False
+
+
+def _tidy_records(place: Place, values: Values) -> None:
+    folders.remove(place, values.records, values.file)
+
+
 EXERCISES = (
     Exercise(
         "01.1",
@@ -198,5 +254,18 @@ EXERCISES = (
         7,
         _draw_tiny,
         _judge_tiny,
+    ),
+    Exercise(
+        "01.5",
+        "Two sets of starts",
+        "Beside this notebook, `{records}` has the times of starts of a virtual machine and of a "
+        "container.  Write a file `{file}` with three lines: `vm`, a space and the median of its "
+        "times; `container`, a space and its median; `times`, a space and how many times longer "
+        "the virtual machine's median is.",
+        6,
+        _draw_records,
+        _judge_records,
+        _scene_records,
+        _tidy_records,
     ),
 )

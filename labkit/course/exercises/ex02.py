@@ -1,15 +1,17 @@
 """Exercises of chapter 2: client, daemon, registry.  The judge reads parents and sockets."""
 
 import os
+import re
 import signal
 import stat
 import time
+from contextlib import suppress
 
 from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import engines, missed, running
+from labkit.course.exercises.looks import engines, folders, images, missed, running, sleeper
 from labkit.course.exercises.place import Place, Seen
 
 STOPPED = "T"
@@ -46,6 +48,12 @@ _OUTLIVES = Lesson(
     "chapter 2, section Whose child is it?",
     "the number and the start time of the container's first process",
 )
+_REGISTRY = Lesson(
+    "A registry keeps what is pushed in a folder; a name says at which registry, and a pull brings "
+    "the same image back.",
+    "chapter 2, section There and back",
+    "the registry's folder, and the names of the image that the engine lists",
+)
 _DOOR = Lesson(
     "Whoever can open the engine's socket can command the engine, also from within a container.",
     "chapter 2, section What a command says",
@@ -79,10 +87,7 @@ def _draw_sleeper(dice: Dice) -> dict[str, object]:
 
 
 def _scene_sleeper(place: Place, values: Values) -> Memo:
-    container = place.client.containers.run(
-        "busybox", ["sleep", "100000"], name=values.name, detach=True
-    )
-    seen = Seen(place.client.containers.get(container.id).attrs)
+    seen = sleeper(place, values.name)
     engine = engines.pid_of(place)
     began = processes.start_time(engine)
     return {"child": [seen.id, seen.pid, seen.began], "engine": [engine, began]}
@@ -167,6 +172,65 @@ def _door(place: Place, seen: Seen, name: str) -> str:
     return "the engine's socket" if same else "another socket"
 
 
+def _draw_trip(dice: Dice) -> dict[str, object]:
+    return {
+        "image": dice.name("letter"),
+        "name": dice.name("reader"),
+        "store": dice.name("store"),
+        "_word": dice.word(),
+    }
+
+
+def _scene_trip(place: Place, values: Values) -> Memo:
+    made = images.make(place, values, values.image, {"letter": values["_word"].encode()})
+    attrs = place.image(values.image) or {}
+    return {"id": made, "layer": attrs["RootFS"]["Layers"][-1]}
+
+
+def _judge_trip(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    what, sent = f"the repository in the registry's folder {values.store}", "there"
+    names, same = "the names that the image has here", f"the image of {values.name}"
+    text = "there" if _is_kept(place, values) else "no such repository"
+    is_sent = found.add(what, sent, text, 3, _REGISTRY)
+    attrs = place.image(memo.get("id", values.image))
+    tags = sorted(tag.removesuffix(":latest") for tag in (attrs or {}).get("RepoTags") or ())
+    reference = tags[0] if len(tags) == 1 else ""
+    wanted = f"the one at the registry, 127.0.0.1:PORT/{values.image}"
+    is_met = is_sent and bool(re.fullmatch(rf"127\.0\.0\.1:\d+/{values.image}", reference))
+    found.add(names, wanted, ", ".join(tags) or "none", 2, _REGISTRY, met=is_met)
+    seen = place.container(values.name)
+    is_same = seen is not None and seen.attrs["Image"] == memo.get("id")
+    said = str(seen.attrs["Config"]["Image"]).removesuffix(":latest") if seen else "no container"
+    wanted = "the one that was sent, by its name at the registry"
+    text = wanted if is_same and said == reference else said
+    found.add(same, wanted, text, 3, _REGISTRY, met=is_met and text == wanted)
+    return found.all
+
+
+def _is_kept(place: Place, values: Values) -> bool:
+    """Whether a registry has kept the image in its folder, as a layout that others can read."""
+
+    def look() -> bool:
+        above = place.path(f"{values.store}/repositories")
+        return any(
+            values.image in name and os.path.exists(f"{above}/{name}/index.json")
+            for name in (os.listdir(above) if os.path.isdir(above) else ())
+        )
+
+    return place.among_files(look)
+
+
+def _tidy_trip(place: Place, values: Values) -> None:
+    for pid in processes.every():
+        words = processes.words_of(pid)
+        if "registry" in words and any(values.store in word for word in words):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    images.remove(place, values)
+    folders.remove(place, values.store)
+
+
 EXERCISES = (
     Exercise(
         "02.1",
@@ -197,7 +261,6 @@ EXERCISES = (
         _draw_door,
         _judge_door,
     ),
-    # The last one: a judge that trusts one process as the engine would not trust its successor.
     Exercise(
         "02.4",
         "It outlives the daemon",
@@ -207,6 +270,17 @@ EXERCISES = (
         _draw_sleeper,
         _judge_outlives,
         _scene_sleeper,
-        may_restart_engine=True,
+    ),
+    Exercise(
+        "02.5",
+        "There and back",
+        "Start a registry at a port of 127.0.0.1 that keeps its images in `{store}` beside this "
+        "notebook.  Send the image `{image}` there, remove it here under all its names, and "
+        "run a container `{name}` from what the registry has.",
+        8,
+        _draw_trip,
+        _judge_trip,
+        _scene_trip,
+        _tidy_trip,
     ),
 )

@@ -1,17 +1,13 @@
 """Exercises of chapter 3: layers.  The judge reads trees, blobs, marks of overlayfs, and mounts."""
 
-import io
 import os
 import stat
-import tarfile
 from contextlib import suppress
 
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import image_files as images
-from labkit.course.exercises.looks import missed
-from labkit.course.exercises.looks.files import remove_trees
+from labkit.course.exercises.looks import contexts, folders, images, missed, trials
 from labkit.course.exercises.place import Place
 from labkit.errors import NotFoundError
 from labkit.kernel.mounts import parse_mountinfo
@@ -47,21 +43,16 @@ _UNION = Lesson(
     "chapter 3, section What a union is worth",
     "the line of your union in /proc/self/mountinfo, and its options",
 )
+_RECIPE = Lesson(
+    "A Dockerfile says how an image is made; a committed image only has what came out.",
+    "chapter 3, section Commit against build",
+    "what the committed image adds to busybox, changes and removes: files, owners and rights",
+)
 _DIFF = Lesson(
     "A container writes into one layer of its own: added, changed and removed files lie there.",
     "chapter 3, section A layer of its own",
     "the list of what the container has changed",
 )
-
-
-def _archive(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
 
 
 def _write_and_remove(place: Place, image: str, files: dict[str, bytes], *removed: str) -> None:
@@ -70,7 +61,7 @@ def _write_and_remove(place: Place, image: str, files: dict[str, bytes], *remove
     name, _, tag = image.partition(":")
     mark = name.rpartition("-")[2]
     first = client.containers.create("busybox", ["true"], name=f"scene-{mark}")
-    first.put_archive("/", _archive(files))
+    first.put_archive("/", trials.archive(files))
     below = first.commit(name, "below")
     first.remove(force=True)
     second = client.containers.create(
@@ -180,7 +171,7 @@ def _judge_marks(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 def _tidy_marks(place: Place, values: Values) -> None:
-    remove_trees(place, [values.upper])
+    folders.remove(place, values.upper)
 
 
 def _draw_union(dice: Dice) -> dict[str, object]:
@@ -200,7 +191,7 @@ def _scene_union(place: Place, values: Values) -> Memo:
 
 
 def _tidy_union(place: Place, values: Values) -> None:
-    remove_trees(place, [values[name] for name in ("bottom", "middle", "top", "union")])
+    folders.remove(place, *(values[name] for name in ("bottom", "middle", "top", "union")))
 
 
 def _judge_union(place: Place, values: Values, memo: Memo) -> list[Finding]:
@@ -263,6 +254,65 @@ def _judge_diff(place: Place, values: Values, memo: Memo) -> list[Finding]:
     return found.all
 
 
+def _draw_recipe(dice: Dice) -> dict[str, object]:
+    return {
+        "made": dice.name("made"),
+        "site": dice.name("recipe"),
+        "_added": f"/srv/{dice.word()}",
+        "_word": dice.word(),
+        "_closed": dice.choice(["/etc/group", "/etc/passwd"]),
+        "_removed": dice.choice(["/bin/nc", "/bin/vi", "/bin/wget", "/bin/telnet"]),
+    }
+
+
+def _scene_recipe(place: Place, values: Values) -> Memo:
+    """An image as somebody has made it by hand: added, changed, removed, committed."""
+    steps = (
+        f"mkdir -p /srv; echo {values['_word']} > {values['_added']}; "
+        f"chmod 600 {values['_closed']}; rm {values['_removed']}"
+    )
+    container = place.client.containers.create(
+        "busybox", ["sh", "-c", steps], name=f"scene-{values.mark}"
+    )
+    container.start()
+    container.wait()
+    container.commit(values.made, "latest")
+    container.remove(force=True)
+    folders.write(place, {f"{values.site}/Dockerfile": b""})
+    return {}
+
+
+def _judge_recipe(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    base, tree = (
+        "what the build begins with",
+        f"the files of what the judge builds, and {values.made}",
+    )
+    built = contexts.build(place, values, contexts.files(place, values.site))
+    attrs, busybox = place.image(built.image or "none"), place.image("busybox")
+    if not built.image or attrs is None or busybox is None:
+        text = built.error or "there is no busybox here"
+        found.add(base, "busybox", f"no image: {text}", 2, _RECIPE, met=False)
+        return missed(found, (tree, "the same", 6, _RECIPE))
+    committed = place.image(values.made)
+    layers, first = attrs["RootFS"]["Layers"], busybox["RootFS"]["Layers"]
+    own = [] if committed is None else committed["RootFS"]["Layers"][len(first) :]
+    begins = layers[: len(first)] == first and len(layers) > len(first) and not {*own} & {*layers}
+    text = "busybox" if begins else f"the layer of {values.made}" if own else "another image"
+    found.add(base, "busybox", text, 2, _RECIPE, met=begins)
+    ours = images.files(place.client, built.image)
+    theirs = images.files(place.client, values.made)
+    differ = sorted(p for p in ours.keys() | theirs.keys() if ours.get(p) != theirs.get(p))
+    text = f"different at /{differ[0]}" if differ else "the same"
+    found.add(tree, "the same", text, 6, _RECIPE, met=begins and not differ)
+    return found.all
+
+
+def _tidy_recipe(place: Place, values: Values) -> None:
+    images.remove(place, values)
+    folders.remove(place, values.site)
+
+
 EXERCISES = (
     Exercise(
         "03.1",
@@ -315,5 +365,17 @@ EXERCISES = (
         5,
         _draw_diff,
         _judge_diff,
+    ),
+    Exercise(
+        "03.6",
+        "From a commit to a recipe",
+        "The image `{made}` was made from `busybox` by hand, and committed.  Write a Dockerfile "
+        "into `{site}` beside this notebook that makes the same files, with the same rights, from "
+        "`busybox`.  The check builds it.",
+        8,
+        _draw_recipe,
+        _judge_recipe,
+        _scene_recipe,
+        _tidy_recipe,
     ),
 )

@@ -1,8 +1,6 @@
 """Exercises of chapter 5: the instructions.  The judge runs what was built, and stops it."""
 
 import secrets
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +9,7 @@ from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running, trials
+from labkit.course.exercises.looks import images, missed, running, trials
 from labkit.course.exercises.place import Place
 from labkit.errors import LabkitError, NotFoundError
 
@@ -133,23 +131,15 @@ def _judge_bare(place: Place, values: Values, memo: Memo) -> list[Finding]:
         return missed(found, ("its layers", "1", 3, _STAGES), ("its shells", "none", 2, _BARE))
     count = len(attrs["RootFS"]["Layers"])
     found.add("its layers", "1", count, 3, _STAGES, met=says and count == 1)
-    shells = sorted(_names(place, values, values.image) & SHELLS)
+    shells = sorted(_names(place, values.image) & SHELLS)
     text = ", ".join(shells) or "none"
     found.add("its shells", "none", text, 2, _BARE, met=says and not shells)
     return found.all
 
 
-def _names(place: Place, values: Values, image: str) -> set[str]:
+def _names(place: Place, image: str) -> set[str]:
     """The names of all files of an image, without their folders."""
-    container = place.client.containers.create(image, ["x"], name=f"listed-{values.mark}")
-    try:
-        with tempfile.TemporaryFile() as file:
-            file.writelines(container.export())
-            file.seek(0)
-            with tarfile.open(fileobj=file) as tar:
-                return {member.name.rpartition("/")[2] for member in tar}
-    finally:
-        container.remove(force=True)
+    return {path.rpartition("/")[2] for path in images.files(place.client, image)}
 
 
 def _draw_diary(dice: Dice) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """Exercises of chapter 6: images.  The judge compares ids, digests and archives."""
 
-import gzip
 import hashlib
 import io
 import json
@@ -10,12 +9,13 @@ import zlib
 
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
-from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.finding import Finding, Findings, Lesson, TooLargeError
 from labkit.course.exercises.looks import folders, images
 from labkit.course.exercises.place import Place
 from labkit.images.chains import chain_ids
 
-ARCHIVE_BYTES = 64 << 20
+ARCHIVE_BYTES = 32 << 20
+"""Of the archive and of each of its members, unpacked."""
 BLOBS = 6
 
 _CONFIG = Lesson(
@@ -154,7 +154,9 @@ def _scene_carried(place: Place, values: Values) -> Memo:
 
 def _judge_carried(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
-    data = place.read_file(values.file, ARCHIVE_BYTES)
+    data = place.read_file(values.file, ARCHIVE_BYTES + 1)
+    if data is not None and len(data) > ARCHIVE_BYTES:
+        raise TooLargeError(f"a file of more than {ARCHIVE_BYTES >> 20} MiB")
     what = f"the archive {values.file}"
     wanted = f"the image {values.image}, whole"
     text = "there is no such file" if data is None else _content(data, memo)
@@ -183,11 +185,11 @@ def _content(data: bytes, memo: Memo) -> str:
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
-    return file.read() if file else b""
+    return file.read(ARCHIVE_BYTES) if file else b""  # a sparse member says any size
 
 
 def _plain(data: bytes) -> bytes:
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    return images.unpacked(data, ARCHIVE_BYTES) if data.startswith(images.GZIP) else data
 
 
 def _digest(data: bytes) -> str:

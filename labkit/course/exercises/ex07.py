@@ -1,12 +1,13 @@
 """Exercises of chapter 7: running containers.  The judge reads terminals, words and namespaces."""
 
 import os
+from collections.abc import Sequence
 
 from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running
+from labkit.course.exercises.looks import folders, missed, running, sleeper, trials
 from labkit.course.exercises.place import Place
 
 _LIFE = Lesson(
@@ -33,6 +34,11 @@ _WORDS = Lesson(
     "What starts is the entry point with its words; each of the two can be replaced by itself.",
     "chapter 7, section What starts",
     "the file /proc/PID/cmdline of the first process",
+)
+_SHORT = Lesson(
+    "Any beginning of a long id means the container, as long as no other id begins like it.",
+    "chapter 7, section Three names",
+    "the long ids of all containers, also of those that do not run",
 )
 _NAMES = Lesson(
     "A container has a name, and a long id of which any beginning that is its own is enough.",
@@ -71,7 +77,7 @@ def _draw_guest(dice: Dice) -> dict[str, object]:
 
 
 def _scene_guest(place: Place, values: Values) -> Memo:
-    place.client.containers.run("busybox", ["sleep", "100000"], name=values.name, detach=True)
+    sleeper(place, values.name)
     return {}
 
 
@@ -115,7 +121,7 @@ def _judge_attach(place: Place, values: Values, memo: Memo) -> list[Finding]:
     same = "the one from the start"
     if seen is None:
         return missed(found, (heard, values.word, 4, _ATTACH), (stays, same, 2, _ATTACH))
-    log = place.client.containers.get(seen.id).logs().decode("utf-8", "replace")
+    log = trials.printed(place.client.containers.get(seen.id))
     lines = [line.strip() for line in log.splitlines()]
     text = values.word if values.word in lines else (lines or ["nothing"])[-1][:40]
     is_heard = found.add(heard, values.word, text, 4, _ATTACH)
@@ -159,9 +165,8 @@ def _draw_names(dice: Dice) -> dict[str, object]:
 
 
 def _scene_names(place: Place, values: Values) -> Memo:
-    place.client.containers.run("busybox", ["sleep", "100000"], name=values.old, detach=True)
-    seen = place.container(values.old)
-    return {"id": seen.id, "began": seen.began} if seen else {}
+    seen = sleeper(place, values.old)
+    return {"id": seen.id, "began": seen.began}
 
 
 def _judge_names(place: Place, values: Values, memo: Memo) -> list[Finding]:
@@ -177,6 +182,53 @@ def _judge_names(place: Place, values: Values, memo: Memo) -> list[Finding]:
     text = "free" if is_free else "in use"
     found.add(old, "free", text, 1, _NAMES, met=is_same and is_free)
     return found.all
+
+
+MOST_STARTS = 17
+"""Of so many ids, two begin with the same of 16 digits."""
+
+
+def _draw_short(dice: Dice) -> dict[str, object]:
+    return {"name": dice.name("many"), "file": f"short-{dice.mark}"}
+
+
+def _scene_short(place: Place, values: Values) -> Memo:
+    """Containers until two of them begin alike: one digit is not enough for these."""
+    known: dict[str, str] = {}
+    for number in range(1, MOST_STARTS + 1):
+        name = f"{values.name}-{number}"
+        made = place.client.containers.create("busybox", ["true"], name=name)
+        if (other := known.get(made.id[0])) is not None:
+            return {"alike": [other, made.id]}
+        known[made.id[0]] = made.id
+    return {}
+
+
+def _judge_short(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    data = place.read_file(values.file, 4096)
+    words = (data or b"").decode("utf-8", "replace").split()
+    every = [one.id for one in place.client.containers.list(all=True)]
+    alike = memo.get("alike", [])
+    named = [word for word in words if _meant(word, every) in alike]
+    what, short = "containers of the two that your lines mean alone", "lines that are too long"
+    text = "no such file" if data is None else str(len({_meant(each, every) for each in named}))
+    has_both = found.add(what, "2", text, 3, _SHORT)
+    long = [word for word in named if _meant(word[:-1], every)]
+    text = f"{len(long)}" if named else "nothing to look at"
+    is_met = has_both and not long and len(words) == 2
+    found.add(short, "0", text if len(words) == 2 else f"{len(words)} words", 3, _SHORT, met=is_met)
+    return found.all
+
+
+def _meant(word: str, ids: Sequence[str]) -> str:
+    """The id that a beginning means, as the engine takes it; "" if none or several."""
+    found = [each for each in ids if word and each.startswith(word)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _tidy_short(place: Place, values: Values) -> None:
+    folders.remove(place, values.file)
 
 
 EXERCISES = (
@@ -227,5 +279,17 @@ EXERCISES = (
         _draw_names,
         _judge_names,
         _scene_names,
+    ),
+    Exercise(
+        "07.6",
+        "As short as possible",
+        "Among the containers `{name}-1`, `{name}-2` and so on, two have ids that begin with the "
+        "same digit.  Write a file `{file}` beside this notebook with two lines: for each of these "
+        "two the shortest beginning of its id that the engine takes for it alone.",
+        6,
+        _draw_short,
+        _judge_short,
+        _scene_short,
+        _tidy_short,
     ),
 )

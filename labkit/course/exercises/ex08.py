@@ -1,7 +1,9 @@
 """Exercises of chapter 8: the life of a container.  The judge reads states, and acts itself."""
 
+import io
 import os
 import signal
+import tarfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,11 +12,12 @@ from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running
+from labkit.course.exercises.looks import folders, missed, running
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
 
 KILLED = 137
+SNAPSHOT_BYTES = 24 << 20
 _STATES = Lesson(
     "A container is in one state, and each event leads from one state to another.",
     "chapter 8, section One table, one picture",
@@ -249,6 +252,62 @@ def _judge_twice(place: Place, values: Values, memo: Memo) -> list[Finding]:
     return found.all
 
 
+WRITER = (
+    "mkdir -p /srv; head -c 2000000 /dev/urandom > /srv/middle; n=0; while true; do n=$((n+1)); "
+    "echo $n > /srv/first; echo $n > /srv/last; usleep 2000; done"
+)
+"""Two files with one number, which an archive holds with a long one between them."""
+
+
+def _draw_snapshot(dice: Dice) -> dict[str, object]:
+    return {"name": dice.name("counter"), "file": f"snapshot-{dice.mark}.tar"}
+
+
+def _scene_snapshot(place: Place, values: Values) -> Memo:
+    place.client.containers.run("busybox", ["sh", "-c", WRITER], name=values.name, detach=True)
+    wait_for(lambda: _counts(place, values.name), 10)
+    seen = place.container(values.name)
+    return {"process": [seen.pid, seen.began]} if seen else {}
+
+
+def _counts(place: Place, name: str) -> bool:
+    seen = place.container(name)
+    return seen is not None and os.path.lexists(f"/proc/{seen.pid}/root/srv/last")
+
+
+def _judge_snapshot(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    data = place.read_file(values.file, SNAPSHOT_BYTES)
+    first, last = ("", "") if data is None else _numbers(data)
+    what, wanted = "the numbers in srv/first and srv/last of the snapshot", "at most 1 apart"
+    text = "there is no such file" if data is None else f"{first or 'none'} and {last or 'none'}"
+    is_near = first.isdigit() and last.isdigit() and abs(int(first) - int(last)) <= 1
+    found.add(what, wanted, text, 4, _FROZEN, met=is_near)
+    seen = place.container(values.name)
+    now = [] if seen is None else [seen.pid, seen.began]
+    text = "no such container" if seen is None else seen.status
+    if seen is not None and seen.is_alive and now != memo.get("process"):
+        text = "it was started again"
+    runs_on = text == "running" and seen is not None and not frozen(seen)
+    found.add(f"{values.name} afterwards", "running", text, 2, _FROZEN, met=is_near and runs_on)
+    return found.all
+
+
+def _numbers(data: bytes) -> tuple[str, str]:
+    """What stands in the two files of an archive."""
+    said = {"srv/first": "", "srv/last": ""}
+    with suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            name = member.name.removeprefix("./").lstrip("/")
+            if name in said and member.isreg() and (file := tar.extractfile(member)):
+                said[name] = file.read(20).decode("ascii", "replace").strip()
+    return said["srv/first"], said["srv/last"]
+
+
+def _tidy_snapshot(place: Place, values: Values) -> None:
+    folders.remove(place, values.file)
+
+
 EXERCISES = (
     Exercise(
         "08.1",
@@ -294,5 +353,17 @@ EXERCISES = (
         5,
         _draw_twice,
         _judge_twice,
+    ),
+    Exercise(
+        "08.6",
+        "A snapshot whose files agree",
+        "`{name}` runs already, and writes the same number into /srv/first and /srv/last many "
+        "times a second.  Write all its files, as they are at one moment, into an archive `{file}` "
+        "beside this notebook.  The container runs on afterwards.",
+        6,
+        _draw_snapshot,
+        _judge_snapshot,
+        _scene_snapshot,
+        _tidy_snapshot,
     ),
 )

@@ -2,7 +2,8 @@
 
 import time
 
-from labkit.cgroups.shares import clamp_shares, weight_from_shares
+from labkit.cgroups import v2
+from labkit.cgroups.shares import clamp_shares, io_weight_from_blkio, weight_from_shares
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson, MachineFaultError
@@ -67,6 +68,11 @@ _DISK = Lesson(
     "Rates are set for one device, for reading and writing apart, in bytes or in operations.",
     "chapter 9, section So many bytes a second, and the cache",
     "the files blkio.throttle.* of the group (cgroup v2: io.max)",
+)
+_WEIGHTS = Lesson(
+    "A weight counts when both want the disk: then each gets its part of the sum.",
+    "chapter 9, section A disk 2:1",
+    "the file blkio.bfq.weight of each group (cgroup v2: io.bfq.weight, io.weight)",
 )
 _PIDS = Lesson(
     "A limit on processes makes the next fork fail; the machine stays as it was.",
@@ -291,6 +297,7 @@ def _draw_disk(dice: Dice) -> dict[str, object]:
     return {
         "name": dice.name("slow"),
         "read_mb": dice.randrange(3, 20),
+        "write_mb": dice.randrange(20, 40),
         "reads": dice.randrange(40, 90),
         "writes": dice.randrange(100, 190),
     }
@@ -303,6 +310,7 @@ def _judge_disk(place: Place, values: Values, memo: Memo) -> list[Finding]:
     seen = running(found, place, values.name, 1, _LIFE)
     asked = {
         "bytes read in a second": ("read_bps", "rbps", values.read_mb * MIB),
+        "bytes written in a second": ("write_bps", "wbps", values.write_mb * MIB),
         "reads in a second": ("read_iops", "riops", values.reads),
         "writes in a second": ("write_iops", "wiops", values.writes),
     }
@@ -311,6 +319,40 @@ def _judge_disk(place: Place, values: Values, memo: Memo) -> list[Finding]:
         text = "nothing to look at" if seen is None else str(rate or "no limit")
         found.add(f"{what} from the lab disk", wanted, text, 2, _DISK, met=rate == wanted)
     return found.all
+
+
+def _draw_weights(dice: Dice) -> dict[str, object]:
+    less = dice.randrange(10, 40) * 10
+    return {"fast": dice.name("fast"), "slow": dice.name("slow"), "more": 2 * less, "_less": less}
+
+
+def _judge_weights(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    wanted = {values.fast: values.more, values.slow: values["_less"]}
+    every = [running(found, place, name, 1, _LIFE) for name in wanted]
+    for (name, weight), seen in zip(wanted.items(), every, strict=True):
+        what = f"the disk weight of {name}"
+        asked = str(weight) if name == values.fast else f"half of {values.more}"
+        text = "nothing to look at" if seen is None else str(_disk_weight(seen))
+        found.add(what, asked, text, 2, _WEIGHTS, met=text == str(weight) and None not in every)
+    return found.all
+
+
+def _disk_weight(seen: Seen) -> int:
+    """The weight of a container on disks, as `--blkio-weight` has it."""
+    for version_1, version_2 in (
+        ("blkio.bfq.weight", "io.bfq.weight"),
+        ("blkio.weight", "io.weight"),
+    ):
+        words = seen.read("blkio", version_1, version_2).split()
+        if not words:
+            continue
+        given = int(seen.attrs["HostConfig"].get("BlkioWeight") or 0)
+        is_converted = seen.version("blkio") == v2.VERSION and version_2 == v2.IO_WEIGHT
+        if is_converted and words[-1] == str(io_weight_from_blkio(given or 500)):
+            return given
+        return int(words[-1])
+    raise MachineFaultError("this kernel has no weights for disks: see `labkit doctor`")
 
 
 def _rate(seen: Seen, version_1: str, version_2: str, device: str) -> int:
@@ -398,9 +440,9 @@ EXERCISES = (
         "09.6",
         "A slow disk",
         "Start `{name}`, and keep it running.  From the lab disk `{disk}` it reads at most "
-        "{read_mb} MiB and {reads} times in a second, and it writes at most {writes} times in a "
-        "second.",
-        7,
+        "{read_mb} MiB and {reads} times in a second, and it writes at most {write_mb} MiB and "
+        "{writes} times in a second.",
+        9,
         _draw_disk,
         _judge_disk,
     ),
@@ -412,5 +454,14 @@ EXERCISES = (
         6,
         _draw_bomb,
         _judge_bomb,
+    ),
+    Exercise(
+        "09.8",
+        "A disk for two",
+        "Start `{fast}` and `{slow}`, and keep them running.  `{fast}` has the disk weight {more}; "
+        "when both want a disk, it gets twice as much of it as `{slow}`.",
+        6,
+        _draw_weights,
+        _judge_weights,
     ),
 )

@@ -8,8 +8,8 @@ from labkit.course.cgroups import groups
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson, MachineFaultError
-from labkit.course.exercises.looks import folders, missed, trials
-from labkit.course.exercises.place import Place, Seen
+from labkit.course.exercises.looks import folders, missed, sleeper, trials
+from labkit.course.exercises.place import Place
 from labkit.errors import LabkitError
 
 MIB = 1024 * 1024
@@ -97,7 +97,7 @@ def _draw_frozen(dice: Dice) -> dict[str, object]:
 
 
 def _scene_frozen(place: Place, values: Values) -> Memo:
-    place.client.containers.run("busybox", ["sleep", "100000"], name=values.name, detach=True)
+    sleeper(place, values.name)
     return {}
 
 
@@ -142,14 +142,11 @@ def _scene_whose(place: Place, values: Values) -> Memo:
     owner = names[int(values.seconds) % len(names)]
     memo: Memo = {"owner": owner}
     for name in names:
-        container = place.client.containers.run(
-            "busybox", ["sleep", "100000"], name=name, detach=True
-        )
-        seen = Seen(place.client.containers.get(container.id).attrs)
+        seen = sleeper(place, name)
         memo[name] = [seen.id, seen.pid, seen.began]
         if name == owner:
             made = place.client.api.post(
-                f"/containers/{container.id}/exec", {"Cmd": ["sleep", str(values.seconds)]}
+                f"/containers/{seen.id}/exec", {"Cmd": ["sleep", str(values.seconds)]}
             )
             place.client.api.post(f"/exec/{made['Id']}/start", {"Detach": True})
     return memo

@@ -1,14 +1,16 @@
 """Exercises of chapter 11: namespaces.  The judge compares their inodes, and looks from inside."""
 
 import os
+import time
 from contextlib import suppress
 
 from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running
-from labkit.course.exercises.place import Place
+from labkit.course.exercises.looks import folders, missed, running, sleeper, trials
+from labkit.course.exercises.place import Place, Seen
+from labkit.errors import LabkitError
 
 _LIFE = Lesson(
     "Namespaces last as long as a process is in them.",
@@ -45,6 +47,21 @@ _PROC = Lesson(
     "chapter 11, section One process, two numbers",
     "the file /proc/PID/mountinfo of your process, and what its /proc shows as number 1",
 )
+_INIT = Lesson(
+    "Process 1 starts the program that the container is for, and stays beside it.",
+    "chapter 11, section The duties of process 1",
+    "the processes of a container that your script starts, with their parents",
+)
+_REAP = Lesson(
+    "Who has lost its parent becomes a child of process 1, which has to take its ending note.",
+    "chapter 11, section The duties of process 1",
+    "the line State in /proc/PID/status of the children of process 1",
+)
+_STOP = Lesson(
+    "Process 1 gets only signals for which it has a handler, and nothing tells its children.",
+    "chapter 11, section The duties of process 1",
+    "the line SigCgt of process 1, and what your script does when a signal arrives",
+)
 _IPC = Lesson(
     "Shared memory and semaphores belong to the IPC namespace: who shares it, sees them.",
     "chapter 11, section Two containers, one semaphore",
@@ -77,7 +94,7 @@ def _draw_visitor(dice: Dice) -> dict[str, object]:
 
 
 def _scene_visitor(place: Place, values: Values) -> Memo:
-    place.client.containers.run("busybox", ["sleep", "100000"], name=values.name, detach=True)
+    sleeper(place, values.name)
     return {}
 
 
@@ -234,6 +251,73 @@ def _judge_three(place: Place, values: Values, memo: Memo) -> list[Finding]:
     return found.all
 
 
+MOST_LINES = 20
+ORPHANS = "(sleep 0.05 &); (sleep 0.05 &); exec sleep 1000"
+"""Its two first processes lose their parent, and end."""
+GRACE_S = 2
+ZOMBIE, KILLED = "Z", 137
+SETTLE_S = 1.0
+
+
+def _draw_init(dice: Dice) -> dict[str, object]:
+    return {"file": f"init-{dice.mark}", "most": MOST_LINES}
+
+
+def _judge_init(place: Place, values: Values, memo: Memo) -> list[Finding]:
+    found = Findings()
+    script = place.read_file(values.file, 1 << 16)
+    lines = len([line for line in (script or b"").splitlines() if line.strip()])
+    wanted = f"at most {MOST_LINES}"
+    text = "there is no such file" if script is None else str(lines)
+    is_short = found.add("its lines", wanted, text, 1, _INIT, met=0 < lines <= MOST_LINES)
+    words, left = "the program that it was told to start", "zombies that it leaves"
+    stop = f"when it is stopped, within {GRACE_S} s"
+    if script is None or not is_short:
+        return missed(
+            found, (words, "runs", 2, _INIT), (left, "0", 2, _REAP), (stop, "ends", 3, _STOP)
+        )
+    name = f"trial-{values.mark}"
+    container = place.client.containers.create(
+        "busybox", ["sh", "-c", ORPHANS], name=name, entrypoint=["/bin/sh", "/init"]
+    )
+    try:
+        container.put_archive("/", trials.archive({"init": script}))
+        container.start()
+        seen = Seen(place.client.containers.get(container.id).attrs)
+        children = _settled(seen)
+        runs = any(processes.words_of(pid)[:1] == ("sleep",) for pid in (*children, seen.pid))
+        runs = found.add(words, "runs", "runs" if runs else "does not run", 2, _INIT)
+        if not runs:
+            return missed(found, (left, "0", 2, _REAP), (stop, "ends", 3, _STOP))
+        dead = [pid for pid in children if processes.status(pid).get("State", "")[:1] == ZOMBIE]
+        found.add(left, "0", str(len(dead)), 2, _REAP)
+        with suppress(LabkitError):  # it may have ended in this moment
+            container.stop(GRACE_S)
+        container.reload()
+        code = int(container.attrs["State"]["ExitCode"])
+        text = "it had to be killed" if code == KILLED else "ends"
+        found.add(stop, "ends", text, 3, _STOP)
+    finally:
+        container.remove(force=True)
+    return found.all
+
+
+def _settled(seen: Seen) -> list[int]:
+    """The children of a container's first process, once the two orphans have ended."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        parents = {pid: processes.status(pid).get("PPid") for pid in processes.every()}
+        children = [pid for pid, parent in parents.items() if parent == str(seen.pid)]
+        ended = [pid for pid in children if not processes.words_of(pid)]
+        if time.monotonic() > deadline or (seen.is_alive and len(ended) == 2):
+            return children
+        time.sleep(0.05)
+
+
+def _tidy_init(place: Place, values: Values) -> None:
+    folders.remove(place, values.file)
+
+
 EXERCISES = (
     Exercise(
         "11.1",
@@ -282,5 +366,17 @@ EXERCISES = (
         8,
         _draw_three,
         _judge_three,
+    ),
+    Exercise(
+        "11.6",
+        "An init of your own",
+        "Write a shell script `{file}` beside this notebook, of at most {most} lines that are not "
+        "empty.  It is process 1 of a container, starts the words after its name as a program, and "
+        "leaves no zombie.  When the container is stopped, the program ends, and so does the "
+        "script.  The check tries it in `busybox`.",
+        8,
+        _draw_init,
+        _judge_init,
+        tidy=_tidy_init,
     ),
 )

@@ -7,7 +7,7 @@ from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import missed, running
+from labkit.course.exercises.looks import missed, running, sleeper
 from labkit.course.exercises.looks import networks as looks
 from labkit.course.exercises.place import Place, Seen
 from labkit.course.networks import netlink
@@ -178,10 +178,7 @@ def _scene_broken(place: Place, values: Values) -> Memo:
     client = place.client
     body = {"Name": values.network, "Driver": "bridge", "CheckDuplicate": True}
     client.api.post("/networks/create", body)
-    container = client.containers.run(
-        "busybox", ["sleep", "100000"], name=values.name, detach=True, network_mode=values.network
-    )
-    seen = Seen(client.containers.get(container.id).attrs)
+    seen = sleeper(place, values.name, network_mode=values.network)
     gateway = looks.default_route(seen.pid)
     address = _addresses(seen)[0]
     _BREAK[values["_fault"]](seen)

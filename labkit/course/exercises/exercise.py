@@ -47,8 +47,6 @@ class Exercise(NamedTuple):
     """The points of its findings are `points` together.  MachineFaultError, LabkitError."""
     scene: Callable[[Place, Values], Memo] = no_scene
     tidy: Callable[[Place, Values], None] = no_tidying
-    may_restart_engine: bool = False
-    """Whether a solution may end labkitd, and have another one started."""
 
     def values(self, token: str) -> Values:
         """What is drawn for the learner with this token."""

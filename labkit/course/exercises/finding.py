@@ -59,5 +59,9 @@ class Findings:
         return is_met
 
 
+class TooLargeError(Exception):
+    """What the learner has made is too large for a judge to look at; the message names it."""
+
+
 class MachineFaultError(Exception):
     """The machine, not the learner, is the reason why nothing can be judged: costs no points."""

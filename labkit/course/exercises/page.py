@@ -6,15 +6,14 @@ from typing import Any
 
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises import record
+from labkit.course.exercises.card import CheckPanel, card
 from labkit.course.exercises.check import GRADED_VARIABLE, lay, local_place, outcome
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.tidying import tidy
-from labkit.course.figures.card import Card, card
 from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
 """Where a notebook is graded: the drawn values of its exercises, as JSON."""
-TASK_MEDIA_TYPE = "application/vnd.labkit.task+json"
 NBGRADER_VARIABLE = "NBGRADER_EXECUTION"
 
 
@@ -34,7 +33,7 @@ class Task:
         return {
             "text/plain": repr(self),
             "text/markdown": f"**{self.number} {self.title}**\n\n{self.text}",
-            TASK_MEDIA_TYPE: {"exercise": self.number, "learner": record.token()},
+            record.TASK_MEDIA_TYPE: {"exercise": self.number, "learner": record.token()},
         }
 
 
@@ -56,18 +55,18 @@ def task(number: str) -> Task:
 NO_DISK = "(no lab disk yet)"
 
 
-def check(number: str) -> "Card | float | None":
+def check(number: str) -> "CheckPanel | float | None":
     """Judge an exercise now: a card with the points, and a hint if something is missing.
+
+    Its button judges again.
 
     nbgrader reads the points from the value of the cell.
     """
     if os.environ.get(GRADED_VARIABLE):
         print("This run is graded: the judge looks from outside of the notebook.")
         return None
-    found = card(outcome(number))
-    if os.environ.get(NBGRADER_VARIABLE):
-        return float(found.points)
-    return found
+    panel = CheckPanel(lambda: card(outcome(number)))
+    return float(panel.card.points) if os.environ.get(NBGRADER_VARIABLE) else panel
 
 
 def finish(chapter: str) -> None:

@@ -8,9 +8,12 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 TOKEN_VARIABLE = "LABKIT_LEARNER"  # noqa: S105  the name of a variable
+TASK_MEDIA_TYPE = "application/vnd.labkit.task+json"
+"""Of the part of a task's output that says for which learner its values were drawn."""
 _Entry = dict[str, Any]
 
 
@@ -29,6 +32,16 @@ def token() -> str:
         kept["token"] = secrets.token_hex(8)
         _write(kept)
     return str(kept["token"])
+
+
+def shown_token(notebook: Mapping[str, Any]) -> str:
+    """Return the token whose values a notebook's tasks have shown; "" if none was run."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            shown = output.get("data", {}).get(TASK_MEDIA_TYPE, {})
+            if isinstance(shown, dict) and shown.get("learner"):
+                return str(shown["learner"])
+    return ""
 
 
 def count_try(number: str, points: int) -> int:

@@ -1,1 +1,1 @@
-"""How the course draws: one style, figures with words and numbers, tables, live panels."""
+"""The course's drawings: one style, figures with texts and numbers, tables, live panels."""

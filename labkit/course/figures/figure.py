@@ -1,7 +1,7 @@
-"""A picture with what a notebook owes its reader: words for it, and its numbers as a table.
+"""A picture with its description and its numbers as a table, for readers who cannot see it.
 
-Shown in a notebook it is one HTML element (the picture with its alternative text, and the table
-folded below it), and as plain text it is those same words and that same table.
+In a notebook it is one HTML element: the picture with its alternative text, and the table folded
+below it.  As plain text it is the same description and the same table.
 """
 
 import base64
@@ -15,16 +15,16 @@ from labkit.course.figures.table import Table
 
 
 class Figure:
-    """A matplotlib figure, `alt` (one or two sentences that say what is seen), and its `table`.
+    """A matplotlib figure with `alt` (one or two sentences that describe it) and its `table`.
 
-    `parts` are further tables, each with a title, which open one by one below the picture.
+    `parts` are more tables, each with a title, which open one by one below the picture.
     """
 
     def __init__(
         self, drawing: Any, *, alt: str, table: Table, parts: Sequence[tuple[str, Table]] = ()
     ) -> None:
         if not alt.strip():
-            raise ValueError("a figure needs alternative text: say what a reader would see in it")
+            raise ValueError("a figure needs alternative text: describe what a reader would see")
         self.drawing = drawing
         self.alt = alt
         self.table = table
@@ -32,8 +32,8 @@ class Figure:
 
     @functools.cached_property
     def png(self) -> bytes:
-        """The picture as PNG, in few colours: committed notebooks stay small."""
-        from PIL import Image  # noqa: PLC0415 only showing it needs it
+        """The picture as PNG with few colours, so that committed notebooks stay small."""
+        from PIL import Image  # noqa: PLC0415 only a shown figure needs it
 
         full = io.BytesIO()
         self.drawing.savefig(full, format="png", metadata={"Software": None})

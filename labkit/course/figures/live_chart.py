@@ -1,7 +1,7 @@
-"""The chart of a live panel, as SVG: cheap enough to draw several times a second on a slow machine.
+"""The chart of a live panel, as SVG: fast enough to draw several times a second on a slow machine.
 
-It speaks the language of the figures (`style` beside this file): the same colours, names where the
-curves end, and dashed lines for what is expected.
+It looks like the figures (`style` beside this file): the same colours, names at the ends of the
+curves, and dashed lines for expected values.
 """
 
 import html
@@ -12,16 +12,18 @@ from labkit.course.figures import style
 from labkit.course.limits.cpu_result import expected_parts
 
 SPAN_S = 20.0
-"""How much of the past is shown."""
+"""The length of the past that is shown, in seconds."""
 WIDTH, HEIGHT = 680, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 160, 12, 34
 NAME_GAP = 15.0
-"""Least distance of two names, in pixels."""
+"""The smallest distance of two names, in pixels."""
 
 
 class Moment(NamedTuple):
-    """One reading: when (s since the panel began), each container's part of the CPU time since the
-    reading before, and the shares it had."""
+    """One reading: its time in seconds since the panel's start, and each container's values.
+
+    These are its part of the CPU time since the last reading, and its shares.
+    """
 
     time_s: float
     parts: tuple[float, ...]
@@ -29,12 +31,12 @@ class Moment(NamedTuple):
 
     @property
     def expected(self) -> tuple[float, ...]:
-        """The parts these shares ask for."""
+        """The parts that are expected for these shares."""
         return expected_parts(self.shares)
 
 
 def draw(moments: Sequence[Moment], names: Sequence[str]) -> str:
-    """The last `SPAN_S` seconds as an SVG element; `names` are the containers'."""
+    """Draw the last `SPAN_S` seconds as an SVG element; `names` are the containers' names."""
     now_s = moments[-1].time_s if moments else 0.0
     shown = [moment for moment in moments if moment.time_s >= now_s - SPAN_S]
     parts = [*_frame(now_s), *_curves(shown, now_s), *_names(shown, names)]
@@ -47,7 +49,7 @@ def draw(moments: Sequence[Moment], names: Sequence[str]) -> str:
 
 
 def alt(moments: Sequence[Moment], names: Sequence[str]) -> str:
-    """What the chart shows just now, in words."""
+    """A description of the chart's present content."""
     if not moments:
         return "The part of the CPU each container gets; nothing measured yet."
     last = moments[-1]

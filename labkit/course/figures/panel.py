@@ -1,4 +1,4 @@
-"""What every live panel is to Jupyter: widgets where there are some, a sentence where not."""
+"""The base of every live panel: it shows widgets, or a sentence if there are no widgets."""
 
 from typing import Any, Protocol
 
@@ -14,10 +14,10 @@ class Panel:
     """A panel has one view, made when Jupyter first shows it."""
 
     _view: Any = None
-    """Its `View`, which also has what the panel tells it; None until it is shown."""
+    """The panel's `View`, which also receives its updates; None until the panel is shown."""
 
     def _make_view(self) -> View:
-        """ImportError where there are no widgets."""
+        """Make the view; ImportError if there are no widgets."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:

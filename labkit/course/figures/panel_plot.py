@@ -1,4 +1,4 @@
-"""What a live panel has measured, as a figure that stays."""
+"""The measurements of a live panel, as a figure that stays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ NAME_GAP = 6.5
 
 
 def plot_moments(moments: Sequence[Moment], names: Sequence[str]) -> Figure:
-    """The parts over time; a mark where shares were changed."""
+    """Draw the parts over time, with a mark at each change of shares."""
     if len(moments) < 2:
         raise LabkitError("nothing measured yet: let the panel run for a second or two")
     with style.picture(height_in=3.4) as drawing:
@@ -24,7 +24,7 @@ def plot_moments(moments: Sequence[Moment], names: Sequence[str]) -> Figure:
 
 
 def stretches(moments: Sequence[Moment]) -> list[list[Moment]]:
-    """The moments cut where shares changed."""
+    """The moments, cut at each change of shares."""
     cut: list[list[Moment]] = []
     for moment in moments:
         if not cut or cut[-1][-1].shares != moment.shares:
@@ -52,7 +52,7 @@ def _draw(axes: Any, moments: Sequence[Moment], names: Sequence[str]) -> None:
         )
     cut = stretches(moments)
     for before, stretch in zip([None, *cut], cut, strict=False):
-        # Written at some time after the last reading with the old shares.
+        # The change came at some time after the last reading with the old shares.
         from_s = before[-1].time_s if before else 0.0
         axes.axvline(from_s, color=style.QUIET, linewidth=0.8)
         axes.annotate(

@@ -1,9 +1,9 @@
-"""The one visual language of the course: colours, lines, letters, and how a curve gets its name.
+"""The one visual style of the course: colours, lines, letters, and names of curves.
 
-Four colours, chosen so that their lightness alone tells them apart (a grey print, a bad projector)
-and so that no common form of colour blindness brings two of them together; a test measures both.
-Curves are named where they end and not in a legend.  What was expected is always the same thin
-dashed line, so that a reader learns once how to see whether a prediction held.
+The four colours differ in lightness (for a grey print or a bad projector), and no common form of
+colour blindness makes two of them look alike; a test measures both.  A name is at the end of its
+curve, not in a legend.  An expected value is always the same thin dashed line, so that readers
+learn once how to see whether a prediction held.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,22 +13,22 @@ from typing import Any
 PALETTE = ("#12304F", "#AD2F55", "#2A9287", "#DB9A1E")
 """From dark to light: navy, crimson, teal, amber."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
-"""The fifth curve and on take the colours again with the next of these."""
+"""The line styles: curves from the fifth on use the colours again, with the next style."""
 DASHED = (0, (4, 3))
-"""A line for what is expected, or for a limit."""
+"""The line style for an expected value, or for a limit."""
 INK = "#1F2328"
 QUIET = "#656D76"
 GRID = "#E4E7EB"
 PALE = "#DDE3EA"
-"""Behind dark letters: what is the host's, the engine's, or shared."""
+"""The background of dark letters: for the host's or the engine's parts, or shared ones."""
 GUESS = "#7A3FA0"
-"""What the learner predicted."""
+"""The colour of the learner's prediction."""
 
 WIDTH_IN = 7.6
-"""Every figure is as wide as a notebook's column, in inches."""
+"""The width of every figure, that of a notebook's column, in inches."""
 DOTS_PER_INCH = 150
 NOTE_TOP_IN = 0.06
-"""How far the note of a headline is from the picture's upper edge, in inches."""
+"""The distance of a headline's note from the picture's upper edge, in inches."""
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -58,20 +58,20 @@ SETTINGS: Any = {
 
 
 def colour(number: int) -> str:
-    """The colour of the `number`th curve, bar or phase (from 0)."""
+    """The colour of a curve, bar or phase by its number (from 0)."""
     return PALETTE[number % len(PALETTE)]
 
 
 def dash(number: int) -> Any:
-    """The line style of the `number`th curve (from 0), as matplotlib's `linestyle`."""
+    """The line style of a curve by its number (from 0), as matplotlib's `linestyle`."""
     return DASHES[number // len(PALETTE) % len(DASHES)]
 
 
 @contextmanager
 def picture(height_in: float) -> Iterator[Any]:
-    """A new matplotlib figure in the course's style; draw on it inside the `with`.
+    """Make a matplotlib figure in the course's style; draw on it inside the `with`.
 
-    It is not pyplot's: nothing is shown twice, and no figure stays open behind the notebook.
+    It is not pyplot's: nothing is shown twice, and no figure stays open in the background.
     """
     from matplotlib import rc_context  # noqa: PLC0415 importing it takes a second on a slow machine
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -81,19 +81,19 @@ def picture(height_in: float) -> Iterator[Any]:
 
 
 def expected_line(axes: Any, value: float, start: float, end: float) -> None:
-    """The thin dashed line that says what was expected, from `start` to `end` on the x axis."""
+    """Draw the thin dashed line for an expected value, from `start` to `end` on the x axis."""
     axes.plot([start, end], [value, value], color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
 
 
 def headline(drawing: Any, finding: str, note: str = "") -> None:
-    """What the picture shows, as a sentence over it; a quiet note at the right about its marks."""
+    """Write the finding as a sentence above the picture, and a note on its marks at the right."""
     drawing.suptitle(finding, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
     top = 1 - NOTE_TOP_IN / drawing.get_figheight()
     drawing.text(0.988, top, note, ha="right", va="top", fontsize=8.5, color=QUIET)
 
 
 def name_at_end(axes: Any, x: float, y: float, text: str, curve: int | str) -> None:
-    """Write a curve's name just right of where it ends; `curve` is its number or its colour."""
+    """Write a curve's name to the right of its end; `curve` is its number or its colour."""
     axes.annotate(
         text,
         (x, y),
@@ -107,9 +107,9 @@ def name_at_end(axes: Any, x: float, y: float, text: str, curve: int | str) -> N
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """The values moved apart, as little as need be, until neighbours are `gap` from each other.
+    """Move the values apart, as little as possible, until neighbours are `gap` from each other.
 
-    For names of curves that end close together; order is kept.
+    For names of curves that end close together; the order does not change.
     """
     order = sorted(range(len(values)), key=values.__getitem__)
     groups: list[tuple[list[int], float]] = []
@@ -127,7 +127,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def readable(number: int) -> str:
-    """The curve's colour, darkened until it can be read as letters on white."""
+    """The curve's colour, dark enough for letters on white."""
     red, green, blue = (int(colour(number)[at : at + 2], 16) for at in (1, 3, 5))
     factor = min(1.0, 115 / max(1.0, 0.299 * red + 0.587 * green + 0.114 * blue))
     return "#{:02X}{:02X}{:02X}".format(*(int(part * factor) for part in (red, green, blue)))

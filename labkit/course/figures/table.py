@@ -1,7 +1,7 @@
-"""A small table that reads well as text, as HTML, and to a screen reader.
+"""A small table that is readable as text, as HTML, and by a screen reader.
 
-Every figure carries its data as one of these, so that a reader who cannot see a picture knows
-what was measured.
+Every figure has its data as such a table, so that a reader who cannot see the picture knows the
+measured values.
 """
 
 import html
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Table:
-    """Headings (with the unit in brackets where there is one) and rows of cells, already text."""
+    """Headings (with a unit in brackets, if there is one) and rows of cells, all as text."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -41,14 +41,10 @@ class Table:
         return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
     def _html_row(self, tag: str, cells: Sequence[str]) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
         sides = ("right" if at in self.numeric else "left" for at in range(len(cells)))
         return (
             "<tr>"
-            + "".join(
-                f'<{tag}{scope} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for cell, side in zip(cells, sides, strict=True)
-            )
+            + "".join(_html_cell(tag, side, cell) for cell, side in zip(cells, sides, strict=True))
             + "</tr>"
         )
 
@@ -64,8 +60,15 @@ class Table:
                 yield "  ".join("-" * width for width in widths)
 
 
+def _html_cell(tag: str, side: str, cell: str) -> str:
+    """A cell; an empty heading names nothing, so a screen reader must not take it for one."""
+    tag = tag if cell else "td"
+    scope = ' scope="col"' if tag == "th" else ""
+    return f'<{tag}{scope} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+
+
 def _is_number(cell: str) -> bool:
-    """Whether a cell reads as a number, perhaps with a sign, a unit sign or `: 1` behind it."""
+    """Whether a cell is a number, perhaps with a sign, a unit sign or `: 1` after it."""
     text = cell.removesuffix(" : 1").removesuffix("%").strip().replace(",", "").replace("−", "-")
     try:
         float(text)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.course.grading import feedback, report
-from labkit.course.grading.groups import Groups
+from labkit.course.grading.groups import Groups, name_of
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import Result, from_json, now, to_json
 from labkit.course.grading.submission import digest_of
@@ -165,7 +165,7 @@ def sweep(key: str) -> None:
         Groups(key).remove()
     folder = tempfile.gettempdir()
     for name in os.listdir(folder):
-        if name.startswith(f"labkit-grade-{key}-"):
+        if name.startswith(f"{name_of(key)}-"):
             shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
 

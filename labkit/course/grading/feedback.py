@@ -10,10 +10,12 @@ from labkit.course.grading.result import Mark, Result
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1F2328; background: #FFFFFF;
-       max-width: 52em; margin: 2em auto; padding: 0 1em; }
-table { border-collapse: collapse; width: 100%; margin: .6em 0 1.6em; }
+       max-width: 60em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; margin: .6em 0 1.6em; }
 th, td { text-align: left; vertical-align: top; padding: .35em .6em;
          border-bottom: 1px solid #E4E7EB; overflow-wrap: anywhere; }
+th { width: 14%; } th:first-child { width: 20%; } th:nth-child(4) { width: 4.5em; }
+th:last-child { width: auto; }
 .met { border-left: 6px solid #2A9287; } .not { border-left: 6px solid #DB9A1E; }
 .fault { border-left: 6px solid #AD2F55; padding: .4em .8em; }
 .note { color: #656D76; }

@@ -3,6 +3,9 @@
     <controller>/labkit-grade-<key>        root's: the limits of everything in the submission
     <controller>/labkit-grade-<key>/box    the submission's: its engine makes groups in here
 
+`labkit` stands for the name of this machine's engine (`labkit.ownership`), so that two graders on
+one machine can be told apart.
+
 The submission's root owns `box`, not the folder above it, so it cannot lift its own limits
 (cgroups(7), "Cgroups delegation").  The v1 controller `devices` is not given to it.
 """
@@ -13,17 +16,23 @@ from contextlib import suppress
 from labkit.cgroups import delegation, groups, v1, v2
 from labkit.cgroups.hierarchies import Mount, parse_mounts
 from labkit.course.grading.limits import Limits
+from labkit.ownership import cgroup_parent
+from labkit.paths import Paths
 
-PREFIX = "labkit-grade-"
 BOX = "box"
 PERIOD_US = 100_000
+
+
+def name_of(key: str) -> str:
+    """Return the name of a submission's groups and of its folder."""
+    return f"{cgroup_parent(Paths.from_environment().root)}-grade-{key}"
 
 
 class Groups:
     """The groups of the submission called `key`."""
 
     def __init__(self, key: str) -> None:
-        self.name = f"{PREFIX}{key}"
+        self.name = name_of(key)
         with open("/proc/self/mountinfo") as file:
             mounts = parse_mounts(file.read())
         self._mounts = [

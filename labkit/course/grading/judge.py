@@ -13,6 +13,7 @@ Requests on the descriptor, JSON: {"scene": "09.2"}, {"judge": "09.2", "kernel":
 
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -24,16 +25,17 @@ from labkit.client.client import Client
 from labkit.course.exercises import exercise as exercises
 from labkit.course.exercises.check import judge, lay
 from labkit.course.exercises.exercise import Memo
-from labkit.course.exercises.finding import MachineFaultError
 from labkit.course.exercises.place import Place
 from labkit.course.exercises.tidying import tidy
 from labkit.course.grading import tree
 from labkit.course.grading.result import finding_json
-from labkit.errors import DaemonUnavailableError, LabkitError
+from labkit.errors import DaemonUnavailableError
 from labkit.kernel import mounts, namespaces, processes
 
 REQUEST_BYTES = 1 << 16
 ENGINE_TIMEOUT_S = 20.0
+MEMORY_BYTES = 1 << 30
+"""The address space of the judge: it is not in the submission's group, and reads what that made."""
 _CREDENTIALS = "iII"
 """struct ucred (unix(7), SO_PEERCRED): pid, uid, gid."""
 
@@ -49,7 +51,7 @@ class Judge:
         self.group = str(told["group"])
         self.exercises_folder = str(told["exercises"])
         self.engine = 0
-        """labkitd's process: the only one that is believed to be the engine; 0 for any."""
+        """labkitd's process: the only one that is believed to be the engine."""
         self.notes: dict[str, Memo] = {}
         http.connect = self._connect
 
@@ -59,7 +61,7 @@ class Judge:
         size = struct.calcsize(_CREDENTIALS)
         told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         pid, uid, _ = struct.unpack(_CREDENTIALS, told)
-        if uid != self.uid or (self.engine and pid != self.engine):
+        if uid != self.uid or pid != self.engine:
             connection.close()
             raise ConnectionRefusedError("another program answers in the place of labkitd")
         return connection
@@ -82,7 +84,7 @@ class Judge:
         number = request.get("scene") or request.get("tidy") or request["judge"]
         try:
             exercise = exercises.find(number, self.exercises_folder)
-            self.engine = 0 if exercise.may_restart_engine else int(request["engine"])
+            self.engine = int(request["engine"])
             place = self.place(int(request["kernel"]))
             if "tidy" in request:
                 tidy(exercise, place, exercise.values(self.token))
@@ -93,7 +95,7 @@ class Judge:
             found = judge(exercise, place, self.token, self.notes.get(number, {}))
         except DaemonUnavailableError as error:
             return {"gone": str(error)}
-        except (MachineFaultError, LabkitError, OSError) as error:
+        except Exception as error:  # the judge lives on for the other exercises
             return {"fault": f"{type(error).__name__}: {error}"}
         return {"findings": [finding_json(each) for each in found]}
 
@@ -105,6 +107,7 @@ def main() -> None:
     """Join, and answer until the grader closes its end."""
     processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     grader = socket.socket(fileno=int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     _join(int(sys.argv[2]))
     message = grader.recv(REQUEST_BYTES)
     judging = Judge(json.loads(message))

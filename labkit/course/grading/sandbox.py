@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any
 
 from labkit.course.grading import tree
-from labkit.course.grading.groups import Groups
+from labkit.course.grading.groups import Groups, name_of
 from labkit.course.grading.limits import Limits
 from labkit.errors import LabkitError
 from labkit.kernel import mounts, namespaces, processes, user_namespaces
@@ -37,6 +37,7 @@ IDS = 0x40000
 SLOTS = 4096
 SEARCH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 ANSWER_TIMEOUT_S = 30.0
+ENGINE_LOCKS = (f"{tree.RUN}/labkitd.pid", f"{tree.DATA}/labkitd.lock")
 ENGINE_TIMEOUT_S = 60.0
 NAMESPACES = (
     namespaces.CLONE_NEWUSER
@@ -52,6 +53,10 @@ class SandboxError(LabkitError):
     """The machine, not the submission, is at fault."""
 
 
+class EngineGoneError(SandboxError):
+    """The submission has ended its engine, and no other one starts: its own doing."""
+
+
 class Sandbox:
     """`hidden` are paths that are empty inside; `key` are hexadecimal digits of its own."""
 
@@ -60,7 +65,7 @@ class Sandbox:
     ) -> None:
         self.limits = limits or Limits()
         self.key = key or secrets.token_hex(4)
-        self.folder = tempfile.mkdtemp(prefix=f"labkit-grade-{self.key}-")
+        self.folder = tempfile.mkdtemp(prefix=f"{name_of(self.key)}-")
         self.place = f"{self.folder}/disk"
         self.uid = FIRST_UID + IDS * (int(self.key, 16) % SLOTS)
         self.engine_pid = 0
@@ -143,12 +148,27 @@ class Sandbox:
         return self.device
 
     def start_engine(self) -> None:
-        """Start labkitd if it does not run, and wait until it answers; SandboxError."""
-        if self.engine_pid and os.path.exists(
-            f"/proc/{self.keeper_pid}/root/proc/{self.engine_pid}"
-        ):
+        """Start labkitd if the one that this sandbox started has ended, and wait for its answer.
+
+        Another one, which the submission has started in its place, is killed first: only the
+        grader's is believed.  Containers run on.  SandboxError, or EngineGoneError if it is not the
+        first one.
+        """
+        if self.runs(self.engine_pid):
             return
-        deadline = time.monotonic() + ENGINE_TIMEOUT_S
+        was_there = self.engine_pid > 0
+        try:
+            self._start_engine(time.monotonic() + ENGINE_TIMEOUT_S)
+        except SandboxError as error:
+            if was_there and self.is_alive():
+                raise EngineGoneError(str(error)) from error
+            raise
+
+    def _start_engine(self, deadline: float) -> None:
+        while (others := self._other_engines()) and time.monotonic() < deadline:
+            for pid in others:
+                self._kill_inside(pid)
+            time.sleep(0.02)
         if not self.runs(self._holder_pid):
             words = [sys.executable, "-P", "-m", "labkit.course.grading.holder", tree.RUN]
             self._holder_pid = self.run(words)
@@ -156,6 +176,27 @@ class Sandbox:
         run = ["--root", tree.DATA, "--run", tree.RUN]
         self.engine_pid = self.run([sys.executable, "-P", "-m", "labkit.daemon", *run])
         self._await_socket("labkit.sock", self.engine_pid, deadline)
+
+    def _other_engines(self) -> set[int]:
+        """The processes, as numbers of this machine, that hold the locks of labkitd (proc(5))."""
+        inodes = set()
+        for path in ENGINE_LOCKS:
+            with suppress(OSError):
+                inodes.add(str(os.lstat(f"{self.place}{path}").st_ino))
+        with open("/proc/locks") as file:
+            fields = [line.split() for line in file if "->" not in line]
+        return {int(each[4]) for each in fields if each[5].rpartition(":")[2] in inodes}
+
+    def _kill_inside(self, pid: int) -> None:
+        """Kill a process by its number on this machine, if it is the submission's."""
+        with suppress(OSError):
+            fd = os.pidfd_open(pid)
+            try:
+                kept = os.stat(f"/proc/{self.keeper_pid}/ns/pid").st_ino
+                if os.stat(f"/proc/{pid}/ns/pid").st_ino == kept:
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+            finally:
+                os.close(fd)
 
     def _await_socket(self, name: str, pid: int, deadline: float) -> None:
         """Wait until a program of the engine listens; SandboxError if it ends or is too slow."""

@@ -18,10 +18,11 @@ from typing import Any
 import nbformat
 
 from labkit.course.exercises import exercise as exercises
+from labkit.course.exercises import record
 from labkit.course.exercises.check import DISK_VARIABLE, GRADED_VARIABLE
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
-from labkit.course.exercises.page import TASK_MEDIA_TYPE, VALUES_VARIABLE
+from labkit.course.exercises.page import VALUES_VARIABLE
 from labkit.course.exercises.record import TOKEN_VARIABLE
 from labkit.course.grading import cells as owners
 from labkit.course.grading import hiding, tree
@@ -30,7 +31,7 @@ from labkit.course.grading.judging import Judgement, Judging
 from labkit.course.grading.kernel import Kernel
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import NOT_REACHED, Mark, Result, now, to_json
-from labkit.course.grading.sandbox import Sandbox, SandboxError
+from labkit.course.grading.sandbox import EngineGoneError, Sandbox, SandboxError
 from labkit.errors import NotFoundError
 from labkit.kernel import namespaces
 
@@ -99,7 +100,7 @@ class Grader:
                 return
             try:
                 was_new = not sandbox.runs(kernel.pid)
-                sandbox.start_engine()
+                self._keep_engine(sandbox)
                 kernel.start()
                 if was_new and run:
                     self._begin_again(kernel, at)
@@ -113,6 +114,7 @@ class Grader:
                 if ended != kernels.DONE:
                     self.notes.append(f"Cell {place + 1} ({number or 'at the top'}): {ended}.")
                 if number in self.exercises and owners.ends_run(self.cells, place):
+                    self._keep_engine(sandbox)
                     self._keep(number, judging.judge(number, kernel.pid))
                     if number not in {later for _, later in self.cells[place + 1 :]}:
                         judging.tidy(number, kernel.pid)
@@ -120,6 +122,15 @@ class Grader:
                 # What ended or filled itself is the submission's own doing, all else the machine's.
                 if sandbox.is_alive() and not sandbox.was_out_of_processes():
                     raise
+
+    def _keep_engine(self, sandbox: Sandbox) -> None:
+        """Have an engine that the judge believes, also after the submission has ended it."""
+        try:
+            sandbox.start_engine()
+        except EngineGoneError as error:
+            note = f"The submission ended its engine, and another did not start: {error}"
+            if note not in self.notes:
+                self.notes.append(note)
 
     def _begin_again(self, kernel: Kernel, before: int) -> None:
         """Give a new kernel what the cells before the first exercise have brought."""
@@ -160,12 +171,7 @@ def token_of(notebook: Any, student: str) -> str:
     kept = notebook.metadata.get(METADATA, {})
     if isinstance(kept, dict) and kept.get("learner"):
         return str(kept["learner"])
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            shown = output.get("data", {}).get(TASK_MEDIA_TYPE, {})
-            if isinstance(shown, dict) and shown.get("learner"):
-                return str(shown["learner"])
-    return student
+    return record.shown_token(notebook) or student
 
 
 def digest_of(path: str) -> str:

@@ -5,4 +5,5 @@
 | `notebook` | makes a chapter's notebook from its exercises, with nbgrader's metadata |
 | `release` | the learners' version, a submission, a skeleton for an instructor |
 | `work_folder` | a learner's own folder with the course's pages |
+| `person` | whose it is, also through sudo |
 """

@@ -1,6 +1,6 @@
 """The notebook of a chapter's exercises: a task, an answer cell and a check for each.
 
-The cells have nbgrader's metadata (schema 3), so that nbgrader's own tools take them as they are.
+The cells have nbgrader's metadata (schema 3), so that nbgrader's own tools accept them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ANSWER = "# Your answer to {number}: commands (%docker …), Python, or a termin
 
 
 def build(chapter: str, title: str, exercises: Sequence[Exercise]) -> dict[str, Any]:
-    """The notebook, in the format's version 4."""
+    """Make the notebook, in version 4 of the format."""
     cells = [
         _markdown(
             "title",
@@ -55,7 +55,7 @@ def _cells(exercise: Exercise) -> list[dict[str, Any]]:
 
 
 def nbgrader(grade_id: str, points: int = 0) -> dict[str, Any]:
-    """nbgrader's metadata: of a check with points, or else of an answer."""
+    """nbgrader's metadata: for a check if it has points, otherwise for an answer."""
     is_check = points > 0
     found: dict[str, Any] = {
         "grade": is_check,

@@ -13,7 +13,7 @@ from labkit.course.handout.notebook import build
 from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 
 _PUT = {"SOLUTION": "# your answer\n", "HIDDEN TESTS": "", "MARK SCHEME": ""}
-"""What stands in place of nbgrader's regions."""
+"""The text that replaces each of nbgrader's regions."""
 _REGIONS = tuple(
     (re.compile(rf"(?ms)^[^\n]*### BEGIN {name}.*?### END {name}[^\n]*\n?"), put)
     for name, put in _PUT.items()
@@ -22,7 +22,7 @@ NAME = re.compile(r"(\d\d)(?:_[a-z0-9_]+)?(?:\.ipynb)?")
 
 
 def stripped(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook as a learner gets it: no solutions, no hidden tests, no outputs, no numbers."""
+    """The learner's version of a notebook: no solutions, hidden tests, outputs, or numbers."""
     cells = []
     for cell in notebook["cells"]:
         kept = dict(cell)
@@ -38,7 +38,7 @@ def stripped(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: str, notebook: dict[str, Any]) -> None:
-    """Write a notebook, in place of an older one."""
+    """Write a notebook; an older one is replaced."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump(notebook, file, ensure_ascii=False, indent=1)
@@ -47,15 +47,20 @@ def write(path: str, notebook: dict[str, Any]) -> None:
 
 
 def read(path: str) -> dict[str, Any]:
-    """A notebook; InvalidParameterError if the file is none."""
+    """Read a notebook; InvalidParameterError if the file is no notebook."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (ValueError, UnicodeDecodeError):
         raise InvalidParameterError(f"{path} is no notebook") from None
-    if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list) or not all(map(_is_cell, cells)):
         raise InvalidParameterError(f"{path} is no notebook")
-    return found
+    return dict(found)
+
+
+def _is_cell(cell: object) -> bool:
+    return isinstance(cell, dict) and {"cell_type", "source"} <= cell.keys()
 
 
 def sources(folder: str) -> Iterator[tuple[str, str]]:
@@ -67,9 +72,9 @@ def sources(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def release(target: str, source: str) -> list[str]:
-    """Write the learners' version of every notebook in `source` to `target`/<name>/; the paths.
+    """Write the learners' version of each notebook in `source` to `target`/<name>/.
 
-    NotFoundError if there is none.  nbgrader has its release in folders of the same form.
+    Returns the paths; NotFoundError if there is none.  nbgrader's release folders have this form.
     """
     written = []
     for name, path in sources(source):
@@ -82,22 +87,28 @@ def release(target: str, source: str) -> list[str]:
 
 
 def find(name: str, folder: str) -> str:
-    """The notebook `09_limits`, also by its number; NotFoundError."""
-    for found, path in sources(folder):
-        if name in (found, found[:2], path, os.path.basename(path)):
-            return path
+    """The notebook `09_limits` of exercises, also by its number; NotFoundError.
+
+    In a learner's folder it is below `exercises`: the chapter beside it has the same name.
+    """
+    for place in (f"{folder}/exercises", folder):
+        for found, path in sources(place):
+            if name in (found, found[:2], path, f"{found}.ipynb", f"exercises/{found}.ipynb"):
+                return path
     raise NotFoundError(f"{folder}: there is no notebook for the exercises {name}")
 
 
 def submit(path: str, target: str, student: str) -> str:
     """Copy a learner's notebook to `target`/<student>/<name>/, with the learner's token.
 
+    The token is the one whose values the notebook shows, else the caller's own.
     InvalidParameterError for a student's name that is no file name.
     """
     if not re.fullmatch(r"[\w.@+-]+", student) or student.startswith("."):
         raise InvalidParameterError(f"{student!r} is no name for a folder: use letters and digits")
     notebook = read(path)
-    notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": record.token()}}
+    token = record.shown_token(notebook) or record.token()
+    notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": token}}
     name = os.path.basename(path).removesuffix(".ipynb")
     place = f"{target}/{student}/{name}/{name}.ipynb"
     write(place, notebook)
@@ -105,9 +116,9 @@ def submit(path: str, target: str, student: str) -> str:
 
 
 def new(name: str, folder: str) -> list[str]:
-    """Make a module, a notebook and ways for an instructor's exercises; the paths.
+    """Make a module, a notebook and solutions for an instructor's exercises; returns the paths.
 
-    `name` is `14_mine`.  ConflictError if they are there, InvalidParameterError.
+    `name` is `14_mine`, for example.  ConflictError if the files exist, InvalidParameterError.
     """
     found = NAME.fullmatch(name)
     if found is None or "_" not in name:

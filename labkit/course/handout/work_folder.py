@@ -1,29 +1,26 @@
-"""A learner's own folder: the released pages, never the project's own ones.
+"""A learner's own folder with the released pages.
 
 Pages have no outputs and no execution numbers there.  A new release replaces a page that is as it
 was handed out.  A page that the learner has changed is never overwritten: it is kept as
-`09_limits (yours).ipynb` beside the new one.  Running a page does not change it in this sense.
+`09_limits (yours).ipynb` beside the new one.  Running a page does not count as a change.
 """
 
 import hashlib
 import json
 import os
-import pwd
-import shutil
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import labkit
-from labkit.course.handout import release
+from labkit.course.handout import person, release
 from labkit.errors import InvalidParameterError, NotFoundError
 
 NAME = "labkit-course"
-RECORD = ".released.json"
-"""By page, the digest of what was handed out last."""
 PARTS = ("", "exercises", "demos")
 
 
 def source() -> str:
-    """The folder with the course's pages; NotFoundError where labkit was installed without them."""
+    """The folder with the course's pages; NotFoundError if labkit was installed without them."""
     folder = os.path.join(os.path.dirname(os.path.dirname(labkit.__file__)), "notebooks")
     if not os.path.isdir(folder):
         raise NotFoundError("the course's pages are not installed here: use a checkout of labkit")
@@ -32,75 +29,98 @@ def source() -> str:
 
 def usual() -> str:
     """The folder in the home of the person who calls, also with sudo."""
-    person = _person()
-    return f"{person.pw_dir if person else os.path.expanduser('~')}/{NAME}"
+    return f"{person.home()}/{NAME}"
+
+
+class Page(NamedTuple):
+    """A page as it is handed out."""
+
+    digest: str
+    notebook: dict[str, Any]
 
 
 def update(folder: str, pages: str = "") -> list[str]:
-    """Make the folder, or bring it up to date; what was done, a line each.
+    """Make the folder, or update it; returns a line for each action.
 
-    NotFoundError without pages; InvalidParameterError for a folder that is the pages' own.
+    NotFoundError without pages; InvalidParameterError for a folder that is the pages' own, or in
+    which the person may not write.
     """
-    pages = pages or source()
-    _refuse_own(folder, pages)
-    os.makedirs(folder, exist_ok=True)
-    released = _read_record(folder)
-    said = []
-    for name in _every(pages):
-        digest, target = digest_of(f"{pages}/{name}"), f"{folder}/{name}"
-        if os.path.exists(target):
-            is_changed = digest_of(target) != released.get(name, digest)
-            if released.get(name) == digest or digest_of(target) == digest:
-                released[name] = digest
-                continue
-            if is_changed or name not in released:
-                said.append(f"{name}: a new release; your page is now {_keep(target)}")
-            else:
-                said.append(f"{name}: a new release")
-        else:
-            said.append(f"{name}: new")
-        _hand_out(f"{pages}/{name}", target)
-        released[name] = digest
-    _write_record(folder, released)
-    _own(folder)
+    offered = _offered(folder, pages)
+    person.make_folder(folder)
+    with person.acting():
+        released = _read_record(folder)
+        said = []
+        for name, page in offered.items():
+            if line := _bring(f"{folder}/{name}", released.get(name), page):
+                said.append(f"{name}: {line}")
+            released[name] = page.digest
+        _write_record(folder, released)
+    return said
+
+
+def _bring(target: str, released: str | None, page: Page) -> str:
+    """Hand out a page if it is new; what was done, "" for nothing.
+
+    `released` is the digest of what was handed out last.
+    """
+    said = "new"
+    if os.path.lexists(target):
+        own = digest_of(target)
+        if page.digest in (released, own):
+            return ""
+        said = "a new release"
+        if own != released:
+            said += f"; your page is now {_keep(target)}"
+    release.write(target, page.notebook)
     return said
 
 
 def reset(folder: str, chapter: str, pages: str = "") -> list[str]:
-    """Bring a clean copy of a chapter and of its exercises; what was done.
+    """Replace a chapter and its exercises by a clean copy; returns a line for each action.
 
-    A changed page is kept beside it.  NotFoundError if there is no such chapter.
+    A changed page is kept beside the copy.  NotFoundError if there is no such chapter.
     """
-    pages = pages or source()
-    _refuse_own(folder, pages)
-    found = [name for name in _every(pages) if os.path.basename(name).startswith(f"{chapter}_")]
+    offered = _offered(folder, pages)
+    found = [name for name in offered if os.path.basename(name).startswith(f"{chapter}_")]
     if not found:
-        raise NotFoundError(f"there is no page for chapter {chapter!r}: a chapter is 00 to 12")
+        raise NotFoundError(f"there is no page for chapter {chapter!r}: a chapter is 00 to 13")
+    person.make_folder(folder)
     said = []
-    released = _read_record(folder)
-    for name in found:
-        target, digest = f"{folder}/{name}", digest_of(f"{pages}/{name}")
-        if os.path.exists(target) and digest_of(target) != digest:
-            said.append(f"{name}: your page is now {_keep(target)}")
-        _hand_out(f"{pages}/{name}", target)
-        released[name] = digest
-        said.append(f"{name}: a clean copy")
-    _write_record(folder, released)
-    _own(folder)
+    with person.acting():
+        released = _read_record(folder)
+        for name in found:
+            target, page = f"{folder}/{name}", offered[name]
+            if os.path.lexists(target) and digest_of(target) != page.digest:
+                said.append(f"{name}: your page is now {_keep(target)}")
+            release.write(target, page.notebook)
+            released[name] = page.digest
+            said.append(f"{name}: a clean copy")
+        _write_record(folder, released)
     return said
 
 
+def _offered(folder: str, pages: str) -> dict[str, Page]:
+    """The pages by name; they are read before, since a person may not read root's checkout."""
+    pages = pages or source()
+    _refuse_own(folder, pages)
+    offered = {}
+    for name in _every(pages):
+        notebook = release.stripped(release.read(f"{pages}/{name}"))
+        offered[name] = Page(_digest(notebook), notebook)
+    return offered
+
+
 def digest_of(path: str) -> str:
-    """Of what a page says: a notebook's cells without outputs, another file as it is."""
-    if path.endswith(".ipynb"):
-        try:
-            cells = release.stripped(release.read(path))["cells"]
-        except InvalidParameterError:
-            return ""
-        said = [[cell["cell_type"], cell["source"]] for cell in cells]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The digest of what a page says, without its outputs; "" if it cannot be read as a page."""
+    try:
+        return _digest(release.stripped(release.read(path)))
+    except (InvalidParameterError, OSError):
+        return ""
+
+
+def _digest(notebook: dict[str, Any]) -> str:
+    said = [[cell["cell_type"], cell["source"]] for cell in notebook["cells"]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _every(pages: str) -> Iterator[str]:
@@ -111,15 +131,11 @@ def _every(pages: str) -> Iterator[str]:
                 yield f"{part}/{name}".lstrip("/")
 
 
-def _hand_out(page: str, target: str) -> None:
-    release.write(target, release.stripped(release.read(page)))
-
-
 def _keep(target: str) -> str:
-    """Rename a learner's page; its new name."""
+    """Rename a learner's page, and return its new name."""
     stem = target.removesuffix(".ipynb")
     number = 1
-    while os.path.exists(kept := f"{stem} (yours{'' if number == 1 else f' {number}'}).ipynb"):
+    while os.path.lexists(kept := f"{stem} (yours{'' if number == 1 else f' {number}'}).ipynb"):
         number += 1
     os.rename(target, kept)
     return os.path.basename(kept)
@@ -129,13 +145,13 @@ def _refuse_own(folder: str, pages: str) -> None:
     project = os.path.realpath(os.path.dirname(pages))
     if f"{os.path.realpath(folder)}/".startswith(f"{project}/"):
         raise InvalidParameterError(
-            f"{folder} is inside the project: a learner's folder is outside of it (--folder)"
+            f"{folder} is inside the project: use a folder outside of it (--folder)"
         )
 
 
 def _read_record(folder: str) -> dict[str, str]:
     try:
-        with open(f"{folder}/{RECORD}", encoding="utf-8") as file:
+        with open(f"{folder}/{person.RECORD}", encoding="utf-8") as file:
             kept = json.load(file)
     except (FileNotFoundError, ValueError):
         return {}
@@ -143,26 +159,7 @@ def _read_record(folder: str) -> dict[str, str]:
 
 
 def _write_record(folder: str, released: dict[str, str]) -> None:
-    with open(f"{folder}/{RECORD}", "w", encoding="utf-8") as file:
+    path = f"{folder}/{person.RECORD}"
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump(released, file, indent=1)
-
-
-def _person() -> pwd.struct_passwd | None:
-    """Who called sudo; None without sudo."""
-    uid = os.environ.get("SUDO_UID", "")
-    if os.geteuid() == 0 and uid.isdecimal() and uid != "0":
-        try:
-            return pwd.getpwuid(int(uid))
-        except KeyError:
-            return None
-    return None
-
-
-def _own(folder: str) -> None:
-    """Give the folder to the person who called sudo: it is theirs to edit."""
-    person = _person()
-    if person is None:
-        return
-    for place, names, files in os.walk(folder):
-        for name in (".", *names, *files):
-            shutil.chown(f"{place}/{name}", person.pw_uid, person.pw_gid)
+    os.replace(f"{path}.new", path)

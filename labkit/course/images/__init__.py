@@ -1,1 +1,1 @@
-"""Chapter 6: the blobs of images, and what a registry is asked."""
+"""Chapter 6: the blobs of images, and the requests to a registry."""

@@ -1,7 +1,7 @@
-"""What became of each blob in each command that spoke to a registry, as a grid.
+"""The fate of each blob in each command that used a registry, as a grid.
 
-A row is a blob (or the manifest), a column a command.  A full square moved bytes, a pale one did
-not: the registry had the blob already, or took it over from another repository.
+A row is a blob (or the manifest), a column a command.  A full square means that bytes moved, a pale
+one that none did: the registry already had the blob, or took it from another repository.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from labkit.course.images.blob_tree import SHORT_DIGITS
 from labkit.course.images.registry_request import Request, Talk
 from labkit.dialect.sizes import human_size
 
-SENT, FETCHED, SPARED = "sent", "fetched", ""
+SENT, FETCHED = "sent", "fetched"
 FATES = {
     ("PUT", "upload", 201): SENT,
     ("PUT", "manifest", 201): SENT,
@@ -21,14 +21,14 @@ FATES = {
     ("HEAD", "blob", 200): "there already",
     ("POST", "mount", 201): "taken over",
 }
-"""What a request and its answer mean for the blob."""
+"""The meaning of a request and its answer for the blob."""
 TONES = {SENT: 1, FETCHED: 2}
 MANIFEST = "manifest"
 NO_REQUEST = "no request"
 
 
 class Fate(NamedTuple):
-    """What happened to one blob, and how many bytes of it moved."""
+    """The fate of one blob, and the number of its bytes that were moved."""
 
     words: str
     moved_bytes: int = 0
@@ -38,7 +38,7 @@ class Fate(NamedTuple):
 
 
 def row_of(request: Request) -> str:
-    """The row of a request: the blob's kind and digest, or `manifest`."""
+    """The row for a request: the blob's kind and digest, or `manifest`."""
     if request.kind == MANIFEST:
         return MANIFEST
     return f"{request.blob} {request.what[:SHORT_DIGITS]}"
@@ -55,7 +55,7 @@ def fates(talk: Talk) -> dict[str, Fate]:
 
 
 def grid(talks: Sequence[Talk]) -> dict[str, list[Fate]]:
-    """Rows of fates, one for each command; the manifest comes last, as it does in a push."""
+    """Rows of fates, with a column for each command; the manifest is last, as in a push."""
     columns = [fates(talk) for talk in talks]
     names = list(dict.fromkeys(name for column in columns for name in column if name != MANIFEST))
     if any(MANIFEST in column for column in columns):

@@ -1,7 +1,7 @@
-"""The blobs of images, from `index.json` down: manifest, config, layers; and what they share.
+"""The blobs of images, from `index.json` down: manifest, config, layers, and which are shared.
 
-Everything comes from the store's own files: an OCI image layout, in which a blob is a file whose
-name is the digest of what is in it.
+Everything comes from the store's own files: an OCI image layout, in which the name of a blob's file
+is the digest of its content.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ SHORT_DIGITS = 12
 
 
 class Blob(NamedTuple):
-    """A file of the layout.  `kind` says what is in it: "manifest", "config" or "layer"."""
+    """A file of the layout.  `kind` names its content: "manifest", "config" or "layer"."""
 
     kind: str
     digest: str
@@ -37,11 +37,11 @@ class Tree(NamedTuple):
     name: str
     manifest: Blob
     leaves: tuple[Blob, ...]
-    """The config, and the layers, the lowest first."""
+    """The config and the layers, the lowest layer first."""
 
 
 class BlobTree:
-    """The trees of some images beside each other."""
+    """The trees of some images side by side."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self.trees = tuple(trees)
@@ -53,7 +53,7 @@ class BlobTree:
         )
 
     def leaves(self) -> list[Blob]:
-        """Each config and layer once: what is the first image's own, what is shared, the rest."""
+        """Each config and layer once: the first image's own, then shared ones, then the rest."""
         every = list(dict.fromkeys(blob for tree in self.trees for blob in tree.leaves))
         first = self.trees[0].name
         own = [blob for blob in every if self.owners(blob) == (first,)]
@@ -65,7 +65,7 @@ class BlobTree:
         return sum(blob.size_bytes for blob in self.leaves() if len(self.owners(blob)) > 1)
 
     def table(self) -> Table:
-        """A row for each image's each blob, in the order in which one finds them."""
+        """A row for each blob of each image, from the top of its tree down."""
         return Table(("of", "blob", "digest", "size (B)", "shared with"), tuple(self._rows()))
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
@@ -81,14 +81,14 @@ class BlobTree:
                 )
 
     def plot(self) -> Figure:
-        """Draw them, with what is shared in the dark colour."""
+        """Draw the trees, with shared blobs in the dark colour."""
         return draw(self)
 
     def __repr__(self) -> str:
         return str(self.table())
 
     def finding(self) -> str:
-        """What one sees, as a sentence."""
+        """The finding, as a sentence."""
         shared = [blob for blob in self.leaves() if len(self.owners(blob)) > 1]
         if not shared:
             return f"{len(self.leaves()) + len(self.trees)} blobs"
@@ -97,7 +97,7 @@ class BlobTree:
 
 
 def blob_tree(*names: str) -> BlobTree:
-    """The blobs of the lab's images of these names; NotFoundError."""
+    """The blobs of the lab's images with these names; NotFoundError."""
     store = ImageStore(Paths.from_environment().root)
     return BlobTree([_tree(store, name) for name in names])
 
@@ -117,15 +117,15 @@ def _blob(kind: str, descriptor: Descriptor) -> Blob:
 
 
 COLUMNS = {"index": 0.0, "manifest": 0.31, "leaf": 0.68}
-"""Where the boxes of each kind begin; the figure is 1 wide."""
+"""The left edge of the boxes of each kind; the figure has the width 1."""
 WIDTHS = {"index": 0.17, "manifest": 0.24, "leaf": 0.32}
 HEIGHT = 0.7
-"""Of a box; a row is 1 high."""
+"""The height of a box; a row has the height 1."""
 ROW_IN = 0.5
 
 
 def draw(tree: BlobTree) -> Figure:
-    """The whole picture."""
+    """Draw the whole picture."""
     leaves = tree.leaves()
     with style.picture(height_in=1.0 + ROW_IN * len(leaves)) as drawing:
         axes = drawing.subplots()
@@ -152,7 +152,7 @@ def _told(blob: Blob) -> str:
 
 
 def _spread(number: int, count: int, rows: int) -> float:
-    """The row of a manifest: all of them as far from each other as the blobs allow."""
+    """The row of a manifest: the manifests are as far from each other as possible."""
     return rows * (number + 0.5) / count - 0.5
 
 
@@ -206,7 +206,7 @@ def _line(axes: Any, start: tuple[str, float], end: tuple[str, float], number: i
 
 
 def _name(axes: Any, start: float, end: float, name: str, number: int) -> None:
-    """The image's name, on the line from the index to its manifest."""
+    """Write the image's name on the line from the index to its manifest."""
     middle = (COLUMNS["index"] + WIDTHS["index"] + COLUMNS["manifest"]) / 2
     axes.text(
         middle,

@@ -1,4 +1,4 @@
-"""A page's own registry: `labkit registry serve` on a free port, in a temporary folder."""
+"""A registry for one page: `labkit registry serve` on a free port, in a temporary folder."""
 
 import contextlib
 import subprocess
@@ -15,7 +15,7 @@ class Hub:
     """A running registry.
 
     `address` is its `127.0.0.1:PORT`, `log` the file of its requests, `root` the folder of its
-    images; `options` are further words of `labkit registry serve`.  It ends, and its images are
+    images; `options` are more arguments for `labkit registry serve`.  It ends, and its images are
     removed, with `close`, with the last reference to it, or with this process.
     """
 
@@ -35,7 +35,7 @@ class Hub:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # The notebook's stop button is for what a cell runs, not for this.
+            # The notebook's stop button must end only the cell's command, not the registry.
             process_group=0,
         )
         self._end = weakref.finalize(self, _end, process, folder)
@@ -46,7 +46,7 @@ class Hub:
             raise LabkitError("the registry did not start: `labkit registry serve` says why")
 
     def close(self) -> None:
-        """End it and remove its images; twice is no error."""
+        """End the registry and remove its images; a second call is no error."""
         self._end()
 
 

@@ -1,4 +1,4 @@
-"""A request to a registry: what it was about, what it means, how many bytes it carried."""
+"""A request to a registry: its object, its meaning, and the number of its bytes."""
 
 import re
 from typing import NamedTuple
@@ -27,7 +27,7 @@ UNAUTHORIZED = 401
 
 
 class Request(NamedTuple):
-    """One request.  `went_bytes` are those of its body, `came_bytes` of the answer's."""
+    """One request.  `went_bytes` are those of its body, `came_bytes` those of the answer's."""
 
     method: str
     kind: str
@@ -37,11 +37,11 @@ class Request(NamedTuple):
     went_bytes: int
     came_bytes: int
     blob: str = "blob"
-    """What kind of blob it was about, where that is known: `config`, `layer`."""
+    """The kind of its blob, if known: `config`, `layer`."""
 
     @property
     def meaning(self) -> str:
-        """What it was for, and how it went, in a few words."""
+        """The purpose and the result, in a few words."""
         if self.status == UNAUTHORIZED:
             return MEANINGS["GET", "registry", False]
         key = (self.method, self.kind, self.status < 400)
@@ -57,22 +57,22 @@ class Talk(NamedTuple):
 
     @property
     def went_bytes(self) -> int:
-        """What the registry was sent, in bodies."""
+        """The bytes in bodies to the registry."""
         return sum(one.went_bytes for one in self.requests)
 
     @property
     def came_bytes(self) -> int:
-        """What the registry sent, in bodies."""
+        """The bytes in bodies from the registry."""
         return sum(one.came_bytes for one in self.requests)
 
     def of(self, method: str, kind: str, status: int) -> list[str]:
-        """What such requests were about."""
+        """The objects of such requests."""
         wanted = (method, kind, status)
         return [one.what for one in self.requests if (one.method, one.kind, one.status) == wanted]
 
 
 def about(target: str) -> tuple[str, str]:
-    """What kind of page of a registry this is, and of which blob or tag: digests cut short.
+    """The kind of a registry's URL, and its blob or tag, with digests cut short.
 
     >>> about("/v2/shelf/one/manifests/latest")
     ('manifest', 'shelf/one:latest')
@@ -95,6 +95,6 @@ def about(target: str) -> tuple[str, str]:
 
 
 def _short(digest: str) -> str:
-    """The digest's first digits; a tag stays as it is."""
+    """The first digits of a digest; a tag is returned unchanged."""
     is_digest = digest.startswith("sha256:")
     return digest.removeprefix("sha256:")[:SHORT_DIGITS] if is_digest else digest

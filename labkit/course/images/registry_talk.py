@@ -1,4 +1,4 @@
-"""The requests to a registry, with what each one means and how many bytes it carried.
+"""The requests to a registry, with the meaning and the number of bytes of each.
 
 with record(hub.log) as pushed:
     %docker push …
@@ -23,9 +23,9 @@ LANE = "daemon"
 
 
 class RegistryTalk:
-    """The requests of commands to a registry: each command a name and its recorded trace.
+    """Commands' requests to a registry: for each command a name and its recorded trace.
 
-    `blobs` are trees of images, from which the kind of a blob is known (config or layer).
+    `blobs` are trees of images; they tell the kind of a blob (config or layer).
     """
 
     def __init__(self, *recorded: tuple[str, Trace], blobs: BlobTree | None = None) -> None:
@@ -58,7 +58,7 @@ class RegistryTalk:
         )
 
     def plot(self) -> Figure:
-        """A grid: what became of each blob in each command."""
+        """Draw a grid: the fate of each blob in each command."""
         rows = grid(self.talks)
         with style.picture(height_in=1.15 + 0.36 * len(rows)) as drawing:
             draw_grid(drawing.subplots(), self.talks)
@@ -71,7 +71,7 @@ class RegistryTalk:
         return Figure(drawing, alt=alt, table=self.table())
 
     def plot_requests(self) -> Figure:
-        """The requests in their order, one a row."""
+        """Draw the requests in their order, each in a row."""
         return draw(self)
 
     def __repr__(self) -> str:
@@ -96,13 +96,13 @@ def _request(exchange: Exchange, kinds: Mapping[str, str]) -> Request:
 
 ROW_IN = 0.215
 PLACES = {"method": 0.012, "about": 0.085, "status": 0.51, "meaning": 0.53}
-"""Where each column begins (the status: where it ends); the figure is 1 wide."""
+"""The left edge of each column (the right edge for the status); the figure has the width 1."""
 WENT, CAME = 0.9, 0.985
-"""Where the numbers of bytes end."""
+"""The right edges of the numbers of bytes."""
 
 
 def draw(talk: RegistryTalk) -> Figure:
-    """The whole picture."""
+    """Draw the whole picture."""
     rows = sum(len(one.requests) + 2 for one in talk.talks)
     with style.picture(height_in=0.75 + ROW_IN * rows) as drawing:
         axes = drawing.subplots()

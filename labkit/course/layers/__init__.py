@@ -1,1 +1,1 @@
-"""Chapter 3: layers and what they share, the union, storage drivers."""
+"""Chapter 3: layers and shared layers, the union, storage drivers."""

@@ -1,7 +1,7 @@
-"""The layers of images and containers, and which of them they share: the table and the picture.
+"""The layers of images and containers, and which of them are shared: the table and the picture.
 
-A layer is identified by the digest of its own files and by the layers below it: two images whose
-lowest layers are the same have these on disk once.
+A layer is identified by the digest of its files and by the layers below it: if the lowest layers
+of two images are the same, they are on disk once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ ALONE = "–"
 
 
 class Layer(NamedTuple):
-    """A read-only layer.  `made_by` is the Dockerfile's instruction, or a comment in its place."""
+    """A read-only layer.  `made_by` is the Dockerfile's instruction, or a comment instead."""
 
     diff_id: str
     made_by: str
@@ -34,19 +34,19 @@ class Layer(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """An image's layers, the lowest first.  `written_bytes`: a container's own; None: an image."""
+    """An image's layers, the lowest first; a container also has `written_bytes`."""
 
     name: str
     layers: tuple[Layer, ...]
     written_bytes: int | None = None
 
     def chain(self, height: int) -> tuple[str, ...]:
-        """What the layer at this height is known by: itself and all below."""
+        """The identity of the layer at this height: itself and all layers below."""
         return tuple(layer.diff_id for layer in self.layers[: height + 1])
 
 
 class Block(NamedTuple):
-    """A layer as it is drawn: once, as wide as the neighbouring stacks that it belongs to."""
+    """A layer in the picture: drawn once, across all neighbouring stacks that contain it."""
 
     height: int
     first: int
@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
 
 class LayerStacks:
-    """Stacks beside each other; `others` are further images of the engine, which may share."""
+    """Stacks side by side; `others` are the engine's other images, which may share layers."""
 
     def __init__(self, stacks: Sequence[Stack], others: Sequence[Stack] = ()) -> None:
         self.stacks = tuple(stacks)
@@ -63,13 +63,13 @@ class LayerStacks:
 
     @property
     def listed_bytes(self) -> int:
-        """The sum of the sizes of all that is shown, as if nothing was shared."""
+        """The sum of all sizes in the picture, as if nothing were shared."""
         layers = (layer for stack in self.stacks for layer in stack.layers)
         return sum(layer.size_bytes for layer in layers) + self.written_bytes
 
     @property
     def disk_bytes(self) -> int:
-        """The same with each layer counted once, as it is on disk."""
+        """The same sum with each layer counted once, as on disk."""
         sizes = {
             stack.chain(height): layer.size_bytes
             for stack in self.stacks
@@ -79,7 +79,7 @@ class LayerStacks:
 
     @property
     def written_bytes(self) -> int:
-        """What the containers have written on top."""
+        """The bytes in the containers' writable layers."""
         return sum(stack.written_bytes or 0 for stack in self.stacks)
 
     def blocks(self) -> list[Block]:
@@ -105,7 +105,7 @@ class LayerStacks:
         return str(self.table())
 
     def table(self) -> Table:
-        """A row for each layer of each stack, the topmost first, and what else shares it."""
+        """A row for each layer of each stack, the topmost first, with the images that share it."""
         return Table(
             ("of", "layer", "made by", "size", "shared with"),
             tuple(row for stack in self.stacks for row in self._rows(stack)),
@@ -127,7 +127,7 @@ class LayerStacks:
             yield (stack.name, digest, layer.made_by, size, ", ".join(others) or ALONE)
 
     def plot(self) -> Figure:
-        """Draw them: a shared layer is one block below all that contain it."""
+        """Draw the stacks: a shared layer is one block below all that contain it."""
         return plot_stacks(self)
 
 
@@ -159,7 +159,7 @@ def _layers(store: ImageStore, name: str) -> tuple[Layer, ...]:
 
 
 def made_by(entry: History) -> str:
-    """The words of the Dockerfile for a line of the history, or else the line's comment."""
+    """The Dockerfile's instruction for a line of the history, or else the line's comment."""
     words = (entry.created_by or "").removeprefix(SHELL)
     if words.startswith(NO_LAYER):
         return words.removeprefix(NO_LAYER).strip()
@@ -169,7 +169,7 @@ def made_by(entry: History) -> str:
 
 
 def folder_bytes(folder: str) -> int:
-    """What the regular files in a folder hold, in bytes; a file with two names counts once."""
+    """The size of the regular files in a folder, in bytes; a file with two names counts once."""
     found: dict[tuple[int, int], int] = {}
     for status in trails.files(folder):
         found[status.st_dev, status.st_ino] = status.st_size
@@ -181,11 +181,11 @@ def folder_bytes(folder: str) -> int:
 
 GAP = 0.035
 LETTERS_A_FIGURE = 104
-"""How many letters of a block's words would fit beside each other in the whole picture."""
+"""The number of letters that fit side by side in the whole picture."""
 
 
 def plot_stacks(stacks: LayerStacks) -> Figure:
-    """A column for each stack, with its name above; sizes are in the blocks."""
+    """Draw a column for each stack, with its name above; sizes are in the blocks."""
     columns = len(stacks.stacks)
     rows = max(len(stack.layers) + (stack.written_bytes is not None) for stack in stacks.stacks)
     with style.picture(height_in=0.85 + 0.56 * rows) as drawing:

@@ -1,6 +1,6 @@
-"""One image, three storage drivers: what a container costs with each.
+"""One image, three storage drivers: the cost of a container with each.
 
-Each driver gets its own labkitd and data root, for the time of the experiment.
+Each driver gets its own labkitd and data root during the experiment.
 """
 
 import io
@@ -39,15 +39,15 @@ _MAKE = f"head -c {LIBRARY_MIB}m /dev/urandom > /library"
 
 
 class Cost(NamedTuple):
-    """What a container costs with one driver."""
+    """The cost of a container with one driver."""
 
     driver: str
     start_ms: float
-    """From create to the end of a program that does nothing: the median of some."""
+    """From create to the end of a program that does nothing: the median of several runs."""
     disk_mb: float
-    """What one more container takes up, before it has written anything."""
+    """The disk space of one more container, before it has written anything."""
     first_write_ms: float
-    """One byte more for a large file of the image: the median of some containers."""
+    """The time to append one byte to a large file of the image: the median of several runs."""
 
 
 class Storage:
@@ -63,7 +63,7 @@ class Storage:
         return str(self.table())
 
     def table(self) -> Table:
-        """A row a driver."""
+        """A row for each driver."""
         return Table(
             ("storage driver", "start", "disk for one container", "first write"),
             tuple(
@@ -78,7 +78,7 @@ class Storage:
         )
 
     def plot(self) -> "Figure":
-        """Draw three panels, a bar a driver in each."""
+        """Draw three panels, each with a bar for each driver."""
         return plot_storage(self)
 
 
@@ -102,7 +102,7 @@ def _measure(driver: str, files: bytes) -> Cost:
         box.wait()
         box.commit(IMAGE)
         box.remove()
-        _start_ms(client)  # the layers are unpacked now
+        _start_ms(client)  # the first start unpacks the layers
         start_ms = median(_start_ms(client) for _ in range(STARTS))
         before = _settled_bytes(root)
         boxes = [_sleeper(client) for _ in range(WRITES)]
@@ -124,7 +124,7 @@ def _sleeper(client: Client) -> Container:
 
 
 def _first_write_ms(box: Container) -> float:
-    """The time of an open and a write, in the container's own view of its files."""
+    """The time to open a file and write to it, in the container's own view of its files."""
     box.reload()
     path = f"/proc/{box.attrs['State']['Pid']}/root/library"
     began = time.perf_counter()
@@ -134,7 +134,7 @@ def _first_write_ms(box: Container) -> float:
 
 
 def _settled_bytes(root: str) -> int:
-    """What a data root takes up, once that no longer changes: the engine deletes layers later."""
+    """The disk space of a data root when it no longer changes: the engine deletes layers later."""
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     before, now = -1, _used_bytes(root)
     while now != before and time.monotonic() < deadline:
@@ -144,7 +144,7 @@ def _settled_bytes(root: str) -> int:
 
 
 def _used_bytes(root: str) -> int:
-    """What the files of a data root take up, blocks that are not written yet included."""
+    """The disk space of a data root's files, including blocks that are not on the disk yet."""
     os.sync()
     done = subprocess.run(["du", "-s", "-B1", root], capture_output=True, text=True, check=False)
     return int(done.stdout.split()[0])
@@ -152,7 +152,7 @@ def _used_bytes(root: str) -> int:
 
 @contextmanager
 def _engine(driver: str) -> Iterator[tuple[Client, str]]:
-    """A labkitd with that driver, and its data root; both are removed afterwards."""
+    """Start a labkitd with this driver; both it and its data root are removed afterwards."""
     folder = tempfile.mkdtemp(prefix="labkit-storage-")
     paths = Paths(f"{folder}/root", f"{folder}/run")
     parent = os.path.basename(folder)
@@ -193,7 +193,7 @@ def _await(client: Client, daemon: "subprocess.Popen[bytes]", log_path: str) -> 
             return
 
 
-# The picture of `compare_drivers`: three panels, and in each a bar for every driver.
+# The picture of `compare_drivers`: three panels, each with a bar for each driver.
 
 
 PANELS = (
@@ -201,12 +201,12 @@ PANELS = (
     ("disk_mb", "Disk, one container", "MB", "{:.1f} MB"),
     ("first_write_ms", "First write", "ms", "{:.1f} ms"),
 )
-"""The field, the panel's title, its unit, and how a value is written."""
+"""The field, the panel's title, its unit, and the format of a value."""
 ROOM_FOR_LABELS = 1.45
 
 
 def plot_storage(result: Storage) -> Figure:
-    """The same drivers from the top in each panel; a panel has its own scale."""
+    """Draw the drivers in the same order in each panel; each panel has its own scale."""
     names = [cost.driver for cost in result.costs]
     with style.picture(height_in=2.5) as drawing:
         panels = drawing.subplots(1, len(PANELS), sharey=True)

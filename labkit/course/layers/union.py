@@ -1,8 +1,8 @@
-"""What a container's writable layer says about paths of the image, read from the layer's folder.
+"""The content of a container's writable layer for paths of the image, read from its folder.
 
-overlayfs (Documentation/filesystems/overlayfs) keeps in the upper folder a whole copy of a file
-that was changed, a character device 0, 0 for a name that was deleted (a whiteout), and an extended
-attribute on a folder that hides the one below it (an opaque folder).
+In the upper folder overlayfs (Documentation/filesystems/overlayfs) has a whole copy of each
+changed file, and a character device 0, 0 for each deleted name (a whiteout).  A folder with an
+extended attribute hides the one below it (an opaque folder).
 """
 
 import contextlib
@@ -26,18 +26,18 @@ OPAQUE_ATTRIBUTE = overlay.OPAQUE
 KINDS = {"A": "A: added", "C": "C: changed", "D": "D: deleted", "": "–"}
 """The letters of `docker diff`."""
 _LETTERS = ("C", "A", "D")
-"""The same as the API's numbers 0, 1, 2."""
+"""The letters for the API's numbers 0, 1, 2."""
 
 
 class PathView(NamedTuple):
-    """One path: what there is in the image, in the writable layer, and in the container."""
+    """One path: its content in the image, in the writable layer, and in the container."""
 
     path: str
     image: str
     written: str
     seen: str
     diff: str
-    """A, C or D; empty if `docker diff` does not speak of it."""
+    """A, C or D; empty if `docker diff` does not list it."""
 
 
 class Union:
@@ -54,7 +54,7 @@ class Union:
         return str(self.table())
 
     def table(self) -> Table:
-        """A row a path."""
+        """A row for each path."""
         return Table(
             ("path", "in the image", "in the writable layer", "in the container", "docker diff"),
             tuple(
@@ -64,12 +64,12 @@ class Union:
         )
 
     def plot(self) -> Figure:
-        """Draw the three folders over each other, a column a path."""
+        """Draw the three folders above each other, with a column for each path."""
         return plot_union(self)
 
 
 def union(container: Container, *paths: str) -> Union:
-    """Look at absolute paths in the layers of a running container; OSError."""
+    """Look up absolute paths in the layers of a running container; OSError."""
     container.reload()
     folders = container.attrs["GraphDriver"]["Data"]
     lower = folders["LowerDir"].split(":")
@@ -91,13 +91,13 @@ def union(container: Container, *paths: str) -> Union:
 
 
 def _in_image(lower: Sequence[str], path: str) -> str:
-    """What the image shows at a path: of its layers, the topmost that says anything."""
+    """The image's content at a path: that of the topmost layer which has any."""
     found = next(filter(None, (what_is_at(folder + path) for folder in lower)), NOTHING)
     return NOTHING if found == WHITEOUT else found
 
 
 def what_is_at(path: str) -> str:
-    """A few words for what a path of a layer is: a file's size, a folder, a whiteout, nothing."""
+    """A short description of a path in a layer: a file's size, a folder, a whiteout, nothing."""
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -105,25 +105,25 @@ def what_is_at(path: str) -> str:
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(0, 0):
         return WHITEOUT
     if stat.S_ISDIR(status.st_mode):
-        with contextlib.suppress(OSError):  # it has no such attribute, or none may be read
+        with contextlib.suppress(OSError):  # it has no such attribute, or it must not be read
             if os.getxattr(path, OPAQUE_ATTRIBUTE) == b"y":
                 return OPAQUE
         return FOLDER
     return human_size(status.st_size)
 
 
-# The picture of `union`: image, writable layer and what the container sees, over each other.
+# The picture of `union`: image, writable layer and the container's view, above each other.
 
 
 NAMES_PART = 0.3
-"""How much room the names of the rows take, as a part of the columns'."""
+"""The width of the rows' names, as a part of the columns' width."""
 ROWS = ("the image", "the writable layer", "the container sees")
 TONES = ("#DDE3EA", style.colour(3), style.colour(2))
 HIDES = {WHITEOUT: "whiteout", OPAQUE: "opaque\nfolder"}
 
 
 def plot_union(result: Union) -> Figure:
-    """A column a path; an arrow leads from each thing that is seen up to the seeing."""
+    """Draw a column for each path; an arrow leads from each visible file up to the view."""
     with style.picture(height_in=3.1) as drawing:
         axes = drawing.subplots()
         left = -NAMES_PART * len(result.views)

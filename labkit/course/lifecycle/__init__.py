@@ -1,1 +1,1 @@
-"""Chapter 8: states, ends, pauses, restarts; what process 1 has to do."""
+"""Chapter 8: states, ends, pauses, restarts; the duties of process 1."""

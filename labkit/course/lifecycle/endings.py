@@ -1,4 +1,4 @@
-"""stop against kill: three programs, each asked and each killed; how long it took, how it ended."""
+"""stop and kill, each for three programs: how long they take, and the exit codes."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TERM, KILL = 15, 9
 
 
 class Program(NamedTuple):
-    """A program, how its container is started, and the exit code that `stop` should give."""
+    """A program, the way its container is started, and the expected exit code of `stop`."""
 
     name: str
     script: str
@@ -43,7 +43,7 @@ PROGRAMS = (
 
 
 class Ending(NamedTuple):
-    """One container's end: what was said to it, which signals the engine sent, and what came."""
+    """The end of one container: the command, the signals that the engine sent, and the result."""
 
     program: Program
     verb: str
@@ -54,20 +54,20 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True)
 class Endings:
-    """What `endings` found; `grace_s` is the time `stop` waits before it kills."""
+    """The result of `endings`; `grace_s` is the time `stop` waits before it kills."""
 
     grace_s: float
     rows: tuple[Ending, ...]
 
     def expected_codes(self) -> tuple[int, ...]:
-        """The exit codes that the rules of signals give, row by row."""
+        """The exit codes by the rules of signals, row by row."""
         return tuple(
             row.program.code_of_stop if row.verb == "stop" else 128 + KILL for row in self.rows
         )
 
     @property
     def holds(self) -> bool:
-        """Whether every code is the expected one, and only the deaf ones used up the grace."""
+        """Whether every code is as expected, and only deaf programs used up the grace time."""
         codes = tuple(row.exit_code for row in self.rows)
         waited = all(
             (row.took_s >= self.grace_s) == (row.verb == "stop" and row.program.is_deaf)
@@ -76,7 +76,7 @@ class Endings:
         return codes == self.expected_codes() and waited
 
     def table(self) -> Table:
-        """A row for every container."""
+        """A row for each container."""
         return Table(
             ("program", "docker", "signals sent", "took (s)", "exit code", "expected code"),
             tuple(
@@ -93,15 +93,15 @@ class Endings:
         )
 
     def plot(self) -> "Figure":
-        """Bars of the times; the dashed line is where the grace ends."""
+        """Draw the times as bars; the dashed line is the end of the grace time."""
         return plot_endings(self)
 
 
 def endings(grace_s: int = 3, *, client: Client | None = None) -> Endings:
     """Start three programs twice each, stop one of each pair and kill the other.
 
-    `grace_s` is what `docker stop -t` gets, whole seconds.  All run side by side, so that the
-    whole takes little longer than the grace.
+    `grace_s` is the argument of `docker stop -t`, in whole seconds.  All run at the same time, so
+    that the whole takes little longer than the grace time.
     """
     client = client or connect()
     with Crew(client, "endings", lifetime_s=60) as crew:
@@ -151,12 +151,12 @@ def _signals(client: Client, container: Container) -> tuple[int, ...]:
 
 
 def told(client: Client, container: Container) -> Sequence[dict[str, Any]]:
-    """What the engine has told of this container so far."""
+    """The engine's events of this container so far."""
     return list(client.events(since=1, until=time.time(), filters={"container": container.id}))
 
 
 def plot_endings(result: Endings) -> Figure:
-    """A bar for every container; the dashed line is where the grace ends."""
+    """Draw a bar for each container; the dashed line is the end of the grace time."""
     rows = range(len(result.rows))
     with style.picture(height_in=0.9 + 0.36 * len(rows)) as drawing:
         axes = drawing.subplots()
@@ -171,7 +171,7 @@ def plot_endings(result: Endings) -> Figure:
         axes.set(xlim=(0, result.grace_s * 1.75), xlabel="time from the command to the end (s)")
         style.headline(
             drawing,
-            "Who does not listen is killed when the grace is over",
+            "A program that ignores SIGTERM is killed after the grace",
             f"dashed: stop -t {result.grace_s:.0f}",
         )
     return Figure(drawing, alt=_alt_of_endings(result), table=result.table())

@@ -1,8 +1,8 @@
-"""What process 1 has to do: wait for orphans, and live with signals that are not for it.
+"""The duties of process 1: it waits for orphans, and ignores signals that it has no handler for.
 
-An orphan is handed to process 1 of its PID namespace; if that never waits, it stays a zombie.  A
-signal without a handler does nothing to process 1, and from inside not even SIGKILL does
-(pid_namespaces(7)).
+The kernel makes process 1 of its PID namespace the parent of an orphan.  If that never waits, the
+orphan stays a zombie.  A signal without a handler has no effect on process 1; sent from inside, not
+even SIGKILL has one (pid_namespaces(7)).
 """
 
 import time
@@ -21,22 +21,22 @@ from labkit.course.page.lab import connect
 from labkit.errors import LabkitError
 
 PATIENCE_S = 0.5
-"""So long a process may take to be waited for, or to follow a signal."""
+"""How long a process may take until it has ended or its parent has waited for it."""
 MOST_S = 10.0
 LONG, SHORT = "sleep 60", "sleep 0.05"
 SCRIPT = f"({SHORT} &); exec {LONG}"
-"""Leaves an orphan: the shell in brackets ends at once, and its child runs on for a moment."""
+"""Leaves an orphan: the shell in brackets ends at once, and its child ends a moment later."""
 
 
 class Fate(NamedTuple):
-    """What became of the orphan and of the signals."""
+    """The fate of the orphan, and of process 1 after the signals."""
 
     process_1: str
     zombies: int
     lives_after_kill_inside: bool
-    """After `kill -9 1`, from inside."""
+    """After `kill -9 1`, sent from inside."""
     exit_code: int | None
-    """After SIGTERM, from outside; None if it runs on."""
+    """After SIGTERM from outside; None if it still runs."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FirstProcess:
 
     @property
     def holds(self) -> bool:
-        """Alone it waits for no orphan and ignores signals; below an init all is as usual."""
+        """Whether it waits for no orphan and ignores signals alone, but not below an init."""
         return [fate[1:] for fate in self.fates] == [(1, True, None), (0, True, 143)]
 
     def table(self) -> Table:
@@ -80,7 +80,7 @@ def _fate(process_1: str, container: Container) -> Fate:
     first = psutil.Process(int(container.attrs["State"]["Pid"]))
     if not _becomes(lambda: _runs(first, LONG) and not _runs(first, SHORT), MOST_S):
         raise LabkitError(f"{container.name}: its processes are not as they should be by now")
-    # Waiting for an orphan takes a moment; to be sure that nothing does it takes longer.
+    # A parent waits for an orphan within a moment; only a longer time shows that none does.
     _becomes(lambda: _zombies(first) == 0, PATIENCE_S)
     zombies = _zombies(first)
     container.exec_run(["kill", "-9", "1"])
@@ -99,10 +99,10 @@ def _zombies(first: psutil.Process) -> int:
 
 
 def _processes(first: psutil.Process) -> list[tuple[str, list[str]]]:
-    """Status and command line of each; a zombie has no command line any more."""
+    """The status and the command line of each process; a zombie has no command line."""
     found = []
     for one in (first, *first.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):  # it may end while we look
+        with suppress(psutil.NoSuchProcess):  # it may end during this look
             seen = one.as_dict(["status", "cmdline"], ad_value=[])
             found.append((str(seen["status"]), list(seen["cmdline"])))
     return found

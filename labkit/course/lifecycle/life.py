@@ -1,10 +1,10 @@
 """A container's life: the engine's own table of states as a drawing, and one container's way.
 
-    life("box")     # the state machine; lit is the way of the container box, from its events
+    life("box")     # the state machine, with the way of the container box highlighted
 
-The table comes from the engine (`GET /labkit/states`, what `labkit states` prints), so the picture
-shows the rules that the engine obeys.  To the event `die`, the end of the first process, it adds
-the two commands that cause it: `stop` and `kill`.
+The table comes from the engine (`GET /labkit/states`, printed by `labkit states`), so the picture
+shows the rules that the engine follows.  It adds the two commands that cause the event `die`, the
+end of the first process: `stop` and `kill`.
 """
 
 import time
@@ -23,7 +23,7 @@ NS_PER_S = 1e9
 GONE = ""
 """The state before create and after remove."""
 EVENTS_OF = {"destroy": ("remove", "destroy"), "kill": ()}
-"""Events of the engine that mean several of the table, or none: `kill` is a signal."""
+"""Events of the engine that mean several of the table, or none: `kill` is only a signal."""
 
 
 class Arrow(NamedTuple):
@@ -35,11 +35,11 @@ class Arrow(NamedTuple):
 
 
 COMMANDS = (Arrow("running", "stop", "exited"), Arrow("running", "kill", "exited"))
-"""What a user does to a running container; for the engine either one ends in `die`."""
+"""Commands of a user for a running container; for the engine, both end in `die`."""
 
 
 class Move(NamedTuple):
-    """An arrow that a container went along, and when: seconds since it was created."""
+    """An arrow that a container followed, and its time in seconds since the create."""
 
     time_s: float
     arrow: Arrow
@@ -56,8 +56,8 @@ def path_of(
 ) -> list[Move]:
     """The moves in the events of one container; events that change no state are left out.
 
-    With `has_policy`, a wait for the restart follows an end that no user caused: the engine reports
-    the start after the wait, but not the wait.
+    With `has_policy`, an end that no user caused is followed by a wait for the restart: the engine
+    reports the start after the wait, but not the wait.
     """
     told = list(events)
     leads = {(arrow.before, arrow.event): arrow for arrow in table}
@@ -88,10 +88,10 @@ def path_of(
 
 
 def life(name: str, *, client: Client | None = None) -> Figure:
-    """The state machine with the way that a container took, also of one that has been removed.
+    """The state machine with the way of a container, even of one that has been removed.
 
-    The name may have belonged to several, one after the other: the last one counts.
-    InvalidParameterError if the engine has heard of none (it remembers its last 256 events).
+    If several containers have had the name, one after the other, the last one counts.
+    InvalidParameterError if the engine knows of none (it remembers its last 256 events).
     """
     client = client or connect()
     table = arrows(client)
@@ -103,12 +103,12 @@ def life(name: str, *, client: Client | None = None) -> Figure:
 
 
 def states(*, client: Client | None = None) -> Figure:
-    """The state machine alone."""
+    """The state machine without a container."""
     return picture(arrows(client or connect()), (), "")
 
 
 def picture(table: Sequence[Arrow], moves: Sequence[Move], name: str) -> Figure:
-    """The table drawn, with the moves lit and numbered in their order."""
+    """Draw the table, with the moves highlighted and numbered in their order."""
     steps: dict[Arrow, list[int]] = {}
     for number, move in enumerate(moves, 1):
         steps.setdefault(move.arrow, []).append(number)
@@ -117,7 +117,7 @@ def picture(table: Sequence[Arrow], moves: Sequence[Move], name: str) -> Figure:
 
 
 def _has_policy(client: Client, name: str) -> bool:
-    """Whether it is ever restarted, as far as that can still be asked."""
+    """Whether a container has a restart policy; False if it does not exist any more."""
     try:
         attrs = client.containers.get(name).attrs
     except NotFoundError:
@@ -164,14 +164,14 @@ def _table(table: Sequence[Arrow], moves: Sequence[Move]) -> Table:
     )
 
 
-# The drawing of the state machine: the places of the states, and how their arrows bend.
+# The drawing of the state machine: the places of the states, and the bends of their arrows.
 #
-# Places and bends are all that is said here; the states and arrows themselves are the engine's.
+# Only places and bends are defined here; the states and arrows are the engine's.
 
 
 Place = tuple[float, float]
 Row = tuple[str, str, str]
-"""State before, event, state after, as in the engine's table; "" is no container."""
+"""State before, event, state after, as in the engine's table; "" means that no container exists."""
 
 PLACES: dict[str, Place] = {
     "created": (3.1, 3.3),
@@ -200,13 +200,13 @@ BENDS: dict[tuple[str, str], float] = {
     ("restarting", "remove"): 0.1,
     ("dead", "remove"): 0.3,
 }
-"""How far an arrow bends, as a part of its length, to the left of its way; 0 for the others."""
+"""The bend of an arrow, as a part of its length, to the left of its direction; 0 for the others."""
 BOX: Place = (1.6, 0.62)
 LIT, UNLIT = style.colour(1), "#A9B0B8"
 
 
 def draw(table: Sequence[Row], steps: Mapping[Any, Sequence[int]], headline: str) -> Any:
-    """The states and arrows of the table; `steps` numbers the arrows that a container went."""
+    """Draw the states and arrows of the table; `steps` numbers the arrows on a container's way."""
     with style.picture(height_in=4.8) as drawing:
         axes = drawing.subplots()
         axes.set(xlim=(0, 11.1), ylim=(-0.9, 6.0))
@@ -256,7 +256,7 @@ def _arrow(axes: Any, row: Row, ends: tuple[Any, Any], numbers: Sequence[int]) -
     said = f"{', '.join(map(str, numbers))}  {event}" if numbers else event
     x, y = _middle(start, end, bend)
     if not before:
-        x -= 0.3  # the dot is smaller than a box: the middle of what is seen of the arrow
+        x -= 0.3  # the dot is smaller than a box: the visible arrow has its middle further left
     axes.text(
         x,
         y,
@@ -272,14 +272,14 @@ def _arrow(axes: Any, row: Row, ends: tuple[Any, Any], numbers: Sequence[int]) -
 
 
 def _side(start: Place, end: Place, x: float) -> str:
-    """How words are set: outside of upright arrows, because two of them are side by side."""
+    """The alignment of a label: outside of vertical arrows, since two of them are side by side."""
     if start[0] != end[0]:
         return "center"
     return "left" if x > start[0] else "right"
 
 
 def _middle(start: Place, end: Place, bend: float) -> Place:
-    """The middle of the curve: half as far off the straight line as its control point."""
+    """The middle of the curve: half as far from the straight line as its control point."""
     across = (-(end[1] - start[1]), end[0] - start[0])
     return (
         (start[0] + end[0]) / 2 + across[0] * bend / 2,
@@ -317,7 +317,7 @@ def _state(axes: Any, state: str, centre: Place, *, is_lit: bool, is_last: bool)
 
 
 def _dots(axes: Any, *, is_lit: bool, is_gone: bool) -> tuple[Any, Any]:
-    """Before there is a container, and after there was one."""
+    """Draw the points before a container exists, and after it is removed."""
     from matplotlib.patches import Circle  # noqa: PLC0415 only drawing needs it
 
     begun, gone = (LIT if is_lit else UNLIT), (LIT if is_gone else UNLIT)

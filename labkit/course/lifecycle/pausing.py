@@ -1,4 +1,4 @@
-"""pause: a container that counts as fast as it can, frozen for a while; and exported both ways."""
+"""pause: a container that counts as fast as it can, frozen for a while, and exported both ways."""
 
 import hashlib
 import io
@@ -20,13 +20,13 @@ from labkit.course.page.lab import connect
 
 EVERY_S = 0.05
 COUNT = "i=0; echo ready; while :; do i=$((i+1)); echo $i > /left; echo $i > /right; done"
-"""Writes one number into two files, over and over: they agree only between two rounds."""
+"""Writes one number into two files, over and over: they are equal only between two rounds."""
 MOST_WHILE_PAUSED = 0.02
-"""A frozen container may have used this part of a CPU, for the moment of freezing."""
+"""The most of a CPU that a frozen container may have used, at the moment of freezing."""
 
 
 class Export(NamedTuple):
-    """One `docker export`: its digest, and what stood in the two files."""
+    """One `docker export`: its digest, and the contents of the two files."""
 
     is_paused: bool
     digest: str
@@ -36,27 +36,27 @@ class Export(NamedTuple):
 
 @dataclass(frozen=True)
 class Pausing:
-    """CPU seconds over time, from when to when it was paused, and the four exports."""
+    """CPU seconds over time, the begin and end of the pause, and the four exports."""
 
     samples: tuple[tuple[float, float], ...]
     paused_s: tuple[float, float]
     exports: tuple[Export, ...]
 
     def cpu_part(self, start_s: float, end_s: float) -> float:
-        """The part of one CPU it used between two moments."""
+        """The part of one CPU that it used between two times."""
         inside = [one for one in self.samples if start_s <= one[0] <= end_s]
         return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
     @property
     def holds(self) -> bool:
-        """No CPU time while paused, and two exports of the paused container alike to the byte."""
+        """Whether it used no CPU time in the pause, and its two exports were equal to the byte."""
         running = {one.digest for one in self.exports if not one.is_paused}
         paused = {one.digest for one in self.exports if one.is_paused}
         still = self.cpu_part(*self.paused_s) <= MOST_WHILE_PAUSED
         return still and len(paused) == 1 and len(running) == 2
 
     def table(self) -> Table:
-        """A row for every export."""
+        """A row for each export."""
         return Table(
             ("export", "the container", "in /left", "in /right", "sha256 of the archive"),
             tuple(
@@ -72,13 +72,15 @@ class Pausing:
         )
 
     def plot(self) -> "Figure":
-        """The CPU time over time; what it uses stops where it is paused."""
+        """Draw the CPU time over time; the curve is level during the pause."""
         return plot_pausing(self)
 
 
 def pausing(seconds: float = 1.5, *, client: Client | None = None) -> Pausing:
-    """Let it run, paused and running again, for `seconds` each, and export it twice in the first
-    stretch and twice in the second."""
+    """Let it run, pause it, and let it run again, for `seconds` each.
+
+    It is exported twice in the first part and twice in the second.
+    """
     client = client or connect()
     with Crew(client, "pausing", lifetime_s=60) as crew:
         box = crew.hire_plain("counting", ["sh", "-c", COUNT])
@@ -115,7 +117,7 @@ def _text(files: tarfile.TarFile, name: str) -> str:
 
 
 class _Watch:
-    """Reads a group's CPU time in a thread, for as long as the `with` lasts."""
+    """Reads a group's CPU time in a thread during the `with`."""
 
     def __init__(self, files: CpuFiles) -> None:
         self.samples: list[tuple[float, float]] = []
@@ -145,7 +147,7 @@ class _Watch:
 
 
 def plot_pausing(result: Pausing) -> Figure:
-    """The CPU time over time, with the paused stretch shaded."""
+    """Draw the CPU time over time, with the pause shaded."""
     begin_s, end_s = result.paused_s
     with style.picture(height_in=3.0) as drawing:
         axes = drawing.subplots()

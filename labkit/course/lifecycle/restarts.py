@@ -1,4 +1,4 @@
-"""Restart policies: how long the engine waits before each restart, and whom it restarts at all."""
+"""Restart policies: the wait before each restart, and the containers that restart at all."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from labkit.errors import LabkitError
 NS_PER_S = 1e9
 FIRST_WAIT_S = 0.1
 SLACK_S = 0.5
-"""How much longer than asked a wait may take on a machine that has other work."""
+"""How much longer a wait may take on a machine with other work."""
 SETTLED_S = 0.4
 END_TIMEOUT_S = 30.0
 
@@ -32,21 +32,21 @@ class BackOff:
 
     @property
     def expected_s(self) -> tuple[float, ...]:
-        """100 ms, and twice as much each time."""
+        """100 ms, and each time twice as much."""
         return tuple(FIRST_WAIT_S * 2**number for number in range(len(self.waits_s)))
 
     @property
     def holds(self) -> bool:
-        """Whether no wait was shorter than its rule, and none much longer.
+        """Whether no wait was shorter than the rule, and none much longer.
 
-        What the first took beyond its rule is what a start takes here: a slow machine's is long.
+        The excess of the first wait is the time of a start here: it is long on a slow machine.
         """
         late_s = SLACK_S + max(0.0, self.waits_s[0] - self.expected_s[0])
         pairs = zip(self.waits_s, self.expected_s, strict=True)
         return all(due - 0.02 <= wait <= due + late_s for wait, due in pairs)
 
     def table(self) -> Table:
-        """A row for every restart."""
+        """A row for each restart."""
         return Table(
             ("restart", "waited (s)", "expected (s)"),
             tuple(
@@ -58,7 +58,7 @@ class BackOff:
         )
 
     def plot(self) -> "Figure":
-        """A bar for every wait, with a dashed mark where it should end."""
+        """Draw a bar for each wait, with a dashed mark at its expected end."""
         return plot_back_off(self)
 
 
@@ -72,13 +72,13 @@ def back_off(restarts: int = 5, *, client: Client | None = None) -> BackOff:
         events = [(one["Action"], one["timeNano"]) for one in told(client, container)]
     ends = [time_ns for action, time_ns in events if action == "die"]
     starts = [time_ns for action, time_ns in events if action == "start"]
-    # The last end has no restart, the first start no end before it.
+    # The last end has no restart after it, and the first start has no end before it.
     waits = zip(ends[:-1], starts[1:], strict=True)
     return BackOff(tuple((start - end) / NS_PER_S for end, start in waits))
 
 
 class End(NamedTuple):
-    """A way to end: the program, and what its user does to it (nothing, for those that die)."""
+    """A way to end: the program, and its user's action (None for programs that end themselves)."""
 
     name: str
     command: list[str]
@@ -98,7 +98,7 @@ POLICIES = ("no", "on-failure", "always", "unless-stopped")
 
 
 class Verdict(NamedTuple):
-    """What became of one container; exit code and OOMKilled are those of its first end."""
+    """The result for one container; exit code and OOMKilled are those of its first end."""
 
     end: End
     policy: str
@@ -108,7 +108,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_expected(self) -> bool:
-        """What the rule says: never after the user's own word; else by the policy."""
+        """Whether it should restart: never after a user's command, otherwise by the policy."""
         if self.end.act is not None or self.policy == "no":
             return False
         return self.policy != "on-failure" or self.end.is_failure
@@ -116,17 +116,17 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Policies:
-    """What `policies` found: a verdict for every way to end and every policy."""
+    """The result of `policies`: a verdict for each way to end and each policy."""
 
     verdicts: tuple[Verdict, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether every container met the fate its policy says."""
+        """Whether every container was treated as its policy says."""
         return all(one.is_restarted == one.is_expected for one in self.verdicts)
 
     def table(self) -> Table:
-        """A row for every way to end, a column for every policy."""
+        """A row for each way to end, a column for each policy."""
         return Table(
             ("how it ended", "exit code", "OOMKilled", *POLICIES),
             tuple(self._row(end) for end in ENDS),
@@ -142,12 +142,12 @@ class Policies:
         return tuple(one for one in self.verdicts if one.end is end)
 
     def plot(self) -> "Figure":
-        """The same as a grid of squares."""
+        """Draw the same as a grid of squares."""
         return plot_policies(self)
 
 
 def policies(*, client: Client | None = None) -> Policies:
-    """End a container in every way under every policy, twenty in all, and see which come back."""
+    """End a container in every way under every policy, twenty in all, and see which restart."""
     client = client or connect()
     cases = [(end, policy) for end in ENDS for policy in POLICIES]
     with Crew(client, "policies", lifetime_s=60) as crew, ThreadPoolExecutor(4) as pool:
@@ -196,7 +196,7 @@ def _await(is_there: Callable[[], bool], container: Container) -> None:
 
 
 def plot_back_off(result: BackOff) -> Figure:
-    """A bar for every wait, and a dashed mark where it should end."""
+    """Draw a bar for each wait, and a dashed mark at its expected end."""
     with style.picture(height_in=1.0 + 0.34 * len(result.waits_s)) as drawing:
         axes = drawing.subplots()
         for row, (wait, due) in enumerate(zip(result.waits_s, result.expected_s, strict=True)):
@@ -224,7 +224,7 @@ def plot_back_off(result: BackOff) -> Figure:
 
 
 def plot_policies(result: Policies) -> Figure:
-    """A square for every way to end and every policy: full where the container was restarted."""
+    """Draw a square for each way to end and each policy: full if the container was restarted."""
     from matplotlib.patches import Rectangle  # noqa: PLC0415 only drawing needs it
 
     with style.picture(height_in=3.2) as drawing:
@@ -256,7 +256,9 @@ def plot_policies(result: Policies) -> Figure:
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         axes.set(xlim=(0, len(POLICIES)), ylim=(len(ENDS), 0))
-        style.headline(drawing, "The policy restarts what dies; what was stopped stays down")
+        style.headline(
+            drawing, "A policy restarts containers that die, not those that were stopped"
+        )
     fates = "; ".join(
         f"{end.name}: "
         + ", ".join(

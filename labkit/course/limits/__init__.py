@@ -1,8 +1,8 @@
 """Chapter 9: CPU shares, memory and disk limits, measured on real containers.
 
-An experiment is a function: it runs containers, measures, and returns what it found.  The result
-holds the samples and the expectation, and shows itself (`table()`, `plot()`).  The same function
-serves the chapter, the demo, the exercise and the test.
+An experiment is a function: it runs containers, measures, and returns a result.  The result has the
+samples and the expectation, and can show itself (`table()`, `plot()`).  The chapter, the demo, the
+exercise and the test use the same function.
 """
 
 from labkit.course.limits.cpu_result import CpuShares, deviation, expected_parts

@@ -1,8 +1,8 @@
-"""The two files that decide and count a container's CPU time, found as the kernel names them.
+"""The two files that decide and count a container's CPU time, found by the kernel's names.
 
-`/proc/PID/cgroup` says in which groups a process is, `/proc/self/mountinfo` where those groups are
-mounted (cgroups(7)).  The files are the lesson of chapter 9: the limit is one of them, and changing
-it on a running container is writing to it.
+`/proc/PID/cgroup` names the groups of a process, `/proc/self/mountinfo` the places where they are
+mounted (cgroups(7)).  The files are the lesson of chapter 9: a limit is a file, and a limit of a
+running container changes when its file is written.
 
 | | cgroup v1 | cgroup v2 |
 |---|---|---|
@@ -22,7 +22,7 @@ NS_PER_S = 1_000_000_000
 
 
 class CpuFiles(NamedTuple):
-    """Where a container's CPU time is decided (`weight`), counted (`usage`), and by whom (`procs`).
+    """The files that decide (`weight`) and count (`usage`) a container's CPU time, and `procs`.
 
     `version` is the cgroup version of the cpu controller, 1 or 2.
     """
@@ -34,10 +34,10 @@ class CpuFiles(NamedTuple):
 
     @classmethod
     def of_process(cls, pid: int) -> "CpuFiles":
-        """The files of the groups that process `pid` is in, seen from this process.
+        """The files of the groups of process `pid`, seen from this process.
 
-        Raises `NotFoundError` when the process is gone or its group has no CPU weight: the
-        container was started without one, or the controller is not to be had here.
+        Raises `NotFoundError` if the process has ended or its group has no CPU weight: the
+        container was started without one, or there is no cpu controller here.
         """
         try:
             places = groups.places_of(pid)
@@ -49,7 +49,7 @@ class CpuFiles(NamedTuple):
             raise NotFoundError(
                 f"process {pid} is in no group with a CPU weight: either its container was started "
                 "without one, or there is no cpu controller for containers here "
-                "(`labkit doctor` tells)"
+                "(see `labkit doctor`)"
             )
         return files
 
@@ -63,9 +63,9 @@ class CpuFiles(NamedTuple):
             return int(file.read())
 
     def write_shares(self, shares: int) -> int:
-        """Give the container new CPU shares while it runs; the number written is returned.
+        """Give the container new CPU shares while it runs; returns the number written.
 
-        That is all `docker update --cpu-shares` does to a running container.  Root only
+        `docker update --cpu-shares` does no more to a running container.  Only root may do it
         (`PermissionError`).
         """
         number = self.weight_for(shares)
@@ -74,15 +74,15 @@ class CpuFiles(NamedTuple):
         return number
 
     def pids(self) -> list[int]:
-        """The host's process ids of everything in the container."""
+        """The host's ids of all processes in the container."""
         with open(self.procs, encoding="ascii") as file:
             return [int(line) for line in file]
 
 
 class CpuMeter:
-    """Reads the CPU time of one group again and again; the file stays open between readings.
+    """Reads the CPU time of one group repeatedly; the file stays open between readings.
 
-    A reading costs some 10 µs, so that measuring does not disturb what is measured.
+    A reading takes about 10 µs, so the measurement hardly disturbs its object.
     """
 
     def __init__(self, files: CpuFiles) -> None:
@@ -93,7 +93,7 @@ class CpuMeter:
     def cpu_ns(self) -> int:
         """CPU time used by the group so far, in nanoseconds.
 
-        Raises `NotFoundError` when the group, and so the container, is gone.
+        Raises `NotFoundError` if the group is gone, and so the container.
         """
         try:
             return self._parse(os.pread(self._descriptor, 4096, 0))
@@ -133,5 +133,5 @@ def _version_2(places: dict[str, str], mounted: dict[str, tuple[str, str]]) -> C
 
 
 def _is_everyone(files: CpuFiles, mounted: dict[str, tuple[str, str]]) -> bool:
-    """Whether the group is the root of its hierarchy: that holds every process of the host."""
+    """Whether the group is the root of its hierarchy, with every process of the host."""
     return os.path.dirname(files.procs) in {point for point, _ in mounted.values()}

@@ -1,7 +1,7 @@
-"""What `cpu_shares` found, and the arithmetic of proportional shares.
+"""The result of `cpu_shares`, and the arithmetic of proportional shares.
 
-When every container wants the CPU all the time, the kernel divides it in proportion to the weights:
-container i gets wᵢ / Σw.  Only the proportion counts: 1024 and 512 are the same request as 2 and 1.
+If every container always wants the CPU, the kernel divides it in proportion to the weights:
+container i gets wᵢ / Σw.  Only the proportion counts: 1024 and 512 mean the same as 2 and 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 """A measured proportion this close to the expected one counts as held."""
 DISTURBED = 0.15
-"""If other work takes more of the CPU than this part, the machine was too busy to measure."""
+"""If other work takes a larger part of the CPU, the machine was too busy for a measurement."""
 
 
 def expected_parts(weights: Sequence[float]) -> tuple[float, ...]:
@@ -29,9 +29,10 @@ def expected_parts(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
-    """How far the measured proportion is from the expected one, at the container where it is most.
+    """The largest difference between a measured proportion and the expected one.
 
     Each container is compared with the last: (cpuᵢ / cpuₙ) / (wᵢ / wₙ) − 1, with its sign.  For
+    1024 and 512 that is ratio / 2 − 1.  0.0 for a single container.
     1024 and 512 that is ratio / 2 − 1.  0.0 for a container alone.
     """
     errors = [
@@ -44,10 +45,10 @@ def deviation(cpu_s: Sequence[float], weights: Sequence[float]) -> float:
 def due_s(
     weights: Sequence[float], ceilings_s: Sequence[float], together_s: float
 ) -> tuple[float, ...]:
-    """The CPU seconds due to each of `together_s`: by weight, but to none more than its ceiling.
+    """Each container's due part of `together_s`: by weight, but at most its ceiling.
 
-    What a ceiling takes from one the others divide by their weights (max-min fairness).  A ceiling
-    of 0 is none.
+    The others divide what a ceiling takes from one, by their weights (max-min fairness).  A ceiling
+    of 0 means none.
     """
     due = [0.0] * len(weights)
     open_to = list(range(len(weights)))
@@ -63,7 +64,7 @@ def due_s(
 
 
 def busy_words(other_work: float, cpu: int) -> str:
-    """The advice for a machine whose CPU was busy with other work; empty if it was calm."""
+    """The advice for a machine whose CPU was busy with other work; empty if it was not."""
     if other_work <= DISTURBED:
         return ""
     return f"Other work took {other_work:.0%} of CPU {cpu}; run the cell again when it is calm"
@@ -71,7 +72,7 @@ def busy_words(other_work: float, cpu: int) -> str:
 
 @dataclass(frozen=True)
 class Sample:
-    """One simultaneous reading: `time_s` since the window began, CPU seconds used since then."""
+    """One simultaneous reading: `time_s` since the window's begin, CPU seconds used since then."""
 
     time_s: float
     cpu_s: tuple[float, ...]
@@ -90,9 +91,9 @@ class HostProcess:
 class CpuShares:
     """The result of one run; sequences are in the order of `weights`.
 
-    `cpu` is the number of the CPU the containers shared, `weight_file` the name of the kernel's
-    file that holds a weight and `kernel_weights` the numbers found in those files.  `ceilings` are
-    `--cpus`, 0 where a container has none; empty if none has one.
+    `cpu` is the number of the CPU that the containers shared.  `weight_file` is the name of the
+    kernel's file for a weight, `kernel_weights` are the numbers in those files.  `ceilings` are
+    `--cpus`, 0 for a container without one; empty if none has one.
     """
 
     weights: tuple[int, ...]
@@ -105,7 +106,7 @@ class CpuShares:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each container by its flags."""
+        """The flags of each container."""
         ceilings = self.ceilings or (0,) * len(self.weights)
         return tuple(
             f"-c {weight}, --cpus {ceiling:g}" if ceiling else f"-c {weight}"
@@ -114,22 +115,22 @@ class CpuShares:
 
     @property
     def seconds(self) -> float:
-        """How long was measured."""
+        """The length of the measurement."""
         return self.samples[-1].time_s
 
     @property
     def cpu_s(self) -> tuple[float, ...]:
-        """CPU seconds each container used in that time, counted by its cgroup."""
+        """The CPU seconds that each container used in that time, counted by its cgroup."""
         return self.samples[-1].cpu_s
 
     @property
     def parts(self) -> tuple[float, ...]:
-        """Each container's part of the CPU time they used together; the sum is 1."""
+        """Each container's part of the CPU time that they used together; the sum is 1."""
         return expected_parts(self.cpu_s)
 
     @property
     def expected(self) -> tuple[float, ...]:
-        """The parts the weights ask for, and the ceilings allow, of the time they used together."""
+        """The expected parts, by the weights and within the ceilings, of the time used together."""
         if not self.ceilings:
             return expected_parts(self.weights)
         due = [0.0] * len(self.weights)
@@ -140,9 +141,9 @@ class CpuShares:
         return tuple(one_s / sum(self.cpu_s) for one_s in due)
 
     def _intervals(self) -> Iterator[tuple[float, list[float]]]:
-        """The length of each interval between two samples, and what each container used in it.
+        """The length of each interval between two samples, and each container's use in it.
 
-        How much there is for all of them together changes with what the machine has to do.
+        The total for all of them changes with the other work of the machine.
         """
         for before, after in pairwise(self.samples):
             used_s = [b - a for a, b in zip(before.cpu_s, after.cpu_s, strict=True)]
@@ -155,14 +156,14 @@ class CpuShares:
 
     @property
     def expected_ratio(self) -> float:
-        """What that ratio should be."""
+        """The expected value of that ratio."""
         return self.expected[0] / self.expected[-1]
 
     @property
     def deviation(self) -> float:
         """The largest relative error of a proportion, with its sign (see `deviation`).
 
-        With ceilings it is that of a part of the CPU time: one alone may be off there too.
+        With ceilings it is the error of a part of the CPU time.
         """
         if not self.ceilings:
             return deviation(self.cpu_s, self.weights)
@@ -171,22 +172,22 @@ class CpuShares:
 
     @property
     def other_work(self) -> float:
-        """The part of the CPU that the containers wanted and other work of the machine took."""
+        """The part of the CPU that the containers wanted but other work of the machine took."""
         wanted = min(1.0, sum(ceiling or 1.0 for ceiling in self.ceilings or (0.0,)))
         return max(0.0, 1 - sum(self.cpu_s) / (self.seconds * wanted))
 
     @property
     def warning(self) -> str:
-        """What to say if the machine was too busy for these figures; empty if it was calm."""
+        """The warning if the machine was too busy for these figures; empty if it was not."""
         return busy_words(self.other_work, self.cpu)
 
     @property
     def holds(self) -> bool:
-        """Whether every proportion is within 5 % of what was asked."""
+        """Whether every proportion is within 5 % of the requested one."""
         return abs(self.deviation) <= TOLERANCE
 
     def parts_over_time(self) -> list[tuple[float, tuple[float, ...]]]:
-        """(middle of the interval in s, each container's part in it) between two samples each."""
+        """(middle of the interval in s, each container's part) for each pair of samples."""
         points = []
         for before, after in zip(self.samples, self.samples[1:], strict=False):
             used = [b - a for a, b in zip(before.cpu_s, after.cpu_s, strict=True)]
@@ -195,7 +196,7 @@ class CpuShares:
         return points
 
     def of_cpu_over_time(self) -> list[tuple[float, tuple[float, ...]]]:
-        """The same in parts of the CPU: a ceiling is a part of it, whatever the others use."""
+        """The same in parts of the CPU: a ceiling is a part of the CPU, whatever the others use."""
         ends = [sample.time_s for sample in self.samples[1:]]
         return [
             (end_s - length_s / 2, tuple(one_s / length_s for one_s in used_s))
@@ -203,7 +204,7 @@ class CpuShares:
         ]
 
     def table(self) -> Table:
-        """The summary, one row a container: asked, expected, counted by cgroup, seen by `top`."""
+        """A row for each container: asked, expected, counted by cgroup, `top`'s view."""
         return Table(
             (
                 "--cpu-shares",
@@ -248,7 +249,7 @@ class CpuShares:
         return (f"{self.ceilings[row]:g}" if self.ceilings[row] else "–",)
 
     def plot(self, guess: float | None = None) -> "Figure":
-        """Parts over time, and the totals as bars; `guess` is a predicted part of the first one."""
+        """Draw parts over time, and the totals as bars; `guess` is a predicted first part."""
         return plot_parts(self, guess)
 
     def __str__(self) -> str:
@@ -277,17 +278,17 @@ class CpuShares:
     __repr__ = __str__
 
 
-# The pictures of `cpu_shares`: parts of the CPU over time, and what each container got in all.
+# The pictures of `cpu_shares`: parts of the CPU over time, and each container's total.
 
 
 NAME_GAP = 6.5
-"""Two names closer than this, in percent of the axis, would touch."""
+"""Names that are closer than this, in percent of the axis, would touch."""
 
 
 def plot_parts(result: CpuShares, guess: float | None) -> Figure:
-    """Left each container's part of the CPU time over time, right the CPU seconds in all.
+    """Draw each container's part of the CPU time over time, and the CPU seconds in total.
 
-    Dashed lines are what the shares ask for; `guess` (0 to 1) is a prediction of the first part.
+    Dashed lines are the parts expected by the shares; `guess` (0 to 1) predicts the first part.
     """
     with style.picture(height_in=3.6) as drawing:
         over_time, in_all = drawing.subplots(1, 2, width_ratios=(5, 2.8))
@@ -335,7 +336,7 @@ def _draw_over_time(axes: Any, result: CpuShares, guess: float | None) -> None:
 
 
 def _due_parts(result: CpuShares) -> tuple[float, ...]:
-    """What each should get: of the time they used together, or with ceilings of the whole CPU."""
+    """The expected parts: of the time used together, or with ceilings of the whole CPU."""
     if not result.ceilings:
         return result.expected
     return due_s(result.weights, result.ceilings, min(1.0, sum(c or 1.0 for c in result.ceilings)))
@@ -389,7 +390,7 @@ def _headline(result: CpuShares) -> str:
         return f"Alone on CPU {result.cpu}: {result.cpu_s[0] / result.seconds:.0%} of it"
     if len(result.weights) == 2:
         return f"{result.ratio:.2f} to 1 measured, {result.expected_ratio:.2f} to 1 asked for"
-    return f"At most {abs(result.deviation):.1%} from what was asked for"
+    return f"At most {abs(result.deviation):.1%} from the requested parts"
 
 
 def _alt(result: CpuShares, guess: float | None) -> str:
@@ -401,6 +402,6 @@ def _alt(result: CpuShares, guess: float | None) -> str:
     return (
         f"Two charts of {len(result.weights)} containers on one CPU for {result.seconds:.0f} s. "
         "Left, lines: the part of the CPU time each got over time, almost level, next to dashed "
-        f"lines for what was expected. Right, bars: CPU seconds in all. {shares}.{guessed}"
+        f"lines for the expected parts. Right, bars: CPU seconds in all. {shares}.{guessed}"
         f"{' ' + result.warning + '.' if result.warning else ''}"
     )

@@ -1,12 +1,12 @@
 """The experiment of chapter 9: containers with different CPU shares on one CPU, and their parts.
 
-What makes the ratio exact on a busy machine, and why:
-- All containers are pinned to the same CPU.  With a CPU each, none would have to share.
-- They are measured in the same window, which opens when all of them run and nothing of the start is
-  left in the scheduler's averages.  Counting from each one's start would favour the first.
-  (`sampling` has more about the window's ends.)
-- CPU time is read from the cgroup, where the kernel counts what it gave.  Other work of the
-  machine slows all of them alike, so the proportion stays.
+The ratio is exact even on a busy machine, for these reasons:
+- All containers are pinned to the same CPU.  On different CPUs they would not have to share.
+- They are measured in the same window, which opens when all of them run and the scheduler's
+  averages no longer contain the start.  Counting from each container's start would favour the
+  first one.  (`sampling` says more about the window's ends.)
+- CPU time is read from the cgroup, in which the kernel counts it.  Other work of the machine slows
+  all of them alike, so the proportion stays the same.
 """
 
 import os
@@ -27,7 +27,7 @@ from labkit.errors import InvalidParameterError, NotFoundError
 LOOK_S = 0.3
 INTERVAL_S = 0.25
 CEILING_INTERVAL_S = 0.5
-"""A quota is for a tenth of a second, and is used up at its beginning: few would look uneven."""
+"""A quota is for a tenth of a second and is used up at its beginning: short intervals vary much."""
 
 
 def cpu_shares(
@@ -40,15 +40,15 @@ def cpu_shares(
     without: Sequence[str] = (),
     client: Client | None = None,
 ) -> CpuShares:
-    """Run one always-busy container per weight, all on one CPU, and count their CPU time.
+    """Run one always-busy container for each weight, all on one CPU, and count their CPU time.
 
-    `seconds` is how long is measured, or a little longer on a machine that stutters.
+    `seconds` is the length of the measurement; it may become a little longer on a busy machine.
     `weights` are `--cpu-shares`, any number of them, and `ceilings` are `--cpus`, as many, with 0
-    for a container that has none.  `cpu` is the CPU's number; without it, the
-    one with least to do at the moment.  `without` leaves steps out of the containers' plans:
-    without `"cgroup.cpu"` their shares are never written.  The containers are removed at the end,
-    whatever happens.
-    Raises `LabkitError` when there is nothing to measure with: no cpu controller, no daemon.
+    for a container without one.  `cpu` is the CPU's number; by default the CPU with the least
+    work at the moment.  `without` leaves steps out of the containers' plans: without
+    `"cgroup.cpu"` their shares are never written.  The containers are removed at the end in any
+    case.
+    Raises `LabkitError` if nothing can be measured: no cpu controller, no daemon.
     """
     if not weights:
         raise InvalidParameterError("cpu_shares needs at least one weight, such as (1024, 512)")
@@ -106,10 +106,10 @@ def hire_busy(
 
 
 def pin(groups: Sequence[CpuFiles], cpu: int) -> None:
-    """See to it that every process of the groups runs on this CPU alone.
+    """Make sure that every process of the groups runs only on this CPU.
 
-    The containers were started so; where the kernel has no cpuset controller for them, the
-    processes themselves are told (sched_setaffinity(2)).
+    The containers were started so.  If the kernel has no cpuset controller for them, this pins
+    the processes themselves (sched_setaffinity(2)).
     """
     for files in groups:
         for pid in files.pids():
@@ -118,26 +118,26 @@ def pin(groups: Sequence[CpuFiles], cpu: int) -> None:
 
 
 def quietest_cpu() -> int:
-    """The number of the CPU, among those this process may use, that has been idle most just now."""
+    """The number of the allowed CPU that was idle most in the last moment."""
     allowed = os.sched_getaffinity(0)
     if len(allowed) == 1:
         return next(iter(allowed))
     before = _idle_ticks()
     time.sleep(LOOK_S)
     after = _idle_ticks()
-    # Of equally idle ones the last: the first CPU is the one that serves most interrupts.
+    # Of equally idle CPUs take the last: the first CPU usually serves most interrupts.
     return max(allowed, key=lambda cpu: (after.get(cpu, 0) - before.get(cpu, 0), cpu))
 
 
 def _idle_ticks() -> dict[int, int]:
-    """CPU number → ticks spent idle, from /proc/stat (proc(5))."""
+    """CPU number → idle ticks, from /proc/stat (proc(5))."""
     with open("/proc/stat", encoding="ascii") as file:
         rows = [line.split() for line in file if line.startswith("cpu") and line[3].isdigit()]
     return {int(row[0][3:]): int(row[4]) + int(row[5]) for row in rows}
 
 
 def watch_processes(files: CpuFiles) -> list[psutil.Process]:
-    """The processes of the group; the percentages `busiest` gives count from here."""
+    """The processes of the group; the percentages of `busiest` count from this call."""
     processes = [psutil.Process(pid) for pid in files.pids()]
     for process in processes:
         process.cpu_percent()
@@ -145,9 +145,9 @@ def watch_processes(files: CpuFiles) -> list[psutil.Process]:
 
 
 def busiest(processes: Sequence[psutil.Process]) -> HostProcess:
-    """The process that has got most of a CPU since `watch_processes`, as `top` shows it.
+    """The process that got most of a CPU since `watch_processes`, as `top` shows it.
 
-    Raises `NotFoundError` when none is left: the container has ended.
+    Raises `NotFoundError` if none is left: the container has ended.
     """
     shown = []
     for process in processes:

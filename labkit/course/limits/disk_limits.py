@@ -1,7 +1,7 @@
-"""The four limits on a disk, each measured: bytes and operations a second, reading and writing.
+"""The four limits of a disk, each measured: bytes and operations per second, read and written.
 
-One program reads or writes the lab disk past the page cache (`dd` with `direct`), twice: without a
-limit and with one.  Its speed is what it did, divided by the time between two marks that it prints.
+One program reads or writes the lab disk without the page cache (`dd` with `direct`), twice: without
+a limit and with one.  Its rate is its work, divided by the time between two marks that it prints.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ MAKE = f"dd if=/dev/zero of={{file}} bs={MIB} count=16 oflag=direct 2>/dev/null"
 
 
 class Limit(NamedTuple):
-    """A flag, its rate, and the program for it: `blocks` of `block` bytes."""
+    """A flag, its rate, and a program for it with `blocks` of `block` bytes."""
 
     flag: str
     rate: int
@@ -38,17 +38,17 @@ class Limit(NamedTuple):
 
     @property
     def option(self) -> str:
-        """The name of `containers.run`'s option for the flag."""
+        """The name of the flag's option in `containers.run`."""
         return self.flag.removeprefix("--").replace("-", "_")
 
     @property
     def done(self) -> float:
-        """What the program does in all, in the limit's unit."""
+        """The whole work of the program, in the limit's unit."""
         return self.block * self.blocks / MIB if self.unit == "MiB/s" else self.blocks
 
     @property
     def engine_rate(self) -> int:
-        """The rate as the engine takes it: bytes or operations a second."""
+        """The rate for the engine: bytes or operations per second."""
         return self.rate * MIB if self.unit == "MiB/s" else self.rate
 
 
@@ -61,7 +61,7 @@ LIMITS = (
 
 
 class Rate(NamedTuple):
-    """What one program reached without the limit and with it, in the limit's unit."""
+    """The rates of one program without the limit and with it, in the limit's unit."""
 
     limit: Limit
     free: float
@@ -76,7 +76,7 @@ class DiskLimits:
 
     @property
     def holds(self) -> bool:
-        """Whether each program kept its limit, within 15 %, and was faster without it."""
+        """Whether each program stayed within its limit plus 15 %, and was faster without it."""
         return all(
             one.limited <= (1 + TOLERANCE) * one.limit.rate and one.free > one.limited
             for one in self.rates
@@ -99,7 +99,7 @@ class DiskLimits:
         )
 
     def plot(self) -> Figure:
-        """A bar for each flag: the rate that was reached, as a part of the limit."""
+        """Draw a bar for each flag: the measured rate, as a part of the limit."""
         with style.picture(height_in=1.0 + 0.46 * len(self.rates)) as drawing:
             axes = drawing.subplots()
             for row, one in enumerate(self.rates):
@@ -150,7 +150,7 @@ def _took_s(crew: Crew, disk: labdisk.LabDisk, limit: Limit, *, is_limited: bool
     file = f"/disk/{limit.option}"
     words = limit.words.format(file=file)
     program = f"dd {words} bs={limit.block} count={limit.blocks} conv=notrunc 2>/dev/null"
-    # The file is made before the limit counts: the marks are around the measured part alone.
+    # The file is made before the first mark, so that only the measured part is between the marks.
     script = f"[ -e {file} ] || {MAKE.format(file=file)}; {NOW}; {program} && {NOW}; echo done"
     rule = [{"Path": disk.device, "Rate": limit.engine_rate}]
     options: dict[str, Any] = {limit.option: rule} if is_limited else {}

@@ -1,4 +1,4 @@
-"""What the experiments on the lab disk found: weights under contention, and rates."""
+"""The results of the experiments on the lab disk: weights under contention, and rates."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +18,7 @@ RATE_TOLERANCE = 0.10
 
 
 class DiskSample(NamedTuple):
-    """One reading: `time_s` since the window began, bytes each container has read since then."""
+    """One reading: `time_s` since the window's begin, and each container's bytes since then."""
 
     time_s: float
     read_bytes: tuple[int, ...]
@@ -26,26 +26,26 @@ class DiskSample(NamedTuple):
 
 @dataclass(frozen=True)
 class DiskWeights:
-    """Containers that read from one disk as fast as they can; in the order of `weights`."""
+    """Containers that read from one disk as fast as possible; in the order of `weights`."""
 
     weights: tuple[int, ...]
     samples: tuple[DiskSample, ...]
 
     @property
     def rates_mib(self) -> tuple[float, ...]:
-        """MiB per second of each, as its group has counted."""
+        """MiB per second of each container, as counted by its group."""
         last = self.samples[-1]
         return tuple(read / MIB / last.time_s for read in last.read_bytes)
 
     @property
     def parts(self) -> tuple[float, ...]:
-        """Each container's usual part of what was read: the median over the intervals."""
+        """Each container's usual part of the bytes read: the median over the intervals."""
         every = zip(*(parts for _, parts in self.parts_over_time()), strict=True)
         return expected_parts([median(one) for one in every])
 
     @property
     def ratio(self) -> float:
-        """What the first read for each byte of the last, usually."""
+        """The bytes that the first container usually read for each byte of the last."""
         return self.parts[0] / self.parts[-1]
 
     @property
@@ -55,11 +55,11 @@ class DiskWeights:
 
     @property
     def holds(self) -> bool:
-        """Whether every proportion is within 5 % of what was asked."""
+        """Whether every proportion is within 5 % of the weights'."""
         return abs(self.deviation) <= TOLERANCE
 
     def parts_over_time(self) -> list[tuple[float, tuple[float, ...]]]:
-        """(middle of the interval in s, each container's part in it) between two samples each."""
+        """(middle of the interval in s, each container's part) for each pair of samples."""
         points = []
         for before, after in pairwise(self.samples):
             used = [b - a for a, b in zip(before.read_bytes, after.read_bytes, strict=True)]
@@ -68,7 +68,7 @@ class DiskWeights:
         return points
 
     def table(self) -> Table:
-        """One row a container."""
+        """A row for each container."""
         expected = expected_parts(self.weights)
         rows = zip(self.weights, self.rates_mib, self.parts, expected, strict=True)
         return Table(
@@ -79,7 +79,7 @@ class DiskWeights:
         )
 
     def plot(self) -> "Figure":
-        """Each container's part of what the disk gave, over time."""
+        """Draw each container's part of the disk over time."""
         return plot_weights(self)
 
     def __str__(self) -> str:
@@ -91,8 +91,11 @@ class DiskWeights:
 
 
 class Transfer(NamedTuple):
-    """One container that wrote a file; `is_limited` if it had the limit, `is_direct` if it went
-    past the page cache.  `until_on_disk_s` is when the last byte had reached the disk."""
+    """The write of a file by one container.
+
+    `is_limited`: it had the limit; `is_direct`: it did not use the page cache.
+    `until_on_disk_s`: the time until the last byte was on the disk.
+    """
 
     is_direct: bool
     is_limited: bool
@@ -102,7 +105,7 @@ class Transfer(NamedTuple):
 
     @property
     def name(self) -> str:
-        """In words."""
+        """A description, such as `cached, no limit`."""
         limited = "with the limit" if self.is_limited else "no limit"
         return f"{'direct' if self.is_direct else 'cached'}, {limited}"
 
@@ -119,7 +122,7 @@ class Transfer(NamedTuple):
 
 @dataclass(frozen=True)
 class DiskRates:
-    """One program writes a file, with and without `--device-write-bps`, past the cache and not.
+    """One program writes a file with and without `--device-write-bps`, with and without the cache.
 
     `version` is that of the cgroups that limit disks here: with 1 a cached page has no owner.
     """
@@ -129,20 +132,23 @@ class DiskRates:
     transfers: tuple[Transfer, ...]
 
     def expected_mib(self, transfer: Transfer) -> float | None:
-        """The rate the disk should see; None where nothing limits it."""
+        """The rate that the disk should see; None if there is no effective limit."""
         counts = transfer.is_limited and (transfer.is_direct or self.version == 2)
         return float(self.limit_mib) if counts else None
 
     @property
     def deviation(self) -> float:
-        """How far the limited rate past the cache is from the limit, as a part of it."""
+        """The relative difference between the limited direct rate and the limit."""
         (direct,) = (one for one in self.transfers if one.is_direct and one.is_limited)
         return direct.disk_mib / self.limit_mib - 1
 
     @property
     def holds(self) -> bool:
-        """The direct rate is within 10 %; the cache swallows at once; what it holds back is slow
-        with version 2 (some of the time is its own), and whatever has no limit is fast."""
+        """Whether the four rates are as expected.
+
+        The limited direct rate is within 10 % of the limit.  A cached write returns at once; it
+        reaches the disk slowly if version 2 limits it.  Without a limit every write is fast.
+        """
         free = [one for one in self.transfers if self.expected_mib(one) is None]
         held = [one for one in self.transfers if self.expected_mib(one) is not None]
         cached = [one for one in self.transfers if not one.is_direct]
@@ -152,7 +158,7 @@ class DiskRates:
         return fast and slow and abs(self.deviation) <= RATE_TOLERANCE
 
     def table(self) -> Table:
-        """One row a transfer."""
+        """A row for each write."""
         return Table(
             ("write", "the program sees (MiB/s)", "the disk sees (MiB/s)", "expected there"),
             tuple(
@@ -168,7 +174,7 @@ class DiskRates:
         )
 
     def plot(self) -> "Figure":
-        """Two bars a transfer, on a logarithmic scale."""
+        """Draw two bars for each write, on a logarithmic scale."""
         return plot_rates(self)
 
     def __str__(self) -> str:
@@ -186,11 +192,11 @@ def _rates(one: Transfer) -> str:
     return f"{one.seen_mib:.1f}, on the disk {one.disk_mib:.1f} MiB/s"
 
 
-# The pictures of the lab disk: parts of it over time, and rates as bars.
+# The pictures of the lab disk: its parts over time, and rates as bars.
 
 
 def plot_weights(result: DiskWeights) -> Figure:
-    """Each container's part of what the disk gave over time; dashed what its weight asks for."""
+    """Draw each container's part of the disk over time; dashed lines are the weights' parts."""
     points = result.parts_over_time()
     parts, end_s = result.parts, result.samples[-1].time_s
     with style.picture(height_in=3.2) as drawing:
@@ -208,7 +214,7 @@ def plot_weights(result: DiskWeights) -> Figure:
             words = f"{weight}: {parts[number]:.1%}\n{result.rates_mib[number]:.0f} MiB/s"
             style.name_at_end(axes, end_s, heights[number], words, number)
         axes.set(
-            xlim=(0, end_s), ylim=(0, 101), xlabel="time (s)", ylabel="part of what was read (%)"
+            xlim=(0, end_s), ylim=(0, 101), xlabel="time (s)", ylabel="part of the bytes read (%)"
         )
         style.headline(
             drawing,
@@ -220,14 +226,14 @@ def plot_weights(result: DiskWeights) -> Figure:
         for weight, rate, part in zip(result.weights, result.rates_mib, parts, strict=True)
     )
     alt = (
-        f"Lines, almost level: the part of what was read from one disk over {end_s:.0f} s that "
-        f"each container got, beside dashed lines for what its weight asks for. {each}."
+        f"Lines, almost level: each container's part of the bytes read from one disk over "
+        f"{end_s:.0f} s, beside dashed lines for the parts that the weights ask for. {each}."
     )
     return Figure(drawing, alt=alt, table=result.table())
 
 
 def plot_rates(result: DiskRates) -> Figure:
-    """For each write what the program saw and what the disk saw; the scale is logarithmic."""
+    """Draw the program's and the disk's rate for each write; the scale is logarithmic."""
     with style.picture(height_in=3.4) as drawing:
         axes = drawing.subplots()
         for row, one in enumerate(result.transfers):

@@ -1,13 +1,13 @@
-"""The experiments of chapter 9 on the lab disk: how it is divided, and how fast it is.
+"""The experiments of chapter 9 on the lab disk: its division by weights, and its rates.
 
-What makes the proportion of weights exact, and why:
-- Each container reads with several processes past the page cache, so that it always has a request
-  waiting; a container without a request loses its turn.
-- BFQ gives turns by budget, and finds out by itself how large one may be.  On a disk as fast as a
-  file in memory that is so much that a window holds a few dozen turns: small budgets, for the time
-  of the experiment, make them many.
-- What was read is counted by each container's group, in one window, and the usual part is the
-  median of its intervals: in some the machine may have had no CPU for a reader.
+The proportion of weights is exact for these reasons:
+- Each container reads with several processes and without the page cache, so that a request always
+  waits; a container without a request loses its turn.
+- BFQ gives turns by budget, and finds out by itself how large a budget may be.  On a disk as fast
+  as a file in memory a budget is so large that a window has only a few dozen turns.  Small budgets
+  during the experiment give many turns.
+- Each container's group counts the bytes read, in one window, and the usual part is the median of
+  the window's intervals: in some of them a reader may have had no CPU.
 """
 
 import os
@@ -36,9 +36,9 @@ EVERY_S = 0.25
 SETTLE_S = 1.0
 LIFETIME_S = 3 * START_TIMEOUT_S
 BLOCK_MIB, BLOCKS = 5, 4
-"""Large blocks: between two of them the disk waits for the program, which may not have the CPU."""
+"""Large blocks: between two blocks the disk waits for the program, which may not have the CPU."""
 BUDGET = {"max_budget": "2048", "low_latency": "0"}
-"""In sectors; and no preference for new processes (Documentation/block/bfq-iosched.rst)."""
+"""In sectors; new processes get no preference (Documentation/block/bfq-iosched.rst)."""
 READS = (
     f"dd if=/dev/zero of=/disk/{{name}} bs={MIB} count={FILE_MIB} oflag=direct 2>/dev/null; "
     "echo ready; for one in {readers}; do "
@@ -55,15 +55,15 @@ WRITES = (
 def disk_weights(
     weights: Sequence[int] = (600, 300), seconds: float = 5.0, *, client: Client | None = None
 ) -> DiskWeights:
-    """Run one container per `--blkio-weight` that reads from the lab disk without a pause.
+    """Run one container for each `--blkio-weight`; each reads from the lab disk without a pause.
 
-    The lab disk is made for the run if there is none.  Needs root.  Raises `LabkitError` where
-    BFQ is not to be had: nothing else knows weights.
+    The lab disk is made for the run if there is none.  Needs root.  Raises `LabkitError` if the
+    kernel has no BFQ, the only scheduler with weights.
     """
     with lab_disk() as disk, Crew(client or connect(), "disk-weights", LIFETIME_S) as crew:
         if not disk.has_weights:
             raise LabkitError(
-                f"{disk.device} is in the care of {disk.scheduler}, which knows no weights: this "
+                f"{disk.device} uses {disk.scheduler}, which has no weights: this "
                 "kernel has no BFQ (modprobe bfq)"
             )
         with _settings(disk.device, BUDGET):
@@ -77,12 +77,14 @@ def disk_weights(
 
 
 def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates:
-    """Write a file on the lab disk four times: past the cache and not, without a limit and with
-    `--device-write-bps`.  Needs root."""
+    """Write a file on the lab disk four times, with and without the page cache and a limit.
+
+    The limit is `--device-write-bps`.  Needs root.
+    """
     with lab_disk() as disk, Crew(client or connect(), "disk-rates", LIFETIME_S) as crew:
         version = place_of(os.getpid(), "blkio").version
         transfers = tuple(
-            _transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
+            transfer(crew, disk, is_direct=is_direct, limit_mib=limit)
             for is_direct in (True, False)
             for limit in (0, limit_mib)
         )
@@ -91,14 +93,14 @@ def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates
 
 @contextmanager
 def lab_disk() -> Iterator[labdisk.LabDisk]:
-    """The lab disk, whatever its size, else one for the time of the experiment."""
+    """The lab disk of any size, or one that exists only during the experiment."""
     with labdisk.borrow(Paths.from_environment(), DISK_BYTES) as disk:
         yield disk
 
 
 @contextmanager
 def _settings(device: str, wanted: dict[str, str]) -> Iterator[None]:
-    """Settings of the disk's scheduler, as they were afterwards."""
+    """Change settings of the disk's scheduler during the block."""
     folder = f"/sys/block/{os.path.basename(device)}/queue/iosched"
     before = {}
     try:
@@ -145,7 +147,7 @@ def _wait_until_all_read(places: Sequence[Place], timeout_s: float = START_TIMEO
 def _measure(places: Sequence[Place], seconds: float) -> tuple[DiskSample, ...]:
     begin, first = time.monotonic(), [_read_bytes(place) for place in places]
     samples = [DiskSample(0.0, (0,) * len(places))]
-    # While other work holds the disk up, there is nothing to compare.
+    # While other work blocks the disk, there is nothing to compare.
     while samples[-1].time_s < seconds or not all(samples[-1].read_bytes):
         if samples[-1].time_s > seconds + START_TIMEOUT_S:
             raise LabkitError(
@@ -159,14 +161,15 @@ def _measure(places: Sequence[Place], seconds: float) -> tuple[DiskSample, ...]:
 
 
 def _read_bytes(place: Place) -> int:
-    """What the group has read from disks so far."""
+    """The bytes that the group has read from disks so far."""
     if place.version == 2:
         return sum(int(number) for number in re.findall(r"rbytes=(\d+)", place.read("io.stat")))
     text = place.read("blkio.throttle.io_service_bytes_recursive")
     return sum(int(line.split()[2]) for line in text.splitlines() if " Read " in line)
 
 
-def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: int) -> Transfer:
+def transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: int) -> Transfer:
+    """Write a file on the lab disk in a container, and wait until all of it is there."""
     flag = "oflag=direct" if is_direct else ""
     limit = [{"Path": disk.device, "Rate": limit_mib * MIB}] if limit_mib else None
     file = f"/disk/rates-{is_direct:d}-{limit_mib}"
@@ -178,7 +181,7 @@ def _transfer(crew: Crew, disk: labdisk.LabDisk, *, is_direct: bool, limit_mib: 
     )
     await_words(box, b"done")
     begin = time.monotonic()
-    # The container stays until its pages are written: removing it would lose their owner.
+    # The container must stay until its pages are written; without it they would have no owner.
     subprocess.run(["sync", "--file-system", disk.mount], check=True)
     wrote_s = time.monotonic() - begin
     moments = [float(line.split()[0]) for line in box.logs().splitlines() if line.endswith(b" now")]

@@ -19,9 +19,9 @@ HEADINGS = ("PID", "%CPU (top)", "%CPU (cgroup)", "command", "container", "--cpu
 def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
     """The busiest process of every running container, as the host sees it over `seconds`.
 
-    Each row has two figures, both in percent of one CPU: the process's own (what `top` prints, from
-    /proc/PID/stat) and the one that its cgroup counted.  If other work took much of the CPU that
-    containers are held on, the table says so.
+    Each row has two figures, both in percent of one CPU: the process's own (as in `top`, from
+    /proc/PID/stat) and the one that its cgroup counted.  If other work took much of a CPU that
+    containers are pinned to, the table says so.
     """
     containers = (client or connect()).containers.list()
     groups = [CpuFiles.of_process(int(one.attrs["State"]["Pid"])) for one in containers]
@@ -59,7 +59,7 @@ def top(seconds: float = 2.0, *, client: Client | None = None) -> Table:
 
 
 def busy_ticks() -> dict[int, int]:
-    """CPU number → ticks in which it worked, or another machine had it (steal), from proc(5)."""
+    """CPU number → ticks in which it was busy or taken by another machine (steal), from proc(5)."""
     with open("/proc/stat", encoding="ascii") as file:
         rows = [line.split() for line in file if line.startswith("cpu") and line[3].isdigit()]
     return {int(row[0][3:]): sum(map(int, row[1:4])) + sum(map(int, row[6:9])) for row in rows}
@@ -71,7 +71,7 @@ def _remarks(
     busy_s: dict[int, float],
     window_s: float,
 ) -> list[str]:
-    """A warning for each CPU that containers are held on and that had much other work."""
+    """A warning for each CPU that containers are pinned to and that had much other work."""
     own_s: dict[int, float] = {}
     for container, one_s in zip(containers, used_s, strict=True):
         cpus = container.attrs["HostConfig"]["CpusetCpus"]

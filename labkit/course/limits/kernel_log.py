@@ -1,16 +1,16 @@
-"""What the kernel says while something happens, from /dev/kmsg (Documentation/ABI, dev-kmsg)."""
+"""The kernel's messages during an experiment, from /dev/kmsg (Documentation/ABI, dev-kmsg)."""
 
 import os
 from collections.abc import Iterator
 
 RECORD_BYTES = 8192
-"""A record is never longer."""
+"""The maximum length of a record."""
 
 
 class KernelLog:
-    """Reads what the kernel logs from the `with` on; nothing where it may not be read.
+    """Reads the kernel's messages during the `with`; none if they must not be read.
 
-    syslog(2): with kernel.dmesg_restrict only who has CAP_SYSLOG may read it.
+    With kernel.dmesg_restrict a process needs CAP_SYSLOG to read them (syslog(2)).
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class KernelLog:
             self._descriptor = -1
 
     def lines(self) -> Iterator[str]:
-        """The texts of the messages that have come since the last call."""
+        """The texts of the messages since the last call."""
         while self._descriptor >= 0:
             try:
                 record = os.read(self._descriptor, RECORD_BYTES)
-            except BrokenPipeError:  # what was next has been overwritten: the oldest that is left
+            except BrokenPipeError:  # the next record was overwritten: go on with the oldest left
                 continue
             except BlockingIOError:
                 return
@@ -43,9 +43,9 @@ class KernelLog:
 
 
 def killed_for_memory(lines: Iterator[str], group: str) -> str:
-    """What the kernel said of the process it killed in the group with this name; "" if nothing.
+    """The kernel's message about the process it killed in the group with this name; "" if none.
 
-    It says two things, in turn: which group was full (`oom-kill:…`), and whom it killed.
+    It logs two messages in turn: the group that was full (`oom-kill:…`), and the killed process.
     """
     is_ours, said = False, ""
     for line in lines:

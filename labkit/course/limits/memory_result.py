@@ -1,4 +1,4 @@
-"""What `memory_to_the_limit` found: memory and swap over time, and the end."""
+"""The result of `memory_to_the_limit`: memory and swap over time, and the end."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ KILLED = 128 + 9
 
 
 class MemorySample(NamedTuple):
-    """What the container held `time_s` after the first reading: in memory, and in swap."""
+    """The container's memory and its swap `time_s` after the first reading."""
 
     time_s: float
     memory_bytes: int
@@ -28,11 +28,11 @@ class MemorySample(NamedTuple):
 class MemoryToTheLimit:
     """One container that took more and more memory.
 
-    `limit_bytes` is `-m`.  `swap_limit_bytes` is what `--memory-swap` allows beyond it: 0 where the
-    machine has no swap or does not count it by container, although `asked_swap_bytes` were asked
-    for.  `peak_bytes` is the kernel's own mark of the most memory held at once, `oom_kills` how
-    many processes it killed in the container, `message` what it logged of that ("" where its log
-    may not be read).
+    `limit_bytes` is `-m`.  `swap_limit_bytes` is the additional swap that `--memory-swap` allows:
+    0 if the machine has no swap or does not count it by container, even if `asked_swap_bytes` is
+    not.  `peak_bytes` is the kernel's own record of the most memory at once, `oom_kills` the
+    number of processes that it killed in the container, `message` its log message about that (""
+    if the log must not be read).
     """
 
     limit_bytes: int
@@ -46,7 +46,7 @@ class MemoryToTheLimit:
 
     @property
     def swap_peak_bytes(self) -> int:
-        """The most swap in any sample; 0 where none is allowed: there the difference is noise."""
+        """The most swap in any sample; 0 if no swap is allowed, since the value would be noise."""
         if not self.swap_limit_bytes:
             return 0
         return max(sample.swap_bytes for sample in self.samples)
@@ -58,28 +58,28 @@ class MemoryToTheLimit:
 
     @property
     def seconds(self) -> float:
-        """How long it was watched."""
+        """The length of the observation."""
         return self.samples[-1].time_s
 
     @property
     def end_s(self) -> float:
-        """When it held most: right after that the kernel killed."""
+        """The time when it had most memory: right after that the kernel killed it."""
         return max(self.samples, key=lambda one: one.memory_bytes + one.swap_bytes).time_s
 
     @property
     def deviation(self) -> float:
-        """How far the kernel's mark of the most memory is from the limit, as a part of it."""
+        """The relative difference between the kernel's record of the most memory and the limit."""
         return self.peak_bytes / self.limit_bytes - 1
 
     @property
     def holds(self) -> bool:
-        """Killed at the limit ± 5 %, and not before its swap was nearly full."""
+        """Whether it was killed at the limit ± 5 %, and only when its swap was nearly full."""
         swapped = self.swap_peak_bytes >= (1 - 4 * TOLERANCE) * self.swap_limit_bytes
         is_killed = self.oom_kills > 0 and self.exit_code == KILLED
         return is_killed and swapped and abs(self.deviation) <= TOLERANCE
 
     def table(self) -> Table:
-        """What was asked and what came, in MiB."""
+        """The limits and the measured values, in MiB."""
         asked = self.limit_bytes + self.swap_limit_bytes
         return Table(
             ("", "limit (MiB)", "most at once (MiB)", "off by"),
@@ -92,7 +92,7 @@ class MemoryToTheLimit:
         )
 
     def plot(self) -> "Figure":
-        """Memory, and swap on top of it, over time, up to the kill."""
+        """Draw memory, and swap on top of it, over time, until the kill."""
         return plot_memory(self)
 
     def __str__(self) -> str:
@@ -111,11 +111,11 @@ def _row(name: str, limit_bytes: int, most_bytes: int) -> tuple[str, ...]:
     return name, f"{limit_bytes / MIB:.1f}", f"{most_bytes / MIB:.1f}", off
 
 
-# The picture of `memory_to_the_limit`: memory, and swap on top of it, up to the kill.
+# The picture of `memory_to_the_limit`: memory, and swap on top of it, until the kill.
 
 
 def plot_memory(result: MemoryToTheLimit) -> Figure:
-    """Two areas on each other over time; dashed the limits, a cross where the kernel killed."""
+    """Draw two areas over time; dashed lines are the limits, a cross marks the kill."""
     with style.picture(height_in=3.5) as drawing:
         axes = drawing.subplots()
         _draw_areas(axes, result)

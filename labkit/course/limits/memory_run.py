@@ -1,8 +1,8 @@
-"""The experiment of chapter 9 about memory: a program that takes more and more, and its limit.
+"""The experiment of chapter 9 about memory: a program that takes more and more, up to its limit.
 
-The program is `tail -c`, which keeps the end of what it is given in memory: it gets a mebibyte, and
-a short rest, again and again.  The kernel counts it, in the container's own group; other work
-of the machine is not counted.
+The program is `tail -c`, which keeps the end of its input in memory.  It gets a mebibyte at a time,
+with a short pause after each.  The kernel counts its memory in the container's group, without
+other work of the machine.
 """
 
 import os
@@ -24,7 +24,7 @@ KEEPS = (
     f"(while :; do head -c {MIB} /dev/zero || exit; sleep 0.02; done)"
     " | tail -c {most} > /dev/null; code=$?; sleep 0.5; exit $code"
 )
-"""After the kill its shell stays for a moment, so that what the group has counted can be read."""
+"""After the kill its shell stays for a moment, so that the group's counters can be read."""
 
 USAGE = {1: "memory.usage_in_bytes", 2: "memory.current"}
 PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
@@ -35,10 +35,10 @@ MEMORY_AND_SWAP, SWAP = "memory.memsw.usage_in_bytes", "memory.swap.current"
 def memory_to_the_limit(
     memory_mib: int = 64, swap_mib: int = 32, *, client: Client | None = None
 ) -> MemoryToTheLimit:
-    """Run a program that takes ever more memory under `-m memory_mib` until the kernel kills it.
+    """Run a program that takes more and more memory under `-m memory_mib` until it is killed.
 
     `--memory-swap` is the sum of both numbers; on a machine without swap the second has no
-    effect.  Raises `LabkitError` if the container is not killed: nothing limits its memory here.
+    effect.  Raises `LabkitError` if the container is not killed: its memory is not limited here.
     """
     if not 16 <= memory_mib <= memory_mib + swap_mib <= MOST_MIB // 2 or swap_mib < 0:
         raise InvalidParameterError(
@@ -69,27 +69,27 @@ def memory_to_the_limit(
 def _watch(place: Place) -> tuple[tuple[MemorySample, ...], int, int]:
     """The samples, the peak and the number of kills; ends when the group is removed."""
     samples: list[MemorySample] = []
-    peak_bytes = kills = 0
+    peak_bytes = killed = 0
     begin = time.monotonic()
     with suppress(OSError):  # the group is removed with its container
         while True:
-            used, swapped = _used(place)
-            samples.append(MemorySample(time.monotonic() - begin, used, swapped))
-            peak_bytes = _peak(place, max(peak_bytes, used))
-            kills = _kills(place)
+            held, swapped = used(place)
+            samples.append(MemorySample(time.monotonic() - begin, held, swapped))
+            peak_bytes = _peak(place, max(peak_bytes, held))
+            killed = _kills(place)
             if samples[-1].time_s > TIMEOUT_S:
                 raise LabkitError(
-                    f"after {TIMEOUT_S:.0f} s the container holds {used // MIB} MiB and runs on: "
-                    "nothing limits its memory here (`labkit doctor` tells more)"
+                    f"after {TIMEOUT_S:.0f} s the container has {held // MIB} MiB and still runs: "
+                    "nothing limits its memory here (see `labkit doctor`)"
                 )
             time.sleep(EVERY_S)
     if not samples:
         raise LabkitError("the container ended before its memory could be read: try again")
-    return tuple(samples), peak_bytes, kills
+    return tuple(samples), peak_bytes, killed
 
 
-def _used(place: Place) -> tuple[int, int]:
-    """Bytes in memory, and bytes in swap."""
+def used(place: Place) -> tuple[int, int]:
+    """The bytes in memory, and the bytes in swap."""
     used = int(place.read(USAGE[place.version]))
     file = MEMORY_AND_SWAP if place.version == 1 else SWAP
     if not os.path.exists(f"{place.folder}/{file}"):  # the kernel does not count swap
@@ -99,7 +99,7 @@ def _used(place: Place) -> tuple[int, int]:
 
 
 def _peak(place: Place, sampled: int) -> int:
-    """The kernel's mark of the most memory; version 2 keeps one since Linux 5.19."""
+    """The kernel's record of the most memory; version 2 has one since Linux 5.19."""
     file = PEAK[place.version]
     if not os.path.exists(f"{place.folder}/{file}"):
         return sampled
@@ -112,7 +112,7 @@ def _kills(place: Place) -> int:
 
 
 def _swap_bytes(version: int) -> int:
-    """The swap of the machine, if it is counted by group; 0 else."""
+    """The machine's swap, if the kernel counts it by group; otherwise 0."""
     place = place_of(os.getpid(), "memory")
     counted = os.path.exists(f"{place.folder}/{MEMORY_AND_SWAP}") or version == 2
     with open("/proc/swaps", encoding="utf-8") as file:

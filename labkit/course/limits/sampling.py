@@ -1,14 +1,14 @@
-"""Reading several meters at once, and choosing the window in which they are compared.
+"""Reading several meters at once, and choosing the window for their comparison.
 
-The scheduler keeps its promise over time, not at every instant.  When the machine pauses for
-a moment (a laptop that stutters, a virtual machine whose host has other work), the container that
-was running is charged for the whole pause, and the others get theirs back afterwards.  A window
-that begins or ends inside such a debt is off by it: half a second of pause in six seconds is 15 %.
-So the window begins and ends where the division is as it usually is in this run.  What happens in
-between is all counted, pauses and repayments too.
+The scheduler is fair over time, not at every moment.  If the machine pauses for a moment (a busy
+laptop, a virtual machine whose host has other work), the running container is charged for the
+whole pause, and the others get their part back afterwards.  A window that begins or ends inside
+such a debt has an error: half a second of pause in six seconds is 15 %.
+So the window begins and ends at moments when the division is as usual in this run.  Everything
+between counts, including pauses and repayments.
 
-"Usual" is the run's own median, not what the shares ask for: an experiment that comes out
-otherwise than expected is measured just as well.
+"Usual" is the run's own median, not the expectation: an experiment with an unexpected result is
+measured equally well.
 """
 
 import time
@@ -22,24 +22,24 @@ from labkit.course.limits.cpu_result import Sample, expected_parts
 from labkit.errors import LabkitError
 
 SETTLE_S = 1.0
-"""The scheduler's load averages halve every 32 ms (PELT): after a second nothing of the start is
-left in them."""
+"""The scheduler's load averages halve every 32 ms (PELT): after a second they no longer contain
+the start."""
 RUNNING_NS = 100_000_000
-"""A container that has used this much CPU time is past its start and in its busy loop."""
+"""A container that has used this much CPU time has started and is in its busy loop."""
 START_TIMEOUT_S = 90.0
 SIMULTANEOUS_NS = 1_000_000
-"""A reading of all meters that took longer was interrupted, and is taken again."""
+"""A reading of all meters that took longer was interrupted, and is repeated."""
 ATTEMPTS = 8
 CALM_INTERVALS = 2
-"""So many usual intervals in a row, and no debt is left: the first one may contain its end."""
+"""After this many usual intervals in a row no debt is left: the first may contain its end."""
 USUAL = 0.25
-"""A part this much above or below its median is usual…"""
+"""A part that differs from its median by no more than this is usual…"""
 TURN_S = 0.010
-"""… and so is one that differs by a turn or two at the CPU, which take 3 to 4 ms each."""
+"""… and so is one that differs by one or two turns at the CPU, which take 3 to 4 ms each."""
 USUAL_SUM = (0.75, 1.33)
-"""How much of its median all use together: below, some is not charged yet; above, it was late."""
+"""The usual sum, as a part of its median: below, time is not charged yet; above, it was late."""
 PATIENCE = 2.0
-"""If no calm is found by this many times the window's length, everything measured counts."""
+"""If no calm window is found in this multiple of its length, everything measured counts."""
 
 
 class Reading(NamedTuple):
@@ -65,7 +65,7 @@ def wait_until_busy(meters: Sequence[CpuMeter], timeout_s: float = START_TIMEOUT
 
 
 def measure(meters: Sequence[CpuMeter], seconds: float, interval_s: float) -> tuple[Sample, ...]:
-    """Read all meters every `interval_s`, until a calm window of at least `seconds` is whole."""
+    """Read all meters every `interval_s`, until there is a calm window of at least `seconds`."""
     readings = [read_together(meters)]
     last_ns = readings[0].time_ns + int((SETTLE_S + PATIENCE * seconds) * NS_PER_S)
     while True:
@@ -82,7 +82,7 @@ def measure(meters: Sequence[CpuMeter], seconds: float, interval_s: float) -> tu
 def calm_window(readings: Sequence[Reading], seconds: float) -> Sequence[Reading]:
     """The readings from the first calm one on, if the last is calm too and `seconds` later.
 
-    Empty as long as that is not so.
+    Otherwise empty.
     """
     calm = _calm(_settled(readings))
     if not calm or calm[-1] is not readings[-1]:
@@ -142,7 +142,7 @@ def _samples(readings: Sequence[Reading]) -> tuple[Sample, ...]:
 
 
 def read_together(meters: Sequence[CpuMeter]) -> Reading:
-    """A reading of every meter: the quickest of a few tries at most."""
+    """Read every meter; of several tries the quickest one counts."""
     best_took_ns, best = 0, Reading(0, ())
     for _ in range(ATTEMPTS):
         before_ns = time.monotonic_ns()

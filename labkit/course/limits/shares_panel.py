@@ -1,11 +1,11 @@
 """The live panel of chapter 9: sliders that change CPU shares of *running* containers.
 
 Moving a slider writes one number to one file, the container's weight; the kernel does the rest, and
-the curves part.  The panel measures in a thread of its own, so other cells can run.
+the curves separate.  The panel measures in a separate thread, so other cells can run.
 
-It leaves nothing behind: one panel lives at a time (showing it again replaces the last), `close()`
-and its button remove the containers, and so do the end of the kernel and the end of its lifetime,
-for those who just close the tab.
+It leaves nothing behind: only one panel is open at a time (showing it again replaces the last one).
+The containers are removed by `close()`, by its button, at the end of the kernel, and at the end of
+the panel's lifetime, for learners who just close the tab.
 """
 
 import html
@@ -39,9 +39,9 @@ _open: list["SharesPanel"] = []
 
 
 class SharesPanel(Panel):
-    """Always-busy containers on one CPU, their shares on sliders, and a chart of who gets what.
+    """Always-busy containers on one CPU, sliders for their shares, and a chart of their CPU time.
 
-    Show it by making it the last line of a cell.  `lifetime_s` is how long it runs by itself.
+    Show it by making it the last line of a cell.  `lifetime_s` is the time until it ends itself.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SharesPanel(Panel):
     def set_shares(self, number: int, shares: int) -> int:
         """Give container `number` (from 0) new shares, by writing its weight file.
 
-        Returns the number written.  Raises `LabkitError` when the panel is closed.
+        Returns the number written.  Raises `LabkitError` if the panel is closed.
         """
         if self._ended.is_set():
             raise LabkitError("this panel is closed; run its cell again for a new one")
@@ -91,28 +91,28 @@ class SharesPanel(Panel):
         return written
 
     def watch(self, seconds: float) -> None:
-        """Let it run for a while: for a cell that wants to look at the curves afterwards."""
+        """Let it run for a while, for a cell that plots the curves afterwards."""
         if self._ended.wait(seconds):
             self._gone.wait()
 
     def plot(self) -> "Figure":
-        """Everything measured so far, with the moments at which shares were changed."""
+        """Draw everything measured so far, with the times at which shares were changed."""
         from labkit.course.figures.panel_plot import plot_moments  # noqa: PLC0415 matplotlib
 
         return plot_moments(self.moments, self.names)
 
     @property
     def moments(self) -> tuple[Moment, ...]:
-        """What has been measured up to now; the panel's thread continues to measure."""
+        """The measurements so far; the panel's thread continues to measure."""
         return tuple(self._moments)
 
     @property
     def names(self) -> list[str]:
-        """What the curves are called; after the first container, the second, …"""
+        """The names of the curves: container 1, container 2, …"""
         return [f"container {number}" for number in range(1, len(self.shares) + 1)]
 
     def close(self, status: str = "Stopped. The containers are gone.") -> None:
-        """Stop measuring and remove the containers; once is enough, twice does no harm."""
+        """Stop measuring and remove the containers; a second call is no error."""
         is_watching = threading.current_thread() is self._thread
         with self._closing:
             is_first = not self._ended.is_set()
@@ -136,7 +136,7 @@ class SharesPanel(Panel):
             self._view.show_end(status)
 
     def _watch(self) -> None:
-        """The thread: measure until the panel is closed, its time is over, or a container gone."""
+        """Measure until the panel is closed, its time is over, or a container has ended."""
         try:
             self._measure()
         except LabkitError:
@@ -163,7 +163,7 @@ class SharesPanel(Panel):
     def _repr_html_(self) -> str:
         return (
             f"<p><i>This shows a slider for each of the {len(self.shares)} containers and a live "
-            "chart of who gets the CPU, when this cell is run in JupyterLab.</i></p>"
+            "chart of their CPU time, when this cell is run in JupyterLab.</i></p>"
         )
 
     def _make_view(self) -> "SharesView":
@@ -171,7 +171,7 @@ class SharesPanel(Panel):
         return SharesView(self)
 
 
-# The widgets of `SharesPanel`: a slider and a line of facts per container, the chart, a button.
+# The widgets of `SharesPanel`: a slider and a line of facts for each container, chart, button.
 
 
 LEAST_SHARES, STEP = 64, 64
@@ -181,7 +181,7 @@ ONE_LINE = widgets.Layout(flex="none", white_space="nowrap")
 
 
 class SharesView:
-    """What is on the page; the panel tells it what to show, its sliders tell the panel."""
+    """The widgets on the page; they get updates from the panel, and their sliders control it."""
 
     def __init__(self, panel: "SharesPanel") -> None:
         self._panel = panel
@@ -208,7 +208,7 @@ class SharesView:
         return {WIDGET_VIEW: self.widget._repr_mimebundle_()[WIDGET_VIEW]}
 
     def show(self, left_s: float) -> None:
-        """There is a new reading; `left_s` is how long the panel will run on."""
+        """Show a new reading; `left_s` is the panel's remaining time."""
         self._chart.value = live_chart.draw(self._panel.moments, self._panel.names)
         self._status.value = (
             f'<span style="color:{style.QUIET}">all on CPU {self._panel.cpu}; they end by '
@@ -216,12 +216,12 @@ class SharesView:
         )
 
     def show_shares(self, number: int, shares: int) -> None:
-        """The shares of a container were set, by its slider or from Python."""
+        """Show new shares of a container, set by its slider or from Python."""
         self._sliders[number].value = shares
         self._show_file(number, shares)
 
     def show_end(self, status: str) -> None:
-        """The containers are gone."""
+        """Show that the containers are gone."""
         self._status.value = html.escape(status)
         for control in (*self._sliders, self._button):
             control.disabled = True
@@ -259,5 +259,5 @@ class SharesView:
 
 
 def _short(path: str) -> str:
-    """The path with the container's long id cut, so that a line holds it."""
+    """The path with the container's long id cut, so that it fits on a line."""
     return "/".join(f"{part[:12]}…" if len(part) == 64 else part for part in path.split("/"))

@@ -1,1 +1,1 @@
-"""Chapter 11: which namespaces containers have, share and lack."""
+"""Chapter 11: the namespaces that containers have, share and lack."""

@@ -1,7 +1,7 @@
-"""IPC: a System V semaphore and a piece of shared memory, made in one container, sought by others.
+"""IPC: a System V semaphore and shared memory, made in one container and looked for in others.
 
-Who looks for them is a thread that has entered the looker's IPC namespace (`course.system_v`); that
-the kernel lists them is read inside, in /proc/sysvipc.
+A thread that has entered the container's IPC namespace looks for them (`course.system_v`).  The
+kernel's list of them is read inside, from /proc/sysvipc.
 """
 
 import os
@@ -25,11 +25,11 @@ NOTHING = "no such key"
 
 
 class Seen(NamedTuple):
-    """What one finds under the key."""
+    """The result of one search for the key."""
 
     who: str
     inode: int
-    """Of its IPC namespace."""
+    """The inode number of its IPC namespace."""
     found: system_v.Found
     is_listed: bool
     """Whether the key is in the kernel's own list, read inside."""
@@ -37,13 +37,13 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class InterProcess:
-    """What each of them has found; the first is who has made it."""
+    """The results of all searches; the first is of the container that made both."""
 
     seen: tuple[Seen, ...]
 
     @property
     def holds(self) -> bool:
-        """Those in the maker's namespace see both, all others see nothing."""
+        """Whether searches in the maker's namespace find both, and all others find nothing."""
         home = self.seen[0].inode
         both, nothing = system_v.Found(VALUE, TEXT), system_v.Found(None, None)
         return all(
@@ -52,9 +52,9 @@ class InterProcess:
         )
 
     def table(self) -> Table:
-        """A row for everyone who has looked."""
+        """A row for each search."""
         return Table(
-            ("who looks", "IPC namespace", "semaphore", "shared memory", LISTING),
+            ("container", "IPC namespace", "semaphore", "shared memory", LISTING),
             tuple(
                 (
                     one.who,
@@ -70,7 +70,7 @@ class InterProcess:
 
 
 def inter_process(*, client: Client | None = None) -> InterProcess:
-    """Made in *one*; sought from *one*, *three*, which has joined it, *two*, and the host."""
+    """Make both in *one*; look for them in *one*, in *three*, which joined it, *two*, the host."""
     client = client or connect()
     with Crew(client, "ipc", lifetime_s=60) as crew:
         one = crew.hire_plain("one", ["sleep", "60"], ipc_mode="shareable")

@@ -1,9 +1,9 @@
-"""Each namespace left out once (`--without`): what a process inside sees then.
+"""Each namespace left out once (`--without`), and a process's view without it.
 
-Users of its own a container has with `--userns private` only, so that flag is given where they are
-left out.  A time namespace is no step of any start.
-The mount namespace cannot be: the container's root would become the host's.  Left out instead is
-the step that enters the new root, `pivot_root`.
+A container has a user namespace only with `--userns private`, so that flag is given when the user
+namespace is left out.  A time namespace is not a step of any start.
+The mount namespace cannot be left out: the container's root would become the host's.  Instead, the
+step that enters the new root is left out, `pivot_root`.
 """
 
 import os
@@ -23,23 +23,23 @@ from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
 
 FIRST_MARK = 0x1AB00000
-"""The process number is added: two of these may run at once on one host."""
+"""The process number is added, since two of these experiments may run at once on one host."""
 THERE = "echo there || echo not there"
 
 
 class Question(NamedTuple):
-    """What is asked inside, in a shell, and which answers are the host's."""
+    """A question inside, as a command for a shell, and a test for the host's answers."""
 
     step: str
     asks: str
     command: str
     is_hosts: Callable[[str], bool]
     options: Mapping[str, str] = MappingProxyType({})
-    """Of both containers, as `containers.run` takes them."""
+    """Options of both containers, in the form of `containers.run`."""
 
 
 class Answer(NamedTuple):
-    """What a container says with every step of the start, and what one says without this one."""
+    """The answer of a container with every step of the start, and of one without this step."""
 
     question: Question
     with_it: str
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 def questions(mark: int) -> tuple[Question, ...]:
-    """What is asked; `mark` is the key of a semaphore and part of a socket's name on the host."""
+    """The questions; `mark` is the key of a semaphore and part of a socket's name on the host."""
     return (
         Question("pivot_root", "device and inode of /", "stat -c %d:%i /", _is_root),
         Question("namespace.uts", "hostname", "hostname", lambda it: it == platform.node()),
@@ -72,7 +72,7 @@ def questions(mark: int) -> tuple[Question, ...]:
         ),
         Question(
             "namespace.user",
-            "who root is on the host",
+            "root's number on the host",
             "awk '{ print $2 }' /proc/self/uid_map",
             lambda it: it == "0",
             {"userns_mode": "private"},
@@ -91,13 +91,13 @@ def _socket_name(mark: int) -> str:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The answers, a question a namespace."""
+    """The answers, a question for each namespace."""
 
     answers: tuple[Answer, ...]
 
     @property
     def holds(self) -> bool:
-        """With its namespace a container never sees the host's, without it always."""
+        """Whether a container sees the host's part never with its namespace, always without it."""
         return all(
             (one.question.is_hosts(one.with_it), one.question.is_hosts(one.without_it))
             == (False, True)
@@ -116,7 +116,7 @@ class LeftOut:
 
 
 def left_out(*, client: Client | None = None) -> LeftOut:
-    """Ask a whole container all of it, and then one container each without the step."""
+    """Ask a complete container all questions, and one container without each step its question."""
     client = client or connect()
     mark = FIRST_MARK + os.getpid()
     with _on_the_host(mark), Crew(client, "left-out", lifetime_s=60) as crew:
@@ -125,8 +125,10 @@ def left_out(*, client: Client | None = None) -> LeftOut:
 
 @contextmanager
 def _on_the_host(mark: int) -> Iterator[None]:
-    """A semaphore with that key, and a socket of that name: of no file, and so in the network
-    namespace (unix(7), abstract names)."""
+    """Make a semaphore with that key, and a socket of that name, on the host during the block.
+
+    The socket has an abstract name, and so belongs to the network namespace (unix(7)).
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mine:
         mine.bind(f"\0{_socket_name(mark)}")
         system_v.make(mark, VALUE, TEXT)

@@ -1,4 +1,4 @@
-"""Who shares which namespace: a map read from /proc, as `lsns` reads it (namespaces(7))."""
+"""A map of shared namespaces, read from /proc, as `lsns` reads it (namespaces(7))."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labkit.course.figures.figure import Figure
 
 KINDS = ("mnt", "uts", "ipc", "pid", "net", "cgroup", "user", "time")
-"""The names in /proc/<pid>/ns: the notes' six, and two that came later."""
+"""The names in /proc/<pid>/ns: the notes' six, and two newer ones."""
 HOST = "the host"
 
 
@@ -32,12 +32,12 @@ class Resident:
 
 @dataclass(frozen=True)
 class NamespaceMap:
-    """A process of the host, this one, and some containers' first processes."""
+    """This process of the host, and the first processes of some containers."""
 
     residents: tuple[Resident, ...]
 
     def shared_with(self, name: str, kind: str) -> list[str]:
-        """Who is in the same namespace as `name`."""
+        """The processes in the same namespace as `name`."""
         own = next(one for one in self.residents if one.name == name)
         return [
             one.name
@@ -46,24 +46,24 @@ class NamespaceMap:
         ]
 
     def table(self) -> Table:
-        """A row a namespace kind, a column a process; inode numbers as `ls -l` shows them."""
+        """A row for each kind of namespace, a column for each process; numbers as in `ls -l`."""
         return Table(
             ("namespace", *(f"{one.name} ({one.pid})" for one in self.residents)),
             tuple((kind, *(f"[{one.inodes[kind]}]" for one in self.residents)) for kind in KINDS),
         )
 
     def plot(self) -> "Figure":
-        """A row a process, a column a kind; equal colours are the same namespace."""
+        """Draw a row for each process, a column for each kind; same colour means same namespace."""
         return plot_namespaces(self)
 
 
 def inodes(pid: int | str) -> dict[str, int]:
-    """The inode number of each namespace of a process: equal numbers, the same namespace."""
+    """The inode number of each namespace of a process: equal numbers mean the same namespace."""
     return {kind: os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in KINDS}
 
 
 def said_inside(container: Container, *command: str) -> str:
-    """What a command prints in a running container; LabkitError if it fails there."""
+    """The output of a command in a running container; LabkitError if it fails there."""
     done = container.exec_run(command)
     if done.exit_code or not isinstance(done.output, bytes):
         raise LabkitError(f"{' '.join(command)} in {container.name} failed: {done.output!r}")
@@ -71,7 +71,7 @@ def said_inside(container: Container, *command: str) -> str:
 
 
 def inside_and_outside(name: str, client: Client | None = None) -> Table:
-    """The numbers as the container reads them of itself, and as we read them of its process."""
+    """The numbers that a container reads of itself, and those that we read of its process."""
     container = (client or connect()).containers.get(name)
     files = [f"/proc/self/ns/{kind}" for kind in KINDS]
     pid = int(container.attrs["State"]["Pid"])
@@ -93,7 +93,7 @@ def namespace_map(*names: str, client: Client | None = None) -> NamespaceMap:
 
 
 def map_of(containers: Mapping[str, Container]) -> NamespaceMap:
-    """The map of the host and these running containers, by the names they are to have in it."""
+    """The map of the host and these running containers, with their names in the map."""
     found = [Resident(HOST, os.getpid(), inodes("self"))]
     for name, container in containers.items():
         pid = int(container.attrs["State"]["Pid"])
@@ -101,7 +101,7 @@ def map_of(containers: Mapping[str, Container]) -> NamespaceMap:
     return NamespaceMap(tuple(found))
 
 
-# The picture of `namespace_map`: who shares which namespace.
+# The picture of `namespace_map`: the processes and their namespaces.
 
 
 OF_WHAT = {
@@ -114,11 +114,11 @@ OF_WHAT = {
     "user": "users",
     "time": "clocks",
 }
-"""What each kind is about, in a word."""
+"""The object of each kind of namespace, in a word."""
 
 
 def plot_namespaces(found: NamespaceMap) -> Figure:
-    """Grey is the host's own; each other namespace has the colour of who made it."""
+    """Draw the map; grey is the host's, every other namespace has the colour of its maker."""
     rows = len(found.residents)
     with style.picture(height_in=1.0 + 0.55 * rows) as drawing:
         axes = drawing.subplots()
@@ -142,7 +142,9 @@ def plot_namespaces(found: NamespaceMap) -> Figure:
                 fontsize=7.5,
                 color=style.QUIET,
             )
-        style.headline(drawing, "Who shares which namespace", "same colour: the same namespace")
+        style.headline(
+            drawing, "Which containers share a namespace", "same colour: the same namespace"
+        )
     return Figure(drawing, alt=_alt(found), table=found.table())
 
 

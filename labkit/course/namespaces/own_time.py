@@ -1,7 +1,7 @@
-"""A time namespace, made by hand with unshare(2): how long the machine has been up, for whom.
+"""A time namespace, made by hand with unshare(2), and the machine's uptime inside and outside.
 
-`python -m labkit.course.namespaces.own_time SECONDS` is the process in it: a process of its own,
-since only children of who makes a time namespace are in it (time_namespaces(7)).
+`python -m labkit.course.namespaces.own_time SECONDS` makes it in a separate process, since only
+children of the maker are in a time namespace (time_namespaces(7)).
 """
 
 import os
@@ -18,7 +18,7 @@ DAY_S = 86400
 
 
 def own_time(days: int = 100) -> Table:
-    """What a time namespace that is `days` ahead adds to the clocks of a process in it."""
+    """The difference that a time namespace, `days` ahead, makes to the clocks of its process."""
     command = [sys.executable, "-m", __name__, str(days * DAY_S)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -26,7 +26,7 @@ def own_time(days: int = 100) -> Table:
     boot_s, wall_s = map(float, done.stdout.split())
     here_s, now_s = time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     return Table(
-        ("clock", "what the namespace adds (days)"),
+        ("clock", "added by the namespace (days)"),
         (
             ("since the start of the machine (boottime)", f"{(boot_s - here_s) / DAY_S:.1f}"),
             ("the time of day (realtime)", f"{abs(wall_s - now_s) / DAY_S:.1f}"),
@@ -35,9 +35,9 @@ def own_time(days: int = 100) -> Table:
 
 
 def _in_one(seconds: str) -> None:
-    """Make the namespace, and let a child say its two clocks."""
+    """Make the namespace, and let a child print its two clocks."""
     namespaces.unshare(namespaces.CLONE_NEWTIME)
-    # The offset is to be written before the first child is in it.
+    # The offset must be written before the first child is in the namespace.
     Path("/proc/self/timens_offsets").write_text(f"boottime {seconds} 0")
     if child := os.fork():
         os.waitpid(child, 0)

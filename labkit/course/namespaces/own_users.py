@@ -1,7 +1,7 @@
-"""Own users: root in a container with `--userns private`, seen from inside and outside.
+"""A user namespace: root in a container with `--userns private`, seen from inside and outside.
 
-The table is user_namespaces(7)'s uid_map; an ordinary container is compared with it, and both
-try the same.
+The numbers are those of uid_map (user_namespaces(7)).  An ordinary container is compared with it,
+and both try the same commands.
 """
 
 import os
@@ -18,32 +18,32 @@ from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
 
 PLACE = "/host"
-"""Where a folder of the host's root is mounted in both."""
+"""The path in both containers at which a folder of the host's root is mounted."""
 NOBODY = "65534"
-"""How the kernel shows a user that the table does not have (/proc/sys/kernel/overflowuid)."""
+"""The kernel's number for a user that the table does not have (/proc/sys/kernel/overflowuid)."""
 DEEDS: Mapping[str, str] = {
     "make a file in its own /": "touch /made",
     "set its own host name": "hostname another",
     "write into the folder of the host's root": f"touch {PLACE}/made",
     "make a device": "mknod /device c 1 3",
 }
-"""What both try, as commands for a shell."""
+"""The commands that both try in a shell."""
 
 
 @dataclass(frozen=True)
 class OwnUsers:
-    """The numbers from both sides, and what either root may do."""
+    """The numbers from both sides, and the rights of root in each container."""
 
     uid_map: tuple[str, ...]
-    """First number inside, first outside, how many."""
+    """First number inside, first number outside, count."""
     numbers: tuple[tuple[str, str, str], ...]
-    """(whose, seen from inside, seen from outside)."""
+    """(owner, seen from inside, seen from outside)."""
     deeds: tuple[tuple[str, str, str], ...]
-    """(what, in an ordinary container, in one with its own users)."""
+    """(action, in an ordinary container, in one with a user namespace)."""
 
     @property
     def holds(self) -> bool:
-        """Root inside is another user outside, and has power over its own namespaces alone."""
+        """Whether root inside is another user outside, with power only over its own namespaces."""
         first = self.uid_map[1]
         inside = ["0", "0", "0", "–", NOBODY]
         user, group, file, layer, folder = (row[2] for row in self.numbers)
@@ -58,15 +58,15 @@ class OwnUsers:
     def table(self) -> Table:
         """The same process, file and folder, seen from inside and from outside."""
         caption = f"/proc/self/uid_map: {' '.join(self.uid_map)}"
-        return Table(("whose number", "inside", "outside"), self.numbers, caption)
+        return Table(("owner of the number", "inside", "outside"), self.numbers, caption)
 
     def power(self) -> Table:
-        """What root may do in an ordinary container, and in this one."""
+        """The rights of root in an ordinary container, and in this one."""
         return Table(("may it …", "ordinary", "--userns private"), self.deeds)
 
 
 def own_users(*, client: Client | None = None) -> OwnUsers:
-    """Start both, try all, look at the files from outside, and remove both."""
+    """Start both, try all commands, look at the files from outside, and remove both."""
     client = client or connect()
     with TemporaryDirectory() as folder, Crew(client, "own-users", lifetime_s=60) as crew:
         options: dict[str, Any] = {

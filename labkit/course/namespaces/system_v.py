@@ -1,4 +1,4 @@
-"""System V IPC: a semaphore and a piece of shared memory, found by a key, in anybody's namespace.
+"""System V IPC: a semaphore and shared memory, found by a key, in the namespace of any process.
 
 The calls are semget(2), semctl(2), shmget(2), shmat(2) and shmctl(2); the key is a number that
 programs agree on, and each IPC namespace has its own table of keys (ipc_namespaces(7)).
@@ -29,17 +29,16 @@ ResultT = TypeVar("ResultT")
 
 
 class Found(NamedTuple):
-    """What a key names; None if it names nothing."""
+    """The values of a key's objects; None for an object that does not exist."""
 
     semaphore: int | None
     text: str | None
 
 
 def in_ipc_of(pid: int, action: Callable[[], ResultT]) -> ResultT:
-    """Do something in the IPC namespace of a process; OSError.
+    """Run `action` in the IPC namespace of a process; OSError.
 
-    In a thread that ends with it: which IPC namespace one is in is a matter of the thread
-    (setns(2)), so ours stays where it is.
+    It runs in a separate thread, because setns(2) changes only the calling thread.
     """
 
     def enter() -> ResultT:
@@ -55,7 +54,7 @@ def in_ipc_of(pid: int, action: Callable[[], ResultT]) -> ResultT:
 
 
 def make(key: int, value: int, text: str) -> None:
-    """Make the semaphore at `value`, and the memory with `text` in it; OSError if there is one."""
+    """Make the semaphore with `value`, and the memory with `text`; OSError if one exists."""
     semaphore = _call("semget", key, 1, NEW)
     _call("semctl", semaphore, 0, SETVAL, value)
     memory = _call("shmget", key, SIZE_BYTES, NEW)
@@ -65,7 +64,7 @@ def make(key: int, value: int, text: str) -> None:
 
 
 def find(key: int) -> Found:
-    """What is there under the key; nothing is made."""
+    """Look up the key; nothing is made."""
     value, text = None, None
     with suppress(FileNotFoundError):
         value = _call("semctl", _call("semget", key, 1, 0), 0, GETVAL)
@@ -77,7 +76,7 @@ def find(key: int) -> Found:
 
 
 def remove(key: int) -> None:
-    """Remove both, where they are there."""
+    """Remove both, if they exist."""
     with suppress(FileNotFoundError):
         _call("semctl", _call("semget", key, 1, 0), 0, IPC_RMID)
     with suppress(FileNotFoundError):
@@ -85,7 +84,7 @@ def remove(key: int) -> None:
 
 
 def keys(listing: str) -> set[int]:
-    """The keys in the text of /proc/sysvipc/sem or …/shm, as a process sees it (proc(5))."""
+    """The keys in the text of /proc/sysvipc/sem or …/shm, as read by a process (proc(5))."""
     return {int(line.split()[0]) for line in listing.splitlines()[1:]}
 
 

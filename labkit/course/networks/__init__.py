@@ -1,1 +1,1 @@
-"""Chapter 12: the network map, a packet's way, rooms and cables by hand."""
+"""Chapter 12: the network map, a packet's way, network namespaces and cables by hand."""

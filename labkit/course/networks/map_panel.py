@@ -1,7 +1,7 @@
-"""The live network map: buttons that plug *running* containers in and out, and the map after it.
+"""The live network map: buttons that connect and disconnect *running* containers, and the map.
 
-It leaves nothing behind: one panel lives at a time, and `close()`, its button and the end of the
-notebook's kernel remove its containers and its network.
+It leaves nothing behind: only one panel is open at a time, and `close()`, its button and the end of
+the notebook's kernel remove its containers and its network.
 """
 
 import atexit
@@ -51,7 +51,8 @@ class MapPanel(Panel):
         _open.append(self)
         atexit.register(self.close)
         try:
-            self.client.api.post("/networks/create", network_body(self.own))
+            body = network_body(self.own, labels=self._crew.labels)
+            self.client.api.post("/networks/create", body)
             self.containers = {
                 name: self._crew.hire(name, "sleep 100000", network_mode=self.networks[at % 2])
                 for at, name in enumerate(names)
@@ -61,21 +62,21 @@ class MapPanel(Panel):
             raise
 
     def is_connected(self, name: str, network: str) -> bool:
-        """Whether the container has a cable to the network, as the engine says."""
+        """Whether the container has a cable to the network, according to the engine."""
         container = self.containers[name]
         container.reload()
         return network in container.attrs["NetworkSettings"]["Networks"]
 
     def connect(self, name: str, network: str) -> None:
-        """Plug a running container into a network."""
+        """Connect a running container to a network."""
         self._change("connect", name, network)
 
     def disconnect(self, name: str, network: str) -> None:
-        """Pull its cable."""
+        """Disconnect a running container from a network."""
         self._change("disconnect", name, network)
 
     def map(self) -> NetworkMap:
-        """The kernel's state now, of the panel's own containers."""
+        """The kernel's present state of the panel's containers."""
         return network_map(self.client, *(one.name for one in self.containers.values()))
 
     def plot(self) -> "Figure":
@@ -83,7 +84,7 @@ class MapPanel(Panel):
         return self.map().plot()
 
     def close(self, status: str = "Stopped. The containers and their network are gone.") -> None:
-        """Remove the containers and the network; twice does no harm."""
+        """Remove the containers and the network; a second call is no error."""
         if self not in _open:
             return
         _open.remove(self)
@@ -121,7 +122,7 @@ class MapPanel(Panel):
 
 
 class MapView:
-    """Buttons in rows, one row a network; pressed means plugged in."""
+    """Rows of buttons, one row for each network; a pressed button means connected."""
 
     def __init__(self, panel: "MapPanel") -> None:
         self._panel = panel
@@ -147,11 +148,11 @@ class MapView:
         self.show()
 
     def bundle(self) -> dict[str, Any]:
-        """What Jupyter shows."""
+        """The part of the MIME bundle that shows the widgets."""
         return {WIDGET_VIEW: self._whole._repr_mimebundle_()[WIDGET_VIEW]}
 
     def show(self) -> None:
-        """Draw the map again, and set the buttons as things are."""
+        """Draw the map again, and set the buttons to the present state."""
         self._is_showing = True
         try:
             for (name, network), button in self._buttons.items():
@@ -161,7 +162,7 @@ class MapView:
         self._picture.value = self._panel.plot()._repr_mimebundle_()["text/html"]
 
     def show_end(self, status: str) -> None:
-        """The containers are gone."""
+        """Show that the containers are gone."""
         self._status.value = html.escape(status)
         for control in (*self._buttons.values(), self._stop):
             control.disabled = True

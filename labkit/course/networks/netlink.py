@@ -1,6 +1,6 @@
-"""pyroute2's netlink sockets, usable in a notebook: each works on its own thread.
+"""pyroute2's netlink sockets for a notebook: each works in a separate thread.
 
-They run an event loop, and the thread of a notebook's cells has one already.
+They run an event loop, and the thread of a notebook's cells already has one.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from pyroute2 import IPRoute, NetNS
 
 
 class Netlink:
-    """Every method of the socket that `make` gives, called on that thread; dumps become lists."""
+    """Has every method of `make`'s socket, and calls it in that thread; dumps become lists."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._thread = ThreadPoolExecutor(1, "netlink")
@@ -47,7 +47,7 @@ def host() -> Netlink:
 
 
 def inside(namespace: str) -> Netlink:
-    """Those of the network namespace behind a file such as `/proc/1234/ns/net`."""
+    """The same for the network namespace of a file such as `/proc/1234/ns/net`."""
     return Netlink(lambda: NetNS(namespace))
 
 

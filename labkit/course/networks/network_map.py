@@ -1,7 +1,7 @@
 """The network map: containers, cables, bridges, address translation, read from the kernel itself.
 
-The engine is asked only for the containers' names and process numbers.  Which cable ends where is
-read over netlink, in each container's namespace and outside; what is translated, from nftables.
+The engine gives only the containers' names and process ids.  The ends of each cable are read over
+netlink, in each container's namespace and outside; address translation is read from nftables.
 """
 
 import json
@@ -25,7 +25,7 @@ NOT_PLUGGED = "–"
 
 @dataclass(frozen=True)
 class Cable:
-    """A pair of interfaces: one in a container, the other on the host, plugged into a bridge."""
+    """A pair of interfaces: one in a container, the other on the host, attached to a bridge."""
 
     container: str
     inside: str
@@ -36,24 +36,24 @@ class Cable:
 
 @dataclass(frozen=True)
 class Bridge:
-    """A switch in software; its own address is where its containers send all else."""
+    """A switch in software; its own address is the containers' gateway."""
 
     name: str
     address: str
     is_translated: bool
-    """Whether what leaves it takes on the host's address (a masquerade rule of its subnet)."""
+    """Whether packets that leave it get the host's address (a masquerade rule of its subnet)."""
 
 
 @dataclass(frozen=True)
 class NetworkMap:
-    """What there is: `published` are host ports as `8080/tcp`, with the address they lead to."""
+    """The whole map; `published` are host ports such as `8080/tcp`, with their targets."""
 
     containers: tuple[str, ...]
     bridges: tuple[Bridge, ...]
     cables: tuple[Cable, ...]
     published: tuple[tuple[str, str], ...]
     uplink: str
-    """The host's interface towards the rest of the world; empty if it has none."""
+    """The host's interface to the outside; empty if it has none."""
 
     @property
     def unplugged(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class NetworkMap:
         return tuple(port for port, to in self.published if to.rpartition(":")[0] == address)
 
     def table(self) -> Table:
-        """A row a cable, and one for each container that has none."""
+        """A row for each cable, and for each container without one."""
         rows = [
             (
                 cable.container,
@@ -84,12 +84,12 @@ class NetworkMap:
         )
 
     def plot(self) -> "Figure":
-        """Containers above, bridges below them, the host's uplink at the bottom."""
+        """Draw containers above, bridges below them, the host's uplink at the bottom."""
         return plot_map(self)
 
 
 def network_map(client: Client, *names: str) -> NetworkMap:
-    """The map as it is now, of the containers named, or of all that run."""
+    """The present map of the named containers, or of all that run."""
     running = sorted(client.containers.list(), key=lambda one: one.name)
     if names:
         running = [one for one in running if one.name in names]
@@ -123,13 +123,13 @@ def _fresh(container: Any) -> Any:
 
 
 def _cables(container: str, pid: int, host_links: Mapping[int, Any]) -> Iterator[Cable]:
-    """Follow each interface of a namespace to its other end: a veth knows its peer's number."""
+    """Follow each interface of a namespace to its other end: a veth has its peer's number."""
     with netlink.inside(f"/proc/{pid}/ns/net") as inside:
         links = list(inside.get_links())
         addresses = {one["index"]: one.get("address") for one in inside.get_addr(family=AF_INET)}
     for link in links:
         peer = host_links.get(link.get("link"))
-        # A host-mode container sees the host's own cables: their peers are elsewhere.
+        # A container with the host's network sees the host's own cables: their peers are elsewhere.
         if peer is None or peer.get("link") != link["index"] or link["index"] in _same(links, peer):
             continue
         bridge = host_links.get(peer.get("master"))
@@ -143,7 +143,7 @@ def _cables(container: str, pid: int, host_links: Mapping[int, Any]) -> Iterator
 
 
 def _same(links: Sequence[Any], peer: Any) -> set[int]:
-    """The numbers of links here that *are* the peer: then this is no other namespace."""
+    """The numbers of links here that *are* the peer: then both are in the same namespace."""
     return {one["index"] for one in links if one.get("ifname") == peer.get("ifname")}
 
 
@@ -160,7 +160,7 @@ def rules_of(ruleset: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
 
 
 def is_translated(rules: Sequence[Sequence[Mapping[str, Any]]], bridge: str) -> bool:
-    """Whether a rule masquerades what leaves by any link but this bridge."""
+    """Whether a rule masquerades packets that leave by any link but this bridge."""
     leaves = {"left": {"meta": {"key": "oifname"}}, "op": "!=", "right": bridge}
     return any(
         any("masquerade" in part for part in rule) and any(_matches(part, leaves) for part in rule)
@@ -174,7 +174,7 @@ def _matches(part: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def published_in(rules: Sequence[Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
-    """(`8080/tcp`, `10.0.0.2:80`) for each rule that gives a port's packets another destination."""
+    """(`8080/tcp`, `10.0.0.2:80`) for each rule that redirects the packets of a port."""
     found = []
     for rule in rules:
         target = next((part["dnat"] for part in rule if "dnat" in part), None)
@@ -195,7 +195,7 @@ CALM = "#F3F5F7"
 
 
 def plot_map(found: NetworkMap) -> Figure:
-    """Every container, cable and bridge there is; unplugged containers are grey."""
+    """Draw every container, cable and bridge; containers without a cable are grey."""
     names = sorted(found.containers, key=lambda name: _order(found, name))
     places = {name: column + 0.5 for column, name in enumerate(names)}
     width = max(len(names), 2)
@@ -217,14 +217,14 @@ def plot_map(found: NetworkMap) -> Figure:
 
 
 def _order(found: NetworkMap, name: str) -> tuple[int, str]:
-    """Containers of one bridge are side by side."""
+    """The sort key that puts containers of one bridge side by side."""
     bridges = [bridge.name for bridge in found.bridges]
     own = [bridges.index(one.bridge) for one in found.cables if one.container == name]
     return (min(own, default=len(bridges)), name)
 
 
 def _bridge_places(found: NetworkMap, width: int) -> dict[str, tuple[float, float]]:
-    """Each bridge's left and right end: they share the width."""
+    """The left and right end of each bridge: they share the width."""
     count = len(found.bridges)
     step = width / max(count, 1)
     return {
@@ -262,7 +262,7 @@ def _cable(
 def _ends(
     cable: Cable, places: dict[str, float], bridge: tuple[float, float], found: NetworkMap
 ) -> tuple[float, float]:
-    """Where a cable begins above and ends below: sockets are in the order of the containers."""
+    """The upper and lower end of a cable: sockets are in the order of the containers."""
 
     def top(one: Cable) -> float:
         mine = [other for other in found.cables if other.container == one.container]
@@ -286,7 +286,7 @@ def _container(axes: Any, name: str, x: float, is_alone: bool) -> None:
 def _host(
     axes: Any, found: NetworkMap, bridges: dict[str, tuple[float, float]], width: int
 ) -> None:
-    """The bridges, the uplink, and the ways between them."""
+    """Draw the bridges, the uplink, and the connections between them."""
     middle: Any = {"ha": "center", "va": "center", "zorder": 5}
     _box(axes, (0.08, UPLINK - 0.25), width - 0.16, CALM, style.INK)
     way_out = f"host: {found.uplink}" if found.uplink else "host"

@@ -1,7 +1,7 @@
-"""A packet's way, recorded: the same ping seen at every interface it passes.
+"""The recorded way of a packet: the same ping at every interface on its way.
 
-Each interface has a packet socket (packet(7)), opened inside the namespace that the interface
-is in; it gets a copy of every frame.  What differs from place to place is what the way did to it.
+Each interface has a packet socket (packet(7)), opened inside the interface's namespace; it gets a
+copy of every frame.  A difference between two places was made on the way between them.
 """
 
 import itertools
@@ -28,23 +28,23 @@ EVERY_PROTOCOL = 0x0003  # ETH_P_ALL, linux/if_ether.h
 IPV4 = 0x0800
 ICMP = 1
 KINDS = {8: "request", 0: "reply"}
-"""ICMP's types of an echo (RFC 792)."""
+"""The types of an ICMP echo (RFC 792)."""
 HOST = "/proc/self/ns/net"
 WAIT_S = 3.0
 FRAME_BYTES = 2048
 
 
 class Place(NamedTuple):
-    """An interface to listen at, in the network namespace behind the file `namespace`."""
+    """An interface to listen at, in the network namespace of the file `namespace`."""
 
     name: str
-    """What a reader calls it: `ann`, `the bridge`."""
+    """The name for readers: `ann`, `the bridge`."""
     interface: str
     namespace: str = HOST
 
 
 class Echo(NamedTuple):
-    """What a frame says: request or reply, its addresses, how many routers it may still pass."""
+    """The content of a frame: request or reply, its addresses, and its time to live in hops."""
 
     kind: str
     source: str
@@ -53,7 +53,7 @@ class Echo(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """An echo as it was seen at one place."""
+    """An echo as seen at one place."""
 
     place: Place
     echo: Echo
@@ -67,7 +67,7 @@ class PacketWay:
         self.hops = tuple(hops)
 
     def leg(self, kind: str) -> list[Hop]:
-        """One direction, `request` or `reply`, in the order in which it went."""
+        """The hops in one direction, `request` or `reply`, in their order."""
         places = self.places if kind == "request" else self.places[::-1]
         return [
             hop
@@ -90,7 +90,7 @@ class PacketWay:
         return tuple(changes)
 
     def table(self) -> Table:
-        """A row for each time it was seen."""
+        """A row for each place and direction."""
         return Table(
             ("leg", "seen at", "interface", "from", "to", "TTL"),
             tuple(
@@ -101,15 +101,23 @@ class PacketWay:
         )
 
     def plot(self) -> "Figure":
-        """The way there above, the way back below, a column a place."""
+        """Draw the way there above, the way back below, with a column for each place."""
         return plot_way(self)
 
 
 def packet_way(places: Sequence[Place], ping: Callable[[], object], answerer: str) -> PacketWay:
-    """Listen at all places, call `ping`, which sends one, and put together what was seen.
+    """Listen at all places, call `ping`, which sends one ping, and combine the frames seen.
 
-    `answerer` is the address that is pinged.  Raises `LabkitError` if the last place saw no answer.
+    `answerer` is the pinged address.  Raises `LabkitError` if the first place saw no answer.
     """
+    way = seen_way(places, ping, answerer)
+    if not any(hop.place == places[0] for hop in way.leg("reply")):
+        raise LabkitError(f"no answer from {answerer} was seen at {places[0].name}")
+    return way
+
+
+def seen_way(places: Sequence[Place], ping: Callable[[], object], answerer: str) -> PacketWay:
+    """The way as far as it went: `packet_way` for a ping that may stay without an answer."""
     seen: dict[tuple[Place, str], Hop] = {}
     with _listening(places) as sockets:
         ping()
@@ -122,8 +130,6 @@ def packet_way(places: Sequence[Place], ping: Callable[[], object], answerer: st
                     seen.setdefault((hop.place, echo.kind), hop)
         for listener, place in sockets.items():
             _drain(listener, place, answerer, seen)
-    if (places[0], "reply") not in seen:
-        raise LabkitError(f"no answer from {answerer} was seen at {places[0].name}")
     return PacketWay(places, list(seen.values()))
 
 
@@ -146,7 +152,7 @@ def _listening(places: Sequence[Place]) -> Iterator[dict[socket.socket, Place]]:
 
 
 def _listen(place: Place) -> socket.socket:
-    """A socket stays in the namespace it was opened in; so a thread of its own opens it there."""
+    """Open a socket in a separate thread, for it stays in the namespace it was opened in."""
     found: list[socket.socket] = []
     failed: list[OSError] = []
 
@@ -177,7 +183,7 @@ def _listen(place: Place) -> socket.socket:
 def _drain(
     listener: socket.socket, place: Place, answerer: str, seen: dict[tuple[Place, str], Hop]
 ) -> None:
-    """The packets that are still in the socket."""
+    """Read the packets that are still in the socket."""
     while select.select([listener], [], [], 0)[0]:
         echo = read_echo(listener.recv(FRAME_BYTES))
         if echo and answerer in (echo.source, echo.destination):
@@ -194,7 +200,7 @@ HALF = 0.4
 
 
 def plot_way(way: PacketWay) -> Figure:
-    """A card where it was seen; an address that was rewritten just before is marked."""
+    """Draw a card for each place; an address that was rewritten just before it is marked."""
     count = len(way.places)
     with style.picture(height_in=3.5) as drawing:
         axes = drawing.subplots()

@@ -1,8 +1,8 @@
-"""Network namespaces without a container: bare rooms to lay cables into, by hand.
+"""Network namespaces without a container: empty rooms for cables laid by hand.
 
-One sleeping process holds a room (unshare(1)).  The kernel ends that process with the one that
-made it (PR_SET_PDEATHSIG, prctl(2)), removes the namespace with the process, and with it every
-cable that has an end in it: nothing is left behind, even if the page's kernel is killed.
+One sleeping process holds a room (unshare(1)).  The kernel ends that process together with its
+maker (PR_SET_PDEATHSIG, prctl(2)).  It then removes the namespace, and every cable with an end in
+it: nothing is left behind, even if the page's kernel is killed.
 """
 
 import atexit
@@ -19,14 +19,14 @@ from labkit.errors import LabkitError
 START_TIMEOUT_S = 60.0
 OUTSIDE_LINK = "lab-outside"
 OUTSIDE_GATEWAY, OUTSIDE_ADDRESS = "203.0.113.1", "203.0.113.2"
-"""From a block that is for documentation only (RFC 5737): no machine has one of these addresses."""
+"""From a block for documentation only (RFC 5737): no machine has one of these addresses."""
 
 
 _rooms: dict[str, "Room"] = {}
 
 
 def remove_links(*names: str) -> None:
-    """Remove the host's links of these names; one that does not exist is no error."""
+    """Remove the host's links with these names; one that does not exist is no error."""
     with netlink.host() as host:
         for name in names:
             for index in host.link_lookup(ifname=name):
@@ -34,10 +34,10 @@ def remove_links(*names: str) -> None:
 
 
 class Room:
-    """A network namespace of its own; at first it has only a loopback, which is off.
+    """A new network namespace; at first it has only a loopback, which is off.
 
     `pid` is the process that holds it, by which pyroute2 and nsenter(1) name the namespace.  A room
-    with a name takes the place of an older one with that name.
+    with a name replaces an older one with that name.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -82,7 +82,7 @@ class Room:
         )
 
     def close(self) -> None:
-        """Remove the namespace, and with it the cables that end in it; twice is no error."""
+        """Remove the namespace and the cables that end in it; a second call is no error."""
         atexit.unregister(self.close)
         self._process.kill()
         self._process.wait()

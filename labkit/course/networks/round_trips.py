@@ -1,8 +1,8 @@
-"""How long a byte takes to a container and back: host's network, bridge, published port.
+"""The time of a byte to a container and back: host's network, bridge, published port.
 
-One program in each container sends back what it gets (`nc -ll -e cat`).  The client is this
-process, on the host, which times each round trip.  The ways take turns, so that other work of the
-machine slows all of them alike, and the medians are compared.
+One program in each container sends back its input (`nc -ll -e cat`).  The client is this process,
+on the host, which times each round trip.  The three ways take turns, so that other work of the
+machine slows all of them alike, and their medians are compared.
 """
 
 import socket
@@ -41,7 +41,7 @@ class RoundTrips:
 
     @property
     def times_longer(self) -> float:
-        """How many times as long the bridge takes as the host's network."""
+        """The bridge's time as a multiple of the host's network's."""
         return self.median_us(BRIDGE) / self.median_us(HOST)
 
     @property
@@ -61,7 +61,7 @@ class RoundTrips:
         )
 
     def plot(self) -> Figure:
-        """A bar for each way."""
+        """Draw a bar for each way."""
         medians = [self.median_us(way) for way in self.times_us]
         with style.picture(height_in=1.0 + 0.42 * len(medians)) as drawing:
             axes = drawing.subplots()
@@ -119,7 +119,7 @@ def _echo(crew: Crew, name: str, port: int, **options: Any) -> Container:
 
 
 def _line(end: tuple[str, int]) -> socket.socket:
-    """A connection whose other end answers; the server may still be starting."""
+    """Connect to a server, which may still be starting, and wait until it answers."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
@@ -138,7 +138,7 @@ def _line(end: tuple[str, int]) -> socket.socket:
 
 
 def _trips(line: socket.socket, count: int) -> Sequence[float]:
-    """The microseconds of some round trips of one byte."""
+    """The microseconds of `count` round trips of one byte."""
     times = []
     for _ in range(count):
         begin_ns = time.perf_counter_ns()

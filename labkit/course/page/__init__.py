@@ -1,1 +1,1 @@
-"""What every page uses: magics, predictions, the way to the engine, what a page cleans up."""
+"""Parts of every page: magics, predictions, the connection to the engine, the final clean-up."""

@@ -1,7 +1,7 @@
-"""A learner's predictions, kept in a small file of their own, so that they outlive the kernel.
+"""A learner's predictions, kept in a small file, so that they outlive the notebook's kernel.
 
-The file is `$XDG_STATE_HOME/labkit/predictions.json` (XDG Base Directory Specification), with
-`~/.local/state` for the first part where that is not set.  Nothing else reads it; to forget the
+The file is `$XDG_STATE_HOME/labkit/predictions.json` (XDG Base Directory Specification), or
+`~/.local/state/labkit/predictions.json` if that is not set.  Nothing else reads it; to forget the
 answers, delete it.
 """
 
@@ -13,7 +13,7 @@ Answer = float | str
 
 
 def path() -> str:
-    """Where the answers are kept."""
+    """The path of the file."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return f"{state}/labkit/predictions.json"
 
@@ -24,7 +24,7 @@ def load(question_id: str) -> Answer | None:
 
 
 def keep(question_id: str, answer: Answer) -> None:
-    """Keep the answer, in place of an older one to the same question."""
+    """Keep the answer; it replaces an older one to the same question."""
     every = _read() | {question_id: answer}
     folder = os.path.dirname(path())
     os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Running the `labkit` command for a notebook, with its output printed by Python as it comes."""
+"""Running the `labkit` command for a notebook; Python prints its output as it comes."""
 
 import codecs
 import os
@@ -15,11 +15,10 @@ INTERRUPTED_TIMEOUT_S = 3.0
 
 
 def run_printing(words: Sequence[str], stdin: str = "") -> int:
-    """Run `labkit WORDS…`, print what it prints as it comes, and give its exit status.
+    """Run `labkit WORDS…`, print its output as it comes, and return its exit status.
 
-    The command's stdin is the text `stdin`.  A status other than 0 is printed as well.  An
-    interrupt (the notebook's stop button) is passed on to the command; if that does not end it, it
-    is killed.
+    The command's stdin is the text `stdin`.  A status other than 0 is printed too.  An interrupt
+    (the notebook's stop button) is passed on to the command; if it does not end, it is killed.
     """
     with tempfile.TemporaryFile() as source:
         source.write(stdin.encode())
@@ -29,7 +28,7 @@ def run_printing(words: Sequence[str], stdin: str = "") -> int:
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # The notebook's interrupt reaches its whole process group; the command gets it from us.
+            # The notebook's interrupt reaches its whole process group; this process passes it on.
             process_group=0,
         )
     try:

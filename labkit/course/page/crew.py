@@ -1,10 +1,10 @@
-"""Containers that a cell starts and that are removed when the cell ends, whatever happens.
+"""Containers that a cell starts, and that are removed when the cell ends in any way.
 
 There are four safety nets, because a notebook's cell can end in many ways.  The end of the `with`
 removes the crew, also after an error or an interrupt.  A second run of the cell removes the first
 one's crew.  The end of the kernel removes its crews.  And if the kernel is killed, each container
-ends by itself after its lifetime, since its command is wrapped in `timeout`, and the engine removes
-it, since it was started with `--rm`.
+ends by itself after its lifetime, since its command is wrapped in `timeout`; the engine then
+removes it, since it was started with `--rm`.
 """
 
 import atexit
@@ -13,16 +13,14 @@ import secrets
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from labkit.client import Client
 from labkit.client.containers import Container
-from labkit.errors import ConflictError, DaemonUnavailableError, NotFoundError
-
-LABEL = "labkit.course"
-"""The label on every container of the course; its value says what for, and whose it is."""
+from labkit.course.page.owners import LABEL, birth, is_orphan, remove_marked
+from labkit.errors import DaemonUnavailableError
 
 IMAGE = "busybox"
 BUSY = "md5sum /dev/zero"
@@ -34,29 +32,34 @@ _crews: "weakref.WeakSet[Crew]" = weakref.WeakSet()
 class Crew:
     """The containers of one experiment or panel; `purpose` is a word for it, such as `cpu-shares`.
 
-    Making a crew dismisses an older one with the same purpose from this process, and those whose
-    process no longer lives.
+    A new crew removes an older one with the same purpose from this process, and crews whose
+    process has ended.
     """
 
     def __init__(self, client: Client, purpose: str, lifetime_s: float) -> None:
         self.client = client
         self.purpose = purpose
         self.lifetime_s = lifetime_s
-        self._mark = f"{purpose}@{_birth(os.getpid())}#{secrets.token_hex(3)}"
+        self._mark = f"{purpose}@{birth(os.getpid())}#{secrets.token_hex(3)}"
         self._sweep()
         _crews.add(self)
 
-    def hire(self, name: str, command: str, **options: Any) -> Container:
-        """Start `command` (words for a shell) from busybox; `options` are `containers.run`'s.
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that make a container, or a network, one of this crew."""
+        return {LABEL: self._mark}
 
-        The shell stays first process and `timeout` its child: a container's first process would
-        not feel the signal with which `timeout` ends what it watches (pid_namespaces(7)).
+    def hire(self, name: str, command: str, **options: Any) -> Container:
+        """Start `command` (words for a shell) from busybox; `options` are for `containers.run`.
+
+        The shell stays the first process, with `timeout` as its child: the first process would
+        ignore the signal by which `timeout` ends its command (pid_namespaces(7)).
         """
         return self.client.containers.run(
             IMAGE,
             ["sh", "-c", f"timeout {round(self.lifetime_s)} {command}; exit"],
             name=f"{name}-{secrets.token_hex(2)}",
-            labels={LABEL: self._mark},
+            labels=self.labels,
             detach=True,
             remove=True,
             **{"network_mode": "none", **options},
@@ -69,24 +72,24 @@ class Crew:
         image: str = IMAGE,
         **options: Any,
     ) -> Container:
-        """Start `command` as the container's own first process, to watch how that ends.
+        """Start `command` as the container's first process, to watch its end.
 
-        A command that is None is what the image says.  No lifetime and no `--rm`: of the four nets
-        these have the first three.
+        None means the image's command.  There is no lifetime and no `--rm`, so only the first three
+        of the safety nets apply.
         """
         return self.client.containers.run(
             image,
             command,
             name=f"{name}-{secrets.token_hex(2)}",
-            labels={LABEL: self._mark},
+            labels=self.labels,
             detach=True,
             **{"network_mode": "none", **options},
         )
 
     def dismiss(self) -> None:
-        """Remove the crew's containers, running or not.  An interrupt waits until that is done."""
+        """Remove the crew's containers and networks.  An interrupt waits until that is done."""
         with _interrupts_wait():
-            self._remove(lambda mark: mark == self._mark)
+            remove_marked(self.client, lambda mark: mark == self._mark)
         _crews.discard(self)
 
     def __enter__(self) -> "Crew":
@@ -96,43 +99,18 @@ class Crew:
         self.dismiss()
 
     def _sweep(self) -> None:
-        """Remove containers of this purpose whose process has ended."""
-        mine = f"{self.purpose}@{_birth(os.getpid())}#"
-        self._remove(lambda mark: mark.startswith(mine) or _is_orphan(self.purpose, mark))
-
-    def _remove(self, matches: Callable[[str], bool]) -> None:
-        for container in self.client.containers.list(all=True, filters={"label": LABEL}):
-            if matches(container.labels.get(LABEL, "")):
-                remove(container)
-
-
-def remove(container: Container) -> None:
-    """Remove a container, running or not; one that is removed already is no error."""
-    try:
-        container.remove(force=True)
-    except (NotFoundError, ConflictError):
-        return
-
-
-def _birth(pid: int) -> str:
-    """`PID:START` of a process, which no later process shares; "" when there is none (proc(5))."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return f"{pid}:{file.read().rpartition(') ')[2].split()[19]}"
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _is_orphan(purpose: str, mark: str) -> bool:
-    whose, _, rest = mark.partition("@")
-    birth = rest.partition("#")[0]
-    pid = birth.partition(":")[0]
-    return whose == purpose and pid.isdigit() and _birth(int(pid)) != birth
+        """Remove what an older crew of this purpose has left, or one whose process has ended."""
+        mine = f"{self.purpose}@{birth(os.getpid())}#"
+        prefix = f"{self.purpose}@"
+        remove_marked(
+            self.client,
+            lambda mark: mark.startswith(mine) or (mark.startswith(prefix) and is_orphan(mark)),
+        )
 
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C (the notebook's stop button) back until the block is done, then let it happen."""
+    """Delay Ctrl-C (the notebook's stop button) until the end of the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -149,6 +127,6 @@ def _interrupts_wait() -> Iterator[None]:
 @atexit.register
 def _dismiss_all() -> None:
     for crew in list(_crews):
-        # If the engine ended first, the containers end by their lifetime.
+        # If the engine has ended before, the containers end by their lifetime.
         with suppress(DaemonUnavailableError):
             crew.dismiss()

@@ -1,4 +1,4 @@
-"""The way from a notebook to the lab's engine."""
+"""The connection from a notebook to the lab's engine."""
 
 from labkit.client import Client
 from labkit.client.daemon import ensure
@@ -8,7 +8,7 @@ from labkit.paths import Paths
 def connect() -> Client:
     """A client of the lab's labkitd, which is started if it is not running.
 
-    Raises `DaemonUnavailableError`, which says what to do, when it cannot be started.
+    Raises `DaemonUnavailableError`, which says what to do, if it cannot be started.
     """
     ensure(Paths.from_environment())
     return Client()

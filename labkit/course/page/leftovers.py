@@ -1,4 +1,4 @@
-"""Removing what a page has made under names of its own: at its end, and before it begins again."""
+"""Removing what a page has made under fixed names: at its end, and before it begins again."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,7 +23,7 @@ def clear(
     """
     client = connect()
     for name in containers:
-        # Conflict: the engine removes the container already (`--rm`, or a command before this one).
+        # Conflict: the engine is already removing the container (`--rm`, or an earlier command).
         with suppress(NotFoundError, ConflictError):
             client.containers.get(name).remove(force=True, v=True)
     names = list(images)

@@ -17,11 +17,11 @@
     FROM busybox
     CMD echo hello
 
-Every line is run by the `labkit` command, in a new process.  The magic prints the command's
-output itself, because a notebook that runs without a browser loses text that a child process writes
-to the terminal.  `{name}` stands for the Python variable of that name, if there is one; all other
-braces, Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers of these
-names first, so that the cell can run twice.
+The `labkit` command runs every line in a new process.  The magic prints the command's output
+itself, because a notebook that runs without a browser loses text that a child process writes to the
+terminal.  `{name}` means the Python variable of that name, if there is one; all other braces,
+Docker's own `{{.ID}}` too, stay as they are.  `--fresh` removes the containers with these names
+first, so that the cell can run twice.
 """
 
 import re
@@ -50,16 +50,16 @@ _SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1
 
 @magics_class
 class DockerMagics(Magics):
-    """The magics that `%load_ext labkit.course` brings."""
+    """The magics of `%load_ext labkit.course`."""
 
     @no_var_expand
     @line_cell_magic
     def docker(self, line: str, cell: str | None = None) -> None:
-        """Run one Docker command (`%docker ps`), or one a line (`%%docker`), with labkit.
+        """Run one Docker command (`%docker ps`), or one on each line (`%%docker`), with labkit.
 
         `%%docker --fresh NAME…` removes these containers first, without an error if there are none.
-        A command that ends with another status than 0 says so; the status of the last one is in
-        the variable `_exit_code`, as it is after `!command`.
+        An exit status other than 0 is printed; the status of the last command is in the variable
+        `_exit_code`, as it is after `!command`.
         """
         if cell is None:
             self._run(line)
@@ -75,9 +75,9 @@ class DockerMagics(Magics):
     def dockerfile(self, line: str, cell: str) -> None:
         """Build an image from the cell's Dockerfile: `%%dockerfile -t NAME [OPTIONS] [FOLDER]`.
 
-        The options are `docker build`'s.  The context is the last word, if it is a path that
+        The options are those of `docker build`.  The context is the last word, if it is a path that
         begins with `/` or `.`; otherwise there is none, as in `docker build - < Dockerfile`.
-        The progress is printed as `docker build` prints it, the exit status kept as for `%docker`.
+        The progress is printed in the form of `docker build`, the exit status kept as by `%docker`.
         """
         variables = self._variables()
         words = build_words(words_of(line, variables))
@@ -88,8 +88,8 @@ class DockerMagics(Magics):
     def terminal(self, line: str, cell: str) -> None:
         """Run a command that has `-it`, or `attach`, in a terminal, and type the cell's lines.
 
-        The lines go to the shell that answers in the container, one after the other.  After a
-        line `exit` the shell ends; after any other last line the keys ctrl-p ctrl-q leave it.
+        The shell in the container gets the lines, one after the other.  A last line `exit` ends the
+        shell; after any other last line the keys ctrl-p ctrl-q detach from it.
         """
         command = next(commands_of(line), "")
         words = words_of(command, self._variables())
@@ -123,7 +123,7 @@ class DockerMagics(Magics):
         variables["_exit_code"] = run_printing(words)
 
     def _show_terminal(self, words: list[str]) -> None:
-        from IPython.display import display  # noqa: PLC0415 only a page that shows one needs it
+        from IPython.display import display  # noqa: PLC0415 only a terminal on the page needs it
 
         from labkit.course.page.terminal_panel import TerminalPanel  # noqa: PLC0415 needs widgets
 
@@ -145,9 +145,9 @@ def fresh_names(words: list[str]) -> list[str]:
 
 
 def commands_of(cell: str) -> Iterator[str]:
-    """The commands in a cell: one a line, `\\` joins lines, `#` begins a comment line.
+    """The commands in a cell: one on each line, `\\` joins lines, `#` begins a comment line.
 
-    The word `docker` in front may be there or not.
+    The word `docker` in front is optional.
     """
     for line in cell.replace("\\\n", " ").splitlines():
         command = line.strip()
@@ -156,17 +156,17 @@ def commands_of(cell: str) -> Iterator[str]:
 
 
 def build_words(words: list[str]) -> list[str]:
-    """`docker build`'s words for those after `%%dockerfile`; the Dockerfile is on stdin."""
-    # No value of build's options but --iidfile's looks like this: a name begins with a letter.
+    """The arguments of `docker build` for those of `%%dockerfile`; the Dockerfile is on stdin."""
+    # Of build's options only --iidfile can have a value like this: names begin with a letter.
     has_folder = words[-1:] != [] and words[-1].startswith(("/", "."))
     return ["build", "-f", "-", *words] if has_folder else ["build", *words, "-"]
 
 
 def words_of(command: str, variables: Mapping[str, Any]) -> list[str]:
-    """The words of a command as a shell would split them, with `{name}` put in afterwards.
+    """Split a command as a shell would, and then put in the values of `{name}`.
 
-    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, for what
-    only a shell can do, and for an option with a long dash, which a page of text has put there.
+    So a value with spaces in it stays one word.  Raises `UsageError` for an open quote, for syntax
+    of a shell, and for an option with a long dash, as some pages of text have it.
     """
     try:
         words = shlex.split(command)

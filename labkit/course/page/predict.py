@@ -1,16 +1,16 @@
-"""Predictions: a question before the cell that answers it, and both beside each other afterwards.
+"""Predictions: a question before the cell that answers it, and both side by side afterwards.
 
     part = Guess("09-part", "What part of the CPU will -c 1024 get?", unit="%")
     part                                  # in JupyterLab: a slider and a button
     …
     part.beside(100 * result.parts[0])    # "You said 50 %. It was 66.7 %."
 
-Without widgets (a notebook that runs without a browser, or is read on a web page) the question and
-its choices are plain text.  Without an answer, `beside` names only what happened.
+Without widgets (a notebook that runs without a browser, or a web page) the question and its choices
+are plain text.  Without an answer, `beside` names only the result.
 
-The choices are shown in an order that depends on the question's id alone, so that the place of the
-right one says nothing.  The number that is kept is the choice's place in the source: a choice may
-be reworded, and the answers that learners gave before stay valid.
+The order of the choices depends only on the question's id, so that the place of the right one tells
+nothing.  The kept number is the choice's place in the source: if a choice is reworded, the answers
+that learners gave before stay valid.
 """
 
 import html
@@ -26,11 +26,11 @@ HOW_TO_ANSWER = "Run this cell in JupyterLab to answer."
 AnswerT = TypeVar("AnswerT", float, str)
 
 _shown: dict[str, Any] = {}
-"""The widget last shown for each question: running the cell again replaces it."""
+"""The last widget of each question: running the cell again replaces it."""
 
 
 class _Question(Generic[AnswerT]):
-    """What a guess and a choice have in common: the question, the kept answer, how it is shown."""
+    """The common part of a guess and a choice: the question, the kept answer, the display."""
 
     def __init__(self, question_id: str, question: str) -> None:
         self.question_id = question_id
@@ -38,11 +38,11 @@ class _Question(Generic[AnswerT]):
 
     @property
     def answer(self) -> AnswerT | None:
-        """What the learner predicted; None if nothing yet."""
+        """The learner's prediction; None if there is none yet."""
         return self._meant(answers.load(self.question_id))
 
     def _meant(self, kept: Any) -> AnswerT | None:
-        """The answer that was kept; None for an answer to an older form of the question."""
+        """The kept answer; None if it is for an older form of the question."""
         raise NotImplementedError
 
     def _choices(self) -> Sequence[str]:
@@ -64,7 +64,7 @@ class _Question(Generic[AnswerT]):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
         try:
-            import ipywidgets  # noqa: PLC0415 there may be none
+            import ipywidgets  # noqa: PLC0415 it may not be installed
         except ImportError:
             return bundle
         if self.question_id in _shown:
@@ -74,7 +74,7 @@ class _Question(Generic[AnswerT]):
 
 
 class Guess(_Question[float]):
-    """A prediction that is a number between `low` and `high`, set with a slider."""
+    """A prediction that is a number between `low` and `high`, set by a slider."""
 
     def __init__(
         self, question_id: str, question: str, low: float = 0, high: float = 100, unit: str = "%"
@@ -88,7 +88,7 @@ class Guess(_Question[float]):
         return None if self.answer is None else self.answer / self.high
 
     def beside(self, happened: float) -> "Beside":
-        """The guess and what was measured, beside each other."""
+        """The guess and the measured value, side by side."""
         measured = f"It was {self._number(happened)}."
         if self.answer is None:
             return Beside(measured)
@@ -135,7 +135,7 @@ class Choice(_Question[str]):
         self.shown = tuple(order.sample(self.choices, len(self.choices)))
 
     def beside(self, happened: str) -> "Beside":
-        """The choice and what happened, beside each other; `happened` is one of the choices."""
+        """The choice and the result, side by side; `happened` is one of the choices."""
         if happened not in self.choices:
             raise ValueError(f"{happened!r} is not among the choices of {self.question_id}")
         if self.answer is None:
@@ -148,7 +148,7 @@ class Choice(_Question[str]):
     def _meant(self, kept: Any) -> str | None:
         if isinstance(kept, int) and 0 <= kept < len(self.choices):
             return self.choices[kept]
-        return kept if kept in self.choices else None  # earlier versions kept the words
+        return kept if kept in self.choices else None  # earlier versions kept the text
 
     def _widget(self, widgets: Any) -> Any:
         buttons = widgets.RadioButtons(
@@ -167,7 +167,7 @@ class Choice(_Question[str]):
 
 
 class Beside:
-    """A prediction beside what happened.  `was_right` is None where nothing was predicted."""
+    """A prediction and the result.  `was_right` is None if there was no prediction."""
 
     def __init__(self, words: str, was_right: bool | None = None) -> None:
         self.words = words

@@ -1,6 +1,6 @@
 """A terminal for a notebook: a `labkit` command on a pseudo-terminal, with its keys and its screen.
 
-A notebook has no terminal, and `-it` needs one.  So the page opens one, as a terminal program does
+A notebook has no terminal, but `-it` needs one.  So the page opens one, like a terminal program
 (pty(7)), and types.
 """
 
@@ -39,11 +39,11 @@ class Terminal:
         os.close(slave)
 
     def ask(self, command: str) -> str:
-        """Type a shell command; its answer, without the line typed and without the prompt.
+        """Type a shell command; returns its answer, without the typed line and the prompt.
 
-        LabkitError if none comes.
+        LabkitError if there is no answer.
         """
-        # In two halves, so that the echo of the typed line is not taken for the answer's end.
+        # In two halves, so that the echo of the typed line is not mistaken for the answer's end.
         self.press(f"{command}; echo a-n''swered\n".encode())
         answer = self._until("a-nswered").rpartition("a-n''swered")[2]
         return answer.strip()
@@ -53,23 +53,23 @@ class Terminal:
         os.write(self._master, keys)
 
     def end(self) -> int:
-        """Wait for the command to end; its exit status."""
+        """Wait for the command to end; returns its exit status."""
         deadline = time.monotonic() + TIMEOUT_S
         while self._process.poll() is None and time.monotonic() < deadline:
             self._read()
         return self._process.wait(0.1)
 
     def read(self) -> str | None:
-        """What the screen shows since the last call, after at most a tenth of a second.
+        """The screen's new text since the last call, after at most a tenth of a second.
 
-        None when the command has ended and everything was read.
+        None if the command has ended and everything was read.
         """
         is_alive = self._read()
         shown, self._screen = self._screen, ""
         return shown if shown or is_alive else None
 
     def hang_up(self) -> None:
-        """End the command, as the window of a terminal program does when it closes (SIGHUP)."""
+        """End the command like the closing window of a terminal program (SIGHUP)."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGHUP)
             try:

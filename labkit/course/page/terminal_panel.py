@@ -1,7 +1,7 @@
-"""A terminal on the page: `%docker run -it …` in JupyterLab shows one, and its keys go there.
+"""A terminal on the page: `%docker run -it …` in JupyterLab shows one, which gets the keys.
 
 Nothing starts before its button is pressed, so that a page that runs without a reader leaves no
-container behind.  One terminal is open at a time; the end of the kernel closes it.
+container behind.  Only one terminal is open at a time; the end of the kernel closes it.
 """
 
 import atexit
@@ -49,7 +49,7 @@ class TerminalPanel(Panel):
             self._terminal.press(keys)
 
     def close(self) -> None:
-        """End the command, and with `--rm` its container; twice is no error."""
+        """End the command, and with `--rm` its container; a second call is no error."""
         if self not in _open:
             return
         _open.remove(self)
@@ -86,7 +86,7 @@ class TerminalPanel(Panel):
 
 
 class TerminalView:
-    """The screen, a line to type in, and buttons for the keys that have no letter."""
+    """The screen, a line for typing, and buttons for keys without a letter."""
 
     def __init__(self, panel: TerminalPanel) -> None:
         self._panel = panel
@@ -104,11 +104,11 @@ class TerminalView:
         self.show()
 
     def bundle(self) -> dict[str, Any]:
-        """What Jupyter shows."""
+        """The part of the MIME bundle that shows the widgets."""
         return {WIDGET_VIEW: self._whole._repr_mimebundle_()[WIDGET_VIEW]}
 
     def show(self) -> None:
-        """Show the screen as it is, with the line and the keys only while the command runs."""
+        """Show the screen, and the line and the keys only while the command runs."""
         command = html.escape(f"$ docker {' '.join(self._panel.words)}\n")
         self._screen.value = (
             '<pre style="background:#1F2328;color:#F3F5F7;padding:0.6em;max-height:20em;'

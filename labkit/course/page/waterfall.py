@@ -1,7 +1,7 @@
 """The start of a container as a waterfall: a row for each part of the work, with its bars in time.
 
-The steps of one purpose (the eight cgroups, the twenty mounts) share a row, so that a reader meets
-nine plain names at first; each row opens to its steps below the picture.  `explain` and
+The steps of one purpose (the eight cgroups, the twenty mounts) share a row, so that a reader first
+sees nine plain names; each row opens to its steps below the picture.  `explain` and
 `labkit run --explain` list every single step.
 """
 
@@ -19,7 +19,7 @@ PHASES = {
     "clone": "the process is made",
     "child": "in the new process",
 }
-"""The phases of a plan in order, with the words the picture uses for them."""
+"""The phases of a plan in order, with the words for the picture."""
 GROUPS = {
     "cgroup": "limits: cgroups",
     "stdio": "input and output",
@@ -45,7 +45,7 @@ REST = "rights: user and powers"
 
 
 class Bar(NamedTuple):
-    """The steps of one phase and one group; `spans` are its (start, length) in ms, in order."""
+    """The steps of one phase and one group; `spans` has their (start, length) in ms, in order."""
 
     phase: str
     name: str
@@ -54,7 +54,7 @@ class Bar(NamedTuple):
 
     @property
     def start_ms(self) -> float:
-        """When its first step began, since the first step of all."""
+        """The start of its first step, relative to the first step of all."""
         return self.spans[0][0]
 
     @property
@@ -64,12 +64,12 @@ class Bar(NamedTuple):
 
     @property
     def end_ms(self) -> float:
-        """When its last step ended."""
+        """The end of its last step."""
         return sum(self.spans[-1])
 
 
 def waterfall(steps: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
-    """Draw the steps of a container's last start, as `container.steps()` gives them.
+    """Draw the steps of a container's last start, from `container.steps()`.
 
     `InvalidParameterError` if there are none: the container was never started.
     """
@@ -85,7 +85,7 @@ def waterfall(steps: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
 
 
 def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
-    """The rows of the picture, in the order of their first step; steps not reached are left out."""
+    """The rows of the picture, in the order of their first steps, without steps not reached."""
     found: dict[tuple[str, str], Bar] = {}
     now_ms = 0.0
     for step in steps:
@@ -102,7 +102,7 @@ def bars_of(steps: Sequence[Mapping[str, Any]]) -> list[Bar]:
 def _joined(
     spans: tuple[tuple[float, float], ...], new: tuple[float, float]
 ) -> tuple[tuple[float, float], ...]:
-    """The spans with one more, which lengthens the last one if it begins where that ends."""
+    """Add a span; it lengthens the last one if it begins where that ends."""
     if spans and abs(sum(spans[-1]) - new[0]) < NEGLIGIBLE_MS:
         return (*spans[:-1], (spans[-1][0], spans[-1][1] + new[1]))
     return (*spans, new)
@@ -116,7 +116,7 @@ def group_of(step: Mapping[str, Any]) -> str:
 
 
 def explain(steps: Sequence[Mapping[str, Any]], group: str) -> Table:
-    """The steps of one group, such as `cgroup.cpu`, as rows: the call, why, how long it took."""
+    """The steps of one group, such as `cgroup.cpu`, as rows: the call, the reason, the duration."""
     return _rows(
         [one for one in steps if one["Step"] == group or one["Step"].startswith(f"{group}.")]
     )
@@ -145,7 +145,7 @@ def _draw(axes: Any, bars: Sequence[Bar], whole_ms: float) -> None:
 
 
 def _name_phases(axes: Any, bars: Sequence[Bar]) -> None:
-    """Name the colours at the lower left, where a waterfall has no bars."""
+    """Write the names of the colours at the lower left, where a waterfall has no bars."""
     for number, (phase, words) in enumerate(PHASES.items()):
         axes.annotate(
             f"{phase}: {words}",
@@ -187,7 +187,7 @@ def _table(bars: Sequence[Bar]) -> Table:
 
 
 def _parts(bars: Sequence[Bar]) -> list[tuple[str, Table]]:
-    """The steps of each row, to be opened below the picture."""
+    """The steps of each row, which open below the picture."""
     return [(f"{bar.phase}, {bar.name}: {len(bar.steps)} steps", _rows(bar.steps)) for bar in bars]
 
 
@@ -201,7 +201,7 @@ def _rows(steps: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _short(call: str) -> str:
-    """The call with the container's id cut to the twelve digits people know it by."""
+    """The call with the container's id cut to its usual twelve digits."""
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", call)
 
 

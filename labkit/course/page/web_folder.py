@@ -1,4 +1,4 @@
-"""A folder served over HTTP, for programs that fetch files on a page: apt-get, or ADD."""
+"""A folder served over HTTP, for programs on a page that fetch files: apt-get, or ADD."""
 
 import functools
 import http.server
@@ -9,7 +9,7 @@ from typing import Any
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """The page's output is not for the server's log."""
+        """Print nothing: the page's output must not contain the server's log."""
 
 
 class WebFolder:
@@ -27,7 +27,7 @@ class WebFolder:
         self._end = weakref.finalize(self, _end, server, thread)
 
     def close(self) -> None:
-        """End it; twice is no error."""
+        """Stop the server; a second call is no error."""
         self._end()
 
 

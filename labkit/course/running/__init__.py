@@ -1,1 +1,1 @@
-"""Chapter 7: names of a container, and the two doors into one that runs."""
+"""Chapter 7: a container's names, and the two doors into a running container."""

@@ -1,4 +1,4 @@
-"""Two doors into a container, attach and exec: which process is behind each, and whose terminal."""
+"""Two doors into a container, attach and exec: the process and the terminal behind each."""
 
 import time
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Process(NamedTuple):
 
 
 class Door(NamedTuple):
-    """What was found behind a door: who answered there, who was there, what `exit` did."""
+    """The result for one door: the process that answered, all processes, the effect of `exit`."""
 
     verb: str
     answered_pid: int
@@ -43,14 +43,14 @@ class Door(NamedTuple):
 
 @dataclass(frozen=True)
 class Doors:
-    """What `doors` found."""
+    """The result of `doors`."""
 
     attach: Door
     exec: Door
 
     @property
     def holds(self) -> bool:
-        """attach reaches process 1 and ends it; exec makes another and ends that alone."""
+        """Whether attach reaches process 1 and ends it, and exec makes and ends another one."""
         return (
             (self.attach.answered_pid, self.attach.status_after_exit) == (1, "exited")
             and len(self.attach.processes) == 1
@@ -61,7 +61,7 @@ class Doors:
         )
 
     def table(self) -> Table:
-        """A row for every process at either door."""
+        """A row for each process at each door."""
         return Table(
             ("door", "process", "PID inside", "PID on the host", "terminal", "after exit"),
             tuple(
@@ -79,23 +79,23 @@ class Doors:
         )
 
     def plot(self) -> "Figure":
-        """Both doors beside each other."""
+        """Draw both doors side by side."""
         return plot_doors(self)
 
 
 def doors(*, client: Client | None = None) -> Doors:
-    """Enter a container whose first process is a shell by both doors, and leave by `exit`."""
+    """Enter a container with a shell as first process by both doors, and leave by `exit`."""
     client = client or connect()
     with Crew(client, "doors", lifetime_s=60) as crew:
         box = crew.hire_plain("doors", ["sh"], tty=True, stdin_open=True)
         with Terminal(["attach", box.id]) as terminal:
             first = _answer(terminal)
-            alone = _processes(box)
+            alone = processes(box)
             terminal.press(DETACH)
             terminal.end()
         with Terminal(["exec", "-it", box.id, "sh"]) as terminal:
             second = _answer(terminal)
-            both = _processes(box)
+            both = processes(box)
             terminal.press(b"exit\n")
             terminal.end()
         after_exec = _status(box, "exited", patience_s=0.5)
@@ -110,13 +110,13 @@ def doors(*, client: Client | None = None) -> Doors:
 
 
 def _answer(terminal: Terminal) -> tuple[int, str]:
-    """Who answers there: `$$` is a shell's own number, tty(1) its terminal."""
+    """The process that answers: `$$` is a shell's own number, tty(1) its terminal."""
     pid, name = terminal.ask("echo $$ $(tty)").split()
     return int(pid), name
 
 
 def _status(box: Container, awaited: str, patience_s: float) -> str:
-    """The container's status, as soon as it is the awaited one, or when patience is at its end."""
+    """The container's status when it is the awaited one, or after `patience_s`."""
     deadline = time.monotonic() + patience_s
     while True:
         box.reload()
@@ -125,7 +125,7 @@ def _status(box: Container, awaited: str, patience_s: float) -> str:
         time.sleep(0.05)
 
 
-def _processes(box: Container) -> tuple[Process, ...]:
+def processes(box: Container) -> tuple[Process, ...]:
     """The processes of the container's control group, from /proc (proc(5))."""
     box.reload()
     pids = CpuFiles.of_process(int(box.attrs["State"]["Pid"])).pids()
@@ -146,11 +146,11 @@ def _terminal(device: int) -> str:
     return f"/dev/pts/{minor}" if major == PTS_MAJOR else "none"
 
 
-# The picture of `doors`: two panels, in each the reader, the container, and what is in it.
+# The picture of `doors`: two panels, each with the reader, the container, and its processes.
 
 
 def plot_doors(result: Doors) -> Figure:
-    """attach at the left, exec at the right; an arrow leads from you to the process you reach."""
+    """Draw attach at the left, exec at the right; an arrow leads from you to the process."""
     with style.picture(height_in=3.3) as drawing:
         both = drawing.subplots(1, 2)
         for axes, door in zip(both, (result.attach, result.exec), strict=True):

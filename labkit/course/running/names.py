@@ -12,7 +12,7 @@ SHORT = 12
 
 
 def least_digits(ids: Sequence[str]) -> list[int]:
-    """How many digits of each id are enough to tell it from all the others."""
+    """The number of digits of each id that distinguish it from all others."""
     return [
         next(
             length
@@ -24,7 +24,7 @@ def least_digits(ids: Sequence[str]) -> list[int]:
 
 
 def names(containers: Sequence[Container]) -> Figure:
-    """Each container's name and its id; marked are the short id and the digits that are enough."""
+    """Draw each container's name and its id; the short id and the sufficient digits are marked."""
     ids = [one.id for one in containers]
     enough = least_digits(ids)
     with style.picture(height_in=0.8 + 0.26 * len(ids)) as drawing:

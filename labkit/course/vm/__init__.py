@@ -1,1 +1,1 @@
-"""Chapter 1: a virtual machine and a container, started and weighed alike."""
+"""Chapter 1: a virtual machine and a container, started and measured in the same way."""

@@ -1,4 +1,4 @@
-"""What `vm_and_container` found: the same five figures of a virtual machine and of a container."""
+"""The result of `vm_and_container`: five figures of a virtual machine and of a container."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,17 +18,17 @@ MEANINGS = {
     "first process": "the kernel looks for devices and sets itself up",
     "ready": "the first process mounts /proc, /sys and /dev",
 }
-"""What happens before each of the machine's moments."""
+"""The work before each of the machine's moments."""
 
 
 @dataclass(frozen=True)
 class Guest:
     """One of the two, measured from the host.
 
-    `first_process_s`: from the command to start it until its first process has said a word.
-    `memory_bytes`: what it takes of the host's memory when it idles (its processes and whatever
-    keeps it; a page that n processes share counts as an n-th).  `size_bytes`: its files on disk.
-    `kernel`: what `uname -r` says in it.  `processes`: how many there are in it.
+    `first_process_s`: from the command to start it until its first process has printed a line.
+    `memory_bytes`: the memory of the host that it uses when idle (its processes, and the process
+    that runs it; a page that n processes share counts as an n-th).  `size_bytes`: its files on
+    disk.  `kernel`: the output of `uname -r` in it.  `processes`: the number of processes in it.
     """
 
     first_process_s: float
@@ -49,12 +49,12 @@ class VmAndContainer:
 
     @property
     def times_faster(self) -> float:
-        """How many times sooner the container's first process was there."""
+        """How many times sooner the container's first process ran."""
         return self.vm.first_process_s / self.container.first_process_s
 
     @property
     def times_less_memory(self) -> float:
-        """How many times less memory of the host the container takes."""
+        """How many times less of the host's memory the container uses."""
         return self.vm.memory_bytes / self.container.memory_bytes
 
     @property
@@ -64,12 +64,12 @@ class VmAndContainer:
 
     @property
     def holds(self) -> bool:
-        """Whether the notes' sentence is true of them: smaller, faster, and the host's kernel."""
+        """Whether the notes' sentence is true: smaller, faster, and with the host's kernel."""
         smaller_and_faster = min(self.times_faster, self.times_less_memory, self.times_smaller) > 1
         return smaller_and_faster and self.container.kernel == self.host_kernel
 
     def table(self) -> Table:
-        """The figures, one row each."""
+        """The figures, each in a row."""
         vm, container = self.vm, self.container
         return Table(
             ("", "virtual machine", "container"),
@@ -87,7 +87,7 @@ class VmAndContainer:
         )
 
     def start_table(self) -> Table:
-        """What the virtual machine was doing all that time."""
+        """The stages of the virtual machine's start, with their times."""
         rows, before_s = [], 0.0
         for moment, meaning in MEANINGS.items():
             at_s = self.machine.moments[moment]
@@ -96,7 +96,7 @@ class VmAndContainer:
         return Table(("what happens", "takes (s)", "is done at (s)"), tuple(rows))
 
     def plot(self) -> "Figure":
-        """Three pairs of bars: time, memory, size; and whose kernel each has."""
+        """Draw three pairs of bars: time, memory, size; and the kernel of each."""
         return plot_bars(self)
 
     def __str__(self) -> str:
@@ -113,14 +113,14 @@ def _mib(size_bytes: int) -> str:
     return f"{size_bytes / MIB:.1f}"
 
 
-# The picture of `vm_and_container`: three pairs of bars, and whose kernel each of them has.
+# The picture of `vm_and_container`: three pairs of bars, and the kernel of each.
 
 
 ACCELERATORS = {"kvm": "on the processor itself (KVM)", "tcg": "on an emulated processor"}
 
 
 def plot_bars(result: VmAndContainer) -> Figure:
-    """Time, memory and size of both, from 0, each with its number."""
+    """Draw time, memory and size of both, from 0, each with its number."""
     vm, container = result.vm, result.container
     panels = (
         ("Time to the first process", "s", (vm.first_process_s, container.first_process_s)),
@@ -167,6 +167,6 @@ def _alt(result: VmAndContainer) -> str:
         "Three pairs of bars, a virtual machine above a container. Time to the first process: "
         f"{vm.first_process_s:.2f} s and {container.first_process_s:.3f} s. Memory of the host: "
         f"{vm.memory_bytes / MIB:.0f} and {container.memory_bytes / MIB:.1f} MiB. Files on disk: "
-        f"{vm.size_bytes / MIB:.1f} and {container.size_bytes / MIB:.1f} MiB. The machine has a "
-        "kernel of its own, the container the host's."
+        f"{vm.size_bytes / MIB:.1f} and {container.size_bytes / MIB:.1f} MiB. The machine has "
+        "its own kernel, the container the host's."
     )

@@ -1,7 +1,7 @@
-"""The experiment of chapter 1: a virtual machine and a container, started and weighed alike.
+"""The experiment of chapter 1: a virtual machine and a container, started and measured alike.
 
-Both run the same program, busybox, and nothing else.  The clock of both begins with the host's
-command to start and ends when the first process has printed a line that the host has read.
+Both run the same program, busybox, and nothing else.  The time of both begins with the host's
+command to start, and ends when the host has read the first line that the first process prints.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from labkit.course.vm.vm_result import Guest, VmAndContainer
 
 LIFETIME_S = 60.0
 BOOT_TIMEOUT_S = 300.0
-"""Where this machine is itself emulated, its guest boots hundreds of times as slowly."""
+"""If this machine is itself emulated, its guest boots hundreds of times more slowly."""
 
 
 def vm_and_container(
@@ -26,8 +26,8 @@ def vm_and_container(
 ) -> VmAndContainer:
     """Boot a virtual machine with `memory_mib` of memory, start a container, and compare them.
 
-    Both are removed at the end.  The machine is emulated where KVM does not work, or if `emulate`
-    says so.  Raises `LabkitError` when there is no QEMU, no kernel to boot, or no daemon.
+    Both are removed at the end.  The machine is emulated if KVM does not work, or if `emulate`
+    is True.  Raises `LabkitError` if there is no QEMU, no kernel to boot, or no daemon.
     """
     machine = microvm.boot(memory_mib=memory_mib, timeout_s=BOOT_TIMEOUT_S, emulate=emulate)
     vm = Guest(
@@ -37,11 +37,12 @@ def vm_and_container(
         kernel=machine.kernel,
         processes=machine.processes,
     )
-    container = _weigh_container(client or connect())
+    container = weigh_container(client or connect())
     return VmAndContainer(machine, vm, container, os.uname().release)
 
 
-def _weigh_container(client: Client) -> Guest:
+def weigh_container(client: Client) -> Guest:
+    """Start a container, and measure it from the host."""
     image = client.images.get("busybox")
     with Crew(client, "vm-and-container", LIFETIME_S) as crew:
         begin = time.monotonic()

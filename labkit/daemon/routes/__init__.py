@@ -1,7 +1,7 @@
-"""Everything one can ask labkitd for: the table from method and path to handler.
+"""Every request that labkitd answers: the table from method and path to handler.
 
-A handler takes the engine, the request and the names in its path, and returns an answer
-(`labkit.daemon.responses`).  It raises labkit's errors and knows nothing of HTTP's other sides.
+A handler gets the engine, the request and the names in its path, and returns an answer
+(`labkit.daemon.responses`).  It raises labkit's errors and need not know HTTP.
 """
 
 from labkit.daemon.routes import (
@@ -24,7 +24,7 @@ from labkit.daemon.routes import (
     usage,
     volumes,
 )
-from labkit.daemon.routes.table import Route, Table
+from labkit.daemon.routes.matching import Route, Table
 
 ROUTES = (
     Route("GET", "/_ping", system.ping),
@@ -65,7 +65,7 @@ ROUTES = (
     Route("POST", "/containers/{id}/start", containers.start),
     Route("POST", "/containers/{id}/stop", containers.stop),
     Route("POST", "/containers/{id}/kill", containers.kill),
-    # The name of a link has a slash.
+    # The name of a link contains a slash.
     Route("DELETE", "/containers/{image}", containers.remove),
     Route("GET", "/containers/{id}/steps", containers.steps),
     Route("POST", "/containers/{id}/wait", streams.wait),

@@ -1,4 +1,4 @@
-"""A container's files: copied out and in (`cp`), exported whole, and compared with the image."""
+"""A container's files: copied in and out (`cp`), exported as a whole, compared with the image."""
 
 import base64
 import os
@@ -28,17 +28,17 @@ GO_KINDS = {
     stat.S_IFSOCK: 1 << 24,
 }
 GO_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
-"""A file's mode as Go counts it (package io/fs, FileMode), which is what the API speaks."""
+"""The bits of a file's mode in Go (package io/fs, FileMode), which the API uses."""
 
 
 def look(engine: Engine, request: Request, ref: str) -> Answer:
-    """`HEAD /containers/{id}/archive?path=`: what is there, in a header."""
+    """`HEAD /containers/{id}/archive?path=`: the properties of the file, in a header."""
     found = engine.files.stat(ref, request.query.text("path"))
     return Response(200, headers=_stat_header(found))
 
 
 def get(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/archive?path=`: a tar archive of what is there."""
+    """`GET /containers/{id}/archive?path=`: a tar archive of the file or folder."""
     found, chunks = engine.files.pack(ref, request.query.text("path"))
     return Stream(chunks, TAR, _stat_header(found))
 
@@ -46,7 +46,7 @@ def get(engine: Engine, request: Request, ref: str) -> Answer:
 def put(engine: Engine, request: Request, ref: str) -> Answer:
     """`PUT /containers/{id}/archive?path=&noOverwriteDirNonDir=&copyUIDGID=`: unpack the body.
 
-    It may be compressed.
+    The body may be compressed.
     """
     query = request.query
     engine.files.place(
@@ -65,13 +65,13 @@ def export(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def changes(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/changes`: what differs from the image."""
+    """`GET /containers/{id}/changes`: the differences from the image."""
     found = [{"Path": path, "Kind": kind} for path, kind in engine.files.changes(ref)]
     return json_response(found or None)
 
 
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Have the first chunk: what goes wrong until then is an answer of its own."""
+    """Get the first chunk now, so that an error before it has its own HTTP status."""
     return chain([next(chunks)], chunks)
 
 

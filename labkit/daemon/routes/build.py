@@ -27,8 +27,8 @@ from labkit.http.requests import decode_json
 from labkit.images import platforms, references
 
 SECRETS_HEADER = "x-labkit-build-secrets"
-"""Labkit's own: a JSON object of secrets by id, base64 in base64, as Docker's classic API has no
-place for them.  Not in the query, which is logged here and there."""
+"""A header of labkit's: a JSON object of secrets by id, base64 in base64; Docker's classic API has
+no field for them.  They are not in the query, since queries appear in logs."""
 _T = TypeVar("_T")
 
 
@@ -47,14 +47,14 @@ _TEXTS = {
     "networkmode": "NetworkMode",
     "isolation": "Isolation",
 }
-"""The API's parameters and the fields of a container's HostConfig that they become."""
+"""The API's parameters, and the fields of a container's HostConfig for them."""
 
 
 def build(engine: Engine, request: Request) -> Answer:
     """`POST /build?t=&dockerfile=&buildargs=&…`: the body is the context, a tar archive.
 
-    What is wrong with the request or the Dockerfile is an error of its own; what goes wrong while
-    it is built is the last message of the stream (`errorDetail`).
+    An error in the request or the Dockerfile has its own HTTP status.  An error during the build is
+    the last message of the stream (`errorDetail`).
     """
     options = _options(request)
     with contextlib.ExitStack() as stack:
@@ -76,7 +76,7 @@ def build(engine: Engine, request: Request) -> Answer:
 
 
 class Registries:
-    """What a build asks of registries, with the credentials that it was given."""
+    """A build's access to registries, with the credentials of its request."""
 
     platform = staticmethod(platforms.parse)
     suits = staticmethod(platforms.runs_on)
@@ -87,12 +87,12 @@ class Registries:
         self._known = known
 
     def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
-        """Bring an image into the store."""
+        """Pull an image into the store."""
         told = cast("Callable[[object], None]", say)
         registries.pull_for_build(self._engine, self._known, name, platform, told)
 
     def push(self, name: str, say: Callable[[Message], None]) -> None:
-        """Send an image to its registry."""
+        """Push an image to its registry."""
         told = cast("Callable[[object], None]", say)
         registries.push_for_build(self._engine, self._known, name, told)
 
@@ -107,9 +107,9 @@ def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
 def _messages(
     made: Build, request: Request, kept: contextlib.ExitStack, *, quiet: bool
 ) -> Iterator[bytes]:
-    """The build's stream; a client that goes away ends the build.
+    """The stream of a build; the build ends if the client goes away.
 
-    `quiet`: of what is built only the image's id, unless the build fails.
+    `quiet`: send only the image's id, unless the build fails.
     """
     untold: list[Message] = []
     with kept:
@@ -133,7 +133,7 @@ def _messages(
 
 
 def encoded(event: Message) -> bytes:
-    """A message as a line of the stream."""
+    """Encode a message as a line of the stream."""
     return msgspec.json.encode(event) + b"\r\n"
 
 
@@ -186,7 +186,7 @@ def _host_config(query: Query) -> HostConfig:
 
 
 def json_of(query: Query, name: str, kind: type[_T]) -> _T | None:
-    """A parameter that is JSON; None if it is not given.  InvalidParameterError."""
+    """The value of a JSON parameter; None if it is not given.  InvalidParameterError."""
     text = query.text(name)
     if text in ("", "null"):
         return None

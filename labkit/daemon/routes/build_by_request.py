@@ -1,4 +1,4 @@
-"""`POST /build?version=2`: BuildKit as Docker's command of 2018 to 2022 asks for it.
+"""`POST /build?version=2`: BuildKit as Docker's command used it from 2018 to 2022.
 
 The stream carries BuildKit's own messages, in base64: `{"id": "moby.buildkit.trace", "aux": …}`.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from labkit.buildkit.messages import SolveRequest
 
 CLIENT_SESSION, UPLOAD = "client-session", "upload-request"
-"""Where a context comes from: the session, or a second request."""
+"""The sources of a context: the session, or a second request."""
 
 _UPLOADS = by_request.Uploads()
 _BUILDS: dict[str, threading.Event] = {}
 
 
 def build(engine: Engine, request: Request) -> Answer:
-    """Build, or bring the context of a build that waits for it."""
+    """Build, or take the context for a build that waits for it."""
     query = request.query
     build_id = query.text("buildid")
     if build_id.startswith(f"{UPLOAD}:"):
@@ -57,7 +57,7 @@ def build(engine: Engine, request: Request) -> Answer:
 
 
 def cancel(engine: Engine, request: Request) -> Answer:
-    """`POST /build/cancel?id=`: end a build."""
+    """`POST /build/cancel?id=`: cancel a build."""
     is_cancelled = _BUILDS.get(request.query.text("id"))
     if is_cancelled is not None:
         is_cancelled.set()
@@ -65,7 +65,7 @@ def cancel(engine: Engine, request: Request) -> Answer:
 
 
 def _attributes(query: Query) -> dict[str, str]:
-    """What the request asks for, as the frontend is asked."""
+    """The frontend's attributes for the request's parameters."""
     found = {"filename": query.text("dockerfile") or "Dockerfile"}
     for name, key in (
         ("target", "target"),
@@ -93,7 +93,7 @@ def _attributes(query: Query) -> dict[str, str]:
 
 
 def _received(engine: Engine, request: Request) -> BinaryIO:
-    """The request's body, in a file without a name."""
+    """Store the request's body in a file without a name."""
     folder = engine.paths.root
     left_bytes = limit_bytes(folder)
     file = tempfile.TemporaryFile(dir=folder)

@@ -1,4 +1,4 @@
-"""BuildKit's service of an engine, made with the first request that needs it."""
+"""The BuildKit service of an engine, made for the first request that needs it."""
 
 import threading
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _LOCK = threading.Lock()
 
 
 def service(engine: Engine) -> "Service":
-    """The service of an engine, made when it is first asked for."""
+    """The service of an engine, made at the first call."""
     with _LOCK:
         return _made(engine)
 
@@ -32,7 +32,7 @@ def _made(engine: Engine) -> "Service":
 
     def registries_for(known: Callable[[str], tuple[str, str]]) -> Registries:
         def of(domain: str) -> Credentials:
-            # The client knows the default registry by the name of its server.
+            # The client names the default registry by its server.
             return Credentials(*known(DEFAULT_HOST if domain == DEFAULT_DOMAIN else domain))
 
         return Registries(engine, of)

@@ -1,7 +1,8 @@
-"""BuildKit's two doors on the Docker socket: `POST /grpc` and `POST /session`.
+"""BuildKit's two endpoints on the Docker socket: `POST /grpc` and `POST /session`.
 
-Both leave HTTP/1.1 for HTTP/2.  On the first the client calls the daemon, on the second the daemon
-calls the client.  What is called is in `labkit.buildkit`, imported with the first such request.
+Both switch from HTTP/1.1 to HTTP/2.  On the first one the client calls the daemon, on the second
+one the daemon calls the client.  The calls are in `labkit.buildkit`, which the first such request
+imports.
 """
 
 import os
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from labkit.buildkit.kept import KeptContext
 
 BUILDKIT = "2"
-"""The value of the parameter `version` that means BuildKit."""
+"""The value of the parameter `version` that selects BuildKit."""
 H2C = "h2c"
 SEND_TIME_S = 30
-"""How long a client may take to read what was sent."""
+"""How long a client may take to read the data sent to it."""
 SESSION_METHODS = "x-docker-expose-session-grpc-method"
 
 
 def build(engine: Engine, request: Request) -> Answer:
-    """`POST /build`: the classic builder's, or with `version=2` BuildKit's of 2018 to 2022."""
+    """`POST /build`: the classic builder, or with `version=2` BuildKit as of 2018 to 2022."""
     if request.query.text("version") != BUILDKIT:
         return classic.build(engine, request)
     from labkit.daemon.routes import build_by_request  # noqa: PLC0415
@@ -40,7 +41,7 @@ def build(engine: Engine, request: Request) -> Answer:
 
 
 def cancel(engine: Engine, request: Request) -> Answer:
-    """`POST /build/cancel?id=`: end a build that was begun by `version=2`."""
+    """`POST /build/cancel?id=`: cancel a build of `version=2`."""
     from labkit.daemon.routes import build_by_request  # noqa: PLC0415
 
     return build_by_request.cancel(engine, request)
@@ -61,14 +62,14 @@ def prune(engine: Engine, request: Request) -> Answer:
 
 
 def grpc(engine: Engine, request: Request) -> Answer:
-    """`POST /grpc`: the client's calls."""
+    """`POST /grpc`: calls from the client."""
     _check_upgrade(request)
     found = service(engine)
     return Hijack(_taking(found.serve), protocol=H2C)
 
 
 def session(engine: Engine, request: Request) -> Answer:
-    """`POST /session`: a client that can be called."""
+    """`POST /session`: a client that the daemon can call."""
     _check_upgrade(request)
     found = service(engine)
     headers = {name: [value] for name, value in request.headers.items()}

@@ -12,12 +12,12 @@ from labkit.images import RuntimeConfig
 def commit(engine: Engine, request: Request) -> Answer:
     """`POST /commit?container=&repo=&tag=&comment=&author=&pause=&changes=`: 201 and an id.
 
-    The body is a configuration that goes before the container's own.
+    The body is a configuration; the container's own fills in the rest.
     """
     query = request.query
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
-        raise InvalidParameterError(f"tag={tag} has no repo to be the tag of")
+        raise InvalidParameterError(f"tag={tag} needs a repo")
     asked = Commit(
         reference=f"{repository}:{tag}" if tag else repository,
         author=query.text("author"),
@@ -31,5 +31,5 @@ def commit(engine: Engine, request: Request) -> Answer:
 
 
 def changes_of(query: Query) -> list[str]:
-    """The instructions of `changes`: it may be repeated, and have several lines."""
+    """The instructions of `changes`, which may be repeated and have several lines."""
     return [line for text in query.texts("changes") for line in text.splitlines() if line.strip()]

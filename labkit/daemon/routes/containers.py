@@ -11,7 +11,7 @@ from labkit.images.models import Platform
 
 NO_CONTENT = Response(204)
 LISTED = ("running", "paused", "restarting")
-"""What `docker ps` shows without -a."""
+"""The states that `docker ps` shows without -a."""
 
 
 def create(engine: Engine, request: Request) -> Answer:
@@ -30,7 +30,7 @@ def create(engine: Engine, request: Request) -> Answer:
 
 
 def _check_platform(engine: Engine, reference: str, platform: str) -> None:
-    """NotFoundError, at which a client pulls, if the image here is for another machine."""
+    """NotFoundError, which makes a client pull, if the image here is for another platform."""
     wanted = platforms.parse(platform)
     document = engine.images.resolve(reference).document
     found = Platform(document.architecture, document.os)
@@ -42,7 +42,7 @@ def _check_platform(engine: Engine, reference: str, platform: str) -> None:
 
 
 def list_containers(engine: Engine, request: Request) -> Answer:
-    """`GET /containers/json?all=&limit=&size=&filters=`: those that run, or all; newest first."""
+    """`GET /containers/json?all=&limit=&size=&filters=`: running ones, or all; newest first."""
     query = request.query
     asked = filters.parse(query.text("filters"), container_filters.NAMES)
     passes = container_filters.test_for(engine, asked)
@@ -100,9 +100,9 @@ def kill(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def remove(engine: Engine, request: Request, ref: str) -> Answer:
-    """`DELETE /containers/{id}?force=&v=&link=`: 204; with `v`, its anonymous volumes go as well.
+    """`DELETE /containers/{id}?force=&v=&link=`: 204; `v` removes its anonymous volumes too.
 
-    With `link` only the link of that name is removed: `/web/db` is what web calls db.
+    With `link` only the link of that name is removed: `/web/db` is web's link to db.
     """
     if request.query.flag("link"):
         engine.unlink(ref)
@@ -112,5 +112,5 @@ def remove(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def steps(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/steps`, labkit's own: what its last start consisted of."""
+    """`GET /containers/{id}/steps`, labkit's own: the steps of its last start."""
     return json_response(engine.steps(ref))

@@ -1,4 +1,4 @@
-"""What takes up the disk, and the removal of images that nobody needs."""
+"""The use of the disk, and the removal of unused images."""
 
 import time
 from collections import Counter
@@ -65,7 +65,7 @@ def _volume(volume: Volume) -> JsonObject:
 
 
 def _caches(engine: Engine) -> list[JsonObject]:
-    """Those of `RUN --mount=type=cache`.  What else a build may use again are images."""
+    """The caches of `RUN --mount=type=cache`.  A build's other caches are images."""
     return [
         {
             "ID": cache.name,
@@ -91,9 +91,9 @@ KINDS = {
 
 
 def prune_images(engine: Engine, request: Request) -> Answer:
-    """`POST /images/prune?filters=`: what went, and how many bytes that frees.
+    """`POST /images/prune?filters=`: the removed images, and the number of bytes freed.
 
-    Nameless images, or, with `dangling=false`, all that no container stands on.
+    It removes images without a name or, with `dangling=false`, all images without a container.
     """
     asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
     only_dangling = filters.truth(asked, "dangling") is not False
@@ -124,6 +124,6 @@ def _remove(engine: Engine, image: Image) -> list[dict[str, str]]:
     try:
         report = engine.images.remove(image.id, force=True, users=engine.image_users())
     except (ConflictError, NotFoundError):
-        return []  # others were made from it, or somebody was quicker
+        return []  # other images were made from it, or it was removed in the meantime
     publish_removal(engine, image, report)
     return report

@@ -1,4 +1,4 @@
-"""`GET /events`: what happens, as it happens."""
+"""`GET /events`: the engine's events, as they happen."""
 
 import re
 import time
@@ -25,10 +25,10 @@ _SECONDS = re.compile(r"-?\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
 def events(engine: Engine, request: Request) -> Answer:
-    """`GET /events?since=&until=&filters=`: one JSON object an event, until the client leaves.
+    """`GET /events?since=&until=&filters=`: one JSON object per event, until the client leaves.
 
-    Of the past there is what this daemon still remembers (labkit.containers.records.events): from
-    `since` on, or all of it if only `until` is said.
+    Earlier events are those that this daemon still has (labkit.containers.records.events): since
+    `since`, or all of them if only `until` is given.
     """
     query = request.query
     since, until = query.text("since"), query.text("until")
@@ -37,7 +37,7 @@ def events(engine: Engine, request: Request) -> Answer:
         raise InvalidParameterError(
             f"`since` time ({since}) cannot be after `until` time ({until})"
         )
-    # As in Docker, what events do not know is no condition.
+    # As in Docker, a filter that events do not have is ignored.
     said = filters.parse(query.text("filters"), None)
     asked = {name: words for name, words in said.items() if name in FILTERS}
     begin_ns = since_ns if since or until else None
@@ -47,7 +47,7 @@ def events(engine: Engine, request: Request) -> Answer:
 
 
 class _Lines:
-    """The events as lines; it is closed also when nobody ever asked for the first."""
+    """The events as lines; it is closed even if the client never reads the first one."""
 
     def __init__(
         self, listener: Listener, asked: Filters, until_ns: int | None, client: Connection
@@ -76,7 +76,7 @@ class _Lines:
 
 
 def _time_ns(text: str) -> int:
-    """A time in nanoseconds since 1970, given in seconds or as RFC 3339; 0 when it is missing."""
+    """A time in nanoseconds since 1970, given in seconds or as RFC 3339; 0 if it is missing."""
     if not text:
         return 0
     if _SECONDS.fullmatch(text):
@@ -86,7 +86,7 @@ def _time_ns(text: str) -> int:
 
 
 def _of(kind: str) -> Callable[[Event, str], bool]:
-    """A test for one kind of thing, by its id, the beginning of its id, or its name."""
+    """Make a test for one kind of thing, by its id, the beginning of its id, or its name."""
 
     def is_it(event: Event, word: str) -> bool:
         return event.kind == kind and (
@@ -97,7 +97,7 @@ def _of(kind: str) -> Callable[[Event, str], bool]:
 
 
 def _is_image(event: Event, word: str) -> bool:
-    """A test for an image by its id or a name, with its tag or digest or without."""
+    """Whether an event is of an image with this id or name, with or without a tag or digest."""
     is_image = event.kind == "image"
     names = [event.attributes.get("name" if is_image else "image", "")]
     names += [event.id] if is_image else []
@@ -146,6 +146,6 @@ def _shape(event: Event) -> JsonObject:
         "timeNano": event.time_ns,
     }
     if event.kind == "container":
-        # The fields of old, which clients of before 1.22 knew.
+        # Old fields, which clients before API 1.22 read.
         shape |= {"status": event.action, "id": event.id, "from": event.attributes.get("image", "")}
     return shape

@@ -1,4 +1,4 @@
-"""exec: a further process in a running container, made first and started afterwards."""
+"""exec: another process in a running container, created first and started afterwards."""
 
 from collections.abc import Callable
 
@@ -40,8 +40,8 @@ def create(engine: Engine, request: Request, ref: str) -> Answer:
 def start(engine: Engine, request: Request, exec_id: str) -> Answer:
     """`POST /exec/{id}/start`: the connection becomes the process's streams, unless `Detach`.
 
-    What goes wrong after the head is sent is told as output, as Docker does it; the exit code, 126
-    or 127, is in the exec's inspection.
+    An error after the head of the answer is sent as output, as Docker does it; the exit code, 126
+    or 127, is in the inspection of the exec.
     """
     body = convert(request.json(), _StartBody, "")
     made = engine.execs.check_startable(exec_id)
@@ -50,7 +50,7 @@ def start(engine: Engine, request: Request, exec_id: str) -> Answer:
         engine.execs.start(exec_id, None, b"", console)
         return Response(200)
     keys = detach_keys.parse(made.config.detach_keys) if made.config.tty else b""
-    # It is the start that says how the client reads: its terminal may be none of the process's.
+    # The start decides how the client reads: its terminal may differ from the process's.
     is_framed = not body.tty
 
     def hand_over(connection_fd: int, send_head: Callable[[], None]) -> None:

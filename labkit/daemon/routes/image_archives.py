@@ -23,12 +23,12 @@ def save(engine: Engine, request: Request) -> Answer:
 
 
 def save_one(engine: Engine, request: Request, reference: str) -> Answer:
-    """`GET /images/{name}/get?platform=`: an archive of one."""
+    """`GET /images/{name}/get?platform=`: an archive of one image."""
     return _saved(engine, request, [reference])
 
 
 def _saved(engine: Engine, request: Request, names: list[str]) -> Answer:
-    # docker-py sends several names as one, with commas.
+    # docker-py sends several names as one, separated by commas.
     asked = [name for text in names for name in text.split(",") if name]
     for saved in saving.choose(engine.images, asked):
         for platform in request.query.texts("platform"):
@@ -46,7 +46,7 @@ def load(engine: Engine, request: Request) -> Answer:
 
 
 def _begun(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
-    """Have the first piece: what goes wrong until then is an answer of its own."""
+    """Get the first piece now, so that an error before it has its own HTTP status."""
     first = next(pieces, None)
     return chain([] if first is None else [first], pieces)
 

@@ -38,9 +38,9 @@ FROM_BODY = "-"
 def list_images(engine: Engine, request: Request) -> Answer:
     """`GET /images/json?all=&filters=&shared-size=`: the newest first.
 
-    Without `all` the nameless images that others were made from are left out.  One with a digest
-    and no tag is dangling, and yet it has a name: it is there with `dangling` true and false.
-    With `reference` an image has those of its names that fit.
+    Without `all`, nameless images that others were made from are left out.  An image with a digest
+    but no tag is dangling and yet has a name: it is listed with `dangling` true and false.
+    With `reference`, an image is shown with the names that match.
     """
     query = request.query
     asked = filters.parse(query.text("filters"), FILTERS)
@@ -66,7 +66,7 @@ def list_images(engine: Engine, request: Request) -> Answer:
 
 
 def _bounds(engine: Engine, asked: filters.Filters) -> tuple[float, float]:
-    """The moments between which an image must have been made, in seconds since 1970."""
+    """The times between which an image must have been made, in seconds since 1970."""
     since = [_made_s(engine, name) for name in asked.get("since", [])]
     before = [_made_s(engine, name) for name in asked.get("before", [])]
     before += [parse_s(text, time.time()) for text in asked.get("until", [])]
@@ -78,9 +78,9 @@ def _made_s(engine: Engine, reference: str) -> float:
 
 
 def _referred_to(images: Sequence[Image], asked: filters.Filters) -> Iterator[Image]:
-    """The images with the names that the filter `reference` wants; all of both if it is not set.
+    """The images with names that match the filter `reference`; all images if it is not set.
 
-    With a tag the digests of its repository stay: the image would show another one without.
+    With a tag the digests of its repository are kept: without them the digest would be missing.
     """
     patterns = asked.get("reference")
     if not patterns:
@@ -103,7 +103,7 @@ def _referred_to(images: Sequence[Image], asked: filters.Filters) -> Iterator[Im
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /images/create?fromSrc=-&repo=&tag=&changes=&message=`: the body is a root file system.
 
-    It may lie behind a URL, `fromSrc=https://…`.  With `fromImage=` an image is pulled instead.
+    It may be at a URL, `fromSrc=https://…`.  With `fromImage=` an image is pulled instead.
     The answer is a stream of JSON objects, the last with the new image's id as its status.
     """
     query = request.query
@@ -113,7 +113,7 @@ def create(engine: Engine, request: Request) -> Answer:
         raise UnsupportedError("labkit does not support platform yet")
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
-        raise InvalidParameterError(f"tag={tag} has no repo to be the tag of")
+        raise InvalidParameterError(f"tag={tag} needs a repo")
     reference = f"{repository}:{tag}" if tag else repository
     with _source(engine, request) as archive:
         image = engine.images.import_tar(
@@ -127,7 +127,7 @@ def create(engine: Engine, request: Request) -> Answer:
 
 @contextmanager
 def _source(engine: Engine, request: Request) -> Iterator[BinaryIO]:
-    """The archive to import: the body, or what the URL gives; InvalidParameterError."""
+    """The archive to import: the body, or the file at the URL; InvalidParameterError."""
     url = request.query.text("fromSrc")
     if url == FROM_BODY:
         yield request.body_file()
@@ -142,7 +142,7 @@ def _progress(image_id: str) -> Iterator[bytes]:
 
 
 def _for_platform(engine: Engine, reference: str, request: Request) -> Image:
-    """The image, if it is for the platform that is asked for; NotFoundError."""
+    """The image, if it is for the platform of the request; NotFoundError."""
     image = engine.images.resolve(reference)
     check_platform(image, reference, request.query.text("platform"))
     return image
@@ -160,7 +160,7 @@ def platform_of(asked: str) -> Platform:
 def check_platform(image: Image, reference: str, asked: str) -> None:
     """NotFoundError if an image is for another platform than `asked` says (`platform_of`).
 
-    labkit keeps of each image the one for one machine.
+    labkit keeps each image for one platform only.
     """
     if not asked:
         return
@@ -180,7 +180,7 @@ def inspect(engine: Engine, request: Request, reference: str) -> Answer:
 
 
 def history(engine: Engine, request: Request, reference: str) -> Answer:
-    """`GET /images/{name}/history?platform=`: how the image came to be, the newest first."""
+    """`GET /images/{name}/history?platform=`: the steps that made the image, the newest first."""
     image = _for_platform(engine, reference, request)
     by_id = {each.id: each for each in engine.images.list()}
     return json_response(image_history(image, engine.images.layer_sizes(image), by_id))
@@ -196,7 +196,7 @@ def tag(engine: Engine, request: Request, reference: str) -> Answer:
 
 
 def remove(engine: Engine, request: Request, reference: str) -> Answer:
-    """`DELETE /images/{name}?force=&noprune=`: what was untagged and what deleted."""
+    """`DELETE /images/{name}?force=&noprune=`: the untagged names and the deleted images."""
     query = request.query
     image = engine.images.resolve(reference)
     report = engine.images.remove(
@@ -210,7 +210,7 @@ def remove(engine: Engine, request: Request, reference: str) -> Answer:
 
 
 def publish_removal(engine: Engine, image: Image, report: Sequence[Mapping[str, str]]) -> None:
-    """Tell who listens that an image has lost names, and that it is gone."""
+    """Publish that an image has lost names, and that it is deleted."""
     for line in report:
         if "Untagged" in line:
             engine.events.publish_image("untag", image)

@@ -1,4 +1,4 @@
-"""What happens to containers between their start and their end; each is one call of the engine."""
+"""Changes to containers between their start and their end; each is one call of the engine."""
 
 from labkit.containers import Engine, parse_signal
 from labkit.daemon.requests import Request

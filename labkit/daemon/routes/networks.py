@@ -1,4 +1,4 @@
-"""Networks: list, inspect, create, remove, prune; containers put on them and taken off."""
+"""Networks: list, inspect, create, remove, prune, connect, disconnect."""
 
 import time
 from functools import partial
@@ -23,7 +23,7 @@ PRUNE_FILTERS = ("label", "label!", "until")
 
 
 class CreateBody(msgspec.Struct, rename=docker_name):
-    """What is asked of a new network."""
+    """The body of a request for a new network."""
 
     name: str = ""
     driver: str = ""
@@ -118,7 +118,7 @@ def remove(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def prune(engine: Engine, request: Request) -> Answer:
-    """`POST /networks/prune?filters=`: remove those that somebody made and no container is on."""
+    """`POST /networks/prune?filters=`: remove the users' networks without containers."""
     asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
     before_s = min((parse_s(text, time.time()) for text in asked.get("until", [])), default=None)
     deleted = []
@@ -134,7 +134,7 @@ def prune(engine: Engine, request: Request) -> Answer:
         try:
             engine.networks.remove(network)
         except (ConflictError, ForbiddenError, NotFoundError):
-            continue  # somebody was quicker
+            continue  # it is in use by now, or already removed
         deleted.append(network.name)
     publish_prune(engine, "network")
     return json_response({"NetworksDeleted": deleted or None})
@@ -148,7 +148,7 @@ def connect(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def disconnect(engine: Engine, request: Request, ref: str) -> Answer:
-    """`POST /networks/{id}/disconnect`: take it off."""
+    """`POST /networks/{id}/disconnect`: take a container off a network."""
     body = _member_body(request)
     engine.disconnect(ref, body.container, force=body.force)
     return Response(200)

@@ -17,7 +17,7 @@ PRUNED = ("created", "dead", "exited")
 
 
 def prune(engine: Engine, request: Request) -> Answer:
-    """`POST /containers/prune?filters=`: what was removed, and how many bytes that frees."""
+    """`POST /containers/prune?filters=`: the removed containers, and the number of bytes freed."""
     asked = filters.parse(request.query.text("filters"), FILTERS)
     before_s = min((parse_s(text, time.time()) for text in asked.get("until", [])), default=None)
     deleted, reclaimed_bytes = [], 0
@@ -28,7 +28,7 @@ def prune(engine: Engine, request: Request) -> Answer:
         try:
             engine.remove(container.id)
         except (ConflictError, NotFoundError):
-            continue  # it was started, or somebody was quicker
+            continue  # it was started or removed in the meantime
         deleted.append(container.id)
         reclaimed_bytes += taken_bytes
     publish_prune(engine, "container", reclaimed_bytes)

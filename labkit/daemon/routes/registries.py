@@ -1,7 +1,7 @@
-"""Registries: pull, push, log in, search, look at an image without pulling it.
+"""Registries: pull, push, log in, search, inspect an image without pulling it.
 
-What they do is in `labkit.daemon.transfers` and `labkit.registry.client`, which are imported when
-they are first needed: their HTTP library takes a tenth of a second.
+The work is in `labkit.transfers` and `labkit.registry.client`, which are imported when they are
+first needed: the import of their HTTP library takes a tenth of a second.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,12 @@ from labkit.images.models import INDEXES, Platform
 from labkit.images.references import Reference
 from labkit.registry.client import credentials
 from labkit.registry.client.endpoints import Settings
+from labkit.transfers.progress import Progress
 
 if TYPE_CHECKING:
-    from labkit.daemon.transfers import remotes
     from labkit.registry.client.manifests import Received
     from labkit.registry.client.repository import Repository
+    from labkit.transfers import remotes
 
 _Read = TypeVar("_Read")
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
@@ -35,37 +36,37 @@ DEFAULT_NAMES = (DEFAULT_DOMAIN, f"index.{DEFAULT_DOMAIN}", f"registry-1.{DEFAUL
 
 
 def pull(engine: Engine, request: Request) -> Answer:
-    """`POST /images/create?fromImage=&tag=&platform=`: a stream of what happens.
+    """`POST /images/create?fromImage=&tag=&platform=`: a stream of progress messages.
 
-    `tag` may be a digest; a name without either stands for all tags of its repository.
+    `tag` may be a digest; a name without either means all tags of its repository.
     """
-    from labkit.daemon.transfers import progress  # noqa: PLC0415
-    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
+    from labkit.daemon import transfer_stream  # noqa: PLC0415
+    from labkit.transfers.pull import Puller  # noqa: PLC0415
 
     reference, all_tags = _named(request.query.text("fromImage"), request.query.text("tag"))
     access = _access(engine, request)
     platform = request.query.text("platform")
     platforms.parse(platform)  # a bad one is an answer, and not the end of a stream
 
-    def work(told: progress.Progress) -> None:
+    def work(progress: Progress) -> None:
         puller = Puller(
             engine.images,
-            told,
+            progress,
             access,
             platform=platform,
             pulled=lambda name: _publish(engine, "pull", name),
         )
         (puller.pull_all if all_tags else puller.pull)(reference)
 
-    return progress.run(work)
+    return transfer_stream.run(work)
 
 
 CredentialsFor = Callable[[str], credentials.Credentials]
-"""What to say to a registry, by its domain."""
+"""Returns the credentials for a registry, by its domain."""
 
 
 def from_build_request(request: Request) -> CredentialsFor:
-    """The credentials in `X-Registry-Config`, one for each registry."""
+    """The credentials in `X-Registry-Config`, for each registry."""
 
     def find(domain: str) -> credentials.Credentials:
         kept = _readable(credentials.from_config_header, request, "x-registry-config") or {}
@@ -78,60 +79,52 @@ def from_build_request(request: Request) -> CredentialsFor:
 def pull_for_build(
     engine: Engine, known: CredentialsFor, name: str, platform: str, say: Callable[[object], None]
 ) -> None:
-    """Pull an image that a build begins with; `say` gets the messages."""
-    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
-    from labkit.daemon.transfers.pull import Puller  # noqa: PLC0415
-
-    class Told(progress.Progress):
-        def _put(self, message: object) -> None:
-            say(message)
+    """Pull an image that a build needs; `say` gets the messages."""
+    from labkit.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers.pull import Puller  # noqa: PLC0415
 
     reference = references.parse(name)
     access = remotes.Access(known(reference.domain), _settings(engine))
     pulled = partial(_publish, engine, "pull")
-    Puller(engine.images, Told(), access, platform=platform, pulled=pulled).pull(reference)
+    Puller(engine.images, Progress(say), access, platform=platform, pulled=pulled).pull(reference)
 
 
 def push_for_build(
     engine: Engine, known: CredentialsFor, name: str, say: Callable[[object], None]
 ) -> None:
     """Push an image that a build has made; `say` gets the messages."""
-    from labkit.daemon.transfers import progress, remotes  # noqa: PLC0415
-    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
-
-    class Told(progress.Progress):
-        def _put(self, message: object) -> None:
-            say(message)
+    from labkit.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers.push import Pusher  # noqa: PLC0415
 
     reference = references.parse(name)
     access = remotes.Access(known(reference.domain), _settings(engine))
     pushed = partial(_publish, engine, "push")
-    Pusher(engine.images, Told(), access, pushed=pushed).push(reference, all_tags=False)
+    Pusher(engine.images, Progress(say), access, pushed=pushed).push(reference, all_tags=False)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:
-    """`POST /images/{name}/push?tag=`: a stream of what happens; without a tag all of them."""
-    from labkit.daemon.transfers import progress  # noqa: PLC0415
-    from labkit.daemon.transfers.push import Pusher  # noqa: PLC0415
+    """`POST /images/{name}/push?tag=`: a stream of progress messages; without a tag, all tags."""
+    from labkit.daemon import transfer_stream  # noqa: PLC0415
+    from labkit.transfers.push import Pusher  # noqa: PLC0415
 
     reference, all_tags = _named(name, request.query.text("tag"))
     if reference.digest:
         raise InvalidParameterError("cannot push a digest reference: give the image a tag")
     access = _access(engine, request)
 
-    def work(told: progress.Progress) -> None:
+    def work(progress: Progress) -> None:
         pusher = Pusher(
-            engine.images, told, access, pushed=lambda name: _publish(engine, "push", name)
+            engine.images, progress, access, pushed=lambda name: _publish(engine, "push", name)
         )
         pusher.push(reference, all_tags=all_tags)
 
-    return progress.run(work)
+    return transfer_stream.run(work)
 
 
 def authenticate(engine: Engine, request: Request) -> Answer:
-    """`POST /auth`: whether a registry takes these credentials; the body is an AuthConfig."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    """`POST /auth`: whether a registry accepts these credentials; the body is an AuthConfig."""
     from labkit.registry.client.errors import RegistryError  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     given, server = credentials.from_json(request.body_bytes())
     domain = domain_of(server)
@@ -150,8 +143,8 @@ def authenticate(engine: Engine, request: Request) -> Answer:
 
 def search(engine: Engine, request: Request) -> Answer:
     """`GET /images/search?term=&limit=&filters=`."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
     from labkit.registry.client import search as searching  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     asked = filters.parse(request.query.text("filters"), SEARCH_FILTERS)
     limit = request.query.integer("limit")
@@ -181,7 +174,7 @@ def search(engine: Engine, request: Request) -> Answer:
 
 def distribution(engine: Engine, request: Request, name: str) -> Answer:
     """`GET /distribution/{name}/json`: an image's descriptor and platforms, from its registry."""
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     reference = references.parse(name)
     access = _access(engine, request)
@@ -199,7 +192,7 @@ def distribution(engine: Engine, request: Request, name: str) -> Answer:
 
 
 def domain_of(server: str) -> str:
-    """The domain that a server's address means: `https://index.docker.io/v1/` is docker.io."""
+    """The domain for a server's address: docker.io for `https://index.docker.io/v1/`."""
     host = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return DEFAULT_DOMAIN if host in DEFAULT_NAMES else host
 
@@ -214,14 +207,14 @@ def _named(name: str, tag: str) -> tuple[Reference, bool]:
 
 
 def _access(engine: Engine, request: Request) -> "remotes.Access":
-    from labkit.daemon.transfers import remotes  # noqa: PLC0415
+    from labkit.transfers import remotes  # noqa: PLC0415
 
     given = _readable(credentials.from_header, request, "x-registry-auth")
     return remotes.Access(given or credentials.ANONYMOUS, _settings(engine))
 
 
 def _readable(read: Callable[[str], _Read], request: Request, header: str) -> _Read | None:
-    """What a header says; None if it cannot be read: Docker then goes on without a name."""
+    """The value of a header; None if it is malformed: Docker then proceeds without credentials."""
     try:
         return read(request.headers.get(header, ""))
     except InvalidParameterError:
@@ -233,7 +226,7 @@ def _settings(engine: Engine) -> Settings:
 
 
 def _publish(engine: Engine, action: str, name: str) -> None:
-    """Tell who listens; Docker has the whole name as the id here, and the repository's as name."""
+    """Publish an event; like Docker it has the full name as id, and the repository as name."""
     engine.events.publish("image", action, name, {"name": references.repository_of(name)})
 
 

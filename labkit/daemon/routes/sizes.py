@@ -8,7 +8,7 @@ LARGEST = 65535
 
 
 def size(request: Request) -> tuple[int, int]:
-    """Height and width in characters; InvalidParameterError if one is missing or no such number."""
+    """Height and width in characters; InvalidParameterError if one is missing or out of range."""
     return _number(request, "h"), _number(request, "w")
 
 

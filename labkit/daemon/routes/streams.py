@@ -1,4 +1,4 @@
-"""What lasts: waiting for a container's end, reading its log, and being attached to it."""
+"""Long requests: waiting for a container's end, reading its log, and attaching to it."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ from labkit.http import websocket
 from labkit.http.connection import Connection
 
 LOOK_AFTER_S = 1.0
-"""How often one who waits looks whether its client is still there."""
+"""How often a request that waits checks whether its client is still connected."""
 NOT_TO_ATTACH_TO = {
     "paused": "unpause the container",
     "restarting": "wait until the container is running",
@@ -40,14 +40,14 @@ MULTIPLEXED_SINCE = (1, 42)
 def wait(engine: Engine, request: Request, ref: str) -> Answer:
     """`POST /containers/{id}/wait?condition=`: `{"StatusCode": N}` once the condition holds.
 
-    The head is sent at once: `docker run` starts the container only when it has seen it.
+    The head is sent at once: `docker run` starts the container only after it has seen the head.
     """
     watch = engine.watch(ref, request.query.text("condition") or "not-running")
     return Stream(_exit_status(watch, request.connection))
 
 
 def _exit_status(watch: Watch, client: Connection) -> Iterator[bytes]:
-    """One JSON object when the condition holds; nothing when the client has gone before."""
+    """One JSON object when the condition holds; nothing if the client has disconnected before."""
     while True:
         try:
             state = watch.wait(LOOK_AFTER_S)
@@ -61,9 +61,9 @@ def _exit_status(watch: Watch, client: Connection) -> Iterator[bytes]:
 def attach(engine: Engine, request: Request, ref: str) -> Answer:
     """`POST /containers/{id}/attach?stream=&logs=&stdin=&stdout=&stderr=&detachKeys=`.
 
-    The connection is handed to the container's shim, which frames what it sends (`>BxxxL` and the
-    data, without a terminal) and takes everything the client sends as standard input.  With `logs`
-    what was printed before comes first.
+    The connection is passed to the container's shim.  The shim sends frames (`>BxxxL` and the data)
+    or, with a terminal, the plain data, and everything from the client becomes standard input.
+    With `logs` the earlier output is sent first.
     """
     query = request.query
     stream, replay = query.flag("stream"), query.flag("logs")
@@ -72,7 +72,7 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
             "Bad parameters: attach without stream=1 or logs=1 would show nothing"
         )
     if "content-length" in request.headers:
-        # Clients of JavaScript repeat the query in it.  What follows the head is standard input.
+        # JavaScript clients repeat the query in the body.  Later data are standard input.
         request.body_bytes()
     keys = detach_keys.parse(query.text("detachKeys"))
     container = engine.get(ref)
@@ -109,7 +109,7 @@ def attach(engine: Engine, request: Request, ref: str) -> Answer:
 def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
     """`GET /containers/{id}/attach/ws?stream=&logs=&stdin=&stdout=&stderr=`.
 
-    As `attach`, but both directions are a WebSocket's frames, and no stream is marked.
+    Like `attach`, but with WebSocket frames in both directions, and streams are not marked.
     """
     query = request.query
     container = engine.get(ref)
@@ -146,7 +146,7 @@ def attach_websocket(engine: Engine, request: Request, ref: str) -> Answer:
 def logs(engine: Engine, request: Request, ref: str) -> Answer:
     """`GET /containers/{id}/logs?stdout=&stderr=&follow=&since=&until=&tail=&timestamps=&details=`.
 
-    The details are what the log's options name (labkit.containers.given.log_options).
+    The details are values that the log's options name (labkit.containers.given.log_options).
     """
     query = request.query
     streams = {name for name in STREAM_NUMBERS if query.flag(name)}
@@ -185,14 +185,14 @@ def _stream_type(request: Request, container: Container) -> str:
 
 
 def _tail(text: str) -> int | None:
-    """How many lines; None is all, which Docker takes every text for that is not a number."""
+    """The number of lines; None for all, as in Docker for every text that is no number."""
     return whole(text, least=0)
 
 
 def _pieces(
     lines: Iterator[LogLine], *, timestamps: bool, framed: bool, details: str | None = None
 ) -> Iterator[bytes]:
-    """Each line as a client gets it: time and details before it, framed if it is no terminal's."""
+    """Each line as the client gets it: after its time and details, in a frame if `framed`."""
     for line in lines:
         text = line.text if details is None else f"{details} ".encode() + line.text
         if timestamps:
@@ -201,7 +201,7 @@ def _pieces(
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Small pieces put together, for a log that is there already and need not be waited for."""
+    """Join small pieces into larger ones, for a log that is already complete."""
     waiting = bytearray()
     for piece in pieces:
         waiting += piece

@@ -1,24 +1,24 @@
-"""Swarm and plugins, which labkit has not: the answers of an engine that has none of them now."""
+"""Swarm and plugins: labkit has neither, and answers like an engine without any."""
 
 from labkit.containers import Engine
 from labkit.daemon.errors import UnavailableError, UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
-from labkit.daemon.routes.table import Route
+from labkit.daemon.routes.matching import Route
 from labkit.errors import NotFoundError
 
 NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."
 )
-"""Docker's words, which its clients look for."""
+"""Docker's message, which its clients recognise."""
 NOT_A_MEMBER = "This node is not part of a swarm"
 NO_SWARM = "labkit has no swarm: it is one engine on one machine"
 _KINDS = ("services", "nodes", "tasks", "secrets", "configs")
 
 
 def refuse(engine: Engine, request: Request, *names: str) -> Answer:
-    """Whatever a manager of a swarm is asked for: 503."""
+    """Answer every request for a manager of a swarm: 503."""
     raise UnavailableError(NOT_A_MANAGER)
 
 
@@ -33,17 +33,17 @@ def leave(engine: Engine, request: Request) -> Answer:
 
 
 def list_plugins(engine: Engine, request: Request) -> Answer:
-    """`GET /plugins`: there are none."""
+    """`GET /plugins`: an empty list."""
     return json_response([])
 
 
 def no_new_plugin(engine: Engine, request: Request) -> Answer:
-    """What would bring a plugin here: 501."""
+    """Answer every request for a new plugin: 501."""
     raise UnsupportedError("labkit has no plugins: volumes, networks and logs have its own drivers")
 
 
 def no_plugin(engine: Engine, request: Request, name: str, *names: str) -> Answer:
-    """What is asked of a plugin: 404."""
+    """Answer every request about a plugin: 404."""
     raise NotFoundError(f'plugin "{name}" not found')
 
 

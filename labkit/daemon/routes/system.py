@@ -1,4 +1,4 @@
-"""The engine itself: is it there, what is it, what does it have."""
+"""The engine itself: whether it runs, its version, and its properties."""
 
 from labkit.containers import Engine
 from labkit.containers.records import states
@@ -7,7 +7,7 @@ from labkit.daemon.responses import TEXT, Answer, Response, json_response
 from labkit.daemon.shapes import system
 
 BUILDER = ("Builder-Version", "2")
-"""Which of Docker's two builders clients speak to unless their user says: BuildKit."""
+"""The builder that Docker's clients use by default: BuildKit."""
 NEVER_CACHED = (("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"))
 
 
@@ -27,6 +27,6 @@ def info(engine: Engine, request: Request) -> Answer:
 
 
 def life(engine: Engine, request: Request) -> Answer:
-    """`GET /labkit/states`, labkit's own: the table of a container's life that the engine obeys."""
+    """`GET /labkit/states`, labkit's own: the table of states that the engine follows."""
     rows = ("Before", "Event", "After", "Meaning")
     return json_response([dict(zip(rows, arrow, strict=True)) for arrow in states.TRANSITIONS])

@@ -1,4 +1,4 @@
-"""What a container does and uses: top and stats; and the change of its limits, update."""
+"""A container's processes and use of resources: top and stats; and changed limits: update."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from labkit.errors import NotFoundError
 from labkit.http.connection import Connection
 
 INTERVAL_S = 1.0
-"""Docker's time between two samples."""
+"""The time between two samples, as in Docker."""
 
 
 def top(engine: Engine, request: Request, ref: str) -> Answer:
@@ -32,10 +32,10 @@ def update(engine: Engine, request: Request, ref: str) -> Answer:
 
 
 def stats_(engine: Engine, request: Request, ref: str) -> Answer:
-    """`GET /containers/{id}/stats?stream=&one-shot=`: a sample a second, or one.
+    """`GET /containers/{id}/stats?stream=&one-shot=`: a sample every second, or one.
 
-    Each sample carries the one before it, from which clients work out the share of CPU time; one
-    alone waits a second for it, unless it is asked for by `one-shot`.
+    Each sample includes the one before it, from which clients compute the share of CPU time.  A
+    single sample waits a second for that, unless `one-shot` is set.
     """
     query = request.query
     container = engine.get(ref)

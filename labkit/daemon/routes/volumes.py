@@ -19,7 +19,7 @@ from labkit.snapshots.comparing import size_bytes
 FILTERS = ("dangling", "driver", "label", "name")
 PRUNE_FILTERS = ("all", "label", "label!")
 ALL_PRUNED_BEFORE = (1, 42)
-"""Until this version of the API, prune took named volumes as well."""
+"""Before this version of the API, prune removed named volumes too."""
 
 
 class _CreateBody(msgspec.Struct, rename="pascal"):
@@ -30,7 +30,7 @@ class _CreateBody(msgspec.Struct, rename="pascal"):
 
 
 def create(engine: Engine, request: Request) -> Answer:
-    """`POST /volumes/create`: 201 and the volume, be it new or not."""
+    """`POST /volumes/create`: 201 and the volume, whether it is new or not."""
     body = convert(request.json(), _CreateBody, "")
     volume = engine.volumes.create(
         body.name, body.labels, driver=body.driver, options=body.driver_opts
@@ -39,7 +39,7 @@ def create(engine: Engine, request: Request) -> Answer:
 
 
 def list_volumes(engine: Engine, request: Request) -> Answer:
-    """`GET /volumes?filters=`: by name."""
+    """`GET /volumes?filters=`: the volumes, sorted by name."""
     asked = filters.parse(request.query.text("filters"), FILTERS)
     dangling = filters.truth(asked, "dangling")
     found = [
@@ -59,7 +59,7 @@ def inspect(engine: Engine, request: Request, name: str) -> Answer:
 
 
 def remove(engine: Engine, request: Request, name: str) -> Answer:
-    """`DELETE /volumes/{name}?force=`: 204; `force` only forgives that there is none."""
+    """`DELETE /volumes/{name}?force=`: 204; with `force` a missing volume is no error."""
     try:
         engine.volumes.remove(name)
     except NotFoundError:
@@ -69,9 +69,9 @@ def remove(engine: Engine, request: Request, name: str) -> Answer:
 
 
 def prune(engine: Engine, request: Request) -> Answer:
-    """`POST /volumes/prune?filters=`: remove those that no container uses and nobody named.
+    """`POST /volumes/prune?filters=`: remove the unused anonymous volumes.
 
-    The filter `all` takes the named ones as well.
+    The filter `all` removes unused named volumes too.
     """
     asked = filters.parse(request.query.text("filters"), PRUNE_FILTERS)
     every = filters.truth(asked, "all") or request.version < ALL_PRUNED_BEFORE
@@ -83,7 +83,7 @@ def prune(engine: Engine, request: Request) -> Answer:
         try:
             engine.volumes.remove(volume.name)
         except (ConflictError, NotFoundError):
-            continue  # somebody was quicker
+            continue  # it is in use by now, or already removed
         deleted.append(volume.name)
         reclaimed_bytes += taken_bytes
     publish_prune(engine, "volume", reclaimed_bytes)

@@ -1,4 +1,4 @@
-"""A container's JSON: the line of `docker ps` and the whole of `docker inspect`."""
+"""A container's JSON: the line of `docker ps` and the complete `docker inspect`."""
 
 import time
 from collections.abc import Collection
@@ -36,7 +36,7 @@ UNSAID_HOST_CONFIG = frozenset(
         "Tmpfs",
     }
 )
-"""Docker leaves these out of an inspection where they say nothing."""
+"""Docker leaves these fields out of an inspection if they are empty."""
 HEALTH_WORDS = {
     "starting": " (health: starting)",
     "healthy": " (healthy)",
@@ -79,7 +79,7 @@ def summary(engine: Engine, container: Container) -> JsonObject:
 
 
 def _image(engine: Engine, container: Container) -> str:
-    """The name it was made by, as long as that means its image."""
+    """The image's name from the request, or its id if the name now means another image."""
     name = container.config.image
     try:
         return name if engine.images.resolve(name).id == container.image_id else container.image_id
@@ -88,7 +88,7 @@ def _image(engine: Engine, container: Container) -> str:
 
 
 def sizes(engine: Engine, container: Container) -> JsonObject:
-    """What a container has written, and that together with its image, in bytes."""
+    """The bytes that a container has written, and their sum with its image."""
     written = written_bytes(engine, container)
     try:
         below = engine.images.resolve(container.image_id).size_bytes
@@ -149,19 +149,19 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
 def _host_config(container: Container) -> JsonObject:
     not_yet = {name: field.shown for name, field in HOST_CONFIG_NOT_YET.items()}
     host_config = cast("JsonObject", msgspec.to_builtins(container.host_config))
-    # The API gives a size also where there is no terminal.
+    # The API has a size even without a terminal.
     size = container.host_config.console_size or (0, 0)
     return _said(not_yet | host_config | {"ConsoleSize": list(size)}, UNSAID_HOST_CONFIG)
 
 
 def _said(fields: JsonObject, unsaid: Collection[str]) -> JsonObject:
-    """The fields without those of `unsaid` that say nothing."""
+    """The fields without the empty ones of `unsaid`."""
     return {name: value for name, value in fields.items() if value or name not in unsaid}
 
 
 def _state(state: State) -> JsonObject:
     flags: JsonObject = {
-        # Docker's clients take a container that waits for its restart for a running one.
+        # Docker's clients treat a container that waits for its restart as running.
         "Running": state.status in ("running", "paused", "restarting"),
         "Paused": state.status == "paused",
         "Restarting": state.status == "restarting",
@@ -174,7 +174,7 @@ def _state(state: State) -> JsonObject:
 
 
 def _graph_driver(engine: Engine, container: Container) -> JsonObject:
-    """The storage driver, and where it has the container's files."""
+    """The storage driver, and the folders with the container's files."""
     driver = snapshots.of(engine.paths.root)
     copy = driver.copy_of(engine.paths.container_root(container.id))
     data: JsonObject | None = {"Root": copy} if copy else _overlay(engine, container)
@@ -182,7 +182,7 @@ def _graph_driver(engine: Engine, container: Container) -> JsonObject:
 
 
 def _overlay(engine: Engine, container: Container) -> JsonObject | None:
-    """The folders that overlayfs joins; None when the image is gone."""
+    """The folders that overlayfs unites; None if the image is gone."""
     folder = engine.paths.container_root(container.id)
     try:
         layers = engine.images.resolve(container.image_id).layer_directories()

@@ -1,4 +1,4 @@
-"""An image's JSON: the line of `docker images` and the whole of `docker inspect`."""
+"""An image's JSON: the line of `docker images` and the complete `docker inspect`."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -14,11 +14,11 @@ from labkit.snapshots.record import OVERLAYFS
 
 MISSING = "<missing>"
 NOT_COUNTED = -1
-"""What the API says for a figure that was not worked out."""
+"""The API's value for a figure that was not computed."""
 
 
 def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
-    """One element of `GET /images/json`; `shared_bytes`: what it has in common with others."""
+    """One element of `GET /images/json`; `shared_bytes`: the size it shares with other images."""
     return {
         "Id": image.id,
         "ParentId": _parent_id(image),
@@ -34,7 +34,7 @@ def image_summary(image: Image, shared_bytes: int | None = None) -> JsonObject:
 
 
 def image_manifest(engine: Engine, image: Image) -> JsonObject:
-    """The one manifest of an image that is here, as `docker images --tree` shows it."""
+    """The only manifest of a local image, as `docker images --tree` shows it."""
     content = image.manifest.config.size + sum(layer.size for layer in image.layers)
     users = [each.id for each in engine.list() if each.image_id == image.id]
     return {
@@ -91,8 +91,8 @@ def image_history(
 ) -> list[JsonObject]:
     """The answer of `GET /images/{name}/history`, the newest first.
 
-    `by_id`: the images there are.  One of them stands for each line as far as the image's parents
-    go back; what was made elsewhere is `<missing>`.
+    `by_id`: the local images.  Each line has the id of the parent image that it made, as long as
+    parents are known; the others have `<missing>`.
     """
     sizes = iter(layer_sizes)
     lines: list[JsonObject] = [
@@ -117,7 +117,7 @@ def image_history(
 
 
 def _folders(layers: Sequence[str]) -> JsonObject:
-    """The image's own layer and those below, as Docker's overlay2 shows them."""
+    """The image's own layer and those below it, as Docker's overlay2 shows them."""
     upper, *lower = layers
     below: JsonObject = {"LowerDir": ":".join(lower)} if lower else {}
     return below | {"UpperDir": upper}

@@ -8,7 +8,7 @@ JsonObject = dict[str, object]
 
 
 def mounts(container: Container) -> list[JsonObject]:
-    """What is mounted in a container.  Docker lists no `--tmpfs` here: see HostConfig.Tmpfs."""
+    """A container's mounts.  As in Docker, `--tmpfs` is not among them: see HostConfig.Tmpfs."""
     shown = []
     for point in container.mount_points:
         if point.destination in (container.host_config.tmpfs or {}):
@@ -41,5 +41,5 @@ def volume(found: Volume) -> JsonObject:
 
 
 def _whole_seconds(text: str) -> str:
-    """An RFC 3339 time in UTC without its fraction."""
+    """An RFC 3339 time in UTC without its fraction of a second."""
     return text.partition(".")[0].removesuffix("Z") + "Z"

@@ -1,4 +1,4 @@
-"""A network's JSON, and a container's part in networks."""
+"""A network's JSON, and a container's endpoints on networks."""
 
 import msgspec
 
@@ -44,7 +44,7 @@ def _ipam(config: IpamConfig) -> JsonObject:
 
 
 def _options(found: Network) -> dict[str, str]:
-    """With the link's name, by which it is found on the host."""
+    """The network's options, for the default network with the name of its bridge."""
     known = {"com.docker.network.bridge.name": found.bridge} if found.is_default else {}
     return {**known, **found.options}
 
@@ -82,7 +82,7 @@ def _sandbox(engine: Engine, container: Container) -> Sandbox:
 
 
 def endpoints(engine: Engine, container: Container) -> JsonObject:
-    """The networks a container is on, by name."""
+    """A container's endpoints, by the network's name."""
     mode = container.host_config.network_mode
     if mode.startswith(CONTAINER_MODE):
         return {}
@@ -149,7 +149,7 @@ def settings(engine: Engine, container: Container) -> JsonObject:
 
 
 def port_map(engine: Engine, container: Container) -> JsonObject:
-    """What is published where, and what is only exposed: `{"80/tcp": [{"HostIp", "HostPort"}]}`."""
+    """The published and the exposed ports: `{"80/tcp": [{"HostIp", "HostPort"}]}`."""
     sandbox = engine.networks.sandbox(container.id)
     if sandbox is None or not sandbox.endpoints:
         return {}
@@ -162,7 +162,7 @@ def port_map(engine: Engine, container: Container) -> JsonObject:
 
 
 def port_list(engine: Engine, container: Container) -> list[JsonObject]:
-    """The same as `ps` has it: one object for each."""
+    """The ports in the form of `ps`: one object for each."""
     sandbox = engine.networks.sandbox(container.id)
     if sandbox is None or not sandbox.endpoints:
         return []

@@ -1,4 +1,4 @@
-"""The engine's JSON: `docker version` and `docker info`, with nothing but what is so."""
+"""The engine's JSON: `docker version` and `docker info`, with true values only."""
 
 import os
 import platform
@@ -124,14 +124,14 @@ def info(engine: Engine) -> JsonObject:
 
 
 def _without_password(url: str) -> str:
-    """A proxy's address as it may be shown: `http://xxxxx:xxxxx@proxy:3128`, as Docker does."""
+    """A proxy's address without its password: `http://xxxxx:xxxxx@proxy:3128`, as Docker does."""
     scheme, slashes, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}{slashes}xxxxx:xxxxx@{place}" if at and user else url
 
 
 def _reads_one(path: str) -> bool:
-    """Whether a kernel setting is on; a module that is not loaded has no setting."""
+    """Whether a kernel setting is on; False if its module is not loaded."""
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip() == "1"

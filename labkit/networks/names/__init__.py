@@ -1,16 +1,16 @@
-"""The names of containers: the server that every container on a network of its own asks.
+"""The names of containers: the DNS server of every container on a user's network.
 
-A container asks 127.0.0.11, in its own network namespace.  The socket there was bound by the
-container's plan and is held by its shim; labkitd has a copy and answers.  By the socket that a
-query came in on it knows who asks, and so which networks the names are looked for on.
+A container asks 127.0.0.11, in its own network namespace.  Its plan has bound the socket there,
+and its shim holds it; labkitd has a copy and answers.  The socket tells labkitd which container
+asks, and so on which networks to look for the name.
 
-    table.py       who is called what on each network; pure
-    queries.py     a query read, and the answer written (RFC 1035); pure
-    asking.py      the same question put to other servers, one after the other
-    clients.py     one container's sockets: its queries in, the answers out
-    budget.py      how much a container may ask; pure
+    table.py       the names on each network; pure
+    queries.py     reads a query and writes the answer (RFC 1035); pure
+    asking.py      sends a question to other servers, one after the other
+    clients.py     one container's sockets: receives queries, sends answers
+    budget.py      the limit of one container's queries; pure
     loop.py        the one thread in which all of this happens
-    server.py      what the daemon uses
+    server.py      the interface for the daemon
 
-What writes and reads messages is imported when the first container needs it.
+The module that reads and writes messages is imported when the first container needs it.
 """

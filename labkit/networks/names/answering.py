@@ -1,6 +1,6 @@
-"""What is answered from the table: names, in turn where several have one, and addresses.
+"""Answers from the table: addresses of names, and names of addresses.
 
-Two that have one alias share the work: each question begins with the next of them.
+If several containers share an alias, each answer begins with the next one of them.
 """
 
 import collections
@@ -18,10 +18,10 @@ class Answers:
         self._container_id = container_id
         self._table: Table | None = None
         self._turns: collections.Counter[tuple[str, str]] = collections.Counter()
-        """How often each name has been asked for; forgotten when the table is another."""
+        """The number of questions for each name; cleared when the table changes."""
 
     def to(self, query: Query, table: Table) -> bytes | None:
-        """The answer; None if others are to be asked."""
+        """The answer; None if another server must be asked."""
         if not query.is_internet:
             return None
         if query.address:

@@ -1,7 +1,7 @@
-"""The same question put to other servers, one after the other, until one answers.
+"""Asking other servers the same question, one after the other, until one answers.
 
-They are asked from the host's network, over UDP or TCP as the container has asked.  Each question
-has a socket of its own, that is a port that nobody can foresee, and an id of its own.
+They are asked from the host's network, over UDP or TCP like the container's question.  Each
+question has its own socket, with a port that cannot be predicted, and its own id.
 """
 
 import secrets
@@ -13,20 +13,20 @@ from labkit.networks.names.queries import HEADER_SIZE, Query
 
 PORT = 53
 ANSWER_TIMEOUT_S = 2.0
-"""How long one server is waited for: clients give up after five seconds (resolv.conf(5))."""
+"""The wait for one server: clients give up after five seconds (resolv.conf(5))."""
 MOST_SERVERS = 3
-"""As many as a resolv.conf may have (MAXNS)."""
+"""The maximum in a resolv.conf (MAXNS)."""
 _IS_ANSWER = 0x80
 _UNHELPFUL = (2, 5)
-"""SERVFAIL, REFUSED: another server may know more."""
+"""SERVFAIL, REFUSED: another server may know the answer."""
 _MOST_BYTES = 65535
 
 OnAnswer = Callable[[bytes | None], None]
-"""Called once, with the answer, or None when no server gave one."""
+"""Called once, with the answer, or with None if no server gave one."""
 
 
 class Asking:
-    """One question on its way.  Everything happens in the loop's thread."""
+    """One question in progress.  Everything happens in the loop's thread."""
 
     def __init__(self, loop: Loop, query: Query, servers: Sequence[str], on_answer: OnAnswer):
         self._loop = loop
@@ -34,7 +34,7 @@ class Asking:
         self._servers = list(servers[:MOST_SERVERS])
         self._on_answer = on_answer
         self._best: bytes | None = None
-        """An answer that does not help, in case there is no other."""
+        """An unhelpful answer, which is used if there is no better one."""
         self._id = b""
         self._socket: socket.socket | None = None
         self._timer: Timer | None = None
@@ -46,7 +46,7 @@ class Asking:
         self._ask_next()
 
     def cancel(self) -> None:
-        """Who has asked is gone."""
+        """Stop, because the client is gone."""
         self._hang_up()
 
     def _ask_next(self) -> None:
@@ -55,7 +55,7 @@ class Asking:
             try:
                 self._ask(self._servers.pop(0))
             except (OSError, ValueError):
-                # No address (ValueError: nothing like one), no way to it, or no descriptor is free.
+                # A bad address (ValueError), no route to it, or no free descriptor.
                 self._hang_up()
                 continue
             return
@@ -95,7 +95,7 @@ class Asking:
         except BlockingIOError:
             return
         except OSError:
-            self._ask_next()  # nobody listens there
+            self._ask_next()  # no program listens there
 
     def _send_rest(self) -> None:
         assert self._socket is not None  # noqa: S101 it is watched
@@ -125,7 +125,7 @@ class Asking:
             self._ask_next()
 
     def _take(self, answer: bytes) -> None:
-        """An answer, if it is one to this question: anybody may send to a port."""
+        """Accept an answer if it is for this question: any machine can send to the port."""
         if len(answer) < HEADER_SIZE or answer[:2] != self._id or not answer[2] & _IS_ANSWER:
             return
         whole = self._query.wire[:2] + answer[2:]

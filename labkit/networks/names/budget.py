@@ -1,8 +1,8 @@
-"""How much one container may ask: so many queries a second, and some more at once.  Pure."""
+"""The limit of one container's queries: a rate per second, and a number at once.  Pure."""
 
 
 class Budget:
-    """A bucket that fills at `rate` a second up to `most`, and from which each query takes one."""
+    """A bucket that fills at `rate` a second up to `most`; each query takes one from it."""
 
     def __init__(self, rate: float, most: float, now: float) -> None:
         self._rate = rate
@@ -11,7 +11,7 @@ class Budget:
         self._filled_at = now
 
     def take(self, now: float) -> bool:
-        """Take one; False if there is none.  `now` is in seconds, of a clock that only grows."""
+        """Take one; False if the bucket is empty.  `now`: seconds of a monotonic clock."""
         self._left = min(self._most, self._left + (now - self._filled_at) * self._rate)
         self._filled_at = now
         if self._left < 1:

@@ -1,8 +1,8 @@
 """One container's sockets: its queries come in, and the answers go out.
 
-What a container sends can be hostile.  What it may use is therefore bounded, for each: queries a
-second, questions under way to other servers, connections, the time a connection may take.  What is
-above that waits in its own socket until the kernel drops it, and touches no other container.
+A container may be hostile, so each has limits: queries per second, questions in progress to other
+servers, connections, and the time of a connection.  Queries above the limits wait in the
+container's own socket until the kernel drops them, and do not affect other containers.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ from labkit.networks.names.table import Table
 QUERIES_PER_S = 1000.0
 QUERIES_AT_ONCE = 1000.0
 PAUSE_S = 0.05
-"""How long who has used up its budget is not listened to."""
+"""How long a container that has used up its budget is ignored."""
 TURN = 16
-"""How many queries one container may put before the others have theirs."""
+"""The number of queries from one container before the next one's turn."""
 MOST_CONNECTIONS = 16
 CONNECTION_TIMEOUT_S = 10.0
 """How long a connection may take for one question and its answer."""
 
 Reply = Callable[[bytes | None], None]
-"""Sends an answer; None for none."""
+"""Sends an answer, or none for None."""
 
 
 class Client:
-    """A container that asks.  Everything happens in the loop's thread."""
+    """A container as a client of the server.  Everything happens in the loop's thread."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Client:
         table: Callable[[], Table],
         shares: Shares,
     ) -> None:
-        """`fds`: the UDP socket, and the TCP socket that listens; they are closed with this.
+        """`fds`: the UDP socket and the listening TCP socket; this object closes them.
 
-        `shares` are the questions of all containers to other servers.
+        `shares` limits the questions of all containers to other servers.
         """
         self._loop = loop
         self._container_id = container_id
@@ -60,14 +60,14 @@ class Client:
         self._is_closed = False
 
     def begin(self) -> None:
-        """Listen; what came before is still there."""
+        """Start to listen; earlier queries still wait in the sockets."""
         for listening in (self._udp, self._tcp):
             listening.setblocking(False)
         self._listen_to_udp()
         self._listen_to_tcp()
 
     def close(self) -> None:
-        """The container is gone."""
+        """Close everything, because the container is gone."""
         self._is_closed = True
         for number, asking in self._asked.items():
             asking.cancel()
@@ -79,11 +79,11 @@ class Client:
             listening.close()
 
     def may_ask(self) -> bool:
-        """Whether one more query is within what this container may ask; it is counted."""
+        """Whether the container's limit allows one more query, which is counted."""
         return self._budget.take(time.monotonic())
 
     def resolve(self, wire: bytes, reply: Reply, *, is_tcp: bool) -> None:
-        """Answer a query, now or when another server has."""
+        """Answer a query, now or when another server has answered."""
         try:
             query = queries.read(wire, is_tcp=is_tcp)
         except queries.BadQueryError as error:
@@ -128,7 +128,7 @@ class Client:
             self.resolve(wire, functools.partial(self._send_datagram, sender), is_tcp=False)
 
     def _send_datagram(self, sender: tuple[str, int], answer: bytes | None) -> None:
-        # Who does not take its answers loses them: UDP promises nothing.
+        # A container that does not read its answers loses them, as always with UDP.
         with contextlib.suppress(OSError):
             if answer:
                 self._udp.sendto(answer, sender)
@@ -143,7 +143,7 @@ class Client:
         except BlockingIOError:
             return
         except OSError:
-            # No descriptor is free (EMFILE): until one is.
+            # No descriptor is free (EMFILE): try again later.
             self._loop.forget(self._tcp)
             self._loop.after(PAUSE_S, self._listen_to_tcp)
             return
@@ -157,7 +157,7 @@ class Client:
 
 
 class _Connection:
-    """One TCP connection: a question at a time, each with its length before it."""
+    """One TCP connection: one question at a time, each preceded by its length."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Connection:
         self._listen()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._is_closed:
             return
         self._is_closed = True

@@ -1,7 +1,7 @@
-"""One thread that waits for many sockets and deadlines, and calls whoever asked to be told.
+"""One thread that waits for many sockets and deadlines, and runs the callbacks for them.
 
-What is called must not block: everything in here, and everyone, would wait.  Only `post` and `stop`
-may be called from other threads.
+A callback must not block, since all others would wait for it.  Only `post` and `stop` may be called
+from other threads.
 """
 
 import collections
@@ -22,13 +22,13 @@ Callback = Callable[[], None]
 
 
 class Timer:
-    """A call that will be made at a time, unless it is cancelled."""
+    """A call at a later time, unless it is cancelled."""
 
     def __init__(self, callback: Callback) -> None:
         self.callback: Callback | None = callback
 
     def cancel(self) -> None:
-        """Do not make it."""
+        """Cancel the call."""
         self.callback = None
 
 
@@ -47,7 +47,7 @@ class Loop:
         self._thread = threads.lasting(self._run, name)
 
     def post(self, callback: Callback) -> None:
-        """Have something done in the thread, soon."""
+        """Run a callback in the thread, soon."""
         with self._lock:
             if self._is_stopped:
                 return
@@ -57,7 +57,7 @@ class Loop:
             os.eventfd_write(self._wake_fd, 1)
 
     def stop(self, last: Callback) -> None:
-        """Do one more thing in the thread, and end it."""
+        """Run one last callback in the thread, and end the thread."""
         if not self._thread.is_alive():
             return
         self.post(last)
@@ -70,22 +70,22 @@ class Loop:
         with self._lock:
             self._is_stopped = True
 
-    # From here on: in the thread alone
+    # The following methods may only be called in the thread
 
     def watch(self, file: socket.socket, events: int, callback: Callback) -> None:
-        """Call `callback` whenever this can be done, instead of what was watched before."""
+        """Call `callback` whenever `file` is ready for `events`; replaces an earlier watch."""
         if file in self._selector.get_map():
             self._selector.modify(file, events, callback)
         else:
             self._selector.register(file, events, callback)
 
     def forget(self, file: socket.socket) -> None:
-        """Watch it no more; to be called before it is closed."""
+        """Stop watching; must be called before the file is closed."""
         if file in self._selector.get_map():
             self._selector.unregister(file)
 
     def after(self, delay_s: float, callback: Callback) -> Timer:
-        """Make a call in a while."""
+        """Call `callback` after a delay."""
         timer = Timer(callback)
         heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._numbers), timer))
         return timer
@@ -94,7 +94,7 @@ class Loop:
         while not self._is_stopped:
             ready = self._selector.select(self._time_left())
             for key, _ in ready:
-                # An earlier call of this round may have closed it: what is not watched is not told.
+                # An earlier callback of this round may have closed it: skip what is not watched.
                 if self._selector.get_map().get(key.fd) == key:
                     _call(key.data)
             self._call_timers()
@@ -121,5 +121,5 @@ def _call(callback: Callback) -> None:
     try:
         callback()
     except Exception:
-        # A defect of ours with one client must not end the service of the others.
+        # A defect of labkit with one client must not end the service for the others.
         sys.excepthook(*sys.exc_info())

@@ -1,7 +1,7 @@
-"""A query read, and the answer to it written: DNS messages (RFC 1035, EDNS: RFC 6891).  Pure.
+"""Reading queries and writing answers: DNS messages (RFC 1035, EDNS: RFC 6891).  Pure.
 
-What a container sends may be anything.  A message that is no query is dropped (None), one that is a
-wrong query is answered with the reason, and nothing is read that is larger than a query has to be.
+A container can send anything.  A message that is no query is dropped (None), a wrong query gets an
+answer with the reason, and nothing larger than a query needs to be is read.
 """
 
 import ipaddress
@@ -25,9 +25,9 @@ from dnslib import (
 
 TTL_S = 600
 LEAST_SIZE = 512
-"""What every client takes over UDP."""
+"""Every client accepts this size over UDP."""
 MOST_SIZE = 4096
-"""What an answer over UDP may have, whatever the client says it takes."""
+"""The largest answer over UDP, even if the client accepts more."""
 LARGEST_QUERY = 4096
 HEADER_SIZE = 12
 _IS_ANSWER = 0x80
@@ -35,7 +35,7 @@ _IPV4_LABELS, _IPV6_LABELS = 4, 32
 
 
 class BadQueryError(Exception):
-    """A query that cannot be answered; `reply` says why to who asked, None for nothing."""
+    """A query that cannot be answered; `reply` has the reason for the client, None for no reply."""
 
     def __init__(self, reply: bytes | None) -> None:
         super().__init__(reply)
@@ -52,18 +52,18 @@ class Query(NamedTuple):
     kind: str
     """`A`, `AAAA`, `PTR`…"""
     is_internet: bool
-    """Of the one class that matters; others (`CH`) are for servers, not for names."""
+    """Whether it is of the class IN; others (`CH`) ask about servers, not for names."""
     limit: int
-    """How large the answer may be; 0 for any size (TCP)."""
+    """The largest answer in bytes; 0 for any size (TCP)."""
 
     @property
     def address(self) -> str:
-        """The address that a reverse lookup is about; else empty."""
+        """The address of a reverse lookup; otherwise empty."""
         return _reversed(self.name) if self.kind == "PTR" else ""
 
 
 def read(wire: bytes, *, is_tcp: bool) -> Query:
-    """The query that a message is; BadQueryError."""
+    """Read the query in a message; BadQueryError."""
     if len(wire) < HEADER_SIZE or wire[2] & _IS_ANSWER:
         raise BadQueryError(None)
     header = DNSHeader.parse(DNSBuffer(wire))
@@ -83,10 +83,10 @@ def read(wire: bytes, *, is_tcp: bool) -> Query:
 
 
 def addresses(query: Query, ipv4: Sequence[str], ipv6: Sequence[str]) -> bytes:
-    """The answer for a name that is known: it may well have no record of the kind asked for.
+    """The answer for a known name, even if it has no record of the kind asked for.
 
-    That is another answer than that there is no such name (NXDOMAIN), after which a client would
-    not ask for its other addresses.
+    An empty answer differs from NXDOMAIN (no such name), after which a client would not ask for
+    the name's other addresses.
     """
     records = []
     if query.kind in ("A", "ANY"):
@@ -102,14 +102,14 @@ def pointer(query: Query, name: str) -> bytes:
 
 
 def failure(query: Query) -> bytes:
-    """The answer when nobody could be asked, or nobody has answered (SERVFAIL)."""
+    """The answer if no server could be asked, or none has answered (SERVFAIL)."""
     reply = _reply(query)
     reply.header.rcode = RCODE.SERVFAIL
     return cast(bytes, reply.pack())
 
 
 def fitted(query: Query, answer: bytes) -> bytes:
-    """Another server's answer, as this client can take it."""
+    """Another server's answer, or a truncated one if it is too large for this client."""
     if not query.limit or len(answer) <= query.limit:
         return answer
     reply = _reply(query)
@@ -123,7 +123,7 @@ def _answer(query: Query, records: list[RR]) -> bytes:
     reply.rr = records
     wire = cast(bytes, reply.pack())
     if query.limit and len(wire) > query.limit:
-        # Marked as cut off, so that the client asks again over TCP; some never do, and use these.
+        # Marked as truncated, so that the client asks again over TCP; some use these instead.
         reply.rr = records[: (query.limit - bare) * len(records) // (len(wire) - bare)]
         reply.header.tc = 1
         wire = cast(bytes, reply.pack())
@@ -144,7 +144,7 @@ def _refusal(header: DNSHeader, code: int) -> bytes:
 
 
 def _reversed(name: str) -> str:
-    """`2.0.0.10.in-addr.arpa` is 10.0.0.2; empty if it is no such name."""
+    """Return 10.0.0.2 for `2.0.0.10.in-addr.arpa`; empty for any other name."""
     words = name.split(".")
     digits, domain = words[:-2][::-1], words[-2:]
     text = ""

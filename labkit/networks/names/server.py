@@ -1,7 +1,7 @@
-"""The server of names, as the daemon uses it: containers come and go, the one thread answers.
+"""The DNS server's interface for the daemon: containers come and go, one thread answers.
 
 >>> server = NameServer(networks.names)
->>> server.serve(container_id, fds)     # from here on the container is answered
+>>> server.serve(container_id, fds)     # from now on the container gets answers
 >>> server.forget(container_id)
 """
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 class NameServer:
-    """Answers the queries of containers.  Thread-safe; nothing here waits for anything."""
+    """Answers the queries of containers.  Thread-safe; no method blocks."""
 
     def __init__(self, table: Callable[[], Table]) -> None:
-        """`table` gives the names as they are now."""
+        """`table` returns the present names."""
         self._table = table
         self._loop = Loop("names")
         self._clients: dict[str, Client] = {}
         self._shares = Shares()
 
     def serve(self, container_id: str, fds: Sequence[int]) -> None:
-        """Answer what comes in on a container's sockets: UDP, and TCP; they are ours from now."""
+        """Answer queries on a container's UDP and TCP sockets; the server now owns them."""
         self._loop.post(lambda: self._begin(container_id, fds))
 
     def forget(self, container_id: str) -> None:
-        """A container is gone: close its sockets."""
+        """Close the sockets of a container that is gone."""
         self._loop.post(lambda: self._close(container_id))
 
     def close(self) -> None:
-        """Close every socket; the shims have theirs."""
+        """Close every socket; the shims keep their copies."""
         self._loop.stop(self._close_all)
 
     def _begin(self, container_id: str, fds: Sequence[int]) -> None:
-        # Here, and in this thread: no start of a daemon or a container waits for these imports.
+        # Imported here, in this thread, so that no start of a daemon or a container waits for it.
         from labkit.networks.names.clients import Client  # noqa: PLC0415
 
         self._close(container_id)

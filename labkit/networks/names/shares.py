@@ -1,7 +1,8 @@
-"""Fair shares of the questions that may be under way to other servers at once.
+"""Fair shares of the questions to other servers that may be in progress at once.
 
-All containers together may have only so many, for each takes a descriptor of the daemon's.  One
-that has more than another gives way: its oldest question fails, and the other's is asked.
+Their number is limited for all containers together, for each needs a descriptor of the daemon.  If
+the limit is reached, the container with the most questions loses its oldest one, so that another
+can ask.
 """
 
 from collections.abc import Callable, Hashable
@@ -11,7 +12,7 @@ MOST_OF_ALL = 256
 
 
 class Shares:
-    """The questions under way, by who asks.  Not thread-safe."""
+    """The questions in progress, by container.  Not thread-safe."""
 
     def __init__(self, most_of_one: int = MOST_OF_ONE, most_of_all: int = MOST_OF_ALL) -> None:
         self._most_of_one = most_of_one
@@ -21,9 +22,9 @@ class Shares:
         self._count = 0
 
     def take(self, client: Hashable, give_way: Callable[[], None]) -> int | None:
-        """A number for one more question of a client; None if it must not ask.
+        """Return a number for one more question of a client; None if it may not ask.
 
-        `give_way` is called if another needs the place more; the number is given back by then.
+        `give_way` is called if another client needs the place; the number is free by then.
         """
         own = self._of.setdefault(client, {})
         if len(own) >= self._most_of_one or not self._has_room(own):
@@ -35,7 +36,7 @@ class Shares:
         return self._number
 
     def give_back(self, client: Hashable, number: int) -> None:
-        """A question is answered, or nobody waits for it any more."""
+        """Free the number of a question that is answered or no longer needed."""
         if self._of.get(client, {}).pop(number, None) is not None:
             self._count -= 1
         self._forget_idle(client)

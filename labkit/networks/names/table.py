@@ -1,7 +1,7 @@
-"""Who is called what: the names on each network, derived from the containers that run.  Pure.
+"""The names on each network, derived from the running containers.  Pure.
 
 Nothing of this is on disk: it follows from the runs (`labkit.networks.model.Sandbox`), and is made
-again when they have changed.
+again when they change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ class Zone:
         self.network = network.lower()
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._names: dict[str, str] = {}
-        """The first name of who has an address."""
+        """The first name of the endpoint with each address."""
 
     def add(self, endpoint: Endpoint) -> None:
-        """A container is on the network."""
+        """Add a container's endpoint on the network."""
         for name in dict.fromkeys(name.lower() for name in endpoint.names):
             self._endpoints.setdefault(name, []).append(endpoint)
         for address in (endpoint.ipv4_address, endpoint.ipv6_address):
@@ -28,12 +28,12 @@ class Zone:
                 self._names[address] = f"{endpoint.names[0]}.{self.network}"
 
     def find(self, name: str) -> list[Endpoint]:
-        """Who has a name, which may end in the network's; in the order of their starts."""
+        """The endpoints with a name, which may end in the network's, in order of start."""
         plain = name.removesuffix(f".{self.network}")
         return self._endpoints.get(name) or self._endpoints.get(plain) or []
 
     def name_of(self, address: str) -> str:
-        """The name of who has an address, with the network's; empty if nobody has it."""
+        """The name for an address, with the network's name; empty if no container has it."""
         return self._names.get(address, "")
 
 
@@ -56,9 +56,9 @@ class Table:
                     self._zones[endpoint.network_id].add(endpoint)
 
     def find(self, container_id: str, name: str) -> Found | None:
-        """The addresses of a name for one who asks; None if its networks know none of that name.
+        """The addresses of a name for one container; None if its networks do not know the name.
 
-        Of several networks the first that knows the name answers.  `name` is in lower case.
+        The first of its networks that knows the name answers.  `name` is in lower case.
         """
         for endpoint, zone in self._zones_of(container_id):
             known = zone.find(_linked(endpoint, name)) or zone.find(name)
@@ -70,14 +70,14 @@ class Table:
         return None
 
     def name_of(self, container_id: str, address: str) -> str:
-        """Who has an address on a network of one who asks, as `name.network`; else empty."""
+        """The container with an address on a network of this one, as `name.network`, or empty."""
         for _, zone in self._zones_of(container_id):
             if name := zone.name_of(address):
                 return name
         return ""
 
     def servers(self, container_id: str) -> list[str]:
-        """Where a container's other names are asked for; none if it has no way to elsewhere."""
+        """The DNS servers for a container's other names; none if it has no way outside."""
         sandbox = self._sandboxes.get(container_id)
         if sandbox is None or not any(e.gateway or e.ipv6_gateway for e in sandbox.endpoints):
             return []
@@ -91,6 +91,6 @@ class Table:
 
 
 def _linked(endpoint: Endpoint, name: str) -> str:
-    """What a name stands for that only this container has for another (`--link`)."""
+    """The name behind an alias that only this container has for another (`--link`)."""
     links = {alias.lower(): other.lower() for alias, other in endpoint.links.items()}
     return links.get(name, name)

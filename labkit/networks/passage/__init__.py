@@ -1,8 +1,9 @@
-"""Ways through the firewalls of others: Docker's, ufw's, firewalld's, an administrator's.
+"""Ways through the firewalls of other programs: Docker's, ufw's, firewalld's, an administrator's.
 
-Each of them may drop what the kernel forwards, and an accept in labkit's own table does not lift
-that.  So labkit looks for every chain at that hook which drops, and puts a rule there, in the way
-its owner foresees, that leads to a chain of labkit's (`ways` says what this one accepts).
+Each of them may drop packets that the kernel forwards, and an accept in labkit's own table does not
+prevent that.  So labkit looks for every chain at that hook that drops packets.  There it puts a
+rule, in the way the firewall provides for, that jumps to a chain of labkit's (`ways` says which
+packets that accepts).
 
 | at the hook                   | the way                                                  |
 |-------------------------------|----------------------------------------------------------|

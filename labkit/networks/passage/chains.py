@@ -1,9 +1,9 @@
-"""Chains of rules, whoever wrote them: which of them stop packets, and where to let some through.
+"""Chains of rules of any program: which of them drop packets, and where to let some through.
 
-Pure.  iptables and nft are read into the same few words, for a packet goes through both alike: a
-base chain is a list of rules, a rule may lead into another chain, and at the end stands a policy.
-An accept in one base chain does not lift a drop in another (nft(8)): so each that drops needs a
-rule of its own.
+Pure.  iptables and nft are read into the same types, for a packet goes through both alike: a base
+chain is a list of rules, a rule may jump to another chain, and a policy decides about the rest.
+An accept in one base chain does not prevent a drop in another (nft(8)): so each chain that drops
+needs its own rule.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,20 +11,20 @@ from typing import NamedTuple
 
 ACCEPT, DROP, RETURN, JUMP, GOTO = "accept", "drop", "return", "jump", "goto"
 FORESEEN = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
-"""Chains in which Docker and ufw leave room for the rules of others."""
+"""Chains in which Docker and ufw allow rules of other programs."""
 
 
 class Rule(NamedTuple):
     """One rule."""
 
     verdict: str
-    """One of the words above; empty if packets go on to the next rule."""
+    """One of the words above; empty if packets continue with the next rule."""
     target: str = ""
-    """The chain that it leads into."""
+    """The chain that it jumps to."""
     is_for_all: bool = False
-    """Whether every packet that begins a connection meets its conditions."""
+    """Whether it applies to every packet that begins a connection."""
     handle: int = 0
-    """The kernel's number of it, if nft has read it."""
+    """The kernel's number for it, if nft has read it."""
     text: str = ""
     comment: str = ""
 
@@ -33,7 +33,7 @@ class Chain(NamedTuple):
     """One chain."""
 
     policy: str
-    """What becomes of packets that no rule decides on; empty unless it is a base chain."""
+    """The fate of packets that no rule decides about; empty unless it is a base chain."""
     rules: Sequence[Rule]
 
 
@@ -41,19 +41,19 @@ Chains = Mapping[str, Chain]
 
 
 class Place(NamedTuple):
-    """Where a rule is to stand: before the rule of this index (`at`), or after the last."""
+    """The place for a rule: before the rule with the index `at`, or after the last one."""
 
     chain: str
     at: int
 
 
 def is_blocking(chains: Chains, base: str) -> bool:
-    """Whether a base chain drops packets that none of its rules is about."""
+    """Whether a base chain drops packets that no other rule applies to."""
     return chains[base].policy == DROP or _stop(chains, base) is not None
 
 
 def place(chains: Chains, base: str) -> Place:
-    """Where packets are let through: after all that its owner decides, before it drops the rest."""
+    """The place to let packets through: after its owner's rules, before the one that drops."""
     for name in FORESEEN:
         if name in chains and name in _always_passed(chains, base):
             break
@@ -71,7 +71,7 @@ def place(chains: Chains, base: str) -> Place:
 
 
 def without(chains: Chains, target: str) -> dict[str, Chain]:
-    """The chains as they are without the rules that lead into `target`."""
+    """The chains without the rules that jump to `target`."""
     return {
         name: chain._replace(rules=[rule for rule in chain.rules if rule.target != target])
         for name, chain in chains.items()
@@ -79,7 +79,7 @@ def without(chains: Chains, target: str) -> dict[str, Chain]:
 
 
 def jumps(chains: Chains, target: str) -> Iterator[tuple[Place, Rule]]:
-    """Every rule that leads into `target`, and where it stands."""
+    """Every rule that jumps to `target`, with its place."""
     for name, chain in chains.items():
         for index, rule in enumerate(chain.rules):
             if rule.target == target:
@@ -87,13 +87,13 @@ def jumps(chains: Chains, target: str) -> Iterator[tuple[Place, Rule]]:
 
 
 def is_placed(standing: Sequence[tuple[Place, Rule]], target: Place) -> bool:
-    """Whether one rule stands where it is to, or before that in the same chain."""
+    """Whether there is one rule, at its place or earlier in the same chain."""
     found = [place for place, _ in standing]
     return len(found) == 1 and found[0].chain == target.chain and found[0].at <= target.at
 
 
 def _stop(chains: Chains, name: str, above: tuple[str, ...] = ()) -> int | None:
-    """The index of the first rule at which every packet is dropped; None if there is none."""
+    """The index of the first rule that drops every packet; None if there is none."""
     if name not in chains or name in above:
         return None
     for index, rule in enumerate(chains[name].rules):
@@ -110,7 +110,7 @@ def _stop(chains: Chains, name: str, above: tuple[str, ...] = ()) -> int | None:
 
 
 def _always_passed(chains: Chains, name: str) -> set[str]:
-    """The chains that every packet comes through which no rule has decided on before."""
+    """The chains that every packet passes which no earlier rule has decided about."""
     found: set[str] = set()
     waiting = [name]
     while waiting:

@@ -1,8 +1,8 @@
-"""Chains of iptables, by its own programs: those of nf_tables and the older ones of the kernel.
+"""Chains of iptables, by its own programs: the nf_tables variant and the legacy one.
 
 `iptables-save` shows the chains of a table as text, and `iptables-restore --noflush` changes them
-in one transaction.  A table that iptables manages is not changed by nft, for iptables refuses to
-work with rules that it cannot read.  Source: iptables(8), iptables-restore(8).
+in one transaction.  nft must not change a table of iptables, for iptables refuses to work with
+rules that it cannot read.  Source: iptables(8), iptables-restore(8).
 """
 
 import shlex
@@ -17,7 +17,7 @@ from labkit.networks.passage.ways import Match
 
 BASE = "FORWARD"
 TABLES = ("filter", "mangle", "security")
-"""Those that may have a chain for packets that are passed on, and filter them."""
+"""The tables that may have a chain for forwarded packets."""
 _TIMEOUT_S = 10
 _WAIT_S = "5"
 _VERDICTS = {
@@ -31,7 +31,7 @@ _NO_CONDITIONS = ("", "-m conntrack --ctstate NEW", "-m state --state NEW")
 
 
 class Table(NamedTuple):
-    """One table of one iptables."""
+    """One table of one variant of iptables."""
 
     version: int
     """4 or 6."""
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     """`nft` or `legacy`."""
     table: str
     name: str = BASE
-    """The base chain's."""
+    """The name of the base chain."""
 
     def __str__(self) -> str:
         return f"chain {self.name} ({self._program('save')} -t {self.table})"
@@ -53,20 +53,20 @@ class Table(NamedTuple):
         return f"ip{'6' if self.version == 6 else ''}tables-{self.kind}-{what}"
 
     def is_readable(self) -> bool:
-        """Whether iptables is installed, and reads the table: one that nft wrote it may not."""
+        """Whether iptables is installed and can read the table; not every table of nft's."""
         try:
             return self.name in self.read()
         except LabkitError:
             return False
 
     def read(self) -> dict[str, Chain]:
-        """Its chains; LabkitError."""
+        """The chains of the table; LabkitError."""
         return parse(_run([self._program("save"), "-t", self.table]))
 
     def let_through(
         self, now: Mapping[str, Chain], own: str, matches: Sequence[Match]
     ) -> str | None:
-        """The commands that have a chain `own` accept what matches; None if it does.  Pure."""
+        """The commands that make chain `own` accept the matches; None if it already does.  Pure."""
         wanted = [f"{match.as_iptables()} -j ACCEPT" for match in matches]
         others = chains.without(now, own)
         if not wanted or not chains.is_blocking(others, self.name):
@@ -92,14 +92,14 @@ class Table(NamedTuple):
         return "\n".join([f"*{self.table}", *lines, "COMMIT", ""])
 
     def apply(self, commands: str) -> None:
-        """Have iptables do it, all or nothing; LabkitError with its words."""
-        # The older one has a lock, which Docker takes often.
+        """Execute commands by iptables, all or none; LabkitError with its message."""
+        # The legacy variant needs a lock, which Docker often holds.
         options = ["--wait", _WAIT_S] if self.kind == "legacy" else []
         _run([self._program("restore"), "--noflush", *options], commands)
 
 
 def legacy_tables(version: int) -> list[Table]:
-    """The tables that the older iptables has in use.  Looking there does not make them."""
+    """The tables that legacy iptables uses.  This look does not create any."""
     path = f"/proc/net/ip{'6' if version == 6 else ''}_tables_names"
     try:
         with open(path, encoding="ascii") as file:

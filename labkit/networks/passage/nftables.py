@@ -1,4 +1,4 @@
-"""Chains that somebody wrote for nft, by `nft` itself (libnftables-json(5))."""
+"""Chains written for nft, read and changed by `nft` itself (libnftables-json(5))."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Table(NamedTuple):
     family: str
     table: str
     name: str
-    """The base chain's."""
+    """The name of the base chain."""
 
     def __str__(self) -> str:
         return f"chain {self.name} (nft table {self.family} {self.table})"
@@ -38,13 +38,13 @@ class Table(NamedTuple):
         return {"ip": (4,), "ip6": (6,)}.get(self.family, (4, 6))
 
     def read(self) -> dict[str, Chain]:
-        """Its chains; LabkitError, also if it is gone."""
+        """The chains of the table; LabkitError, also if it does not exist any more."""
         return parse(run(["-j", "-a", "list", "table", self.family, self.table]))
 
     def let_through(
         self, now: Mapping[str, Chain], own: str, matches: Sequence[Match]
     ) -> str | None:
-        """The commands that have a chain `own` accept what matches; None if it does.  Pure."""
+        """The commands that make chain `own` accept the matches; None if it already does.  Pure."""
         where = f"{self.family} {self.table}"
         others = chains.without(now, own)
         if not matches or not chains.is_blocking(others, self.name):
@@ -63,7 +63,7 @@ class Table(NamedTuple):
         return "\n".join([*lines, ""])
 
     def apply(self, commands: str) -> None:
-        """Have nft do it, all or nothing; LabkitError with its words."""
+        """Execute commands by nft, all or none; LabkitError with its message."""
         run(["-f", "-"], commands)
 
 
@@ -86,7 +86,7 @@ def _take_back(where: str, now: Mapping[str, Chain], own: str) -> str | None:
 
 
 def parse(text: str) -> dict[str, Chain]:
-    """The chains in what `nft --json list table` says."""
+    """The chains in the output of `nft --json list table`."""
     found: dict[str, Chain] = {}
     for item in json.loads(text)["nftables"]:
         if chain := item.get("chain"):
@@ -112,13 +112,13 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
 
 
 def _is_met_by_new(match: Mapping[str, Any]) -> bool:
-    """Whether every packet that begins a connection meets a condition: it is `ct state new`."""
+    """Whether a condition holds for every packet that begins a connection: it is `ct state new`."""
     is_state = match["left"] == {"ct": {"key": "state"}}
     return is_state and match["op"] in ("==", "in") and match["right"] == "new"
 
 
 def run(arguments: Sequence[str], given: str = "") -> str:
-    """What nft says; LabkitError with its words."""
+    """Run nft and return its output; LabkitError with its message."""
     try:
         done = subprocess.run(
             ["nft", *arguments],

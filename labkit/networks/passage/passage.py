@@ -1,4 +1,4 @@
-"""Every chain at the hook of forwarded packets, and labkit's way through it."""
+"""Every chain for forwarded packets, and labkit's way through it."""
 
 import contextlib
 import os
@@ -13,14 +13,14 @@ from labkit.networks.passage import chains, firewalld, iptables, nftables
 from labkit.networks.passage.ways import Ways
 
 OWN_ENDING = "-forward"
-"""The chain that labkit makes in tables of others is called after its engine's links, and this."""
+"""labkit's chain in other programs' tables is named by the prefix of its links, and this."""
 _VERSIONS = {"ip": 4, "ip6": 6}
 
 Base = iptables.Table | nftables.Table
 
 
 class Obstacle(NamedTuple):
-    """A chain that drops what containers send or get, unless labkit is let through."""
+    """A chain that drops packets of containers, unless labkit has a way through."""
 
     where: str
     versions: tuple[int, ...]
@@ -29,7 +29,7 @@ class Obstacle(NamedTuple):
 
 
 class Passage:
-    """The ways of one engine through the firewalls of others.  Not thread-safe."""
+    """The ways of one engine through other programs' firewalls.  Not thread-safe."""
 
     def __init__(self, prefix: str, run: str) -> None:
         """`prefix` names its chains (`labkit.ownership.link_prefix`)."""
@@ -37,9 +37,9 @@ class Passage:
         self._trusted_file = f"{run}/trusted-by-firewalld"
 
     def ensure(self, ways: Ways) -> list[str]:
-        """Let through what is wanted, and nothing else; what could not be done, in words.  OSError.
+        """Let exactly these packets through; returns a message for each failure.  OSError.
 
-        Without ways, every trace of former ones is removed.
+        Without ways, every trace of earlier ones is removed.
         """
         failed = []
         for base in places():
@@ -47,7 +47,7 @@ class Passage:
                 self._ensure_at(base, ways)
             except LabkitError as error:
                 failed.append(f"{base} may drop packets of containers: {error}")
-        if not ways.bridges:
+        if not ways.bridges and not failed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._trusted_file)
         return failed
@@ -64,15 +64,20 @@ class Passage:
 
     def _ensure_trust(self, base: nftables.Table, ways: Ways) -> None:
         trusted = self._read_trusted()
-        gone = [bridge for bridge in trusted if bridge not in ways.bridges]
         missing = firewalld.missing(base.family, ways.bridges)
-        now = [bridge for bridge in ways.bridges if bridge in trusted or bridge in missing]
-        if now != trusted:
-            files.write_atomically(self._trusted_file, "\n".join(now).encode())
-        if gone:
-            firewalld.forget(gone)
+        gone = [bridge for bridge in trusted if bridge not in ways.bridges]
+        # The note names every link that may be in the zone, whenever labkitd is killed.
+        noted = list(dict.fromkeys([*trusted, *missing]))
+        if noted != trusted:
+            self._note_trusted(noted)
         if missing:
             firewalld.trust(missing)
+        if gone:
+            firewalld.forget(gone)
+            self._note_trusted([bridge for bridge in noted if bridge not in gone])
+
+    def _note_trusted(self, bridges: list[str]) -> None:
+        files.write_atomically(self._trusted_file, "\n".join(bridges).encode())
 
     def _read_trusted(self) -> list[str]:
         try:
@@ -83,7 +88,7 @@ class Passage:
 
 
 def places() -> Iterator[Base]:
-    """Every chain of others that forwarded packets go through; OSError."""
+    """Every chain of other programs that forwarded packets pass; OSError."""
     for family, table, name in nft_chains.filtering(nft_chains.FORWARD):
         if name == OWN_CHAIN:
             continue
@@ -98,7 +103,7 @@ def places() -> Iterator[Base]:
 
 
 def obstacles() -> list[Obstacle]:
-    """The chains of others that drop, and whether labkit is let through each.
+    """The chains of other programs that drop packets, and whether labkit has a way through.
 
     OSError, LabkitError if one cannot be read.
     """

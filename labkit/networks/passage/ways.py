@@ -1,13 +1,13 @@
-"""What is let through: from and to labkit's bridges, and no wider than containers need.  Pure.
+"""The packets to let through: from and to labkit's bridges, no more than containers need.  Pure.
 
 | packets                                         | why                                     |
 |-------------------------------------------------|-----------------------------------------|
 | inside a bridge                                 | br_netfilter shows them to firewalls    |
-| of connections that are known, and from or to a bridge | answers                          |
+| of known connections, from or to a bridge       | answers                                 |
 | to a bridge, with another destination (DNAT)    | published ports                         |
 | from a bridge out of a link that leads outside  | connections that containers begin       |
 
-What labkit itself keeps apart (its networks, internal ones), its own table drops all the same.
+labkit's own table still drops packets that it must: between its networks, and of internal ones.
 """
 
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ from labkit.networks.model import Network
 
 
 class Match(NamedTuple):
-    """The packets of one rule: the links they come and go by, and their state; empty for any."""
+    """The packets of one rule: the links they enter and leave by, and states; empty for any."""
 
     come: str
     go: str
     states: tuple[str, ...] = ()
 
     def as_iptables(self) -> str:
-        """As `iptables -S` shows it."""
+        """The conditions in the form of `iptables -S`."""
         words = []
         if self.come:
             words.append(f"-i {self.come}")
@@ -35,7 +35,7 @@ class Match(NamedTuple):
         return " ".join(words)
 
     def as_nft(self) -> str:
-        """As nft is given it."""
+        """The conditions in nft's language."""
         words = []
         if self.come:
             words.append(f'iifname "{self.come}"')
@@ -52,19 +52,19 @@ _KNOWN, _TRANSLATED = ("RELATED", "ESTABLISHED"), ("DNAT",)
 
 
 class Ways(NamedTuple):
-    """What is to be let through, by version of IP."""
+    """The packets to let through, by version of IP."""
 
     ipv4: tuple[Match, ...] = ()
     ipv6: tuple[Match, ...] = ()
     bridges: tuple[str, ...] = ()
 
     def of(self, version: int) -> tuple[Match, ...]:
-        """Those of one version."""
+        """The matches for one version."""
         return self.ipv6 if version == 6 else self.ipv4
 
 
 def ways(networks: Iterable[Network], outward: Iterable[str]) -> Ways:
-    """What networks with a link need."""
+    """The ways that networks with a bridge need."""
     networks, outward = list(networks), tuple(outward)
     ipv4, ipv6 = (
         tuple(

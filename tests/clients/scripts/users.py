@@ -17,7 +17,11 @@ import python_on_whales
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
 
-SERVE = "import http.server; H = http.server.SimpleHTTPRequestHandler; print('ready', flush=True); http.server.test(H, port=80)"
+SERVE = """
+from http import server
+print("ready", flush=True)
+server.test(server.SimpleHTTPRequestHandler, port=80)
+"""
 PYTHON = "python:3.13-alpine"
 
 

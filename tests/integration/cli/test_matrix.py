@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab import running_lab, template_root
 from tests.matrix import cases, comparison
+from tests.matrix.answers import Answer, lines
 from tests.matrix.conversation import hold
 from tests.matrix.differences import DIFFERENCES, OLDER
 from tests.matrix.speakers import TO_LABKIT, to_docker
@@ -111,3 +112,16 @@ def test_a_listed_difference_is_there(answers, entry):
 def test_it_had_words_for_most(answers, speaker):
     said = [answer for answer in answers[speaker].values() if answer is not None]
     assert len(said) >= FEWEST.get(speaker, 400), len(said)
+
+
+def test_an_answer_does_not_depend_on_the_size_and_age_of_the_image():
+    """Each Debian has another busybox; what is recorded on one is compared with all."""
+    shown = (
+        b"busybox  latest  4 weeks ago  1.98MB\n@a  100kB (virtual 2.08MB)\n@b  About an hour ago"
+    )
+    assert lines(Answer(0, shown, b""), {}) == [
+        "exit 0",
+        "busybox   latest   <while> ago   <size>",
+        "@a   100kB (virtual <size>)",
+        "@b   <while> ago",
+    ]

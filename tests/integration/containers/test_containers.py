@@ -221,14 +221,19 @@ def test_what_cannot_be_created(engine):
         engine.create(ContainerConfig(image="nosuch"), HostConfig())
     with pytest.raises(InvalidParameterError, match="6MB"):
         create(engine, "true", memory=1)
-    with pytest.raises(InvalidParameterError, match="network bridge2 not found"):
-        create(engine, "true", network_mode="bridge2")
     with pytest.raises(InvalidParameterError, match="no such step"):
         create(engine, "true", without=["nosuch"])
     create(engine, "true", name="taken")
     with pytest.raises(ConflictError, match="already in use"):
         create(engine, "true", name="taken")
     assert len(engine.list()) == 1
+
+
+def test_a_network_is_looked_for_at_the_start(engine):
+    container_id = create(engine, "true", network_mode="bridge2")
+    with pytest.raises(NotFoundError, match="network bridge2 not found"):
+        engine.start(container_id)
+    assert [each.id for each in engine.list()] == [container_id]
 
 
 def test_others_may_not_write_what_it_makes(engine):

@@ -58,7 +58,7 @@ def test_exec_has_the_container_s_limits_and_no_more_power(engine):
     made = engine.execs.create(container_id, config)
     engine.execs.start(made.id, None, b"")
     assert engine.layout.usage(container_id).pids == 2
-    assert engine.execs.of(engine.parts.registry.find(container_id)) == [made.id]
+    assert engine.execs.of(engine.parts.lookup.find(container_id)) == [made.id]
 
 
 def test_exec_privileged_user_folder_and_environment(engine):

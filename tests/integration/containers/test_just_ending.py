@@ -14,6 +14,7 @@ from labkit.containers.life.updating import UpdateConfig
 from labkit.errors import ConflictError
 from labkit.kernel import messages
 from labkit.networks import EndpointConfig, Network, new_id
+from labkit.runtime.shim import MESSAGES
 from tests.containers import create, wait_until
 
 pytestmark = pytest.mark.root
@@ -24,7 +25,7 @@ def ending(engine):
     """The id of such a container: as long as its lock is held, nobody hears of its end."""
     container_id = create(engine, "sleep", "1000")
     engine.start(container_id)
-    entry = engine.parts.registry.find(container_id)
+    entry = engine.parts.lookup.find(container_id)
     with entry.lock:
         os.kill(entry.container.state.pid, signal.SIGKILL)
         wait_until(lambda: container_id not in engine.layout.leftovers())
@@ -67,6 +68,6 @@ def test_an_exec_that_hears_of_the_containers_end_first(engine, monkeypatch):
     ours, theirs = socket.socketpair()
     messages.send(theirs, ("exited", 137, False, "2024-05-01T12:00:00Z", []))
     # Which comes first is the kernel's choice: here it is this one.
-    monkeypatch.setattr(engine.execs, "_connect", lambda entry: ours)
+    monkeypatch.setattr(engine.execs, "_connect", lambda entry: (ours, MESSAGES))
     with theirs, pytest.raises(ConflictError, match="is not running"):
         engine.execs.start(made.id, None, b"")

@@ -133,6 +133,11 @@ def test_a_lab_without_root(home: Home) -> None:
     assert "the lab has no image debian" in said
     link = said.splitlines()[-1].partition("the lab is open: ")[2]
     assert link.startswith(f"http://127.0.0.1:{home.port}/lab"), said
+    pages = home.home / "labkit-course"
+    assert f"your pages are in {pages}" in said
+    kept = pages / "09_limits.ipynb"
+    kept.write_text(kept.read_text().replace("limit", "my limit"))
+    own = kept.read_bytes()
     with urllib.request.urlopen(f"http://127.0.0.1:{home.port}/api", timeout=20) as answer:
         assert "version" in json.load(answer)
     ran = home.run("labkit", "run", "--rm", "busybox", "id", "-u")
@@ -147,9 +152,10 @@ def test_a_lab_without_root(home: Home) -> None:
     assert running.returncode == 0, running.stderr
     home.make("stop")
     assert not home.run("labkit", "ps", "-q").stdout
-    home.make("clean")
+    assert f"your own pages stay: {pages}" in home.make("clean")
+    assert kept.read_bytes() == own
     left = [path for path in home.home.rglob("*") if not path.is_dir()]
-    assert left == []
+    assert [path for path in left if not path.is_relative_to(pages)] == []
     assert not Path(home.home, ".local/share/labkit").exists()
     assert os.listdir(home.lab.run) == []
     assert not (home.clone / ".venv").exists()

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,40 @@ def test_a_firewall_that_is_started_while_containers_run(firewall, host, lab_on,
     lab_on.kill_daemon()
     hosts.undo(host, lab_on)
     assert lab_on.link_prefix not in host.rules()
+
+
+@pytest.fixture
+def firewalld(host: Host) -> Iterator[firewalls.Firewalld]:
+    """firewalld's bus, which a lab that starts later knows."""
+    with contextlib.closing(firewalls.Firewalld(host)) as found:
+        yield found
+
+
+def trusted_links(firewalld: firewalls.Firewalld) -> list[str]:
+    return firewalld.command("--zone=trusted", "--list-interfaces").split()
+
+
+def network_with_container(lab: Lab, firewalld: firewalls.Firewalld, name: str) -> str:
+    """Make a network with one container; return its link, once firewalld trusts it."""
+    before = set(trusted_links(firewalld))
+    lab.cli("network", "create", name, check=True)
+    sleeper(lab, name, "--network", name)
+    wait_until(lambda: set(trusted_links(firewalld)) > before, f"the link of {name} is untrusted")
+    (link,) = set(trusted_links(firewalld)) - before
+    return link
+
+
+def test_a_link_that_left_the_zone_of_firewalld_before_its_network_ends(firewalld, lab_on):
+    """An administrator moved it: firewalld refuses to take it out of the zone a second time."""
+    firewalld.start()
+    moved = network_with_container(lab_on, firewalld, "moved")
+    firewalld.command("--zone=drop", f"--change-interface={moved}")
+    assert network_with_container(lab_on, firewalld, "other") != moved
+    for name in ("moved", "other"):
+        lab_on.cli("rm", "-f", name, check=True)
+        lab_on.cli("network", "rm", name, check=True)
+    wait_until(lambda: not trusted_links(firewalld), "the other link is still in the zone")
+    assert "firewall-cmd failed" not in Path(lab_on.folder, "labkitd.log").read_text()
 
 
 def test_rules_that_all_go_come_back(host, lab_on, answering):

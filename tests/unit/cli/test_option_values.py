@@ -37,6 +37,8 @@ def body(*words: str) -> dict[str, object]:
         (["--tmpfs", "/t", "--tmpfs", "/u:size=1m,ro"], "Tmpfs", {"/t": "", "/u": "size=1m,ro"}),
         (["--log-opt", "max-size=1m"], "LogConfig",
          {"Type": "json-file", "Config": {"max-size": "1m"}}),
+        (["--mount", "Type=bind,SOURCE=/a,Target=/b,ReadOnly=false"], "Mounts",
+         [{"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": False}]),
         (["--mount", "type=bind,source=/a,target=/b,readonly"], "Mounts",
          [{"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True}]),
         (["--mount", "src=v,dst=/b,volume-nocopy,volume-label=a=b"], "Mounts",

@@ -215,6 +215,25 @@ def test_a_submission_has_the_learners_token(
     assert len(record.token()) == 16
 
 
+def test_in_a_learners_folder_the_exercises_are_handed_in_not_the_chapter(
+    tmp_path: Path, pages: Path
+) -> None:
+    work_folder.update(str(tmp_path / "mine"), str(pages))
+    for name in ("09", "09_limits", "09_limits.ipynb", "exercises/09_limits.ipynb"):
+        found = release.find(name, str(tmp_path / "mine"))
+        assert found.endswith("/mine/exercises/09_limits.ipynb")
+
+
+def test_the_token_handed_in_is_the_one_whose_values_were_shown(tmp_path: Path) -> None:
+    """Under sudo, JupyterLab's token is root's, and the terminal's is the person's."""
+    notebook = page("task('09.2')", output="the task")
+    shown = {record.TASK_MEDIA_TYPE: {"exercise": "09.2", "learner": "root's"}}
+    notebook["cells"][0]["outputs"][0] = {"output_type": "execute_result", "data": shown}
+    release.write(str(tmp_path / "09_limits.ipynb"), notebook)
+    place = release.submit(str(tmp_path / "09_limits.ipynb"), str(tmp_path / "submitted"), "ann")
+    assert release.read(place)["metadata"]["labkit"] == {"learner": "root's"}
+
+
 @pytest.mark.parametrize("student", ["../ann", "", "a/b", ".", "..", "-x y"])
 def test_a_students_name_is_no_way_out(tmp_path: Path, student: str) -> None:
     path = release.find("09", str(PAGES / "exercises"))

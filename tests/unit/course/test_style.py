@@ -133,6 +133,11 @@ def test_a_table_as_html() -> None:
     assert '<td style="text-align:left">c</td>' in page
 
 
+def test_an_empty_heading_is_no_heading() -> None:
+    page = Table(("", "part"), (("a", "1"),))._repr_html_()
+    assert '<thead><tr><td style="text-align:left"></td><th scope="col"' in page
+
+
 def test_a_column() -> None:
     assert TABLE.column("part") == ("66.7%", "33.3%")
     with pytest.raises(ValueError):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from labkit.errors import LabkitError
 from labkit.networks.model import Ipam, IpamConfig, Network
-from labkit.networks.passage import iptables, nftables
-from labkit.networks.passage.ways import Match, ways
+from labkit.networks.passage import Passage, firewalld, iptables, nftables, passage
+from labkit.networks.passage.ways import Match, Ways, ways
 
 OWN = "labkit-forward"
 MATCHES = [Match("labkit0", "eth0"), Match("", "labkit0", ("RELATED", "ESTABLISHED"))]
@@ -177,3 +178,23 @@ def test_what_networks_need():
     assert not any("eth0" in match for match in found.ipv4 if "lk1" in match)
     assert Match("lk0", "eth0") in found.ipv6
     assert not any("lk1" in match for match in found.ipv6)
+
+
+def test_a_link_that_firewalld_does_not_take_out_of_its_zone_stays_noted(tmp_path, monkeypatch):
+    """firewalld was killed: its rules are there, and it answers nothing until it is started."""
+
+    def refuse(bridges):
+        raise LabkitError("FirewallD is not running")
+
+    base = nftables.Table("inet", firewalld.TABLE, "filter_FORWARD")
+    monkeypatch.setattr(passage, "places", lambda: [base])
+    monkeypatch.setattr(firewalld, "missing", lambda family, bridges: [])
+    monkeypatch.setattr(firewalld, "forget", refuse)
+    note = tmp_path / "trusted-by-firewalld"
+    note.write_text("labkit0")
+    ours = Passage("labkit", str(tmp_path))
+    assert len(ours.ensure(Ways())) == 1
+    assert note.read_text() == "labkit0"
+    monkeypatch.setattr(firewalld, "forget", lambda bridges: None)
+    assert ours.ensure(Ways()) == []
+    assert not note.exists()

@@ -1,7 +1,17 @@
 """Looks that several chapters' judges take."""
 
+from typing import Any
+
 from labkit.course.exercises.finding import Finding, Findings, Lesson
 from labkit.course.exercises.place import Place, Seen
+
+
+def sleeper(place: Place, name: str, **options: Any) -> Seen:
+    """Start a container that only sleeps, for a scene; what it is."""
+    container = place.client.containers.run(
+        "busybox", ["sleep", "100000"], name=name, detach=True, **options
+    )
+    return Seen(place.client.containers.get(container.id).attrs)
 
 
 def running(found: Findings, place: Place, name: str, points: int, lesson: Lesson) -> Seen | None:
