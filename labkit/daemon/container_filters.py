@@ -32,7 +32,7 @@ def test_for(engine: Engine, asked: Filters) -> Test:
 
 
 def _of_image(engine: Engine, references: list[str]) -> Test:
-    """Match containers of images, and of images made from these; unknown names match nothing."""
+    """Filter by image, and images made from it; a name of no image matches nothing."""
     children: dict[str, list[str]] = {}
     for image in engine.images.list():
         children.setdefault(image.parent, []).append(image.id)
@@ -117,7 +117,7 @@ def _volume(engine: Engine, words: list[str]) -> Test:
 
 
 def _network(engine: Engine, words: list[str]) -> Test:
-    """By a network's name, or its id or the beginning of that."""
+    """Filter by a network's name, or by its id or the beginning of the id."""
     named = set(words)
     for network in engine.networks.all():
         if any(word and network.id.startswith(word) for word in words):

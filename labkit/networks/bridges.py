@@ -75,7 +75,7 @@ def exists(name: str) -> bool:
 
 
 def ensure(network: Network, mtu: int) -> None:
-    """Make a network's bridge, or see that it is as it should be; OSError, ConflictError.
+    """Make a network's bridge, or check and repair the one that exists; OSError, ConflictError.
 
     A macvlan without a parent leads nowhere: its containers have cables to a bridge, which has no
     address.

@@ -77,8 +77,8 @@ def settle(network: Network) -> None:
 def complete(network: Network, around: Surroundings, claims: Claims) -> None:
     """Add the subnets and gateways that a network lacks.  ConflictError if one is in use.
 
-    What is claimed is kept also when this fails: `give_up` releases it.  A network that shares a
-    link has the subnet of that link's neighbours, which this machine has a route to.
+    The claims remain even if this fails: `give_up` releases them.  A network that shares a link
+    has the subnet of that link's neighbours, which this machine has a route to.
     """
     configs = network.ipam.config
     for config in configs:

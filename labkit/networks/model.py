@@ -172,7 +172,7 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     links: dict[str, str] = msgspec.field(default_factory=dict)
     """Aliases that only this container has for others here (`--link`), with their names."""
     bridge: str = ""
-    """What the cable is plugged into: a bridge, or the link that a macvlan shares."""
+    """The bridge that the cable is attached to, or the link that a macvlan shares."""
     driver: str = BRIDGE
     mode: str = ""
     """The mode of a macvlan or ipvlan."""
@@ -187,7 +187,7 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     priority: int = 0
     """The endpoint with the highest priority has the default route."""
     isolated: bool = False
-    """Whether it reaches only the bridge, and no other container on it."""
+    """Whether the container reaches the bridge, but no other container on it."""
 
 
 class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):

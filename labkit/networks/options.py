@@ -1,7 +1,7 @@
 """The options of a network (`network create -o`): those of Docker's drivers.
 
-Each option that one of Docker's drivers knows is either done or refused with the reason.  An
-option that no driver knows is an error: a user may have meant a word that is ignored as a lock.
+Each option that one of Docker's drivers knows either has its effect or is refused with the reason.
+An unknown option is an error: its user may rely on it for protection, so it must not be ignored.
 Source: https://docs.docker.com/engine/network/drivers/bridge/#options
 """
 
@@ -22,7 +22,7 @@ SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
 """The source address of packets that leave the host, by version of IP."""
 MTU = "com.docker.network.driver.mtu"
 ICC = f"{_BRIDGE}.enable_icc"
-"""Whether the containers of a network reach each other."""
+"""Whether the containers of a network can reach each other."""
 PREFIX = "com.docker.network.container_iface_prefix"
 """How the names of interfaces in containers begin."""
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -49,7 +49,7 @@ _TRUE, _FALSE = (
 
 
 def check(options: Mapping[str, str], driver: str = "bridge") -> None:
-    """InvalidParameterError for an option that is unknown, malformed, or not done by labkit."""
+    """InvalidParameterError for an option that is unknown, malformed, or not supported."""
     checks = _CHECKS[driver]
     for option, value in options.items():
         if option not in checks:

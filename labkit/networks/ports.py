@@ -146,9 +146,9 @@ def allocate(
     `binding` are the host's addresses for wishes that name none (`Network.binding`).  A container
     is reached at its own address, and gets no port of the host, for the versions of IP `routed`.
 
-    Other programs' ports are not looked at here, but for those that are chosen: who holds a port is
-    found out by binding it, when the container starts.  InvalidParameterError for a place of IPv6
-    where the container has none.
+    Other programs' ports are not checked here, except for ports that labkit chooses: the start of
+    the container binds each port, and so finds its holder.  InvalidParameterError for an address
+    of IPv6 if the container has none.
     """
     given: list[PublishedPort] = []
     held = [(port, sandbox.container_id) for sandbox in others for port in sandbox.ports]

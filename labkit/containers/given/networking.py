@@ -124,7 +124,7 @@ def join(
 
 
 def interface_name(network: Network, wanted: EndpointConfig, index: int) -> str:
-    """Return the name of a container's `index`-th interface: what is asked for, or eth0, eth1…"""
+    """Return the name of a container's `index`-th interface: the requested one, or eth0, eth1…"""
     asked = (wanted.driver_opts or {}).get(options.IFNAME)
     return asked or f"{network.options.get(options.PREFIX) or 'eth'}{index}"
 

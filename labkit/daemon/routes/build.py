@@ -150,7 +150,7 @@ def _options(request: Request) -> Options:
         raise UnsupportedError("labkit does not support security options of a build")
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
-        references.parse_tag(tag)  # what cannot be tagged at the end need not be built
+        references.parse_tag(tag)  # a bad name must fail before the build, not after it
     platforms.parse(query.text("platform"))
     labels = json_of(query, "labels", dict[str, str]) or {}
     if "" in labels:

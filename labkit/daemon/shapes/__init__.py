@@ -1,1 +1,1 @@
-"""The API's JSON: what a container, an image and the engine look like to a client."""
+"""The API's JSON for containers, images and the engine, as a client sees it."""
