@@ -1,11 +1,12 @@
-"""What all demos are: controls, one picture, words for the presenter; begun, restarted, closed.
+"""The frame of all demos: controls, one picture, words for the presenter.
 
-A demo says what it shows (`begin`), what a control does (`act`) and what is to be seen (`draw`).
-The frame does the rest.  What a control does takes place in one thread of the demo's own, one thing
-after the other, so that the page stays alive meanwhile.
+A demo defines its start (`begin`), the effect of each control (`act`) and its picture (`draw`).
+The frame does the rest.  Effects run one after the other in a thread of the demo, so that the page
+stays alive while one of them runs.
 
 Nothing is left behind: `close`, the next demo, the end of the kernel and the end of the page
-(`labkit.course.page.closing`) remove the demo's containers, and run what was given to `keep`.
+(`labkit.course.page.closing`) remove the demo's containers, and call the functions that `keep` was
+given.
 """
 
 import atexit
@@ -22,14 +23,14 @@ from labkit.course.demos.controls import Control, Value
 from labkit.course.figures.panel import Panel
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
-from labkit.errors import LabkitError
+from labkit.errors import DaemonUnavailableError, LabkitError
 
 if TYPE_CHECKING:
     from labkit.course.demos.view import DemoView
 
 HeldT = TypeVar("HeldT")
 LIFETIME_S = 3600.0
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 3.0
 
 _open: list["Demo"] = []
 
@@ -44,9 +45,9 @@ class Demo(Panel):
     number: ClassVar[str]
     title: ClassVar[str]
     say: ClassVar[str]
-    """What the presenter says, in one sentence."""
+    """The presenter's sentence."""
     surprise: ClassVar[str]
-    """What usually surprises an audience."""
+    """The fact that usually surprises an audience."""
     controls: ClassVar[tuple[Control, ...]]
     every_s: ClassVar[float | None] = None
     """How often a picture that moves by itself is drawn again."""
@@ -72,7 +73,7 @@ class Demo(Panel):
             raise
         self._thread.start()
 
-    # What a demo says.
+    # A demo defines these.
 
     def begin(self) -> None:
         """Make what the demo shows at the start: within a second."""
@@ -84,7 +85,7 @@ class Demo(Panel):
         """The picture as things are now."""
         raise NotImplementedError
 
-    # What a demo may use.
+    # A demo may use these.
 
     def keep(self, undo: Callable[[], object]) -> None:
         """Call `undo` when the demo is restarted or closed; the last kept is the first undone."""
@@ -95,7 +96,7 @@ class Demo(Panel):
         return self._kept.enter_context(what)
 
     def pause(self, seconds: float) -> None:
-        """Show the picture as it is, and wait; ClosedError if the demo is closed meanwhile."""
+        """Show the picture as it is, and wait; ClosedError if the demo is closed while it waits."""
         self.show()
         if self._ended.wait(seconds):
             raise ClosedError("the demo was closed")
@@ -105,7 +106,7 @@ class Demo(Panel):
         if self._view is not None:
             self._view.show()
 
-    # What the page and the tests call.
+    # The page and the tests call these.
 
     @property
     def is_open(self) -> bool:
@@ -144,7 +145,8 @@ class Demo(Panel):
         atexit.unregister(self.close)
         self._ended.set()
         self._work.put(None)
-        self.crew.dismiss()
+        with suppress(DaemonUnavailableError):
+            self.crew.dismiss()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_TIMEOUT_S)
         self._clean()
@@ -158,8 +160,11 @@ class Demo(Panel):
         self.begin()
 
     def _clean(self) -> None:
-        self.crew.dismiss()
-        self._kept.close()
+        # If the engine has ended, so have the containers, but not all that was kept.
+        with suppress(DaemonUnavailableError):
+            self.crew.dismiss()
+        with suppress(DaemonUnavailableError):
+            self._kept.close()
 
     def _run(self) -> None:
         """The demo's own thread."""
@@ -175,18 +180,27 @@ class Demo(Panel):
 
     def _do(self, work: Callable[[], None]) -> None:
         self.is_busy = work != self.show
-        if self.is_busy:
-            self.show()
         try:
+            if self.is_busy:
+                self._look()
             work()
         except ClosedError:
             return
         except (LabkitError, OSError) as error:
             self.note = str(error)
+        except Exception as error:  # a page whose thread has ended would no longer react
+            self.note = f"this demo failed ({error!r}): press Restart"
         self.is_busy = False
-        # Something that the demo looks at may have ended: the next picture has it or not.
-        with suppress(LabkitError, OSError):
+        self._look()
+
+    def _look(self) -> None:
+        """Show the picture; without a new one, if what it looks at has ended."""
+        try:
             self.show()
+        except (LabkitError, OSError) as error:
+            self.note = self.note or f"{error}: press Restart"
+            if self._view is not None:
+                self._view.show_note()
 
     def __repr__(self) -> str:
         return (

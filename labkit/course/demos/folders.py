@@ -19,7 +19,7 @@ FILES = {
     ("memory", 1): ("memory.limit_in_bytes", "memory.usage_in_bytes"),
     ("memory", 2): ("memory.max", "memory.current"),
 }
-"""What is shown of a controller's folder, by version."""
+"""The files of a controller's folder that are shown, by version."""
 MEMORY_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
 
 
@@ -39,7 +39,7 @@ class FoldersDemo(Demo):
         "docker run makes a folder named by the container's id; a flag is a number in a file there."
     )
     surprise = (
-        "Writing the file is all that docker update does: no program is told, the kernel knows."
+        "docker update writes the file, and that is all: no program hears of it, only the kernel."
     )
     controls = (
         Press("run", "docker run -c 512 -m 64m"),
@@ -89,9 +89,9 @@ class FoldersDemo(Demo):
         canvas = Canvas(f"The control groups of {len(self._boxes)} containers. {self._written}")
         y = 26.0
         shown: set[str] = set()
-        for box in self._boxes:
-            for folder in _folders(box):
-                y = self._draw_way(canvas, folder, box.id, y, shown)
+        ways = [(folder, box.id) for box in self._boxes for folder in _folders(box)]
+        for folder, box_id in sorted(ways, key=lambda way: os.path.dirname(way[0].place.folder)):
+            y = self._draw_way(canvas, folder, box_id, y, shown)
         if not self._boxes:
             canvas.words((10, y), "no container, no folder: the kernel removed it with rmdir")
         canvas.words((10, 508), self._written or "move a slider: it writes", code=True, ink=CRIMSON)

@@ -12,7 +12,7 @@ LEAST_DISTANCE = 30.0
 
 
 class SharesDemo(Demo):
-    """Who gets how much of one CPU, live, and the file that decides it."""
+    """Each container's part of one CPU, live, and the file that decides it."""
 
     number = "09"
     title = "Two containers, one CPU"

@@ -22,13 +22,11 @@ COMMANDS = {
 
 
 class StackDemo(Demo):
-    """Containers as columns: what they share is one wide block, what is their own is dashed."""
+    """Containers as columns: a shared layer is one wide block, a container's own is dashed."""
 
     number = "03"
     title = "The stack grows"
-    say = (
-        "Layers are read-only; a container writes into one of its own, and commit makes it a layer."
-    )
+    say = "Layers are read-only. A container writes into its own folder; commit makes it a layer."
     surprise = "One letter more in a big file copies all of it; deleting gives nothing back below."
     controls = (
         Press("write", "write 1 MiB"),
@@ -74,7 +72,7 @@ class StackDemo(Demo):
         canvas = Canvas(
             f"{len(found.stacks)} containers: "
             + "; ".join(
-                f"{len(one.layers)} layers and {human_size(one.written_bytes or 0)} of its own"
+                f"{len(one.layers)} layers and {human_size(one.written_bytes or 0)} written"
                 for one in found.stacks
             )
         )
@@ -83,7 +81,7 @@ class StackDemo(Demo):
             canvas.box(
                 (10 + block.first * width, BOTTOM - (block.height + 1) * (HIGH + GAP)),
                 (block.width * width - 10, HIGH),
-                block.layer.made_by if block.height else BASE,
+                f"made by docker commit ({block.height})" if block.height else BASE,
                 human_size(block.layer.size_bytes),
                 face=NAVY if block.width > 1 or len(found.stacks) == 1 else TEAL,
             )

@@ -1,4 +1,4 @@
-"""What a page has made ends with the page: an extension of the Jupyter server.
+"""The end of a page's containers and networks with the page: an extension of the server.
 
 JupyterLab keeps a kernel when its tab is closed, and so the containers, networks and groups that
 the page has made would stay.  This extension looks once a second at the server's own count of
@@ -32,6 +32,8 @@ from labkit.course.page import owners
 from labkit.errors import LabkitError
 
 EVERY_S = 1.0
+SHUTDOWN_S = 20.0
+"""How long a kernel that is asked to end may take to remove what it has made; usually a second."""
 GRACE_S = 7
 RELOAD_S = 60
 SIGHT_S = 12 * 3600
@@ -48,7 +50,7 @@ class Absences:
         self._reloads: dict[str, bool] = {}
 
     def lose(self, kernel_id: str) -> None:
-        """The server has given up a connection of this kernel: nobody has closed it."""
+        """The server has given up a connection of this kernel, which the browser has not closed."""
         self._lost.add(kernel_id)
 
     def request(self) -> None:
@@ -108,6 +110,8 @@ class Closing:
         births = {kernel_id: self._birth(kernel_id) for kernel_id in models}
         ended = {old for name, old in self._births.items() if old and births.get(name) != old}
         self._births = births
+        for kernel_id in models:
+            kernels.get_kernel(kernel_id).shutdown_wait_time = SHUTDOWN_S
         counts = {kernel_id: model["connections"] for kernel_id, model in models.items()}
         for kernel_id in self.absences.step(counts):
             self._server.log.info(f"labkit: the page of kernel {kernel_id} is closed")
@@ -147,7 +151,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     settings["kernel_websocket_connection_class"] = _losing(
         closing.absences, settings["kernel_websocket_connection_class"]
     )
-    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]
+    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]  # keeps the task alive
 
 
 def _noticing(absences: Absences, log: Any) -> Any:
@@ -165,7 +169,7 @@ def _noticing(absences: Absences, log: Any) -> Any:
 def _losing(absences: Absences, connection_class: Any) -> Any:
     """The server's class of a page's connection, which notices when the server gives one up."""
 
-    class Connection(connection_class):  # type: ignore[misc]
+    class Connection(connection_class):  # type: ignore[misc]  # the base class is a value
         def disconnect(self) -> None:
             handler = self.websocket_handler
             silence_ms = 1000 * (asyncio.get_running_loop().time() - handler.last_pong)
