@@ -5,7 +5,7 @@ SOURCES  := labkit tests bench
 
 .PHONY: help lab demos stop clean test check fmt bench lock test-v2 test-rootless test-storm \
     test-dockerfiles test-class test-nbgrader test-cluster test-demos test-replay test-bare \
-    test-vagrant test-arm64 site print test-pages
+    test-clients test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -93,6 +93,9 @@ test-replay: ## every chapter as learners use it: each cell twice, pages stopped
 
 test-bare: ## the README's commands in a bare Debian root, with their times; SUITES="bookworm trixie"
 	@bash tests/bare/prove.sh $(SUITES)
+
+test-clients: ## clients' own tests and users' scripts, against dockerd and labkit; SUITE= for one
+	$(PYTHON) -m tests.clients $(if $(SUITE),--suite $(SUITE))
 
 test-vagrant: ## `vagrant up` with libvirt: a Debian 13 VM, its promises, and chapters inside
 	@bash tests/vagrant/prove.sh

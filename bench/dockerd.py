@@ -6,7 +6,7 @@ network namespace it is started in, and never undoes them.
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bench.peer import MissingPeerError, command
 from bench.rooms import Room
@@ -19,16 +19,24 @@ HELLO_INTERVAL_S = 0.1
 class Dockerd:
     """A system's dockerd, with the containerd that it starts, in `folder`.
 
-    `host` is the value for DOCKER_HOST; its containers' cgroups are below `cgroup_parent`.
+    `host` is the value for DOCKER_HOST; its containers' cgroups are below `cgroup_parent`;
+    `flags` are more of dockerd's.
     """
 
     def __init__(
-        self, system: System, folder: str, cgroup_parent: str, *, has_networks: bool = False
+        self,
+        system: System,
+        folder: str,
+        cgroup_parent: str,
+        *,
+        has_networks: bool = False,
+        flags: Sequence[str] = (),
     ) -> None:
         self.room = Room(system)
         self.folder = folder
         self.cgroup_parent = cgroup_parent
         self.has_networks = has_networks
+        self.flags = flags
         self.host = f"unix://{folder}/docker.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,7 +74,7 @@ class Dockerd:
             argv += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
         argv += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
         argv += ["--cgroup-parent", self.cgroup_parent, "--config-file", configuration]
-        return argv
+        return [*argv, *self.flags]
 
     def _answers(self) -> bool:
         try:

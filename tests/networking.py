@@ -162,6 +162,8 @@ class Outside(NamedTuple):
     host_address: str
     """This machine's own address at its end of the cable."""
     host_address_6: str
+    link: str
+    """The link of this machine that leads there."""
 
 
 @contextlib.contextmanager
@@ -189,7 +191,7 @@ def outside_host() -> Iterator[Outside]:
                 _run(*ip, "-6", "address", "add", f"{net_6}:{own_6}/64", "dev", name, "nodad")
                 _run(*ip, "link", "set", name, "up")
             _run(*inside, "route", "add", "default", "via", ours)
-            yield Outside(there.pid, theirs, f"{net_6}:2", ours, f"{net_6}:1")
+            yield Outside(there.pid, theirs, f"{net_6}:2", ours, f"{net_6}:1", link)
         finally:
             there.kill()
             subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)

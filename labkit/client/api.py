@@ -1,11 +1,12 @@
 """Requests to labkitd: JSON in and out, labkit's own errors, connections kept for the next request.
 
-The paths and fields are the Docker Engine API's (version 1.47); labkit's own additions are named
-`Labkit` or are below a container (`/containers/{id}/steps`).
+The paths and fields are the Docker Engine API's (`labkit.API_VERSION`); labkit's own
+additions are named `Labkit` or are below a container (`/containers/{id}/steps`).
 """
 
 import json
 
+from labkit import API_VERSION
 from labkit.client.http import Connection, Response, quote
 from labkit.errors import (
     ConflictError,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-API_VERSION = "1.47"
 JSON = "application/json"
 TAR = "application/x-tar"
 

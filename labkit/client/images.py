@@ -145,12 +145,13 @@ def import_events(
     yield from _messages(response)
 
 
-def load_events(api: Api, pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def load_events(api: Api, pieces: Iterable[bytes], platform: str = "") -> Iterator[dict[str, Any]]:
     """Send an archive of images; yield the daemon's messages.
 
+    Each image must be for the platform, if one is given.
     Those about images have a `stream`: `Loaded image: …`.  LabkitError for an error.
     """
-    yield from _messages(api.upload("/images/load", pieces))
+    yield from _messages(api.upload("/images/load", pieces, platform=platform or None))
 
 
 def _messages(response: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -32,14 +32,25 @@ def test_for(engine: Engine, asked: Filters) -> Test:
 
 
 def _of_image(engine: Engine, references: list[str]) -> Test:
-    """Filter by image; a name of no image matches nothing."""
-    found = set()
+    """Filter by image, and images made from it; a name of no image matches nothing."""
+    children: dict[str, list[str]] = {}
+    for image in engine.images.list():
+        children.setdefault(image.parent, []).append(image.id)
+    found: set[str] = set()
     for reference in references:
         try:
-            found.add(engine.images.resolve(reference).id)
+            found |= _descendants(engine.images.resolve(reference).id, children)
         except NotFoundError:
             continue
     return lambda container: container.image_id in found
+
+
+def _descendants(image_id: str, children: Mapping[str, list[str]]) -> set[str]:
+    found, waiting = set(), [image_id]
+    while waiting:
+        found.add(here := waiting.pop())
+        waiting += (child for child in children.get(here, ()) if child not in found)
+    return found
 
 
 def _before(engine: Engine, refs: list[str]) -> Test:
@@ -106,10 +117,10 @@ def _volume(engine: Engine, words: list[str]) -> Test:
 
 
 def _network(engine: Engine, words: list[str]) -> Test:
-    """Filter by a network's name or its full id."""
+    """Filter by a network's name, or by its id or the beginning of the id."""
     named = set(words)
     for network in engine.networks.all():
-        if network.id in named:
+        if any(word and network.id.startswith(word) for word in words):
             named.add(network.name)
     return lambda container: (
         container.host_config.network_mode in named

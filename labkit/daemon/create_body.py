@@ -72,7 +72,6 @@ HOST_CONFIG_NOT_YET: Mapping[str, NotYet] = {
         why="--storage-opt is supported only for overlay over xfs with 'pquota' mount option: "
         "labkit limits no container's disk space",
     ),
-    "VolumeDriver": NotYet("", _one_of("local")),
 }
 
 CONFIG_NOT_YET: Mapping[str, NotYet] = {

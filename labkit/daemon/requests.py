@@ -2,7 +2,8 @@
 
 import re
 
-from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
+from labkit import API_VERSION
+from labkit.daemon.responses import MINIMUM_API_VERSION
 from labkit.errors import InvalidParameterError
 from labkit.http import requests
 from labkit.http.requests import Query

@@ -1,6 +1,6 @@
 """The answers of the Docker API: HTTP answers, and the headers that each of them has."""
 
-import labkit
+from labkit import API_VERSION, __version__
 from labkit.http.responses import (
     JSON,
     RAW_STREAM,
@@ -13,7 +13,6 @@ from labkit.http.responses import (
 )
 
 __all__ = [
-    "API_VERSION",
     "JSON",
     "MINIMUM_API_VERSION",
     "MULTIPLEXED_STREAM",
@@ -27,10 +26,9 @@ __all__ = [
     "json_response",
 ]
 
-API_VERSION = "1.51"
 MINIMUM_API_VERSION = "1.24"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 STANDING_HEADERS = (
     f"Api-Version: {API_VERSION}\r\nDocker-Experimental: false\r\nOstype: linux\r\n"
-    f"Server: labkit/{labkit.__version__} (linux)\r\n"
+    f"Server: labkit/{__version__} (linux)\r\n"
 )

@@ -265,11 +265,15 @@ class Body(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill `buffer` with data that has arrived; 0 at the body's end."""
+    def ask(self) -> None:
+        """Have the client send the body, if it waits to be asked (`Expect: 100-continue`)."""
         if self._ask:
             self._ask = False
             self._connection.ask_for_body()
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill `buffer` with data that has arrived; 0 at the body's end."""
+        self.ask()
         if self._left == 0 and self._more_chunks:
             self._start_chunk()
         if self._left == 0:

@@ -277,6 +277,8 @@ class Server:
         connection = request.connection
         head = stream_head(stream, self._service.headers, chunked=chunked, keep_alive=keep_alive)
         try:
+            # The stream may read the body as it goes; after the head it would be too late to ask.
+            request.body.ask()
             connection.send(head)
             for payload in stream.chunks:
                 if payload:

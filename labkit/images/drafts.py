@@ -23,7 +23,7 @@ from labkit.errors import InvalidParameterError
 from labkit.images import layers, models, references
 from labkit.images import packed_uppers as uppers
 from labkit.images.chains import chain_ids
-from labkit.images.entries import enter
+from labkit.images.entries import enter, now
 from labkit.images.holdings import Holdings, subfolder
 from labkit.images.image import Image
 from labkit.images.layers import LayerNote, PackedLayer
@@ -248,7 +248,7 @@ class Draft:
         """Put the entries into the index, the one step that makes an image; the lock is held."""
         entries = self._holdings.layout.manifests()
         for name in names or [""]:
-            entries = enter(entries, entry, name, parent)
+            entries = enter(entries, entry, name, parent, now())
         self._holdings.layout.write_index(entries)
         group = [found for found in entries if found.digest == entry.digest]
         return self._holdings.image(group)

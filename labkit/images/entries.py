@@ -9,10 +9,16 @@ out of an index for several machines, or if its layers were compressed on their 
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from labkit.errors import InvalidParameterError
 from labkit.images import models, references
 from labkit.images.models import Descriptor
+
+
+def now() -> str:
+    """Return the present moment as images have it, in UTC to a microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def name_of(entry: Descriptor) -> str:
@@ -29,18 +35,30 @@ def parent_of(entry: Descriptor) -> str:
     return (entry.annotations or {}).get(models.PARENT, "")
 
 
+def tagged_of(entry: Descriptor) -> str:
+    """Return the moment when the image got the name of this entry, "" if it is not known."""
+    return (entry.annotations or {}).get(models.TAGGED, "")
+
+
 def enter(
-    entries: Sequence[Descriptor], new: Descriptor, name: str = "", parent: str = ""
+    entries: Sequence[Descriptor],
+    new: Descriptor,
+    name: str = "",
+    parent: str = "",
+    moment: str = "",
 ) -> list[Descriptor]:
     """Add an image, with `name` or without; an image that had the name keeps existing.
 
-    `parent` is the id of the image that it was made from, "" to keep the known one.
+    `parent` is the id of the image that it was made from, "" to keep the known one.  `moment` is
+    the present time; a name that the image has already keeps its own, so that nothing changes.
     """
+    same = (old for old in entries if (old.digest, name_of(old)) == (new.digest, name))
+    moment = next(filter(None, map(tagged_of, same)), moment)
     parent = parent or next((parent_of(old) for old in entries if old.digest == new.digest), "")
     kept = without_name(entries, name) if name else list(entries)
     if name:
         kept = [entry for entry in kept if entry.digest != new.digest or name_of(entry)]
-        kept.append(_written(new, name, parent))
+        kept.append(_written(new, name, parent, moment))
     elif all(entry.digest != new.digest for entry in kept):
         kept.append(_written(new, "", parent))
     return kept
@@ -55,8 +73,8 @@ def without_name(entries: Sequence[Descriptor], name: str) -> list[Descriptor]:
     return kept
 
 
-def _written(entry: Descriptor, name: str, parent: str) -> Descriptor:
-    annotations = {models.REF_NAME: name, models.PARENT: parent}
+def _written(entry: Descriptor, name: str, parent: str, moment: str = "") -> Descriptor:
+    annotations = {models.REF_NAME: name, models.PARENT: parent, models.TAGGED: moment}
     return Descriptor(
         entry.media_type,
         entry.digest,

@@ -12,7 +12,7 @@ from labkit import snapshots
 from labkit.images import layers
 from labkit.images.chains import chain_ids
 from labkit.images.documents import Documents
-from labkit.images.entries import name_of, parent_of
+from labkit.images.entries import name_of, parent_of, tagged_of
 from labkit.images.image import Image
 from labkit.images.layers import Layers
 from labkit.images.layout import DamagedStoreError, Layout
@@ -67,6 +67,7 @@ class Holdings:
                 self.layer_directories, manifest.layers, document.rootfs.diff_ids
             ),
             parent=next((parent for entry in group if (parent := parent_of(entry))), ""),
+            tagged=max(map(tagged_of, group)),
         )
 
     def layer_sizes(self, manifest: Manifest, document: ImageConfig) -> list[int]:

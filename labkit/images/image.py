@@ -16,7 +16,8 @@ class Image(NamedTuple):
     files.  `layer_directories()` returns the unpacked layers, the topmost first, ready for
     overlayfs's `lowerdir=`; it unpacks those that are not unpacked yet.  `parent` is the id of the
     image that this one was made from by a build or a commit, `models.SCRATCH` if a build made it
-    from nothing, "" if it was made elsewhere.
+    from nothing, "" if it was made elsewhere.  `tagged` is the last moment when it got a name
+    (RFC 3339), "" if that is not known.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Image(NamedTuple):
     manifest: Manifest
     layer_directories: Callable[[], list[str]]
     parent: str = ""
+    tagged: str = ""
 
     @property
     def tags(self) -> list[str]:

@@ -12,8 +12,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast
 
-from labkit.errors import InvalidParameterError
-from labkit.images import models, references
+from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.images import models, platforms, references
 from labkit.images.archives.compression import CHUNK_BYTES, plain_chunks
 from labkit.images.archives.numbers import BadArchiveError
 from labkit.images.archives.reader import ArchiveReader
@@ -22,7 +22,7 @@ from labkit.images.drafts import Draft
 from labkit.images.image import Image
 from labkit.images.layers import limit_bytes
 from labkit.images.layout import LAYOUT_MARKER, DamagedStoreError, decode
-from labkit.images.models import Descriptor, ImageConfig, Index, Manifest
+from labkit.images.models import Descriptor, ImageConfig, Index, Manifest, Platform
 from labkit.images.saving import IMAGE_NAME, DockerImage
 from labkit.images.store import ImageStore
 from labkit.kernel.files import write_all
@@ -56,25 +56,25 @@ class _File(NamedTuple):
 Event = Layer | Loaded
 
 
-def load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
+def load(store: ImageStore, stream: BinaryIO, wanted: Platform | None = None) -> Iterator[Event]:
     """Read the archive to its end, then load one image after the other.
 
-    The archive may be compressed.  InvalidParameterError, NotFoundError: images before the damaged
-    one stay.
+    The archive may be compressed.  Each image must be for the platform `wanted`, if one is given.
+    InvalidParameterError, NotFoundError: images before the damaged one stay.
     """
     try:
-        yield from _load(store, stream)
+        yield from _load(store, stream, wanted)
     except DamagedStoreError as error:  # the store's functions read the archive's documents
         raise InvalidParameterError(str(error)) from None
 
 
-def _load(store: ImageStore, stream: BinaryIO) -> Iterator[Event]:
+def _load(store: ImageStore, stream: BinaryIO, wanted: Platform | None) -> Iterator[Event]:
     with store.place() as folder:
         archive = _Archive(stream, folder)
         if LAYOUT_MARKER in archive.files and "index.json" in archive.files:
-            yield from _load_layout(store, archive)
+            yield from _load_layout(store, archive, wanted)
         elif "manifest.json" in archive.files:
-            yield from _load_docker(store, archive)
+            yield from _load_docker(store, archive, wanted)
         else:
             raise InvalidParameterError(
                 "the archive holds no images: neither manifest.json nor index.json is in it "
@@ -188,17 +188,40 @@ def _clean(name: str) -> str:
 # An OCI layout
 
 
-def _load_layout(store: ImageStore, archive: _Archive) -> Iterator[Event]:
+def _load_layout(store: ImageStore, archive: _Archive, wanted: Platform | None) -> Iterator[Event]:
     index = decode(archive.document("index.json"), Index, "index.json")
     names = _names(index, archive)
     for digest in dict.fromkeys(entry.digest for entry in index.manifests):
         entry = next(entry for entry in index.manifests if entry.digest == digest)
+        if wanted is not None:
+            entry = _for_platform(archive, entry, wanted)
         data = archive.document(_blob(entry))
         with store.draft() as draft:
             yield from _bring_in(archive, draft, entry)
             plain = Descriptor(entry.media_type, entry.digest, entry.size)
             image = draft.commit_manifest(plain, data, names=names[digest])
         yield Loaded(image, names[digest])
+
+
+def _for_platform(archive: _Archive, entry: Descriptor, wanted: Platform) -> Descriptor:
+    """Return an image's manifest for a platform, out of an index if it is one; NotFoundError."""
+    if entry.media_type in models.INDEXES:
+        inner = decode(archive.document(_blob(entry)), Index, _blob(entry))
+        return platforms.choose(inner.manifests, wanted)
+    if entry.media_type in models.MANIFESTS:
+        manifest = decode(archive.document(_blob(entry)), Manifest, _blob(entry))
+        path = _blob(manifest.config)
+        _check_platform(decode(archive.document(path), ImageConfig, path), wanted)
+    return entry
+
+
+def _check_platform(config: ImageConfig, wanted: Platform) -> None:
+    own = Platform(config.architecture, config.os, config.variant)
+    if not platforms.runs_on(own, wanted):
+        raise NotFoundError(
+            f"an image of the archive is for {platforms.words(own)}, and does not provide the "
+            f"specified platform ({platforms.words(wanted)})"
+        )
 
 
 def _names(index: Index, archive: _Archive) -> dict[str, list[str]]:
@@ -267,11 +290,13 @@ def _docker_images(archive: _Archive) -> list[DockerImage]:
     return decode(archive.document("manifest.json"), list[DockerImage], "manifest.json")
 
 
-def _load_docker(store: ImageStore, archive: _Archive) -> Iterator[Event]:
+def _load_docker(store: ImageStore, archive: _Archive, wanted: Platform | None) -> Iterator[Event]:
     for described in _docker_images(archive):
         data = archive.document(described.config)
         config = decode(data, ImageConfig, described.config)
         check_times(config, described.config)
+        if wanted is not None:
+            _check_platform(config, wanted)
         diff_ids = config.rootfs.diff_ids
         if len(diff_ids) != len(described.layers):
             raise InvalidParameterError(

@@ -34,8 +34,10 @@ REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation that gives a manifest in `index.json` its name; see `labkit.images.layout`."""
 PARENT = "labkit.image.parent"
 """The annotation, in `index.json` as well, for the id of the image that this one was made from."""
+TAGGED = "labkit.image.tagged"
+"""The annotation for the moment (RFC 3339) when the image got the name."""
 SCRATCH = "scratch"
-"""Its value for an image that was built on nothing; one that was made elsewhere has none."""
+"""The parent of an image that was built on nothing; one that was made elsewhere has none."""
 
 DOCUMENT_MAX_BYTES = 8 << 20
 """Manifests and configs are read whole, so there is a limit; registries have one of 4 MiB."""

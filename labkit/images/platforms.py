@@ -10,6 +10,15 @@ from labkit.images.models import INDEXES, Descriptor, Platform
 _PART = re.compile(r"[a-z0-9_-]+")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}
+KNOWN_ARCHITECTURES = frozenset((
+    *("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"),
+    *("ppc64", "ppc64le", "riscv64", "s390x", "wasm"),
+))  # fmt: skip
+SYSTEMS = frozenset((
+    *("aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux"),
+    *("netbsd", "openbsd", "plan9", "solaris", "windows"),
+))  # fmt: skip
+"""What Go has compilers for: a word alone is one of these, or one of the architectures."""
 VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 """The variant of an architecture that names none."""
 ARM = ("v8", "v7", "v6", "v5")
@@ -33,6 +42,12 @@ def parse(text: str) -> Platform:
     if len(parts) == 1:
         if parts[0] == own.os:
             return own
+        if parts[0] in SYSTEMS:
+            return Platform(own.architecture, parts[0])
+        if OTHER_NAMES.get(parts[0], parts[0]) not in KNOWN_ARCHITECTURES:
+            raise InvalidParameterError(
+                f'"{text}": unknown operating system or architecture: invalid argument'
+            )
         parts = [own.os, *parts]
     architecture = OTHER_NAMES.get(parts[1], parts[1])
     return Platform(architecture, parts[0], parts[2] if len(parts) > 2 else "")

@@ -8,7 +8,6 @@ several processes may have the folders open at once.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import BinaryIO
 
 from labkit.errors import InvalidParameterError, NotFoundError
@@ -17,7 +16,7 @@ from labkit.images import models, platforms, references
 from labkit.images import removal as removals
 from labkit.images.chains import chain_ids
 from labkit.images.drafts import Draft
-from labkit.images.entries import enter, name_of, without_name
+from labkit.images.entries import enter, name_of, now, without_name
 from labkit.images.holdings import Holdings
 from labkit.images.image import Image
 from labkit.images.models import Descriptor, History, ImageConfig, RootFs, RuntimeConfig
@@ -170,7 +169,7 @@ class ImageStore:
         names = [references.parse_tag(reference).familiar] if reference else []
         config = RuntimeConfig()
         instructions.apply(changes, config)
-        created = created or _now()
+        created = created or now()
         with self.draft() as draft:
             draft.add_tar(stream)
             history = [History(created=created, comment=message or "Imported from -")]
@@ -183,7 +182,7 @@ class ImageStore:
             digest = self.resolve(source).digest
             entries = self._layout.manifests()
             entry = next(entry for entry in entries if entry.digest == digest)
-            self._layout.write_index(enter(entries, entry, name.familiar))
+            self._layout.write_index(enter(entries, entry, name.familiar, moment=now()))
 
     def note_digest(self, image: Image, reference: str) -> None:
         """Record a digest by which a registry knows an image, unless the image was removed."""
@@ -257,10 +256,6 @@ class ImageStore:
                     gone.remove(chain_id)
                     report.append({"Deleted": chain_id})
         return report
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def new_document(config: RuntimeConfig, created: str, history: list[History]) -> ImageConfig:

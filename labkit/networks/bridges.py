@@ -16,7 +16,7 @@ from labkit.kernel.network.links import LONGEST_NAME
 from labkit.kernel.network.netlink import RouteSocket
 from labkit.networks import options
 from labkit.networks.addresses import parse_subnet
-from labkit.networks.model import Network
+from labkit.networks.model import BRIDGE, Network
 from labkit.networks.surroundings import GROUP
 
 ROOM_FOR_MAC = 0x02  # locally administered (IEEE 802): no manufacturer uses it
@@ -52,8 +52,14 @@ def uplink_mtu() -> int:
 
 
 def mtu_of(network: Network) -> int:
-    """The largest packet on a network, in bytes."""
-    return int(network.options.get(options.MTU) or uplink_mtu())
+    """Return the size of the largest packet on a network, in bytes; OSError if it has no parent."""
+    if mtu := network.options.get(options.MTU):
+        return int(mtu)
+    if not network.parent:
+        return uplink_mtu()
+    with RouteSocket() as route:
+        links.index_of(route, network.parent)
+        return next(link.mtu for link in _all(route) if link.name == network.parent)
 
 
 def exists(name: str) -> bool:
@@ -69,7 +75,13 @@ def exists(name: str) -> bool:
 
 
 def ensure(network: Network, mtu: int) -> None:
-    """Make a network's bridge, or check and repair the one that exists; OSError, ConflictError."""
+    """Make a network's bridge, or check and repair the one that exists; OSError, ConflictError.
+
+    A macvlan without a parent leads nowhere: its containers have cables to a bridge, which has no
+    address.
+    """
+    if network.parent:
+        return
     name = network.bridge
     with RouteSocket() as route:
         try:
@@ -80,10 +92,10 @@ def ensure(network: Network, mtu: int) -> None:
                     f"there already is a link {name}, and it is no bridge: remove or rename it"
                 ) from None
             links.switch_on(route, name, GROUP)
-        for config in network.ipam.config:
-            prefix = parse_subnet(config.subnet).prefixlen
-            if config.gateway:
-                links.add_address(route, name, config.gateway, prefix)
+        for config in network.ipam.config if network.driver == BRIDGE else ():
+            subnet = parse_subnet(config.subnet)
+            if config.gateway and network.gateway_mode(subnet.version) != options.ISOLATED:
+                links.add_address(route, name, config.gateway, subnet.prefixlen)
     _set_switches(network)
 
 
@@ -108,7 +120,7 @@ def _set_switches(network: Network) -> None:
 def unplug(names: Iterable[str]) -> None:
     """Remove links; those that do not exist are skipped."""
     with RouteSocket() as route:
-        for name in names:
+        for name in filter(None, names):
             with contextlib.suppress(OSError):
                 links.delete(route, name)
 

@@ -7,22 +7,27 @@ from labkit.errors import ConflictError, InvalidParameterError
 from labkit.networks import options, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, parse_address, parse_subnet
 from labkit.networks.claims import Claims
-from labkit.networks.model import BRIDGE, IpamConfig, Network
+from labkit.networks.model import BRIDGE, DRIVERS, IpamConfig, Network
 
 
 def check(network: Network) -> None:
     """InvalidParameterError for a bad request, before anything is claimed."""
     if not network.name.strip() or "\0" in network.name:
         raise InvalidParameterError("invalid network name: it is either empty or only white space")
-    if network.driver != BRIDGE:
+    if not network.gives_addresses:
         raise InvalidParameterError(
-            f'plugin "{network.driver}" not found: labkit has the driver bridge'
+            f'plugin "{network.driver}" not found: labkit has the drivers {", ".join(DRIVERS)}'
         )
     if network.ipam.driver not in ("", "default"):
         raise InvalidParameterError(
             f'could not find IPAM plugin "{network.ipam.driver}": labkit has the driver default'
         )
-    options.check(network.options)
+    options.check(network.options, network.driver)
+    is_isolated = any(network.gateway_mode(version) == options.ISOLATED for version in (4, 6))
+    if is_isolated and not network.internal:
+        raise InvalidParameterError(
+            "gateway mode 'isolated' can only be used for an internal network: use --internal"
+        )
     for config in network.ipam.config:
         _check_config(config)
 
@@ -64,15 +69,26 @@ class Surroundings(NamedTuple):
         return subnets.overlaps(subnet, [*self.networks, *narrow])
 
 
+def settle(network: Network) -> None:
+    """Decide what the options leave open: without a parent, a macvlan or ipvlan leads nowhere."""
+    network.internal |= network.driver != BRIDGE and not network.parent
+
+
 def complete(network: Network, around: Surroundings, claims: Claims) -> None:
     """Add the subnets and gateways that a network lacks.  ConflictError if one is in use.
 
-    The claims remain even if this fails: `give_up` releases them.
+    The claims remain even if this fails: `give_up` releases them.  A network that shares a link
+    has the subnet of that link's neighbours, which this machine has a route to.
     """
     configs = network.ipam.config
     for config in configs:
         subnet = parse_subnet(config.subnet)
-        other = around.conflict(subnet)
+        if network.parent:
+            other = subnets.overlaps(subnet, around.networks)
+            if other is None:
+                continue
+        else:
+            other = around.conflict(subnet)
         if other is not None or not claims.claim(config.subnet):
             raise ConflictError(
                 f"Pool overlaps with other one on this address space: {subnet} overlaps "

@@ -6,7 +6,7 @@ the former table in one transaction.  So no rule stays after its reason is gone,
 """
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from labkit.errors import LabkitError
@@ -37,6 +37,11 @@ class Forward(NamedTuple):
         return "ip6" if ":" in self.address else "ip"
 
     @property
+    def is_routed(self) -> bool:
+        """Whether it is reached at the container's address, without a port of the host."""
+        return not self.host_port
+
+    @property
     def is_local(self) -> bool:
         """Whether it is published at the host's loopback address."""
         return self.host_ip.startswith("127.")
@@ -52,7 +57,9 @@ def ruleset(
     replace = f"table inet {table}\ndelete table inet {table}\n"
     if not networks:
         return replace
-    forwards = list(forwards)
+    every = list(forwards)
+    forwards = [forward for forward in every if not forward.is_routed]
+    routed = [forward for forward in every if forward.is_routed]
     chains = [
         _chain("guard", "type filter hook prerouting priority raw", _guard(networks, forwards)),
         _chain("arrive", "type nat hook prerouting priority dstnat", [_TO_PUBLISHED]),
@@ -61,7 +68,7 @@ def ruleset(
         _chain("refuse", "type filter hook output priority filter", _refuse(forwards)),
         _chain("leave", "type nat hook postrouting priority srcnat", _leave(networks)),
         _chain("closed", "", _closed(closed)),
-        _chain(OWN_CHAIN, "type filter hook forward priority filter", _forward(networks)),
+        _chain(OWN_CHAIN, "type filter hook forward priority filter", _forward(networks, routed)),
     ]
     return f"{replace}table inet {table} {{\n{''.join(chains)}}}\n"
 
@@ -149,17 +156,38 @@ def _leave(networks: Iterable[Network]) -> list[str]:
         for config in network.ipam.config:
             family = "ip6" if ":" in config.subnet else "ip"
             subnet = config.subnet
+            version = 6 if family == "ip6" else 4
+            if network.gateway_mode(version) == options.ROUTED:
+                continue  # its packets keep their addresses
             own = f"{family} saddr {subnet} {family} daddr {subnet}"
             rules.append(f'{own} oifname "{name}" ct status dnat masquerade')
             if network.masquerades and not network.internal:
-                source = network.options.get(options.SOURCE[6 if family == "ip6" else 4])
+                source = network.options.get(options.SOURCE[version])
                 how = f"snat {family} to {source}" if source else "masquerade"
                 rules.append(f'{family} saddr {subnet} oifname != "{name}" {how}')
     return rules
 
 
-def _forward(networks: Sequence[Network]) -> list[str]:
-    """Separate the networks; let in only answers and packets to published ports."""
+_PING = {4: "ip protocol icmp", 6: "meta l4proto ipv6-icmp"}
+
+
+def _by_address(networks: Sequence[Network], routed: Iterable[Forward]) -> Iterator[str]:
+    """Let packets in that are sent to a container's own address, where the gateway's mode does."""
+    for network in networks:
+        for version in sorted(network.versions):
+            into = f'oifname "{network.bridge}"'
+            mode = network.gateway_mode(version)
+            if mode == options.ROUTED:
+                yield f"{into} {_PING[version]} accept"
+            elif mode == options.UNPROTECTED:
+                apart = f"iifname != {{ {_names(networks)} }}"
+                yield f"{apart} {into} meta nfproto ipv{version} accept"
+    for to in routed:
+        yield f"{to.family} daddr {to.address} {to.protocol} dport {to.port} accept"
+
+
+def _forward(networks: Sequence[Network], routed: Iterable[Forward]) -> list[str]:
+    """Networks are kept apart; into one comes only what was asked for or is published."""
     rules = []
     for network in networks:
         name = network.bridge
@@ -180,6 +208,7 @@ def _forward(networks: Sequence[Network]) -> list[str]:
         *rules,
         f"{into} ct state established,related accept",
         f"{into} ct status dnat accept",
+        *_by_address(networks, routed),
         f"{into} drop",
     ]
 

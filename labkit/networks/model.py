@@ -11,6 +11,9 @@ from labkit.networks import options as known_options
 
 EVERY_IPV4, EVERY_IPV6 = "0.0.0.0", "::"  # noqa: S104 as users write it
 BRIDGE, HOST, NONE = "bridge", "host", "null"
+MACVLAN, IPVLAN = "macvlan", "ipvlan"
+DRIVERS = (BRIDGE, MACVLAN, IPVLAN)
+"""The drivers of networks on which containers get addresses."""
 DEFAULT_NETWORK = "bridge"
 CONTAINER_MODE = "container:"
 
@@ -68,6 +71,30 @@ class Network(msgspec.Struct, rename=docker_name):
     """The subnets that labkit chose; it chooses others if another program uses them."""
     hides: str = ""
     """The route of this machine, such as a VPN's, of which the chosen subnet hides a part."""
+
+    @property
+    def gives_addresses(self) -> bool:
+        """Whether containers get an interface and addresses on it."""
+        return self.driver in DRIVERS
+
+    @property
+    def parent(self) -> str:
+        """The link of this machine that a macvlan or ipvlan network shares; empty for none."""
+        return "" if self.driver == BRIDGE else self.options.get(known_options.PARENT, "")
+
+    @property
+    def link(self) -> str:
+        """The link of this machine that its containers are connected to."""
+        return self.parent or self.bridge
+
+    def gateway_mode(self, version: int) -> str:
+        """Return how packets of a version of IP pass between it and others (`options.MODES`)."""
+        return self.options.get(known_options.GATEWAY_MODE[version]) or known_options.NAT
+
+    @property
+    def routed(self) -> set[int]:
+        """The versions of IP by which its containers are reached at their own addresses."""
+        return {v for v in (4, 6) if self.gateway_mode(v) == known_options.ROUTED}
 
     @property
     def is_default(self) -> bool:
@@ -145,7 +172,12 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     links: dict[str, str] = msgspec.field(default_factory=dict)
     """Aliases that only this container has for others here (`--link`), with their names."""
     bridge: str = ""
-    """The bridge that the cable is attached to."""
+    """The bridge that the cable is attached to, or the link that a macvlan shares."""
+    driver: str = BRIDGE
+    mode: str = ""
+    """The mode of a macvlan or ipvlan."""
+    link_local: list[str] = msgspec.field(default_factory=list)
+    """More addresses that only its neighbours reach."""
     gateway: str = ""
     """The bridge's own address, for packets to elsewhere; empty on an internal network."""
     ipv6_address: str = ""
@@ -163,6 +195,7 @@ class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):
 
     host_ip: str
     host_port: int
+    """0 if the container is reached at its own address (gateway mode `routed`)."""
     protocol: str
     container_port: int
 

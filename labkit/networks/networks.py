@@ -22,7 +22,7 @@ from labkit.errors import (
     LabkitError,
     NotFoundError,
 )
-from labkit.networks import bridges, creation, options, ports, subnets
+from labkit.networks import bridges, creation, options, ports, shares, subnets
 from labkit.networks.addresses import AddressSpace, parse_subnet
 from labkit.networks.claims import Claims
 from labkit.networks.defaults import USUAL, Defaults
@@ -153,7 +153,9 @@ class Networks:
         with self._lock:
             if any(known.name == network.name for known in self._by_id.values()):
                 raise ConflictError(f"network with name {network.name} already exists")
-            link = network.options.get(options.NAME) or self._free_link()
+            shares.check(network, self._by_id.values())
+            creation.settle(network)
+            link = "" if network.parent else network.options.get(options.NAME) or self._free_link()
             self._create(network, link)
             try:
                 self._ensure_link(network)
@@ -166,7 +168,7 @@ class Networks:
 
     def _create(self, network: Network, link: str) -> Network:
         network.bridge = link
-        if any(known.bridge == link for known in self._by_id.values()):
+        if link and any(known.bridge == link for known in self._by_id.values()):
             raise ConflictError(f"the link {link} belongs to another network")
         try:
             creation.complete(network, self._surroundings(), self._claims)
@@ -204,7 +206,7 @@ class Networks:
     def remove(self, network: Network) -> None:
         """Remove a network and its bridge; ForbiddenError, ConflictError if containers use it."""
         with self._lock:
-            if network.is_default or network.driver != BRIDGE:
+            if network.is_default or not network.gives_addresses:
                 raise ForbiddenError(
                     f"{network.name} is a pre-defined network and cannot be removed"
                 )
@@ -286,12 +288,15 @@ class Networks:
                 id=new_id(),
                 network_id=network.id,
                 interface=interface,
-                host_interface=self._free_cable(),
-                mac=wanted.mac_address or mac or bridges.mac_of(given[0]),
+                host_interface="" if network.parent else self._free_cable(),
+                mac=shares.mac_of(network, wanted.mac_address or mac or bridges.mac_of(given[0])),
                 ipv4_address="",
                 ipv4_prefix=0,
                 names=list(dict.fromkeys(names)),
-                bridge=network.bridge,
+                bridge=network.link,
+                driver=network.driver if network.parent else BRIDGE,
+                mode=shares.mode_of(network),
+                link_local=list((asked.link_local_ips if asked else None) or []),
                 mtu=mtu,
                 priority=wanted.gw_priority,
                 isolated=not options.is_on(network.options, options.ICC, default=True),
@@ -341,6 +346,7 @@ class Networks:
                     holders,
                     with_ipv6=is_6,
                     binding=network.binding,
+                    routed=network.routed,
                 )
             self.take_note(sandbox)
 
@@ -369,12 +375,12 @@ class Networks:
     def _ensure_link(self, network: Network) -> int:
         """Make a network's bridge if it is missing; returns its largest packet in bytes."""
         known = self._mtus.get(network.id)
-        if known is not None and bridges.exists(network.bridge):
+        if known is not None and bridges.exists(network.link):
             return known
         mtu = bridges.mtu_of(network)
         bridges.ensure(network, mtu)
         self._mtus[network.id] = mtu
-        self._rules.are_stale = True
+        self._rules.are_stale |= not network.parent
         return mtu
 
     def refresh(self) -> None:
@@ -383,7 +389,8 @@ class Networks:
 
     def _present(self) -> tuple[list[Network], list[Forward]]:
         with self._lock:
-            linked = [n for n in self._by_id.values() if n.id in self._mtus]
+            bridged = [network for network in self._by_id.values() if not network.parent]
+            linked = [network for network in bridged if network.id in self._mtus]
             return linked, list(forwards_to(self._sandboxes.values()))
 
     def reconcile(self) -> None:
@@ -393,7 +400,7 @@ class Networks:
         """
         with self._lock:
             for network in list(self._by_id.values()):
-                if network.driver != BRIDGE:
+                if not network.gives_addresses or network.parent:
                     continue
                 if network.is_default:
                     network.options = self._defaults.options()

@@ -1,7 +1,7 @@
-"""The options of a network (`network create -o`): those of Docker's bridge driver.
+"""The options of a network (`network create -o`): those of Docker's drivers.
 
-Each option that Docker's driver knows either has its effect or is refused with the reason.  An
-unknown option is an error: its user may rely on it for protection, so it must not be ignored.
+Each option that one of Docker's drivers knows either has its effect or is refused with the reason.
+An unknown option is an error: its user may rely on it for protection, so it must not be ignored.
 Source: https://docs.docker.com/engine/network/drivers/bridge/#options
 """
 
@@ -23,6 +23,22 @@ SOURCE = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_ipv6"}
 MTU = "com.docker.network.driver.mtu"
 ICC = f"{_BRIDGE}.enable_icc"
 """Whether the containers of a network can reach each other."""
+PREFIX = "com.docker.network.container_iface_prefix"
+"""How the names of interfaces in containers begin."""
+IFNAME = "com.docker.network.endpoint.ifname"
+"""An endpoint's option: the name of the interface in the container."""
+GATEWAY_MODE = {4: f"{_BRIDGE}.gateway_mode_ipv4", 6: f"{_BRIDGE}.gateway_mode_ipv6"}
+NAT, UNPROTECTED, ROUTED, ISOLATED = MODES = ("nat", "nat-unprotected", "routed", "isolated")
+"""Modes of a gateway.
+
+With `nat`, packets that leave have the host's address, and only published ports are reachable.
+With `nat-unprotected` every port is, for a neighbour that has a route.  With `routed` packets keep
+their addresses, and the published ports are reachable at the container's.  With `isolated` an
+internal network's bridge has no address, so that the containers do not reach the host either.
+"""
+PARENT = "parent"
+LINK_MODE = {"macvlan": "macvlan_mode", "ipvlan": "ipvlan_mode"}
+LINK_FLAG = "ipvlan_flag"
 SMALLEST_MTU = 68
 
 _LINK_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
@@ -32,15 +48,16 @@ _TRUE, _FALSE = (
 )
 
 
-def check(options: Mapping[str, str]) -> None:
+def check(options: Mapping[str, str], driver: str = "bridge") -> None:
     """InvalidParameterError for an option that is unknown, malformed, or not supported."""
+    checks = _CHECKS[driver]
     for option, value in options.items():
-        if option not in _CHECKS:
-            known = ", ".join(sorted(_CHECKS))
+        if option not in checks:
+            known = ", ".join(sorted(checks))
             raise InvalidParameterError(
-                f"unknown option {option}={value}: the options of a bridge network are {known}"
+                f"unknown option {option}={value}: the options of a {driver} network are {known}"
             )
-        _CHECKS[option](option, value)
+        checks[option](option, value)
 
 
 def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
@@ -53,7 +70,8 @@ def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
     return value in _TRUE
 
 
-def _check_name(option: str, value: str) -> None:
+def check_name(option: str, value: str) -> None:
+    """InvalidParameterError if a link cannot have that name; empty leaves the choice to labkit."""
     if value and (len(value) > LONGEST_NAME or not _LINK_NAME.fullmatch(value)):
         raise InvalidParameterError(
             f"invalid option {option}={value}: a link's name has at most {LONGEST_NAME} "
@@ -99,22 +117,45 @@ def _only(supported: str, why: str) -> Callable[[str, str], None]:
     return refuse
 
 
-_GATEWAY = "the host's address always hides containers: leave the option out, or use nat"
-_CHECKS: dict[str, Callable[[str, str], None]] = {
-    NAME: _check_name,
+def _word(*words: str) -> Callable[[str, str], None]:
+    """An option whose value is one of some words."""
+
+    def check_word(option: str, value: str) -> None:
+        if value and value not in words:
+            raise InvalidParameterError(f"invalid option {option}={value}: it is {_either(words)}")
+
+    return check_word
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+_OF_BRIDGE: dict[str, Callable[[str, str], None]] = {
+    NAME: check_name,
     MTU: _check_mtu,
+    PREFIX: check_name,
     MASQUERADE: _check_switch,
     ICC: _check_switch,
     **{option: _address(version) for version, option in (*BINDING.items(), *SOURCE.items())},
-    f"{_BRIDGE}.gateway_mode_ipv4": _only("nat", _GATEWAY),
-    f"{_BRIDGE}.gateway_mode_ipv6": _only("nat", _GATEWAY),
+    **dict.fromkeys(GATEWAY_MODE.values(), _word(*MODES)),
     f"{_BRIDGE}.inhibit_ipv4": _only(
         "false", "the bridge has the gateway's address; use --internal for a network without one"
     ),
     f"{_BRIDGE}.trusted_host_interfaces": _only(
         "", "no link of the host may reach ports that are not published: publish them with -p"
     ),
-    "com.docker.network.container_iface_prefix": _only(
-        "eth", "the interfaces in containers are called eth0, eth1, ..."
-    ),
+}
+_OF_LINKS = {PARENT: check_name, MTU: _check_mtu, PREFIX: check_name}
+_CHECKS: dict[str, dict[str, Callable[[str, str], None]]] = {
+    "bridge": _OF_BRIDGE,
+    "macvlan": {
+        **_OF_LINKS,
+        LINK_MODE["macvlan"]: _word("bridge", "private", "vepa", "passthru"),
+    },
+    "ipvlan": {
+        **_OF_LINKS,
+        LINK_MODE["ipvlan"]: _word("l2", "l3", "l3s"),
+        LINK_FLAG: _word("bridge", "private", "vepa"),
+    },
 }

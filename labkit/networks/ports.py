@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from labkit.networks.model import EVERY_IPV4, EVERY_IPV6, PublishedPort, Sandbox
 
 PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 LARGEST_PORT = 65535
+_EVERY = (EVERY_IPV4, EVERY_IPV6)
 _TRIES = 64
 
 
@@ -138,14 +139,16 @@ def allocate(
     *,
     with_ipv6: bool,
     binding: Iterable[str] = (EVERY_IPV4, EVERY_IPV6),
+    routed: Collection[int] = (),
 ) -> list[PublishedPort]:
     """Choose a port of the host for each wish; ConflictError names the container that has it.
 
-    `binding` are the host's addresses for wishes that name none (`Network.binding`).
-    Ports of other programs are only avoided when labkit chooses: the container's start finds out
-    whether a port is free, by binding it.  InvalidParameterError for a binding to IPv6 if the
-    container has none.
-    where the container has none.
+    `binding` are the host's addresses for wishes that name none (`Network.binding`).  A container
+    is reached at its own address, and gets no port of the host, for the versions of IP `routed`.
+
+    Other programs' ports are not checked here, except for ports that labkit chooses: the start of
+    the container binds each port, and so finds its holder.  InvalidParameterError for an address
+    of IPv6 if the container has none.
     """
     given: list[PublishedPort] = []
     held = [(port, sandbox.container_id) for sandbox in others for port in sandbox.ports]
@@ -157,8 +160,14 @@ def allocate(
             )
         places = [wish.host_ip] if wish.host_ip else binding
         addresses = [place for place in places if with_ipv6 or ":" not in place]
+        direct = [place for place in addresses if (6 if ":" in place else 4) in routed]
+        addresses = [place for place in addresses if place not in direct]
         every = [*held, *((port, container_id) for port in given)]
-        number = _choose(wish, addresses, every)
+        number = _choose(wish, addresses, every) if addresses else 0
+        given += [
+            PublishedPort(_EVERY[":" in place], 0, wish.protocol, wish.container_port)
+            for place in direct
+        ]
         given += [
             PublishedPort(address, number, wish.protocol, wish.container_port)
             for address in addresses
@@ -198,7 +207,9 @@ def _free_port(protocol: str, address: str) -> int:
 
 
 def collide(one: PublishedPort, other: PublishedPort) -> bool:
-    """Whether two ports of the host conflict, so that only one can be published."""
+    """Whether two ports of the host cannot both be published."""
+    if not one.host_port:
+        return False
     if (one.protocol, one.host_port) != (other.protocol, other.host_port):
         return False
     if (":" in one.host_ip) != (":" in other.host_ip):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from labkit.networks import firewall, flows, surroundings
 from labkit.networks.firewall import Forward
 from labkit.networks.forwarding import Closed, Forwarding
-from labkit.networks.model import Endpoint, Network, Sandbox
+from labkit.networks.model import BRIDGE, Endpoint, Network, Sandbox
 from labkit.networks.passage import Passage
 from labkit.networks.passage.ways import ways
 from labkit.networks.surroundings import Surroundings
@@ -110,8 +110,18 @@ class Rules:
 
 
 def way_in(sandbox: Sandbox) -> Endpoint | None:
-    """The endpoint that connects a container with the outside; None if all are internal."""
-    outward = [endpoint for endpoint in sandbox.endpoints if endpoint.gateway]
+    """Return where packets to published ports enter a container: no internal network."""
+    bridged = [endpoint for endpoint in sandbox.endpoints if endpoint.driver == BRIDGE]
+    return _first(bridged)
+
+
+def way_out(sandbox: Sandbox) -> Endpoint | None:
+    """Return where a container's default route leads: no internal network."""
+    return _first(sandbox.endpoints)
+
+
+def _first(endpoints: Iterable[Endpoint]) -> Endpoint | None:
+    outward = [endpoint for endpoint in endpoints if endpoint.gateway]
     return max(outward, key=lambda endpoint: endpoint.priority, default=None)
 
 
@@ -125,6 +135,8 @@ def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iter
         if endpoint is None:
             continue
         for port in sandbox.ports:
+            if by_relay and not port.host_port:
+                continue
             is_6 = ":" in port.host_ip
             address = endpoint.ipv6_address if is_6 else endpoint.ipv4_address
             if by_relay:

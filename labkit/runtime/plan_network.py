@@ -72,15 +72,19 @@ def names(address: str) -> Step:
 
 def cable(interface: Interface) -> Iterator[Step]:
     """The steps that connect the namespace to one network."""
-    name = interface.name
-    yield Step(
-        "network.cable",
-        "a cable: one end in a socket of the bridge, as in a switch, the other in here",
-        op.LayCable(
-            *(interface.host_name, interface.bridge, name, interface.mac, interface.mtu),
-            interface.isolated,
-        ),
-    )
+    name, mac, mtu = interface.name, interface.mac, interface.mtu
+    if interface.shares[0]:
+        yield Step(
+            "network.share",
+            "no cable: the interface uses a link of the host beside others, without the host",
+            op.ShareLink(*interface.shares, interface.bridge, name, mac, mtu),
+        )
+    else:
+        yield Step(
+            "network.cable",
+            "a cable: one end in a socket of the bridge, as in a switch, the other in here",
+            op.LayCable(interface.host_name, interface.bridge, name, mac, mtu, interface.isolated),
+        )
     yield Step("network.up", "an interface is off at first", op.SwitchOn(name))
     for address, prefix in interface.addresses:
         why = "its number on the network, and which others are on the same bridge"
@@ -90,5 +94,5 @@ def cable(interface: Interface) -> Iterator[Step]:
 def routes(interface: Interface) -> Iterator[Step]:
     """The steps that set the default routes."""
     for gateway in interface.gateways:
-        why = "everything else goes to the bridge's own address, that is to the host"
+        why = "everything else goes to the gateway: on a bridge, to the host"
         yield Step("network.route", why, op.AddDefaultRoute(interface.name, gateway))

@@ -157,6 +157,8 @@ class Interface:
     """Where the default routes lead, on one of a container's interfaces."""
     isolated: bool = False
     """Whether it reaches the bridge alone, and none of the others there."""
+    shares: tuple[str, str] = ("", "")
+    """Kind and mode, if it is a macvlan or ipvlan of the link `bridge` and not a cable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from labkit import API_VERSION
 from labkit.containers.inside.execs import ExecConfig
 from labkit.containers.records import mount_model
 from labkit.containers.records.model import ContainerConfig, HostConfig
 from labkit.daemon import create_body
-from labkit.daemon.responses import API_VERSION
 from labkit.daemon.routes import TABLE, networks, swarm
 from labkit.daemon.routes.matching import Handler
 from labkit.errors import NotFoundError
@@ -59,7 +59,6 @@ REFUSED_FIELDS = {
     "HostConfig.IOMaximumBandwidth": "of Windows",
     "HostConfig.IOMaximumIOps": "of Windows",
     "HostConfig.Isolation": "of Windows; `default` is taken",
-    "HostConfig.VolumeDriver": "labkit has the driver local",
     "Network.Ingress": "labkit has no swarm",
     "Network.ConfigOnly": "labkit has no swarm",
 }
@@ -68,8 +67,6 @@ IDLE_FIELDS = {
     "ContainerConfig.ArgsEscaped": "of Windows",
     "ContainerConfig.OnBuild": "a word for builders",
     "ContainerConfig.Shell": "a word for builders",
-    "EndpointConfig.DriverOpts": "kept and shown",
-    "EndpointIpam.LinkLocalIPs": "kept and shown",
     "HostConfig.Annotations": "words for a runtime: kept and shown",
     "HostConfig.ContainerIDFile": "the command writes the file",
     "HostConfig.KernelMemoryTCP": "the kernel has no such limit any more",

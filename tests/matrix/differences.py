@@ -94,8 +94,6 @@ _OLDER_DOCKERD = _same(
 )
 _TELLS_MORE = _same(
     "labkit says what is wrong, or what to do about it",
-    ("*", "logs in a format that is not there*", "-! error looking up logging plugin nosuch*"),
-    ("*", "logs in a format that is not there*", "+! logger: no log driver named 'nosuch' *"),
     ("*", "ps with states: * exited=x", "-! *: strconv.atoi: parsing 'x': invalid syntax"),
     ("*", "ps with states: * exited=x", "+! invalid filter 'exited=x': it is an exit code"),
     ("*", "ps by ports: * expose=nonsense", "*! error while looking up for expose nonsense: *"),

@@ -7,6 +7,7 @@ from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import BAD_FLAG, UsageError, say
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import Row
+from labkit.cli.values.platform import PLATFORM
 from labkit.client.api import Api, container_path, image_path, network_path, volume_path
 from labkit.errors import NotFoundError
 
@@ -19,6 +20,7 @@ COMMAND = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",
     (
         FORMAT,
+        PLATFORM,
         Flag("size", "s", "bool", "Show how much a container has written"),
         Flag("type", "", "string", "Search only this type", word="container|image|volume|network"),
     ),
@@ -49,10 +51,19 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
         raise UsageError(message, BAD_FLAG)
     kinds = [kind] if kind else list(PATHS)
-    return show(context.api(), arguments, kinds, options["format"], size=options["size"])
+    asked = {"size": options["size"], "platform": options["platform"]}
+    return show(context.api(), arguments, kinds, options["format"], **asked)
 
 
-def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool = False) -> int:
+def show(
+    api: Api,
+    names: list[str],
+    kinds: list[str],
+    form: str,
+    *,
+    size: bool = False,
+    platform: str = "",
+) -> int:
     """Print the objects with these names; return the exit code, 1 if one is missing."""
     template = None
     if form and form != "json":
@@ -62,7 +73,7 @@ def show(api: Api, names: list[str], kinds: list[str], form: str, *, size: bool 
     found, exit_code = [], 0
     for name in names:
         try:
-            found.append(_inspect(api, name, kinds, size))
+            found.append(_inspect(api, name, kinds, size, platform))
         except NotFoundError as error:
             say(str(error))
             exit_code = 1
@@ -85,10 +96,13 @@ def _completed(found: object) -> object:
     return {**parts, **rows} if rows else found
 
 
-def _inspect(api: Api, name: str, kinds: list[str], size: bool) -> object:
+def _inspect(api: Api, name: str, kinds: list[str], size: bool, platform: str) -> object:
     for kind in kinds:
+        asked = platform if kind == "image" else ""
         try:
-            return api.get(PATHS[kind](name), size=size and kind == "container")
+            return api.get(
+                PATHS[kind](name), size=size and kind == "container", platform=asked or None
+            )
         except NotFoundError:
             if len(kinds) == 1:
                 raise

@@ -4,10 +4,10 @@ import os
 import platform
 import sys
 
-from labkit import __version__
+from labkit import API_VERSION, __version__
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
-from labkit.client.api import API_VERSION, Api
+from labkit.client.api import Api
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from labkit.cli.base.errors import BAD_FLAG, BuildFailedError, UsageError
 from labkit.cli.base.flags import Flag
 from labkit.cli.images.build_output import Output, export
 from labkit.cli.show.build_progress import Plain, Quiet
-from labkit.client import building
+from labkit.client import building, proxies
 from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError, LabkitError
 
@@ -75,6 +75,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         )
     outputs = [Output(text) for text in options["output"]]
     request = _request(options)
+    request.build_args = {**proxies.variables(context.paths.socket), **request.build_args}
     if build_context.is_remote(source):
         request.remote, request.dockerfile = source, options["file"] or "Dockerfile"
         pieces: Iterator[bytes] = iter(())

@@ -8,6 +8,7 @@ from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
 from labkit.cli.show.table import short_id, shortened
 from labkit.cli.show.times import rfc3339
+from labkit.cli.values.platform import PLATFORM
 from labkit.client.api import image_path
 from labkit.dialect.durations import ago
 from labkit.dialect.sizes import human_size
@@ -22,6 +23,7 @@ COMMAND = Command(
         FORMAT,
         Flag("human", "H", "bool", "Sizes and times for people (default true)", initial=True),
         Flag("no-trunc", "", "bool", "Show IDs and commands in full"),
+        PLATFORM,
         Flag("quiet", "q", "bool", "Show only IDs"),
     ),
     at_least=1,
@@ -41,7 +43,9 @@ CREATED_BY_COLUMNS = 45
 
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print a table, the newest first, or one id a line."""
-    lines = context.api().get(f"{image_path(arguments[0])}/history")
+    lines = context.api().get(
+        f"{image_path(arguments[0])}/history", platform=options["platform"] or None
+    )
     form = "{{.ID}}" if options["quiet"] else options["format"]
     now_s = time.time()
     columns = list(COLUMNS)

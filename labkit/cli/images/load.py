@@ -5,6 +5,7 @@ import sys
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.flags import Flag
 from labkit.cli.images.import_ import Progress
+from labkit.cli.values.platform import PLATFORM
 from labkit.client.images import load_events, pieces_of
 from labkit.errors import InvalidParameterError
 
@@ -16,6 +17,7 @@ COMMAND = Command(
     "[OPTIONS]",
     (
         Flag("input", "i", "string", "Read this file instead of stdin", word="path"),
+        PLATFORM,
         Flag("quiet", "q", "bool", "Show no progress"),
     ),
     at_most=0,
@@ -25,7 +27,8 @@ COMMAND = Command(
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print the name of each loaded image; progress goes to stderr, if that is a terminal."""
     with _open(options["input"]) as file, Progress(file, quiet=options["quiet"]) as progress:
-        for event in load_events(context.api(), progress.watch(pieces_of(file))):
+        pieces = progress.watch(pieces_of(file))
+        for event in load_events(context.api(), pieces, options["platform"]):
             progress.clear()
             sys.stdout.write(event.get("stream", ""))
             sys.stdout.flush()

@@ -4,6 +4,7 @@ import sys
 import time
 
 from labkit.cli.base.command import Command, Context
+from labkit.cli.base.errors import BAD_FLAG, UsageError
 from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
 from labkit.cli.show.formats import FORMAT, Row, render
@@ -26,6 +27,7 @@ COMMAND = Command(
         FORMAT,
         Flag("no-trunc", "", "bool", "Show IDs in full"),
         Flag("quiet", "q", "bool", "Show only IDs"),
+        Flag("tree", "", "bool", "Show below each image those for single machines"),
     ),
     at_most=1,
 )
@@ -50,8 +52,11 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     filters = filters_from(options["filter"])
     if arguments:
         filters.setdefault("reference", []).extend(arguments)
-    images = context.api().get("/images/json", all=options["all"], filters=filters_json(filters))
+    query = {"all": options["all"], "filters": filters_json(filters), "manifests": options["tree"]}
+    images = context.api().get("/images/json", **query)
     full = options["no_trunc"]
+    if options["tree"]:
+        return _show_tree(images, options)
     if options["quiet"]:
         ids = dict.fromkeys(short_id(image["Id"], full) for image in images)
         sys.stdout.writelines(f"{identifier}\n" for identifier in ids)
@@ -61,6 +66,16 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     found = [row for image in images for row in rows(image, full, now, digests=digests)]
     columns = WITH_DIGEST if options["digests"] else COLUMNS
     sys.stdout.write(render(options["format"], HEADINGS, columns, found))
+    return 0
+
+
+def _show_tree(images: "list[dict[str, Any]]", options: "dict[str, Any]") -> int:
+    for other in ("digests", "format", "quiet"):
+        if options[other]:
+            raise UsageError(f"--{other} cannot be used together with --tree", BAD_FLAG)
+    from labkit.cli.show.image_tree import tree  # noqa: PLC0415 only with its flag
+
+    sys.stdout.write(tree(images, options["no_trunc"]))
     return 0
 
 

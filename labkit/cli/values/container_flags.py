@@ -8,6 +8,7 @@ from labkit.cli.base.errors import BAD_FLAG, UsageError
 from labkit.cli.base.flags import Flag
 from labkit.cli.values import limits
 from labkit.cli.values.environment import environment, lines_of
+from labkit.client import proxies
 from labkit.client.api import container_path
 from labkit.client.create import create_body
 from labkit.errors import LabkitError, NotFoundError
@@ -251,6 +252,9 @@ def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> st
     if options["pull"] == "always":
         _pull(api, str(body["Image"]), options)
     query = {"name": options["name"] or None, "platform": options["platform"] or None}
+    words: list[str] = body.get("Env") or []  # type: ignore[assignment]
+    if words := proxies.with_variables(words, api.socket_path):
+        body = body | {"Env": words}
     try:
         created = api.post("/containers/create", body, **query)
     except NotFoundError as error:

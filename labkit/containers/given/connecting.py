@@ -6,23 +6,21 @@ only.
 """
 
 import contextlib
-import os
-from collections.abc import Iterator
+from operator import attrgetter
 
-from labkit.containers.given import networking
+from labkit.containers.given import network_wishes, networking
 from labkit.containers.given.etc_files import split_link
 from labkit.containers.parts import Parts
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
 from labkit.errors import ConflictError, ForbiddenError, LabkitError, NotFoundError
-from labkit.kernel import messages, namespaces, power
+from labkit.kernel import messages, power
+from labkit.kernel.network import inside
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
-from labkit.networks.bridges import unplug
 from labkit.networks.etc_files import EMBEDDED_DNS
-from labkit.networks.model import BRIDGE, CONTAINER_MODE
+from labkit.networks.model import CONTAINER_MODE, HOST
 from labkit.runtime.operations import Context
 from labkit.runtime.operations.network import (
-    OWN_NAMESPACE,
     HoldPort,
     KeepHostLinks,
     ListenForNames,
@@ -30,15 +28,19 @@ from labkit.runtime.operations.network import (
 from labkit.runtime.plan_network import cable, routes
 from labkit.runtime.step import Step
 
+NO_NETWORK = "none"
+"""The network without interfaces: a container is on it, or on others."""
+_NOT_THE_HOSTS = "container cannot be disconnected from host network or connected to host network"
+
 
 def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig) -> None:
     """Put a container on a network; ForbiddenError, InvalidParameterError, ConflictError."""
-    networking.check_endpoint(network, wanted)
+    network_wishes.check_endpoint(network, wanted)
     container = entry.container
     with entry.lock:
         _check(container, network)
         sandbox = entry.sandbox if entry.is_running else None
-        if sandbox is not None:
+        if sandbox is not None and network.gives_addresses:
             _plug_in(parts, entry, sandbox, network, wanted)
         container.networks[network.name] = wanted
         parts.records.save(container)
@@ -48,15 +50,17 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
 
 def _check(container: Container, network: Network) -> None:
     mode = container.host_config.network_mode
-    if mode.startswith(CONTAINER_MODE):
+    if mode.startswith(CONTAINER_MODE) or mode == "host":
         raise ForbiddenError(
             "container sharing network namespace with another container or host cannot be "
             "connected to any other network"
         )
-    if network.driver != BRIDGE or mode == "host":
+    if network.driver == HOST:
+        raise ForbiddenError(_NOT_THE_HOSTS)
+    if NO_NETWORK in container.networks or (network.name == NO_NETWORK and container.networks):
         raise ForbiddenError(
             "container cannot be connected to multiple networks with one of the networks in "
-            f"{network.name if network.driver != BRIDGE else mode} mode"
+            "private (none) mode"
         )
     if network.name in container.networks:
         raise ForbiddenError(
@@ -68,7 +72,11 @@ def _plug_in(
     parts: Parts, entry: Entry, sandbox: Sandbox, network: Network, wanted: EndpointConfig
 ) -> None:
     taken = {endpoint.interface for endpoint in sandbox.endpoints}
-    index = next(n for n in range(len(taken) + 1) if f"eth{n}" not in taken)
+    index = next(
+        number
+        for number in range(len(taken) + 1)
+        if networking.interface_name(network, EndpointConfig(), number) not in taken
+    )
     endpoint = networking.join(parts, entry.container, network, wanted, index)
     has_route = any(known.gateway for known in sandbox.endpoints)
     interface = networking.interface(endpoint, with_route=not has_route)
@@ -82,10 +90,10 @@ def _plug_in(
         if not (sandbox.ports or power.IS_LIMITED):
             _publish(parts, entry, sandbox)
     except LabkitError:
-        _unplug(parts, sandbox, endpoint)
+        _unplug(parts, entry, sandbox, endpoint)
         raise
     except OSError as error:
-        _unplug(parts, sandbox, endpoint)
+        _unplug(parts, entry, sandbox, endpoint)
         if isinstance(error, FileNotFoundError):  # its first process is gone
             raise ConflictError(f"Container {entry.container.id} is not running") from None
         raise LabkitError(
@@ -104,7 +112,7 @@ def _publish(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
     parts.networks.publish(sandbox, networking.port_wishes(entry.container))
     context = Context((-1, -1, -1), {})
     try:
-        for port in sandbox.ports:
+        for port in filter(attrgetter("host_port"), sandbox.ports):
             HoldPort(port.protocol, port.host_ip, port.host_port).execute(context)
         if sandbox.ports:
             fds = [held.fileno() for held in context.held]
@@ -124,7 +132,7 @@ def _ask_labkit(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
     It gets the sockets that a start on such a network would have bound.  OSError.
     """
     assert entry.shim is not None  # noqa: S101 it runs
-    with _in_network_of(entry.container.state.pid):
+    with inside.network_of(entry.container.state.pid):
         sockets = ListenForNames(EMBEDDED_DNS).listen()
     try:
         messages.send(entry.shim, ("names",), [bound.fileno() for bound in sockets])
@@ -167,8 +175,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
     """Take a container off a network; ForbiddenError if it is not on it."""
     container = entry.container
     with entry.lock:
-        if network.driver != BRIDGE:
-            raise ConflictError(f"container cannot be disconnected from {network.name} network")
+        if network.driver == HOST:
+            raise ConflictError(_NOT_THE_HOSTS)
         if network.name not in container.networks:
             raise ForbiddenError(
                 f"container {container.id} is not connected to network {network.name}"
@@ -177,7 +185,7 @@ def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
         if sandbox is not None:
             for endpoint in list(sandbox.endpoints):
                 if endpoint.network_id == network.id:
-                    _unplug(parts, sandbox, endpoint)
+                    _unplug(parts, entry, sandbox, endpoint)
             with contextlib.suppress(FileNotFoundError):  # its first process is gone
                 _route_elsewhere(entry, sandbox)
             networking.write_hosts(parts, container, sandbox)
@@ -188,8 +196,8 @@ def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
         parts.publish_network("disconnect", network, container=container.id)
 
 
-def _unplug(parts: Parts, sandbox: Sandbox, endpoint: Endpoint) -> None:
-    unplug([endpoint.host_interface])
+def _unplug(parts: Parts, entry: Entry, sandbox: Sandbox, endpoint: Endpoint) -> None:
+    networking.unplug(endpoint, entry.container.state.pid)
     sandbox.endpoints.remove(endpoint)
     parts.networks.leave(endpoint)
     parts.records.write_sandbox(sandbox)
@@ -208,24 +216,6 @@ def _inside(entry: Entry, steps: list[Step]) -> None:
     context = Context((-1, -1, -1), {})
     KeepHostLinks().execute(context)
     assert context.host_links is not None  # noqa: S101 it has just been opened
-    with context.host_links, _in_network_of(entry.container.state.pid):
+    with context.host_links, inside.network_of(entry.container.state.pid):
         for step in steps:
             step.operation.execute(context)
-
-
-@contextlib.contextmanager
-def _in_network_of(pid: int) -> Iterator[None]:
-    """Keep this thread in the network namespace of a process during the block."""
-    own = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            namespaces.setns(theirs, namespaces.CLONE_NEWNET)
-        finally:
-            os.close(theirs)
-        try:
-            yield
-        finally:
-            namespaces.setns(own, namespaces.CLONE_NEWNET)
-    finally:
-        os.close(own)

@@ -6,6 +6,7 @@ container's cgroup (`labkit.cgroups.devices`) allows access to it.  The containe
 rule and the file in its /dev.
 """
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -86,12 +87,17 @@ def _below(folder: str, target: str, access: str) -> Iterator[DeviceNode]:
     """Every device in a folder of the host and in its subfolders; no symbolic link is followed."""
     for here in files.folders_from(folder):
         place = target + here.removeprefix(folder)
-        with os.scandir(here) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            status = entry.stat(follow_symlinks=False)
+        for entry, status in _entries(here):
             if (node := _node(status, f"{place}/{entry.name}", access, entry.path)) is not None:
                 yield node
+
+
+def _entries(folder: str) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
+    """The entries of a folder by name, without those that another program removes just now."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            with contextlib.suppress(FileNotFoundError):
+                yield entry, entry.stat(follow_symlinks=False)
 
 
 def _node(status: os.stat_result, path: str, access: str, source: str) -> DeviceNode | None:

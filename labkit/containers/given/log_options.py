@@ -55,7 +55,7 @@ def limits(config: LogConfig) -> LogLimits:
     driver = config.type or JSON_FILE
     if driver not in DRIVERS:
         raise InvalidParameterError(
-            f"logger: no log driver named '{driver}' is registered: labkit has {', '.join(DRIVERS)}"
+            f'error looking up logging plugin {driver}: plugin "{driver}" not found'
         )
     options = config.config or {}
     for name in options:

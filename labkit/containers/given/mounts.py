@@ -17,7 +17,7 @@ from labkit.containers.given import volume_mounts
 from labkit.containers.given.tmpfs import tmpfs_flags_and_data
 from labkit.containers.records.model import ContainerConfig, HostConfig
 from labkit.containers.records.mount_model import PROPAGATIONS, Mount, MountPoint
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, NotFoundError
 
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 LOCAL_DRIVER = "local"
@@ -187,7 +187,7 @@ def _volume_of(mount: Mount) -> MountPoint:
                 raise _bad_mount("volume", "subpath must be a relative path within the volume")
             point.subpath = options.subpath
         if (config := options.driver_config) is not None:
-            check_driver(config.name, config.options)
+            check_volumes_driver(config.name, config.options)
             point.driver_options = config.options or {}
         point.copies_up = not options.no_copy
         point.labels = options.labels or {}
@@ -270,10 +270,24 @@ def check_name(name: str) -> None:
         )
 
 
+def check_volumes_driver(driver: str, options: dict[str, str] | None = None) -> None:
+    """Check the driver of a container's volumes; InvalidParameterError.
+
+    A client takes "not found" at a container's creation for the image, and pulls that.
+    """
+    try:
+        check_driver(driver, options)
+    except NotFoundError as error:
+        raise InvalidParameterError(str(error)) from None
+
+
 def check_driver(driver: str, options: dict[str, str] | None) -> None:
-    """InvalidParameterError for a volume driver, or an option, that labkit does not have."""
+    """Refuse a volume driver, or an option of one, that labkit does not have.
+
+    NotFoundError, InvalidParameterError.
+    """
     if driver not in ("", LOCAL_DRIVER):
-        raise InvalidParameterError(
+        raise NotFoundError(
             f'error looking up volume plugin {driver}: plugin "{driver}" not found: labkit has the '
             "volume driver local"
         )

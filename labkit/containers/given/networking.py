@@ -4,143 +4,47 @@ At a start its addresses and ports are reserved, and written to its folder befor
 its end they are released.  The container's plan makes the links.
 """
 
+import contextlib
 import errno
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.containers.given import etc_files
 from labkit.containers.given.etc_files import split_link
 from labkit.containers.parts import Parts
 from labkit.containers.records.entry import Entry
-from labkit.containers.records.model import Container, ContainerConfig, HostConfig
+from labkit.containers.records.model import Container
 from labkit.errors import (
     ConflictError,
-    InvalidParameterError,
     LabkitError,
     NotFoundError,
     StartError,
 )
 from labkit.kernel import power
-from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, bridges, holders, ports
-from labkit.networks.addresses import parse_address
+from labkit.kernel.network import inside
+from labkit.networks import (
+    Endpoint,
+    EndpointConfig,
+    Network,
+    Sandbox,
+    bridges,
+    holders,
+    options,
+    ports,
+)
 from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
-from labkit.networks.model import BRIDGE, CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
-from labkit.networks.rules import forwards_to, way_in
+from labkit.networks.model import BRIDGE, CONTAINER_MODE
+from labkit.networks.rules import forwards_to, way_out
 from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
-from labkit.runtime.operations import HoldPort, RelayPort
+from labkit.runtime.operations import Context, HoldPort, RelayPort, RemoveLink
 from labkit.runtime.spec import Interface
 from labkit.runtime.spec import Network as NetworkSpec
 from labkit.runtime.step import Step
 
 PORTS = (HoldPort, RelayPort)
-_OWN_NETWORK_ONLY = {
-    "hostname": "hostname",
-    "port_bindings": "port publishing",
-    "publish_all_ports": "port publishing",
-    "dns": "dns",
-    "extra_hosts": "custom host-to-IP mapping",
-    "links": "links",
-    "mac_address": "mac-address",
-    "exposed_ports": "port exposing",
-}
-"""Options that a container cannot have if it shares another container's network."""
-
-
-# The request
-
-
-def settle(
-    parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
-) -> dict[str, EndpointConfig]:
-    """Check what a new container asks of networks; returns the settings by network name.
-
-    The first network is that of its network mode, which becomes a network's name.  NotFoundError,
-    InvalidParameterError.
-    """
-    if config.network_disabled:
-        host.network_mode, asked = "none", {}
-    ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
-    check_mac(config.mac_address)
-    for server in host.dns or ():
-        parse_address(server)
-    if host.network_mode.startswith(CONTAINER_MODE):
-        _settle_shared(parts, config, host, asked)
-        return {}
-    try:
-        mode = parts.networks.find(host.network_mode or DEFAULT_NETWORK)
-    except NotFoundError:
-        # The network may exist at the start, as in Docker.
-        return {host.network_mode: EndpointConfig(), **asked}
-    if mode.is_default:
-        for ref, _ in map(split_link, host.links or ()):
-            parts.lookup.find(ref)
-    wanted = {mode.name: EndpointConfig()}
-    for ref, endpoint in asked.items():
-        network = parts.networks.find(ref)
-        if mode.driver != BRIDGE and network is not mode:
-            raise InvalidParameterError(
-                f"container cannot be connected to multiple networks with one of the networks in "
-                f"{mode.name} mode"
-            )
-        check_endpoint(network, endpoint)
-        wanted[network.name] = endpoint
-    host.network_mode = mode.name
-    return wanted
-
-
-def _settle_shared(
-    parts: Parts, config: ContainerConfig, host: HostConfig, asked: Mapping[str, EndpointConfig]
-) -> None:
-    for field, words in _OWN_NETWORK_ONLY.items():
-        if getattr(host, field, None) or getattr(config, field, None):
-            raise InvalidParameterError(
-                f"conflicting options: {words} and the container type network mode"
-            )
-    for endpoint in asked.values():
-        for wanted, words in ((endpoint.aliases, "network aliases"), (endpoint.links, "links")):
-            if wanted:
-                raise InvalidParameterError(
-                    f"conflicting options: {words} and the container type network mode"
-                )
-    try:
-        other = parts.lookup.find(host.network_mode.removeprefix(CONTAINER_MODE)).container
-    except NotFoundError:
-        return  # the container may exist at the start, as in Docker
-    host.network_mode = f"{CONTAINER_MODE}{other.id}"
-    config.hostname, config.domainname = other.config.hostname, other.config.domainname
-
-
-def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
-    """InvalidParameterError if a network cannot do what a container asks of it."""
-    wish = wanted.ipam_config or EndpointIpam()
-    check_mac(wanted.mac_address)
-    if wanted.aliases and network.is_default:
-        raise InvalidParameterError(
-            "network-scoped alias is supported only for containers in user defined networks"
-        )
-    if not (wish.ipv4_address or wish.ipv6_address):
-        return
-    if network.driver != BRIDGE or network.is_default:
-        raise InvalidParameterError(
-            "user specified IP address is supported on user defined networks only"
-        )
-    if wish.ipv4_address and network.chosen:
-        raise InvalidParameterError(
-            "user specified IP address is supported only when connecting to networks with user "
-            "configured subnets"
-        )
-
-
-def check_mac(text: str) -> None:
-    """InvalidParameterError for a hardware address that no interface may have."""
-    is_address = re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text)
-    if text and not (is_address and int(text[:2], 16) % 2 == 0 and int(text.replace(":", ""), 16)):
-        raise InvalidParameterError(
-            f"invalid MAC address {text}: it must be six pairs of hexadecimal digits separated by "
-            ":, the first pair even, such as 02:42:ac:11:00:02"
-        )
+LINK_LOCAL_PREFIX = (16, 64)
+"""The lengths of the prefixes of IPv4 (RFC 3927) and IPv6 (RFC 4291)."""
 
 
 def port_wishes(container: Container) -> list[ports.PortWish]:
@@ -177,7 +81,7 @@ def prepare(parts: Parts, entry: Entry) -> None:
     try:
         for index, (name, wanted) in enumerate(container.networks.items()):
             network = parts.networks.find(name)
-            if network.driver == BRIDGE:
+            if network.gives_addresses:
                 sandbox.endpoints.append(join(parts, container, network, wanted, index))
         if sandbox.endpoints:
             parts.networks.publish(sandbox, port_wishes(container))
@@ -211,12 +115,18 @@ def join(
     endpoint = parts.networks.join(
         network,
         wanted,
-        interface=f"eth{index}",
+        interface=interface_name(network, wanted, index),
         names=dns_names(container, network, wanted),
         mac=container.config.mac_address if index == 0 else "",
     )
     endpoint.links = {alias: other for other, alias in map(split_link, wanted.links or ())}
     return endpoint
+
+
+def interface_name(network: Network, wanted: EndpointConfig, index: int) -> str:
+    """Return the name of a container's `index`-th interface: the requested one, or eth0, eth1…"""
+    asked = (wanted.driver_opts or {}).get(options.IFNAME)
+    return asked or f"{network.options.get(options.PREFIX) or 'eth'}{index}"
 
 
 def set_up_names(container: Container, sandbox: Sandbox) -> None:
@@ -289,8 +199,20 @@ def _take_cables(parts: Parts, container_id: str) -> None:
     In any other case the kernel removes the cables with the network namespace.
     """
     sandbox = parts.networks.sandbox(container_id)
-    if sandbox is not None and any(sharers(parts, container_id)):
-        bridges.unplug(endpoint.host_interface for endpoint in sandbox.endpoints)
+    if sandbox is None:
+        return
+    for sharer in sharers(parts, container_id):
+        for endpoint in sandbox.endpoints:
+            unplug(endpoint, sharer.container.state.pid)
+
+
+def unplug(endpoint: Endpoint, pid: int) -> None:
+    """Remove an interface from the network of a process, if both are still there."""
+    if endpoint.host_interface:
+        bridges.unplug([endpoint.host_interface])
+        return
+    with contextlib.suppress(OSError), inside.network_of(pid):
+        RemoveLink(endpoint.interface).execute(Context((-1, -1, -1), {}))
 
 
 def sharers(parts: Parts, container_id: str) -> Iterator[Entry]:
@@ -346,16 +268,16 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
         return NetworkSpec(host=True)
     if mode.startswith(CONTAINER_MODE):
         return NetworkSpec(joins=_shared(parts, mode.removeprefix(CONTAINER_MODE)))
-    way_out = way_in(sandbox)
+    first = way_out(sandbox)
     interfaces = [
-        interface(endpoint, with_route=endpoint is way_out) for endpoint in sandbox.endpoints
+        interface(endpoint, with_route=endpoint is first) for endpoint in sandbox.endpoints
     ]
     server = EMBEDDED_DNS if sandbox.asks_labkit else ""
     network = NetworkSpec(interfaces=tuple(interfaces), name_server=server)
     if power.IS_LIMITED:
         holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
         return replace(network, relays=tuple(forwards_to([sandbox], by_relay=True)), holder=holder)
-    held = tuple((port.protocol, port.host_ip, port.host_port) for port in sandbox.ports)
+    held = tuple((p.protocol, p.host_ip, p.host_port) for p in sandbox.ports if p.host_port)
     return replace(network, ports=held)
 
 
@@ -384,6 +306,7 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
     addresses = [(endpoint.ipv4_address, endpoint.ipv4_prefix)]
     if endpoint.ipv6_address:
         addresses.append((endpoint.ipv6_address, endpoint.ipv6_prefix))
+    addresses += [(text, LINK_LOCAL_PREFIX[":" in text]) for text in endpoint.link_local]
     gateways = (endpoint.gateway, endpoint.ipv6_gateway) if with_route else ()
     return Interface(
         name=endpoint.interface,
@@ -392,6 +315,7 @@ def interface(endpoint: Endpoint, *, with_route: bool) -> Interface:
         mac=endpoint.mac,
         mtu=endpoint.mtu,
         isolated=endpoint.isolated,
+        shares=("", "") if endpoint.driver == BRIDGE else (endpoint.driver, endpoint.mode),
         addresses=tuple(addresses),
         gateways=tuple(filter(None, gateways)),
     )
@@ -402,11 +326,12 @@ def draft(parts: Parts, container: Container) -> Sandbox:
     sandbox = Sandbox(container.id)
     for index, (name, wanted) in enumerate(container.networks.items()):
         network = parts.networks.find(name)
-        if network.driver == BRIDGE:
-            gateway = "" if network.internal else "?"
+        if network.gives_addresses:
+            own_name = interface_name(network, wanted, index)
             names = dns_names(container, network, wanted)
-            endpoint = Endpoint(network.bridge, network.id, f"eth{index}", "", "", "?", 0, names)
-            endpoint.gateway = gateway
+            endpoint = Endpoint(network.link, network.id, own_name, "", "", "?", 0, names)
+            endpoint.gateway = "" if network.internal else "?"
+            endpoint.driver = network.driver if network.parent else BRIDGE
             sandbox.endpoints.append(endpoint)
     set_up_names(container, sandbox)
     return sandbox

@@ -134,6 +134,11 @@ class Volumes:
             raise NotFoundError(f"get {name}: no such volume")
         return volume
 
+    def has(self, name: str) -> bool:
+        """Whether there is a volume of this name."""
+        with self._lock:
+            return name in self._volumes
+
     def create(
         self,
         name: str = "",
@@ -144,13 +149,13 @@ class Volumes:
     ) -> Volume:
         """Make a volume; if there is one with this name already, return that, as Docker does.
 
-        Without a name it gets a random one of 64 digits.  InvalidParameterError for a bad name or
-        driver.
+        Without a name it gets one of 64 digits.  NotFoundError for a driver that labkit
+        does not have, InvalidParameterError for a bad name or option.
         """
         try:
             check_driver(driver, options)
-        except InvalidParameterError as error:
-            raise InvalidParameterError(f"create {name}: {error}") from None
+        except (InvalidParameterError, NotFoundError) as error:
+            raise type(error)(f"create {name}: {error}") from None
         labels = dict(labels or {})
         if name:
             check_name(name)

@@ -279,7 +279,7 @@ class Execs:
         words = [*specification.environment(container), *(found.config.env or [])]
         if found.config.tty:
             words.append("TERM=xterm")
-        return list({word.partition("=")[0]: word for word in words if "=" in word}.values())
+        return specification.set_variables(words)
 
 
 def _check_running(entry: Entry) -> None:

@@ -20,6 +20,7 @@ from labkit.containers.given import (
     mounting,
     mounts,
     namespaces,
+    network_wishes,
     networking,
     security,
     ulimits,
@@ -97,7 +98,7 @@ def _completed(
     warnings, nodes, limited = _checked(config, host_config)
     try:
         namespaces.settle(parts, config, host_config)
-        wanted = networking.settle(parts, config, host_config, endpoints)
+        wanted = network_wishes.settle(parts, config, host_config, endpoints)
     except NotFoundError as error:
         # A client would take "not found" to mean the image, and pull it.
         raise InvalidParameterError(str(error)) from None
@@ -156,6 +157,8 @@ def _mount_points(
 ) -> list[MountPoint]:
     points = mounts.mount_points(config, host_config, functools.partial(_mounts_of, parts))
     mounting.find_images(parts, points)
+    if any(point.type == "volume" and not parts.volumes.has(point.name) for point in points):
+        mounts.check_volumes_driver(host_config.volume_driver)
     return points
 
 

@@ -123,11 +123,14 @@ def merge_config(config: ContainerConfig, image: Image) -> None:
 
 
 def _merge_environment(of_image: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """Merge `NAME=value` words, the request's first; the last value counts, a bare NAME removes."""
+    """Return the words of both, those asked for first; the last word of a name counts.
+
+    A word without `=` stays, as in Docker: it keeps the name out of the processes' environment.
+    """
     default = f"PATH={DEFAULT_PATH}"
     words = {word.partition("=")[0]: word for word in [default, *of_image, *asked]}
     first = dict.fromkeys(word.partition("=")[0] for word in asked)
-    return [words[name] for name in {**first, **words} if "=" in words[name]]
+    return [words[name] for name in {**first, **words}]
 
 
 def environment(container: Container) -> list[str]:
@@ -135,7 +138,13 @@ def environment(container: Container) -> list[str]:
     config = container.config
     of_engine = [f"HOSTNAME={config.hostname}", *(["TERM=xterm"] if config.tty else [])]
     names = {word.partition("=")[0] for word in config.env or []}
-    return [*(w for w in of_engine if w.partition("=")[0] not in names), *(config.env or [])]
+    others = [word for word in of_engine if word.partition("=")[0] not in names]
+    return [*others, *set_variables(config.env or [])]
+
+
+def set_variables(words: Sequence[str]) -> list[str]:
+    """Return the last word of each name; a word without `=` removes its name."""
+    return [word for word in {w.partition("=")[0]: w for w in words}.values() if "=" in word]
 
 
 def _read(path: str) -> str:
@@ -240,6 +249,9 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameterError(
             f"--init needs {INIT_PROGRAM}, which does not exist: install the package tini"
         )
+    for word in config.env or ():
+        if not word.partition("=")[0]:
+            raise InvalidParameterError(f"invalid environment variable: {word[:100]}")
     if config.working_dir and not config.working_dir.startswith("/"):
         raise InvalidParameterError(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute "

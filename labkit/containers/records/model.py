@@ -1,8 +1,9 @@
 """The record of a container: the request, and the container's state.
 
-`ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (version 1.47, the
-implemented part), field for field.  So a client's JSON, the JSON on disk and the JSON of `inspect`
-are the same.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, times are RFC 3339 in UTC.
+`ContainerConfig` and `HostConfig` are the Docker Engine API's own structures (`labkit.API_VERSION`,
+the part that is implemented), field for field.  So the JSON that a client sends is the JSON on disk
+and the JSON that `inspect` shows.  Memory is in bytes, `NanoCpus` in 10⁻⁹ CPUs, times are RFC 3339
+in UTC.
 """
 
 import msgspec
@@ -165,6 +166,10 @@ class HostConfig(Resources, rename=docker_name):
     """More groups of its user, by name or number."""
     annotations: dict[str, str] | None = None
     """Values for another runtime: labkit keeps and shows them, and does not use them."""
+    volume_driver: str = ""
+    """The driver of the volumes that are made for it."""
+    isolation: str = ""
+    """Of Windows: empty or `default`, and shown as it was requested."""
     runtime: str = "labkit"
     """One of the names of the engine's runtime (`RUNTIMES`)."""
     shm_size: int = 0

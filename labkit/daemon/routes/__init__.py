@@ -91,6 +91,7 @@ ROUTES = (
     Route("POST", "/exec/{id}/resize", execs.resize),
     Route("GET", "/events", events.events),
     Route("GET", "/networks", networks.list_networks),
+    Route("GET", "/networks/", networks.list_networks),
     Route("POST", "/networks/create", networks.create),
     Route("POST", "/networks/prune", networks.prune),
     Route("GET", "/networks/{id}", networks.inspect),

@@ -151,6 +151,7 @@ def _options(request: Request) -> Options:
     tags = [tag for tag in query.texts("t") if tag]
     for tag in tags:
         references.parse_tag(tag)  # a bad name must fail before the build, not after it
+    platforms.parse(query.text("platform"))
     labels = json_of(query, "labels", dict[str, str]) or {}
     if "" in labels:
         raise InvalidParameterError(f"invalid label '={labels['']}': empty name")

@@ -9,7 +9,7 @@ import msgspec
 from labkit.containers import Engine
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Stream
-from labkit.daemon.routes.images import check_platform
+from labkit.daemon.routes.images import check_platform, platform_of
 from labkit.errors import LabkitError
 from labkit.images import loading, saving
 
@@ -38,8 +38,10 @@ def _saved(engine: Engine, request: Request, names: list[str]) -> Answer:
 
 
 def load(engine: Engine, request: Request) -> Answer:
-    """`POST /images/load?quiet=`: a stream of JSON objects about the loaded images."""
-    events = loading.load(engine.images, request.body_file())
+    """`POST /images/load?quiet=&platform=`: a stream of JSON objects that name what was loaded."""
+    asked = request.query.text("platform")
+    wanted = platform_of(asked) if asked else None
+    events = loading.load(engine.images, request.body_file(), wanted)
     return Stream(_told(engine, events, quiet=request.query.flag("quiet")))
 
 

@@ -148,15 +148,23 @@ def _for_platform(engine: Engine, reference: str, request: Request) -> Image:
     return image
 
 
+def platform_of(asked: str) -> Platform:
+    """Return a platform: Docker's clients send a JSON object, `labkit` the user's words."""
+    if not asked.startswith(("{", "[")):
+        return platforms.parse(asked)
+    value = decode_json(asked.encode(), "The platform")
+    first = value[0] if isinstance(value, list) and value else value
+    return convert(first if isinstance(first, dict) else {}, Platform, "platform.")
+
+
 def check_platform(image: Image, reference: str, asked: str) -> None:
-    """NotFoundError if an image is not for the platform `asked`, a JSON object.
+    """NotFoundError if an image is for another platform than `asked` says (`platform_of`).
 
     labkit keeps each image for one platform only.
     """
     if not asked:
         return
-    value = decode_json(asked.encode(), "The platform")
-    wanted = convert(value if isinstance(value, dict) else {}, Platform, "platform.")
+    wanted = platform_of(asked)
     own = Platform(image.architecture, image.os, image.document.variant)
     if not platforms.runs_on(own, wanted):
         raise NotFoundError(

@@ -71,7 +71,7 @@ def _matches(engine: Engine, network: Network, asked: Filters) -> bool:
 
 
 def _is_builtin(network: Network) -> bool:
-    return network.is_default or network.driver != BRIDGE
+    return network.is_default or not network.gives_addresses
 
 
 def _users(engine: Engine, network: Network) -> list[str]:

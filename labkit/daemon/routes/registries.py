@@ -16,7 +16,7 @@ from labkit.dialect.numbers import whole
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.errors import InvalidParameterError, UnauthorizedError
 from labkit.http.responses import Answer, json_response
-from labkit.images import references
+from labkit.images import platforms, references
 from labkit.images.models import INDEXES, Platform
 from labkit.images.references import Reference
 from labkit.registry.client import credentials
@@ -46,6 +46,7 @@ def pull(engine: Engine, request: Request) -> Answer:
     reference, all_tags = _named(request.query.text("fromImage"), request.query.text("tag"))
     access = _access(engine, request)
     platform = request.query.text("platform")
+    platforms.parse(platform)  # a bad one is an answer, and not the end of a stream
 
     def work(progress: Progress) -> None:
         puller = Puller(

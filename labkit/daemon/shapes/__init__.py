@@ -1,1 +1,1 @@
-"""The API's JSON for containers, images and the engine, as a client sees it (API 1.51)."""
+"""The API's JSON for containers, images and the engine, as a client sees it."""

@@ -82,7 +82,7 @@ def image_inspection(image: Image, driver: str = OVERLAYFS) -> JsonObject:
             "Data": _folders(image.layer_directories()),
         },
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
-        "Metadata": {"LastTagTime": ZERO_TIME},
+        "Metadata": {"LastTagTime": image.tagged or ZERO_TIME},
     }
 
 

@@ -6,7 +6,7 @@ from labkit.containers import Container, Engine
 from labkit.containers.given.networking import dns_names
 from labkit.errors import NotFoundError
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox, ports
-from labkit.networks.model import BRIDGE, CONTAINER_MODE, IpamConfig
+from labkit.networks.model import CONTAINER_MODE, IpamConfig
 
 JsonObject = dict[str, object]
 
@@ -55,7 +55,7 @@ def _members(engine: Engine, found: Network) -> JsonObject:
     for container_id, endpoint in engine.networks.members(found).items():
         if container_id in names:
             shown[container_id] = _member(names[container_id].name, endpoint)
-    if found.driver != BRIDGE:
+    if not found.gives_addresses:
         for container in names.values():
             mode = container.host_config.network_mode
             if mode == found.name and container.state.status == "running":
@@ -102,16 +102,16 @@ def _endpoint(
     container: Container, found: Network, wanted: EndpointConfig, had: Endpoint | None
 ) -> JsonObject:
     ipam = wanted.ipam_config
-    own = {"IPv4Address": ipam.ipv4_address, "IPv6Address": ipam.ipv6_address} if ipam else {}
-    is_bridge = found.driver == BRIDGE
-    names = dns_names(container, found, wanted) if is_bridge else []
+    asked = msgspec.to_builtins(ipam) if ipam else {}
+    gives_addresses = found.gives_addresses
+    names = dns_names(container, found, wanted) if gives_addresses else []
     return {
-        "IPAMConfig": {name: value for name, value in own.items() if value} if ipam else None,
+        "IPAMConfig": {name: value for name, value in asked.items() if value} if ipam else None,
         "Links": wanted.links,
         "Aliases": wanted.aliases,
         "MacAddress": had.mac if had else wanted.mac_address,
         "DriverOpts": wanted.driver_opts,
-        "NetworkID": found.id if had or not is_bridge else "",
+        "NetworkID": found.id if had or not gives_addresses else "",
         "EndpointID": had.id if had else "",
         "Gateway": had.gateway if had else "",
         "IPAddress": had.ipv4_address if had else "",
@@ -156,7 +156,7 @@ def port_map(engine: Engine, container: Container) -> JsonObject:
     shown: dict[str, list[dict[str, str]]] = {}
     for port in sandbox.ports:
         places = shown.setdefault(f"{port.container_port}/{port.protocol}", [])
-        places.append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
+        places.append({"HostIp": port.host_ip, "HostPort": str(port.host_port or "")})
     exposed = dict.fromkeys(container.config.exposed_ports or ())
     return {**exposed, **shown}
 
@@ -179,7 +179,7 @@ def port_list(engine: Engine, container: Container) -> list[JsonObject]:
         {
             "IP": port.host_ip,
             "PrivatePort": port.container_port,
-            "PublicPort": port.host_port,
+            **({"PublicPort": port.host_port} if port.host_port else {}),
             "Type": port.protocol,
         }
         for port in sandbox.ports

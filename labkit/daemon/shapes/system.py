@@ -7,12 +7,12 @@ import time
 from functools import cache
 
 import labkit
-from labkit import snapshots
+from labkit import API_VERSION, snapshots
 from labkit.containers import Engine
 from labkit.containers.given import log_options
 from labkit.containers.records.model import RUNTIMES
 from labkit.daemon import registry_settings, settings
-from labkit.daemon.responses import API_VERSION, MINIMUM_API_VERSION
+from labkit.daemon.responses import MINIMUM_API_VERSION
 from labkit.daemon.shapes.containers import JsonObject
 from labkit.dialect.moments import timestamp
 from labkit.dialect.references import DEFAULT_DOMAIN

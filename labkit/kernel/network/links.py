@@ -33,6 +33,7 @@ LONGEST_NAME = 15
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
+_IFLA_LINK = 5
 _IFLA_MASTER = 10
 _IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
@@ -44,6 +45,14 @@ _IFLA_BRPORT_MODE = 4
 _IFLA_BRPORT_ISOLATED = 33
 _NLA_F_NESTED = 0x8000
 _VETH_INFO_PEER = 1
+_SHARING_MODE = 1
+_IPVLAN_FLAGS = 2
+SHARING_MODES = {
+    "macvlan": {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},
+    "ipvlan": {"l2": 0, "l3": 1, "l3s": 2},
+}
+"""The kernel's numbers of the modes (linux/if_link.h)."""
+IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
 _IFA_BROADCAST = 4
@@ -95,6 +104,19 @@ class Veth(NamedTuple):
     mtu: int
 
 
+class Share(NamedTuple):
+    """A link that uses another one, its parent, beside others: a macvlan or an ipvlan."""
+
+    kind: str
+    mode: str
+    """`bridge`, …; for ipvlan mode and flag, such as `l2 private`."""
+    parent: str
+    name: str
+    mac: str
+    """Empty for ipvlan, whose links all have the parent's hardware address."""
+    mtu: int
+
+
 def _link(index: int = 0, flags: int = 0) -> bytes:
     return pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
 
@@ -128,6 +150,28 @@ def make_veth(route: RouteSocket, veth: Veth, far_namespace: int) -> None:
     body += number(_IFLA_MASTER, index_of(route, veth.bridge))
     body += _info("veth", attribute(_VETH_INFO_PEER, far))
     route.ask(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, veth.host_name)
+
+
+def make_share(route: RouteSocket, share: Share, namespace: int) -> None:
+    """Make a link upon a parent in the socket's namespace, and move it to another namespace.
+
+    It is off at first.  OSError: ENODEV if there is no parent, EOPNOTSUPP if this kernel has no
+    such kind, EBUSY if the parent is shared in another way.
+    """
+    body = _link() + text(_IFLA_IFNAME, share.name) + number(_IFLA_MTU, share.mtu)
+    body += number(_IFLA_LINK, index_of(route, share.parent))
+    body += number(_IFLA_NET_NS_FD, namespace)
+    if share.mac:
+        body += attribute(_IFLA_ADDRESS, _mac(share.mac))
+    mode, _, flag = share.mode.partition(" ")
+    code = SHARING_MODES[share.kind][mode]
+    if share.kind == "macvlan":
+        data = number(_SHARING_MODE, code)
+    else:
+        data = attribute(_SHARING_MODE, pack("=H", code))
+        data += attribute(_IPVLAN_FLAGS, pack("=H", IPVLAN_FLAGS[flag or "bridge"]))
+    body += _info(share.kind, data)
+    route.ask(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, share.parent)
 
 
 def set_port(route: RouteSocket, name: str, *, isolated: bool = False) -> None:

@@ -1,7 +1,9 @@
 """Operations on the network: a cable from the container to a bridge, addresses, routes, ports."""
 
+import errno
 import os
 import socket
+import time
 from typing import Any, NamedTuple, cast
 
 from labkit.kernel import messages
@@ -14,6 +16,7 @@ NAMES_PORT = 53
 """The port of name servers (RFC 1035)."""
 _NAMES_TABLE = "labkit-names"
 _BACKLOG = 16
+_PATIENCE_S, _PAUSE_S = 5.0, 0.02
 KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -131,6 +134,47 @@ class LayCable(NamedTuple):
             os.close(namespace)
 
 
+class ShareLink(NamedTuple):
+    """Make a link in this namespace that uses a link of the host beside others."""
+
+    kind: str
+    mode: str
+    parent: str
+    name: str
+    mac: str
+    mtu: int
+
+    def call(self) -> str:
+        """The request in the notation of `ip`."""
+        address = f" address {self.mac}" if self.mac else ""
+        link = f"{self.name} link {self.parent}{address} mtu {self.mtu} netns self"
+        return f"RTM_NEWLINK {link} type {self.kind} mode {self.mode}"
+
+    def execute(self, context: Context) -> None:
+        """Make it with one message."""
+        assert context.host_links is not None  # noqa: S101 the step before has opened it
+        namespace = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            links.make_share(context.host_links, links.Share(*self), namespace)
+        finally:
+            os.close(namespace)
+
+
+class RemoveLink(NamedTuple):
+    """Remove an interface of this namespace."""
+
+    name: str
+
+    def call(self) -> str:
+        """The request in the notation of `ip`."""
+        return f"RTM_DELLINK {self.name}"
+
+    def execute(self, context: Context) -> None:
+        """Remove it."""
+        with RouteSocket() as route:
+            links.delete(route, self.name)
+
+
 class SwitchOn(NamedTuple):
     """Switch an interface on."""
 
@@ -141,9 +185,17 @@ class SwitchOn(NamedTuple):
         return f"RTM_NEWLINK {self.name} up"
 
     def execute(self, context: Context) -> None:
-        """Switch it on."""
+        """Switch it on; OSError (EADDRINUSE if another macvlan has its hardware address)."""
+        deadline = time.monotonic() + _PATIENCE_S
         with RouteSocket() as route:
-            links.switch_on(route, self.name)
+            while True:
+                try:
+                    return links.switch_on(route, self.name)
+                except OSError as error:
+                    # The kernel removes the links of a container a little after its end.
+                    if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                        raise
+                time.sleep(_PAUSE_S)
 
 
 class AddAddress(NamedTuple):

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import quote
 
 import pytest
@@ -136,3 +137,77 @@ def test_containers_are_listed_by_the_id_of_a_network(ways):
     found = lab.cli("ps", "-a", "--filter", f"network={network}", "--format", "{{.Names}}")
     assert found.stdout == "on\n"
     lab.cli("rm", "on", check=True)
+
+
+def test_a_variable_without_a_value_is_kept_and_not_set(ways):
+    asked = ["HOME", "PATH", "GIVEN=1", "GIVEN", "KEPT=2"]
+    status, made = create(ways, "bare", Env=asked, Cmd=["sleep", "600"])
+    assert status == 201, made
+    shown = ways.api("GET", "/containers/bare/json")[1]["Config"]["Env"]
+    assert shown == ["HOME", "PATH", "GIVEN", "KEPT=2"]
+    ways.cli("start", "bare", check=True)
+    with_names = ways.cli("exec", "bare", "/bin/busybox", "env", check=True).stdout.split()
+    assert "KEPT=2" in with_names
+    assert not [word for word in with_names if word.startswith(("GIVEN", "PATH="))]
+    without = ways.cli("exec", "-e", "KEPT", "bare", "/bin/busybox", "env", check=True).stdout
+    assert "KEPT" not in without
+
+
+@pytest.mark.parametrize(("field", "value"), [("Isolation", "default"), ("VolumeDriver", "far")])
+def test_words_that_change_nothing_are_shown_as_they_were_asked_for(ways, field, value):
+    status, made = create(ways, "said", HostConfig={field: value})
+    assert status == 201, made
+    shown = ways.api("GET", "/containers/said/json")[1]["HostConfig"]
+    assert shown[field] == value
+
+
+def test_drivers_that_are_not_there(ways):
+    words = 'plugin "far" not found'
+    status, answer = ways.api("POST", "/volumes/create", {"Name": "data", "Driver": "far"})
+    assert status == 404
+    assert words in answer["message"]
+    # A 404 at a container's creation would say that the image is missing.
+    host = {"VolumeDriver": "far", "Binds": ["data:/data"]}
+    status, answer = create(ways, HostConfig=host)
+    assert status == 400
+    assert words in answer["message"]
+    assert ways.api("POST", "/volumes/create", {"Name": "data"})[0] == 201
+    assert create(ways, HostConfig=host)[0] == 201  # the volume is there already
+    status, answer = create(ways, HostConfig={"LogConfig": {"Type": "far"}})
+    assert answer["message"] == f"error looking up logging plugin far: {words}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/images/create?fromImage=busybox", "/build?dockerfile=Dockerfile"]
+)
+def test_a_platform_that_nothing_is_made_for_is_an_answer(ways, path):
+    status, answer = ways.api("POST", f"{path}&platform=foo")
+    assert status == 400
+    assert "unknown operating system or architecture: invalid argument" in answer["message"]
+
+
+def test_containers_are_found_by_the_image_that_theirs_was_made_from(ways):
+    assert create(ways, "base")[0] == 201
+    before = time.time()
+    status, made = ways.api("POST", "/commit?container=base&repo=derived")
+    assert status == 201, made
+    tagged = ways.api("GET", "/images/derived/json")[1]["Metadata"]["LastTagTime"]
+    assert before - 1 < datetime.fromisoformat(tagged).timestamp() < time.time() + 1
+    assert create(ways, "child", Image="derived")[0] == 201
+    for ancestor, names in (("busybox", {"/base", "/child"}), ("derived", {"/child"})):
+        asked = quote(json.dumps({"ancestor": [ancestor]}))
+        found = ways.api("GET", f"/containers/json?all=1&filters={asked}")[1]
+        assert {name for each in found for name in each["Names"]} == names
+    ways.remove_containers()
+    assert ways.api("DELETE", "/images/derived")[0] == 200
+
+
+def test_what_no_container_can_have(ways):
+    status, answer = create(ways, Env=["=x"])
+    assert (status, answer["message"]) == (400, "invalid environment variable: =x")
+    assert ways.api("POST", "/networks/create", {"Name": "four"})[0] == 201
+    six = {"four": {"IPAMConfig": {"IPv6Address": "fd00::5"}}}
+    asked = {"EndpointsConfig": six}
+    status, answer = create(ways, HostConfig={"NetworkMode": "four"}, NetworkingConfig=asked)
+    assert status == 400
+    assert "networks with user configured subnets" in answer["message"]

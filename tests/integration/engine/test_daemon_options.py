@@ -147,7 +147,7 @@ def test_unknown_keys_and_conflicts_are_said(make_lab):
         ({"mtu": "x"}, (), "Expected `int`"),
         ({"labels": ["a=b"]}, ("--label", "a=c"), "both as a flag and in the configuration file"),
         ({"bip": "10.0.0.0/24"}, (), "no container can have this address"),
-        ({"log-driver": "nosuch"}, (), "no log driver named 'nosuch'"),
+        ({"log-driver": "nosuch"}, (), 'plugin "nosuch" not found'),
         ({}, ("--max-concurrent-downloads", "0"), "it is 1 or more"),
         ({}, ("--config-file", "/no/such"), "/no/such is not there"),
     ):

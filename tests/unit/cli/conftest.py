@@ -54,6 +54,8 @@ def labkit(
     monkeypatch.setenv("LABKIT_ROOT", str(tmp_path / "root"))
     monkeypatch.setenv("LABKIT_RUN", str(tmp_path / "run"))
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LABKIT_CONFIG", str(tmp_path / "own"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     terminal = Terminal(tmp_path, capfd)
     yield terminal
     terminal.daemon.close()

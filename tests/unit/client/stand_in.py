@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from labkit import API_VERSION
+
 CLOSE = object()
 
 
@@ -27,7 +29,7 @@ class Received(NamedTuple):
 
     @property
     def path(self) -> str:
-        return self.target.partition("?")[0].removeprefix("/v1.47")
+        return self.target.partition("?")[0].removeprefix(f"/v{API_VERSION}")
 
     @property
     def json(self) -> dict[str, object]:

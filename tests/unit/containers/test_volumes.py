@@ -28,7 +28,7 @@ def test_a_volume_is_a_folder_that_a_new_daemon_finds_again(store, tmp_path):
 def test_what_cannot_be_made(store):
     with pytest.raises(InvalidParameterError, match="invalid characters"):
         store.create("../evil")
-    with pytest.raises(InvalidParameterError, match='plugin "nfs" not found'):
+    with pytest.raises(NotFoundError, match='plugin "nfs" not found'):
         store.create("data", driver="nfs")
     with pytest.raises(InvalidParameterError, match="missing required option"):
         store.create("data", options={"type": "tmpfs"})

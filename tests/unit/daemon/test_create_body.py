@@ -88,7 +88,7 @@ def test_what_clients_send_is_taken(body):
     ("field", "value"),
     [
         ("CpuRealtimePeriod", 1000),
-        ("VolumeDriver", "nfs"),
+        ("CpuRealtimeRuntime", 500),
     ],
 )
 def test_what_labkit_does_not_do_is_refused_by_name(field, value):

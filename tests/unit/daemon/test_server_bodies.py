@@ -1,11 +1,12 @@
 """What the server does with the bodies of requests."""
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from labkit.daemon.requests import Request
-from labkit.daemon.responses import Answer, Response
+from labkit.daemon.responses import Answer, Response, Stream
 from labkit.http import requests
 
 
@@ -94,6 +95,21 @@ def test_what_follows_a_body_of_a_false_length_is_the_next_request(serve):
     client.send(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nokNONSENSE\r\n\r\n")
     assert client.response()[2] == b"ok"
     assert client.response()[0] == 400
+
+
+def test_a_client_is_asked_for_its_body_before_a_stream_that_reads_it_begins(serve):
+    client = serve(lambda request: Stream(_told(request))).connect()
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.send(b"ok")
+    answer = client.until(b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"6\r\nbegun \r\n2\r\nok\r\n0\r\n\r\n")
+
+
+def _told(request: Request) -> Iterator[bytes]:
+    yield b"begun "
+    yield request.body_bytes()
 
 
 def test_an_answer_reaches_a_client_whose_body_nobody_read(serve):

@@ -1,7 +1,7 @@
 """The names in `index.json`, as plain data."""
 
 from labkit.images import models
-from labkit.images.entries import enter, name_of, without_name
+from labkit.images.entries import enter, name_of, tagged_of, without_name
 from labkit.images.models import Descriptor
 
 ONE = Descriptor(models.MANIFEST, "sha256:" + "1" * 64, 1)
@@ -37,6 +37,15 @@ def test_the_same_again_changes_nothing() -> None:
     entries = enter([], ONE, "a:1")
     assert enter(entries, ONE, "a:1") == entries
     assert enter(entries, ONE) == entries
+
+
+def test_a_name_keeps_the_moment_when_the_image_got_it() -> None:
+    entries = enter([], ONE, "a:1", moment="1")
+    assert tagged_of(entries[0]) == "1"
+    assert enter(entries, ONE, "a:1", moment="2") == entries
+    assert [tagged_of(each) for each in enter(entries, ONE, "b:1", moment="2")] == ["1", "2"]
+    moved = {name_of(each): tagged_of(each) for each in enter(entries, TWO, "a:1", moment="3")}
+    assert moved == {"": "", "a:1": "3"}
 
 
 def test_names_of_other_programs_mean_what_docker_would_mean() -> None:

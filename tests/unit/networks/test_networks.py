@@ -39,7 +39,7 @@ def test_a_network_is_found_again_by_the_next_daemon(made, tmp_path):
     ("fields", "words"),
     [
         ({"name": " "}, "invalid network name"),
-        ({"driver": "macvlan"}, "labkit has the driver bridge"),
+        ({"driver": "overlay"}, "labkit has the drivers"),
         ({"ipam": Ipam(driver="dhcp")}, "labkit has the driver default"),
         ({"ipam": Ipam(config=[IpamConfig(gateway="10.0.0.1")])}, "need a --subnet"),
         ({"ipam": Ipam(config=[IpamConfig("10.0.0.1/24")])}, "invalid subnet"),

@@ -19,10 +19,12 @@ BRIDGE = "com.docker.network.bridge"
         f"{BRIDGE}.host_binding_ipv4=127.0.0.1",
         f"{BRIDGE}.host_binding_ipv6=2001:db8::1",
         f"{BRIDGE}.gateway_mode_ipv4=nat",
+        f"{BRIDGE}.gateway_mode_ipv4=routed",
+        f"{BRIDGE}.gateway_mode_ipv6=nat-unprotected",
         f"{BRIDGE}.inhibit_ipv4=false",
         "com.docker.network.host_ipv4=192.0.2.1",
         "com.docker.network.driver.mtu=1400",
-        "com.docker.network.container_iface_prefix=eth",
+        "com.docker.network.container_iface_prefix=net",
     ],
 )
 def test_what_is_done(option):
@@ -40,11 +42,11 @@ def test_what_is_done(option):
         (f"{BRIDGE}.host_binding_ipv6=::1", "127.0.0.1"),
         (f"{BRIDGE}.enable_icc=maybe", "true or false"),
         (f"{BRIDGE}.enable_ip_masquerade=maybe", "true or false"),
-        (f"{BRIDGE}.gateway_mode_ipv4=routed", "does not support"),
-        (f"{BRIDGE}.gateway_mode_ipv6=nat-unprotected", "does not support"),
+        (f"{BRIDGE}.gateway_mode_ipv4=odd", "nat, nat-unprotected, routed or isolated"),
+        ("parent=eth0", "unknown option"),
         (f"{BRIDGE}.inhibit_ipv4=1", "does not support"),
         (f"{BRIDGE}.trusted_host_interfaces=eth0", "does not support"),
-        ("com.docker.network.container_iface_prefix=net", "does not support"),
+        ("com.docker.network.container_iface_prefix=much-too-long-a-name", "invalid option"),
         ("com.docker.network.driver.mtu=12", "invalid option"),
         (f"{BRIDGE}.name=much-too-long-a-name", "invalid option"),
     ],
@@ -52,6 +54,27 @@ def test_what_is_done(option):
 def test_what_is_refused(option, words):
     with pytest.raises(InvalidParameterError, match=words):
         options.check(dict([option.split("=")]))
+
+
+@pytest.mark.parametrize(
+    ("driver", "option", "is_known"),
+    [
+        ("macvlan", "macvlan_mode=private", True),
+        ("macvlan", "macvlan_mode=l2", False),
+        ("macvlan", f"{BRIDGE}.enable_icc=true", False),
+        ("ipvlan", "ipvlan_mode=l3", True),
+        ("ipvlan", "ipvlan_flag=vepa", True),
+        ("ipvlan", "macvlan_mode=bridge", False),
+        ("ipvlan", "parent=eth0", True),
+    ],
+)
+def test_each_driver_has_its_own_options(driver, option, is_known):
+    given = dict([option.split("=")])
+    if is_known:
+        options.check(given, driver)
+    else:
+        with pytest.raises(InvalidParameterError):
+            options.check(given, driver)
 
 
 @pytest.mark.parametrize(
