@@ -261,10 +261,11 @@ class Build:
         first, *others = self.steps[number]
         stage = StageBuild(self, first, report)
         self._stages[number] = stage
-        if node.base_stage is not None:
-            stage.arguments = dict(self._stages[node.base_stage].arguments)
+        below = None if node.base_stage is None else self._stages[node.base_stage]
+        if below is not None:
+            stage.arguments = dict(below.arguments)
         with self._step(stage, first, self.dockerfile.file):
-            stage.begin(self._base(stage, node))
+            stage.begin(self._base(stage, node), below)
         self._run_triggers(stage, [step for step in others if not step.number])
         for step in others:
             if step.number:

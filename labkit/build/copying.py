@@ -76,7 +76,7 @@ def work_dir(stage: StageBuild, instruction: Instruction) -> None:
     def make(draft: Draft) -> bool:
         return _in_layer(stage, draft, [("make_folder", (place, stage.config.user), [])])
 
-    stage.finish(f" WORKDIR {place}", make)
+    stage.finish(f" WORKDIR {place}", make, depends=lambda config: config.user)
 
 
 def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]:

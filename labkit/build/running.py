@@ -24,7 +24,7 @@ from labkit.errors import InvalidParameterError, LabkitError, StartError
 from labkit.images import Draft, Image
 from labkit.images.archives.layer_packer import MADE_BY_LABKIT
 from labkit.images.changes import environment_of
-from labkit.images.models import Healthcheck
+from labkit.images.models import Healthcheck, RuntimeConfig
 
 SHORT = 12
 FRAME = struct.Struct(">BxxxL")
@@ -60,7 +60,12 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
 
     noted = {name: value for name, value in arguments.items() if name in stage.arguments}
     words = _noted(command, noted, instruction, mounts.content_keys())
-    stage.finish("", make, created_by=words, compare=compare)
+    stage.finish("", make, created_by=words, compare=compare, depends=_depends)
+
+
+def _depends(config: RuntimeConfig) -> object:
+    """Return the part of the config that a command sees, as in BuildKit."""
+    return config.env, config.user, config.working_dir
 
 
 def _command(stage: StageBuild, instruction: Instruction) -> list[str]:
