@@ -4,7 +4,7 @@ PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
 .PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
-    test-replay test-bare test-vagrant test-arm64 site print test-pages
+    test-dockerfiles test-replay test-bare test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -59,6 +59,9 @@ test-rootless: ## the integration tests with an ordinary user's engine; lists wh
 
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
+
+test-dockerfiles: ## every small Dockerfile, by buildx on labkit and on dockerd's BuildKit
+	LABKIT_TEST_DOCKERFILES=all $(PYTHON) -m pytest tests/integration/build/test_dockerfiles.py
 
 test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print the table
 	$(PYTHON) -m tests.exercises.classroom --each 5

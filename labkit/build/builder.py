@@ -9,6 +9,7 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from labkit.build import events, solver, stubs
 from labkit.build.cache import Cache
@@ -40,6 +41,8 @@ from labkit.kernel import threads
 from labkit.patterns import has_wildcard
 
 SCRATCH = "scratch"
+EPOCH = "SOURCE_DATE_EPOCH"
+FRONTEND_PREFIX = "BUILDKIT_"
 
 
 class Build:
@@ -93,6 +96,22 @@ class Build:
         return self.contexts.named(name) is not None
 
     @property
+    def created(self) -> datetime:
+        """The time of an image that is made now; SOURCE_DATE_EPOCH sets another one.
+
+        InvalidParameterError.  Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+        """
+        text = self.options.build_args.get(EPOCH)
+        if not text:
+            return datetime.now(UTC)
+        try:
+            return datetime.fromtimestamp(int(text), UTC)
+        except (ValueError, OverflowError, OSError):
+            raise InvalidParameterError(
+                f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+            ) from None
+
+    @property
     def context(self) -> Archive:
         """The files that COPY and ADD name."""
         return self.contexts.files(self._wanted)
@@ -100,6 +119,7 @@ class Build:
     def _global_arguments(self) -> dict[str, str]:
         found = self._platform_arguments("TARGET", self.platform)
         found |= self._platform_arguments("BUILD", self._registries.platform(""))
+        found["TARGETSTAGE"] = self.options.target or "default"
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
                 name, equals, default = word.partition("=")
@@ -205,8 +225,9 @@ class Build:
             yield [events.Said(f"Successfully tagged {references.parse(tag).familiar}\n")]
 
     def unused_arguments(self) -> list[str]:
-        """The build arguments that no ARG has asked for."""
-        return sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
+        """The build arguments that no ARG has asked for; a frontend's own need none."""
+        unused = self.options.build_args.keys() - self._used_arguments - PREDEFINED - {EPOCH}
+        return sorted(name for name in unused if not name.startswith(FRONTEND_PREFIX))
 
     def push(self, name: str) -> None:
         """Send the image to the registry that its name says; LabkitError."""

@@ -92,12 +92,16 @@ def _script(content: str) -> str:
 
 
 def _arguments(stage: StageBuild) -> dict[str, str]:
-    """The build arguments that the command sees: ENV goes before them."""
+    """The build arguments that the command sees; proxies need no ARG, and have both cases."""
     given = stage.site.options.build_args
-    implied = {name: value for name, value in given.items() if name in PREDEFINED and value}
+    implied = {
+        each: value
+        for name, value in given.items()
+        if name in PREDEFINED and value
+        for each in (name.upper(), name.lower())
+    }
     fixed = environment_of(stage.config)
-    everything = implied | stage.arguments
-    return {name: value for name, value in everything.items() if name not in fixed}
+    return {name: value for name, value in implied.items() if name not in fixed} | stage.arguments
 
 
 def _noted(

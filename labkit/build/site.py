@@ -6,6 +6,7 @@ needs the whole build (`builder.py`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from labkit.build.cache import Cache
@@ -33,6 +34,11 @@ class Site(Protocol):
     platform: Platform
     dockerfile: Dockerfile
     global_arguments: dict[str, str]
+
+    @property
+    def created(self) -> datetime:
+        """The time of an image that is made now; SOURCE_DATE_EPOCH may set another."""
+        ...
 
     @property
     def context(self) -> Archive:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from labkit.build.context.archive import CHUNK_BYTES, Archive, Node, below
 from labkit.build.errors import MissingSourceError
 from labkit.build.modes import Change
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import NotFoundError
 from labkit.images.archives import sparse
 from labkit.images.archives.heads import head
 from labkit.images.archives.reader import XATTR, Member
@@ -109,16 +109,8 @@ def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> l
 
 
 def _inside(written: str) -> str:
-    """A source from the root on; above the root there is nothing."""
-    parts: list[str] = []
-    for part in written.split("/"):
-        if part == ".." and not parts:
-            raise InvalidParameterError(f"forbidden path outside the build context: {written}")
-        if part == "..":
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+    """Return a source as a path from the root on; above the root is the root, as in BuildKit."""
+    return posixpath.normpath(f"/{written}").strip("/")
 
 
 def _source(archive: Archive, path: str, patterns: Patterns) -> Source:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from datetime import UTC, datetime
 
 from labkit.build import events
 from labkit.build.cache import SHORT, Step
@@ -45,7 +44,7 @@ class StageBuild:
         self.config = RuntimeConfig()
         self.author = ""
         self.arguments: dict[str, str] = {}
-        """The ARGs in effect, with their values."""
+        """The ARGs in effect, with their values; an ENV of the same name ends one."""
         self.cmd_is_set = False
         """Whether this stage has a CMD of its own, which an ENTRYPOINT then leaves alone."""
         self.has_run = False
@@ -70,8 +69,8 @@ class StageBuild:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that can be put in: ENV goes before ARG."""
-        return self.arguments | environment_of(self.config)
+        """The variables that can be put in: of ENV and ARG the later one, as in BuildKit."""
+        return environment_of(self.config) | self.arguments
 
     def expander(self, instruction: Instruction) -> Expander:
         """What an instruction's arguments are read with."""
@@ -213,7 +212,7 @@ class StageBuild:
         return image
 
     def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        now = self.site.created.isoformat(timespec="microseconds").replace("+00:00", "Z")
         entry = History(now, step.created_by, self.author, empty_layer=not has_layer)
         architecture, variant = step.machine
         return ImageConfig(

@@ -11,7 +11,7 @@ from labkit.kernel import threads
 LOOK_S = 0.5
 """How often a waiting thread checks whether its client has disconnected."""
 PIPE_BYTES = 1 << 20
-"""What a pipe may hold without privileges, by default (pipe(7), pipe-max-size)."""
+"""The most that a pipe may hold without privileges, by default (pipe(7), pipe-max-size)."""
 
 
 def widen(*pipes: int) -> None:

@@ -178,11 +178,14 @@ def _copy(conversation: Conversation, place: str, kinds: list[str], owner: str) 
 
 
 def _extract(conversation: Conversation, place: str, owner: str) -> None:
-    """Unpack standard input below a folder, and make that if it is missing (ADD)."""
+    """Unpack standard input below a folder (ADD).
+
+    If the folder is missing it is made, and belongs to `owner`; members keep their owners.
+    """
     conversation.tell("ready")
     top = os.path.realpath(place)
-    copying.make_folders(top, None)
-    _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=copying.owner_of(owner)))
+    copying.make_folders(top, copying.owner_of(owner))
+    _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=None))
 
 
 def _make_folder(conversation: Conversation, place: str, owner: str) -> None:
