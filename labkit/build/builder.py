@@ -69,6 +69,7 @@ class Build:
         self.image_id = ""
         """The image that was built, once it has been."""
         self.platform = registries.platform(options.platform)
+        self.epoch = _epoch(options.build_args.get(EPOCH) or "")
         self.source = contexts.dockerfile()
         self.dockerfile = parse(*self.source)
         self._budget = words.Budget()
@@ -94,22 +95,6 @@ class Build:
     def _is_named(self, name: str) -> bool:
         """Whether a name means a context of the user's own, which goes before stages and images."""
         return self.contexts.named(name) is not None
-
-    @property
-    def created(self) -> datetime:
-        """The time of an image that is made now; SOURCE_DATE_EPOCH sets another one.
-
-        InvalidParameterError.  Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
-        """
-        text = self.options.build_args.get(EPOCH)
-        if not text:
-            return datetime.now(UTC)
-        try:
-            return datetime.fromtimestamp(int(text), UTC)
-        except (ValueError, OverflowError, OSError):
-            raise InvalidParameterError(
-                f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
-            ) from None
 
     @property
     def context(self) -> Archive:
@@ -439,6 +424,21 @@ class Build:
                 return False
             draft.add_upper(upper)
             return True
+
+
+def _epoch(text: str) -> datetime | None:
+    """Return the time that SOURCE_DATE_EPOCH sets; InvalidParameterError.
+
+    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+    """
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidParameterError(
+            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+        ) from None
 
 
 def _packable(path: str) -> str:

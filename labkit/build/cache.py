@@ -34,6 +34,8 @@ class Step(NamedTuple):
     """For COPY and ADD: what differs from what another image's step has copied."""
     depends: Callable[[RuntimeConfig], object] | None = None
     """Returns the part of the config that the step's files depend on; None if it has no files."""
+    created: str = ""
+    """The time that the image must have; empty for any."""
 
 
 class Cache:
@@ -63,7 +65,9 @@ class Cache:
     def find(self, step: Step) -> Image | None:
         """The image that an earlier build made of this step."""
         for child in self._candidates(step):
-            if child.history[-1].created_by == step.created_by and child.config == step.config:
+            is_of_time = step.created in ("", child.document.created)
+            is_same = child.history[-1].created_by == step.created_by
+            if is_same and is_of_time and child.config == step.config:
                 return child
         return None
 

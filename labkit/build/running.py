@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build import events
@@ -38,6 +38,12 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
     network = instruction.flag("network")
     if network and network not in NETWORKS:
         raise InvalidParameterError(f"--network={network}: it is one of {', '.join(NETWORKS)}")
+    security = instruction.flag("security")
+    if security not in ("", "sandbox"):
+        raise InvalidParameterError(
+            f"--security={security}: security.{security} is not allowed; labkit runs every command "
+            "with the limits of a container"
+        )
     mounts = Mounts(stage, instruction)
     command = _command(stage, instruction)
     arguments = _arguments(stage)
@@ -50,7 +56,7 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
             environment = [f"{name}={value}" for name, value in arguments.items()]
             environment += mounts.environment()
             with _container(stage, command, environment, host) as container_id:
-                _run(stage, command, container_id, mounts.are_mounted)
+                _run(stage, command, container_id, mounts)
                 folder = stage.site.engine.parts.records.folder(container_id)
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
                 return stage.site.take_written(draft, folder, draft.layer_directories(), stubs)
@@ -144,9 +150,7 @@ def _container(
         stage.say(f"Removing intermediate container {container.id[:SHORT]}\n")
 
 
-def _run(
-    stage: StageBuild, command: list[str], container_id: str, begun: Callable[[], None]
-) -> None:
+def _run(stage: StageBuild, command: list[str], container_id: str, mounts: Mounts) -> None:
     """Run the command to its end, its output being the build's; BuildError if it fails."""
     engine = stage.site.engine
     stage.say(f" ---> Running in {container_id[:SHORT]}\n")
@@ -161,10 +165,10 @@ def _run(
             engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
         with stage.site.cancellation.calling(kill):
             try:
-                engine.start(container_id)
+                engine.start(container_id, mounts.secret_environment)
             except StartError as error:
                 raise BuildError(str(error), error.exit_code) from None
-            begun()
+            mounts.are_mounted()
             stage.site.cancellation.check()
             for stream, data in _output(ours):
                 stage.tell(events.Printed(stage.step, stream, data))

@@ -32,13 +32,10 @@ class Site(Protocol):
     cancellation: Cancellation
     cache: Cache
     platform: Platform
+    epoch: datetime | None
+    """The time of all images of this build (SOURCE_DATE_EPOCH); None: when they are made."""
     dockerfile: Dockerfile
     global_arguments: dict[str, str]
-
-    @property
-    def created(self) -> datetime:
-        """The time of an image that is made now; SOURCE_DATE_EPOCH may set another."""
-        ...
 
     @property
     def context(self) -> Archive:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from labkit.build.context.archive import CHUNK_BYTES, Archive, Node, below
+from labkit.build.context.archive import CHUNK_BYTES, Archive, Node, below, folder_node
 from labkit.build.errors import MissingSourceError
 from labkit.build.modes import Change
 from labkit.errors import NotFoundError
@@ -88,11 +88,20 @@ REMEMBERED_MAX = 10_000
 _REMEMBERED: dict[tuple[str, ...], tuple[str, int]] = {}
 
 
-def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> list[Source]:
+def select(
+    archive: Archive, paths: Sequence[str], excluded: Sequence[str], *, parents: bool = False
+) -> list[Source]:
     """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words.
 
-    A pattern may match nothing, as with BuildKit; a name that is not there is an error.
+    A pattern may match nothing, as with BuildKit; a name that is not there is an error.  With
+    `parents` each source keeps the folders above it, up to a part `/./` of what is written.
     """
+    if parents:
+        return [
+            _with_parents(source, _depth(written))
+            for written in paths
+            for source in select(archive, [written], excluded)
+        ]
     patterns = Patterns(excluded)
     found: list[Source] = []
     for written in paths:
@@ -106,6 +115,28 @@ def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> l
         else:
             found.append(_source(archive, path, patterns))
     return found
+
+
+def _depth(written: str) -> int:
+    """How many folders of a written source are not kept: those before `/./`."""
+    before, pivot, _ = written.partition("/./")
+    return len([part for part in _inside(before).split("/") if part]) if pivot else 0
+
+
+def _with_parents(source: Source, depth: int) -> Source:
+    """The same files below the folders that they are in, as the content of one folder."""
+    parts: list[tuple[str, Node]] = []
+    names = source.path.split("/") if source.path else []
+    for end in range(depth + 1, len(names)):
+        above = source.archive.find("/".join(names[:end]))
+        parts.append(("/".join(names[depth:end]), above))
+    place = "/".join(names[depth:])
+    if place:
+        parts.append((place, source.node))
+    if source.node.is_folder:
+        prefix = f"{place}/" if place else ""
+        parts += [(f"{prefix}{name}", node) for name, node in source.parts]
+    return Source(source.archive, source.path, folder_node(""), parts)
 
 
 def _inside(written: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from datetime import UTC, datetime
 
 from labkit.build import events
 from labkit.build.cache import SHORT, Step
@@ -118,7 +119,13 @@ class StageBuild:
         words = created_by or " ".join([*self.shell, "#(nop)", comment])
         has_files = make is not None
         step = Step(
-            self.image, words, self.config, self._machine, compare, depends if has_files else None
+            self.image,
+            words,
+            self.config,
+            self._machine,
+            compare,
+            depends if has_files else None,
+            written(self.site.epoch) if self.site.epoch else "",
         )
         hit = self._from_cache(step)
         if hit is not None:
@@ -212,7 +219,7 @@ class StageBuild:
         return image
 
     def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
-        now = self.site.created.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        now = written(self.site.epoch or datetime.now(UTC))
         entry = History(now, step.created_by, self.author, empty_layer=not has_layer)
         architecture, variant = step.machine
         return ImageConfig(
@@ -225,6 +232,11 @@ class StageBuild:
             history=[*(step.parent.history if step.parent else []), entry],
             variant=variant,
         )
+
+
+def written(moment: datetime) -> str:
+    """Return a time as an image's config has it."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

@@ -30,7 +30,7 @@ _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+)")
 
 
 class Settings(NamedTuple):
-    """What a `check` line asks for."""
+    """The settings in a `check` line."""
 
     skipped: Sequence[str]
     is_error: bool
@@ -38,7 +38,7 @@ class Settings(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the checks need to know of a build besides its Dockerfile."""
+    """The facts of a build that the checks need, besides its Dockerfile."""
 
     engine: Engine
     arguments: Mapping[str, str | None]
@@ -68,7 +68,7 @@ def lint(source: Source, facts: Facts) -> tuple[list[Warned], Settings]:
 
 
 def _base(facts: Facts, name: str) -> Base | None:
-    """Return what is known of a base image, if it is here."""
+    """Return the facts of a base image, if it is here."""
     if name == "scratch":
         return Base(frozenset(), "")
     try:

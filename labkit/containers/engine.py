@@ -162,10 +162,14 @@ class Engine:
         """Every container, the newest first."""
         return [entry.container for entry in self.parts.lookup.all()]
 
-    def start(self, ref: str) -> None:
-        """Run a created or exited container; StartError, NotModifiedError if it runs already."""
+    def start(self, ref: str, secret_environment: Sequence[str] = ()) -> None:
+        """Run a created or exited container; StartError, NotModifiedError if it runs already.
+
+        `secret_environment`: `NAME=value` words that no record keeps.
+        """
         entry = self.parts.lookup.find(ref)
         with entry.lock:
+            entry.secret_environment = secret_environment
             if entry.container.state.status == states.PAUSED:
                 raise ConflictError("cannot start a paused container, try unpause instead")
             if entry.is_running:
