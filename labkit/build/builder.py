@@ -9,9 +9,9 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 from labkit.build import events, solver, stubs
+from labkit.build.base_images import SCRATCH, BaseImages, shown_name
 from labkit.build.cache import Cache
 from labkit.build.cancellation import Cancellation
 from labkit.build.context.archive import Archive
@@ -22,7 +22,7 @@ from labkit.build.dockerfile.parser import parse, parse_line, parse_trigger
 from labkit.build.errors import BuildError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
-from labkit.build.options import Options, Registries
+from labkit.build.options import EPOCH, Options, Registries, epoch
 from labkit.build.solver import Node
 from labkit.build.stage import PREDEFINED, StageBuild, naming
 from labkit.build.telling import short
@@ -30,7 +30,6 @@ from labkit.build.workroom import Workroom
 from labkit.containers import Engine
 from labkit.containers.trees.launch import Worker
 from labkit.containers.trees.views import READ_ONLY, Layers
-from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references
 from labkit.images import shell_words as words
@@ -40,8 +39,6 @@ from labkit.images.shell_words import Expander
 from labkit.kernel import threads
 from labkit.patterns import has_wildcard
 
-SCRATCH = "scratch"
-EPOCH = "SOURCE_DATE_EPOCH"
 FRONTEND_PREFIX = "BUILDKIT_"
 
 
@@ -62,14 +59,13 @@ class Build:
         self.workroom = workroom
         self.cancellation = Cancellation()
         self._registries = registries
+        self.bases = BaseImages(engine, options, contexts, registries)
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
-        self._resolved: dict[tuple[str, str], Image] = {}
-        self._triggers: dict[str, list[Instruction]] = {}
         self.image_id = ""
         """The image that was built, once it has been."""
         self.platform = registries.platform(options.platform)
-        self.epoch = _epoch(options.build_args.get(EPOCH) or "")
+        self.epoch = epoch(options)
         self.source = contexts.dockerfile()
         self.dockerfile = parse(*self.source)
         self._budget = words.Budget()
@@ -83,7 +79,7 @@ class Build:
         self.nodes = solver.graph(
             self.dockerfile,
             self.global_arguments,
-            self._kept_triggers,
+            self.bases.triggers,
             self._budget,
             self._is_named,
         )
@@ -124,21 +120,6 @@ class Build:
             f"{prefix}VARIANT": platform.variant,
         }
 
-    def _kept_triggers(self, name: str) -> list[Instruction]:
-        """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
-        if name not in self._triggers:
-            self._triggers[name] = self._found_triggers(name)
-        return self._triggers[name]
-
-    def _found_triggers(self, name: str) -> list[Instruction]:
-        if name == SCRATCH:
-            return []
-        try:
-            kept = self.engine.images.resolve(self.image_name(name)).config.on_build or []
-            return [parse_trigger(text) for text in kept]
-        except (NotFoundError, InvalidParameterError):
-            return []  # FROM says what is wrong with it
-
     def expander(self, environment: Mapping[str, str], escape: str = words.BACKSLASH) -> Expander:
         """Reads words with these variables; all of a build together may put in only so much."""
         return Expander(environment, escape, self._budget)
@@ -159,17 +140,17 @@ class Build:
             node = self.nodes[number]
             if node.base_stage is not None or node.base == SCRATCH:
                 continue
-            name = shown_name(self.image_name(node.base))
+            name = shown_name(self.bases.meaning(node.base))
             report(events.Resolving(name))
             try:
-                self._image(report, node.base, self._stage_platform(node))
+                self.bases.find(report, node.base, self._stage_platform(node))
             except (LabkitError, OSError) as error:
                 report(events.Resolved(name, error))
                 why = f"{node.base}: failed to resolve source metadata for {name}: {error}"
                 start = node.stage.start
                 raise BuildError(why, line=start.number, last_line=start.last) from None
             report(events.Resolved(name))
-        self._triggers.clear()
+        self.bases.forget_triggers()
         self._find_order()
 
     def run(self) -> Iterator[list[Event]]:
@@ -240,7 +221,7 @@ class Build:
             count += 1
             steps = [Step(number, 0, count, total, node.stage.start)]
             if node.base_stage is None:
-                kept = self._kept_triggers(node.base)
+                kept = self.bases.triggers(node.base)
             else:
                 kept = list(solver.kept_by(self.dockerfile.stages[node.base_stage]))
             steps += [Step(number, index, 0, total, each) for index, each in enumerate(kept, 1)]
@@ -297,46 +278,11 @@ class Build:
             return self._stages[node.base_stage].image
         if node.base == SCRATCH:
             return None
-        return self._image(stage.tell, node.base, self._stage_platform(node))
+        return self.bases.find(stage.tell, node.base, self._stage_platform(node))
 
     def _stage_platform(self, node: Node) -> str:
         platform = self.expander(self.global_arguments).expand(node.stage.platform)
         return platform or self.options.platform
-
-    def image_name(self, name: str) -> str:
-        """The image that a name means: the user may have given it another meaning."""
-        named = self.contexts.named(name)
-        if isinstance(named, Archive):
-            raise InvalidParameterError(
-                f"{name} is a folder, and no image that a stage can be from"
-            )
-        return named or name
-
-    def _image(self, report: solver.Report, name: str, platform: str) -> Image:
-        """An image by its name, pulled if it is not here for the platform (empty: for any)."""
-        name = self.image_name(name)
-        key = name, platform
-        if key not in self._resolved:
-            self._resolved[key] = self._resolve_image(report, name, platform)
-        return self._resolved[key]
-
-    def _resolve_image(self, report: solver.Report, name: str, platform: str) -> Image:
-        has = ""
-        if not self.options.pull:
-            with contextlib.suppress(NotFoundError):
-                image = self.engine.images.resolve(name)
-                found = Platform(image.architecture, image.os, image.document.variant)
-                wanted = self._registries.platform(platform)
-                if not platform or self._registries.suits(found, wanted):
-                    return image
-                has = f"{name} is for {self._registries.shown(found)}, and {platform} was asked for"
-        try:
-            self._registries.pull(name, platform, lambda message: report(events.Pulled(message)))
-        except LabkitError as error:
-            if not has:
-                raise
-            raise InvalidParameterError(f"{has}: {error}") from None
-        return self.engine.images.resolve(name)
 
     def _run_triggers(self, stage: StageBuild, steps: Sequence[Step]) -> None:
         """What ONBUILD has kept in the base image is done first."""
@@ -384,7 +330,7 @@ class Build:
         """The image that `--from` names: what an earlier stage has become, or any other."""
         earlier = solver.named(self.dockerfile, name, number)
         if earlier is None or self._is_named(name):
-            return self._image(tell, name, self.options.platform)
+            return self.bases.find(tell, name, self.options.platform)
         if earlier not in self.nodes[number].needs:
             raise InvalidParameterError(
                 f"stage {name} is not built, as nobody knew that it is needed: the image that says "
@@ -426,21 +372,6 @@ class Build:
             return True
 
 
-def _epoch(text: str) -> datetime | None:
-    """Return the time that SOURCE_DATE_EPOCH sets; InvalidParameterError.
-
-    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
-    """
-    if not text:
-        return None
-    try:
-        return datetime.fromtimestamp(int(text), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidParameterError(
-            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
-        ) from None
-
-
 def _packable(path: str) -> str:
     """A source's path up to its first wildcard, in its normal form."""
     parts: list[str] = []
@@ -449,14 +380,6 @@ def _packable(path: str) -> str:
             break
         parts.append(part)
     return "/".join(parts).strip("/")
-
-
-def shown_name(name: str) -> str:
-    """An image's name as BuildKit shows it: whole, unless it is an id."""
-    try:
-        return canonical(name)
-    except InvalidParameterError:
-        return name
 
 
 def _quoted(text: str) -> str:

@@ -1,12 +1,16 @@
 """What a build is asked for, beside its context."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from labkit.build.agents import Agents, NoAgents
 from labkit.containers import HostConfig
+from labkit.errors import InvalidParameterError
 from labkit.images.models import Platform
 
+EPOCH = "SOURCE_DATE_EPOCH"
+"""The build argument that sets the time of images."""
 Message = dict[str, object]
 """One message of the classic API's stream, of a pull here."""
 
@@ -61,3 +65,19 @@ class Options(NamedTuple):
     """The SSH agents that `RUN --mount=type=ssh` leads to."""
     no_cache_stages: Sequence[str] = ()
     """The stages for which the cache does not count (--no-cache-filter)."""
+
+
+def epoch(options: Options) -> datetime | None:
+    """Return the time that SOURCE_DATE_EPOCH sets; InvalidParameterError.
+
+    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+    """
+    text = options.build_args.get(EPOCH)
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidParameterError(
+            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+        ) from None

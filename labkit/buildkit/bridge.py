@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from labkit.build.errors import CancelledError
 from labkit.buildkit import failures, frontend
+from labkit.buildkit.inputs import definition_of
 from labkit.buildkit.jobs import BRIDGE_TIMEOUT_S, Job, Jobs
 from labkit.buildkit.messages import (
     ApiCapability,
     BridgeSolveRequest,
     BridgeSolveResponse,
     Empty,
+    EvaluateRequest,
     PongResponse,
     Ref,
     Result,
@@ -24,7 +26,15 @@ from labkit.rpc.calls import LARGE_MESSAGE_MAX_BYTES, Message, Served, first
 from labkit.rpc.errors import INVALID_ARGUMENT, CallError
 
 BUILD_ID = "buildkit-controlapi-buildid"
-CAPABILITIES = ("return", "returnmap", "proto.refarray", "frontend.caps")
+CAPABILITIES = (
+    "return",
+    "returnmap",
+    "proto.refarray",
+    "frontend.caps",
+    "frontend.inputs",
+    "reference.output",
+    "gateway.evaluate",
+)
 """Without `return` clients take an older protocol, and wait for ever."""
 SOLVER_CAPABILITIES = ("exporter.multiple", "exporter.image.attestations")
 """What clients ask for only where it is named.  Attestations are left out with a warning: a client
@@ -45,6 +55,7 @@ class Bridge:
             f"{service}/Ping": self.ping,
             f"{service}/Solve": self.solve,
             f"{service}/Return": self.give_back,
+            f"{service}/Evaluate": self.evaluate,
         }
 
     def _job(self, call: Served) -> Job:
@@ -71,11 +82,24 @@ class Bridge:
                 job.check()
             raise failures.call_error(error, job.source) from None
         job.add(solved)
-        ref = Ref(solved.id if solved.build is not None else "")
+        ref = Ref()
+        if solved.build is not None:
+            ref = Ref(solved.id, definition_of(solved.id))
         result = Result(ref=ref, metadata=solved.metadata)
         if not request.allow_result_return:
             raise CallError(INVALID_ARGUMENT, "the client is too old: it accepts no result")
         call.send(BridgeSolveResponse(result=result))
+
+    def evaluate(self, call: Served) -> None:
+        """`Evaluate`: build a result, because other builds begin with it."""
+        job = self._job(call)
+        solved = job.answer(received(call, EvaluateRequest).ref)
+        try:
+            if solved is not None:
+                solved.image()
+        except (LabkitError, OSError) as error:
+            raise failures.call_error(error, job.source) from None
+        call.send(Empty())
 
     def give_back(self, call: Served) -> None:
         """`Return`."""

@@ -8,7 +8,7 @@ be an archive on the client's standard input, or be fetched from a URL.
 import os
 import posixpath
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
@@ -19,6 +19,7 @@ from labkit.build.context.contexts import DOCKERFILE_LIMIT_BYTES, IGNORE_FILE, S
 from labkit.build.context.tars import is_archive, of_file
 from labkit.build.options import Options
 from labkit.build.workroom import Workroom
+from labkit.buildkit.inputs import PREFIX
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.progress import now
 from labkit.buildkit.receiving import Receiver
@@ -43,6 +44,7 @@ class SessionContexts:
         *,
         sent: BinaryIO | None,
         shared: Mapping[str, Client],
+        inputs: Callable[[str], str],
         kept: Kept,
         workroom: Workroom,
         vertices: Vertices,
@@ -50,18 +52,21 @@ class SessionContexts:
     ) -> None:
         """`sent` is the context, if the request brought it.
 
-        `shared` are the sessions that serve some of the folders; `stack` closes open files.
+        `shared` are the sessions that serve some of the folders; `inputs` returns the image that
+        another build makes; `stack` closes open files.
         """
         self._sent = sent
         self._attributes = attributes
         self._session = session
         self._shared = shared
+        self._inputs = inputs
         self._kept = kept
         self._workroom = workroom
         self._vertices = vertices
         self._stack = stack
         self._lock = threading.RLock()
         self._found: dict[str, Archive] = {}
+        self._images: dict[str, str] = {}
         self._ignored: dict[str, list[str]] = {}
         self._named = _named(attributes)
         self._options = Options(dockerfile=attributes.get("filename") or "Dockerfile")
@@ -115,10 +120,19 @@ class SessionContexts:
             return None
         if meant.startswith(_IMAGE):
             return meant.removeprefix(_IMAGE)
+        if meant.startswith(PREFIX):
+            return self._built(meant.removeprefix(PREFIX))
         with self._lock:
             if name not in self._found:
                 self._found[name] = self._load_named(name, meant)
             return self._found[name]
+
+    def _built(self, name: str) -> str:
+        """Return the image of another build, which may be forgotten after the first question."""
+        with self._lock:
+            if name not in self._images:
+                self._images[name] = self._inputs(name)
+            return self._images[name]
 
     # Fetching
 

@@ -36,15 +36,16 @@ class Exporters:
 
     def export(self, job: Job, solved: Solved) -> dict[str, str]:
         """Build, then export the image; return the answer for the client."""
-        build, teller = solved.build, solved.teller
-        if build is None or teller is None:
+        build = solved.build
+        if build is None:
             return {}
         wanted = _wanted(job)
         for exporter in wanted:  # a result that cannot be exported need not be built
             if exporter.type not in _EXPORTS:
                 raise InvalidParameterError(f"exporter {exporter.type} is unknown")
             _names(exporter)
-        image = build.run_reporting(teller.take)
+        image = solved.image()
+        assert image is not None  # noqa: S101 there is a build
         if unused := build.unused_arguments():
             names = " ".join(unused)
             said_of_them = f"One or more build-args [{names}] were not consumed"

@@ -20,7 +20,8 @@ from labkit.build.workroom import Workroom
 from labkit.buildkit import checking, linting
 from labkit.buildkit.agents import SessionAgents
 from labkit.buildkit.contexts import SessionContexts
-from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
+from labkit.buildkit.inputs import number_of
+from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Jobs, Solved
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.messages import (
     BridgeSolveRequest,
@@ -59,12 +60,18 @@ class Solve:
     """Runs the frontend for a job: `solve(job, request)`."""
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, registries: RegistriesFor, kept: Kept
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        registries: RegistriesFor,
+        kept: Kept,
+        jobs: Jobs,
     ) -> None:
         self._engine = engine
         self._sessions = sessions
         self._registries = registries
         self._kept = kept
+        self._jobs = jobs
 
     def __call__(self, job: Job, request: BridgeSolveRequest) -> Solved:
         """Read the Dockerfile, and fetch its base images.
@@ -90,6 +97,7 @@ class Solve:
             session,
             sent=job.sent,
             shared=shared,
+            inputs=lambda name: self._result(request, name),
             kept=self._kept,
             workroom=workroom,
             vertices=vertices,
@@ -119,6 +127,14 @@ class Solve:
         _lint(job, vertices, facts)
         _warn(job, vertices, attributes)
         return Solved(build, teller)
+
+    def _result(self, request: BridgeSolveRequest, name: str) -> str:
+        """Return the image that another build makes.  CallError, InvalidParameterError."""
+        definition = request.inputs.get(name)
+        if definition is None:
+            raise InvalidParameterError(f"the request has no input {name}")
+        image = self._jobs.result(number_of(definition)).image()
+        return "" if image is None else image.id
 
 
 def _answer(asked: str, source: Source, options: Options, facts: linting.Facts) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ from labkit.build.context.contexts import Source
 from labkit.buildkit.messages import Result, ReturnRequest, SolveRequest
 from labkit.buildkit.progress import Progress
 from labkit.buildkit.vertices import Teller, Vertices
+from labkit.images import Image
 from labkit.rpc.errors import ALREADY_EXISTS, CANCELLED, NOT_FOUND, CallError
 
 STATUS_TIMEOUT_S = 6.0
@@ -39,6 +40,20 @@ class Solved:
         self.build = build
         self.teller = teller
         self.metadata = metadata or {}
+        self._lock = threading.Lock()
+        self._image: Image | None = None
+
+    def image(self) -> Image | None:
+        """Build when first asked, and return the image; None for words.
+
+        A build that begins with this one's result asks for it before the client does.
+        """
+        if self.build is None or self.teller is None:
+            return None
+        with self._lock:
+            if self._image is None:
+                self._image = self.build.run_reporting(self.teller.take)
+            return self._image
 
 
 class Job:
@@ -84,6 +99,11 @@ class Job:
                 raise CallError(ALREADY_EXISTS, f"build {self.ref} has a result already")
             self._returned = returned
             self._changed.notify_all()
+
+    def answer(self, number: str) -> Solved | None:
+        """Return a frontend's answer by its id; None if it is of another build."""
+        with self._changed:
+            return self._solved.get(number)
 
     # For Solve
 
@@ -180,3 +200,13 @@ class Jobs:
             if ref not in self._running:
                 raise CallError(CANCELLED, "context canceled")
             return self._running[ref]
+
+    def result(self, number: str) -> Solved:
+        """Return the result of any running build.  CallError."""
+        with self._changed:
+            jobs = list(self._running.values())
+        for job in jobs:
+            found = job.answer(number)
+            if found is not None:
+                return found
+        raise CallError(NOT_FOUND, f"there is no result {number}")

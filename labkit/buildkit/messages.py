@@ -256,18 +256,59 @@ class PongResponse(Struct):
     workers: Annotated[list[WorkerRecord], 3] = []
 
 
+class Operand(Struct):
+    """An operation that another one needs (`pb.Input`)."""
+
+    digest: Annotated[str, 1] = ""
+
+
+class SourceOperation(Struct):
+    """An operation that fetches something."""
+
+    identifier: Annotated[str, 1] = ""
+
+
+class Operation(Struct):
+    """One step of a graph (`pb.Op`)."""
+
+    inputs: Annotated[list[Operand], 1] = []
+    source: Annotated[SourceOperation | None, 3] = None
+
+
+class OperationMetadata(Struct, frozen=True):
+    """What a client may note of a step."""
+
+    ignore_cache: Annotated[bool, 1] = False
+
+
+class Definition(Struct, frozen=True):
+    """A graph of steps, each encoded; the last one names the result."""
+
+    operations: Annotated[list[bytes], 1] = []
+    metadata: Annotated[dict[str, OperationMetadata], 2] = {}
+    """One entry for each step, by its digest: clients count them."""
+
+
 class BridgeSolveRequest(Struct):
     """`LLBBridge/Solve`: run a frontend."""
 
     frontend: Annotated[str, 2] = ""
     options: Annotated[dict[str, str], 3] = {}
     allow_result_return: Annotated[bool, 5] = False
+    inputs: Annotated[dict[str, Definition], 13] = {}
 
 
 class Ref(Struct):
     """A result that stays in the daemon."""
 
     id: Annotated[str, 1] = ""
+    definition: Annotated[Definition | None, 2] = None
+
+
+class EvaluateRequest(Struct):
+    """`LLBBridge/Evaluate`."""
+
+    ref: Annotated[str, 1] = ""
 
 
 class RefMap(Struct):

@@ -29,7 +29,7 @@ class Service:
         self._sessions = Sessions()
         self.kept = Kept(f"{engine.paths.root}/build/contexts")
         self.jobs = Jobs()
-        solve = Solve(engine, self._sessions, registries, self.kept)
+        solve = Solve(engine, self._sessions, registries, self.kept, self.jobs)
         self.control = Control(
             self.jobs,
             sessions=self._sessions,

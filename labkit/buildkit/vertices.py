@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from labkit.build import events
-from labkit.build.builder import SCRATCH, Build, shown_name
+from labkit.build.base_images import SCRATCH, shown_name
+from labkit.build.builder import Build
 from labkit.build.events import Step
 from labkit.buildkit import failures
 from labkit.buildkit.messages import Timestamp, Vertex, VertexStatus
@@ -133,7 +134,7 @@ class Teller:
         shown = [step for step in steps if step.instruction.name in WITH_FILES]
         if node.base_stage is None and node.base != SCRATCH:
             shown.insert(0, steps[0])
-            self._names[number, -1] = shown_name(build.image_name(node.base))
+            self._names[number, -1] = shown_name(build.bases.meaning(node.base))
         width = len(str(len(shown)))
         for index, step in enumerate(shown, 1):
             self._names[number, step.place] = f"[{stage}{index:>{width}}/{len(shown)}] "

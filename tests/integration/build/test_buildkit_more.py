@@ -199,3 +199,36 @@ def test_broken_rules_can_be_errors_and_be_left_out(client, tmp_path):
     ):
         (tmp_path / "Dockerfile").write_text(STYLE.format(line))
         assert "warning" not in client.build(tmp_path, *flags)
+
+
+BAKE = """
+target "base" {
+  dockerfile-inline = "FROM busybox\\nRUN echo from-base > /base\\n"
+}
+target "app" {
+  contexts = { start = "target:base" }
+  dockerfile-inline = <<EOF
+FROM start AS a
+FROM busybox
+COPY --from=a /base /x
+COPY --from=start /base /y
+EOF
+  tags = ["bake-app:1"]
+}
+target "broken" {
+  contexts = { start = "target:fails" }
+  dockerfile-inline = "FROM start\\n"
+}
+target "fails" {
+  dockerfile-inline = "FROM busybox\\nRUN false\\n"
+}
+"""
+
+
+def test_bake_begins_with_the_result_of_another_target(client, tmp_path):
+    (tmp_path / "docker-bake.hcl").write_text(BAKE)
+    client.docker("buildx", "bake", "app", cwd=tmp_path)
+    words = ("run", "--rm", "--network", "none", "bake-app:1", "cat", "/x", "/y")
+    assert client.docker(*words).stdout == "from-base\n" * 2
+    shown = client.docker("buildx", "bake", "broken", cwd=tmp_path, code=1).stdout
+    assert "exit code: 1" in shown
