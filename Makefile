@@ -3,14 +3,17 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab stop clean test check bench lock fmt test-v2 test-rootless test-storm test-class \
-    test-replay test-bare test-vagrant test-arm64 site print test-pages
+.PHONY: help lab demos stop clean test check bench lock fmt test-v2 test-rootless test-storm \
+    test-class test-demos test-replay test-bare test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
 
 lab: ## open the lab: install what is missing, start labkitd and JupyterLab, print the link
 	@bash vagrant/provision.sh lab
+
+demos: ## open the lab's demos as pages without code (Voila)
+	@LAB_PAGE=voila/tree/demos bash vagrant/provision.sh lab
 
 stop: ## end the lab's containers, labkitd and JupyterLab
 	@bash vagrant/lab.sh stop
@@ -62,6 +65,10 @@ test-storm: ## 20,000 random operations while daemons, spawners and shims are ki
 
 test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print the table
 	$(PYTHON) -m tests.exercises.classroom --each 5
+
+test-demos: ## every demo in Chromium at two sizes, in JupyterLab and as a page; keeps screenshots
+	LABKIT_TEST_DEMOS=$(or $(SHOTS),.lab/demos) $(PYTHON) -m pytest -p no:cacheprovider \
+	    tests/notebooks/test_demo_pages.py $(if $(DEMO),-k "$(DEMO)")
 
 test-replay: ## every chapter as learners use it: each cell twice, pages stopped and begun again
 	$(PYTHON) -m tests.notebooks.replay

@@ -1,21 +1,12 @@
 """What a page has made ends with the page, and only then: by rule, and in a real browser."""
 
 import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
-import psutil
 import pytest
 
 from labkit.client import Client
 from labkit.course.page import owners
 from labkit.course.page.closing import GRACE_S, RELOAD_S, SIGHT_S, Absences, remove_of
 from labkit.course.page.crew import Crew
-from tests.lab import Lab
-from tests.notebooks.browser import Browser, browser, is_installed, wait_for
-from tests.notebooks.jupyter import NotebookPage, clean_environment, jupyterlab
-from tests.notebooks.notebooks import FOLDER
 
 LIMIT_S = 15
 """What is promised."""
@@ -89,16 +80,3 @@ def test_what_carries_a_process_label_goes_and_nothing_else(client: Client) -> N
         assert [one.id for one in client.containers.list(all=True)] == [other.id]
         assert "closing-net" not in [one["Name"] for one in client.api.get("/networks")]
         other.remove(force=True)
-
-
-@pytest.fixture
-def desk(lab: Lab, tmp_path: Path) -> Iterator[tuple[Browser, str]]:
-    """A browser, and the address of a JupyterLab over a copy of the notebooks."""
-    root = tmp_path / "notebooks"
-    shutil.copytree(FOLDER, root)
-    environment = clean_environment(lab.env, tmp_path)
-    with (
-        jupyterlab(root, tmp_path, environment) as address,
-        browser(tmp_path, environment) as page,
-    ):
-        yield page, address

@@ -38,6 +38,8 @@ class CablesDemo(Demo):
         self._lan = f"lan-{secrets.token_hex(2)}"
         body = network_body(self._lan, labels=self.crew.labels)
         self.client.api.post("/networks/create", body)
+        pools = self.client.api.get(network_path(self._lan))["IPAM"]["Config"]
+        self._gateway = pools[0]["Gateway"]
         self._boxes = {name: self._start(name) for name in NAMES}
 
     def act(self, key: str) -> None:
@@ -81,17 +83,9 @@ class CablesDemo(Demo):
         """The switches that have a cable, by the network's word, with their places."""
         placed = {}
         for bridge in found.bridges:
-            word = OWN if bridge.name == self._lan_bridge else DEFAULT
+            word = OWN if bridge.address == self._gateway else DEFAULT
             placed[word] = (bridge, 220.0 if word == DEFAULT else 680.0)
         return placed
-
-    @property
-    def _lan_bridge(self) -> str:
-        """The kernel's name of the second network's switch: it has the gateway's address."""
-        config = self.client.api.get(network_path(self._lan))["IPAM"]["Config"][0]
-        return next(
-            (one.name for one in self.map().bridges if one.address == config["Gateway"]), ""
-        )
 
     def _cable(
         self,

@@ -23,8 +23,9 @@ DOCKERFILES = {
     ),
 }
 IMAGE = "labkit-demo-cache"
-WORDS = {HIT: "from the cache", MISS: "made again"}
-HIGH = 70.0
+WORDS = {HIT: "from the cache", MISS: "made"}
+HIGH = 420.0
+"""Of all lines together."""
 
 
 class CacheDemo(Demo):
@@ -68,23 +69,24 @@ class CacheDemo(Demo):
         steps = self._build.steps if self._build else ()
         found = [f"{step.words}: {WORDS.get(step.cache, 'there')}" for step in steps]
         canvas = Canvas("; ".join(found) or f"Not built yet: {', '.join(lines)}")
+        high = HIGH / len(lines) - 12
         for row, line in enumerate(lines):
-            y = 6 + row * (HIGH + 12)
+            y = 6 + row * (high + 12)
             step = steps[row] if row < len(steps) else None
             cache = step.cache if step else ""
             face, edge = {HIT: (GOOD, TEAL), MISS: (BAD, CRIMSON)}.get(cache, (CALM, QUIET))
-            canvas.box((10, y), (880, HIGH), face=face, edge=edge, thick=3 if cache else 1.5)
-            canvas.words((24, y + 30), line, code=True, bold=True, width=850)
+            canvas.box((10, y), (880, high), face=face, edge=edge, thick=3 if cache else 1.5)
+            canvas.words((24, y + high / 2 - 6), line, code=True, bold=True, width=850)
             words = WORDS.get(cache, "there already" if step else "not built")
             took = f"{step.took_s:.1f} s" if step and cache else ""
-            canvas.words((24, y + 58), words, ink=edge)
-            canvas.words((876, y + 58), took, anchor="end", bold=True)
+            canvas.words((24, y + high / 2 + 24), words, ink=edge)
+            canvas.words((876, y + high / 2 + 24), took, anchor="end", bold=True)
             if row:
                 canvas.arrow((450, y - 12), (450, y), ink=QUIET)
         past = "   ".join(self._past[-3:])
         edited = f"edited: {', '.join(self._edited)}" if self._edited else "nothing edited"
-        canvas.words((10, 446), edited, ink=CRIMSON if self._edited else QUIET)
-        canvas.words((10, 496), past or "press docker build", bold=True, width=880)
+        canvas.words((10, 458), edited, ink=CRIMSON if self._edited else QUIET)
+        canvas.words((10, 502), past or "press docker build", bold=True, width=880)
         return canvas
 
     def _make(self) -> None:

@@ -22,14 +22,14 @@ from labkit.course.demos.controls import Control, Value
 from labkit.course.figures.panel import Panel
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
-from labkit.errors import LabkitError
+from labkit.errors import DaemonUnavailableError, LabkitError
 
 if TYPE_CHECKING:
     from labkit.course.demos.view import DemoView
 
 HeldT = TypeVar("HeldT")
 LIFETIME_S = 3600.0
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 3.0
 
 _open: list["Demo"] = []
 
@@ -144,7 +144,8 @@ class Demo(Panel):
         atexit.unregister(self.close)
         self._ended.set()
         self._work.put(None)
-        self.crew.dismiss()
+        with suppress(DaemonUnavailableError):
+            self.crew.dismiss()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_TIMEOUT_S)
         self._clean()
@@ -158,8 +159,11 @@ class Demo(Panel):
         self.begin()
 
     def _clean(self) -> None:
-        self.crew.dismiss()
-        self._kept.close()
+        # If the engine has ended, so have the containers, but not all that was kept.
+        with suppress(DaemonUnavailableError):
+            self.crew.dismiss()
+        with suppress(DaemonUnavailableError):
+            self._kept.close()
 
     def _run(self) -> None:
         """The demo's own thread."""
@@ -175,18 +179,27 @@ class Demo(Panel):
 
     def _do(self, work: Callable[[], None]) -> None:
         self.is_busy = work != self.show
-        if self.is_busy:
-            self.show()
         try:
+            if self.is_busy:
+                self._look()
             work()
         except ClosedError:
             return
         except (LabkitError, OSError) as error:
             self.note = str(error)
+        except Exception as error:  # a page whose thread has ended would no longer react
+            self.note = f"this demo failed ({error!r}): press Restart"
         self.is_busy = False
-        # Something that the demo looks at may have ended: the next picture has it or not.
-        with suppress(LabkitError, OSError):
+        self._look()
+
+    def _look(self) -> None:
+        """Show the picture; without a new one, if what it looks at has ended."""
+        try:
             self.show()
+        except (LabkitError, OSError) as error:
+            self.note = self.note or f"{error}: press Restart"
+            if self._view is not None:
+                self._view.show_note()
 
     def __repr__(self) -> str:
         return (

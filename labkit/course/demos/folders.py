@@ -89,9 +89,9 @@ class FoldersDemo(Demo):
         canvas = Canvas(f"The control groups of {len(self._boxes)} containers. {self._written}")
         y = 26.0
         shown: set[str] = set()
-        for box in self._boxes:
-            for folder in _folders(box):
-                y = self._draw_way(canvas, folder, box.id, y, shown)
+        ways = [(folder, box.id) for box in self._boxes for folder in _folders(box)]
+        for folder, box_id in sorted(ways, key=lambda way: os.path.dirname(way[0].place.folder)):
+            y = self._draw_way(canvas, folder, box_id, y, shown)
         if not self._boxes:
             canvas.words((10, y), "no container, no folder: the kernel removed it with rmdir")
         canvas.words((10, 508), self._written or "move a slider: it writes", code=True, ink=CRIMSON)

@@ -63,10 +63,8 @@ class MemoryDemo(Demo):
         canvas.words((RIGHT, BOTTOM + 34), f"{end_s:.0f} s", anchor="end", ink=QUIET)
         heights = [BOTTOM - limit / most * (BOTTOM - TOP) for limit in (memory, whole)]
         names = (f"-m {memory // MIB} MiB", f"and swap {whole // MIB}")
-        for limit, height, name, ink in zip(
-            self.limits, heights, names, (CRIMSON, AMBER), strict=True
-        ):
-            if limit == memory or whole > memory:
+        for height, name, ink in zip(heights, names, (CRIMSON, AMBER), strict=True):
+            if ink == CRIMSON or whole > memory:
                 canvas.line((LEFT, height), (RIGHT, height), ink=ink, thick=3, dashed=True)
                 canvas.words((RIGHT + 8, height + 8), name, bold=True)
         if len(self._samples) > 1:

@@ -12,7 +12,7 @@ from labkit.course.images.blob_tree import blob_tree
 from labkit.paths import Paths
 
 IMAGE = "busybox"
-SHORT = 12
+SHORT = 10
 GZIP = b"\x1f\x8b"
 BOX: Point = (290, 110)
 NOTHING, LEAVE, RENAME = "nothing", "leave the names", "write the new names"
@@ -54,12 +54,18 @@ class OneByteDemo(Demo):
         blobs = {"manifest": tree.manifest} | {blob.kind: blob for blob in tree.leaves}
         self._names = {kind: blob.digest for kind, blob in blobs.items()}
         self._bytes = {kind: _blob(name) for kind, name in self._names.items()}
+        self.act("")
+
+    def act(self, key: str) -> None:
+        """Change the byte, and compute every digest again."""
+        where, is_renamed = str(self.values["where"]), self.values["names"] == RENAME
+        self._now = self._changed(where, is_renamed=is_renamed)
+        self._digests = {kind: _digest(data) for kind, data in self._now.items()}
+        self._written = dict(self._digests if is_renamed else self._names)
 
     def draw(self) -> Canvas:
         """The tree, with the name that is written above each blob and the digest of its bytes."""
-        where, is_renamed = str(self.values["where"]), self.values["names"] == RENAME
-        changed = self._changed(where, is_renamed=is_renamed)
-        names, digests = self._written(changed, is_renamed=is_renamed)
+        where, names, digests = str(self.values["where"]), self._written, self._digests
         canvas = Canvas(
             "; ".join(
                 f"{kind}: {'as' if names[kind] == digests[kind] else 'not as'} its name says"
@@ -75,7 +81,7 @@ class OneByteDemo(Demo):
         new = [kind for kind in names if names[kind] != self._names[kind]]
         lines = [
             f"the last byte of the {where} was {_files(self._bytes[where])[-1]:02x}, "
-            f"and is {_files(changed[where])[-1]:02x}"
+            f"and is {_files(self._now[where])[-1]:02x}"
             if where != NOTHING
             else "every digest is computed from the bytes in the store",
             f"new names: {', '.join(new)}" if new else "names as the registry gave them",
@@ -100,12 +106,6 @@ class OneByteDemo(Demo):
         """Write the digest of `new` where that of `old` is."""
         found[kind] = found[kind].replace(_digest(old).encode(), _digest(new).encode())
 
-    def _written(
-        self, changed: dict[str, bytes], *, is_renamed: bool
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        digests = {kind: _digest(data) for kind, data in changed.items()}
-        return (dict(digests) if is_renamed else dict(self._names)), digests
-
     def _box(self, canvas: Canvas, node: Node, name: str, digest: str) -> None:
         if not name:
             canvas.box(node.place, (BOX[0] - 40, BOX[1]), node.kind, IMAGE, face="#FFFFFF")
@@ -117,7 +117,7 @@ class OneByteDemo(Demo):
             BOX if node.kind != "manifest" else (BOX[0] - 30, BOX[1]),
             f"{node.kind}{' (new name)' if is_new else ''}",
             f"name {_short(name)}",
-            f"is     {_short(digest)}",
+            f"bytes {_short(digest)}",
             face=GOOD if is_right else BAD,
             edge=TEAL if is_right else CRIMSON,
             thick=2 if is_right and not is_new else 5,

@@ -13,7 +13,7 @@ from labkit.course.networks.rooms import Outside
 ON, OFF = "on", "off"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 LINK = "lab-demo"
-WIDTH, CARD = 180.0, (166.0, 116.0)
+WIDTH, CARD = 184.0, (162.0, 116.0)
 LANES = {"request": 110.0, "reply": 330.0}
 HOP_S = 0.35
 
@@ -90,7 +90,7 @@ class PacketDemo(Demo):
 
     def _card(self, canvas: Canvas, column: int, hop: Hop, before: Hop | None) -> None:
         kind, echo = hop.echo.kind, hop.echo
-        x, y = column * WIDTH, LANES[kind]
+        x, y = column * WIDTH + 1, LANES[kind]
         is_new = before is not None and before.echo[1:3] != echo[1:3]
         face = BAD if is_new else CALM
         edge = CRIMSON if is_new else NAVY if kind == "request" else TEAL

@@ -22,7 +22,7 @@ class RaceDemo(Demo):
     number = "01"
     title = "A virtual machine and a container"
     say = "Both run one program, busybox. The machine boots a kernel first; the container has one."
-    surprise = "The machine's boot is a recording; the container starts now, on this machine."
+    surprise = "The container's line is there before the guest's kernel has said its first word."
     controls = (Press("race", "Start both"),)
 
     def begin(self) -> None:

@@ -83,7 +83,7 @@ class StackDemo(Demo):
             canvas.box(
                 (10 + block.first * width, BOTTOM - (block.height + 1) * (HIGH + GAP)),
                 (block.width * width - 10, HIGH),
-                block.layer.made_by if block.height else BASE,
+                f"made by docker commit ({block.height})" if block.height else BASE,
                 human_size(block.layer.size_bytes),
                 face=NAVY if block.width > 1 or len(found.stacks) == 1 else TEAL,
             )

@@ -51,9 +51,9 @@ class StopDemo(Demo):
         end_x = LEFT + min(took_s, grace_s + 1) * scale
         state = "it runs" if self._code is None else f"it ended with {self._code}"
         canvas = Canvas(f"docker stop -t {grace_s} on {program.name}: {took_s:.1f} s, {state}.")
-        canvas.words((LEFT, 40), f"process 1: {program.script.split('; ', 1)[-1]}"[:62], code=True)
-        flags = " ".join(["docker run", *(f"--{name}" for name in program.options), "…"])
-        canvas.words((LEFT, 80), flags, code=True, ink=QUIET)
+        canvas.words((LEFT, 80), program.script, code=True, width=RIGHT - LEFT)
+        flags = "".join(f" --{name}" for name in program.options)
+        canvas.words((LEFT, 40), f"docker run{flags} busybox sh -c '…", code=True, ink=QUIET)
         canvas.box((LEFT, LINE - 30), (RIGHT - LEFT, 60), face=GOOD, edge=TEAL)
         canvas.box((LEFT, LINE - 30), (end_x - LEFT, 60), face=NAVY, edge=NAVY)
         for second in range(grace_s + 2):

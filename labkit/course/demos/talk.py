@@ -11,9 +11,9 @@ from labkit.course.demos.demo import Demo
 from labkit.course.images.hub import Hub
 from labkit.errors import LabkitError
 
-LANES = {"client": 90.0, "daemon": 450.0, "registry": 810.0}
+LANES = {"client": 86.0, "daemon": 450.0, "registry": 814.0}
 INK = {"client": NAVY, "daemon": TEAL, "registry": CRIMSON}
-TOP, ROW, MOST = 96.0, 34.0, 12
+TOP, HIGH, MOST = 112.0, 390.0, 11
 ARROW_S = 0.2
 
 
@@ -78,19 +78,19 @@ class TalkDemo(Demo):
         for lane, x in LANES.items():
             canvas.line((x, 84), (x, 516), ink=QUIET, thick=2)
             canvas.box((x - 85, 44), (170, 40), lane, face=INK[lane])
+        row_high = min(64.0, HIGH / max(1, len(self._shown[-MOST:]) - 1))
         for row, one in enumerate(self._shown[-MOST:]):
             asks, answers = (LANES[lane] for lane in one.lanes)
-            y = TOP + ROW * row + 30
+            y = TOP + row_high * row + 24
             canvas.arrow((asks, y), (answers, y), ink=INK[one.lanes[0]], thick=2)
             canvas.words(
                 ((asks + answers) / 2, y - 6),
                 _words(one),
                 anchor="middle",
                 ink=INK[one.lanes[0]],
-                width=330,
             )
         if len(self._shown) > MOST:
-            canvas.words((20, 120), f"+ {len(self._shown) - MOST}", ink=QUIET)
+            canvas.words((880, 516), f"+ {len(self._shown) - MOST}", anchor="end", ink=QUIET)
         return canvas
 
     def _labels(self) -> list[str]:
@@ -112,4 +112,4 @@ def _words(one: Exchange) -> str:
 
 
 def _short(path: str) -> str:
-    return "/".join(f"{part[:8]}…" if len(part) > 12 else part for part in path.split("/"))
+    return "/".join("…" if len(part) >= 12 else part for part in path.split("/"))

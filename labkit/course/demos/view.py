@@ -81,7 +81,11 @@ class DemoView:
         """The picture and the note as things are now."""
         demo = self._demo
         self._picture.value = demo.draw().svg()
-        self._say("…" if demo.is_busy else demo.note)
+        self.show_note()
+
+    def show_note(self) -> None:
+        """The note, or that something is being done."""
+        self._say("…" if self._demo.is_busy else self._demo.note)
 
     def show_start(self) -> None:
         """The demo was restarted: the controls as they were at the start."""

@@ -42,11 +42,11 @@ class WordsDemo(Demo):
         """Build and run the first case."""
         self._built: dict[str, str] = {}
         self.keep(self._forget)
-        self._run()
+        self._start()
 
     def act(self, key: str) -> None:
         """Run the case that is chosen now; its image is built once."""
-        self._run()
+        self._start()
 
     @property
     def case(self) -> Case:
@@ -82,7 +82,7 @@ class WordsDemo(Demo):
         canvas.words((10, 488), self._printed or "nothing", code=True, bold=True, size=26)
         return canvas
 
-    def _run(self) -> None:
+    def _start(self) -> None:
         case = self.case
         self._started: tuple[str, ...] = ()
         self._printed = ""

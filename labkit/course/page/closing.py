@@ -32,6 +32,8 @@ from labkit.course.page import owners
 from labkit.errors import LabkitError
 
 EVERY_S = 1.0
+SHUTDOWN_S = 20.0
+"""How long a kernel that is asked to end may take to remove what it has made; usually a second."""
 GRACE_S = 7
 RELOAD_S = 60
 SIGHT_S = 12 * 3600
@@ -108,6 +110,8 @@ class Closing:
         births = {kernel_id: self._birth(kernel_id) for kernel_id in models}
         ended = {old for name, old in self._births.items() if old and births.get(name) != old}
         self._births = births
+        for kernel_id in models:
+            kernels.get_kernel(kernel_id).shutdown_wait_time = SHUTDOWN_S
         counts = {kernel_id: model["connections"] for kernel_id, model in models.items()}
         for kernel_id in self.absences.step(counts):
             self._server.log.info(f"labkit: the page of kernel {kernel_id} is closed")
