@@ -25,7 +25,7 @@ DEMOS = {
     "09b": "memory.MemoryDemo",
     "09c": "disk.DiskDemo",
     "10": "folders.FoldersDemo",
-    "11": "whose.WhoseDemo",
+    "11": "sharing.SharingDemo",
     "12": "cables.CablesDemo",
     "12b": "packet.PacketDemo",
 }

@@ -13,7 +13,7 @@ from labkit.course.networks.network_map import Bridge, Cable, NetworkMap, networ
 NAMES = ("ann", "bob", "cat")
 DEFAULT, OWN = "bridge", "lan"
 PLUGS = {"both": {DEFAULT, OWN}, DEFAULT: {DEFAULT}, OWN: {OWN}, "none": set()}
-"""Whose cables a container has, by the words of its control."""
+"""The networks that a container is connected to, by the words of its control."""
 START = {"ann": DEFAULT, "bob": OWN, "cat": "both"}
 BOX: Point = (150, 60)
 TOP, MIDDLE, BOTTOM = 20.0, 290.0, 440.0

@@ -1,8 +1,8 @@
-"""What all demos are: controls, one picture, words for the presenter; begun, restarted, closed.
+"""The frame of all demos: controls, one picture, words for the presenter; begun, closed.
 
 A demo says what it shows (`begin`), what a control does (`act`) and what is to be seen (`draw`).
-The frame does the rest.  What a control does takes place in one thread of the demo's own, one thing
-after the other, so that the page stays alive meanwhile.
+The frame does the rest.  The work of a control is done in one thread, one thing
+after the other, and the page stays alive.
 
 Nothing is left behind: `close`, the next demo, the end of the kernel and the end of the page
 (`labkit.course.page.closing`) remove the demo's containers, and run what was given to `keep`.
@@ -44,9 +44,9 @@ class Demo(Panel):
     number: ClassVar[str]
     title: ClassVar[str]
     say: ClassVar[str]
-    """What the presenter says, in one sentence."""
+    """The presenter's sentence."""
     surprise: ClassVar[str]
-    """What usually surprises an audience."""
+    """The thing that usually surprises an audience."""
     controls: ClassVar[tuple[Control, ...]]
     every_s: ClassVar[float | None] = None
     """How often a picture that moves by itself is drawn again."""
@@ -72,7 +72,7 @@ class Demo(Panel):
             raise
         self._thread.start()
 
-    # What a demo says.
+    # A demo defines these.
 
     def begin(self) -> None:
         """Make what the demo shows at the start: within a second."""
@@ -84,7 +84,7 @@ class Demo(Panel):
         """The picture as things are now."""
         raise NotImplementedError
 
-    # What a demo may use.
+    # A demo may use these.
 
     def keep(self, undo: Callable[[], object]) -> None:
         """Call `undo` when the demo is restarted or closed; the last kept is the first undone."""
@@ -95,7 +95,7 @@ class Demo(Panel):
         return self._kept.enter_context(what)
 
     def pause(self, seconds: float) -> None:
-        """Show the picture as it is, and wait; ClosedError if the demo is closed meanwhile."""
+        """Show the picture as it is, and wait; ClosedError if the demo is closed by then."""
         self.show()
         if self._ended.wait(seconds):
             raise ClosedError("the demo was closed")
@@ -105,7 +105,7 @@ class Demo(Panel):
         if self._view is not None:
             self._view.show()
 
-    # What the page and the tests call.
+    # The page and the tests call these.
 
     @property
     def is_open(self) -> bool:

@@ -22,13 +22,11 @@ COMMANDS = {
 
 
 class StackDemo(Demo):
-    """Containers as columns: what they share is one wide block, what is their own is dashed."""
+    """Containers as columns: a shared layer is one wide block, a writable one is dashed."""
 
     number = "03"
     title = "The stack grows"
-    say = (
-        "Layers are read-only; a container writes into one of its own, and commit makes it a layer."
-    )
+    say = "Layers are read-only; a container writes into its own on top, and commit makes it one."
     surprise = "One letter more in a big file copies all of it; deleting gives nothing back below."
     controls = (
         Press("write", "write 1 MiB"),
@@ -74,7 +72,7 @@ class StackDemo(Demo):
         canvas = Canvas(
             f"{len(found.stacks)} containers: "
             + "; ".join(
-                f"{len(one.layers)} layers and {human_size(one.written_bytes or 0)} of its own"
+                f"{len(one.layers)} layers and {human_size(one.written_bytes or 0)} written"
                 for one in found.stacks
             )
         )

@@ -1,4 +1,4 @@
-"""What a page has made ends with the page: an extension of the Jupyter server.
+"""The containers and networks of a page end with the page: an extension of the Jupyter server.
 
 JupyterLab keeps a kernel when its tab is closed, and so the containers, networks and groups that
 the page has made would stay.  This extension looks once a second at the server's own count of
@@ -50,7 +50,7 @@ class Absences:
         self._reloads: dict[str, bool] = {}
 
     def lose(self, kernel_id: str) -> None:
-        """The server has given up a connection of this kernel: nobody has closed it."""
+        """The server has given up a connection of this kernel: no browser closed it."""
         self._lost.add(kernel_id)
 
     def request(self) -> None:

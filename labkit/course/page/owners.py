@@ -1,4 +1,4 @@
-"""Whose a container or a network of the course is: a label names the process that had it made.
+"""The owner of a container or network of the course: a label names the process that made it.
 
 The label's value is `PURPOSE@PID:START#WORD`.  PID and START, the process's start time, name one
 process for good, also after its end.
