@@ -114,7 +114,7 @@ jupyter_answers_or_failed() { systemctl is-failed --quiet labkit-jupyter || jupy
 jupyter_answers_or_died() { ! running jupyter > /dev/null || jupyter_answers; }
 
 print_link() {
-    URL="http://127.0.0.1:$(cat "$STATE/port")/lab/tree/$(cat "$STATE/page")?token=$(cat "$STATE/token")"
+    URL="http://127.0.0.1:$(cat "$STATE/port")/${LAB_PAGE:-lab/tree/$(cat "$STATE/page")}?token=$(cat "$STATE/token")"
     say "the lab is open: $URL"
 }
 

@@ -25,11 +25,11 @@ DEMOS = {
     "09b": "memory.MemoryDemo",
     "09c": "disk.DiskDemo",
     "10": "folders.FoldersDemo",
-    "11": "namespaces.NamespacesDemo",
+    "11": "sharing.SharingDemo",
     "12": "cables.CablesDemo",
     "12b": "packet.PacketDemo",
 }
-"""By the demo's number: the module in this package, and the class in it."""
+"""By number: the module below this package, and the class in it."""
 
 
 def demo_class(number: str) -> "type[Demo]":

@@ -19,7 +19,7 @@ FILES = {
     ("memory", 1): ("memory.limit_in_bytes", "memory.usage_in_bytes"),
     ("memory", 2): ("memory.max", "memory.current"),
 }
-"""The files of a controller's folder that are shown, by version."""
+"""The files shown of a controller's folder, by version."""
 MEMORY_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
 
 
@@ -39,7 +39,7 @@ class FoldersDemo(Demo):
         "docker run makes a folder named by the container's id; a flag is a number in a file there."
     )
     surprise = (
-        "docker update writes the file, and that is all: no program hears of it, only the kernel."
+        "Writing the file is all that docker update does: the kernel reads it, no program does."
     )
     controls = (
         Press("run", "docker run -c 512 -m 64m"),

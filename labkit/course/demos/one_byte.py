@@ -39,7 +39,7 @@ class OneByteDemo(Demo):
 
     number = "06"
     title = "One changed byte"
-    say = "A blob's name is the digest of its bytes; with the top name you can check all below."
+    say = "A blob's name is the digest of its bytes: with the top name you can check all below."
     surprise = "Hiding the change means new names all the way up: the image is then another one."
     controls = (
         Choice("where", "change one byte of", (NOTHING, "layer", "config", "manifest")),
@@ -76,13 +76,12 @@ class OneByteDemo(Demo):
                 _arrow(canvas, places[above], places[node.kind], is_side=above == "config")
         for node in NODES:
             self._box(canvas, node, names.get(node.kind, ""), digests.get(node.kind, ""))
-        new = [kind for kind in names if names[kind] != self._names[kind]]
         lines = [
             f"the last byte of the {where} was {_files(self._bytes[where])[-1]:02x}, "
             f"and is {_files(self._now[where])[-1]:02x}"
             if where != NOTHING
             else "every digest is computed from the bytes in the store",
-            f"new names: {', '.join(new)}" if new else "names as the registry gave them",
+            "red: not the bytes that the first name at the top stands for",
         ]
         for row, line in enumerate(lines):
             canvas.words((10, 478 + 34 * row), line, ink=QUIET)
@@ -108,17 +107,17 @@ class OneByteDemo(Demo):
         if not name:
             canvas.box(node.place, (BOX[0] - 40, BOX[1]), node.kind, IMAGE, face="#FFFFFF")
             return
-        is_right = name == digest
         is_new = name != self._names[node.kind]
+        is_right = digest == self._names[node.kind]
         canvas.box(
             node.place,
             BOX if node.kind != "manifest" else (BOX[0] - 30, BOX[1]),
-            f"{node.kind}{' (new name)' if is_new else ''}",
+            f"{node.kind}{', renamed' if is_new else ''}",
             f"name {_short(name)}",
             f"bytes {_short(digest)}",
             face=GOOD if is_right else BAD,
             edge=TEAL if is_right else CRIMSON,
-            thick=2 if is_right and not is_new else 5,
+            thick=2 if is_right else 5,
         )
 
 

@@ -1,4 +1,4 @@
-"""Demo 02: the requests between client, daemon and registry when a command is given."""
+"""Demo 02: the requests of a command, between client, daemon and registry."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ class TalkDemo(Demo):
     """Each arrow is one HTTP request as it was recorded on its socket."""
 
     number = "02"
-    title = "Client, daemon and registry"
+    title = "Every command is a request"
     say = "Every docker command is HTTP to the daemon; push and pull make the daemon a client too."
     surprise = "The client never talks to the registry, and the second push sends no layer at all."
     controls = (
@@ -104,11 +104,11 @@ class TalkDemo(Demo):
 
 
 def _words(one: Exchange) -> str:
-    """A request in a few words: its verb, the end of its path, the status of its answer."""
+    """A request in a few words: its verb, the end of its path, its status or size."""
     path = route(one.target).removeprefix("/v2/busybox")
     size = max(one.sent_bytes, one.received_bytes)
-    much = f" {size / 1e6:.1f} MB" if size > 100_000 else ""
-    return f"{one.method} {_short(path)} {one.status or ''}{much}"
+    end = f"{size / 1e6:.1f} MB" if size > 100_000 else one.status or ""
+    return f"{one.method} {_short(path)} {end}"
 
 
 def _short(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Demo 05: what starts, for each form of ENTRYPOINT and CMD, without and with words of `run`."""
+"""Demo 05: the started program, for each form of ENTRYPOINT and CMD, and words of `run`."""
 
 import tempfile
 from pathlib import Path
@@ -14,9 +14,9 @@ from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 FORMS = (starts.EXEC, starts.SHELL, starts.NONE)
 FACES = {starts.ENTRY: NAVY, starts.CMD: TEAL, starts.WORDS: CRIMSON, starts.ADDED: AMBER}
 NAMES = {
-    starts.ENTRY: "ENTRYPOINT",
-    starts.CMD: "CMD",
-    starts.WORDS: "the words of run",
+    starts.ENTRY: "from ENTRYPOINT",
+    starts.CMD: "from CMD",
+    starts.WORDS: "from the words of run",
     starts.ADDED: "added by the shell form",
 }
 WITHOUT, WITH = "none", "echo words"
@@ -50,7 +50,7 @@ class WordsDemo(Demo):
 
     @property
     def case(self) -> Case:
-        """Return the chosen case."""
+        """The chosen case."""
         words = self.values["words"] == WITH
         return Case(str(self.values["entrypoint"]), str(self.values["cmd"]), words)
 
@@ -77,7 +77,7 @@ class WordsDemo(Demo):
             canvas.box((10, 252), (420, 62), starts.NOTHING, face=CALM)
         for row, origin in enumerate(dict.fromkeys(word.origin for word in expected)):
             canvas.box((450 * (row % 2) + 10, 334 + 40 * (row // 2)), (28, 28), face=FACES[origin])
-            canvas.words((450 * (row % 2) + 50, 356 + 40 * (row // 2)), f"from {NAMES[origin]}")
+            canvas.words((450 * (row % 2) + 50, 356 + 40 * (row // 2)), NAMES[origin])
         canvas.words((10, 450), "printed", ink=QUIET)
         canvas.words((10, 488), self._printed or "nothing", code=True, bold=True, size=26)
         return canvas
