@@ -22,6 +22,17 @@ for machine in x86_64 aarch64; do
     done
 done
 
+# What `make site` and `make print` install, apart from the lab.
+editions=labkit/course/editions
+"$tool/bin/uv" pip compile "$editions/requirements.in" --universal \
+    --python-version "${PYTHONS[0]}" --generate-hashes --only-binary :all: --upgrade --no-config \
+    --no-header --no-annotate --quiet --output-file .lab/editions.txt
+{
+    echo "# The environment of \`make site\`, pinned and hashed; made by \`make lock\`, not by hand."
+    cat .lab/editions.txt
+} > "$editions/requirements.txt"
+rm .lab/editions.txt
+
 {
     echo "# The lab's own environment, pinned and hashed; made by \`make lock\`, not by hand."
     cat .lab/requirements.lock

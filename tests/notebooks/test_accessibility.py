@@ -17,7 +17,7 @@ from labkit.course.handout import work_folder
 from tests.lab import Lab
 from tests.notebooks.browser import Browser, browser, is_installed
 from tests.notebooks.jupyter import NotebookPage, clean_environment, jupyterlab
-from tests.notebooks.notebooks import FOLDER, PROJECT
+from tests.notebooks.notebooks import FOLDER, PROJECT, code_cells, read
 
 AXE = Path(os.environ.get("LABKIT_TEST_AXE", ""))
 """axe-core's `axe.min.js`."""
@@ -31,6 +31,8 @@ OWN = {
     "exclude": [[".jp-collapseHeadingButton"]],
 }
 """What JupyterLab shows of a page."""
+
+DEMO = next(code_cells(read(FOLDER / "demos/11_namespaces.ipynb"))).id
 
 pytestmark = [
     pytest.mark.root,
@@ -113,7 +115,7 @@ def choose(page: Browser, theme: str) -> None:
         ("start.ipynb", ["page"]),
         ("00_start_here.ipynb", ["load", "predict-version", "doctor", "beside-version"]),
         ("03_image_layers.ipynb", []),
-        ("demos/11_namespaces.ipynb", ["panel"]),
+        ("demos/11_namespaces.ipynb", [DEMO]),
     ],
 )
 def test_a_page_in_jupyterlab(desk: tuple[Browser, str], name: str, cells: list[str]) -> None:

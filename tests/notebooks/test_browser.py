@@ -100,6 +100,20 @@ def test_a_prediction_is_kept_and_stands_beside_what_happened(desk: tuple[Browse
     page.wait("return document.body.textContent.includes('Kept. Now run the next cell.')")
     notebook.run_cell("beside-kernel")
     page.wait("return document.body.textContent.includes('You saw it coming.')")
+
+    # The start page has counted it, leads to the next cell, and follows what runs there.
+    NotebookPage(page, address, "start.ipynb").run_cell("page")
+    count = "return document.querySelector('.labkit-start')?.textContent.includes(arguments[0])"
+    page.wait(count, "3 of 18 cells")
+    page.run("document.querySelector('.labkit-start a').click()")
+    page.wait(
+        """const panel = window.jupyterapp.shell.currentWidget;
+        return panel.title.label === '00_start_here.ipynb'
+          && panel.content?.activeCell?.model.id === 'hood-waterfall'
+          && panel.sessionContext.session?.kernel?.status === 'idle'"""
+    )
+    notebook.run_cell("kernel-files-count")
+    page.wait(count, "4 of 18 cells")
     notebook.close()
 
 

@@ -3,9 +3,9 @@
 Other pages are handed out without outputs.  This one has one, so that it can be read at once.
 """
 
-import os
+from typing import Any
 
-from labkit.course.handout import release, work_folder
+from labkit.course.handout import person, release, work_folder
 from labkit.course.start import chapters, state
 from labkit.course.start.page import Page
 
@@ -15,20 +15,22 @@ CELL = "page"
 
 def bring_up_to_date(folder: str) -> None:
     """Show the progress on the start page in `folder`, unless the learner has changed the page."""
-    target = f"{folder}/{chapters.START}"
-    own = f"{work_folder.source()}/{chapters.START}"
-    if work_folder.digest_of(target) != work_folder.digest_of(own):
-        return
-    page = Page(state.read())
-    shown = {
-        "data": {"text/plain": repr(page), "text/html": page._repr_html_()},
-        "metadata": {},
-        "output_type": "display_data",
-    }
-    notebook = release.stripped(release.read(own))
+    target, own = f"{folder}/{chapters.START}", f"{work_folder.source()}/{chapters.START}"
+    released, notebook = work_folder.digest_of(own), release.stripped(release.read(own))
+    shown = _output(Page(state.read()))
     for cell in notebook["cells"]:
-        if cell.get("id") == CELL:
+        if cell["id"] == CELL:
             cell["outputs"] = [shown]
-    owner = os.stat(target)
-    release.write(target, notebook)
-    os.chown(target, owner.st_uid, owner.st_gid)
+    with person.acting():
+        # An open page that has not changed on the disk is saved without a question.
+        if work_folder.digest_of(target) == released and not _shows(target, shown):
+            release.write(target, notebook)
+
+
+def _output(page: Page) -> dict[str, Any]:
+    data = {"text/plain": repr(page), "text/html": page._repr_html_()}
+    return {"data": data, "metadata": {}, "output_type": "display_data"}
+
+
+def _shows(target: str, output: dict[str, Any]) -> bool:
+    return any(output in cell.get("outputs", ()) for cell in release.read(target)["cells"])

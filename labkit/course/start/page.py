@@ -31,7 +31,7 @@ _BADGE = (
     "font-size:12px;line-height:18px"
 )
 _POINT = (
-    "display:inline-block;vertical-align:top;box-sizing:border-box;width:412px;max-width:100%;"
+    "display:inline-block;vertical-align:top;box-sizing:border-box;width:412px;max-width:100%;font-size:13px;"
     "padding:3px 10px 3px 0"
 )
 

@@ -233,6 +233,9 @@ def test_a_learners_start_page_shows_the_progress_and_stays_the_released_one(
     text = (folder / "start.ipynb").read_text()
     assert "You have seen 1 of 29" in text
     assert work_folder.update(str(folder)) == []
+    before = (folder / "start.ipynb").stat().st_mtime_ns
+    bring_up_to_date(str(folder))
+    assert (folder / "start.ipynb").stat().st_mtime_ns == before, "it shows that already"
     page = json.loads(text)
     page["cells"][0]["source"] = "# My own"
     (folder / "start.ipynb").write_text(json.dumps(page))
