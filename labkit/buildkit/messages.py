@@ -276,7 +276,7 @@ class Operation(Struct):
 
 
 class OperationMetadata(Struct, frozen=True):
-    """What a client may note of a step."""
+    """Marks that a client may set on a step."""
 
     ignore_cache: Annotated[bool, 1] = False
 

@@ -22,6 +22,15 @@ def parse_subnet(text: str, *, exact: bool = True) -> Subnet:
         raise InvalidParameterError(f"invalid subnet {text}: {error}") from None
 
 
+def is_part(inner: Subnet, outer: Subnet) -> bool:
+    """Whether a subnet is within another; never, if they are of different versions."""
+    if isinstance(inner, ipaddress.IPv4Network) and isinstance(outer, ipaddress.IPv4Network):
+        return inner.subnet_of(outer)
+    if isinstance(inner, ipaddress.IPv6Network) and isinstance(outer, ipaddress.IPv6Network):
+        return inner.subnet_of(outer)
+    return False
+
+
 def parse_address(text: str) -> Address:
     """An IP address; InvalidParameterError."""
     try:

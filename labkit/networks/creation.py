@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.networks import options, subnets
-from labkit.networks.addresses import AddressSpace, Subnet, parse_address, parse_subnet
+from labkit.networks.addresses import AddressSpace, Subnet, is_part, parse_address, parse_subnet
 from labkit.networks.claims import Claims
 from labkit.networks.model import BRIDGE, DRIVERS, IpamConfig, Network
 
@@ -43,7 +43,7 @@ def _check_config(config: IpamConfig) -> None:
         )
     if config.ip_range:
         within = parse_subnet(config.ip_range, exact=False)
-        if within.version != subnet.version or not within.subnet_of(subnet):  # type: ignore[arg-type]  # the same version
+        if not is_part(within, subnet):
             raise InvalidParameterError(
                 f"invalid ip-range {config.ip_range}: it is not part of the subnet {config.subnet}"
             )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
 from labkit.networks import options as known_options
-from labkit.networks.addresses import parse_subnet
+from labkit.networks.addresses import is_part, parse_subnet
 from labkit.networks.model import IpamConfig
 from labkit.networks.subnets import POOLS, Pool
 
@@ -56,7 +56,7 @@ class Defaults(NamedTuple):
             parse_subnet(config.subnet)
         if self.bip and self.fixed_cidr:
             within = parse_subnet(self.fixed_cidr, exact=False)
-            if not within.subnet_of(ipaddress.ip_interface(self.bip).network):  # type: ignore[arg-type]
+            if not is_part(within, ipaddress.ip_interface(self.bip).network):
                 raise InvalidParameterError(
                     f"fixed-cidr {self.fixed_cidr} is not part of the subnet of bip {self.bip}"
                 )

@@ -49,7 +49,6 @@ EXCEPTIONS = {
     "nobody": "the name of a user in /etc/passwd",
     "nobody:": "the same, in a line of that file",
     "as the user nobody": "the same user",
-    "whose.whosedemo": "the module and the class of a demo",
 }
 """Texts in which a match is no fault, and why."""
 

@@ -120,3 +120,10 @@ def test_a_pool_that_makes_no_sense(base, size):
 def test_a_bip_that_makes_no_sense(text):
     with pytest.raises(InvalidParameterError, match="bip"):
         check_bip(text)
+
+
+@pytest.mark.parametrize("cidr", ["10.100.0.0/24", "fd00:77::/64"])
+def test_a_range_that_is_no_part_of_the_bridge_s_subnet(cidr):
+    said = Defaults(bip="10.99.0.1/16", fixed_cidr=cidr)
+    with pytest.raises(InvalidParameterError, match="is not part of the subnet"):
+        said.checked()
