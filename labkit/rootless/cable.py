@@ -66,11 +66,10 @@ def connect(network: int, run: str) -> None:
     name, name_server, arguments = next(each for each in _PROGRAMS if shutil.which(each[0]))
     with open(f"{run}/cable.log", "wb") as log:
         subprocess.Popen(
-            [name, *arguments(f"/proc/self/fd/{network}")],
-            stdin=subprocess.DEVNULL,
+            [name, *arguments("/proc/self/fd/0")],
+            stdin=network,  # pasta of 2025 first closes every descriptor but the first three
             stdout=log,
             stderr=log,
-            pass_fds=[network],
             preexec_fn=_end_with_parent,  # noqa: PLW1509 this process has one thread
         )
     if _appears(network):
