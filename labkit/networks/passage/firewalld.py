@@ -17,6 +17,8 @@ from labkit.networks.passage.chains import Chains
 TABLE = "firewalld"
 ZONE = "trusted"
 _TIMEOUT_S = 20
+_ZONE_CONFLICT = 18
+"""The exit code of firewall-cmd for a link that is in another zone."""
 
 
 def missing(family: str, bridges: Iterable[str]) -> list[str]:
@@ -37,7 +39,8 @@ def is_trusting(table: str, known: Chains) -> bool:
 
 def trust(bridges: Iterable[str]) -> None:
     """Put bridges into the zone; LabkitError."""
-    _command([f"--add-interface={bridge}" for bridge in bridges])
+    # An administrator may move a link between zones after `missing` has read the rules.
+    _command([f"--add-interface={bridge}" for bridge in bridges], accepted=_ZONE_CONFLICT)
 
 
 def forget(bridges: Iterable[str]) -> None:
@@ -51,7 +54,7 @@ def forget(bridges: Iterable[str]) -> None:
         _command(changes)
 
 
-def _command(changes: list[str]) -> str:
+def _command(changes: list[str], accepted: int = 0) -> str:
     program = shutil.which("firewall-cmd")
     if program is None:
         raise LabkitError("firewalld runs here, but its command firewall-cmd is not installed")
@@ -63,6 +66,6 @@ def _command(changes: list[str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LabkitError(f"firewall-cmd failed: {error}") from None
-    if done.returncode:
+    if done.returncode not in (0, accepted):
         raise LabkitError(f"firewall-cmd failed: {done.stderr.strip()}")
     return done.stdout

@@ -1,5 +1,6 @@
 """Ways through other firewalls, as text: where a rule is put, and that none is put twice."""
 
+import contextlib
 import json
 
 import pytest
@@ -198,3 +199,16 @@ def test_a_link_that_firewalld_does_not_take_out_of_its_zone_stays_noted(tmp_pat
     monkeypatch.setattr(firewalld, "forget", lambda bridges: None)
     assert ours.ensure(Ways()) == []
     assert not note.exists()
+
+
+@pytest.mark.parametrize(("code", "is_refused"), [(0, False), (18, False), (252, True)])
+def test_a_link_that_was_just_moved_to_another_zone_is_left_there(
+    tmp_path, monkeypatch, code, is_refused
+):
+    """A program in the place of firewall-cmd ends as it does; 252 is "not running"."""
+    program = tmp_path / "firewall-cmd"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(LabkitError) if is_refused else contextlib.nullcontext():
+        firewalld.trust(["labkit0"])
