@@ -26,6 +26,14 @@ def has_immutable_files(folder: str) -> bool:
     return made.returncode == 0
 
 
+def makes_links(kind: str) -> bool:
+    """Whether this kernel makes links of a kind upon another link."""
+    pair = "ip link add name lk0 type veth peer name lk1"
+    words = f"{pair} && ip link add link lk0 name lk2 type {kind}"
+    made = subprocess.run(["unshare", "-n", "sh", "-c", words], check=False, capture_output=True)
+    return made.returncode == 0
+
+
 SCHEDULERS = [*Path("/sys/block").glob("*/queue/scheduler")]
 LACKS: dict[str, Callable[[], bool]] = {
     "needs cgroup v2": lambda: not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
@@ -46,6 +54,7 @@ LACKS: dict[str, Callable[[], bool]] = {
         subprocess.run(["losetup", "--find"], check=False).returncode != 0
     ),
     "needs BFQ": lambda: not any("bfq" in path.read_text() for path in SCHEDULERS),
+    "needs macvlan": lambda: not makes_links("macvlan"),
     "needs swap": lambda: len(Path("/proc/swaps").read_text().splitlines()) < 2,
     "needs docker 20": lambda: "docker-20" not in clients.docker_by_version(),
     "needs docker 26": lambda: "docker-26" not in clients.docker_by_version(),

@@ -9,6 +9,7 @@ import pytest
 from tests import networking
 from tests.lab import Lab
 from tests.networking import SILENCE_S, Answering, ask
+from tests.skips import makes_links
 
 pytestmark = [pytest.mark.root, pytest.mark.host_power("host network")]
 
@@ -71,17 +72,9 @@ def on_lan(outside: networking.Outside) -> tuple[str, ...]:
             f"parent={outside.link}")  # fmt: skip
 
 
-def has_kind(link: str, kind: str) -> bool:
-    """Whether this kernel makes links of a kind upon another."""
-    words = ("ip", "link", "add", "link", link, "name", "lktry", "type", kind)
-    made = subprocess.run(words, check=False, capture_output=True).returncode == 0
-    subprocess.run(("ip", "link", "delete", "lktry"), check=False, capture_output=True)
-    return made
-
-
 def test_a_macvlan_is_a_neighbour_on_the_lan(networks, outside):
-    if not has_kind(outside.link, "macvlan"):
-        pytest.skip("this kernel has no macvlan")
+    if not makes_links("macvlan"):
+        pytest.skip("needs macvlan")
     create(networks, "lan", *on_lan(outside))
     base = outside.host_address.rpartition(".")[0]
     one = sleeper(networks, "one", "--network", "lan", "--ip", f"{base}.77", "-p", "1080")
@@ -109,8 +102,8 @@ def test_a_macvlan_is_a_neighbour_on_the_lan(networks, outside):
 
 
 def test_a_macvlan_of_a_shared_network_ends_with_its_owner(networks, outside):
-    if not has_kind(outside.link, "macvlan"):
-        pytest.skip("this kernel has no macvlan")
+    if not makes_links("macvlan"):
+        pytest.skip("needs macvlan")
     create(networks, "lan", *on_lan(outside))
     sleeper(networks, "owner", "--network", "lan")
     sleeper(networks, "sharer", "--network", "container:owner")
@@ -137,7 +130,7 @@ def test_networks_that_cannot_be(networks, driver, words, answer):
 
 def test_a_link_is_shared_by_one_network_and_in_ways_the_kernel_knows(networks, outside):
     base = outside.host_address.rpartition(".")[0]
-    if has_kind(outside.link, "macvlan"):
+    if makes_links("macvlan"):
         create(networks, "lan", *on_lan(outside))
         again = networks.cli("network", "create", "-d", "macvlan", "--subnet", "198.19.255.0/24",
                              "-o", f"parent={outside.link}", "again")  # fmt: skip
@@ -147,7 +140,7 @@ def test_a_link_is_shared_by_one_network_and_in_ways_the_kernel_knows(networks, 
     words = ("network", "create", "-d", "ipvlan", "--subnet", f"{base}.0/24", "-o",
              f"parent={outside.link}", "ip")  # fmt: skip
     done = networks.cli(*words)
-    if has_kind(outside.link, "ipvlan"):
+    if makes_links("ipvlan"):
         assert done.returncode == 0, done.stderr
         shown = sleeper(networks, "one", "--network", "ip", "--ip", f"{base}.78")
         assert end_of(shown, "ip")["MacAddress"] == ""
