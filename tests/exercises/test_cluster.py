@@ -2,6 +2,8 @@
 
 import importlib.util
 import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,13 @@ from tests.exercises.classroom import KINDS, LIMITS, PARENT, hand_in
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 TAKEN = ("good", "empty", "wrong", "half") * 2
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_tracker_is_left() -> Iterator[None]:
+    """multiprocessing's own helper process lives as long as this one, and is no leak."""
+    yield
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 def needs_dask() -> None:
