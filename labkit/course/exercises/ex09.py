@@ -126,10 +126,12 @@ def _judge_shares(place: Place, values: Values, memo: Memo) -> list[Finding]:
     is_one = len(cpus) == 1 and next(iter(cpus)).isdigit()
     text = " and ".join(sorted(cpus))
     found.add("the CPUs they may use", "one, the same", text, 1, _ONE_CPU, met=is_one)
+    if not (is_near and is_one):  # a busy machine may divide its time like this all the same
+        return missed(found, (measured, wanted, 4, _MEASURED))
     before = cpu_s(heavy), cpu_s(light)
     time.sleep(MEASURED_S)
     used = cpu_s(heavy) - before[0], cpu_s(light) - before[1]
-    if is_near and is_one and 0 < sum(used) < LEAST_CPU_S and min(used) > 0:
+    if 0 < sum(used) < LEAST_CPU_S and min(used) > 0:
         raise MachineFaultError("the machine was too busy to measure CPU time")
     share = used[0] / max(1e-9, used[1])
     is_met = min(used) > 0.05 and abs(share / asked - 1) <= 2 * TOLERANCE
