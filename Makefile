@@ -75,7 +75,8 @@ test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print th
 with = folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m pip install --quiet --no-compile --disable-pip-version-check \
 	    --target "$$folder/packages" $(1) && \
-	PYTHONPATH=$$folder/packages $(PYTHON) -m pytest -s -p no:cacheprovider \
+	PATH=$$folder/packages/bin:$$PATH PYTHONPATH=$$folder/packages \
+	    $(PYTHON) -m pytest -s -p no:cacheprovider \
 	    --basetemp "$$folder/tests"
 
 test-nbgrader: ## nbgrader's own release, autograde, feedback and export on the exercises

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit.course.handout import release
+from tests import leaks
 from tests.lab import PROJECT
 from tests.notebooks.browser import free_port
 
@@ -60,11 +61,11 @@ class Person:
 
 
 @pytest.fixture
-def person(tmp_path: Path) -> Person:
-    # Other users cannot come through pytest's own folders.
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    return Person(tmp_path)
+def person() -> Iterator[Person]:
+    """In a folder of this run: other users cannot come through pytest's own."""
+    folder = leaks.new_folder("person-")
+    yield Person(Path(folder))
+    shutil.rmtree(folder)
 
 
 def change(page: Path, text: str) -> None:
