@@ -27,6 +27,7 @@ NOTEBOOKS = Path(work_folder.source())
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's learner has the progress."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     return Path(progress.path())
 
