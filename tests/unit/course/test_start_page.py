@@ -142,9 +142,10 @@ def test_a_cell_is_known_by_its_source_where_the_editor_names_it_otherwise() -> 
 
 def test_a_kernel_notes_what_has_run_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415
+    from traitlets.config import Config  # noqa: PLC0415
 
     monkeypatch.setenv("JPY_SESSION_NAME", "/x/09_limits.ipynb")
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.run_cell("%load_ext labkit.course", cell_id="load")
     shell.run_cell("%reload_ext labkit.course", cell_id="two")
     shell.run_cell("1/0", cell_id="host-top")
