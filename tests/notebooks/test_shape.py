@@ -172,6 +172,14 @@ def test_every_picture_has_words(path: Path) -> None:
 
 
 @notebooks
+def test_every_column_of_a_table_has_a_heading(path: Path) -> None:
+    """A screen reader names the column of each cell."""
+    texts = [without_code(cell.source) for cell in read(path).cells if cell.cell_type == "markdown"]
+    for head in re.findall(r"^\|(.*)\|\n\|[-:| ]+\|$", "\n".join(texts), re.MULTILINE):
+        assert all(each.strip() for each in head.split("|")), head
+
+
+@notebooks
 def test_it_has_been_run_whole_and_in_order(path: Path) -> None:
     counts = [cell.execution_count for cell in code_cells(read(path))]
     assert counts == list(range(1, len(counts) + 1)), "run: python -m tests.notebooks.execute"

@@ -27,6 +27,7 @@ NOTEBOOKS = Path(work_folder.source())
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's learner has the progress."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     return Path(progress.path())
 
@@ -141,9 +142,10 @@ def test_a_cell_is_known_by_its_source_where_the_editor_names_it_otherwise() -> 
 
 def test_a_kernel_notes_what_has_run_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415
+    from traitlets.config import Config  # noqa: PLC0415
 
     monkeypatch.setenv("JPY_SESSION_NAME", "/x/09_limits.ipynb")
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.run_cell("%load_ext labkit.course", cell_id="load")
     shell.run_cell("%reload_ext labkit.course", cell_id="two")
     shell.run_cell("1/0", cell_id="host-top")
