@@ -93,7 +93,8 @@ class Closing:
         self._server = server
         self.absences = Absences()
         self._births: dict[str, str] = {}
-        """Which process each kernel is."""
+        """The process of each kernel."""
+        self._endings: set[asyncio.Future[None]] = set()
 
     async def watch(self) -> None:
         """Look at the kernels for as long as the server lives."""
@@ -115,9 +116,12 @@ class Closing:
         counts = {kernel_id: model["connections"] for kernel_id, model in models.items()}
         for kernel_id in self.absences.step(counts):
             self._server.log.info(f"labkit: the page of kernel {kernel_id} is closed")
-            if await self._is_for_show(kernel_id):
-                await kernels.shutdown_kernel(kernel_id)
             ended.add(births[kernel_id])
+            if await self._is_for_show(kernel_id):
+                # Beside the watch: a kernel that is slow to end must not delay another's page.
+                ending = asyncio.ensure_future(kernels.shutdown_kernel(kernel_id))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
         if ended - {""}:
             await asyncio.to_thread(remove_of, ended - {""})
 
