@@ -3,8 +3,9 @@
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
 
-.PHONY: help lab demos stop clean test check bench lock fmt test-v2 test-rootless test-storm \
-    test-class test-demos test-replay test-bare test-vagrant test-arm64 site print test-pages
+.PHONY: help lab demos stop clean test check fmt bench lock test-v2 test-rootless test-storm \
+    test-dockerfiles test-class test-nbgrader test-cluster test-demos test-replay test-bare \
+    test-vagrant test-arm64 site print test-pages
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
@@ -63,8 +64,25 @@ test-rootless: ## the integration tests with an ordinary user's engine; lists wh
 test-storm: ## 20,000 random operations while daemons, spawners and shims are killed, disks filled
 	$(PYTHON) -m tests.storm --operations $(or $(OPERATIONS),20000) --seed $(or $(SEED),1)
 
+test-dockerfiles: ## every small Dockerfile, by buildx on labkit and on dockerd's BuildKit
+	LABKIT_TEST_DOCKERFILES=all $(PYTHON) -m pytest tests/integration/build/test_dockerfiles.py
+
 test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print the table
 	$(PYTHON) -m tests.exercises.classroom --each 5
+
+# with PACKAGE: pytest with a package for this time.  What one proof alone needs is in no learner's
+# environment.
+with = folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PYTHON) -m pip install --quiet --no-compile --disable-pip-version-check \
+	    --target "$$folder/packages" $(1) && \
+	PYTHONPATH=$$folder/packages $(PYTHON) -m pytest -s -p no:cacheprovider \
+	    --basetemp "$$folder/tests"
+
+test-nbgrader: ## nbgrader's own release, autograde, feedback and export on the exercises
+	@$(call with,'nbgrader>=0.9') tests/exercises/test_nbgrader.py
+
+test-cluster: ## submissions graded by a Dask cluster of 1, 2 and 4 workers, with the times
+	@$(call with,'distributed>=2024.1') tests/exercises/test_cluster.py
 
 test-demos: ## every demo in Chromium at two sizes, in JupyterLab and as a page; keeps screenshots
 	LABKIT_TEST_DEMOS=$(or $(SHOTS),.lab/demos) $(PYTHON) -m pytest -p no:cacheprovider \

@@ -34,6 +34,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs axe-core": lambda: not os.path.isfile(os.environ.get("LABKIT_TEST_AXE", "")),
     "needs the editions' Sphinx": lambda: not os.path.exists(".lab/editions/bin/sphinx-build"),
     "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
+    "needs Dask": lambda: importlib.util.find_spec("distributed") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),
     "needs podman": lambda: not shutil.which("podman"),
     "needs buildah": lambda: not shutil.which("buildah"),

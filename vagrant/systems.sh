@@ -18,6 +18,7 @@ TEST_PACKAGES=(
     skopeo umoci zstd             # other programs that read and write images
     buildah                       # another builder
     podman docker-registry openssl # the registry's peers, and certificates
+    openssh-client                # ssh-agent, for `RUN --mount=type=ssh`
     kmod                          # modules for the machine with cgroup v2
     iptables ufw firewalld dbus-daemon # firewalls of others
     slirp4netns                   # the other cable of an engine without root

@@ -9,6 +9,7 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from labkit.build import events, solver, stubs
 from labkit.build.cache import Cache
@@ -40,6 +41,8 @@ from labkit.kernel import threads
 from labkit.patterns import has_wildcard
 
 SCRATCH = "scratch"
+EPOCH = "SOURCE_DATE_EPOCH"
+FRONTEND_PREFIX = "BUILDKIT_"
 
 
 class Build:
@@ -66,6 +69,7 @@ class Build:
         self.image_id = ""
         """The image that was built, once it has been."""
         self.platform = registries.platform(options.platform)
+        self.epoch = _epoch(options.build_args.get(EPOCH) or "")
         self.source = contexts.dockerfile()
         self.dockerfile = parse(*self.source)
         self._budget = words.Budget()
@@ -100,6 +104,7 @@ class Build:
     def _global_arguments(self) -> dict[str, str]:
         found = self._platform_arguments("TARGET", self.platform)
         found |= self._platform_arguments("BUILD", self._registries.platform(""))
+        found["TARGETSTAGE"] = self.options.target or "default"
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
                 name, equals, default = word.partition("=")
@@ -205,8 +210,9 @@ class Build:
             yield [events.Said(f"Successfully tagged {references.parse(tag).familiar}\n")]
 
     def unused_arguments(self) -> list[str]:
-        """The build arguments that no ARG has asked for."""
-        return sorted(self.options.build_args.keys() - self._used_arguments - PREDEFINED)
+        """The build arguments that no ARG has asked for; a frontend's own need none."""
+        unused = self.options.build_args.keys() - self._used_arguments - PREDEFINED - {EPOCH}
+        return sorted(name for name in unused if not name.startswith(FRONTEND_PREFIX))
 
     def push(self, name: str) -> None:
         """Send the image to the registry that its name says; LabkitError."""
@@ -261,10 +267,11 @@ class Build:
         first, *others = self.steps[number]
         stage = StageBuild(self, first, report)
         self._stages[number] = stage
-        if node.base_stage is not None:
-            stage.arguments = dict(self._stages[node.base_stage].arguments)
+        below = None if node.base_stage is None else self._stages[node.base_stage]
+        if below is not None:
+            stage.arguments = dict(below.arguments)
         with self._step(stage, first, self.dockerfile.file):
-            stage.begin(self._base(stage, node))
+            stage.begin(self._base(stage, node), below)
         self._run_triggers(stage, [step for step in others if not step.number])
         for step in others:
             if step.number:
@@ -417,6 +424,21 @@ class Build:
                 return False
             draft.add_upper(upper)
             return True
+
+
+def _epoch(text: str) -> datetime | None:
+    """Return the time that SOURCE_DATE_EPOCH sets; InvalidParameterError.
+
+    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+    """
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidParameterError(
+            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+        ) from None
 
 
 def _packable(path: str) -> str:

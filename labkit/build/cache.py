@@ -1,8 +1,11 @@
-"""The build cache: the images that earlier builds made on the same image with the same instruction.
+"""The build cache: the images of earlier builds; nothing else is kept for it.
 
-Nothing is kept for it.  Every image of a build knows its parent, and its history says how it was
-made, with a hash of what was copied: a child of the parent with the same words and the same config
-is what this step would make.
+Every image of a build knows its parent, and its history shows how it was made, with a hash of the
+copied files.  A child of the parent with the same words and the same config is this step's result.
+
+A step with files does not depend on the whole config: a new LABEL, CMD or EXPOSE above a RUN
+changes nothing for it.  So there is a second search, for the same words on the same layers with the
+same part of the config.  A hit gives its layer to a new image.
 """
 
 import re
@@ -29,6 +32,10 @@ class Step(NamedTuple):
     """Architecture and variant that the image would be for."""
     compare: Callable[[Image], list[str]] | None = None
     """For COPY and ADD: what differs from what another image's step has copied."""
+    depends: Callable[[RuntimeConfig], object] | None = None
+    """Returns the part of the config that the step's files depend on; None if it has no files."""
+    created: str = ""
+    """The time that the image must have; empty for any."""
 
 
 class Cache:
@@ -38,6 +45,7 @@ class Cache:
         """`sources` (--cache-from): only what these images are made of counts as well."""
         self.enabled = enabled
         self._children: dict[str, list[Image]] = {}
+        self._by_layers: dict[tuple[str, ...], list[Image]] | None = None
         self._sources: list[Image] = []
         if not enabled:
             return
@@ -52,13 +60,47 @@ class Cache:
     def add(self, image: Image) -> None:
         """Take note of an image that this build has made."""
         self._children.setdefault(image.parent, []).insert(0, image)
+        self._by_layers = None
 
     def find(self, step: Step) -> Image | None:
         """The image that an earlier build made of this step."""
         for child in self._candidates(step):
-            if child.history[-1].created_by == step.created_by and child.config == step.config:
+            is_of_time = step.created in ("", child.document.created)
+            is_same = child.history[-1].created_by == step.created_by
+            if is_same and is_of_time and child.config == step.config:
                 return child
         return None
+
+    def find_made(self, step: Step) -> tuple[Image, int | None] | None:
+        """Return an image whose last step made the same files on the same layers.
+
+        Also the number of the step's layer in it, None if the step changed no file.
+        """
+        if step.depends is None:
+            return None
+        diff_ids = tuple(step.parent.diff_ids) if step.parent else ()
+        wanted = step.depends(step.config)
+        for image in self._on_layers().get(diff_ids, ()):
+            machine = image.architecture, image.document.variant
+            if (
+                image.history[-1].created_by == step.created_by
+                and machine == step.machine
+                and step.depends(image.config) == wanted
+            ):
+                return image, None if image.history[-1].empty_layer else len(diff_ids)
+        return None
+
+    def _on_layers(self) -> dict[tuple[str, ...], list[Image]]:
+        """Return the images that were built here, by the layers below their last step's."""
+        found = self._by_layers
+        if found is None:
+            found = {}
+            for image in [each for group in list(self._children.values()) for each in group]:
+                if image.parent and image.history:
+                    count = len(image.diff_ids) - (not image.history[-1].empty_layer)
+                    found.setdefault(tuple(image.diff_ids[:count]), []).append(image)
+            self._by_layers = found
+        return found
 
     def find_layer(self, step: Step) -> tuple[Image, int | None] | None:
         """An image of --cache-from that went this way, and which of its layers is this step's.

@@ -6,11 +6,12 @@ them in (`labkit.containers.trees.copying`), so no link leads anywhere else.
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from labkit.build import explain, modes
 from labkit.build.context import fetch
 from labkit.build.context.archive import Archive
+from labkit.build.context.remote import cloned, is_git
 from labkit.build.context.tars import is_archive, of_file, receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.sources import Source, Sources, packed, select
@@ -32,6 +33,9 @@ def copy(stage: StageBuild, instruction: Instruction) -> None:
     """`COPY [--from= --chown= --chmod= --link --exclude=] SOURCE… PLACE`."""
     paths, place = _words(stage, instruction)
     origin, excluded = instruction.flag("from"), instruction.flag_values("exclude")
+    parents = _is_set(instruction, "parents")
+    if parents:
+        place = f"{place.rstrip('/')}/"
     named = [path for path in paths if not path.startswith("<<")]
     with ExitStack() as stack:
         inline = stack.enter_context(_heredocs(stage, instruction))
@@ -42,30 +46,48 @@ def copy(stage: StageBuild, instruction: Instruction) -> None:
             archive = stack.enter_context(
                 stage.site.origin(stage.number, stage.tell, origin, named)
             )
-            return [*inline, *select(archive, named, excluded)]
+            return [*inline, *select(archive, named, excluded, parents=parents)]
 
         layers = (
             stage.site.layers_of(stage.number, stage.tell, origin)
             if origin and not inline
             else None
         )
-        known_by = None if layers is None else (*layers, "", *named, "", *excluded)
+        known_by = None
+        if layers is not None:
+            known_by = (*layers, "", *named, "", *excluded, *(["--parents"] if parents else []))
         _copy(stage, instruction, Sources(load, known_by), place)
 
 
 def add(stage: StageBuild, instruction: Instruction) -> None:
-    """`ADD` is COPY that also fetches URLs, and unpacks archives of the context."""
+    """`ADD` is COPY that also fetches URLs and git repositories, and unpacks archives.
+
+    By default it unpacks those of the context; `--unpack` says it for all.
+    """
     paths, place = _words(stage, instruction)
-    urls = [path for path in paths if path.startswith(URLS)]
-    named = [path for path in paths if not path.startswith((*URLS, "<<"))]
+    remote = [path for path in paths if is_git(path) or path.startswith(URLS)]
+    named = [path for path in paths if path not in remote and not path.startswith("<<")]
     checksum = instruction.flag("checksum")
-    if checksum and len(urls) != 1:
+    if checksum and len(remote) != 1:
         raise InvalidParameterError("--checksum goes with one URL")
-    with _heredocs(stage, instruction) as inline, _fetched(stage, urls, place, checksum) as fetched:
+    with ExitStack() as stack:
+        inline = stack.enter_context(_heredocs(stage, instruction))
+        fetched = _fetched(stage, instruction, remote, place, stack)
         excluded = instruction.flag_values("exclude")
         found = select(stage.site.context, named, excluded) if named else []
         everything = [*inline, *fetched, *found]
-        _copy(stage, instruction, Sources(lambda: everything), place, archives=found)
+        archives = found
+        if instruction.flag("unpack"):
+            archives = [*fetched, *found] if _is_set(instruction, "unpack") else []
+        _copy(stage, instruction, Sources(lambda: everything), place, archives=archives)
+
+
+def _is_set(instruction: Instruction, flag: str) -> bool:
+    """Whether a switch is on; InvalidParameterError."""
+    value = instruction.flag(flag).lower()
+    if value not in ("", "true", "1", "false", "0"):
+        raise InvalidParameterError(f"--{flag}={value}: it is true or false")
+    return value in ("true", "1")
 
 
 def work_dir(stage: StageBuild, instruction: Instruction) -> None:
@@ -76,7 +98,7 @@ def work_dir(stage: StageBuild, instruction: Instruction) -> None:
     def make(draft: Draft) -> bool:
         return _in_layer(stage, draft, [("make_folder", (place, stage.config.user), [])])
 
-    stage.finish(f" WORKDIR {place}", make)
+    stage.finish(f" WORKDIR {place}", make, depends=lambda config: config.user)
 
 
 def _words(stage: StageBuild, instruction: Instruction) -> tuple[list[str], str]:
@@ -208,24 +230,29 @@ def _heredocs(stage: StageBuild, instruction: Instruction) -> Iterator[list[Sour
             archive.close()
 
 
-@contextmanager
 def _fetched(
-    stage: StageBuild, urls: Sequence[str], place: str, checksum: str
-) -> Iterator[list[Source]]:
-    """What the URLs give, as files."""
-    archives: list[Archive] = []
+    stage: StageBuild,
+    instruction: Instruction,
+    urls: Sequence[str],
+    place: str,
+    stack: ExitStack,
+) -> list[Source]:
+    """The content of URLs as files, and that of git repositories; `stack` closes them."""
     found: list[Source] = []
-    workroom = stage.site.workroom
-    try:
-        for url in urls:
-            fetched = fetch.fetch(url, workroom.path, checksum, stage.site.cancellation.check)
-            if not fetched.name and place.endswith("/"):
-                fetched.file.close()
-                raise InvalidParameterError(f"cannot determine filename from url: {url}")
-            name = fetched.name or UNNAMED
-            archives.append(receive(fetched.as_archive(name), workroom.path))
-            found += select(archives[-1], [name], ())
-        yield found
-    finally:
-        for archive in archives:
-            archive.close()
+    checksum, workroom = instruction.flag("checksum"), stage.site.workroom
+    for url in urls:
+        if is_git(url):
+            keep = _is_set(instruction, "keep-git-dir")
+            archive = stack.enter_context(
+                closing(cloned(url, workroom, keep_git_folder=keep, commit=checksum))
+            )
+            found += select(archive, ["."], instruction.flag_values("exclude"))
+            continue
+        fetched = fetch.fetch(url, workroom.path, checksum, stage.site.cancellation.check)
+        if not fetched.name and place.endswith("/"):
+            fetched.file.close()
+            raise InvalidParameterError(f"cannot determine filename from url: {url}")
+        name = fetched.name or UNNAMED
+        archive = stack.enter_context(closing(receive(fetched.as_archive(name), workroom.path)))
+        found += select(archive, [name], ())
+    return found

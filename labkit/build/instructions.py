@@ -76,7 +76,6 @@ def _arg(stage: StageBuild, instruction: Instruction) -> None:
         noted.append(f"{name}={value}" if equals else name)
         given = stage.site.given_argument(name)
         value = value if given is None else given
-        stage.arguments.pop(name, None)
         if value is not None:
             stage.arguments[name] = value
     stage.finish(_said(instruction, " ".join(noted)))
@@ -105,6 +104,9 @@ def _pairs(stage: StageBuild, instruction: Instruction) -> None:
     """ENV, LABEL: noted pair by pair, with the values put in."""
     found = changes.pairs(instruction.name, instruction.text, stage.expander(instruction))
     _changed(stage, instruction)
+    if instruction.name == "ENV":
+        for name in found:
+            stage.arguments.pop(name, None)
     noted = " ".join(f"{name}={value}" for name, value in found.items())
     stage.finish(_said(instruction, noted))
 

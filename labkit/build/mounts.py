@@ -51,6 +51,8 @@ class Mounts:
         """Read the flags; InvalidParameterError."""
         self._stage = stage
         self._secrets = SecretFiles(stage.site.engine)
+        self.secret_environment: list[str] = []
+        """The secrets that the command finds in its environment (`env=NAME`), once `ready`."""
         expand = stage.expander(instruction).expand
         self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
 
@@ -68,6 +70,9 @@ class Mounts:
         with contextlib.ExitStack() as stack:
             stack.callback(self._secrets.forget)
             found: list[Mount] = []
+            self.secret_environment = [
+                word for settings in self._settings for word in _secret_words(self._stage, settings)
+            ]
             for settings in self._settings:
                 maker = _MAKERS[settings["type"]]
                 mount = stack.enter_context(maker(self._stage, settings, self._secrets))
@@ -202,15 +207,10 @@ def _tmpfs(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
 
 @contextlib.contextmanager
 def _secret(stage: StageBuild, settings: Settings, files: SecretFiles) -> Iterator[Mount | None]:
-    name = settings.get("id") or posixpath.basename(settings.get("target", ""))
-    if "env" in settings:
-        raise InvalidParameterError("--mount=type=secret: a file is mounted; leave out env")
-    if not name:
-        raise InvalidParameterError("--mount=type=secret: id or target is required")
-    data = stage.site.options.secret(name)
-    if data is None and _is_true(settings, "required"):
-        raise InvalidParameterError(f"secret {name} is required: give it with --secret id={name}")
-    if data is None:
+    """The secret as a file; with `env` there is one only if `target` asks for it."""
+    name = _secret_name(settings)
+    data = _secret_data(stage, settings)
+    if data is None or ("env" in settings and "target" not in settings):
         yield None
         return
     ids = _number(settings, "uid", 0), _number(settings, "gid", 0)
@@ -236,6 +236,35 @@ def _ssh(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Moun
             os.chown(path, *stage.site.engine.owner_on_host(*ids))
             os.chmod(path, _number(settings, "mode", 0o600, 8))
             yield Mount(type="bind", source=path, target=target)
+
+
+def _secret_name(settings: Settings) -> str:
+    """The id of a secret, by default the name of its file, or of its variable."""
+    name = settings.get("id") or posixpath.basename(settings.get("target", ""))
+    name = name or settings.get("env", "")
+    if not name:
+        raise InvalidParameterError("--mount=type=secret: id or target is required")
+    return name
+
+
+def _secret_data(stage: StageBuild, settings: Settings) -> bytes | None:
+    name = _secret_name(settings)
+    data = stage.site.options.secret(name)
+    if data is None and _is_true(settings, "required"):
+        raise InvalidParameterError(f"secret {name} is required: give it with --secret id={name}")
+    return data
+
+
+def _secret_words(stage: StageBuild, settings: Settings) -> Iterator[str]:
+    """A secret as a word of the environment; InvalidParameterError if it has a NUL byte."""
+    name = settings.get("env", "")
+    if settings["type"] != "secret" or not name:
+        return
+    data = _secret_data(stage, settings)
+    if data is not None and b"\0" in data:
+        raise InvalidParameterError(f"secret {_secret_name(settings)} has a NUL byte: mount a file")
+    if data is not None:
+        yield f"{name}={data.decode('utf-8', 'surrogateescape')}"
 
 
 _MAKERS: Mapping[

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from labkit.build import events
@@ -24,7 +24,7 @@ from labkit.errors import InvalidParameterError, LabkitError, StartError
 from labkit.images import Draft, Image
 from labkit.images.archives.layer_packer import MADE_BY_LABKIT
 from labkit.images.changes import environment_of
-from labkit.images.models import Healthcheck
+from labkit.images.models import Healthcheck, RuntimeConfig
 
 SHORT = 12
 FRAME = struct.Struct(">BxxxL")
@@ -38,6 +38,12 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
     network = instruction.flag("network")
     if network and network not in NETWORKS:
         raise InvalidParameterError(f"--network={network}: it is one of {', '.join(NETWORKS)}")
+    security = instruction.flag("security")
+    if security not in ("", "sandbox"):
+        raise InvalidParameterError(
+            f"--security={security}: security.{security} is not allowed; labkit runs every command "
+            "with the limits of a container"
+        )
     mounts = Mounts(stage, instruction)
     command = _command(stage, instruction)
     arguments = _arguments(stage)
@@ -50,7 +56,7 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
             environment = [f"{name}={value}" for name, value in arguments.items()]
             environment += mounts.environment()
             with _container(stage, command, environment, host) as container_id:
-                _run(stage, command, container_id, mounts.are_mounted)
+                _run(stage, command, container_id, mounts)
                 folder = stage.site.engine.parts.records.folder(container_id)
                 stubs = [*MADE_BY_LABKIT, *(mount.target for mount in given)]
                 return stage.site.take_written(draft, folder, draft.layer_directories(), stubs)
@@ -60,7 +66,12 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
 
     noted = {name: value for name, value in arguments.items() if name in stage.arguments}
     words = _noted(command, noted, instruction, mounts.content_keys())
-    stage.finish("", make, created_by=words, compare=compare)
+    stage.finish("", make, created_by=words, compare=compare, depends=_depends)
+
+
+def _depends(config: RuntimeConfig) -> object:
+    """Return the part of the config that a command sees, as in BuildKit."""
+    return config.env, config.user, config.working_dir
 
 
 def _command(stage: StageBuild, instruction: Instruction) -> list[str]:
@@ -87,12 +98,16 @@ def _script(content: str) -> str:
 
 
 def _arguments(stage: StageBuild) -> dict[str, str]:
-    """The build arguments that the command sees: ENV goes before them."""
+    """The build arguments that the command sees; proxies need no ARG, and have both cases."""
     given = stage.site.options.build_args
-    implied = {name: value for name, value in given.items() if name in PREDEFINED and value}
+    implied = {
+        each: value
+        for name, value in given.items()
+        if name in PREDEFINED and value
+        for each in (name.upper(), name.lower())
+    }
     fixed = environment_of(stage.config)
-    everything = implied | stage.arguments
-    return {name: value for name, value in everything.items() if name not in fixed}
+    return {name: value for name, value in implied.items() if name not in fixed} | stage.arguments
 
 
 def _noted(
@@ -135,9 +150,7 @@ def _container(
         stage.say(f"Removing intermediate container {container.id[:SHORT]}\n")
 
 
-def _run(
-    stage: StageBuild, command: list[str], container_id: str, begun: Callable[[], None]
-) -> None:
+def _run(stage: StageBuild, command: list[str], container_id: str, mounts: Mounts) -> None:
     """Run the command to its end, its output being the build's; BuildError if it fails."""
     engine = stage.site.engine
     stage.say(f" ---> Running in {container_id[:SHORT]}\n")
@@ -152,10 +165,10 @@ def _run(
             engine.attach(container_id, theirs.fileno(), stdin=False, stdout=True, stderr=True)
         with stage.site.cancellation.calling(kill):
             try:
-                engine.start(container_id)
+                engine.start(container_id, mounts.secret_environment)
             except StartError as error:
                 raise BuildError(str(error), error.exit_code) from None
-            begun()
+            mounts.are_mounted()
             stage.site.cancellation.check()
             for stream, data in _output(ours):
                 stage.tell(events.Printed(stage.step, stream, data))

@@ -6,6 +6,7 @@ needs the whole build (`builder.py`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from labkit.build.cache import Cache
@@ -31,6 +32,8 @@ class Site(Protocol):
     cancellation: Cancellation
     cache: Cache
     platform: Platform
+    epoch: datetime | None
+    """The time of all images of this build (SOURCE_DATE_EPOCH); None: when they are made."""
     dockerfile: Dockerfile
     global_arguments: dict[str, str]
 

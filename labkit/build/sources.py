@@ -4,7 +4,6 @@ The rules are classic Docker's (builder/dockerfile/copy.go): of a folder its con
 itself; links are followed to what is named, and copied as links below it.
 """
 
-import copy
 import hashlib
 import posixpath
 import tarfile
@@ -12,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from labkit.build.context.archive import Archive, Node, attributes, below
+from labkit.build.context.archive import CHUNK_BYTES, Archive, Node, below, folder_node
 from labkit.build.errors import MissingSourceError
 from labkit.build.modes import Change
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import NotFoundError
 from labkit.images.archives import sparse
+from labkit.images.archives.heads import head
+from labkit.images.archives.reader import XATTR, Member
 from labkit.patterns import Patterns, has_wildcard, wildcard
 
 END = bytes(2 * tarfile.BLOCKSIZE)
@@ -87,11 +88,20 @@ REMEMBERED_MAX = 10_000
 _REMEMBERED: dict[tuple[str, ...], tuple[str, int]] = {}
 
 
-def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> list[Source]:
+def select(
+    archive: Archive, paths: Sequence[str], excluded: Sequence[str], *, parents: bool = False
+) -> list[Source]:
     """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words.
 
-    A pattern may match nothing, as with BuildKit; a name that is not there is an error.
+    A pattern may match nothing, as with BuildKit; a name that is not there is an error.  With
+    `parents` each source keeps the folders above it, up to a part `/./` of what is written.
     """
+    if parents:
+        return [
+            _with_parents(source, _depth(written))
+            for written in paths
+            for source in select(archive, [written], excluded)
+        ]
     patterns = Patterns(excluded)
     found: list[Source] = []
     for written in paths:
@@ -107,17 +117,31 @@ def select(archive: Archive, paths: Sequence[str], excluded: Sequence[str]) -> l
     return found
 
 
+def _depth(written: str) -> int:
+    """How many folders of a written source are not kept: those before `/./`."""
+    before, pivot, _ = written.partition("/./")
+    return len([part for part in _inside(before).split("/") if part]) if pivot else 0
+
+
+def _with_parents(source: Source, depth: int) -> Source:
+    """The same files below the folders that they are in, as the content of one folder."""
+    parts: list[tuple[str, Node]] = []
+    names = source.path.split("/") if source.path else []
+    for end in range(depth + 1, len(names)):
+        above = source.archive.find("/".join(names[:end]))
+        parts.append(("/".join(names[depth:end]), above))
+    place = "/".join(names[depth:])
+    if place:
+        parts.append((place, source.node))
+    if source.node.is_folder:
+        prefix = f"{place}/" if place else ""
+        parts += [(f"{prefix}{name}", node) for name, node in source.parts]
+    return Source(source.archive, source.path, folder_node(""), parts)
+
+
 def _inside(written: str) -> str:
-    """A source from the root on; above the root there is nothing."""
-    parts: list[str] = []
-    for part in written.split("/"):
-        if part == ".." and not parts:
-            raise InvalidParameterError(f"forbidden path outside the build context: {written}")
-        if part == "..":
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+    """Return a source as a path from the root on; above the root is the root, as in BuildKit."""
+    return posixpath.normpath(f"/{written}").strip("/")
 
 
 def _source(archive: Archive, path: str, patterns: Patterns) -> Source:
@@ -148,21 +172,45 @@ def _key(source: Source) -> str:
 
 
 def packed(sources: Sequence[Source], mode: Change | None = None) -> Iterator[bytes]:
-    """A tar archive of it all: each name begins with the source's number; `mode` changes modes."""
+    """Yield a tar archive of all sources: each name begins with the source's number.
+
+    `mode` changes modes.  The pieces are large, because each may wake the process that reads it.
+    """
+    waiting, waiting_bytes = [], 0
+    for piece in _members(sources, mode):
+        waiting.append(piece)
+        waiting_bytes += len(piece)
+        if waiting_bytes >= CHUNK_BYTES:
+            yield b"".join(waiting)
+            waiting, waiting_bytes = [], 0
+    yield b"".join([*waiting, END])
+
+
+def _members(sources: Sequence[Source], mode: Change | None) -> Iterator[bytes]:
     for number, source in enumerate(sources):
         first_names: dict[int, str] = {}
         for name, node in source.parts:
             yield from _member(source.archive, node, f"{number}/{name}", first_names, mode)
-    yield END
 
 
 def _member(
     archive: Archive, node: Node, name: str, first_names: dict[int, str], mode: Change | None
 ) -> Iterator[bytes]:
-    member = copy.copy(node.member)
-    member.name = name
-    kept = {"mtime"} & node.member.pax_headers.keys()
-    member.pax_headers = attributes(member) | {key: node.member.pax_headers[key] for key in kept}
+    member, found = Member(name), node.member
+    member.type, member.linkname, member.size = found.type, found.linkname, found.size
+    member.uid, member.gid, member.mtime, member.pieces = (
+        found.uid,
+        found.gid,
+        found.mtime,
+        found.pieces,
+    )
+    member.devmajor, member.devminor = found.devmajor, found.devminor
+    member.mode = found.mode
+    member.pax_headers = {
+        key: value
+        for key, value in found.pax_headers.items()
+        if key == "mtime" or key.startswith(XATTR)
+    }
     if mode is not None and node.kind != "link":
         member.mode = mode(member.mode & 0o7777, node.is_folder)
     first = first_names.setdefault(id(node), name)
@@ -171,12 +219,12 @@ def _member(
     elif node.kind == "file":
         member.type = tarfile.REGTYPE
     if member.type != tarfile.REGTYPE:
-        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        yield head(member)
         return
     sparse_map = b""
     if member.issparse():  # holes stay holes: a file of terabytes may hold a kilobyte
         sparse_map = sparse.describe(member)
-    yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    yield head(member)
     yield sparse_map
     yield from archive.stored(node)
     yield bytes(-member.size % tarfile.BLOCKSIZE)

@@ -12,7 +12,7 @@ from labkit.build.dockerfile.model import Instruction
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.site import Site
 from labkit.containers.life.specification import DEFAULT_PATH
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, NotFoundError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
 from labkit.images.models import SCRATCH, History, ImageConfig, RootFs, RuntimeConfig
@@ -45,14 +45,18 @@ class StageBuild:
         self.config = RuntimeConfig()
         self.author = ""
         self.arguments: dict[str, str] = {}
-        """The ARGs in effect, with their values."""
+        """The ARGs in effect, with their values; an ENV of the same name ends one."""
         self.cmd_is_set = False
         """Whether this stage has a CMD of its own, which an ENTRYPOINT then leaves alone."""
+        self.has_run = False
+        """Whether a step with files was carried out, and not found in the cache: from there on
+        nothing is taken from the cache."""
         self._has_missed = False
 
-    def begin(self, image: Image | None) -> None:
-        """Start from an image, or from nothing."""
+    def begin(self, image: Image | None, below: "StageBuild | None" = None) -> None:
+        """Start from an image, or from nothing; `below` is the stage that made the image."""
         self.image = image
+        self.has_run = below is not None and below.has_run
         if image is not None:
             self.config = deepcopy(image.config)
             self.author = image.document.author
@@ -66,8 +70,8 @@ class StageBuild:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that can be put in: ENV goes before ARG."""
-        return self.arguments | environment_of(self.config)
+        """The variables that can be put in: of ENV and ARG the later one, as in BuildKit."""
+        return environment_of(self.config) | self.arguments
 
     def expander(self, instruction: Instruction) -> Expander:
         """What an instruction's arguments are read with."""
@@ -104,19 +108,31 @@ class StageBuild:
         *,
         created_by: str = "",
         compare: Callable[[Image], list[str]] | None = None,
+        depends: Callable[[RuntimeConfig], object] = lambda _: None,
     ) -> None:
-        """The step is what earlier builds have made of it, or is made now.
+        """Take the step from an earlier build, or carry it out.
 
         `comment` is the instruction as the history shows it, unless `created_by` is all of that.
+        `depends` returns the part of the config that the step's files depend on.
         """
         self.site.cancellation.check()
         words = created_by or " ".join([*self.shell, "#(nop)", comment])
-        step = Step(self.image, words, self.config, self._machine, compare)
+        has_files = make is not None
+        step = Step(
+            self.image,
+            words,
+            self.config,
+            self._machine,
+            compare,
+            depends if has_files else None,
+            written(self.site.epoch) if self.site.epoch else "",
+        )
         hit = self._from_cache(step)
         if hit is not None:
             self.image = hit
             self.config = deepcopy(hit.config)
         else:
+            self.has_run |= has_files
             self.image = self._made(step, make)
         self.say_image()
 
@@ -133,16 +149,20 @@ class StageBuild:
         hit: Image | None = None
         if not cache.enabled or self._is_uncached:
             why = "--no-cache"
+        elif self.has_run:
+            why = "a step before it missed"
         elif self._has_missed:
+            hit = self._same_files(step)
             why = "a step before it missed"
         else:
-            hit = cache.find(step) or self._restored(step)
+            hit = cache.find(step) or self._same_files(step) or self._restored(step)
             why = "" if hit or not self.site.options.explain else cache.why_missed(step)
-        self._has_missed = hit is None
+        self._has_missed |= hit is None
         if hit is not None:
             self.tell(events.Cached(self.step))
         if self.site.options.explain:
-            same = "the same image below, the same instruction, the same content"
+            below = "files" if self._has_missed else "image"
+            same = f"the same {below} below, the same instruction, the same content"
             self.say(f" ---> Cache {'hit: ' + same if hit else 'miss: ' + why}\n")
         return hit
 
@@ -151,6 +171,25 @@ class StageBuild:
         """Whether --no-cache-filter names this stage."""
         name = self.site.dockerfile.stages[self.number].name
         return name != "" and name in self.site.options.no_cache_stages
+
+    def _same_files(self, step: Step) -> Image | None:
+        """The step made from the layer that an earlier build made of the same files."""
+        found = self.site.cache.find_made(step)
+        if found is None:
+            return None
+        source, number = found
+
+        def make(draft: Draft) -> bool:
+            if number is None:
+                return False
+            if not draft.add_known(source.diff_ids[number]):
+                raise NotFoundError(f"the layer {source.diff_ids[number]} was removed")
+            return True
+
+        try:
+            return self._made(step, make)
+        except NotFoundError:  # the image was removed since the build began
+            return None
 
     def _restored(self, step: Step) -> Image | None:
         """The step made from the layer that an image of --cache-from has."""
@@ -180,7 +219,7 @@ class StageBuild:
         return image
 
     def _document(self, step: Step, *, has_layer: bool) -> ImageConfig:
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        now = written(self.site.epoch or datetime.now(UTC))
         entry = History(now, step.created_by, self.author, empty_layer=not has_layer)
         architecture, variant = step.machine
         return ImageConfig(
@@ -193,6 +232,11 @@ class StageBuild:
             history=[*(step.parent.history if step.parent else []), entry],
             variant=variant,
         )
+
+
+def written(moment: datetime) -> str:
+    """Return a time as an image's config has it."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

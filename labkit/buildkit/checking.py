@@ -1,7 +1,7 @@
-"""Questions about a Dockerfile that are answered without a build: `--check`, `--call`.
+"""Questions about a Dockerfile that are answered without a build: `--call outline`, `targets`.
 
 The client sends them as a frontend's subrequests, and prints the answer's text or its JSON.
-Source: buildkit's frontend/subrequests (`lint`, `outline`, `targets`).
+Source: buildkit's frontend/subrequests (`outline`, `targets`); `linting` answers `--check`.
 """
 
 import msgspec
@@ -22,18 +22,6 @@ def answer(asked: str, source: Source, wanted: str) -> Answer:
     if find is None:
         raise CallError(UNIMPLEMENTED, f"unsupported request {asked!r}")
     return find(source, wanted)
-
-
-def _lint(source: Source, wanted: str) -> Answer:
-    """Return the faults of a Dockerfile; labkit reports only those that no build accepts."""
-    target(parse(*source), wanted)
-    found: dict[str, list[object]] = {"warnings": [], "sources": []}
-    return {
-        "result.json": msgspec.json.encode(found),
-        "result.txt": b"Check complete, no warnings found.\n",
-        "result.statuscode": b"0",
-        "version": VERSION,
-    }
 
 
 def _targets(source: Source, _: str) -> Answer:
@@ -85,7 +73,6 @@ def _arguments(dockerfile: Dockerfile, wanted: str) -> list[dict[str, str]]:
 
 
 _ANSWERS = {
-    "frontend.lint": _lint,
     "frontend.targets": _targets,
     "frontend.outline": _outline,
 }

@@ -92,6 +92,11 @@ class SessionContexts:
         self._ignore_rules("context")
         return Source(data, name)
 
+    @property
+    def ignored(self) -> list[str]:
+        """The patterns of `.dockerignore`, as far as they were read with the Dockerfile."""
+        return self._ignored.get("context", [])
+
     def files(self, wanted: Sequence[str] | None) -> Archive:
         """Return the files that COPY and ADD name."""
         if self._is_elsewhere:

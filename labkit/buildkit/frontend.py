@@ -12,9 +12,12 @@ from contextlib import suppress
 import msgspec
 
 from labkit.build.builder import Build
+from labkit.build.context.contexts import Source
+from labkit.build.dockerfile.parser import parse
 from labkit.build.options import Options, Registries
+from labkit.build.solver import target
 from labkit.build.workroom import Workroom
-from labkit.buildkit import checking
+from labkit.buildkit import checking, linting
 from labkit.buildkit.agents import SessionAgents
 from labkit.buildkit.contexts import SessionContexts
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
@@ -97,9 +100,15 @@ class Solve:
         )
         job.source = contexts.dockerfile()
         _check_syntax(job.source.data)
-        if asked := attributes.get("requestid"):
-            return Solved(None, None, checking.answer(asked, job.source, options.target))
         registries = self._registries(lambda host: credentials(session, host))
+        facts = linting.Facts(
+            self._engine,
+            options.build_args,
+            registries.shown(registries.platform(options.platform)),
+            contexts.ignored,
+        )
+        if asked := attributes.get("requestid"):
+            return Solved(None, None, _answer(asked, job.source, options, facts))
         caches = _imported_caches(self._engine, registries, vertices, attributes)
         options = options._replace(cache_from=caches)
         build = Build(self._engine, options, contexts, workroom, registries)
@@ -107,8 +116,27 @@ class Solve:
         teller = Teller(vertices)
         build.resolve(teller.take)
         teller.know(build)
+        _lint(job, vertices, facts)
         _warn(job, vertices, attributes)
         return Solved(build, teller)
+
+
+def _answer(asked: str, source: Source, options: Options, facts: linting.Facts) -> dict[str, bytes]:
+    if asked != "frontend.lint":
+        return checking.answer(asked, source, options.target)
+    target(parse(*source), options.target)
+    return linting.answer(source, linting.lint(source, facts)[0])
+
+
+def _lint(job: Job, vertices: Vertices, facts: linting.Facts) -> None:
+    """Warn of broken rules; InvalidParameterError if the file makes them errors."""
+    assert job.source is not None  # noqa: S101 it was read before
+    found, settings = linting.lint(job.source, facts)
+    vertex = vertices.digest(f"[internal] load build definition from {job.source.name}")
+    for warning in linting.warnings(job.source, found, vertex):
+        job.progress.warn(warning)
+    if found and settings.is_error:
+        raise linting.error_of(found)
 
 
 def _check_frontend(name: str, attributes: Mapping[str, str]) -> None:

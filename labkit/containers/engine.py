@@ -162,10 +162,14 @@ class Engine:
         """Every container, the newest first."""
         return [entry.container for entry in self.parts.lookup.all()]
 
-    def start(self, ref: str) -> None:
-        """Run a created or exited container; StartError, NotModifiedError if it runs already."""
+    def start(self, ref: str, secret_environment: Sequence[str] = ()) -> None:
+        """Run a created or exited container; StartError, NotModifiedError if it runs already.
+
+        `secret_environment`: `NAME=value` words that no record keeps.
+        """
         entry = self.parts.lookup.find(ref)
         with entry.lock:
+            entry.secret_environment = secret_environment
             if entry.container.state.status == states.PAUSED:
                 raise ConflictError("cannot start a paused container, try unpause instead")
             if entry.is_running:
@@ -198,8 +202,8 @@ class Engine:
         """Hand a client's connection to the container's shim, now or when the container starts.
 
         The descriptor is duplicated; the caller closes its own without shutting the socket down.
-        `announce` tells the client that it is attached.  It is called before anything is sent, and
-        before any start that the client then asks for can run.
+        `announce` tells the client that it is attached.  It is called before any output is sent,
+        so a client that starts the container after this gets all its output.
         With `replay` that function first gets the log up to this moment.
         """
         entry = self.parts.lookup.find(ref)

@@ -80,7 +80,7 @@ def validate(paths: Paths, given: dict[str, list[str]], config_file: str | None)
     _, warnings = source.read()
     for warning in warnings:
         sys.stderr.write(f"WARNING: {warning}\n")
-    print("configuration OK")
+    print("configuration OK", flush=True)  # os._exit flushes nothing
     return 0
 
 

@@ -154,7 +154,7 @@ def settle(from_file: Values, from_flags: Values, path: str = FILE) -> tuple[Set
     proxies = {name: given.pop(name) for name in ("http-proxy", "https-proxy", "no-proxy")
                if name in given}  # fmt: skip
     if proxies:
-        given["proxies"] = {**dict(given.get("proxies") or {}), **proxies}  # type: ignore[call-overload]
+        given["proxies"] = {**dict(given.get("proxies") or {}), **proxies}  # type: ignore[call-overload]  # any JSON
     try:
         settings = msgspec.convert(given, Settings)
     except UNREADABLE as error:

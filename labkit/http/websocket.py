@@ -26,7 +26,7 @@ def head(request: Request) -> bytes:
     key = request.headers.get("sec-websocket-key", "")
     if request.headers.get("upgrade", "").lower() != "websocket" or not key:
         raise InvalidParameterError("this is for WebSocket: ask with Upgrade: websocket")
-    accept = base64.b64encode(hashlib.sha1(key.encode() + _KEY_END).digest()).decode()  # noqa: S324
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _KEY_END).digest()).decode()  # noqa: S324 RFC 6455 prescribes SHA-1
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n\r\n"

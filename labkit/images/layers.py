@@ -130,6 +130,7 @@ class UnpackingProcess:
         )
         self._stdin_fd = self._process.stdin.fileno()  # type: ignore[union-attr]
         os.set_blocking(self._stdin_fd, False)
+        waiting.widen(self._stdin_fd)
 
     def write(self, data: bytes) -> None:
         """Pass on more of the archive; InvalidParameterError if the process has failed.

@@ -31,6 +31,8 @@ class PackingProcess:
             bufsize=0,
             cwd="/",
         )
+        assert self._process.stdout is not None  # noqa: S101 it is a pipe
+        waiting.widen(self._process.stdout.fileno())
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes of the archive, none at its end; InvalidParameterError."""

@@ -38,7 +38,7 @@ def _check_config(config: IpamConfig) -> None:
         )
     if config.ip_range:
         within = parse_subnet(config.ip_range, exact=False)
-        if within.version != subnet.version or not within.subnet_of(subnet):  # type: ignore[arg-type]
+        if within.version != subnet.version or not within.subnet_of(subnet):  # type: ignore[arg-type]  # the same version
             raise InvalidParameterError(
                 f"invalid ip-range {config.ip_range}: it is not part of the subnet {config.subnet}"
             )

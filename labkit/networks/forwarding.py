@@ -5,7 +5,7 @@ router of a host that was none:
 
 - IPv4 has a switch for each link at which packets arrive (`net.ipv4.conf.LINK.forwarding`).  labkit
   turns it on for the links that lead outside, and leaves `ip_forward` alone.  A packet that arrives
-  at a link that labkit has opened may only go to a bridge of labkit's (`firewall`).
+  at a link that labkit has opened may only go to one of labkit's bridges (`firewall`).
 - IPv6 has one switch for all (`net.ipv6.conf.all.forwarding`).  It sets those of the links too, and
   makes the host ignore routers.  labkit restores the links, so the host keeps its default route.
 

@@ -155,7 +155,7 @@ class Endpoint(msgspec.Struct, rename=docker_name):
     priority: int = 0
     """The endpoint with the highest priority has the default route."""
     isolated: bool = False
-    """Whether it reaches only the bridge, and no other container on it."""
+    """Whether the container reaches the bridge, but no other container on it."""
 
 
 class PublishedPort(msgspec.Struct, rename=docker_name, frozen=True):

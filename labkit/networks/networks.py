@@ -113,7 +113,7 @@ class Networks:
             return sorted(self._by_id.values(), key=lambda network: network.name)
 
     def find(self, ref: str) -> Network:
-        """The network with this id, else with this name, else with this beginning of an id."""
+        """The network with `ref` as its id, else as its name, else as the beginning of its id."""
         if ref in (DEFAULT_NETWORK, "default"):
             return self.default()
         with self._lock:
@@ -129,7 +129,7 @@ class Networks:
         return matches[0]
 
     def default(self) -> Network:
-        """The network of containers that name none; it is made if it does not exist."""
+        """The network of containers that name no network; it is made if it does not exist."""
         with self._lock:
             for network in self._by_id.values():
                 if network.is_default:

@@ -19,7 +19,7 @@ class Surroundings(NamedTuple):
     """Names of links that do not belong to labkit."""
 
     outward: tuple[str, ...] = ()
-    """The links that lead off this machine, as far as that can be seen."""
+    """The links that probably lead out of this machine."""
     bridges: tuple[str, ...] = ()
     """Every bridge."""
 

@@ -90,8 +90,8 @@ def _ask(program: str, pid: int, ranges: tuple[IdRange, ...]) -> None:
 def _way_out(program: str) -> str:
     """The remedy inside a container, where a set-user-id program has too little power.
 
-    The kernel asks for power over the new namespace, which its maker has but root does not.  A
-    program that runs as its caller, with one capability, is allowed.
+    The kernel requires power over the new namespace: the user that made it has this power, root
+    does not.  A program that runs as this user, with one capability, is allowed.
     """
     if power.machine_uid() and os.stat(program).st_mode & stat.S_ISUID:
         return (

@@ -56,7 +56,7 @@ def asked(
             yield repository, answer
             return
     finally:
-        found.close()  # type: ignore[attr-defined]
+        found.close()  # type: ignore[attr-defined]  # a generator's
 
 
 def addresses(domain: str, access: Access) -> list[Endpoint]:
@@ -90,7 +90,7 @@ def reached(endpoints: list[Endpoint], access: Access, stop: Event) -> Iterator[
     try:
         yield next(answering)
     finally:
-        answering.close()  # type: ignore[attr-defined]
+        answering.close()  # type: ignore[attr-defined]  # a generator's
 
 
 def pull_error(error: RegistryError, reference: Reference) -> LabkitError:

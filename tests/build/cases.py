@@ -2,6 +2,7 @@
 
     the rule
     fails: yes                        (only if a builder must refuse it)
+    flags: --build-arg A=1            (of the command; {folder} is the context's place)
     -- Dockerfile
     FROM busybox
     -- path/of/a/file 0755
@@ -12,6 +13,8 @@
 `answers.json` is what docker's classic builder made of each, that of dockerd 20.10 and of 26.1
 alike, `buildkit.json` what the BuildKit of 26.1 made, `buildah-VERSION.json` what that buildah did.
 `python -m tests.build.record` asks again.
+
+`tests/dockerfiles` has more, of what only BuildKit knows.
 """
 
 import hashlib
@@ -53,18 +56,21 @@ class Case(NamedTuple):
     fails: bool
     parts: Mapping[str, str]
     """What follows each `-- `, by that line."""
+    flags: str = ""
+    """Options of the build command."""
 
 
-def cases() -> list[Case]:
+def cases(folder: Path = FOLDER / "corpus") -> list[Case]:
     """All of them, by name."""
-    return [_read(path) for path in sorted(FOLDER.glob("corpus/*.case"))]
+    return [_read(path) for path in sorted(folder.glob("*.case"))]
 
 
 def _read(path: Path) -> Case:
-    head, *parts = re.split(r"^-- ", path.read_text(), flags=re.MULTILINE)
+    head, *parts = re.split(r"^-- ", path.read_bytes().decode(), flags=re.MULTILINE)
     rule, _, rest = head.partition("\n")
     found = dict(part.partition("\n")[::2] for part in parts)
-    return Case(path.stem, rule, "fails: yes" in rest, found)
+    flags = re.search(r"^flags: (.*)$", rest, flags=re.MULTILINE)
+    return Case(path.stem, rule, "fails: yes" in rest, found, flags[1] if flags else "")
 
 
 def write_context(case: Case, folder: Path) -> None:
@@ -119,10 +125,14 @@ class Builder:
         *_, image_id = [event["aux"]["ID"] for event in events if "aux" in event]
         return self.describe(image_id)
 
-    def answer_by(self, client: Client, folder: Path) -> Answer:
-        """What it makes of a context that a client with buildx brings; RUN has no network."""
+    def answer_by(self, client: Client, folder: Path, more: str = "") -> Answer:
+        """What it makes of a context that a client with buildx brings; RUN has no network.
+
+        `more` are a case's flags.
+        """
         with tempfile.TemporaryDirectory() as place:
             flags = ["--no-cache", "--network", "none", "--iidfile", f"{place}/id"]
+            flags += more.replace("{folder}", str(folder)).split()
             done = client.docker("build", *flags, str(folder), code=None)
             if done.returncode:
                 return {"fails": True}

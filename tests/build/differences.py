@@ -77,6 +77,20 @@ FROM_BUILDKIT = {
 """Where labkit differs from BuildKit, as docker's classic builder does."""
 
 
+FROM_BUILDKIT_26 = {
+    Difference("arg-targetstage", "files x"): "TARGETSTAGE came with a later frontend",
+    Difference("arg-targetstage-default", "files x"): "TARGETSTAGE came with a later frontend",
+    Difference("copy-chmod-bad", "fails"): "a later frontend refuses such a mode; this one takes 0",
+    Difference(
+        "copy-chmod-variable", "files f"
+    ): "a later frontend puts variables in; this one ignores --chmod",
+    Difference(
+        "copy-link-folder", "files d"
+    ): "--link makes a layer that knows nothing of the one below; dockerd 26 cannot, and copies",
+}
+"""Where labkit differs from the BuildKit of dockerd 26.1 in the cases of `tests.dockerfiles`."""
+
+
 def compared(case: str, docker: Answer, buildah: Answer) -> Iterator[Difference]:
     """What differs between two answers."""
     if "fails" in docker or "fails" in buildah:

@@ -7,7 +7,7 @@ buildah` asks that one alone.
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.systems import every, newest
@@ -18,21 +18,29 @@ from tests.build.cases import (
     FOLDER,
     Answer,
     Builder,
+    Case,
     cases,
     write_context,
 )
 from tests.buildkit import Client
+from tests.dockerfiles import ANSWERS as DOCKERFILE_ANSWERS
+from tests.dockerfiles import CASES as DOCKERFILES
 from tests.lab import remove_template, running_lab
 from tests.oracle import running_oracle
 
 
 def record(path: Path, answer: Callable[[Path], Answer]) -> None:
-    """Ask about every case, and write `path`."""
+    """Ask about every case of the corpus, and write `path`."""
+    record_cases(path, cases(), lambda _, folder: answer(folder))
+
+
+def record_cases(path: Path, asked: Sequence[Case], answer: Callable[[Case, Path], Answer]) -> None:
+    """Ask about these cases, and write `path`."""
     found = {}
-    for case in cases():
+    for case in asked:
         with tempfile.TemporaryDirectory() as folder:
             write_context(case, Path(folder))
-            found[case.name] = answer(Path(folder))
+            found[case.name] = answer(case, Path(folder))
         if bool(found[case.name].get("fails")) != case.fails:
             print(f"{case.name}: the answer for {path.name} is not what the case says")
     lines = [f'"{name}": {json.dumps(answer, sort_keys=True)}' for name, answer in found.items()]
@@ -58,6 +66,18 @@ def record_buildkit() -> None:
         record(BUILDKIT_ANSWERS, lambda folder: builder.answer_by(client, folder))
 
 
+def record_dockerfiles() -> None:
+    """BuildKit's answers to the cases that need it."""
+    with running_oracle() as oracle:
+        client = Client(newest(), oracle.socket, f"{oracle.folder}/client")
+        builder = Builder(oracle.socket)
+        record_cases(
+            DOCKERFILE_ANSWERS,
+            DOCKERFILES,
+            lambda case, folder: builder.answer_by(client, folder, case.flags),
+        )
+
+
 def record_buildah() -> None:
     """Buildah's, a file for each version."""
     for system in every():
@@ -69,7 +89,12 @@ def record_buildah() -> None:
                 buildah.close()
 
 
-RECORDERS = {"docker": record_docker, "buildkit": record_buildkit, "buildah": record_buildah}
+RECORDERS = {
+    "docker": record_docker,
+    "buildkit": record_buildkit,
+    "dockerfiles": record_dockerfiles,
+    "buildah": record_buildah,
+}
 
 
 if __name__ == "__main__":

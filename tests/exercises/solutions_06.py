@@ -68,6 +68,14 @@ def renew(bench: Bench) -> None:
 
 
 SAVE = "save -o {path} {image}"
+
+
+def huge(bench: Bench) -> None:
+    """A file of a size that a judge need not read: it takes no space on the disk."""
+    with open(bench.place.path(bench.v.file), "wb") as file:
+        file.truncate(1 << 40)
+
+
 ATTEMPTS = {
     "06.1": Attempts(
         digests("right"),
@@ -113,6 +121,7 @@ ATTEMPTS = {
             ),
             "another image": Wrong(carry("save -o {path} busybox", "rmi {image}"), 0, "another"),
             "removed and lost": Wrong(docker("rmi {image}"), 0, "no such file"),
+            "larger than any image": Wrong(huge, 0, "a size that no exercise needs"),
         },
     ),
     "06.5": Attempts(

@@ -52,6 +52,8 @@ def wanted(instructions: Iterable[Instruction]) -> list[str] | None:
     return found
 
 
+_ELSEWHERE = ("<<", "http://", "https://", "git://", "git@", "ssh://", "github.com/")
+"""How a source begins that is no file of the context."""
 _READ_LATER = frozenset("$\"'\\`")
 """What makes a word mean something other than it says."""
 
@@ -60,7 +62,7 @@ def _taken(instruction: Instruction) -> list[str]:
     """The sources that an instruction names in the context."""
     if instruction.name in ("COPY", "ADD") and not instruction.flag("from"):
         named = instruction.words or words.fields(instruction.text, instruction.escape)
-        return [path for path in named[:-1] if not path.startswith(("<<", "http://", "https://"))]
+        return [path for path in named[:-1] if not path.startswith(_ELSEWHERE)]
     if instruction.name == "RUN":
         return [source for text in instruction.flag_values("mount") for source in _mounted(text)]
     return []

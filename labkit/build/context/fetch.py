@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from labkit.dialect import trust
 from labkit.errors import InvalidParameterError
 
 SIZE_LIMIT_BYTES = 4 << 30
@@ -102,7 +103,7 @@ def _opener() -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPSHandler(context=trust.of_the_system()),
         urllib.request.HTTPRedirectHandler(),  # to FTP there is no handler
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),

@@ -19,7 +19,9 @@ from labkit.images.archives.compression import plain_chunks
 from labkit.kernel.trails import remove_tree
 
 GIT_TIMEOUT_S = 600.0
-_GIT = re.compile(r"(?:git://|git@|github\.com/).+|https?://.+\.git(?:#.*)?")
+_GIT = re.compile(
+    r"(?:git://|git@|ssh://[^/]+/|github\.com/).+|https?://[^?#]+\.git(?:#.*)?", re.DOTALL
+)
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -30,8 +32,8 @@ def sent(stream: BinaryIO, workroom: Workroom) -> Archive:
 
 def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
     """The context at a URL: a git repository, an archive, or just a Dockerfile."""
-    if _GIT.fullmatch(url):
-        return _cloned(url, workroom)
+    if is_git(url):
+        return cloned(url, workroom)
     if not url.startswith(("http://", "https://")):
         raise InvalidParameterError(
             f"the context {url} cannot be fetched: it is an http(s) URL or a git repository"
@@ -49,8 +51,18 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
         found.file.close()
 
 
-def _cloned(url: str, workroom: Workroom) -> Archive:
-    """A git repository's files: `URL#REF:FOLDER`, with those of its submodules."""
+def is_git(url: str) -> bool:
+    """Whether a URL means a git repository, as in Docker."""
+    return _GIT.fullmatch(url) is not None
+
+
+def cloned(
+    url: str, workroom: Workroom, *, keep_git_folder: bool = False, commit: str = ""
+) -> Archive:
+    """A git repository's files: `URL#REF:FOLDER`, with those of its submodules.
+
+    `keep_git_folder`: `.git`, too.  `commit`: what the id of the commit must begin with.
+    """
     if shutil.which("git") is None:
         raise InvalidParameterError(f"the context {url} needs git, which is not installed")
     repository, _, fragment = url.partition("#")
@@ -61,7 +73,10 @@ def _cloned(url: str, workroom: Workroom) -> Archive:
         _git("clone", "--quiet", "--no-checkout", "--", repository, place)
         _git("checkout", "--quiet", "--detach", _commit(place, reference), "--", place=place)
         _git("submodule", "--quiet", "update", "--init", "--recursive", place=place)
-        remove_tree(os.path.join(place, ".git"))
+        if commit and not (found := _git("rev-parse", "HEAD", place=place)).startswith(commit):
+            raise InvalidParameterError(f"expected checksum to match {commit}, got {found}")
+        if not keep_git_folder:
+            remove_tree(os.path.join(place, ".git"))
         root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # By a process that has the clone as its root: a link in a repository leads nowhere.
@@ -89,7 +104,8 @@ def _commit(place: str, reference: str) -> str:
     return "FETCH_HEAD"
 
 
-def _git(*words: str, place: str = "/") -> None:
+def _git(*words: str, place: str = "/") -> str:
+    """Run git, and return its output; InvalidParameterError."""
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
     safe = ("-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=never")
     try:
@@ -108,3 +124,4 @@ def _git(*words: str, place: str = "/") -> None:
         said = done.stderr.strip().splitlines() or ["it failed, and did not say why"]
         why = next((line for line in said if line.startswith("fatal: ")), said[-1])
         raise InvalidParameterError(f"git {words[0]}: {why}")
+    return done.stdout.strip()

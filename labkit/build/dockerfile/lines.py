@@ -66,7 +66,7 @@ def read(data: bytes, file: str) -> Source:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DockerfileError("the file has a NUL byte: it is not text", file, line, "")
-    physical = [line.removesuffix("\r") for line in text.split("\n")]
+    physical = text.split("\n")
     escape = _escape(physical, file)
     return Source(file, escape, list(_Lexer(physical, escape, file)))
 
@@ -99,7 +99,7 @@ class _Lexer:
 
     def __iter__(self) -> Iterator[Line]:
         while self._position < len(self._lines):
-            source = self._lines[self._position]
+            source = self._lines[self._position].removesuffix("\r")
             if not source.strip() or source.lstrip().startswith("#"):
                 self._position += 1
                 continue
@@ -114,7 +114,7 @@ class _Lexer:
         """The line at the position and those that continue it."""
         parts: list[str] = []
         while self._position < len(self._lines):
-            line = self._lines[self._position]
+            line = self._lines[self._position].removesuffix("\r")
             self._position += 1
             is_comment = line.lstrip().startswith("#")
             if parts and (is_comment or not line.strip()):
@@ -143,7 +143,7 @@ class _Lexer:
             self._position += 1
             taken.append(line)
             stripped = line.lstrip("\t") if match[1] else line
-            if stripped == name:
+            if stripped.removesuffix("\r") == name:  # the other lines keep it, as in BuildKit
                 whole = "".join(f"{one}\n" for one in content)
                 return Heredoc(name, whole, name == match[2], "".join(f"{t}\n" for t in taken))
             content.append(stripped)

@@ -38,6 +38,7 @@ _COPY_FLAGS = {
     "link": SWITCH,
     "exclude": REPEATED,
 }
+_ADD_FLAGS = {**_COPY_FLAGS, "checksum": VALUE, "keep-git-dir": SWITCH, "unpack": SWITCH}
 
 
 def _at_least_one(instruction: Instruction) -> None:
@@ -110,10 +111,10 @@ def _anything(_: Instruction) -> None:
 
 
 RULES: Mapping[str, Rule] = {
-    "ADD": Rule(_check_copy, {**_COPY_FLAGS, "checksum": VALUE}, takes_json=True),
+    "ADD": Rule(_check_copy, _ADD_FLAGS, takes_json=True),
     "ARG": Rule(_check_arg),
     "CMD": Rule(_anything, takes_json=True),
-    "COPY": Rule(_check_copy, {**_COPY_FLAGS, "from": VALUE}, takes_json=True),
+    "COPY": Rule(_check_copy, {**_COPY_FLAGS, "from": VALUE, "parents": SWITCH}, takes_json=True),
     "ENTRYPOINT": Rule(_anything, takes_json=True),
     "ENV": Rule(_check_pairs),
     "EXPOSE": Rule(_at_least_one),
@@ -124,7 +125,7 @@ RULES: Mapping[str, Rule] = {
     "ONBUILD": Rule(_at_least_one),
     "RUN": Rule(
         _at_least_one,
-        {"mount": REPEATED, "network": VALUE},
+        {"mount": REPEATED, "network": VALUE, "security": VALUE},
         takes_json=True,
     ),
     "SHELL": Rule(_check_shell, takes_json=True),

@@ -18,6 +18,7 @@ COMMAND = Command(
         Flag("jobs", "j", "int", "Submissions at once (default 2)", initial=2),
         Flag("cell-timeout", "", "int", "Seconds for a cell (default 60)", initial=60),
         Flag("timeout", "", "int", "Seconds for a submission (default 900)", initial=900),
+        Flag("scheduler", "", "string", "Grade on a Dask cluster: tcp://HOST:PORT", word="ADDRESS"),
         Flag("again", "", "bool", "Also grade submissions that have a result"),
     ),
     at_least=1,
@@ -36,6 +37,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         jobs=options["jobs"],
         limits=limits,
         again=options["again"],
+        scheduler=options["scheduler"],
     )
     results = classroom.grade(classroom.find(arguments), asked, _say)
     print(f"{asked.output}/{report.CSV}")

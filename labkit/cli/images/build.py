@@ -9,8 +9,10 @@ from labkit.cli.archives import build_context
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import BAD_FLAG, BuildFailedError, UsageError
 from labkit.cli.base.flags import Flag
+from labkit.cli.images.build_output import Output, export
 from labkit.cli.show.build_progress import Plain, Quiet
 from labkit.client import building
+from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError, LabkitError
 
 TYPE_CHECKING = False
@@ -29,6 +31,7 @@ COMMAND = Command(
         Flag("add-host", "", "list", "Add a host name for RUN (name:address)"),
         Flag("build-arg", "", "list", "Set an ARG (NAME=value, or NAME to pass ours on)"),
         Flag("cache-from", "", "list", "Reuse equal steps of this image, too", word="image"),
+        Flag("compress", "", "bool", "Without effect: the context goes through a Unix socket"),
         Flag("cpu-period", "", "int", "Length of a CPU period in microseconds, for RUN"),
         Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
         Flag("cpu-shares", "c", "int", "CPU shares, for RUN"),
@@ -36,16 +39,20 @@ COMMAND = Command(
         Flag("cpuset-mems", "", "string", "The memory nodes RUN may use (0-3, 0,1)"),
         Flag("explain-cache", "", "bool", "Say for each step why the cache was hit or missed"),
         Flag("file", "f", "string", "The Dockerfile (default PATH/Dockerfile)", word="path"),
+        Flag("force-rm", "", "bool", "Without effect: containers of RUN are always removed"),
         Flag("iidfile", "", "string", "Write the image's ID to this file", word="path"),
         Flag("label", "", "list", "Attach a label to the image (name=value)"),
         Flag("memory", "m", "bytes", "Memory limit, for RUN"),
         Flag("memory-swap", "", "bytes", "Limit of memory plus swap, for RUN"),
+        Flag("metadata-file", "", "string", "Write the result's facts to this file", word="path"),
         Flag("network", "", "string", "Network of RUN", initial="default"),
         Flag("no-cache", "", "bool", "Build every step, and use no cache"),
+        Flag("output", "o", "list", "Where the result goes (FOLDER, type=tar,dest=FILE)"),
         Flag("platform", "", "string", "Build for another machine (linux/arm64)"),
         Flag("progress", "", "string", "auto, plain, tty or quiet", initial="auto"),
         Flag("pull", "", "bool", "Get newer versions of the images it begins with"),
         Flag("quiet", "q", "bool", "Print only the image's ID"),
+        Flag("rm", "", "bool", "Without effect: containers of RUN are always removed"),
         Flag("secret", "", "list", "A secret for RUN --mount (id=name,src=path|env=NAME)"),
         Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
         Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
@@ -66,6 +73,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
             f"{', '.join(PROGRESS)}",
             BAD_FLAG,
         )
+    outputs = [Output(text) for text in options["output"]]
     request = _request(options)
     if build_context.is_remote(source):
         request.remote, request.dockerfile = source, options["file"] or "Dockerfile"
@@ -74,12 +82,17 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         sent = _context(source, options["file"])
         request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
         pieces = sent.pieces
-    is_quiet = options["quiet"] or options["progress"] == "quiet"
+    to_stdout = any(output.is_on_stdout for output in outputs)
+    is_quiet = options["quiet"] or options["progress"] == "quiet" or to_stdout
     view = _view("quiet" if is_quiet else options["progress"])
     image_id = _follow(building.start(context.api(), request, pieces), view)
+    for output in outputs:
+        export(context.api(), image_id, output)
     if options["iidfile"]:
         _write(options["iidfile"], image_id)
-    if is_quiet:
+    if options["metadata_file"]:
+        _write(options["metadata_file"], _facts(image_id, options["tag"]))
+    if is_quiet and not to_stdout:
         print(image_id)
     return 0
 
@@ -216,9 +229,17 @@ def _secret(text: str) -> tuple[str, bytes]:
         raise InvalidParameterError(f"secret {name}: {path or name}: {error.strerror}") from error
 
 
-def _write(path: str, image_id: str) -> None:
+def _facts(image_id: str, tags: list[str]) -> str:
+    """Return the facts of a result as buildx writes them."""
+    facts = {"containerimage.config.digest": image_id, "containerimage.digest": image_id}
+    if tags:
+        facts["image.name"] = ",".join(map(canonical, tags))
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def _write(path: str, text: str) -> None:
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(image_id)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        raise LabkitError(f"cannot write the image's ID to {path}: {error.strerror}") from error
+        raise LabkitError(f"cannot write to {path}: {error.strerror}") from error

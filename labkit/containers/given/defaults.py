@@ -20,9 +20,9 @@ class Defaults(NamedTuple):
     runtime: str = ""
     shm_bytes: int = 0
     ulimits: list[Ulimit] = []  # noqa: RUF012 it is never changed
-    dns: list[str] = []  # noqa: RUF012
-    dns_options: list[str] = []  # noqa: RUF012
-    dns_search: list[str] = []  # noqa: RUF012
+    dns: list[str] = []  # noqa: RUF012 the same
+    dns_options: list[str] = []  # noqa: RUF012 the same
+    dns_search: list[str] = []  # noqa: RUF012 the same
     host_gateway: str = ""
     """The address that `host-gateway` stands for in `--add-host`."""
     init: bool = False

@@ -264,6 +264,7 @@ def _make_request(parts: Parts, entry: Entry) -> tuple[Plan, Request]:
         environment=[
             *etc_files.link_environment(parts, container),
             *specification.environment(container),
+            *entry.secret_environment,
         ],
         log_path=parts.records.log_path(container.id) if keeps_log else log_options.NO_FILE,
         log_limits=(log.max_bytes, log.max_files),

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from labkit.containers.records import states
 from labkit.containers.records.model import Container, State
@@ -42,6 +42,8 @@ class Entry:
         self.sandbox: Sandbox | None = None
         """The addresses and ports of the present or last run."""
         self.pending_clients: list[PendingClient] = []
+        self.secret_environment: Sequence[str] = ()
+        """`NAME=value` words for its first process alone: they are in no record."""
 
     @property
     def is_running(self) -> bool:

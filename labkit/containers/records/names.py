@@ -34,7 +34,7 @@ def choose(taken: Container[str]) -> str:
     for attempt in range(1000):
         name = f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"  # noqa: S311 not a secret
         if attempt >= 10:
-            name += str(random.randrange(10, 10_000))  # noqa: S311
+            name += str(random.randrange(10, 10_000))  # noqa: S311 not a secret
         if name not in taken:
             return name
     raise InvalidParameterError("no free name was found; give one with --name")

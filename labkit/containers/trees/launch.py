@@ -48,8 +48,11 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 cwd="/",
             )
+        assert self._process.stdout is not None  # noqa: S101 it is a pipe
+        waiting.widen(self._process.stdout.fileno())
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
+            waiting.widen(self._process.stdin.fileno())
         request = worker.Request(task, tuple(arguments), type(view).__name__, tuple(view))
         with suppress(BrokenPipeError):  # `ready` will raise
             messages.send(ours, tuple(request), fds)

@@ -144,7 +144,7 @@ def _prune(own: int, *, only_root: bool) -> None:
             try:
                 mounts.unmount(point.target, mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
             except OSError as error:
-                # It was detached with a mount above it; or it is locked, in a user namespace.
+                # EINVAL: detached together with its parent mount, or locked by a user namespace.
                 if error.errno == errno.EINVAL and os.path.ismount(point.target):
                     mounts.mount("tmpfs", point.target, "tmpfs", MS_RDONLY, "nr_inodes=1")
 

@@ -23,7 +23,7 @@ from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
 
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
-"""The kinds of failure: each is another status of the API."""
+"""The kinds of failure: each becomes a different status of the API."""
 
 THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
 """A folder was moved during a walk through it, or a path is too long."""
@@ -178,11 +178,14 @@ def _copy(conversation: Conversation, place: str, kinds: list[str], owner: str) 
 
 
 def _extract(conversation: Conversation, place: str, owner: str) -> None:
-    """Unpack standard input below a folder, and make that if it is missing (ADD)."""
+    """Unpack standard input below a folder (ADD).
+
+    If the folder is missing it is made, and belongs to `owner`; members keep their owners.
+    """
     conversation.tell("ready")
     top = os.path.realpath(place)
-    copying.make_folders(top, None)
-    _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=copying.owner_of(owner)))
+    copying.make_folders(top, copying.owner_of(owner))
+    _take_in(Placer(top.rstrip("/"), keep_kinds=False, owner=None))
 
 
 def _make_folder(conversation: Conversation, place: str, owner: str) -> None:

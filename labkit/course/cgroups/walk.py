@@ -81,7 +81,7 @@ def walk(container: Container) -> Walk:
 def find(
     container_id: str, places: dict[str, str], mounted: dict[str, tuple[str, str]]
 ) -> tuple[Home, ...]:
-    """The homes among the places of a process; groups that are not the container's are skipped."""
+    """The container's groups among the groups of a process; other groups are skipped."""
     shared: dict[str, list[str]] = {}
     for controller in places:
         folder = groups.folder(controller, places, mounted)

@@ -50,7 +50,7 @@ _RECIPE = Lesson(
 )
 _DIFF = Lesson(
     "A container writes into one layer of its own: added, changed and removed files lie there.",
-    "chapter 3, section A layer of its own",
+    "chapter 3, section Its own layer",
     "the list of what the container has changed",
 )
 

@@ -56,7 +56,7 @@ _DIARY = Lesson(
 )
 _HEALTH = Lesson(
     "The engine runs a check inside again and again, and counts how often it fails in a row.",
-    "chapter 5, section Notes for whoever runs it",
+    "chapter 5, section Notes for the user of the image",
     "Healthcheck in what the engine knows about the container: the command, how often, how many",
 )
 

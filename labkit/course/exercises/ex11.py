@@ -29,7 +29,7 @@ _OWN = Lesson(
 )
 _ENTER = Lesson(
     "A process can join one namespace of another process and keep its own files.",
-    "chapter 11, section Interfaces of its own",
+    "chapter 11, section Its own interfaces",
     "the links net and mnt in /proc/PID/ns of your process",
 )
 _USERS = Lesson(

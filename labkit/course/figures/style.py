@@ -13,7 +13,7 @@ from typing import Any
 PALETTE = ("#12304F", "#AD2F55", "#2A9287", "#DB9A1E")
 """From dark to light: navy, crimson, teal, amber."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
-"""The line styles: curves from the fifth on use the colours again, with the next style."""
+"""The line styles: the fifth curve has the first colour again, but in the second style."""
 DASHED = (0, (4, 3))
 """The line style for an expected value, or for a limit."""
 INK = "#1F2328"
@@ -127,7 +127,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def readable(number: int) -> str:
-    """The curve's colour, dark enough for letters on white."""
+    """The curve's colour, darkened so that letters in it can be read on white."""
     red, green, blue = (int(colour(number)[at : at + 2], 16) for at in (1, 3, 5))
     factor = min(1.0, 115 / max(1.0, 0.299 * red + 0.587 * green + 0.114 * blue))
     return "#{:02X}{:02X}{:02X}".format(*(int(part * factor) for part in (red, green, blue)))

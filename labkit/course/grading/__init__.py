@@ -10,6 +10,8 @@
 | `cells` | which cell belongs to which exercise |
 | `judging`, `judge` | the process that looks, outside of the submission's power |
 | `submission` | one notebook, from its first cell to its result |
+| `one` | its process, and what is swept away after it |
 | `classroom` | all of them: several at once, and again after a crash |
+| `cluster` | the same on the workers of a Dask cluster |
 | `report`, `feedback` | the CSV, the JSON, the page for the learner |
 """

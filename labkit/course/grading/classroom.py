@@ -7,35 +7,20 @@ graded/<student>/<exercise>/result.json     and feedback.html beside it; what is
 
 import json
 import os
-import secrets
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
-from labkit.course.grading import feedback, report
-from labkit.course.grading.groups import Groups, name_of
+from labkit.course.grading import cluster, feedback, one, report
 from labkit.course.grading.limits import Limits
-from labkit.course.grading.result import Result, from_json, now, to_json
+from labkit.course.grading.one import Submission
+from labkit.course.grading.result import Result, from_json, to_json
 from labkit.course.grading.submission import digest_of
 from labkit.errors import InvalidParameterError, NotFoundError
 
 RESULT, FEEDBACK = "result.json", "feedback.html"
-SPARE_S = 60.0
-"""For the start of a sandbox and the judge, besides the submission's own time."""
 Say = Callable[[str], None]
-
-
-class Submission(NamedTuple):
-    """A notebook that was handed in."""
-
-    path: str
-    student: str
-    assignment: str
 
 
 class Options(NamedTuple):
@@ -48,6 +33,8 @@ class Options(NamedTuple):
     limits: Limits = Limits()
     again: bool = False
     """Whether to grade also what was graded before."""
+    scheduler: str = ""
+    """The address of a Dask cluster whose workers grade; "": this machine does."""
 
 
 def find(paths: Iterable[str]) -> list[Submission]:
@@ -87,86 +74,67 @@ def grade(submissions: Sequence[Submission], options: Options, say: Say) -> list
 
     InvalidParameterError unless this process is root of the machine.
     """
-    if os.geteuid():
+    if os.geteuid() and not options.scheduler:
         raise InvalidParameterError(
             "grading needs root, to give each submission users and limits of its own: use sudo; "
             "the submissions themselves get no power over the machine"
         )
     results: dict[Submission, Result] = {}
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        running = {pool.submit(_one, each, options): each for each in submissions}
-        for done in as_completed(running):
-            each = running[done]
-            result = results[each] = done.result()
-            fault = ", the machine could not judge all of it" if result.has_fault else ""
-            say(
-                f"{len(results)}/{len(submissions)} {each.student} {each.assignment}: "
-                f"{result.score} of {result.max_score} in {result.seconds:.0f} s{fault}"
-            )
+    for each, result in _graded(submissions, options):
+        results[each] = result
+        fault = ", the machine could not judge all of it" if result.has_fault else ""
+        say(
+            f"{len(results)}/{len(submissions)} {each.student} {each.assignment}: "
+            f"{result.score} of {result.max_score} in {result.seconds:.0f} s{fault}"
+        )
     ordered = _note_copies([results[each] for each in submissions])
     report.write(options.output, ordered)
     return ordered
 
 
-def _one(submission: Submission, options: Options) -> Result:
-    folder = f"{options.output}/{submission.student}/{submission.assignment}"
-    kept = None if options.again else _kept(folder, digest_of(submission.path))
-    if kept is not None:
-        return kept
-    result = run(submission, options)
+def _graded(
+    submissions: Sequence[Submission], options: Options
+) -> Iterator[tuple[Submission, Result]]:
+    """Each submission with its result, as they are finished; each result is kept in its folder."""
+    new = []
+    for each in submissions:
+        kept = None if options.again else _kept(_folder(each, options), digest_of(each.path))
+        if kept is None:
+            new.append(each)
+        else:
+            yield each, kept
+    if not new:
+        return
+    with ExitStack() as stack:
+        running: dict[Future[Result], Submission]
+        pool: Executor
+        if options.scheduler:
+            pool = stack.enter_context(cluster.workers(options.scheduler))
+            parcels = {each: cluster.pack(each, options.limits, options.exercises) for each in new}
+            running = {pool.submit(cluster.grade, parcels[each]): each for each in new}
+        else:
+            pool = stack.enter_context(ThreadPoolExecutor(max(1, options.jobs)))
+            running = {
+                pool.submit(one.run, each, options.limits, options.exercises): each for each in new
+            }
+        for done in as_completed(running):
+            error = done.exception()
+            each = running[done]
+            result = one.result_of(each, "", str(error)) if error else done.result()
+            _keep(each, result, options)
+            yield each, result
+
+
+def _folder(submission: Submission, options: Options) -> str:
+    return f"{options.output}/{submission.student}/{submission.assignment}"
+
+
+def _keep(submission: Submission, result: Result, options: Options) -> None:
+    folder = _folder(submission, options)
     os.makedirs(folder, exist_ok=True)
     _write(f"{folder}/{FEEDBACK}", feedback.page(result))
     if not result.has_fault:  # else it is graded again the next time
         _write(f"{folder}/{RESULT}", json.dumps(to_json(result), ensure_ascii=False, indent=1))
-    return result
-
-
-def run(submission: Submission, options: Options) -> Result:
-    """Grade one, in a process of its own that is killed when it takes too long."""
-    key = secrets.token_hex(4)
-    words = [submission.path, submission.student, submission.assignment]
-    words += [json.dumps(options.limits._asdict()), options.exercises, key]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "labkit.course.grading.submission", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        said, errors = process.communicate(timeout=options.limits.wall_s + SPARE_S)
-    except subprocess.TimeoutExpired:
-        said, errors = "", "it took too long and was ended"
-    finally:
-        process.kill()
-        process.wait()
-        sweep(key)
-    return _result(submission, said, errors)
-
-
-def _result(submission: Submission, said: str, errors: str) -> Result:
-    try:
-        answer = json.loads(said)
-    except ValueError:
-        answer = {"fault": errors.strip()[-600:] or "the grader ended without a word"}
-    if "marks" in answer:
-        return from_json(answer)
-    note = answer.get("unreadable") or f"The machine could not grade it: {answer['fault']}"
-    fault = "" if "unreadable" in answer else str(answer["fault"])
-    digest = digest_of(submission.path)
-    marks = report.lost(fault) if fault else ()
-    names = submission.student, submission.assignment
-    return Result(*names, marks, digest=digest, notes=(note,), timestamp=now())
-
-
-def sweep(key: str) -> None:
-    """Remove what a submission's grader has left if it was killed; again is no error."""
-    with suppress(OSError):
-        Groups(key).remove()
-    folder = tempfile.gettempdir()
-    for name in os.listdir(folder):
-        if name.startswith(f"{name_of(key)}-"):
-            shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
 
 def _note_copies(results: Sequence[Result]) -> list[Result]:

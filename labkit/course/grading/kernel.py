@@ -98,7 +98,7 @@ class Kernel:
                     return DONE, outputs
                 size += len(repr(message["content"]))
                 if message["msg_type"] in _KEPT and size < self.sandbox.limits.output_bytes:
-                    outputs.append(nbformat.v4.output_from_msg(message))  # type: ignore[no-untyped-call]
+                    outputs.append(nbformat.v4.output_from_msg(message))  # type: ignore[no-untyped-call]  # nbformat has no types
             if size >= self.sandbox.limits.output_bytes:
                 return self._interrupt(client, request, TOO_MUCH), outputs
             if time.monotonic() > deadline:

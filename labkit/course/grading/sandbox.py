@@ -359,7 +359,7 @@ def _be_keeper(steps: socket.socket, requests: socket.socket) -> None:
     mounts.mount("proc", "/proc", "proc", safe)
     terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5"
     mounts.mount("devpts", "/dev/pts", "devpts", mounts.MS_NOSUID | mounts.MS_NOEXEC, terminals)
-    mounts.mount("shm", "/dev/shm", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "size=64m")  # noqa: S108
+    mounts.mount("shm", "/dev/shm", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "size=64m")  # noqa: S108 a new mount
     mounts.mount("mqueue", "/dev/mqueue", "mqueue", safe)
     namespaces.set_hostname("submission")
     loopback.bring_up()

@@ -183,7 +183,7 @@ def digest_of(path: str) -> str:
 def grade(asked: argparse.Namespace) -> Result:
     """Grade one notebook.  SandboxError if the machine cannot."""
     begin = time.monotonic()
-    notebook = nbformat.read(asked.notebook, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(asked.notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     token = token_of(notebook, asked.student)
     limits = Limits(**json.loads(asked.limits))
     grader = Grader(notebook, token, limits, asked.folder, asked.key)

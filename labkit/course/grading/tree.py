@@ -54,12 +54,12 @@ def fill(place: str, uid: int, hidden: Sequence[str], device: str) -> None:
     `hidden` are files that must be empty in there, `device` is the block device that it may set
     limits for.
     """
-    for folder in (HOME, RUN, JUPYTER, "/tmp", "/run", "/proc", "/sys", "/dev", "/var/tmp"):  # noqa: S108
+    for folder in (HOME, RUN, JUPYTER, "/tmp", "/run", "/proc", "/sys", "/dev", "/var/tmp"):  # noqa: S108 folders of the new root
         os.makedirs(f"{place}{folder}", exist_ok=True)
     shutil.rmtree(f"{place}/lost+found", ignore_errors=True)
     _make_image(f"{place}{DATA}")
     _give(place, uid)
-    for folder in ("/tmp", "/var/tmp"):  # noqa: S108
+    for folder in ("/tmp", "/var/tmp"):  # noqa: S108 folders of the new root
         os.chmod(f"{place}{folder}", 0o1777)
     for path in FROM_HOST:
         _show(place, path)

@@ -1,6 +1,6 @@
-"""Whose a learner's folder is: the person's who called, also through sudo.
+"""The owner of a learner's folder: the person who called, also through sudo.
 
-Root's JupyterLab makes files in that folder, and a user may lay links there.  So labkit writes
+Root's JupyterLab makes files in that folder, and a user may make links there.  So labkit writes
 pages with the rights of that person alone (credentials(7)), and gives away only plain files and
 folders of root that have no second name.
 """
@@ -58,7 +58,7 @@ def acting() -> Iterator[None]:
 
 
 RECORD = ".released.json"
-"""The file that marks a learner's folder: by page, the digest of what was handed out last."""
+"""The file that marks a learner's folder: for each page, the digest of its last release."""
 
 
 def make_folder(folder: str) -> None:

@@ -1,7 +1,7 @@
 """A learner's own folder with the released pages.
 
-Pages have no outputs and no execution numbers there.  A new release replaces a page that is as it
-was handed out.  A page that the learner has changed is never overwritten: it is kept as
+Pages have no outputs and no execution numbers there.  A new release replaces a page that the
+learner has not changed.  A changed page is never overwritten: it is kept as
 `09_limits (yours).ipynb` beside the new one.  Running a page does not count as a change.
 """
 
@@ -59,9 +59,9 @@ def update(folder: str, pages: str = "") -> list[str]:
 
 
 def _bring(target: str, released: str | None, page: Page) -> str:
-    """Hand out a page if it is new; what was done, "" for nothing.
+    """Hand out a page if it is new; returns words for the action, "" for none.
 
-    `released` is the digest of what was handed out last.
+    `released` is the digest of the page's last release.
     """
     said = "new"
     if os.path.lexists(target):

@@ -91,7 +91,7 @@ def union(container: Container, *paths: str) -> Union:
 
 
 def _in_image(lower: Sequence[str], path: str) -> str:
-    """The image's content at a path: that of the topmost layer which has any."""
+    """Return the entry of the topmost layer that has one at a path."""
     found = next(filter(None, (what_is_at(folder + path) for folder in lower)), NOTHING)
     return NOTHING if found == WHITEOUT else found
 

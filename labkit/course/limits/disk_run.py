@@ -3,9 +3,9 @@
 The proportion of weights is exact for these reasons:
 - Each container reads with several processes and without the page cache, so that a request always
   waits; a container without a request loses its turn.
-- BFQ gives turns by budget, and finds out by itself how large a budget may be.  On a disk as fast
-  as a file in memory a budget is so large that a window has only a few dozen turns.  Small budgets
-  during the experiment give many turns.
+- BFQ gives each reader a turn with a budget of sectors, and measures how large a budget may be.  A
+  file in memory is so fast that its budgets are large, and a window has only a few dozen turns.
+  So the experiment sets small budgets, which give many turns.
 - Each container's group counts the bytes read, in one window, and the usual part is the median of
   the window's intervals: in some of them a reader may have had no CPU.
 """
@@ -93,7 +93,7 @@ def disk_rates(limit_mib: int = 5, *, client: Client | None = None) -> DiskRates
 
 @contextmanager
 def lab_disk() -> Iterator[labdisk.LabDisk]:
-    """The lab disk of any size, or one that exists only during the experiment."""
+    """The lab disk that exists, of any size, or else one that is made for the experiment."""
     with labdisk.borrow(Paths.from_environment(), DISK_BYTES) as disk:
         yield disk
 

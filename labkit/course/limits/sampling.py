@@ -80,9 +80,9 @@ def measure(meters: Sequence[CpuMeter], seconds: float, interval_s: float) -> tu
 
 
 def calm_window(readings: Sequence[Reading], seconds: float) -> Sequence[Reading]:
-    """The readings from the first calm one on, if the last is calm too and `seconds` later.
+    """The readings from the first calm one to the last reading.
 
-    Otherwise empty.
+    Empty if the last reading is not calm, or is less than `seconds` after the first calm one.
     """
     calm = _calm(_settled(readings))
     if not calm or calm[-1] is not readings[-1]:

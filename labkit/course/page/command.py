@@ -60,7 +60,7 @@ def _copy(process: "subprocess.Popen[bytes]") -> None:
         )
         for pipe, target in targets:
             decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-            selector.register(pipe, selectors.EVENT_READ, (decoder, target))  # type: ignore[arg-type]
+            selector.register(pipe, selectors.EVENT_READ, (decoder, target))  # type: ignore[arg-type]  # both are PIPE, never None
         while selector.get_map():
             for key, _ in selector.select():
                 data = os.read(key.fd, READ_BYTES)

@@ -127,7 +127,7 @@ class DockerMagics(Magics):
 
         from labkit.course.page.terminal_panel import TerminalPanel  # noqa: PLC0415 needs widgets
 
-        display(TerminalPanel(words))  # type: ignore[no-untyped-call]
+        display(TerminalPanel(words))  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def wants_terminal(words: list[str]) -> bool:

@@ -71,7 +71,7 @@ def start_page() -> None:
     """Show the page, and bring it up to date for as long as the kernel lives."""
     from IPython.display import display  # noqa: PLC0415 only a page needs it
 
-    handle = display(Page(state.read()), display_id=True)  # type: ignore[no-untyped-call]
+    handle = display(Page(state.read()), display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types
     threading.Thread(target=_follow, args=(handle.update,), daemon=True).start()
 
 

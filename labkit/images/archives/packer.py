@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from labkit.images.archives.heads import head
 from labkit.images.archives.numbers import BadArchiveError
 from labkit.images.archives.reader import CHUNK_BYTES, PATH_MAX_BYTES, XATTR
 from labkit.kernel import overlay
@@ -35,14 +36,10 @@ class Packer:
     """Writes an archive to a stream."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._archive = tarfile.open(
-            mode="w|",
-            fileobj=stream,
-            bufsize=CHUNK_BYTES,
-            format=tarfile.PAX_FORMAT,
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
+        self._stream = stream
+        self._written_bytes = 0
+        self._waiting = bytearray()
+        """The end of the archive so far: each write may wake the process that reads it."""
         self.size_bytes = 0
         """The sum of the files' sizes, each counted once."""
         self._holes_bytes = 0
@@ -61,7 +58,9 @@ class Packer:
 
     def close(self) -> None:
         """Write the archive's end."""
-        self._archive.close()
+        self._append(bytes(2 * tarfile.BLOCKSIZE))
+        self._append(bytes(-self._written_bytes % tarfile.RECORDSIZE))
+        self._stream.write(self._waiting)
 
     def add(self, path: str, name: str) -> bool:
         """Add one file; return whether it is a folder."""
@@ -141,8 +140,22 @@ class Packer:
 
     def write(self, member: tarfile.TarInfo, content: "_Exactly | None" = None) -> None:
         """Write a header, and the file's content."""
-        self._archive.addfile(member, content)  # type: ignore[arg-type]  # read() is all it calls
-        self._archive.members.clear()  # type: ignore[attr-defined]  # or all headers stay in memory
+        self._append(head(member))
+        if content is None:
+            return
+        left_bytes = member.size
+        while left_bytes:
+            piece = content.read(min(left_bytes, CHUNK_BYTES))
+            self._append(piece)
+            left_bytes -= len(piece)
+        self._append(bytes(-member.size % tarfile.BLOCKSIZE))
+
+    def _append(self, data: bytes) -> None:
+        self._waiting += data
+        self._written_bytes += len(data)
+        if len(self._waiting) >= CHUNK_BYTES:
+            self._stream.write(self._waiting)
+            self._waiting = bytearray()
 
 
 class _Exactly:

@@ -155,18 +155,18 @@ class Unpacker:
         """Prepare for a member; nothing here: a layer may overwrite what it made before."""
 
     def _file(self, reader: ArchiveReader, member: Member, path: str) -> None:
-        make_room(path)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        fd = _new_file(path)
         try:
             # Holes stay holes: a sparse file of a terabyte may hold a kilobyte.
             for offset, size in member.stored:
                 self._take(size)
                 copy_range(reader, fd, offset, size)
-            os.ftruncate(fd, member.size)
+            if member.size >= BLOCK_BYTES:  # its end may be a hole
+                os.ftruncate(fd, member.size)
+            dress(fd, member)
         finally:
             os.close(fd)
         self.size_bytes += member.size
-        dress(path, member)
 
     def _folder(self, reader: ArchiveReader, member: Member, path: str) -> None:
         if not stat.S_ISDIR(kind_of(path)):
@@ -288,6 +288,16 @@ def make_room(path: str) -> None:
         os.unlink(path)
 
 
+def _new_file(path: str) -> int:
+    """Make an empty file, in the place of what an earlier member made; return its descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        make_room(path)
+        return os.open(path, flags, 0o600)
+
+
 def make_opaque(folder: str) -> None:
     """Make overlayfs hide this folder's content of the layers below."""
     os.setxattr(folder, overlay.OPAQUE, b"y", follow_symlinks=False)
@@ -310,34 +320,35 @@ def copy_range(source: ArchiveReader, fd: int, offset: int, size: int) -> None:
         size -= len(data)
 
 
-def dress(path: str, member: Member) -> None:
-    """Set owner, mode, extended attributes and time, in this order.
+def dress(file: str | int, member: Member) -> None:
+    """Set owner, mode, extended attributes and time, in this order; `file`: a path or descriptor.
 
     chown(2) clears set-uid bits and capabilities, and every call but utimensat(2) changes the time.
     """
-    give(path, member.uid, member.gid)
+    follows = isinstance(file, int)  # a descriptor is no link, and Python wants it said
+    give(file, member.uid, member.gid)
     if not member.issym():
-        os.chmod(path, stat.S_IMODE(member.mode))
+        os.chmod(file, stat.S_IMODE(member.mode))
     for key, value in member.pax_headers.items():
         if key.startswith(XATTR) and not key.startswith(XATTR + overlay.ATTRIBUTES):
-            set_xattr(path, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
+            set_xattr(file, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
     time_ns = mtime_ns(member)
-    os.utime(path, ns=(time_ns, time_ns), follow_symlinks=False)
+    os.utime(file, ns=(time_ns, time_ns), follow_symlinks=follows)
 
 
-def give(path: str, uid: int, gid: int) -> None:
+def give(file: str | int, uid: int, gid: int) -> None:
     """Change the owner; if the user namespace lacks that owner, root stays."""
     try:
-        os.lchown(path, uid, gid)
+        os.chown(file, uid, gid, follow_symlinks=isinstance(file, int))
     except OSError as error:
         if not (power.IS_LIMITED and error.errno == errno.EINVAL):
             raise
 
 
-def set_xattr(path: str, name: str, value: bytes) -> None:
+def set_xattr(file: str | int, name: str, value: bytes) -> None:
     """Set an attribute; one that this file system does not keep is left out, as in Docker."""
     try:
-        os.setxattr(path, name, value, follow_symlinks=False)
+        os.setxattr(file, name, value, follow_symlinks=isinstance(file, int))
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.EPERM):
             raise

@@ -10,6 +10,7 @@ from functools import cache
 import httpx
 
 import labkit
+from labkit.dialect import trust
 from labkit.errors import InvalidParameterError
 from labkit.registry.client.endpoints import Endpoint
 from labkit.registry.client.errors import UnreachableError, unreachable
@@ -41,7 +42,7 @@ def _checking(endpoint: Endpoint) -> ssl.SSLContext:
     It also has the certificates that this client shows if it is asked for one.
     InvalidParameterError.
     """
-    context = ssl.create_default_context()
+    context = trust.of_the_system()
     for path in endpoint.authorities:
         try:
             context.load_verify_locations(path)

@@ -175,3 +175,27 @@ def test_pruning_by_docker_s_api_forgets_contexts(client, built, folder):
     _, pruned = built.api("POST", "/build/prune")
     assert any("local source for context" in name for name in pruned["CachesDeleted"])
     assert pruned["SpaceReclaimed"] >= 5000
+
+
+STYLE = "{0}FROM busybox as one\nCMD true\n"
+
+
+def test_broken_rules_are_warnings_with_their_lines(client, tmp_path):
+    (tmp_path / "Dockerfile").write_text(STYLE.format(""))
+    shown = client.build(tmp_path)
+    assert "2 warnings found" in shown
+    assert "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)" in shown
+    assert "JSONArgsRecommended" in shown
+
+
+def test_broken_rules_can_be_errors_and_be_left_out(client, tmp_path):
+    (tmp_path / "Dockerfile").write_text(STYLE.format("# check=error=true\n"))
+    shown = client.build(tmp_path, code=1)
+    assert "lint violation found for rules: FromAsCasing, JSONArgsRecommended" in shown
+    rules = "skip=FromAsCasing,JSONArgsRecommended"
+    for line, flags in (
+        (f"# check={rules};error=true\n", []),
+        ("# check=error=true\n", ["--build-arg", f"BUILDKIT_DOCKERFILE_CHECK={rules}"]),
+    ):
+        (tmp_path / "Dockerfile").write_text(STYLE.format(line))
+        assert "warning" not in client.build(tmp_path, *flags)

@@ -15,6 +15,7 @@ import docker
 import pytest
 
 from labkit.dialect.daemon_options import OPTIONS, WITHOUT_EFFECT
+from tests.certificates import new_authority, signed
 from tests.lab import PROJECT, Lab
 from tests.servers import ask, inside, start
 
@@ -174,19 +175,14 @@ def test_every_option_of_the_table_is_taken_by_the_file_and_as_a_flag(make_lab):
 
 @pytest.fixture
 def certificates(tmp_path) -> Path:
-    """An authority, and the certificates of a server and a client that it has signed."""
+    """An authority, and the certificates of a server and a client that it has signed.
 
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], check=True, cwd=tmp_path, capture_output=True)
-
-    new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(*new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    docker-py on Python 3.13 demands the authority's keyUsage.
+    """
+    new_authority(tmp_path, "ca", usage="critical,keyCertSign")
     for name in ("server", "cert"):
-        key = "key.pem" if name == "cert" else f"{name}.key"
-        openssl(*new, "-keyout", key, "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        Path(tmp_path, "names").write_text("subjectAltName=IP:127.0.0.1")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                "-CAcreateserial", "-out", f"{name}.pem", "-extfile", "names")  # fmt: skip
+        signed(tmp_path, "ca", name, "subjectAltName=IP:127.0.0.1")
+    os.rename(tmp_path / "cert.key", tmp_path / "key.pem")
     return tmp_path
 
 

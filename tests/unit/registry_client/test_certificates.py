@@ -4,16 +4,19 @@ import http.server
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from labkit.build.context.fetch import fetch
 from labkit.errors import InvalidParameterError
 from labkit.registry.client.endpoints import Endpoint, Settings, candidates
 from labkit.registry.client.errors import UnreachableError
 from labkit.registry.client.transport import Transport
 from labkit.registry.server import certificates
+from tests.certificates import new_authority, signed
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,19 +34,28 @@ class Server(http.server.ThreadingHTTPServer):
         """A client that does not trust it hangs up: that is what is tested."""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A TLS server's address, and the file with its certificate."""
-    certificate, key = certificates.self_signed(str(tmp_path), "127.0.0.1")
+@contextmanager
+def serving(certificate: str | Path, key: str | Path) -> Iterator[str]:
+    """A TLS server's address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with Server(("127.0.0.1", 0), Handler) as running:
         running.socket = context.wrap_socket(running.socket, server_side=True)
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
-        yield f"https://127.0.0.1:{running.server_port}", certificate
-        running.shutdown()
-        thread.join()
+        try:
+            yield f"https://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A TLS server's address, and the file with its certificate."""
+    certificate, key = certificates.self_signed(str(tmp_path), "127.0.0.1")
+    with serving(certificate, key) as url:
+        yield url, certificate
 
 
 def ask(endpoint: Endpoint) -> int:
@@ -55,6 +67,24 @@ def test_an_authority_beside_the_machines_own(server: tuple[str, str]) -> None:
     assert ask(Endpoint(url, authorities=(certificate,))) == 200
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         ask(Endpoint(url))
+
+
+HOST = "subjectAltName=IP:127.0.0.1"
+
+
+def test_authorities_that_docker_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One made by `openssl req -x509` has no keyUsage; a company's may be below another one."""
+    root = new_authority(tmp_path, "root")
+    middle = signed(tmp_path, "root", "middle", "basicConstraints=critical,CA:TRUE")
+    for by, trusted in (("root", root), ("middle", middle)):
+        certificate = signed(tmp_path, by, f"below-{by}", HOST)
+        with serving(certificate, tmp_path / f"below-{by}.key") as url:
+            assert ask(Endpoint(url, authorities=(str(trusted),))) == 200
+            with monkeypatch.context() as patch:
+                patch.setenv("SSL_CERT_FILE", str(trusted))  # the system's authorities
+                fetch(f"{url}/file", str(tmp_path)).file.close()
+            with pytest.raises(InvalidParameterError, match="certificate verify failed"):
+                fetch(f"{url}/file", str(tmp_path))
 
 
 def test_ones_own_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def files(client: Client, image: str) -> Tree:
     container = client.containers.create(image, ["-"], entrypoint=["-"])
     found = Tree()
     try:
-        for member, pieces in _members(container.export(), _Budget()):
+        for member, pieces in _members(container.export(), _Budget(MOST_BYTES)):
             digest = hashlib.sha256()
             for piece in pieces:
                 digest.update(piece)
@@ -101,7 +101,7 @@ def has_text(client: Client, image: str, text: bytes) -> bool:
 
     TooLargeError.
     """
-    budget = _Budget()
+    budget = _Budget(MOST_BYTES)
     try:
         saved = client.api.stream("GET", "/images/get", names=image)
         return any(_have(pieces, text, budget) for _, pieces in _members(saved, budget))
@@ -117,7 +117,7 @@ def unpacked(data: bytes, most: int) -> bytes:
 class _Budget:
     """The bytes that are still read of one image."""
 
-    def __init__(self, most: int = MOST_BYTES) -> None:
+    def __init__(self, most: int) -> None:
         self._most = self._left = most
 
     def count(self, piece: bytes) -> bytes:

@@ -1,0 +1,80 @@
+"""One submission: its grader runs in a process of its own, and what it leaves is swept away."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from typing import NamedTuple
+
+from labkit.course.grading import report
+from labkit.course.grading.groups import Groups, name_of
+from labkit.course.grading.limits import Limits
+from labkit.course.grading.result import Result, from_json, now
+from labkit.course.grading.submission import digest_of
+
+SPARE_S = 60.0
+"""For the start of a sandbox and the judge, besides the submission's own time."""
+
+
+class Submission(NamedTuple):
+    """A notebook that was handed in."""
+
+    path: str
+    student: str
+    assignment: str
+
+
+def run(submission: Submission, limits: Limits, exercises: str = "") -> Result:
+    """Grade one, in a process of its own that is killed when it takes too long.
+
+    `exercises` is the folder of an instructor's own.
+    """
+    key = secrets.token_hex(4)
+    words = [submission.path, submission.student, submission.assignment]
+    words += [json.dumps(limits._asdict()), exercises, key]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "labkit.course.grading.submission", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said, errors = process.communicate(timeout=limits.wall_s + SPARE_S)
+    except subprocess.TimeoutExpired:
+        said, errors = "", "it took too long and was ended"
+    finally:
+        process.kill()
+        process.wait()
+        sweep(key)
+    return result_of(submission, said, errors)
+
+
+def result_of(submission: Submission, said: str, errors: str) -> Result:
+    """The result that a grader has printed, or the fault that kept it from it."""
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        answer = {"fault": errors.strip()[-600:] or "the grader ended without a word"}
+    if "marks" in answer:
+        return from_json(answer)
+    note = answer.get("unreadable") or f"The machine could not grade it: {answer['fault']}"
+    fault = "" if "unreadable" in answer else str(answer["fault"])
+    digest = digest_of(submission.path)
+    marks = report.lost(fault) if fault else ()
+    names = submission.student, submission.assignment
+    return Result(*names, marks, digest=digest, notes=(note,), timestamp=now())
+
+
+def sweep(key: str) -> None:
+    """Remove what a submission's grader has left if it was killed; again is no error."""
+    with suppress(OSError):
+        Groups(key).remove()
+    folder = tempfile.gettempdir()
+    for name in os.listdir(folder):
+        if name.startswith(f"{name_of(key)}-"):
+            shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
