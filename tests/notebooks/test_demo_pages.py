@@ -184,7 +184,13 @@ def test_a_reload_and_a_chapter(lab: Lab, address: str, tmp_path: Path) -> None:
         show(page, address, "11_namespaces", way="lab")
         before = {one["Id"] for one in left(lab)}
         page.run("location.reload()")
-        time.sleep(LIMIT_S + 5)
+        time.sleep(1)
+        page.wait(
+            "return window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+            "?.connectionStatus === 'connected'",
+            timeout_s=120,
+        )
+        time.sleep(LIMIT_S)
         assert {one["Id"] for one in left(lab)} == before
         page.close_tab()
         wait_for(lambda: not left(lab), "what a closed page has made is gone", LIMIT_S)

@@ -25,7 +25,7 @@ DEMOS = {
     "09b": "memory.MemoryDemo",
     "09c": "disk.DiskDemo",
     "10": "folders.FoldersDemo",
-    "11": "sharing.SharingDemo",
+    "11": "namespaces.NamespacesDemo",
     "12": "cables.CablesDemo",
     "12b": "packet.PacketDemo",
 }

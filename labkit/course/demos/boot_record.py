@@ -23,7 +23,7 @@ MOST_LETTERS = 90
 
 
 class Record(NamedTuple):
-    """The lines of the console, each with the second since QEMU was started."""
+    """The lines of the console, each with its second since QEMU was started."""
 
     lines: tuple[tuple[float, str], ...]
     memory_bytes: int

@@ -43,7 +43,7 @@ class CacheDemo(Demo):
     )
 
     def begin(self) -> None:
-        """Make the folder; a new word in it, so that no earlier build is found."""
+        """Make the folder; a random word in it keeps an earlier build from being found."""
         self._folder = self.hold(tempfile.TemporaryDirectory(prefix="labkit-demo-"))
         self._edits = {"app.py": secrets.token_hex(4), "needs": secrets.token_hex(4)}
         self._build: Build | None = None

@@ -1,4 +1,4 @@
-"""The controls of a demo, as data: choices, sliders, buttons."""
+"""The controls of a demo as data: choices, sliders, buttons."""
 
 from typing import NamedTuple
 

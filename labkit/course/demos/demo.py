@@ -1,11 +1,12 @@
-"""The frame of all demos: controls, one picture, words for the presenter; begun, closed.
+"""The frame of all demos: controls, one picture, words for the presenter.
 
-A demo says what it shows (`begin`), what a control does (`act`) and what is to be seen (`draw`).
-The frame does the rest.  The work of a control is done in one thread, one thing
-after the other, and the page stays alive.
+A demo defines its start (`begin`), the effect of each control (`act`) and its picture (`draw`).
+The frame does the rest.  Effects run one after the other in a thread of the demo, so that the page
+stays alive while one of them runs.
 
 Nothing is left behind: `close`, the next demo, the end of the kernel and the end of the page
-(`labkit.course.page.closing`) remove the demo's containers, and run what was given to `keep`.
+(`labkit.course.page.closing`) remove the demo's containers, and call the functions that `keep` was
+given.
 """
 
 import atexit
@@ -46,7 +47,7 @@ class Demo(Panel):
     say: ClassVar[str]
     """The presenter's sentence."""
     surprise: ClassVar[str]
-    """The thing that usually surprises an audience."""
+    """The fact that usually surprises an audience."""
     controls: ClassVar[tuple[Control, ...]]
     every_s: ClassVar[float | None] = None
     """How often a picture that moves by itself is drawn again."""
@@ -95,7 +96,7 @@ class Demo(Panel):
         return self._kept.enter_context(what)
 
     def pause(self, seconds: float) -> None:
-        """Show the picture as it is, and wait; ClosedError if the demo is closed by then."""
+        """Show the picture as it is, and wait; ClosedError if the demo is closed while it waits."""
         self.show()
         if self._ended.wait(seconds):
             raise ClosedError("the demo was closed")

@@ -19,7 +19,7 @@ FILES = {
     ("memory", 1): ("memory.limit_in_bytes", "memory.usage_in_bytes"),
     ("memory", 2): ("memory.max", "memory.current"),
 }
-"""The files shown of a controller's folder, by version."""
+"""The files of a controller's folder that are shown, by version."""
 MEMORY_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
 
 
@@ -39,7 +39,7 @@ class FoldersDemo(Demo):
         "docker run makes a folder named by the container's id; a flag is a number in a file there."
     )
     surprise = (
-        "Writing the file is all that docker update does: the kernel reads it, no program does."
+        "docker update writes the file, and that is all: no program hears of it, only the kernel."
     )
     controls = (
         Press("run", "docker run -c 512 -m 64m"),

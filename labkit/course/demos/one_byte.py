@@ -39,7 +39,7 @@ class OneByteDemo(Demo):
 
     number = "06"
     title = "One changed byte"
-    say = "A blob's name is the digest of its bytes: with the top name you can check all below."
+    say = "A blob's name is the digest of its bytes; with the top name you can check all below."
     surprise = "Hiding the change means new names all the way up: the image is then another one."
     controls = (
         Choice("where", "change one byte of", (NOTHING, "layer", "config", "manifest")),

@@ -12,7 +12,7 @@ LEAST_DISTANCE = 30.0
 
 
 class SharesDemo(Demo):
-    """The parts of one CPU that two containers get, live, and the files that decide."""
+    """Each container's part of one CPU, live, and the file that decides it."""
 
     number = "09"
     title = "Two containers, one CPU"

@@ -22,11 +22,11 @@ COMMANDS = {
 
 
 class StackDemo(Demo):
-    """Containers as columns: a shared layer is one wide block, a writable one is dashed."""
+    """Containers as columns: a shared layer is one wide block, a container's own is dashed."""
 
     number = "03"
     title = "The stack grows"
-    say = "Layers are read-only; a container writes into its own on top, and commit makes it one."
+    say = "Layers are read-only. A container writes into its own folder; commit makes it a layer."
     surprise = "One letter more in a big file copies all of it; deleting gives nothing back below."
     controls = (
         Press("write", "write 1 MiB"),

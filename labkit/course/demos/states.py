@@ -61,7 +61,7 @@ class StatesDemo(Demo):
 
     @property
     def state(self) -> str:
-        """The state of the container; GONE before create and after rm."""
+        """Return the container's state; GONE before create and after rm."""
         return self._way[-1].after if self._way else GONE
 
     def act(self, key: str) -> None:
@@ -127,7 +127,7 @@ class StatesDemo(Demo):
                 self._box.wait()
 
     def _now(self) -> str:
-        """The state as the engine says."""
+        """Return the state that the engine reports."""
         if self._box is None:
             return GONE
         try:

@@ -1,4 +1,4 @@
-"""Demo 02: the requests of a command, between client, daemon and registry."""
+"""Demo 02: the requests between client, daemon and registry when a command is given."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ class TalkDemo(Demo):
     """Each arrow is one HTTP request as it was recorded on its socket."""
 
     number = "02"
-    title = "Every command is a request"
+    title = "Client, daemon and registry"
     say = "Every docker command is HTTP to the daemon; push and pull make the daemon a client too."
     surprise = "The client never talks to the registry, and the second push sends no layer at all."
     controls = (

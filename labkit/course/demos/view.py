@@ -1,7 +1,7 @@
 """A demo on the page: controls at the left, the picture at the right, the presenter's line below.
 
 The whole is an element that the browser lays over its window (the Popover API of HTML), so that a
-demo begins at the top and fits, in JupyterLab, in Notebook 7 and as a page of Voila alike.  The
+demo begins at the top and fits, in JupyterLab, in Notebook 7 and as a page for itself alike.  The
 keys beside the buttons press them, R restarts, F or Esc leaves the window and enters it again.
 """
 
@@ -21,7 +21,7 @@ _LONG_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class Shown(Protocol):
-    """The part of a demo that the page uses; `Demo` describes each."""
+    """The part of a demo that the page uses; `Demo` explains each."""
 
     number: ClassVar[str]
     title: ClassVar[str]
@@ -67,7 +67,7 @@ class DemoView:
         self.show()
 
     def bundle(self) -> dict[str, Any]:
-        """The part of the MIME bundle that shows the widgets."""
+        """Return the data that Jupyter shows."""
         return {WIDGET_VIEW: self._whole._repr_mimebundle_()[WIDGET_VIEW]}
 
     def take_window(self) -> None:

@@ -50,7 +50,7 @@ class WordsDemo(Demo):
 
     @property
     def case(self) -> Case:
-        """The chosen case."""
+        """Return the chosen case."""
         words = self.values["words"] == WITH
         return Case(str(self.values["entrypoint"]), str(self.values["cmd"]), words)
 

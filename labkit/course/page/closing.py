@@ -1,4 +1,4 @@
-"""The containers and networks of a page end with the page: an extension of the Jupyter server.
+"""The end of a page's containers and networks with the page: an extension of the server.
 
 JupyterLab keeps a kernel when its tab is closed, and so the containers, networks and groups that
 the page has made would stay.  This extension looks once a second at the server's own count of
@@ -50,7 +50,7 @@ class Absences:
         self._reloads: dict[str, bool] = {}
 
     def lose(self, kernel_id: str) -> None:
-        """The server has given up a connection of this kernel: no browser closed it."""
+        """The server has given up a connection of this kernel, which the browser has not closed."""
         self._lost.add(kernel_id)
 
     def request(self) -> None:
@@ -93,7 +93,8 @@ class Closing:
         self._server = server
         self.absences = Absences()
         self._births: dict[str, str] = {}
-        """Which process each kernel is."""
+        """The process of each kernel."""
+        self._endings: set[asyncio.Future[None]] = set()
 
     async def watch(self) -> None:
         """Look at the kernels for as long as the server lives."""
@@ -115,9 +116,12 @@ class Closing:
         counts = {kernel_id: model["connections"] for kernel_id, model in models.items()}
         for kernel_id in self.absences.step(counts):
             self._server.log.info(f"labkit: the page of kernel {kernel_id} is closed")
-            if await self._is_for_show(kernel_id):
-                await kernels.shutdown_kernel(kernel_id)
             ended.add(births[kernel_id])
+            if await self._is_for_show(kernel_id):
+                # Beside the watch: a kernel that is slow to end must not delay another's page.
+                ending = asyncio.ensure_future(kernels.shutdown_kernel(kernel_id))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
         if ended - {""}:
             await asyncio.to_thread(remove_of, ended - {""})
 
@@ -151,7 +155,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     settings["kernel_websocket_connection_class"] = _losing(
         closing.absences, settings["kernel_websocket_connection_class"]
     )
-    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]
+    closing.task = asyncio.ensure_future(closing.watch())  # type: ignore[attr-defined]  # keeps the task alive
 
 
 def _noticing(absences: Absences, log: Any) -> Any:
@@ -169,7 +173,7 @@ def _noticing(absences: Absences, log: Any) -> Any:
 def _losing(absences: Absences, connection_class: Any) -> Any:
     """The server's class of a page's connection, which notices when the server gives one up."""
 
-    class Connection(connection_class):  # type: ignore[misc]
+    class Connection(connection_class):  # type: ignore[misc]  # the base class is a value
         def disconnect(self) -> None:
             handler = self.websocket_handler
             silence_ms = 1000 * (asyncio.get_running_loop().time() - handler.last_pong)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from labkit.client import Client
-from labkit.course.demos.sharing import HOST, ONE, OWN, SharingDemo
+from labkit.course.demos.namespaces import HOST, ONE, OWN, NamespacesDemo
 from labkit.course.namespaces.namespace_map import KINDS
 
 from labkit.errors import LabkitError
@@ -13,7 +13,7 @@ from labkit.errors import LabkitError
 pytestmark = pytest.mark.root
 
 
-def shared(demo: SharingDemo, whose: str) -> set[str]:
+def shared(demo: NamespacesDemo, whose: str) -> set[str]:
     found = demo.map()
     return {kind for kind in KINDS if whose in found.shared_with("two", kind)}
 
@@ -23,7 +23,7 @@ def left(client: Client) -> list[Any]:
 
 
 def test_each_switch_and_what_two_says(client: Client) -> None:
-    demo = SharingDemo()
+    demo = NamespacesDemo()
     assert shared(demo, "one") == {"user", "time"}
     alone = demo.facts()
     assert (alone["interfaces"], alone["memory of one"]) == ("1", "no such key")
@@ -48,7 +48,7 @@ def test_each_switch_and_what_two_says(client: Client) -> None:
 
 
 def test_when_one_has_gone_all_stays_as_it_was(client: Client) -> None:
-    demo = SharingDemo()
+    demo = NamespacesDemo()
     next(one for one in left(client) if one.name.startswith("one")).remove(force=True)
     with pytest.raises(LabkitError):
         demo.use("pid", ONE)
@@ -58,7 +58,7 @@ def test_when_one_has_gone_all_stays_as_it_was(client: Client) -> None:
 
 
 def test_what_the_engine_refuses(client: Client) -> None:
-    demo = SharingDemo()
+    demo = NamespacesDemo()
     demo.use("pid", HOST)
     with pytest.raises(LabkitError, match="PID namespace when user namespaces"):
         demo.use("user", OWN)

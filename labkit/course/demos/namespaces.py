@@ -1,4 +1,4 @@
-"""Demo 11: two containers, and switches for the namespaces that one of them shares.
+"""Demo 11: two containers, and switches by which one takes the other's namespaces.
 
 A namespace is chosen when a process is made, so each switch starts *two* again with other flags;
 the picture is what the kernel then says of both.
@@ -51,8 +51,8 @@ ASKED = (
 LEFT, CELL, ROW = 100.0, 100.0, 60.0
 
 
-class SharingDemo(Demo):
-    """The namespaces that are shared, and the view of *two* because of it."""
+class NamespacesDemo(Demo):
+    """The namespaces that two containers share, and the view from inside the second."""
 
     number = "11"
     title = "Whose namespaces?"
@@ -90,11 +90,14 @@ class SharingDemo(Demo):
         return " ".join(["docker run", *words, "busybox sleep 3600"])
 
     def map(self) -> NamespaceMap:
-        """The namespaces of all three, as the kernel says."""
+        """Return the namespaces of both, read from the kernel."""
         return map_of({"one": self._one, "two": self._two})
 
     def facts(self) -> dict[str, str]:
-        """The view of *two*.  Processes are counted from outside: asking inside would add some."""
+        """Return the view from inside *two*.
+
+        Processes are counted from outside: a question inside would add some.
+        """
         pid = _pid(self._two)
         host_name, memory, group = said_inside(self._two, "sh", "-c", ASKED).splitlines()
         with open(f"/proc/{pid}/net/dev", encoding="ascii") as file:
