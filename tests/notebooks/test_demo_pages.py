@@ -178,8 +178,7 @@ def test_a_killed_browser_leaves_nothing(
 
 
 @only_when_asked
-def test_a_reload_and_a_chapter(lab: Lab, address: str, tmp_path: Path) -> None:
-    """A reload keeps all; a chapter's panel ends, and its kernel stays."""
+def test_a_reload_keeps_all(lab: Lab, address: str, tmp_path: Path) -> None:
     with window(lab, tmp_path) as page:
         show(page, address, "11_namespaces", way="lab")
         before = {one["Id"] for one in left(lab)}
@@ -194,12 +193,3 @@ def test_a_reload_and_a_chapter(lab: Lab, address: str, tmp_path: Path) -> None:
         assert {one["Id"] for one in left(lab)} == before
         page.close_tab()
         wait_for(lambda: not left(lab), "what a closed page has made is gone", LIMIT_S)
-        notebook = NotebookPage(page, address, "09_limits.ipynb")
-        notebook.run_cell("load")
-        notebook.run_cell("panel")
-        assert len(left(lab)) == 2
-        page.close_tab()
-        wait_for(lambda: not left(lab), "what a closed page has made is gone", LIMIT_S)
-        notebook = NotebookPage(page, address, "09_limits.ipynb")
-        assert notebook.execution_counts()["panel"], "the kernel remembers"
-        notebook.close()

@@ -112,6 +112,18 @@ def test_a_new_demo_closes_the_last(client: Client) -> None:
 
 
 @pytest.mark.root
+def test_a_refused_choice_is_not_shown_as_chosen(client: Client) -> None:
+    demo = show("11")
+    view = demo._view = demo._make_view()
+    for kind, mode in (("pid", "host"), ("user", "own")):
+        use(view, kind, mode)
+        settle(demo)
+    assert "user namespaces" in view._note.value
+    assert (demo.values["user"], view._inputs["user"].value) == ("host", "host")
+    demo.close()
+
+
+@pytest.mark.root
 def test_what_fails_is_said_on_the_page(client: Client) -> None:
     demo = show("11")
     view = demo._view = demo._make_view()

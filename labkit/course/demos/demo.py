@@ -188,6 +188,8 @@ class Demo(Panel):
             return
         except (LabkitError, OSError) as error:
             self.note = str(error)
+            if self._view is not None:
+                self._view.show_values()
         except Exception as error:  # a page whose thread has ended would no longer react
             self.note = f"this demo failed ({error!r}): press Restart"
         self.is_busy = False

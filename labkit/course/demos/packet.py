@@ -82,7 +82,7 @@ class PacketDemo(Demo):
         elif self._is_over and "reply" not in before:
             canvas.box((0, LANES["reply"]), (900, 70), "no answer was seen anywhere", face=BAD)
             source = self._way[-1].echo.source
-            words = f"outside knows no way to {source}: that address is known to this host alone"
+            words = f"outside knows no way to {source}, an address of this host"
             canvas.words((0, 440), words, width=900)
         elif "reply" in before:
             canvas.words((0, 500), "red: rewritten since the card before", ink=CRIMSON)

@@ -89,12 +89,16 @@ class DemoView:
 
     def show_start(self) -> None:
         """The demo was restarted: the controls as they were at the start."""
+        self.show_values()
+        self.show()
+
+    def show_values(self) -> None:
+        """Set the controls to the demo's values, after one of them was refused."""
         self._is_showing = True
         for key, value in self._demo.values.items():
             if key in self._inputs and hasattr(self._inputs[key], "value"):
                 self._inputs[key].value = value
         self._is_showing = False
-        self.show()
 
     def show_end(self) -> None:
         """The demo is closed."""
