@@ -91,7 +91,7 @@ def test_no_cache_and_a_changed_instruction(built):
 
 
 def test_cache_from_another_image(built):
-    text = "FROM busybox\nRUN date +%N > /when\nENV A=1\n"
+    text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /when\nENV A=1\n"
     build(built, text, "-t", "cached:1")
     kept = subprocess.run(
         built.argv("save", "cached:1"), env=built.env, capture_output=True, check=True
@@ -230,7 +230,7 @@ class Files(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def site():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 

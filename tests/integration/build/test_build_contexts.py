@@ -220,7 +220,7 @@ class Untyped(http.server.BaseHTTPRequestHandler):
 
 def test_a_dockerfile_at_a_url_is_told_by_what_it_is(lab):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Untyped) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/Dockerfile"
         done = lab.cli("build", url)
         server.shutdown()

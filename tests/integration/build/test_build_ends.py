@@ -85,7 +85,7 @@ class Drip(http.server.BaseHTTPRequestHandler):
 def test_ctrl_c_ends_a_download(lab):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
         server.daemon_threads, server.asked = True, threading.Event()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         build = subprocess.Popen(
             lab.argv("build", "-"),
             env=lab.env,

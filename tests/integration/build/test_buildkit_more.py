@@ -146,7 +146,7 @@ def test_bake_shows_what_it_would_do_without_a_daemon(client, folder):
 
 
 def test_cache_from_an_image_that_another_engine_made(client, folder):
-    text = "FROM busybox\nRUN date +%N > /when\nENV A=1\nCMD cat /when\n"
+    text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /when\nENV A=1\nCMD cat /when\n"
     (folder / "Dockerfile").write_text(text)
     client.build(folder, "-t", "cached:1")
     kept = folder / "kept.tar"

@@ -142,7 +142,7 @@ def test_an_archive_behind_a_url_is_fetched_by_the_daemon(lab: Lab, tmp_path: Pa
     (tmp_path / "root.tar").write_bytes(archive(entry("hello", content=b"there")).getvalue())
     serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         made = out(lab, "import", "-c", "CMD x", f"{url}/root.tar", "fetched:1").strip()
         missing = lab.cli("import", f"{url}/none.tar", "missing:1")
