@@ -67,7 +67,7 @@ class BaseImages:
         return self._engine.images.resolve(name)
 
     def triggers(self, name: str) -> list[Instruction]:
-        """What ONBUILD has kept in an image that is here: it may copy from stages, if any."""
+        """Return the ONBUILD instructions of an image that is here; they may copy from stages."""
         if name not in self._triggers:
             self._triggers[name] = self._found_triggers(name)
         return self._triggers[name]

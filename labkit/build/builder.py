@@ -75,7 +75,7 @@ class Build:
         self.cache = Cache(engine.images, options.cache_from, enabled=not options.no_cache)
 
     def _find_order(self) -> None:
-        """Which stages are built, and in which order."""
+        """Choose the stages to build, and their order."""
         self.nodes = solver.graph(
             self.dockerfile,
             self.global_arguments,
@@ -112,7 +112,7 @@ class Build:
         return found
 
     def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
-        """What BuildKit knows without being told, for FROM and for ARGs without a default."""
+        """Return the arguments that BuildKit sets, for FROM and for ARGs without a default."""
         return {
             f"{prefix}PLATFORM": self._registries.shown(platform),
             f"{prefix}OS": platform.os,
@@ -285,7 +285,7 @@ class Build:
         return platform or self.options.platform
 
     def _run_triggers(self, stage: StageBuild, steps: Sequence[Step]) -> None:
-        """What ONBUILD has kept in the base image is done first."""
+        """Run the ONBUILD instructions of the base image first."""
         kept = stage.config.on_build or []
         stage.config.on_build = None
         if kept:
@@ -304,7 +304,7 @@ class Build:
     def origin(
         self, number: int, tell: solver.Report, name: str, paths: Sequence[str]
     ) -> Iterator[Archive]:
-        """Where COPY takes files from: the context, or what `--from` names."""
+        """Give the origin of a COPY's files: the context, or the stage or image of `--from`."""
         if not name:
             yield self.context
             return
@@ -333,8 +333,8 @@ class Build:
             return self.bases.find(tell, name, self.options.platform)
         if earlier not in self.nodes[number].needs:
             raise InvalidParameterError(
-                f"stage {name} is not built, as nobody knew that it is needed: the image that says "
-                "so in its ONBUILD has just been pulled. Build again"
+                f"stage {name} is not built: the image whose ONBUILD needs it was pulled after the "
+                "stages had been chosen. Build again"
             )
         image = self._stages[earlier].image
         if image is None:
@@ -342,7 +342,7 @@ class Build:
         return image
 
     def files_of(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
-        """What an image has at some paths, as an archive in which it has those paths."""
+        """Yield an archive of an image's files at some paths, under the same paths."""
         place = f"{self.engine.paths.run}/containers"
         view = Layers(image.layer_directories(), "", "", place, [], False, READ_ONLY)
         with Worker("pack_all", (paths,), view) as worker:

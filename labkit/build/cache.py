@@ -21,17 +21,17 @@ CONTENT_KEY = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64}\b")
 
 
 class Step(NamedTuple):
-    """What a cache is asked about: one instruction on one image."""
+    """A question to the cache: one instruction on one image."""
 
     parent: Image | None
     """None: on nothing, as after FROM scratch."""
     created_by: str
     config: RuntimeConfig
-    """What the image of this step would have."""
+    """The config that the image of this step would have."""
     machine: tuple[str, str]
-    """Architecture and variant that the image would be for."""
+    """The image's architecture and variant."""
     compare: Callable[[Image], list[str]] | None = None
-    """For COPY and ADD: what differs from what another image's step has copied."""
+    """For COPY and ADD: returns the differences from the files that another image's step copied."""
     depends: Callable[[RuntimeConfig], object] | None = None
     """Returns the part of the config that the step's files depend on; None if it has no files."""
     created: str = ""
@@ -42,7 +42,10 @@ class Cache:
     """The images there are when a build begins, and those it makes; for several threads."""
 
     def __init__(self, store: ImageStore, sources: Sequence[str], *, enabled: bool) -> None:
-        """`sources` (--cache-from): only what these images are made of counts as well."""
+        """Take note of the images that are here.
+
+        `sources` (--cache-from): steps of these pulled images may be taken, too.
+        """
         self.enabled = enabled
         self._children: dict[str, list[Image]] = {}
         self._by_layers: dict[tuple[str, ...], list[Image]] | None = None
@@ -103,7 +106,7 @@ class Cache:
         return found
 
     def find_layer(self, step: Step) -> tuple[Image, int | None] | None:
-        """An image of --cache-from that went this way, and which of its layers is this step's.
+        """Return an image of --cache-from with the same steps, and the number of this step's layer.
 
         None in place of the number: a step without a layer.
         """
@@ -124,9 +127,9 @@ class Cache:
         return None
 
     def _candidates(self, step: Step) -> list[Image]:
-        """What was built on the step's parent, the newest first."""
-        # An image that was loaded or pulled has no parent: what it says of how it was made, anybody
-        # may have written (CVE-2024-24557).
+        """Return the images that were built on the step's parent, the newest first."""
+        # An image that was loaded or pulled has no parent: anyone may have written its history
+        # (CVE-2024-24557).
         found = self._children.get(step.parent.id if step.parent else SCRATCH, [])
         height = len(step.parent.history) if step.parent else 0
         return [
@@ -137,7 +140,7 @@ class Cache:
         ]
 
     def why_missed(self, step: Step) -> str:
-        """Why `find` found nothing: what the nearest step of an earlier build has that differs."""
+        """Explain why `find` found nothing: by the difference from the nearest earlier step."""
         candidates = self._candidates(step)
         if not candidates:
             on = step.parent.id.removeprefix("sha256:")[:SHORT] if step.parent else "scratch"
@@ -150,13 +153,13 @@ class Cache:
 
 
 def _difference(child: Image, step: Step) -> str:
-    """What differs from a step that was meant to be the same; empty if it is another one."""
+    """Return the difference from a step of the same instruction; empty for another instruction."""
     before, now = child.history[-1].created_by, step.created_by
     if before == now:
         return "the image that was made of it has another configuration"
     if CONTENT_KEY.sub("", before) == CONTENT_KEY.sub("", now):
         found = step.compare(child) if step.compare else []
-        return ", ".join(found) or "what is copied differs"
+        return ", ".join(found) or "the copied files differ"
     old, old_command = _arguments(before)
     new, new_command = _arguments(now)
     if old_command == new_command:

@@ -160,7 +160,7 @@ def _copy(
 
 
 Task = tuple[str, tuple[object, ...], Iterable[bytes]]
-"""What a worker is to do: the task, its arguments, and what it is fed."""
+"""The job of a worker: the task, its arguments, and its input."""
 
 
 def _tasks(

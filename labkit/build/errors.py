@@ -1,4 +1,4 @@
-"""What goes wrong in a build, with its place in the Dockerfile."""
+"""The errors of a build, with their place in the Dockerfile."""
 
 from labkit.errors import InvalidParameterError, LabkitError
 

@@ -1,4 +1,4 @@
-"""What happens in a build, as values: each way to show a build turns them into its own words.
+"""The events of a build, as values: each way to show a build has words for them.
 
 Docker's classic API shows them as text (`labkit.build.telling`), BuildKit's as steps with a state
 each (`labkit.buildkit.progress`).
@@ -58,7 +58,7 @@ class Resolving(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """It is there, or cannot be had."""
+    """The image is here, or could not be pulled."""
 
     name: str
     error: Exception | None = None

@@ -1,6 +1,6 @@
-"""Which files of a COPY differ from those that an earlier build has copied: `--explain-cache`.
+"""The files of a COPY that differ from those of an earlier build: `--explain-cache`.
 
-The earlier ones are in the layer that the earlier step made, so nothing had to be noted for this.
+The earlier ones are in the layer that the earlier step made, so no separate record is needed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CHUNK_BYTES = 1 << 18
 
 
 def differences(sources: Sequence[Source], place: str, image: Image) -> list[str]:
-    """What is new, changed or gone since the step that made the image, a few words for each."""
+    """Return the files that are new, changed or gone since the image's step, in short words."""
     if image.history[-1].empty_layer:
         return ["nothing was copied before"]
     root = os.open(image.layer_directories()[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -57,7 +57,7 @@ def _differences(sources: Sequence[Source], place: str, root: int) -> Iterator[s
 
 
 def _look(root: int, path: str) -> tuple[int, str] | None:
-    """Mode and, of a regular file, the SHA-256 of what is at a path of the layer."""
+    """Return the mode and, of a regular file, the SHA-256 at a path of the layer."""
     try:
         fd = trees.open_in_root(root, path)
     except OSError:
@@ -92,7 +92,7 @@ def _files(root: int, path: str) -> Iterator[str]:
 
 
 def _entries(root: int, path: str) -> "list[os.DirEntry[str]]":
-    """What is in a folder of the layer; nothing if it is none, or its path is too long."""
+    """Return the names in a folder of the layer; none if it is none or its path is too long."""
     try:
         fd = trees.open_in_root(root, path or "/")
     except OSError:

@@ -9,7 +9,7 @@ Change = Callable[[int, bool], int]
 """From a file's mode, and whether it is a folder, to the mode that it gets."""
 
 UMASK = 0o022
-"""What a change that names nobody leaves alone, as in BuildKit."""
+"""The bits that a change without `u`, `g` or `o` leaves alone, as in BuildKit."""
 
 _ALL = 0o7777
 _OCTAL = re.compile(r"[0-7]{1,5}")
@@ -20,7 +20,7 @@ _BITS = {"r": 0o4, "w": 0o2, "x": 0o1}
 
 
 def change(text: str) -> Change:
-    """What a mode as it is written does; InvalidParameterError."""
+    """Return the effect of a written mode; InvalidParameterError."""
     if _OCTAL.fullmatch(text) and int(text, 8) <= _ALL:
         return lambda _, is_folder: int(text, 8)
     written = text.split(",")
@@ -70,7 +70,7 @@ def _bits(one: str, letters: str, mode: int, *, is_folder: bool) -> int:
 
 
 def _owned(everybody: str) -> int:
-    """What `=` takes away before it gives."""
+    """Return the bits that `=` clears before it sets others."""
     special = {"u": 0o4000, "g": 0o2000, "o": 0o1000}
     owned = 0
     for one in everybody:

@@ -1,4 +1,4 @@
-"""`RUN --mount`: what is mounted while one command runs, and is no part of the image.
+"""`RUN --mount`: files that one command sees while it runs, and that no image contains.
 
 cache: a folder kept from build to build, at first empty or what `from` has; bind: files of the
 context, of a stage or of an image; tmpfs: memory; secret: a file that only the command sees; ssh: a
@@ -57,7 +57,7 @@ class Mounts:
         self._settings = [_read(expand(text)) for text in instruction.flag_values("mount")]
 
     def content_keys(self) -> list[str]:
-        """What a cache knows the mounted files by: those of the context, or the image's id."""
+        """Return the cache's key for the mounted files: their hash, or the image's id."""
         return [
             _content_key(self._stage, settings)
             for settings in self._settings
@@ -81,7 +81,7 @@ class Mounts:
             yield found
 
     def environment(self) -> list[str]:
-        """What the command finds in its environment because of them."""
+        """Return the variables that the mounts add to the command's environment."""
         agents = [settings for settings in self._settings if settings["type"] == "ssh"]
         return [
             f"SSH_AUTH_SOCK={_target(self._stage, settings, AGENT_SOCKET)}"

@@ -1,4 +1,4 @@
-"""What a build is asked for, beside its context."""
+"""The options of a build."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ Message = dict[str, object]
 
 
 class Registries(Protocol):
-    """What a build asks of registries."""
+    """A build's access to registries."""
 
     def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
         """Bring an image into the store, and say how it goes; NotFoundError, LabkitError."""

@@ -1,4 +1,4 @@
-"""RUN: a temporary container of the engine; what it wrote is the layer, and it is removed.
+"""RUN: a temporary container of the engine; its changes become the layer, and it is removed.
 
 It is removed whatever happens: when the command fails, when the client goes away, and, after the
 daemon was killed, by the next one (`labkit.build.workroom.sweep`).
@@ -62,7 +62,7 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
                 return stage.site.take_written(draft, folder, draft.layer_directories(), stubs)
 
     def compare(_: Image) -> list[str]:
-        return ["what is mounted differs"]
+        return ["the mounted files differ"]
 
     noted = {name: value for name, value in arguments.items() if name in stage.arguments}
     words = _noted(command, noted, instruction, mounts.content_keys())
@@ -86,7 +86,7 @@ def _command(stage: StageBuild, instruction: Instruction) -> list[str]:
 
 
 def _script(content: str) -> str:
-    """A heredoc that stands alone: words for the shell, or a program with its own interpreter."""
+    """A heredoc without a command: words for the shell, or a program with its own interpreter."""
     if not content.startswith("#!"):
         return content
     words = content.partition("\n")[0][2:].strip()
@@ -140,7 +140,7 @@ def _container(
         labels={CONTAINER_LABEL: str(os.getpid())},
         healthcheck=Healthcheck(test=["NONE"]),
     )
-    # What a step writes below a VOLUME stays, as with BuildKit.
+    # Files that a step writes below a VOLUME stay, as with BuildKit.
     container, _ = engine.create(config, host, takes_volumes=False)
     try:
         yield container.id
@@ -176,7 +176,7 @@ def _run(stage: StageBuild, command: list[str], container_id: str, mounts: Mount
     stage.site.cancellation.check()
     if state.exit_code:
         shown = " ".join(command)
-        reason = ": it was killed for want of memory (-m)" if state.oom_killed else ""
+        reason = ": it was killed because it used too much memory (-m)" if state.oom_killed else ""
         raise CommandError(
             f"The command '{shown}' returned a non-zero code: {state.exit_code}{reason}",
             state.exit_code,
@@ -185,7 +185,7 @@ def _run(stage: StageBuild, command: list[str], container_id: str, mounts: Mount
 
 
 def _output(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """What the container prints, both streams as they come (Engine API, "Attach")."""
+    """Yield the container's output, both streams in order (Engine API, "Attach")."""
     with connection.makefile("rb") as stream:
         while header := stream.read(FRAME.size):
             number, length = FRAME.unpack(header)

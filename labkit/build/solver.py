@@ -1,7 +1,7 @@
 """The graph of stages: which of them the target needs, and building them, side by side.
 
 A stage that nothing needs is not built.  Each needed one has a thread, and waits for those it is
-made from; output comes in the stages' order, whoever was quicker.
+made from; output comes in the stages' order, even if a later stage was quicker.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ STAGES_SIDE_BY_SIDE = 4
 
 
 class Node(NamedTuple):
-    """A stage with what it stands on."""
+    """A stage, and the stages below it."""
 
     stage: Stage
     base: str
-    """What it is from, variables put in; empty if that is a stage of this Dockerfile."""
+    """Its base image, variables put in; empty if the base is a stage of this Dockerfile."""
     base_stage: int | None
     needs: frozenset[int]
     """The stages it cannot begin or go on without."""
@@ -113,7 +113,7 @@ def _is_below(digits: str, limit: int) -> bool:
 
 
 def _origins(instruction: Instruction) -> Iterator[str]:
-    """What `--from` and `--mount=…,from=` name."""
+    """Yield the names in `--from` and `--mount=…,from=`."""
     if origin := instruction.flag("from"):
         yield origin
     for mount in instruction.flag_values("mount"):
@@ -182,7 +182,7 @@ def solve(
             outputs[number].put(None)
 
     with ThreadPoolExecutor(STAGES_SIDE_BY_SIDE, thread_name_prefix="build") as pool:
-        # A stage needs earlier ones only, so whoever waits in the pool waits for one that runs.
+        # A stage needs earlier ones only, so a stage in the pool waits for one that runs.
         futures: list[Future[None]] = [pool.submit(work, number) for number in order]
         try:
             for number in order:

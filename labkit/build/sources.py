@@ -1,4 +1,4 @@
-"""What COPY and ADD take from an archive: found by name and wildcard, hashed, and packed.
+"""The files that COPY and ADD take from an archive: found by name, hashed, and packed.
 
 The rules are classic Docker's (builder/dockerfile/copy.go): of a folder its content is copied, not
 itself; links are followed to what is named, and copied as links below it.
@@ -40,9 +40,9 @@ class Source(NamedTuple):
 
 
 class Sources:
-    """What one COPY takes, looked at when that is needed.
+    """The files of one COPY, which are read when they are needed.
 
-    What is at some paths of some layers never changes.  So the hash of files that came from there
+    The files at some paths of some layers never change.  So the hash of files that came from there
     before is remembered, and a step that is cached reads none of them.
     """
 
@@ -63,7 +63,7 @@ class Sources:
 
     @property
     def key(self) -> str:
-        """What a cache knows them by."""
+        """Their key in the cache."""
         return self._facts[0]
 
     @property
@@ -91,10 +91,10 @@ _REMEMBERED: dict[tuple[str, ...], tuple[str, int]] = {}
 def select(
     archive: Archive, paths: Sequence[str], excluded: Sequence[str], *, parents: bool = False
 ) -> list[Source]:
-    """What the sources of a COPY mean, in their order; InvalidParameterError in Docker's words.
+    """Return the files of a COPY's sources in order; InvalidParameterError in Docker's words.
 
     A pattern may match nothing, as with BuildKit; a name that is not there is an error.  With
-    `parents` each source keeps the folders above it, up to a part `/./` of what is written.
+    `parents` each source keeps the folders above it, up to a part `/./` of its text.
     """
     if parents:
         return [
@@ -156,7 +156,7 @@ def _source(archive: Archive, path: str, patterns: Patterns) -> Source:
 
 
 def content_key(sources: Sequence[Source]) -> str:
-    """What a cache knows the sources by: `file:…`, `dir:…`, or `multi:…` for several."""
+    """Return the sources' key in the cache: `file:…`, `dir:…`, or `multi:…` for several."""
     keys = [_key(source) for source in sources]
     if len(keys) == 1:
         return keys[0]

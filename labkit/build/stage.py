@@ -38,16 +38,16 @@ class StageBuild:
         self.site = site
         self.number = first.stage
         self.step = first
-        """What is being done at the moment."""
+        """The step at work."""
         self._report = report
         self.image: Image | None = None
-        """What it is at the moment; None: nothing, as after FROM scratch."""
+        """The image so far; None after FROM scratch."""
         self.config = RuntimeConfig()
         self.author = ""
         self.arguments: dict[str, str] = {}
         """The ARGs in effect, with their values; an ENV of the same name ends one."""
         self.cmd_is_set = False
-        """Whether this stage has a CMD of its own, which an ENTRYPOINT then leaves alone."""
+        """Whether this stage has its own CMD, which an ENTRYPOINT then leaves alone."""
         self.has_run = False
         """Whether a step with files was carried out, and not found in the cache: from there on
         nothing is taken from the cache."""
@@ -74,7 +74,7 @@ class StageBuild:
         return environment_of(self.config) | self.arguments
 
     def expander(self, instruction: Instruction) -> Expander:
-        """What an instruction's arguments are read with."""
+        """Return the expander for an instruction's arguments."""
         return self.site.expander(self.environment, instruction.escape)
 
     def shown(self, instruction: Instruction) -> str:
@@ -83,7 +83,7 @@ class StageBuild:
 
     @property
     def shell(self) -> list[str]:
-        """What runs the shell form of commands."""
+        """The program that runs the shell form of commands."""
         return self.config.shell or SHELL
 
     # What instructions do

@@ -1,4 +1,4 @@
-"""Mount points in a writable layer: made for what was mounted there, and no part of the image."""
+"""Mount points in a writable layer: labkit made them, and they are no part of the image."""
 
 import os
 import stat
@@ -55,7 +55,7 @@ def _prune_one(upper: str, below: Sequence[str], parts: list[str], *, is_stub: b
 
 
 def _below(below: Sequence[str], path: str) -> os.stat_result | None:
-    """What the image has at a path: the topmost layer that knows of it."""
+    """Return the image's entry at a path, from the topmost layer that has one."""
     for layer in below:
         try:
             found = os.lstat(f"{layer}/{path}")

@@ -8,7 +8,7 @@ Message = dict[str, object]
 
 
 def message(event: events.Event) -> Message | None:
-    """What the stream says of an event; None if nothing."""
+    """Return the stream's message about an event; None if it has none."""
     match event:
         case events.Pulled(told):
             return told

@@ -1,4 +1,4 @@
-"""Where a build works: folders that are gone when it ends, and the caches of `RUN --mount`.
+"""The folders of a build: some are gone when it ends, the caches of `RUN --mount` stay.
 
     build/rooms/<one a build>/…   writable layers, what is mounted in RUN
     build/cache/<id>/                   `RUN --mount=type=cache`, kept from build to build
@@ -25,7 +25,7 @@ from labkit.snapshots import Snapshotter
 from labkit.snapshots.comparing import size_bytes
 
 CONTAINER_LABEL = "io.labkit.build"
-"""Marks the containers of RUN, so that one that a killed daemon has left can be told."""
+"""Marks the containers of RUN, so that one that a killed daemon has left can be found."""
 
 
 class LayerRoom(NamedTuple):
@@ -53,7 +53,7 @@ class Workroom:
 
     @contextlib.contextmanager
     def layer(self) -> Iterator[LayerRoom]:
-        """Folders for one layer; what has not been moved away is gone afterwards."""
+        """Give folders for one layer; files that were not moved away are removed at the end."""
         with self.folder() as folder:
             place = f"{folder}/place"
             os.mkdir(place, 0o755)
@@ -97,7 +97,7 @@ class CacheMounts:
     def folder(self, paths: Paths, name: str, sharing: str, spare: str) -> Iterator[str]:
         """The cache's folder; with `locked` alone, with `private` the folder `spare` if it is used.
 
-        Whoever finds that it is missing makes it, and says whose it is.
+        If it is missing it is made, with its owner.
         """
         path = f"{_base(paths)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
         with self._lock:
@@ -124,7 +124,7 @@ class CacheMounts:
         return found
 
     def prune(self, paths: Paths) -> list[KeptCache]:
-        """Remove the caches that nobody uses; those that are gone."""
+        """Remove the caches that no build uses, and return them."""
         with self._lock:
             removed = [cache for cache in self.all(paths) if not cache.is_in_use]
             for cache in removed:
@@ -145,7 +145,7 @@ def sweep(engine: Engine) -> None:
     """Remove what the builds of a daemon that was killed have left; before any build begins."""
     for container in engine.list():
         if CONTAINER_LABEL in (container.config.labels or {}):
-            with contextlib.suppress(LabkitError):  # it has gone by itself meanwhile
+            with contextlib.suppress(LabkitError):  # it has been removed by itself
                 engine.remove(container.id, force=True, volumes=True)
     secrets.sweep(engine)
     base = f"{engine.paths.root}/build/rooms"

@@ -43,7 +43,7 @@ KINDS = {
 
 
 class Node:
-    """One file of an archive: what it is, and where its content lies."""
+    """One file of an archive: its kind, and the place of its content."""
 
     __slots__ = ("children", "content", "extents", "kind", "member")
 
@@ -54,7 +54,7 @@ class Node:
         self.content = ""
         """The SHA-256 of what it holds, once that has been asked for."""
         self.extents: list[tuple[int, int]] | None = None
-        """Where its content lies, if that is in several pieces: offsets and sizes."""
+        """The places of its content, if that is in several pieces: offsets and sizes."""
 
     @property
     def is_folder(self) -> bool:
@@ -80,7 +80,7 @@ class Archive:
     # Looking
 
     def find(self, path: str) -> Node:
-        """What is at a path, links followed within the archive; NotFoundError."""
+        """Return the entry at a path, links followed within the archive; NotFoundError."""
         trail, links = [self.root], 0
         waiting = path.split("/")[::-1]
         while waiting:
@@ -140,7 +140,7 @@ class Archive:
             return self._file.read(count)
 
     def open(self, node: Node) -> BinaryIO:
-        """What is stored of a file's content as a file of its own."""
+        """Open the stored bytes of a file as a separate file."""
         return cast("BinaryIO", io.BufferedReader(_Content(self.stored(node)), CHUNK_BYTES))
 
     def digest(self, node: Node) -> str:

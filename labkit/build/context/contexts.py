@@ -1,4 +1,4 @@
-"""What a build reads: its Dockerfile and the files that COPY and ADD name.
+"""The input of a build: its Dockerfile and the files that COPY and ADD name.
 
 Docker's classic API sends everything first (`Sent`).  A client that speaks BuildKit's protocol is
 asked for each part when the build comes to it (`labkit.buildkit.contexts`).
@@ -21,14 +21,14 @@ IGNORE_FILE = ".dockerignore"
 
 
 class Source(NamedTuple):
-    """A Dockerfile: what it holds, and what messages call it."""
+    """A Dockerfile: its content, and its name in messages."""
 
     data: bytes
     name: str
 
 
 class Contexts(Protocol):
-    """What a build reads; every method may be called from several threads."""
+    """The input of a build; every method may be called from several threads."""
 
     def dockerfile(self) -> Source:
         """The Dockerfile; InvalidParameterError."""
@@ -37,7 +37,7 @@ class Contexts(Protocol):
         """The build's context; of it nothing but `wanted` need be there, if that is given."""
 
     def named(self, name: str) -> Archive | str | None:
-        """What a name of the user's own means: files, or the name of an image; None if nothing."""
+        """Return the meaning of a name that the user gave: files, or an image's name, or None."""
 
 
 def wanted(instructions: Iterable[Instruction]) -> list[str] | None:
@@ -69,7 +69,7 @@ def _taken(instruction: Instruction) -> list[str]:
 
 
 def _mounted(text: str) -> list[str]:
-    """What of the context a `--mount` shows."""
+    """Return the paths of the context that a `--mount` shows."""
     keys = dict(part.strip().partition("=")[::2] for part in text.split(","))
     if keys.get("type", "bind") != "bind" or "from" in keys:
         return []

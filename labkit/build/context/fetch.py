@@ -1,6 +1,6 @@
-"""Fetching what a URL names, for ADD and for a context that lies elsewhere.
+"""Fetching a URL, for ADD and for a context on another machine.
 
-HTTP and HTTPS alone: no URL, and no redirection, may make the daemon read a file of its own.
+HTTP and HTTPS alone: no URL, and no redirection, may make the daemon read one of its files.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Fetched:
-    """What a URL gave, in a file without a name; to be closed."""
+    """The content of a URL, in a file without a name; to be closed."""
 
     def __init__(self, file: BinaryIO, size_bytes: int, mtime_s: int, name: str) -> None:
         self.file = file
@@ -39,7 +39,7 @@ class Fetched:
         self.mtime_s = mtime_s
         """When it was last changed, as its server says; 0 if it does not."""
         self.name = name
-        """What a file of it is called; empty if neither its path nor the server says."""
+        """The name for a file of it; empty if neither its path nor the server gives one."""
 
     def chunks(self) -> Iterator[bytes]:
         """Its content, from the beginning."""
@@ -62,7 +62,7 @@ def fetch(
 ) -> Fetched:
     """Fetch a URL; InvalidParameterError says what went wrong with it.
 
-    `check` is called now and then, and raises if nobody wants the file any more.
+    `check` is called now and then, and raises if the file is no longer wanted.
     """
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise InvalidParameterError(f"--checksum={checksum}: it is sha256: and 64 digits")
@@ -86,7 +86,7 @@ def fetch(
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line and without the number of an errno."""
+    """Return the fault in one line, without the number of an errno."""
     why = getattr(error, "reason", "") or error
     words = str(getattr(why, "strerror", "") or why).partition("\n")[0]
     return f"{error.code} {words}" if isinstance(error, urllib.error.HTTPError) else words

@@ -61,7 +61,7 @@ def cloned(
 ) -> Archive:
     """A git repository's files: `URL#REF:FOLDER`, with those of its submodules.
 
-    `keep_git_folder`: `.git`, too.  `commit`: what the id of the commit must begin with.
+    `keep_git_folder`: `.git`, too.  `commit`: the beginning of the commit's id.
     """
     if shutil.which("git") is None:
         raise InvalidParameterError(f"the context {url} needs git, which is not installed")
@@ -92,7 +92,7 @@ def cloned(
 
 
 def _commit(place: str, reference: str) -> str:
-    """What to check out: a branch, a tag or any other reference is asked for, a commit is here."""
+    """Return the name to check out: a branch or tag, which is fetched, or a commit."""
     if not reference:
         return "HEAD"
     try:

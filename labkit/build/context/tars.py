@@ -33,7 +33,7 @@ SPARSE_PIECE_BYTES = 128
 
 
 def of_tar(file: BinaryIO, *, devices: bool = False) -> Archive:
-    """Index a tar archive.  InvalidParameterError for what is damaged or hostile.
+    """Index a tar archive.  InvalidParameterError for a damaged or hostile one.
 
     `devices`: whether there may be device files, as an image has them and a context has not.
     """
@@ -77,7 +77,7 @@ class _TarIndex:
         for part in parts[:-1]:
             folder = folder.children.setdefault(part, folder_node(part))
             if not folder.is_folder:
-                raise BadArchiveError(f"{member.name!r} lies behind {part!r}, which is no folder")
+                raise BadArchiveError(f"{member.name!r} is below {part!r}, which is no folder")
         node = self._linked(member) if member.islnk() else Node(member)
         if node.kind == "device" and not self._devices:
             raise BadArchiveError(f"{member.name!r} is a device: a build's context has none")

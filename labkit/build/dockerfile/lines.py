@@ -29,7 +29,7 @@ class Heredoc(NamedTuple):
     expands: bool
     """Whether variables in it are put in: not if its name is quoted."""
     source: str
-    """It as it stands in the Dockerfile, with the line that ends it."""
+    """Its text in the Dockerfile, with the line that ends it."""
 
 
 class Line(NamedTuple):
@@ -39,7 +39,7 @@ class Line(NamedTuple):
     """Of its first line, from 1."""
     text: str
     source: str
-    """Its first line as it stands there."""
+    """Its first line, unchanged."""
     heredocs: tuple[Heredoc, ...] = ()
     last: int = 0
     """The number of its last line, heredocs included."""

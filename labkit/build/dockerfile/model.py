@@ -42,7 +42,7 @@ class Stage(NamedTuple):
     name: str
     """After AS, in lower case; empty if it has none."""
     base: str
-    """What it is from, not expanded."""
+    """The base image or stage that it names, not expanded."""
     platform: str
     start: Instruction
     instructions: tuple[Instruction, ...]

@@ -61,7 +61,7 @@ def parse_trigger(text: str) -> Instruction:
 
 
 def parse_line(text: str) -> Instruction:
-    """One instruction that no Dockerfile has, all of it as it stands; InvalidParameterError."""
+    """Parse one instruction that is in no Dockerfile, as one line; InvalidParameterError."""
     return _instruction(text, Line(0, text, text), words.BACKSLASH)
 
 

@@ -1,6 +1,6 @@
-"""What each instruction looks like: its flags, its forms, and what it must not be without.
+"""The form of each instruction: its flags, and its required words.
 
-A rule's `check` sees only what is written; what a variable stands for is known when it is built.
+A rule's `check` sees only the text; the values of variables are known when it is built.
 """
 
 import re
@@ -24,7 +24,7 @@ class FlagRule(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What may be written of one instruction."""
+    """The rule for one instruction."""
 
     check: Callable[[Instruction], None]
     flags: Mapping[str, FlagRule] = {}

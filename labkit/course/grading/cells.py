@@ -1,4 +1,4 @@
-"""Which exercise each cell of a submission belongs to.
+"""The exercise that each cell of a submission belongs to.
 
 By its grade id (`answer-09-2`, also as the cell's own id), else by a mark (`# ex09.2`), else by
 what it calls (`task("09.2")`), else by order: it belongs to the exercise of the cell before it.  So

@@ -1,7 +1,7 @@
 """All submissions of a class: found, graded several at once, and not graded twice.
 
 submitted/<student>/<exercise>/*.ipynb      as nbgrader collects them
-graded/<student>/<exercise>/result.json     and feedback.html beside it; what is there is kept
+graded/<student>/<exercise>/result.json     and feedback.html beside it; a result is kept
                                             as long as the notebook stays the same
 """
 
@@ -76,7 +76,7 @@ def grade(submissions: Sequence[Submission], options: Options, say: Say) -> list
     """
     if os.geteuid() and not options.scheduler:
         raise InvalidParameterError(
-            "grading needs root, to give each submission users and limits of its own: use sudo; "
+            "grading needs root, to give each submission separate users and limits: use sudo; "
             "the submissions themselves get no power over the machine"
         )
     results: dict[Submission, Result] = {}

@@ -67,7 +67,7 @@ def pack(submission: one.Submission, limits: Limits, exercises: str) -> Parcel:
 
 
 def grade(parcel: Parcel) -> Result:
-    """Grade a parcel on this machine: what a worker does."""
+    """Grade a parcel on this machine: the job of a worker."""
     with tempfile.TemporaryDirectory(prefix=f"{name_of('parcel')}-") as folder:
         path = f"{folder}/{parcel.assignment}.ipynb"
         files = {path: parcel.notebook}

@@ -4,7 +4,7 @@
     <controller>/labkit-grade-<key>/box    the submission's: its engine makes groups in here
 
 `labkit` stands for the name of this machine's engine (`labkit.ownership`), so that two graders on
-one machine can be told apart.
+one machine have different groups.
 
 The submission's root owns `box`, not the folder above it, so it cannot lift its own limits
 (cgroups(7), "Cgroups delegation").  The v1 controller `devices` is not given to it.

@@ -1,4 +1,4 @@
-"""Which files a submission must not see: the exercises' modules, with their judges."""
+"""The files that a submission must not see: the exercises' modules, with their judges."""
 
 import os
 import re

@@ -3,9 +3,9 @@
     python -m labkit.course.grading.judge DESCRIPTOR KEEPER
 
 It joins the sandbox's PID, network and IPC namespaces, so that its /proc, its links and the engine
-speak of the same processes; but neither its users nor its files: what a submission does to files
-and programs does not touch this process, and none of its processes may look into it.  It has the
-values, the notes of the scenes and the points; the submission's kernel never has them.
+speak of the same processes; but neither its users nor its files.  So a submission that changes
+files and programs does not touch this process, and none of its processes may look into it.  It has
+the values, the notes of the scenes and the points; the submission's kernel never has them.
 
 Requests on the descriptor, JSON: {"scene": "09.2"}, {"judge": "09.2", "kernel": 7, "engine": 2};
 {"tidy": …} removes what an exercise has made; the first request says who it is for.
@@ -41,7 +41,7 @@ _CREDENTIALS = "iII"
 
 
 class Judge:
-    """What the judge knows of one submission."""
+    """The judge's facts about one submission."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.token = str(told["token"])
@@ -67,7 +67,7 @@ class Judge:
         return connection
 
     def place(self, kernel: int) -> Place:
-        """Where the submission's exercises are done."""
+        """Return the place of the submission's exercises."""
         client = Client(f"{self.place_root}{tree.RUN}/labkit.sock", ENGINE_TIMEOUT_S)
         return Place(
             client,

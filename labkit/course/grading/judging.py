@@ -17,11 +17,11 @@ ANSWER_BYTES = 1 << 20
 
 
 class Judgement(NamedTuple):
-    """What the judge said of one exercise."""
+    """The judge's words about one exercise."""
 
     findings: tuple[Finding, ...] = ()
     fault: str = ""
-    """Why the machine could not judge; costs no points, and the learner is told."""
+    """Why the machine could not judge; it costs no points, and the learner reads it."""
     gone: str = ""
     """Why there is no engine to ask: the submission has ended it, or replaced it."""
 

@@ -1,14 +1,14 @@
-"""The first process of a submission: it starts what the grader asks for, and reaps what ends.
+"""The first process of a submission: it starts programs for the grader, and reaps them.
 
     python -m labkit.course.grading.keeper DESCRIPTOR
 
 Requests come over a socket of the grader: {"run": [...], "env": {...}, "cwd": "...", "log": "..."}
 is answered with {"pid": ...}, {"alive": 12} with {"is_alive": true}, {"signal": 2, "pid": 12}
-with {}.  When it ends, the kernel ends all
-other processes of the submission with it (pid_namespaces(7)).
+with {}.  When it ends, the kernel ends all other processes of the submission with it
+(pid_namespaces(7)).
 
-What it starts has no CAP_SYS_PTRACE, and cannot get it: so the engine and this process, which have
-it, cannot be taken over by what a notebook runs (ptrace(2), "Ptrace access mode checking").
+Its programs have no CAP_SYS_PTRACE, and cannot get it: so a program of the notebook cannot take
+over the engine or this process, which have it (ptrace(2), "Ptrace access mode checking").
 """
 
 import json
@@ -25,7 +25,7 @@ from labkit.kernel import capabilities
 OOM_FIRST = 800
 ROUNDS = 5
 _STARTED: set[int] = set()
-"""What was started for the grader and has not ended."""
+"""The programs that were started for the grader and have not ended."""
 MESSAGE_BYTES = 1 << 20
 
 

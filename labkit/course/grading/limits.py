@@ -1,4 +1,4 @@
-"""What a submission may use of the machine."""
+"""The part of the machine that a submission may use."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""One submission: its grader runs in a process of its own, and what it leaves is swept away."""
+"""One submission: its grader is a separate process, and everything it leaves is removed."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Submission(NamedTuple):
 
 
 def run(submission: Submission, limits: Limits, exercises: str = "") -> Result:
-    """Grade one, in a process of its own that is killed when it takes too long.
+    """Grade one, in a separate process that is killed when it takes too long.
 
     `exercises` is the folder of an instructor's own.
     """

@@ -1,4 +1,4 @@
-"""What grading a submission has given: for each exercise its points, and why."""
+"""The result of a submission: the points of each exercise, and the reasons."""
 
 import time
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class Mark(NamedTuple):
     """The points of the exercise."""
     findings: tuple[Finding, ...] = ()
     fault: str = ""
-    """Why the machine could not judge: then somebody has to look at it again."""
+    """Why the machine could not judge: the submission must be graded again."""
     note: str = ""
     """What else the learner should know: a cell that took too long."""
 
@@ -38,7 +38,7 @@ class Result(NamedTuple):
     """Of the notebook: the same notebook is not graded again."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    """Of the whole submission: what it left, why it ended early."""
+    """Notes on the whole submission: the things it left, or why it ended early."""
     timestamp: str = ""
 
     @property

@@ -6,7 +6,7 @@
 
 Its root is an ordinary number outside; its processes, mounts, network, host name and message queues
 are its own (namespaces(7)); `limits` hold for all of it together.  Closing it kills everything in
-it.  The process that makes one must have one thread, and mounts of its own: `tree.be_private`.
+it.  The process that makes one must have one thread, and private mounts: `tree.be_private`.
 """
 
 import json
@@ -58,7 +58,7 @@ class EngineGoneError(SandboxError):
 
 
 class Sandbox:
-    """`hidden` are paths that are empty inside; `key` are hexadecimal digits of its own."""
+    """`hidden` are paths that are empty inside; `key` are hexadecimal digits, its name."""
 
     def __init__(
         self, *, hidden: Sequence[str] = (), limits: Limits | None = None, key: str = ""
@@ -209,7 +209,7 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What programs in there find."""
+        """Return the environment of programs inside."""
         return {
             "PATH": f"{sys.prefix}/bin:{SEARCH}",
             "HOME": tree.HOME,
@@ -223,7 +223,7 @@ class Sandbox:
         }
 
     def words(self) -> str:
-        """What programs in there have printed last, for an error message."""
+        """Return the last output of programs inside, for an error message."""
         with suppress(OSError), open(f"{self.place}{tree.RUN}/programs.log", "rb") as log:
             return log.read()[-600:].decode("utf-8", "replace").strip()
         return "no output"

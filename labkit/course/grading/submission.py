@@ -2,8 +2,7 @@
 
     python -m labkit.course.grading.submission NOTEBOOK OPTIONS…   # JSON on stdout
 
-In a process of its own: it has mounts of its own, and when it is killed, all of the submission is
-killed with it.
+It is a separate process with its own mounts: when it is killed, all of the submission ends with it.
 """
 
 import argparse
@@ -167,7 +166,10 @@ def _shown(values: Values) -> dict[str, Any]:
 
 
 def token_of(notebook: Any, student: str) -> str:
-    """Whose values were drawn: as handed in, else as shown by a task, else the student's name."""
+    """Return the learner whose values were drawn: as handed in, else as shown by a task.
+
+    The student's name, if neither says it.
+    """
     kept = notebook.metadata.get(METADATA, {})
     if isinstance(kept, dict) and kept.get("learner"):
         return str(kept["learner"])

@@ -83,7 +83,7 @@ def enter(place: str) -> None:
 
 
 def be_private() -> None:
-    """Give this process mounts of its own; the machine sees none of them."""
+    """Give this process its own mounts; the machine sees none of them."""
     mounts.mount("", "/", "", MS_REC | MS_PRIVATE)
 
 

@@ -409,7 +409,7 @@ DOCKERFILE = ("Dockerfile", tarfile.REGTYPE, "")
         (tar_of(DOCKERFILE, ("h", tarfile.LNKTYPE, "/etc/passwd")), "which is not there"),
         (
             tar_of(DOCKERFILE, ("l", tarfile.SYMTYPE, "/etc"), ("l/evil", tarfile.REGTYPE, "")),
-            "lies behind 'l', which is no folder",
+            "is below 'l', which is no folder",
         ),
         (tar_of(("Dockerfile", tarfile.SYMTYPE, "/etc/passwd")), "Cannot locate specified"),
         (tar_of(("Dockerfile", tarfile.SYMTYPE, "Dockerfile")), "too many symbolic links"),

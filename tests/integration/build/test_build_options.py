@@ -127,7 +127,7 @@ def test_what_is_mounted_counts_for_the_cache_by_its_content(lab, tmp_path):
     (tmp_path / "b").write_text("2")
     shown = lab.cli(*words, check=True).stdout
     assert shown.count("Cache hit") == 1  # what is mounted of the context
-    assert "Cache miss: what is mounted differs" in shown
+    assert "Cache miss: the mounted files differ" in shown
     (tmp_path / "a").write_text("3")
     lab.cli(*words, check=True)
     files = ("cat", "/from-context", "/from-stage")
