@@ -132,11 +132,12 @@ def tmp_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lab(shared_lab: Lab) -> Iterator[Lab]:
-    """The run's lab: daemon running, busybox imported, no containers; emptied after the test."""
+    """The run's lab: daemon running, busybox imported, nothing else; emptied after the test."""
     shared_lab.start_daemon()
     yield shared_lab
     shared_lab.start_daemon()
     shared_lab.remove_containers()
+    shared_lab.remove_the_rest()
 
 
 @pytest.fixture(scope="session")

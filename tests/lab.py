@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -281,6 +282,13 @@ class Lab:
         for container in containers:
             status, answer = self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
             assert status in (204, 404), answer
+
+    def remove_the_rest(self) -> None:
+        """Remove the volumes and the networks that no container has."""
+        every = quote('{"all": ["true"]}')
+        for path in (f"/volumes/prune?filters={every}", "/networks/prune"):
+            status, answer = self.api("POST", path)
+            assert status == 200, answer
 
     def close(self) -> None:
         """Remove the containers, stop the daemon, remove the folders.

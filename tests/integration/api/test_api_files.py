@@ -95,8 +95,9 @@ class TestVolumes:
         )
         assert lab.api("DELETE", "/volumes/nosuch")[0] == 404
         assert lab.api("DELETE", "/volumes/nosuch?force=1")[0] == 204
-        for body in ({"Name": "../x"}, {"Name": 1}, {"Driver": "nfs"}, {"DriverOpts": {"o": "x"}}):
+        for body in ({"Name": "../x"}, {"Name": 1}, {"DriverOpts": {"o": "x"}}):
             assert lab.api("POST", "/volumes/create", body)[0] == 400, body
+        assert lab.api("POST", "/volumes/create", {"Driver": "nfs"})[0] == 404
         for host in (
             {"Binds": ["/tmp:/proc"]},
             {"Binds": ["a:/b:c:d"]},
