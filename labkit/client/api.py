@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 TAR = "application/x-tar"
+NEWEST_OF_DAEMON = "is too new. Maximum supported API version is "
+"""The words of a daemon with an earlier API, before its newest version."""
 
 _ERRORS = {
     each.http_status: each
@@ -53,6 +55,7 @@ class Api:
         self.socket_path = socket_path
         self.timeout_s = timeout_s
         self._idle: list[Connection] = []
+        self._version = API_VERSION
 
     def get(self, path: str, /, **query: object) -> "Any":
         """Return the JSON of `GET path?query`.  Parameters that are None or False are left out."""
@@ -118,7 +121,10 @@ class Api:
         headers: "Mapping[str, str] | None" = None,
         upgrade: bool = False,
     ) -> Response:
-        target = f"/v{API_VERSION}{path}{_query_string(query)}"
+        if not isinstance(body, bytes | None):
+            self._agree()
+        version = self._version
+        target = f"/v{version}{path}{_query_string(query)}"
         connection = self._connection()
         try:
             response = connection.request(
@@ -135,7 +141,22 @@ class Api:
         except BaseException:
             connection.close()
             raise
-        raise _error(response.status, text or response.reason.encode())
+        error = _error(response.status, text or response.reason.encode())
+        newest = str(error).partition(NEWEST_OF_DAEMON)[2]
+        if not newest or version != API_VERSION:
+            raise error
+        # An earlier release's labkitd runs on, during an update.
+        self._version = newest
+        return self._open(
+            method, path, query, body, content_type=content_type, headers=headers, upgrade=upgrade
+        )
+
+    def _agree(self) -> None:
+        """Learn the daemon's version before a body in pieces, which cannot be sent twice."""
+        try:
+            self._open("GET", "/_ping", {}).read()
+        except NotFoundError:
+            return
 
     def _connection(self) -> Connection:
         while self._idle:
