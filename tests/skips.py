@@ -41,6 +41,7 @@ LACKS: dict[str, Callable[[], bool]] = {
     "needs Chromium": lambda: not (shutil.which("chromium") and shutil.which("chromedriver")),
     "needs axe-core": lambda: not os.path.isfile(os.environ.get("LABKIT_TEST_AXE", "")),
     "needs the editions' Sphinx": lambda: not os.path.exists(".lab/editions/bin/sphinx-build"),
+    "needs a folder for screenshots": lambda: not os.environ.get("LABKIT_TEST_DEMOS"),
     "needs nbgrader": lambda: importlib.util.find_spec("nbgrader") is None,
     "needs Dask": lambda: importlib.util.find_spec("distributed") is None,
     "needs slirp4netns": lambda: not shutil.which("slirp4netns"),

@@ -64,7 +64,9 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not is_installed(), reason="needs Chromium: chromium and chromium-driver"),
 ]
-only_when_asked = pytest.mark.skipif(not SHOTS, reason="make test-demos")
+only_when_asked = pytest.mark.skipif(
+    not SHOTS, reason="needs a folder for screenshots: make test-demos"
+)
 
 
 @pytest.fixture(scope="module")
