@@ -137,9 +137,10 @@ except ConnectionResetError:
 def test_a_port_where_no_program_listens_is_a_reset(user: RootlessLab) -> None:
     port = free_port()
     out(user, "run", "-d", "-p", f"127.0.0.1:{port}:80", "busybox", "sleep", "600")
+    # The reset may come before the connection is reported as made.
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as client,
         pytest.raises(ConnectionResetError),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as client,
     ):
         client.recv(1)
 
