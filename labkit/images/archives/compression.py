@@ -159,21 +159,30 @@ def _damaged(error: Exception) -> InvalidParameterError:
 
 
 class GzipBlob:
-    """A blob in progress: it takes plain bytes, and makes a gzip file and its digest."""
+    """A blob in progress: it takes plain bytes, and makes a gzip file and its digest.
+
+    The same bytes make the same file, in whatever pieces they come: isal's output depends on the
+    pieces that it is given, so it is given pieces of one size.
+    """
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._compressor = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_FORMAT)
         self._sha256 = hashlib.sha256()
+        self._waiting = bytearray()
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Compress and write more data."""
-        self._append(self._compressor.compress(data))
+        self._waiting += data
+        while len(self._waiting) >= CHUNK_BYTES:
+            with memoryview(self._waiting)[:CHUNK_BYTES] as piece:
+                self._append(self._compressor.compress(piece))
+            del self._waiting[:CHUNK_BYTES]
 
     def finish(self) -> str:
         """Write the rest and sync it to the disk; return the digest of the file."""
-        self._append(self._compressor.flush())
+        self._append(self._compressor.compress(self._waiting) + self._compressor.flush())
         os.fsync(self._fd)
         return f"sha256:{self._sha256.hexdigest()}"
 

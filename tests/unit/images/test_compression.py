@@ -85,3 +85,17 @@ def test_a_blob_is_a_gzip_file_with_the_digest_it_says(tmp_path: Path) -> None:
     assert gzip.decompress(data) == PLAIN
     assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
     assert blob.size_bytes == len(data) < len(PLAIN)
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 65_536, 100_001, 1 << 18, 1 << 20])
+def test_the_same_bytes_make_the_same_file_in_any_pieces(tmp_path, piece_bytes):
+    data = random.Random(7).randbytes(50_000) * 20 + bytes(300_000)
+    digests = []
+    for name, size in (("whole", len(data)), ("pieces", piece_bytes)):
+        blob = GzipBlob(str(tmp_path / name))
+        for begin in range(0, len(data), size):
+            blob.write(data[begin : begin + size])
+        digests.append(blob.finish())
+        blob.close()
+        assert gzip.decompress((tmp_path / name).read_bytes()) == data
+    assert digests[0] == digests[1]
