@@ -122,7 +122,8 @@ class Api:
         upgrade: bool = False,
     ) -> Response:
         if not isinstance(body, bytes | None):
-            self._agree()
+            # A body in pieces cannot be sent twice: learn the daemon's version first.
+            self._open("GET", "/_ping", {}).read()
         version = self._version
         target = f"/v{version}{path}{_query_string(query)}"
         connection = self._connection()
@@ -150,13 +151,6 @@ class Api:
         return self._open(
             method, path, query, body, content_type=content_type, headers=headers, upgrade=upgrade
         )
-
-    def _agree(self) -> None:
-        """Learn the daemon's version before a body in pieces, which cannot be sent twice."""
-        try:
-            self._open("GET", "/_ping", {}).read()
-        except NotFoundError:
-            return
 
     def _connection(self) -> Connection:
         while self._idle:

@@ -24,7 +24,7 @@ class Terminal:
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self._capture = capture
-        self.routes: Routes = {}
+        self.routes: Routes = {"GET /_ping": {}}
         (folder / "run").mkdir()
         self.daemon = StandIn(str(folder / "run" / "labkit.sock"), self._answer)
 
