@@ -13,9 +13,7 @@ from labkit.containers import Engine
 from labkit.dialect.references import canonical
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Image
-from labkit.images.models import Platform
-
-SCRATCH = "scratch"
+from labkit.images.models import SCRATCH, Platform
 
 
 class BaseImages:

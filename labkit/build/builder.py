@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from labkit.build import events, solver, stubs
-from labkit.build.base_images import SCRATCH, BaseImages, shown_name
+from labkit.build.base_images import BaseImages, shown_name
 from labkit.build.cache import Cache
 from labkit.build.cancellation import Cancellation
 from labkit.build.context.archive import Archive
@@ -34,7 +34,7 @@ from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image, references
 from labkit.images import shell_words as words
 from labkit.images.archives.layer_packer import MADE_BY_LABKIT
-from labkit.images.models import Platform
+from labkit.images.models import SCRATCH, Platform
 from labkit.images.shell_words import Expander
 from labkit.kernel import threads
 from labkit.patterns import has_wildcard

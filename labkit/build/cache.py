@@ -48,12 +48,12 @@ class Cache:
         """
         self.enabled = enabled
         self._children: dict[str, list[Image]] = {}
-        self._by_layers: dict[tuple[str, ...], list[Image]] | None = None
+        self._by_layers: dict[tuple[str, ...], list[Image]] = {}
         self._sources: list[Image] = []
         if not enabled:
             return
-        for image in store.list():
-            self._children.setdefault(image.parent, []).append(image)
+        for image in reversed(store.list()):
+            self.add(image)
         for name in sources:
             try:
                 self._sources.append(store.resolve(name))
@@ -61,9 +61,11 @@ class Cache:
                 continue  # as in Docker: the first build has nothing to take from
 
     def add(self, image: Image) -> None:
-        """Take note of an image that this build has made."""
+        """Take note of an image, newer than all before it."""
         self._children.setdefault(image.parent, []).insert(0, image)
-        self._by_layers = None
+        if image.parent and image.history:  # it was built here
+            count = len(image.diff_ids) - (not image.history[-1].empty_layer)
+            self._by_layers.setdefault(tuple(image.diff_ids[:count]), []).insert(0, image)
 
     def find(self, step: Step) -> Image | None:
         """The image that an earlier build made of this step."""
@@ -83,7 +85,7 @@ class Cache:
             return None
         diff_ids = tuple(step.parent.diff_ids) if step.parent else ()
         wanted = step.depends(step.config)
-        for image in self._on_layers().get(diff_ids, ()):
+        for image in self._by_layers.get(diff_ids, ()):
             machine = image.architecture, image.document.variant
             if (
                 image.history[-1].created_by == step.created_by
@@ -92,18 +94,6 @@ class Cache:
             ):
                 return image, None if image.history[-1].empty_layer else len(diff_ids)
         return None
-
-    def _on_layers(self) -> dict[tuple[str, ...], list[Image]]:
-        """Return the images that were built here, by the layers below their last step's."""
-        found = self._by_layers
-        if found is None:
-            found = {}
-            for image in [each for group in list(self._children.values()) for each in group]:
-                if image.parent and image.history:
-                    count = len(image.diff_ids) - (not image.history[-1].empty_layer)
-                    found.setdefault(tuple(image.diff_ids[:count]), []).append(image)
-            self._by_layers = found
-        return found
 
     def find_layer(self, step: Step) -> tuple[Image, int | None] | None:
         """Return an image of --cache-from with the same steps, and the number of this step's layer.

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from labkit.build import explain, modes
 from labkit.build.context import fetch
 from labkit.build.context.archive import Archive
-from labkit.build.context.remote import cloned, is_git
+from labkit.build.context.remote import cloned, is_git, is_remote
 from labkit.build.context.tars import is_archive, of_file, receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.sources import Source, Sources, packed, select
@@ -24,7 +24,6 @@ from labkit.images import Draft, Image
 from labkit.images.archives.compression import plain_chunks
 from labkit.images.changes import INSTRUCTIONS
 
-URLS = ("http://", "https://")
 UNNAMED = "unnamed"
 """A file that was fetched, where its name does not matter."""
 
@@ -65,7 +64,7 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
     By default it unpacks those of the context; `--unpack` says it for all.
     """
     paths, place = _words(stage, instruction)
-    remote = [path for path in paths if is_git(path) or path.startswith(URLS)]
+    remote = [path for path in paths if is_remote(path)]
     named = [path for path in paths if path not in remote and not path.startswith("<<")]
     checksum = instruction.flag("checksum")
     if checksum and len(remote) != 1:

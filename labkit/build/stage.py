@@ -174,35 +174,40 @@ class StageBuild:
 
     def _same_files(self, step: Step) -> Image | None:
         """The step made from the layer that an earlier build made of the same files."""
-        found = self.site.cache.find_made(step)
-        if found is None:
-            return None
-        source, number = found
 
-        def make(draft: Draft) -> bool:
-            if number is None:
-                return False
+        def take(draft: Draft, source: Image, number: int) -> None:
             if not draft.add_known(source.diff_ids[number]):
                 raise NotFoundError(f"the layer {source.diff_ids[number]} was removed")
-            return True
 
         try:
-            return self._made(step, make)
+            return self._with_layer(step, self.site.cache.find_made(step), take)
         except NotFoundError:  # the image was removed since the build began
             return None
 
     def _restored(self, step: Step) -> Image | None:
         """The step made from the layer that an image of --cache-from has."""
-        found = self.site.cache.find_layer(step)
+
+        def take(draft: Draft, source: Image, number: int) -> None:
+            with self.site.engine.images.open_blob(source.layers[number].digest) as blob:
+                draft.add_tar(blob)
+
+        return self._with_layer(step, self.site.cache.find_layer(step), take)
+
+    def _with_layer(
+        self,
+        step: Step,
+        found: tuple[Image, int | None] | None,
+        take: Callable[[Draft, Image, int], None],
+    ) -> Image | None:
+        """Return the step's image with the layer that the cache found in another; None for none."""
         if found is None:
             return None
         source, number = found
+        if number is None:
+            return self._made(step, None)
 
         def make(draft: Draft) -> bool:
-            if number is None:
-                return False
-            with self.site.engine.images.open_blob(source.layers[number].digest) as blob:
-                draft.add_tar(blob)
+            take(draft, source, number)
             return True
 
         return self._made(step, make)

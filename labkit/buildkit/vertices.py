@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from labkit.build import events
-from labkit.build.base_images import SCRATCH, shown_name
+from labkit.build.base_images import shown_name
 from labkit.build.builder import Build
 from labkit.build.events import Step
 from labkit.buildkit import failures
 from labkit.buildkit.messages import Timestamp, Vertex, VertexStatus
 from labkit.buildkit.progress import Progress, now
+from labkit.images.models import SCRATCH
 
 WITH_FILES = frozenset({"ADD", "COPY", "RUN", "WORKDIR"})
 _DONE = frozenset({"Pull complete", "Already exists", "Download complete"})

@@ -37,7 +37,8 @@ PARENT = "labkit.image.parent"
 TAGGED = "labkit.image.tagged"
 """The annotation for the moment (RFC 3339) when the image got the name."""
 SCRATCH = "scratch"
-"""The parent of an image that was built on nothing; one that was made elsewhere has none."""
+"""The word for nothing in FROM: the parent of an image built on nothing.  An image that was
+made elsewhere has no parent."""
 
 DOCUMENT_MAX_BYTES = 8 << 20
 """Manifests and configs are read whole, so there is a limit; registries have one of 4 MiB."""

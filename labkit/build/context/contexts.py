@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from labkit.build.context.archive import Archive
+from labkit.build.context.remote import is_remote
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.options import Options
 from labkit.errors import InvalidParameterError, NotFoundError
@@ -52,8 +53,6 @@ def wanted(instructions: Iterable[Instruction]) -> list[str] | None:
     return found
 
 
-_ELSEWHERE = ("<<", "http://", "https://", "git://", "git@", "ssh://", "github.com/")
-"""How a source begins that is no file of the context."""
 _READ_LATER = frozenset("$\"'\\`")
 """What makes a word mean something other than it says."""
 
@@ -62,7 +61,7 @@ def _taken(instruction: Instruction) -> list[str]:
     """The sources that an instruction names in the context."""
     if instruction.name in ("COPY", "ADD") and not instruction.flag("from"):
         named = instruction.words or words.fields(instruction.text, instruction.escape)
-        return [path for path in named[:-1] if not path.startswith(_ELSEWHERE)]
+        return [path for path in named[:-1] if not (path.startswith("<<") or is_remote(path))]
     if instruction.name == "RUN":
         return [source for text in instruction.flag_values("mount") for source in _mounted(text)]
     return []

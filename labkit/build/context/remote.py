@@ -19,6 +19,7 @@ from labkit.images.archives.compression import plain_chunks
 from labkit.kernel.trails import remove_tree
 
 GIT_TIMEOUT_S = 600.0
+_URLS = ("http://", "https://")
 _GIT = re.compile(
     r"(?:git://|git@|ssh://[^/]+/|github\.com/).+|https?://[^?#]+\.git(?:#.*)?", re.DOTALL
 )
@@ -34,7 +35,7 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
     """The context at a URL: a git repository, an archive, or just a Dockerfile."""
     if is_git(url):
         return cloned(url, workroom)
-    if not url.startswith(("http://", "https://")):
+    if not url.startswith(_URLS):
         raise InvalidParameterError(
             f"the context {url} cannot be fetched: it is an http(s) URL or a git repository"
         )
@@ -49,6 +50,11 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
         return of_file(posixpath.normpath(dockerfile), b"".join(found.chunks()))
     finally:
         found.file.close()
+
+
+def is_remote(source: str) -> bool:
+    """Whether ADD gets a source from elsewhere: a URL, or a git repository."""
+    return is_git(source) or source.startswith(_URLS)
 
 
 def is_git(url: str) -> bool:
