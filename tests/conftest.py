@@ -137,7 +137,7 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     yield shared_lab
     shared_lab.start_daemon()
     shared_lab.remove_containers()
-    shared_lab.remove_the_rest()
+    shared_lab.prune()
 
 
 @pytest.fixture(scope="session")

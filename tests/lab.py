@@ -283,7 +283,7 @@ class Lab:
             status, answer = self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
             assert status in (204, 404), answer
 
-    def remove_the_rest(self) -> None:
+    def prune(self) -> None:
         """Remove the volumes and the networks that no container has."""
         every = quote('{"all": ["true"]}')
         for path in (f"/volumes/prune?filters={every}", "/networks/prune"):

@@ -14,10 +14,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from labkit.kernel import namespaces
 from tests import leaks
+from tests.lab import Lab
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 HOST = os.getpid()
@@ -31,6 +32,20 @@ _LARGEST_ANSWER = 1000
 _IP_PKTINFO, _PKTINFO_BYTES = 8, 12
 _numbers = itertools.count()
 Found = TypeVar("Found")
+
+
+def sleeper(lab: Lab, name: str, *options: str) -> dict[str, Any]:
+    """A container that does nothing, as it is shown."""
+    words = ("run", "-d", "--name", name, *options, "busybox", "sleep", "100000")
+    lab.cli(*words, check=True)
+    _, shown = lab.api("GET", f"/containers/{name}/json")
+    assert isinstance(shown, dict)
+    return shown
+
+
+def pid_of(shown: dict[str, Any]) -> int:
+    """The first process of a container that is shown."""
+    return int(shown["State"]["Pid"])
 
 
 def in_network_of(pid: int, work: Callable[[], Found]) -> Found:

@@ -11,7 +11,7 @@ import pytest
 from tests import hosts
 from tests.hosts import Host
 from tests.lab import Lab
-from tests.networking import PATIENCE_S, SILENCE_S, Answering, ask
+from tests.networking import PATIENCE_S, SILENCE_S, Answering, ask, pid_of, sleeper
 
 pytestmark = pytest.mark.root
 
@@ -37,17 +37,6 @@ def answering(host: Host) -> Iterator[Answering]:
         for number, lan in enumerate(host.lans, 1):
             found.add(f"lan{number}", lan.pid, FIRST, "::")
         yield found
-
-
-def sleeper(lab: Lab, name: str, *options: str) -> dict:
-    """A container that does nothing, as it is shown."""
-    words = ("run", "-d", "--name", name, *options, "busybox", "sleep", "100000")
-    lab.cli(*words, check=True)
-    return lab.api("GET", f"/containers/{name}/json")[1]
-
-
-def pid_of(shown: dict) -> int:
-    return shown["State"]["Pid"]
 
 
 def end_of(shown: dict) -> dict:

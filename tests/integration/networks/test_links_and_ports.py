@@ -1,20 +1,10 @@
 """Links as their users see them, ports that come with a later network, and who is on none."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.lab import Lab
 from tests.servers import create, fetch, inside, start
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def networks(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
 
 
 def test_what_a_container_is_told_of_those_it_is_linked_to(networks):

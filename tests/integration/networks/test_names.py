@@ -5,7 +5,6 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,10 +20,8 @@ SLEEP = ("busybox", "sleep", "1000")
 
 
 @pytest.fixture
-def names(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
+def names(networks: Lab) -> Lab:
+    return networks
 
 
 def network(lab: Lab, name: str, *options: str) -> str:

@@ -2,13 +2,12 @@
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from tests import networking
 from tests.lab import Lab
-from tests.networking import SILENCE_S, Answering, ask
+from tests.networking import SILENCE_S, Answering, ask, pid_of, sleeper
 from tests.skips import makes_links
 
 pytestmark = [pytest.mark.root, pytest.mark.host_power("host network")]
@@ -17,38 +16,9 @@ MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 IFNAME = "com.docker.network.endpoint.ifname"
 
 
-@pytest.fixture
-def networks(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
-
-
-@pytest.fixture
-def outside() -> Iterator[networking.Outside]:
-    with networking.outside_host() as found:
-        yield found
-
-
-@pytest.fixture
-def answering() -> Iterator[Answering]:
-    with contextlib.closing(Answering()) as found:
-        yield found
-
-
 def create(lab: Lab, name: str, *words: str) -> None:
     done = lab.cli("network", "create", *words, name)
     assert done.returncode == 0, done.stderr
-
-
-def sleeper(lab: Lab, name: str, *options: str) -> dict:
-    words = ("run", "-d", "--name", name, *options, "busybox", "sleep", "100000")
-    lab.cli(*words, check=True)
-    return lab.api("GET", f"/containers/{name}/json")[1]
-
-
-def pid_of(shown: dict) -> int:
-    return shown["State"]["Pid"]
 
 
 def end_of(shown: dict, network: str) -> dict:

@@ -10,43 +10,22 @@ from pathlib import Path
 import pytest
 
 from labkit.networks import bridges
-from tests import leaks, networking
+from tests import leaks
 from tests.lab import Lab
-from tests.networking import HOST, PATIENCE_S, SILENCE_S, Answering, ask, in_network_of, socket_of
+from tests.networking import (
+    HOST,
+    PATIENCE_S,
+    SILENCE_S,
+    ask,
+    in_network_of,
+    pid_of,
+    sleeper,
+    socket_of,
+)
 
 pytestmark = pytest.mark.root
 
 MTU_OPTION = "com.docker.network.driver.mtu"
-
-
-@pytest.fixture
-def networks(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
-
-
-@pytest.fixture
-def outside() -> Iterator[networking.Outside]:
-    with networking.outside_host() as found:
-        yield found
-
-
-@pytest.fixture
-def answering() -> Iterator[Answering]:
-    with contextlib.closing(Answering()) as found:
-        yield found
-
-
-def sleeper(lab: Lab, name: str, *options: str) -> dict:
-    """A container that does nothing, as it is shown."""
-    words = ("run", "-d", "--name", name, *options, "busybox", "sleep", "100000")
-    lab.cli(*words, check=True)
-    return lab.api("GET", f"/containers/{name}/json")[1]
-
-
-def pid_of(shown: dict) -> int:
-    return shown["State"]["Pid"]
 
 
 def address_of(shown: dict, network: str = "bridge") -> str:

@@ -1,20 +1,11 @@
 """Neighbours of a container that is started again: who has an address, and since when."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.lab import Lab
 from tests.servers import ask, create, fetch, inside, start
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def networks(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
 
 
 def serve_again(lab: Lab, name: str) -> None:

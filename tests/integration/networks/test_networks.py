@@ -3,23 +3,14 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labkit.networks import bridges
-from tests.lab import Lab
 from tests.servers import ask, create, fetch, inside, start
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def networks(lab: Lab) -> Iterator[Lab]:
-    yield lab
-    lab.remove_containers()
-    lab.api("POST", "/networks/prune", {})
 
 
 @pytest.mark.host_power("host network")
