@@ -21,7 +21,7 @@ TAKEN = ("good", "empty", "wrong", "half") * 2
 def no_tracker_is_left() -> Iterator[None]:
     """multiprocessing's own helper process lives as long as this one, and is no leak."""
     yield
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # it has no public way
 
 
 def needs_dask() -> None:

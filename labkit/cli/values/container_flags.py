@@ -252,7 +252,7 @@ def create(api: "Api", body: dict[str, object], options: "dict[str, Any]") -> st
     if options["pull"] == "always":
         _pull(api, str(body["Image"]), options)
     query = {"name": options["name"] or None, "platform": options["platform"] or None}
-    words: list[str] = body.get("Env") or []  # type: ignore[assignment]
+    words: list[str] = body.get("Env") or []  # type: ignore[assignment]  # the body is any JSON
     if words := proxies.with_variables(words, api.socket_path):
         body = body | {"Env": words}
     try:

@@ -266,7 +266,7 @@ def _draw_recipe(dice: Dice) -> dict[str, object]:
 
 
 def _scene_recipe(place: Place, values: Values) -> Memo:
-    """An image as somebody has made it by hand: added, changed, removed, committed."""
+    """Make an image by hand: files added, changed, removed, then a commit."""
     steps = (
         f"mkdir -p /srv; echo {values['_word']} > {values['_added']}; "
         f"chmod 600 {values['_closed']}; rm {values['_removed']}"

@@ -3,7 +3,7 @@
 import time
 
 from labkit.cgroups import v2
-from labkit.cgroups.shares import clamp_shares, io_weight_from_blkio, weight_from_shares
+from labkit.cgroups.shares import io_weight_from_blkio
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson, MachineFaultError
@@ -92,11 +92,6 @@ def cpu_s(seen: Seen) -> float:
 def weight(seen: Seen) -> int:
     """The number in its weight file, 0 if there is none."""
     return int(seen.read("cpu", "cpu.shares", "cpu.weight") or 0)
-
-
-def shares_as_weight(seen: Seen, shares: int) -> int:
-    """What stands in the weight file for these shares."""
-    return clamp_shares(shares) if seen.version("cpu") == 1 else weight_from_shares(shares)
 
 
 def _draw_shares(dice: Dice) -> dict[str, object]:
