@@ -65,10 +65,16 @@ class Exec:
         self.pid = 0
         self.exit_code: int | None = None
         self.running = False
+        self.is_starting = False
         self.shim: socket.socket | None = None
         self.ended_at: float | None = None
         """When it ended, by the monotonic clock."""
         self.changed = threading.Condition()
+
+    def check_first_start(self) -> None:
+        """ConflictError if it was started before."""
+        if self.is_starting or self.running or self.exit_code is not None:
+            raise ConflictError(f"exec {self.id} has already run")
 
 
 class Execs:
@@ -126,6 +132,8 @@ class Execs:
         """
         found = self.get(exec_id)
         with found.changed:
+            if found.is_starting:
+                found.changed.wait_for(lambda: not found.is_starting, SETTLE_S)
             if found.running and not processes.start_time(found.pid):
                 found.changed.wait_for(lambda: not found.running, SETTLE_S)
         return found
@@ -133,8 +141,7 @@ class Execs:
     def check_startable(self, exec_id: str) -> Exec:
         """The exec, if it can be started; ConflictError."""
         found = self.get(exec_id)
-        if found.shim is not None or found.exit_code is not None:
-            raise ConflictError(f"exec {exec_id} has already run")
+        found.check_first_start()
         _check_running(found.entry)
         return found
 
@@ -163,12 +170,40 @@ class Execs:
         a terminal.
 
         StartError (126, 127…) if the command cannot run, ConflictError if it ran before or the
-        container does not run.  The descriptor is duplicated, as in `Engine.attach`.
+        container does not run.  The descriptor is duplicated, as in `Engine.attach`.  However a
+        start fails, the exec has an exit code afterwards: a client waits for one.
         """
         found = self.get(exec_id)
         with found.changed:
-            self.check_startable(exec_id)
-            found.shim, known = self._connect(found.entry)
+            found.check_first_start()
+            found.is_starting = True
+        try:
+            _check_running(found.entry)
+            shim = self._launch(found, fd, keys, size, framed=framed)
+        finally:
+            with found.changed:
+                found.is_starting = False
+                if not found.running and found.exit_code is None:
+                    found.exit_code = starting.COMMAND_CANNOT_BE_INVOKED
+                    found.ended_at = time.monotonic()
+                found.changed.notify_all()
+        self._publish("exec_start", found)
+        self._parts.monitor.watch(
+            shim,
+            lambda told: self._ended(found, told),
+            lambda: self._publish("exec_detach", found),
+        )
+
+    def _launch(
+        self,
+        found: Exec,
+        fd: int | None,
+        keys: bytes,
+        size: tuple[int, int],
+        *,
+        framed: bool | None,
+    ) -> socket.socket:
+        shim, known = self._connect(found.entry)
         config = found.config
         attached: list[Attachment] = []
         if fd is not None:
@@ -186,8 +221,8 @@ class Execs:
             framed=framed if framed == config.tty else None,
         )
         try:
-            messages.send(found.shim, ("exec", messages.plain(request)), [] if fd is None else [fd])
-            answer = Launch(found.shim).finish()
+            messages.send(shim, ("exec", messages.plain(request)), [] if fd is None else [fd])
+            answer = Launch(shim).finish()
             if len(answer) != 1:
                 raise StartError("the shim reports the container's end")
             (found.pid,) = answer
@@ -202,19 +237,14 @@ class Execs:
             raise failure from None
         except (OSError, StartError):
             # The shim has no container any more in which it could start the command.
-            found.shim.close()
+            shim.close()
             self._ended(found, None)
             if found.entry.is_running and known < MESSAGES:
                 raise _of_earlier_release(found.entry) from None
             raise _not_running(found.entry) from None
         with found.changed:
-            found.running = True
-        self._publish("exec_start", found)
-        self._parts.monitor.watch(
-            found.shim,
-            lambda told: self._ended(found, told),
-            lambda: self._publish("exec_detach", found),
-        )
+            found.shim, found.running = shim, True
+        return shim
 
     def _ended(self, found: Exec, told: list[Any] | None) -> None:
         with found.changed:

@@ -1,5 +1,6 @@
 """A container that has ended, and whose end the daemon has not heard of yet."""
 
+import errno
 import io
 import os
 import signal
@@ -71,3 +72,28 @@ def test_an_exec_that_hears_of_the_containers_end_first(engine, monkeypatch):
     monkeypatch.setattr(engine.execs, "_connect", lambda entry: (ours, MESSAGES))
     with theirs, pytest.raises(ConflictError, match="is not running"):
         engine.execs.start(made.id, None, b"")
+
+
+def test_an_exec_that_cannot_begin_has_an_exit_code(engine, ending):
+    """Its client, which has read the error in the stream, asks for the code until there is one."""
+    made = engine.execs.create(ending, ExecConfig(cmd=["true"]))
+    with pytest.raises(ConflictError, match=f"{ending} is not running"):
+        engine.execs.start(made.id, None, b"")
+    settled = engine.execs.settled(made.id)
+    assert (settled.running, settled.exit_code) == (False, 126)
+    with pytest.raises(ConflictError, match="has already run"):
+        engine.execs.start(made.id, None, b"")
+
+
+def test_a_start_that_fails_anywhere_leaves_an_exit_code(engine, monkeypatch):
+    container_id = create(engine, "sleep", "1000")
+    engine.start(container_id)
+    made = engine.execs.create(container_id, ExecConfig(cmd=["true"]))
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(engine.execs, "_spec", fails)
+    with pytest.raises(OSError, match="Too many open files"):
+        engine.execs.start(made.id, None, b"")
+    assert engine.execs.settled(made.id).exit_code == 126

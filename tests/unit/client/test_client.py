@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import labkit.client
-from labkit.client import Client
+from labkit.client import Client, exit_code
 from labkit.client.containers import ContainerError
 from labkit.errors import (
     ConflictError,
@@ -277,3 +277,9 @@ def test_import_image_that_fails_in_the_middle(client_for) -> None:
     client, _ = client_for({"POST /images/create": response(body=events)})
     with pytest.raises(LabkitError, match="not a tar archive"):
         client.images.import_image(io.BytesIO(b"zip"))
+
+
+def test_an_exec_that_never_started_is_not_waited_for(client_for, monkeypatch) -> None:
+    monkeypatch.setattr(exit_code, "STARTED_S", 0.0)
+    client, _ = client_for({"GET /exec/e1/json": {"Running": False, "ExitCode": None}})
+    assert exit_code.exec_exit_code(client.api, "/exec/e1") == exit_code.NEVER_STARTED
