@@ -26,7 +26,6 @@ from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.connection import Connection
 from labkit.http.end_signals import EndSignals
 from labkit.http.errors import ProtocolError
-from labkit.http.log import Log
 from labkit.http.requests import Request, parse
 from labkit.http.responses import (
     LAST_CHUNK,
@@ -41,6 +40,7 @@ from labkit.http.responses import (
     response_bytes,
     stream_head,
 )
+from labkit.log import Log
 
 OUT_OF_RESOURCES_PAUSE_S = 0.1
 CLOSING_TIME_S = 5.0
@@ -188,8 +188,8 @@ class Server:
                 pass
         except (ConnectionError, TimeoutError):
             pass  # the client disconnected, or does not read its answer
-        except Exception:
-            self._service.log.traceback("a connection failed")
+        except Exception as error:
+            self._service.log.defect("a connection failed", error)
         finally:
             (connection or client).close()
             self._places.release()
@@ -232,7 +232,7 @@ class Server:
         except LabkitError as error:
             return self._service.error_response(error)
         except Exception as error:
-            self._service.log.traceback(f"{request.method} {request.path} failed")
+            self._service.log.defect(f"{request.method} {request.path} failed", error)
             defect = f"{self._service.name}: {type(error).__name__}: {error}"
             return self._service.error_response(LabkitError(defect))
 
@@ -285,8 +285,8 @@ class Server:
                     connection.send(chunk(payload) if chunked else payload, seconds=None)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:
-            self._service.log.traceback(f"{request.method} {request.path} was cut off")
+        except Exception as error:
+            self._service.log.defect(f"{request.method} {request.path} was cut off", error)
             return False
         finally:
             _close(stream.chunks)

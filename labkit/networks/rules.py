@@ -4,10 +4,10 @@ The same happens with the links that forward packets (`forwarding`), and with th
 other programs' firewalls (`passage`).
 """
 
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
+from labkit.log import LABKITD
 from labkit.networks import firewall, flows, surroundings
 from labkit.networks.firewall import Forward
 from labkit.networks.forwarding import Closed, Forwarding
@@ -82,7 +82,7 @@ class Rules:
         failed = self._passage.ensure(ways(networks, self._around.outward))
         for words in failed:
             if words not in self._failed:
-                sys.stderr.write(f"labkitd: {words}\n")
+                LABKITD.line(words)
         self._failed = failed
 
     def _stop_watching(self) -> None:

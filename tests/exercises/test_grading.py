@@ -71,7 +71,7 @@ def test_an_engine_that_was_restarted_costs_nothing(graded: Class) -> None:
 
 
 def test_the_judge_was_nowhere_to_be_read(graded: Class) -> None:
-    """The module is there, and empty: what it would print is in no output."""
+    """The module exists and is empty: the text that it would print is in no output."""
     path = graded.folder / "graded" / graded.handed["reading"].student / NAME / "feedback.html"
     assert path.exists()
 

@@ -16,12 +16,6 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 
-NOT_YET = (
-    "labkit/course/capstone/",
-    "labkit/course/exercises/",
-)
-"""The packages whose sentences are not rewritten yet.  The list only shrinks."""
-
 RULES = {
     "a word to leave out": (
         r"\b(?:anew|shall|meanwhile|thereby|thereupon|whereupon|of (?:its|their|his|one's) own"
@@ -47,6 +41,8 @@ EXCEPTIONS = {
     "nobody": "the name of a user in /etc/passwd",
     "nobody:": "the same, in a line of that file",
     "as the user nobody": "the same user",
+    "section root, and nobody": "the same user, in the title of a section",
+    "what it does": "the head of a column",
 }
 """Texts in which a match is no fault, and why."""
 
@@ -60,7 +56,7 @@ def files() -> list[Path]:
     names = subprocess.run(
         ["git", "ls-files", *patterns], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    return [PROJECT / n for n in names if not n.startswith(NOT_YET) and (PROJECT / n).is_file()]
+    return [PROJECT / name for name in names if (PROJECT / name).is_file()]
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
@@ -139,10 +135,6 @@ def test_the_first_line_of_a_docstring_stands_alone() -> None:
             if not first.endswith((".", ":", "?", "…")) or first.startswith(FIRST_WORDS):
                 found.append(f"{path.relative_to(PROJECT)}:{line}: {first}")
     assert not found, "\n".join(found)
-
-
-def test_packages_that_are_not_done_exist() -> None:
-    assert all((PROJECT / name).is_dir() for name in NOT_YET)
 
 
 @pytest.mark.parametrize(

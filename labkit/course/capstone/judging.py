@@ -1,6 +1,6 @@
 """The judge's own process: `python -m labkit.course.capstone.judging STAGE FILE`.
 
-It prints what it has found, as JSON.  The learner's file runs as other processes, in namespaces
+It prints its findings, as JSON.  The learner's file runs as other processes, in namespaces
 that end with the judge; nothing of it is ever imported here.
 """
 
@@ -61,7 +61,7 @@ def judge(stage: int, engine: str) -> list[Finding]:
 
 
 def main(stage: int, engine: str) -> int:
-    """Judge in a new PID namespace; what it finds goes to standard output."""
+    """Judge in a new PID namespace, and print the findings."""
     group = f"mini-judge-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="labkit-mini-") as folder, places.removed(group):
         middle = os.fork()
@@ -73,7 +73,7 @@ def main(stage: int, engine: str) -> int:
 
 
 def _leave(look: Callable[[], int]) -> int:
-    """Look as process 1 of a new PID namespace, which takes all others with it when it ends."""
+    """Judge as process 1 of a new PID namespace: at its end the kernel ends all others in it."""
     processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     places.enter_own_namespaces()
     first = os.fork()

@@ -1,4 +1,4 @@
-"""What an exercise consists of, and where the exercises of a chapter are found.
+"""The parts of an exercise, and the way to find the exercises of a chapter.
 
 A chapter's exercises are a module with a tuple `EXERCISES`: `labkit.course.exercises.ex09`, or
 `ex09.py` in an instructor's folder.
@@ -18,19 +18,19 @@ from labkit.course.exercises.place import Place
 from labkit.errors import NotFoundError
 
 Memo = dict[str, Any]
-"""What a scene has noted for the judge: JSON."""
+"""The notes of a scene for the judge, as JSON."""
 FOLDER_VARIABLE = "LABKIT_EXERCISES"
 """The environment variable that names an instructor's folder; it is looked at first."""
 NUMBER = re.compile(r"(?:ex)?(\d\d)[.-](\d+)")
 
 
 def no_scene(place: Place, values: Values) -> Memo:
-    """Nothing is there at the start."""
+    """Lay nothing: the learner begins without any object."""
     return {}
 
 
 def no_tidying(place: Place, values: Values) -> None:
-    """Nothing but what has the exercise's mark is to be removed."""
+    """Remove nothing more: `tidying` removes all objects with the exercise's mark."""
 
 
 class Exercise(NamedTuple):
@@ -49,7 +49,7 @@ class Exercise(NamedTuple):
     tidy: Callable[[Place, Values], None] = no_tidying
 
     def values(self, token: str) -> Values:
-        """What is drawn for the learner with this token."""
+        """Draw the values for the learner with this token."""
         dice = Dice(token, self.number)
         return Values(dice.mark, self.draw(dice))
 

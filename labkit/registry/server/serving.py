@@ -16,9 +16,9 @@ from labkit.errors import ConflictError, InvalidParameterError
 from labkit.http import tls
 from labkit.http.connection import Connection
 from labkit.http.end_signals import EndSignals
-from labkit.http.log import Log
 from labkit.http.server import Server, Service
 from labkit.kernel.files import write_atomically
+from labkit.log import Log
 from labkit.registry.server import certificates, trace
 from labkit.registry.server.errors import error_response
 from labkit.registry.server.guards import Guard, Open
