@@ -22,7 +22,7 @@ from labkit.errors import (
     LabkitError,
     NotFoundError,
 )
-from labkit.networks import bridges, creation, options, ports, shares, subnets
+from labkit.networks import bridges, creation, firewall, options, ports, shares, subnets
 from labkit.networks.addresses import AddressSpace, parse_subnet
 from labkit.networks.claims import Claims
 from labkit.networks.defaults import USUAL, Defaults
@@ -101,10 +101,11 @@ class Networks:
         return self._records.warnings
 
     @property
-    def hiding(self) -> list[str]:
-        """A warning for each network that hides addresses that this machine can reach."""
+    def present_warnings(self) -> list[str]:
+        """A warning for each network that hides addresses of others, and one if nft is missing."""
         with self._lock:
-            return [network.warning for network in self._by_id.values() if network.hides]
+            hiding = [network.warning for network in self._by_id.values() if network.hides]
+        return [*hiding, *filter(None, [firewall.trouble()])]
 
     def all(self) -> list[Network]:
         """Every network, by name."""
@@ -377,6 +378,8 @@ class Networks:
         known = self._mtus.get(network.id)
         if known is not None and bridges.exists(network.link):
             return known
+        if not network.parent and (why := firewall.trouble()):
+            raise LabkitError(why)
         mtu = bridges.mtu_of(network)
         bridges.ensure(network, mtu)
         self._mtus[network.id] = mtu
@@ -396,8 +399,10 @@ class Networks:
     def reconcile(self) -> None:
         """Repair bridges and rules at the daemon's start, when every running container is known.
 
-        Links of no container are removed.
+        Links of no container are removed.  Without nft there is no bridge and no rule, and every
+        other network works.
         """
+        has_firewall = not firewall.trouble()
         with self._lock:
             for network in list(self._by_id.values()):
                 if not network.gives_addresses or network.parent:
@@ -406,7 +411,7 @@ class Networks:
                     network.options = self._defaults.options()
                 self._give_own_link(network)
                 self._claim_again(network)
-                if not network.is_default or self.members(network):
+                if has_firewall and (not network.is_default or self.members(network)):
                     self._ensure_link(network)
             belongs = {
                 network.bridge for network in self._by_id.values() if network.id in self._mtus
@@ -415,7 +420,8 @@ class Networks:
             found = {link.name for link in bridges.with_prefix(self.prefix)}
         bridges.unplug(found - belongs)
         self._rules.distrust()
-        self.refresh()
+        if has_firewall:
+            self.refresh()
 
     def _give_own_link(self, network: Network) -> None:
         """Rename its bridge for this engine, if the record is a copy of another engine's.
@@ -476,7 +482,8 @@ class Networks:
             if not is_in_use:
                 self._mtus.clear()
         if linked and not is_in_use:
-            self.refresh()
+            if not firewall.trouble():
+                self.refresh()
             bridges.unplug(linked)
         self._rules.close()
 

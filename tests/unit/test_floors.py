@@ -67,7 +67,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("snapshots", "http", "kernel", *GROUND),
     },
     "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
+    "doctor": {
+        *("client", "kernel", "cgroups", "rootless", "networks", "snapshots", "microvm"),
+        *GROUND,
+    },
     "cli": {"client", "course", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         *("snapshots", "rootless"),

@@ -77,6 +77,45 @@ def test_programs_are_found_without_sbin_in_the_path(make_lab) -> None:
     assert lab.cli("run", "--rm", "-p", "8098:80", "busybox", "true").returncode == 0
 
 
+WITHOUT_NFT = f"""
+set -e
+mount -t tmpfs tmpfs /mnt
+cp -a /usr/sbin/. /mnt/
+rm /mnt/nft
+mount --bind /mnt /usr/sbin
+{{ ! command -v nft; }} > /dev/null
+labkit() {{ "$PYTHON" -m labkit.cli "$@"; }}
+labkit run --rm --network none busybox echo none
+labkit run --rm --network host busybox echo host
+labkit run --rm busybox true || echo "refused: $?"
+labkit network create web || echo "refused: $?"
+labkit network ls -q --filter name=web
+printf 'FROM busybox\nRUN echo hi > /x\n' | labkit build -q --network none - > /dev/null
+labkit info --format '{{{{json .Warnings}}}}'
+{END}
+"""
+
+
+def test_without_nft_all_but_bridges_works(make_lab) -> None:
+    lab = make_lab()
+    lab.stop_daemon()
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "bash", "-c", WITHOUT_NFT],
+        env=lab.env | {"PYTHON": sys.executable},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *said, warnings = done.stdout.splitlines()
+    assert said == ["none", "host", "refused: 125", "refused: 1"], done.stdout + done.stderr
+    why = "bridge networks need the program nft: install the package nftables"
+    assert done.stderr.count(why) == 2
+    assert json.loads(warnings) == [why]
+
+
 def test_the_file_of_subnets_goes_with_the_last_daemon(make_lab) -> None:
     lab = make_lab()
     assert lab.cli("run", "--rm", "busybox", "true").returncode == 0
