@@ -24,7 +24,6 @@ PLAIN_PORT, TLS_PORT = 2375, 2376
 """Docker's ports."""
 FIRST_ACTIVATED_FD = 3
 """The first descriptor from systemd (sd_listen_fds(3))."""
-BACKLOG = 128
 Connect = Callable[[socket.socket], Connection]
 
 
@@ -76,7 +75,7 @@ def _listen_tcp(host: str, context: ssl.SSLContext | None) -> socket.socket:
     address = (name, port or (TLS_PORT if context else PLAIN_PORT))
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        return socket.create_server(address, family=family, backlog=listener.BACKLOG)
     except OSError as error:
         raise ConflictError(f"cannot listen on {host}: {error.strerror or error}") from None
 

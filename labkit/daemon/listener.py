@@ -13,7 +13,8 @@ from labkit.log import LABKITD
 from labkit.paths import Paths
 
 GROUP = "labkit"
-BACKLOG = 128
+BACKLOG = socket.SOMAXCONN
+"""A client that does not wait gets EAGAIN if so many connections are not accepted yet (unix(7))."""
 LONGEST_SOCKET_PATH = 107
 """unix(7): `sun_path` has 108 bytes, the last of them zero."""
 ONLY_OWNER_AND_GROUP = 0o117

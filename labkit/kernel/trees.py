@@ -6,6 +6,7 @@ rules about where it may be, and stays the same place whatever happens to its na
 """
 
 import os
+from contextlib import suppress
 from ctypes import c_char_p, c_size_t
 from struct import pack
 
@@ -22,6 +23,9 @@ SYS_MOUNT_SETATTR = 442
 
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
+TRIES = 128
+"""How often a path is looked up.  Three containers that do nothing but rename files made one
+look-up of 130 fail."""
 
 OPEN_TREE_CLONE = 0x1
 AT_EMPTY_PATH = 0x1000
@@ -44,12 +48,15 @@ def open_in_root(root_fd: int, path: str) -> int:
     """Find `path` as a process would with the root `root_fd`; return a descriptor (O_PATH).
 
     Links are followed inside that root only; the magic links of /proc (/proc/self/cwd) are refused
-    (man 2 openat2).
+    (man 2 openat2).  The kernel gives up with EAGAIN if any file of the machine is renamed while it
+    follows a `..`, so this tries again.
     """
     how = pack("<3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    return libc.syscall(
-        "openat2", SYS_OPENAT2, root_fd, os.fsencode(path), how, c_size_t(len(how)), path=path
-    )
+    arguments = (root_fd, os.fsencode(path), how, c_size_t(len(how)))
+    for _ in range(TRIES - 1):
+        with suppress(BlockingIOError):
+            return libc.syscall("openat2", SYS_OPENAT2, *arguments, path=path)
+    return libc.syscall("openat2", SYS_OPENAT2, *arguments, path=path)
 
 
 def clone_tree(fd: int, *, recursive: bool = True) -> int:

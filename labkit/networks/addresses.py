@@ -6,6 +6,7 @@ has its addresses in its folder.  So a crash neither loses an address nor assign
 
 import heapq
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from labkit.errors import ConflictError, InvalidParameterError
@@ -14,8 +15,15 @@ Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+_ZONED = re.compile(r"[0-9a-fA-F:.]+%[a-zA-Z0-9_.-]{1,15}")
+"""An IPv6 address with a zone, such as `fe80::1%eth0`.  Python accepts any text as a zone, but
+addresses become lines of nftables and of files in /etc."""
+
+
 def parse_subnet(text: str, *, exact: bool = True) -> Subnet:
     """A subnet in CIDR notation; InvalidParameterError."""
+    if "%" in text:
+        raise InvalidParameterError(f"invalid subnet {text}: no subnet has a zone")
     try:
         return ipaddress.ip_network(text, strict=exact)
     except ValueError as error:
@@ -31,9 +39,11 @@ def is_part(inner: Subnet, outer: Subnet) -> bool:
     return False
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, *, may_have_zone: bool = False) -> Address:
     """An IP address; InvalidParameterError."""
     try:
+        if "%" in text and not (may_have_zone and _ZONED.fullmatch(text)):
+            raise ValueError(text)
         return ipaddress.ip_address(text)
     except ValueError:
         raise InvalidParameterError(f"invalid IP address: {text}") from None

@@ -1,10 +1,10 @@
 """The texts of a container's /etc/hosts and /etc/resolv.conf, as Docker writes them.  Pure."""
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from labkit.errors import InvalidParameterError
+from labkit.networks.addresses import parse_address
 
 LOCALHOST = (
     "127.0.0.1\tlocalhost\n"
@@ -51,14 +51,14 @@ def split_extra_host(text: str) -> tuple[str, str]:
 def check_extra_host(text: str) -> None:
     """InvalidParameterError, in Docker's words, for an entry that /etc/hosts cannot have."""
     name, address = split_extra_host(text)
-    if not name or not address:
+    if not name or not address or not name.isprintable() or " " in name:
         raise InvalidParameterError(
             f'bad format for add-host: "{text}": use name:address, or name:{HOST_GATEWAY}'
         )
     if address != HOST_GATEWAY:
         try:
-            ipaddress.ip_address(address)
-        except ValueError:
+            parse_address(address, may_have_zone=True)
+        except InvalidParameterError:
             raise InvalidParameterError(f'invalid IP address in add-host: "{address}"') from None
 
 

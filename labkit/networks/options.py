@@ -72,7 +72,8 @@ def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
 
 def check_name(option: str, value: str) -> None:
     """InvalidParameterError if a link cannot have that name; empty leaves the choice to labkit."""
-    if value and (len(value) > LONGEST_NAME or not _LINK_NAME.fullmatch(value)):
+    is_name = len(value) <= LONGEST_NAME and _LINK_NAME.fullmatch(value)
+    if value and (not is_name or value in (".", "..")):  # the kernel has a folder for each link
         raise InvalidParameterError(
             f"invalid option {option}={value}: a link's name has at most {LONGEST_NAME} "
             "letters, digits, and _.-"

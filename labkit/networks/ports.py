@@ -107,7 +107,7 @@ def _check_host_ip(text: str) -> None:
             f"labkit cannot publish a port at {text}: the kernel has no route from IPv6's loopback "
             "to a container: publish it at 127.0.0.1"
         )
-    if address.ipv4_mapped or address.scope_id:
+    if address.ipv4_mapped:
         raise InvalidParameterError(
             f"labkit cannot publish a port at {text}: give a plain address of IPv4 or IPv6"
         )

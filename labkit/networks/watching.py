@@ -41,10 +41,12 @@ class Watcher:
         os.close(self._end)
 
     def _watch(self) -> None:
-        waiting = [*(listening.fileno() for listening in self._sockets), self._over]
+        waiting = select.poll()  # select(2) knows no descriptor above 1023
+        for each in (*(listening.fileno() for listening in self._sockets), self._over):
+            waiting.register(each, select.POLLIN)
         while True:
             is_legacy = any(map(iptables.legacy_tables, (4, 6)))
-            ready, _, _ = select.select(waiting, [], [], LOOK_AT_LEGACY_S)
+            ready = [fd for fd, _ in waiting.poll(LOOK_AT_LEGACY_S * 1000)]
             if self._over in ready:
                 break
             if (ready and self._is_news()) or (not ready and is_legacy):
@@ -56,7 +58,10 @@ class Watcher:
 
     def _settle(self) -> None:
         deadline = time.monotonic() + LONGEST_SETTLE_S
-        while time.monotonic() < deadline and select.select(self._sockets, [], [], SETTLE_S)[0]:
+        news = select.poll()
+        for each in self._sockets:
+            news.register(each, select.POLLIN)
+        while time.monotonic() < deadline and news.poll(SETTLE_S * 1000):
             self._is_news()
 
     def _look_safely(self) -> None:

@@ -24,7 +24,7 @@ from labkit.rootless import cable, traces
 
 OWN = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC
 """The namespaces that it joins itself: message queues can only be mounted in one's own IPC."""
-BACKLOG = 64
+BACKLOG = socket.SOMAXCONN
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 READ_BYTES = 256 * 1024
 END = bytes(2 * tarfile.BLOCKSIZE)
+_USUAL_MODE = 0o1777
+"""Without set-user-id and set-group-id, as with cp(1): the new owner may be root."""
+_OWN_MODES = dict.fromkeys((tarfile.CHRTYPE, tarfile.BLKTYPE), 0o600)
+"""The modes of devices: a container may make any device file, but it cannot open it."""
 
 
 class Source:
@@ -86,9 +90,11 @@ def unpack(pieces: "Iterable[bytes]", folder: str, name: str, *, keep_owners: bo
                 member.name = _renamed(member.name, root, name)
                 if member.islnk():
                     member.linkname = _renamed(member.linkname, root, name)
-                    _check_parents(folder, member.linkname, checked)
+                    # A link's link is a link, and tarfile would change the mode of its target.
+                    _check_parents(folder, f"{member.linkname}/.", checked)
                 if not keep_owners:
                     member.uid, member.gid = os.geteuid(), os.getegid()
+                    member.mode &= _OWN_MODES.get(member.type, _USUAL_MODE)
                 _make_way(folder, member, checked)
                 archive.extract(member, folder, numeric_owner=True)
     except tarfile.TarError as error:

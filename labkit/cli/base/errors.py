@@ -7,6 +7,7 @@ for an unknown flag or a bad value, whatever the verb.
 
 import sys
 
+from labkit.cli.base.plain import lines
 from labkit.errors import LabkitError, StartError
 
 BAD_FLAG = 125
@@ -56,4 +57,4 @@ def report(error: LabkitError, verb: str, failure: int) -> int:
 
 def say(message: str) -> None:
     """Print one line on stderr."""
-    sys.stderr.write(f"labkit: {message}\n")
+    sys.stderr.write(f"labkit: {lines(message)}\n")

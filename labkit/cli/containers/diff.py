@@ -3,6 +3,7 @@
 import sys
 
 from labkit.cli.base.command import Command, Context
+from labkit.cli.base.plain import shown
 from labkit.client.api import container_path
 
 TYPE_CHECKING = False
@@ -17,5 +18,7 @@ KINDS = "CAD"
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Print a line for each path, with its letter."""
     changes = context.api().get(f"{container_path(arguments[0])}/changes") or []
-    sys.stdout.writelines(f"{KINDS[change['Kind']]} {change['Path']}\n" for change in changes)
+    sys.stdout.writelines(
+        shown(f"{KINDS[change['Kind']]} {change['Path']}\n") for change in changes
+    )
     return 0

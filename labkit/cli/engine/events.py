@@ -6,6 +6,7 @@ import time
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.filters import filters_from
 from labkit.cli.base.flags import Flag
+from labkit.cli.base.plain import shown
 from labkit.client.api import filters_json
 from labkit.client.events import events
 from labkit.dialect.moments import parse_s
@@ -39,7 +40,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     filters = filters_json(filters_from(options["filter"]))
     try:
         for event in events(context.api(), filters=filters, **query):
-            sys.stdout.write(f"{template.fill(event) if template else line(event)}\n")
+            sys.stdout.write(shown(f"{template.fill(event) if template else line(event)}\n"))
             sys.stdout.flush()
     except KeyboardInterrupt:
         return 0  # the only way to end it

@@ -6,6 +6,7 @@ import sys
 from labkit.cli.base.command import Command, Context
 from labkit.cli.base.errors import BAD_FLAG, UsageError, say
 from labkit.cli.base.flags import Flag
+from labkit.cli.base.plain import shown
 from labkit.cli.show.formats import Row
 from labkit.cli.values.platform import PLATFORM
 from labkit.client.api import Api, container_path, image_path, network_path, volume_path
@@ -78,10 +79,10 @@ def show(
             say(str(error))
             exit_code = 1
     if template:
-        sys.stdout.writelines(f"{template.fill(_completed(each))}\n" for each in found)
+        sys.stdout.writelines(shown(f"{template.fill(_completed(each))}\n") for each in found)
     else:
         indent = None if form else 4
-        sys.stdout.write(json.dumps(found, indent=indent, ensure_ascii=False) + "\n")
+        sys.stdout.write(shown(json.dumps(found, indent=indent, ensure_ascii=False) + "\n"))
     return exit_code
 
 

@@ -4,6 +4,7 @@ Every list has its fields by name, as Docker's have (`ID`, `Names`, …), each w
 """
 
 from labkit.cli.base.flags import Flag
+from labkit.cli.base.plain import shown
 from labkit.cli.show.table import table
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ def render(
     form = form.replace("\\t", "\t").replace("\\n", "\n")
     if not form.startswith(TABLE):
         template = Template(form)
-        return "".join(f"{template.fill(row)}\n" for row in rows)
+        return shown("".join(f"{template.fill(row)}\n" for row in rows))
     template = Template(form.removeprefix(TABLE).strip())
     first = Row(headings, {"Label": lambda name: name.rpartition(".")[2].upper()})
     lines = [template.fill(first, HEADING_FUNCTIONS), *map(template.fill, rows)]

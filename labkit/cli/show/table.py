@@ -1,5 +1,7 @@
 """Tables as Docker prints them: columns at least ten wide, with three spaces between."""
 
+from labkit.cli.base.plain import cell
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +13,7 @@ SHORT_ID = 12
 
 def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> str:
     """Return the headings and the rows, each ended by a newline."""
-    lines = [headings, *rows]
+    lines = [[cell(each) for each in line] for line in (headings, *rows)]
     last = len(headings) - 1
     widths = [
         max(MINIMUM_WIDTH, *(len(line[column]) + PADDING for line in lines))

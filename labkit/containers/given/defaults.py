@@ -41,7 +41,7 @@ class Defaults(NamedTuple):
                 f"specified default runtime '{self.runtime}' does not exist"
             )
         for address in (*self.dns, *filter(None, [self.host_gateway])):
-            parse_address(address)
+            parse_address(address, may_have_zone=True)
         ulimits.check(HostConfig(ulimits=self.ulimits))
         if self.seccomp:
             security.check(HostConfig(security_opt=[f"seccomp={self.seccomp}"]))

@@ -37,7 +37,9 @@ def settle(
     ports.wishes(host.port_bindings, config.exposed_ports or (), publish_all=False)
     check_mac(config.mac_address)
     for server in host.dns or ():
-        parse_address(server)
+        parse_address(server, may_have_zone=True)
+    aliases = (alias for _, alias in map(split_link, host.links or ()))
+    _check_words(*(host.dns_search or ()), *(host.dns_options or ()), *aliases)
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host, asked)
         return {}
@@ -61,6 +63,13 @@ def settle(
         wanted[network.name] = endpoint
     host.network_mode = mode.name
     return wanted
+
+
+def _check_words(*words: str) -> None:
+    """InvalidParameterError for a text that would become several words or lines in /etc."""
+    for word in words:
+        if not word.isprintable() or " " in word:
+            raise InvalidParameterError(f"invalid name or option {word!r}: it has blanks in it")
 
 
 def _settle_shared(

@@ -24,11 +24,17 @@ _OF_IPC = frozenset(
 _OF_QUEUES = "fs.mqueue."
 _OF_NETWORK = "net."
 _LAST_GROUP = 65535
+_NO_NAMES = frozenset(("", ".", ".."))
+"""`net/../kernel/core_pattern` begins as a parameter of a network, but is the whole machine's."""
 
 
 def check(host: HostConfig) -> None:
     """InvalidParameterError, in Docker's words, for a parameter of the whole machine."""
     for name in map(_dotted, host.sysctls or {}):
+        if not _NO_NAMES.isdisjoint(_path(name).split("/")):
+            raise InvalidParameterError(
+                f'sysctl "{name}" is no name: a part of it is empty, . or ..'
+            )
         if name.startswith(_OF_NETWORK):
             if host.network_mode == HOST:
                 raise InvalidParameterError(

@@ -158,10 +158,12 @@ def _seconds(nanoseconds: int, default_s: float) -> float:
 def _read(connection: socket.socket, timeout_s: float) -> tuple[str, bool]:
     """The beginning of the output, and whether the output ended in time."""
     deadline = time.monotonic() + timeout_s
+    poll = select.poll()  # select(2) knows no descriptor above 1023
+    poll.register(connection, select.POLLIN)
     data = bytearray()
     while True:
         left_s = max(deadline - time.monotonic(), 0)
-        if not select.select([connection], [], [], left_s)[0]:
+        if not poll.poll(left_s * 1000):
             return "", False
         part = connection.recv(65536)
         if not part:

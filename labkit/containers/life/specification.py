@@ -265,7 +265,7 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameterError(
             f"invalid domainname {config.domainname[:70]!r}: at most 64 characters, no blanks"
         )
-    if ".." in host.cgroup_parent.split("/"):
+    if ".." in host.cgroup_parent.split("/") or not host.cgroup_parent.isprintable():
         raise InvalidParameterError(
             f"invalid cgroup parent {host.cgroup_parent!r}: it must be a path without .. in it"
         )

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from labkit.containers.trees import changes, copying, views
 from labkit.containers.trees.unpacking import Placer
 from labkit.images.archives.numbers import BadArchiveError
-from labkit.images.archives.packer import Packer, children, warm_up
+from labkit.images.archives.packer import REPLACED, Packer, children, warm_up
 from labkit.images.archives.unpacker import Unpacker, confine, sync
 from labkit.kernel import messages, processes
 from labkit.runtime import operations as op
@@ -25,8 +25,8 @@ from labkit.runtime import operations as op
 NOT_FOUND, INVALID, READ_ONLY, SYSTEM = "not_found", "invalid", "read_only", "system"
 """The kinds of failure: each becomes a different status of the API."""
 
-THEIR_FAULTS = (errno.ESTALE, errno.ENAMETOOLONG)
-"""A folder was moved during a walk through it, or a path is too long."""
+THEIR_FAULTS = (*REPLACED, errno.ESTALE, errno.ENAMETOOLONG)
+"""A file was replaced, or its folder moved, during a walk to it, or a path is too long."""
 
 
 class ProblemError(Exception):

@@ -5,6 +5,7 @@ read: one that shrinks is filled with zeros, one that is removed is left out.  H
 zeros, as `docker export` does, but at most as many as the disk has bytes.
 """
 
+import errno
 import io
 import os
 import stat
@@ -26,6 +27,8 @@ _TYPES = {
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
 """The kinds of file that tar has members for; a socket belongs to a process, and is left out."""
+REPLACED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""A file, or a folder above it, was removed, or replaced by another kind, since it was listed."""
 HOLES_MIN_BYTES = 1 << 30
 """Holes up to this size are written from every file system; some report no size (proc)."""
 _UNIT = 512
@@ -70,7 +73,9 @@ class Packer:
                 self._add_regular(path, name)
                 return False
             member = self._member(path, name, found)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in REPLACED:
+                raise
             return False
         if member is not None:
             self.write(member)
@@ -203,7 +208,9 @@ def children(path: str, name: str) -> list[tuple[str, str]]:
     """
     try:
         found = sorted(os.listdir(path), reverse=True)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in REPLACED:
+            raise
         return []
     above = name if name in ("", "/") else f"{name}/"
     return [(os.path.join(path, child), f"{above}{child}") for child in found]

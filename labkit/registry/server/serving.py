@@ -25,7 +25,7 @@ from labkit.registry.server.guards import Guard, Open
 from labkit.registry.server.routes import Table
 from labkit.registry.server.store import Store
 
-BACKLOG = 128
+BACKLOG = socket.SOMAXCONN
 IDLE_S = 120.0
 """How long a connection waits for a client's next request."""
 KEY_BYTES = 32

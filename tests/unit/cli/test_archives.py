@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import tarfile
 from pathlib import Path
 
@@ -93,8 +94,13 @@ def test_a_source_that_is_not_there() -> None:
             ("d/out", {"type": tarfile.SYMTYPE, "linkname": "/etc"}, b""),
             ("d/hard", {"type": tarfile.LNKTYPE, "linkname": "d/out/passwd"}, b""),
         ],
+        [
+            ("d", DIRECTORY, b""),
+            ("d/out", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, b""),
+            ("d/hard", {"type": tarfile.LNKTYPE, "linkname": "d/out"}, b""),
+        ],
     ],
-    ids=["dots", "absolute", "link", "root-is-link", "hard-link"],
+    ids=["dots", "absolute", "link", "root-is-link", "hard-link", "hard-link-of-a-link"],
 )
 def test_nothing_leaves_the_folder(tmp_path: Path, members: list[object]) -> None:
     (tmp_path / "to").mkdir()
@@ -102,7 +108,26 @@ def test_nothing_leaves_the_folder(tmp_path: Path, members: list[object]) -> Non
         unpack(archive(*members), str(tmp_path / "to"), "copy", keep_owners=False)
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "to" / "evil").exists()
-    assert not (tmp_path / "to" / "copy" / "hard").exists()
+    assert not os.path.lexists(tmp_path / "to" / "copy" / "hard")
+
+
+@pytest.mark.parametrize(("keeps", "mode"), [(False, 0o755), (True, 0o6755)])
+def test_only_an_archive_s_copy_keeps_the_power_of_a_program(
+    tmp_path: Path, keeps: bool, mode: int
+) -> None:
+    """Its owner in the container is not its owner here, which may be root."""
+    members = [("d", DIRECTORY, b""), ("d/su", {"mode": 0o6755}, b"x")]
+    owner = {"uid": os.geteuid(), "gid": os.getegid()}
+    members = [(name, fields | owner, data) for name, fields, data in members]
+    unpack(archive(*members), str(tmp_path), "copy", keep_owners=keeps)
+    assert stat.S_IMODE((tmp_path / "copy" / "su").stat().st_mode) == mode
+
+
+@pytest.mark.root
+def test_a_copied_device_is_closed_to_other_users(tmp_path: Path) -> None:
+    null = {"type": tarfile.CHRTYPE, "mode": 0o666, "devmajor": 1, "devminor": 3}
+    unpack(archive(("null", null, b"")), str(tmp_path), "null", keep_owners=False)
+    assert stat.S_IMODE((tmp_path / "null").stat().st_mode) == 0o600
 
 
 def test_a_link_that_is_there_is_replaced_not_followed(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """How things are shown: tables, times, templates."""
 
+import sys
+
 import pytest
 
-from labkit.cli.base.errors import UsageError
+from labkit.cli.base.errors import UsageError, say
 from labkit.cli.base.filters import filters_from
+from labkit.cli.show.formats import Row, render
 from labkit.cli.show.table import short_id, shortened, table
 from labkit.client.images import split_tag
 
@@ -45,3 +48,24 @@ def test_filters() -> None:
 )
 def test_references_are_split_at_the_tag(reference: str, parts: tuple[str, str]) -> None:
     assert split_tag(reference) == parts
+
+
+ODD = "a\x1b[2Jb\x9bc\u202ed\ne"
+
+
+def test_a_cell_does_not_command_the_terminal() -> None:
+    assert table(("NAME",), [(ODD,)]) == "NAME\na?[2Jb?c?d?e\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_lines_for_a_terminal_do_not_command_it(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    text = render("{{.Name}}", {"Name": "NAME"}, ("Name",), [Row({"Name": ODD})])
+    assert text == ("a?[2Jb?c?d\ne\n" if is_terminal else f"{ODD}\n")
+
+
+def test_a_message_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(ODD)
+    assert capsys.readouterr().err == "labkit: a?[2Jb?c?d\ne\n"

@@ -1,5 +1,9 @@
 """What healthchecks make of their results."""
 
+import fcntl
+import resource
+import socket
+
 import pytest
 
 from labkit.containers.life import health
@@ -55,3 +59,17 @@ def test_what_docker_would_not_take():
         health.check(Healthcheck(start_period=5))
     with pytest.raises(InvalidParameterError, match="Retries"):
         health.check(Healthcheck(retries=-1))
+
+
+def test_a_check_is_heard_on_any_descriptor():
+    """A daemon with many clients has descriptors that select(2) does not know."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    ours, theirs = socket.socketpair()
+    try:
+        with socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 2000)) as high:
+            theirs.close()
+            assert health._read(high, 10) == ("", True)
+    finally:
+        ours.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

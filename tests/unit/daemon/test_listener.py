@@ -67,3 +67,14 @@ def test_the_group_labkit_gets_the_socket(folder, monkeypatch):
     monkeypatch.setattr(listener.os, "chown", lambda *arguments: given.append(arguments))
     listener.listen(f"{folder}/x.sock").close()
     assert given == [(f"{folder}/x.sock", -1, 54321)]
+
+
+def test_many_clients_may_connect_at_once(folder):
+    """A client that does not wait, as Go's, gets an error if there is no room."""
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(500)]
+    with listener.listen(f"{folder}/labkit.sock"):
+        for client in clients:
+            client.setblocking(False)
+            client.connect(f"{folder}/labkit.sock")
+    for client in clients:
+        client.close()

@@ -1,5 +1,6 @@
 """What a packer writes of sparse files: their holes as zeros, up to the size of their disk."""
 
+import errno
 import io
 import os
 import tarfile
@@ -72,3 +73,22 @@ def test_a_file_with_two_names_has_its_holes_once(tmp_path: Path) -> None:
     packer = Packer(io.BytesIO())
     packer.add_tree(str(tmp_path), "")
     assert packer._holes_bytes == 600 << 10
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
+def test_a_file_that_is_replaced_while_it_is_read_is_left_out(tmp_path, monkeypatch, number):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    real = os.open
+
+    def replaced(path, flags, *rest, **options):
+        if str(path).endswith("/a"):
+            raise OSError(number, os.strerror(number), path)
+        return real(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", replaced)
+    output = io.BytesIO()
+    packer = Packer(output)
+    packer.add_tree(str(tmp_path), "t")
+    packer.close()
+    assert tarfile.open(fileobj=io.BytesIO(output.getvalue())).getnames() == ["t", "t/b"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.networks.addresses import AddressSpace
+from labkit.networks.addresses import AddressSpace, parse_address, parse_subnet
 
 SUBNET = ipaddress.ip_network("10.9.0.0/28")
 ORDERS = st.lists(
@@ -84,3 +84,19 @@ def test_a_wish_must_be_of_the_subnet():
 def test_ipv6():
     space = AddressSpace("fd00:1::/64", reserved=["fd00:1::1"])
     assert [space.take(), space.take()] == ["fd00:1::2", "fd00:1::3"]
+
+
+@pytest.mark.parametrize("zone", ["%eth0", "%x\n}", "%a b", "%"])
+def test_a_zone_does_not_come_into_rules_and_files(zone):
+    for text in (f"fd00::{zone}/64", f"fd00::/64{zone}"):
+        with pytest.raises(InvalidParameterError, match="invalid subnet"):
+            parse_subnet(text)
+    with pytest.raises(InvalidParameterError, match="invalid IP address"):
+        parse_address(f"fe80::1{zone}")
+
+
+def test_a_name_server_may_have_a_zone_that_is_the_name_of_a_link():
+    assert parse_address("fe80::1%eth0.5", may_have_zone=True).is_link_local
+    for text in ("fe80::1%a b", "fe80::1%a\nsearch evil", "fe80::1%" + "x" * 16, "1.2.3.4%eth0"):
+        with pytest.raises(InvalidParameterError, match="invalid IP address"):
+            parse_address(text, may_have_zone=True)

@@ -71,8 +71,10 @@ def test_labkit_may_ask_the_hosts_own_loopback():
 def test_lines_that_are_none():
     for good in ("db:10.9.9.9", "v6=[fd00::1]", "w:fd00::2", "me:host-gateway"):
         check_extra_host(good)
-    for bad in ("db", "db:", ":10.9.9.9", ""):
+    for bad in ("db", "db:", ":10.9.9.9", "", "a b:10.9.9.9", "a\n6.6.6.6 b:10.9.9.9"):
         with pytest.raises(InvalidParameterError, match="bad format for add-host"):
             check_extra_host(bad)
     with pytest.raises(InvalidParameterError, match='invalid IP address in add-host: "here"'):
         check_extra_host("db:here")
+    with pytest.raises(InvalidParameterError, match="invalid IP address in add-host"):
+        check_extra_host("db:fe80::1%x\n6.6.6.6 evil")

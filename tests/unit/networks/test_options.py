@@ -49,6 +49,8 @@ def test_what_is_done(option):
         ("com.docker.network.container_iface_prefix=much-too-long-a-name", "invalid option"),
         ("com.docker.network.driver.mtu=12", "invalid option"),
         (f"{BRIDGE}.name=much-too-long-a-name", "invalid option"),
+        (f"{BRIDGE}.name=..", "invalid option"),
+        ("com.docker.network.host_ipv6=fe80::1%a b", "invalid IP address"),
     ],
 )
 def test_what_is_refused(option, words):
