@@ -440,7 +440,7 @@ class Networks:
 
         The default network also follows a new value of `bip`.
         """
-        if network.is_default and not (self.members(network) or self._is_as_said(network)):
+        if network.is_default and not (self.members(network) or self._defaults.describe(network)):
             network.enable_ipv6 = self._defaults.ipv6
             self._begin_again(network, self._defaults.bridge())
             return
@@ -454,16 +454,6 @@ class Networks:
                 kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
                 self._begin_again(network, kept)
                 return
-
-    def _is_as_said(self, network: Network) -> bool:
-        """Whether the default network has the configured subnets; gateways may differ."""
-        said = self._defaults.bridge()
-        have = {(config.subnet, config.ip_range) for config in network.ipam.config}
-        gateways = {config.gateway for config in network.ipam.config}
-        return network.enable_ipv6 == self._defaults.ipv6 and all(
-            (config.subnet, config.ip_range) in have and (config.gateway or "") in {*gateways, ""}
-            for config in said
-        )
 
     def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
         """Give a network without containers other subnets: `configs`, and chosen ones."""
