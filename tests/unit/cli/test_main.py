@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from labkit import __version__
-from labkit.cli.main import FLAGS, VERBS, find, main
+from labkit.cli.main import ALIASES, FLAGS, VERBS, find, main, one_verb
 from tests.unit.client.stand_in import response
 
 ALL_VERBS = [verb for verbs in VERBS.values() for verb in verbs]
@@ -78,6 +78,16 @@ def test_overview_of_a_group(labkit, words: list[str]) -> None:
     assert (result.code, result.err) == (0, "")
     assert re.search("^  volume ls ", result.out, re.MULTILINE)
     assert "  run " not in result.out
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_another_name_of_a_verb_is_in_its_groups_help(labkit, name: str) -> None:
+    verb, *flags = one_verb(name.split())
+    assert labkit(name.split(maxsplit=1)[0]).out.count(f"\n  {name} ") == 1
+    assert labkit(*name.split(), "--help").out.startswith(f"Usage:  labkit {verb}")
+    assert {flag.removeprefix("--") for flag in flags[::2]} <= {
+        flag.name for flag in find(verb).COMMAND.flags
+    }
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
