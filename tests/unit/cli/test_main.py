@@ -24,6 +24,7 @@ NOT_ON_THE_WAY_OF_RUN = {
     *("inspect", "locale", "logging", "msgspec", "pathlib", "shlex", "shutil", "subprocess"),
     *("tempfile", "textwrap", "threading", "typing_extensions", "urllib", "urllib.parse"),
     *("labkit.client.client", "labkit.client.containers", "labkit.client.images"),
+    *("labkit.client.credentials", "labkit.dialect.references", "binascii"),
     *(
         "labkit.client.daemon",
         "labkit.cli.show.explain",
