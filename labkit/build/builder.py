@@ -338,7 +338,7 @@ class Build:
             )
         image = self._stages[earlier].image
         if image is None:
-            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+            raise InvalidParameterError(f"{name} has no files: it is an empty stage FROM scratch")
         return image
 
     def files_of(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:

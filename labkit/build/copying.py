@@ -85,7 +85,7 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
     """Whether a switch is on; InvalidParameterError."""
     value = instruction.flag(flag).lower()
     if value not in ("", "true", "1", "false", "0"):
-        raise InvalidParameterError(f"--{flag}={value}: it is true or false")
+        raise InvalidParameterError(f"--{flag}={value}: it must be true or false")
     return value in ("true", "1")
 
 

@@ -122,7 +122,9 @@ def _target(stage: StageBuild, settings: Settings, default: str = "") -> str:
 def _is_true(settings: Settings, key: str) -> bool:
     text = settings.get(key, "false").lower()
     if text not in _BOOLEANS:
-        raise InvalidParameterError(f"--mount: invalid value for {key}: {text}: true or false")
+        raise InvalidParameterError(
+            f"--mount: invalid value for {key}: {text}: it must be true or false"
+        )
     return _BOOLEANS[text]
 
 

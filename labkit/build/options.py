@@ -79,5 +79,5 @@ def epoch(options: Options) -> datetime | None:
         return datetime.fromtimestamp(int(text), UTC)
     except (ValueError, OverflowError, OSError):
         raise InvalidParameterError(
-            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+            f"invalid {EPOCH}: {text}: it must be a number of seconds since 1970"
         ) from None

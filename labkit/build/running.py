@@ -37,7 +37,7 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
         raise InvalidParameterError("there is nothing to run yet: FROM scratch has no files")
     network = instruction.flag("network")
     if network and network not in NETWORKS:
-        raise InvalidParameterError(f"--network={network}: it is one of {', '.join(NETWORKS)}")
+        raise InvalidParameterError(f"--network={network}: it must be one of {', '.join(NETWORKS)}")
     security = instruction.flag("security")
     if security not in ("", "sandbox"):
         raise InvalidParameterError(

@@ -81,7 +81,7 @@ class CredentialFile:
             raise LabkitError(f"cannot read {self.path}: {error.strerror}") from error
         auths = content.get("auths", {}) if isinstance(content, dict) else None
         if not isinstance(auths, dict) or not all(isinstance(one, dict) for one in auths.values()):
-            raise self._damaged("`login` writes another form")
+            raise self._damaged("it does not have the form that `labkit login` writes")
         return content  # type: ignore[no-any-return]
 
     def _write(self, content: "dict[str, Any]") -> None:

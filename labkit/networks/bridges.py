@@ -89,7 +89,7 @@ def ensure(network: Network, mtu: int) -> None:
         except FileExistsError:
             if not any(link.name == name and link.kind == "bridge" for link in _all(route)):
                 raise ConflictError(
-                    f"there already is a link {name}, and it is no bridge: remove or rename it"
+                    f"there already is a link {name}, and it is not a bridge: remove or rename it"
                 ) from None
             links.switch_on(route, name, GROUP)
         for config in network.ipam.config if network.driver == BRIDGE else ():

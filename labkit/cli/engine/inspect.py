@@ -48,7 +48,9 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Print a JSON array; with `--format` a line for each object."""
     kind = options["type"]
     if kind and kind not in PATHS:
-        message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
+        message = (
+            f'invalid argument "{kind}" for "--type" flag: it must be one of {", ".join(PATHS)}'
+        )
         raise UsageError(message, BAD_FLAG)
     kinds = [kind] if kind else list(PATHS)
     api, form, template = context.api(), options["format"], None

@@ -69,7 +69,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     (source,) = arguments
     if options["progress"] not in PROGRESS:
         raise UsageError(
-            f'invalid argument "{options["progress"]}" for "--progress" flag: it is one of '
+            f'invalid argument "{options["progress"]}" for "--progress" flag: it must be one of '
             f"{', '.join(PROGRESS)}",
             BAD_FLAG,
         )
@@ -202,7 +202,7 @@ def _argument(text: str) -> "tuple[str, str | None]":
     name, equals, value = text.partition("=")
     if not name:
         raise UsageError(
-            f'invalid argument "{text}" for "--build-arg" flag: it is NAME[=value]', BAD_FLAG
+            f'invalid argument "{text}" for "--build-arg" flag: it must be NAME[=value]', BAD_FLAG
         )
     return name, value if equals else os.environ.get(name)
 
@@ -214,7 +214,8 @@ def _secret(text: str) -> tuple[str, bytes]:
     unknown = given.keys() - {"id", "src", "source", "env", "type"}
     if not name or unknown:
         raise UsageError(
-            f'invalid argument "{text}" for "--secret" flag: it is id=NAME[,src=PATH|env=NAME]',
+            f'invalid argument "{text}" for "--secret" flag: '
+            "it must be id=NAME[,src=PATH|env=NAME]",
             BAD_FLAG,
         )
     path = given.get("src") or given.get("source")

@@ -18,7 +18,7 @@ class Watch:
     def __init__(self, entry: Entry, condition: str = "not-running") -> None:
         if condition not in CONDITIONS:
             raise InvalidParameterError(
-                f'invalid condition: "{condition}"; it is one of {", ".join(CONDITIONS)}'
+                f'invalid condition: "{condition}": it must be one of {", ".join(CONDITIONS)}'
             )
         self._entry = entry
         self._condition = condition

@@ -44,7 +44,7 @@ _ENGINE = Lesson(
     "the process that has the engine's socket open, and its number before and after",
 )
 _OUTLIVES = Lesson(
-    "A container is no child of the daemon, and so it does not end with it.",
+    "A container is not a child of the daemon, and so it does not end with it.",
     "chapter 2, section Whose child is it?",
     "the number and the start time of the container's first process",
 )
@@ -166,7 +166,7 @@ def _door(place: Place, seen: Seen, name: str) -> str:
     except OSError:
         return "there is no such file"
     if not stat.S_ISSOCK(inside.st_mode):
-        return "a file that is no socket"
+        return "a file that is not a socket"
     engines = os.stat(place.client.api.socket_path)
     same = (inside.st_dev, inside.st_ino) == (engines.st_dev, engines.st_ino)
     return "the engine's socket" if same else "another socket"

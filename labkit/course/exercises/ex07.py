@@ -21,7 +21,7 @@ _TERMINAL = Lesson(
     "the links in /proc/PID/fd of the first process, and OpenStdin in the engine's record",
 )
 _GUEST = Lesson(
-    "Another command in a container joins its namespaces; it is no child of the first process.",
+    "Another command in a container joins its namespaces; it is not a child of the first process.",
     "chapter 7, section Two doors",
     "the links in /proc/PID/ns of your process, and the line PPid of its status",
 )
@@ -244,8 +244,8 @@ EXERCISES = (
     Exercise(
         "07.2",
         "A guest",
-        "`{name}` runs already.  Start a process in it that sleeps for {seconds} seconds and is no "
-        "child of the container's processes.",
+        "`{name}` runs already.  Start a process in it that sleeps for {seconds} seconds and is "
+        "not a child of the container's processes.",
         6,
         _draw_guest,
         _judge_guest,

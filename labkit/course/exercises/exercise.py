@@ -62,7 +62,9 @@ def split(number: str) -> tuple[str, str]:
     """Chapter and exercise: `09.2`, `ex09.2` and `ex09-2` are ("09", "2"); NotFoundError."""
     found = NUMBER.fullmatch(number)
     if found is None:
-        raise NotFoundError(f"{number!r} is no exercise: one is called 09.2, chapter and number")
+        raise NotFoundError(
+            f"{number!r} is not an exercise: its name must be a chapter and a number, such as 09.2"
+        )
     return found[1], found[2]
 
 
@@ -105,7 +107,7 @@ def _from_file(path: str) -> tuple[Exercise, ...]:
     name = f"labkit_exercises_{os.path.basename(path)[:-3]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise NotFoundError(f"{path} is no Python module")
+        raise NotFoundError(f"{path} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -216,7 +216,7 @@ def main() -> int:
         print(json.dumps({"fault": f"{type(error).__name__}: {error}"}))
         return 1
     except nbformat.reader.NotJSONError:
-        print(json.dumps({"unreadable": f"{os.path.basename(asked.notebook)} is no notebook"}))
+        print(json.dumps({"unreadable": f"{os.path.basename(asked.notebook)} is not a notebook"}))
         return 0
     print(json.dumps(to_json(result)))
     return 0

@@ -180,7 +180,10 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
         raise InvalidParameterError("give both --tls-cert and --tls-key")
     if options.self_signed:
         if certificate:
-            raise InvalidParameterError("--tls-self-signed makes its own --tls-cert and --tls-key")
+            raise InvalidParameterError(
+                "--tls-self-signed makes a certificate and a key: "
+                "leave out --tls-cert and --tls-key"
+            )
         address = parse_address(options.listen)
         certificate, key = certificates.self_signed(os.path.join(options.root, "tls"), address.host)
     if not certificate:

@@ -142,7 +142,7 @@ def test_a_bad_digest_in_a_manifest_is_pointed_to(server, digest):
         "PUT", "/v2/lab/good/manifests/bad", as_bytes(document), Content_Type=MANIFEST
     )
     (error,) = answer.json["errors"]
-    assert "`$.layers[0].digest` is no digest of the kind that is used here" in error["message"]
+    assert "`$.layers[0].digest` is not a digest that labkit knows" in error["message"]
 
 
 def test_a_manifest_that_is_too_large(server):

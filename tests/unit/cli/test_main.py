@@ -132,13 +132,13 @@ def test_overview(labkit, words: list[str]) -> None:
         (
             ["run", "--explain=xml", "busybox"],
             125,
-            'invalid argument "xml" for "--explain" flag: it is text or json; '
+            'invalid argument "xml" for "--explain" flag: it must be text or json; '
             "see 'labkit run --help'",
         ),
         (
             ["inspect", "--type=plugin", "x"],
             125,
-            'invalid argument "plugin" for "--type" flag: it is one of '
+            'invalid argument "plugin" for "--type" flag: it must be one of '
             "container, image, volume, network; see 'labkit inspect --help'",
         ),
         (
