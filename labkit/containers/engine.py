@@ -24,7 +24,7 @@ from labkit.containers.inside.files import ContainerFiles
 from labkit.containers.inside.logs import LogLine
 from labkit.containers.inside.shipping import Shipping
 from labkit.containers.inside.top import Processes
-from labkit.containers.life import creating, ending, recovery, starting, updating
+from labkit.containers.life import creating, ending, pausing, recovery, starting, updating
 from labkit.containers.life.health import HealthChecks
 from labkit.containers.life.updating import UpdateConfig
 from labkit.containers.life.watch import Watch
@@ -269,11 +269,11 @@ class Engine:
 
     def pause(self, ref: str) -> None:
         """Freeze every process of the container: it keeps its memory and gets no CPU time."""
-        ending.pause(self.parts, self.parts.lookup.find(ref))
+        pausing.pause(self.parts, self.parts.lookup.find(ref))
 
     def unpause(self, ref: str) -> None:
         """Let a paused container run again."""
-        ending.unpause(self.parts, self.parts.lookup.find(ref))
+        pausing.unpause(self.parts, self.parts.lookup.find(ref))
 
     def rename(self, ref: str, name: str) -> None:
         """Give the container another name; ConflictError if it is in use."""

@@ -1,4 +1,4 @@
-"""Ending or freezing a container: kill, stop, pause; and the work after its end."""
+"""Ending a container: kill, stop; and the work after its end."""
 
 import contextlib
 import signal
@@ -6,9 +6,8 @@ import threading
 import time
 from copy import copy
 
-from labkit.cgroups import freezer
 from labkit.containers.given import mounting, networking
-from labkit.containers.life import restarts, starting
+from labkit.containers.life import pausing, restarts, starting
 from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
@@ -41,7 +40,7 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
             raise _not_running(entry)
         parts.publish("kill", entry, signal=str(number))
         if container.state.status == "paused" and container.stopped_by_user:
-            unpause(parts, entry)
+            pausing.unpause(parts, entry)
 
 
 def _gives_up_restart(parts: Parts, entry: Entry) -> bool:
@@ -106,33 +105,6 @@ def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
     with entry.lock:
         if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
             raise TimeoutError(f"container {entry.container.name} still runs")
-
-
-def pause(parts: Parts, entry: Entry) -> None:
-    """Freeze every process of the container; ConflictError unless it runs and is not paused."""
-    container = entry.container
-    with entry.lock:
-        if container.state.status == "paused":
-            raise ConflictError(f"Container {container.id} is already paused")
-        if not entry.is_running:
-            raise ConflictError(f"Container {container.id} is not running")
-        try:
-            freezer.freeze(parts.layout, container.id)
-        except FileNotFoundError:
-            raise ConflictError(f"Container {container.id} is not running: it has ended") from None
-        container.state.status = states.after(container.state.status, "pause")
-        parts.publish("pause", entry)
-
-
-def unpause(parts: Parts, entry: Entry) -> None:
-    """Thaw a paused container; ConflictError if it is not paused."""
-    container = entry.container
-    with entry.lock:
-        if container.state.status != "paused":
-            raise ConflictError(f"Container {container.id} is not paused")
-        freezer.thaw(parts.layout, container.id)
-        container.state.status = states.after(container.state.status, "unpause")
-        parts.publish("unpause", entry)
 
 
 def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
