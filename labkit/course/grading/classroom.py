@@ -13,10 +13,10 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from labkit.course.grading import cluster, feedback, one, report
+from labkit.course.grading.handed_in import digest_of
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.one import Submission
 from labkit.course.grading.result import Result, from_json, to_json
-from labkit.course.grading.submission import digest_of
 from labkit.errors import InvalidParameterError, NotFoundError
 
 RESULT, FEEDBACK = "result.json", "feedback.html"
