@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+LONGEST_TEXT = 600
+
 
 class Lesson(NamedTuple):
     """Where a learner finds what is missing; no command stands in any of the three."""
@@ -55,8 +57,15 @@ class Findings:
     ) -> bool:
         """Add one, which is met if `found` is `expected` unless `met` says; whether it is met."""
         is_met = expected == found if met is None else met
-        self.all.append(Finding(what, str(expected), str(found), points, is_met, lesson))
+        said = _short(what), _short(expected), _short(found)
+        self.all.append(Finding(*said, points, is_met, lesson))
         return is_met
+
+
+def _short(found: object) -> str:
+    """A text that a page can show: a learner chooses names and outputs as long as wanted."""
+    text = str(found)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 class TooLargeError(Exception):

@@ -9,7 +9,9 @@ clock, but at most `PATIENCE` times its seconds.
 import os
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
+ResultT = TypeVar("ResultT")
 PATIENCE = 8.0
 
 
@@ -35,6 +37,12 @@ class Clock:
         self._last = read
         self._now += max(min(wall, max(idle_part, used)), wall / PATIENCE)
         return self._now
+
+    def is_busy_in(self, step: Callable[[], ResultT]) -> tuple[ResultT, bool]:
+        """Do a step: its result, and whether most of its time did not count."""
+        begin, wall = self.now(), self._last[0]
+        result = step()
+        return result, self.now() - begin < (self._last[0] - wall) / 2
 
     def _read(self) -> tuple[float, ...]:
         return tuple(source() for source in self._sources)

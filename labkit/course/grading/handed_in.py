@@ -30,10 +30,10 @@ def read(path: str) -> bytes:
     except OSError as error:
         reason = "a link" if os.path.islink(path) else f"not readable ({error.strerror})"
         raise UnreadableError(f"it is {reason}, no notebook") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise UnreadableError("it is a special file, no notebook")
     with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise UnreadableError("it is a special file, no notebook")
         said = file.read(MOST_BYTES + 1)
     if len(said) > MOST_BYTES:
         raise UnreadableError(f"it is larger than {MOST_BYTES >> 20} MiB: clear its outputs")

@@ -9,8 +9,9 @@ import sys
 from typing import Any, NamedTuple
 
 from labkit.course.exercises.finding import Finding
+from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.result import finding_of
-from labkit.course.grading.sandbox import Sandbox, SandboxError
+from labkit.course.grading.sandbox import Sandbox
 
 ANSWER_TIMEOUT_S = 180.0
 ANSWER_BYTES = 1 << 20

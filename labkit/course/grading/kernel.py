@@ -15,7 +15,8 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from labkit.course.grading import tree
-from labkit.course.grading.sandbox import Sandbox, SandboxError, SpoiledError
+from labkit.course.grading.birth import SandboxError
+from labkit.course.grading.sandbox import Sandbox, SpoiledError
 
 READY_TIMEOUT_S = 60.0
 INTERRUPT_TIMEOUT_S = 4.0

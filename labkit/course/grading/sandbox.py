@@ -23,13 +23,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from labkit.course.grading import tree
+from labkit.course.grading import birth, tree
+from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.clock import Clock
 from labkit.course.grading.groups import Groups, name_of
 from labkit.course.grading.limits import Limits
-from labkit.errors import LabkitError
-from labkit.kernel import mounts, namespaces, processes, user_namespaces
-from labkit.kernel.network import loopback
+from labkit.kernel import mounts
 from labkit.paths import HOLDER_SOCKET
 
 FIRST_UID = 0x40000000
@@ -43,18 +42,6 @@ KEEPER_OOM = -999
 FEW_BYTES, FEW_INODES = 1 << 20, 16
 ENGINE_LOCKS = (f"{tree.RUN}/labkitd.pid", f"{tree.DATA}/labkitd.lock")
 ENGINE_TIMEOUT_S = 60.0
-NAMESPACES = (
-    namespaces.CLONE_NEWUSER
-    | namespaces.CLONE_NEWNS
-    | namespaces.CLONE_NEWPID
-    | namespaces.CLONE_NEWNET
-    | namespaces.CLONE_NEWUTS
-    | namespaces.CLONE_NEWIPC
-)
-
-
-class SandboxError(LabkitError):
-    """The machine, not the submission, is at fault."""
 
 
 class SpoiledError(SandboxError):
@@ -305,20 +292,20 @@ class Sandbox:
         steps, child_steps = socket.socketpair()
         self._first = os.fork()
         if self._first == 0:
-            _be_first(self.place, child_steps, theirs, {ours, steps})
+            birth.be_first(self.place, child_steps, theirs, {ours, steps})
         theirs.close()
         child_steps.close()
         self._requests = ours
         with steps:
-            _expect(steps, b"born")
+            birth.expect(steps, b"born")
             self._groups.join(self._first)
             steps.send(b"go")
-            _expect(steps, b"made")
+            birth.expect(steps, b"made")
             for name in ("uid_map", "gid_map"):
                 with open(f"/proc/{self._first}/{name}", "w") as file:
                     file.write(f"0 {self.uid} {IDS}\n")
             steps.send(b"go")
-            _expect(steps, b"done")
+            birth.expect(steps, b"done")
         with open(f"/proc/{self._first}/task/{self._first}/children") as file:
             self.keeper_pid = int(file.read().split()[0])
         self._keeper_fd = os.pidfd_open(self.keeper_pid)
@@ -328,7 +315,8 @@ class Sandbox:
     def close(self) -> None:
         """Kill everything in there and remove what it had; again is no error.
 
-        What a busy machine does not remove in time is left for `one.sweep`: the result is known.
+        Groups that a busy machine cannot remove in time are left for `one.sweep`: the result is
+        known by then, and must not be lost.
         """
         if self._requests is not None:
             self._requests.close()
@@ -368,59 +356,3 @@ def open_inside(place: str, path: str) -> int:
             os.close(fd)
         fd = found
     return fd
-
-
-def _expect(steps: socket.socket, word: bytes) -> None:
-    said = steps.recv(1024)
-    if said != word:
-        reason = said.decode("utf-8", "replace") or "it ended without a word"
-        raise SandboxError(f"a sandbox for the submission cannot be made: {reason}")
-
-
-def _be_first(
-    place: str, steps: socket.socket, requests: socket.socket, others: set[socket.socket]
-) -> None:
-    """The process that enters the namespaces; its child is their first process."""
-    try:
-        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-        for other in others:
-            other.close()
-        steps.send(b"born")
-        steps.recv(8)
-        namespaces.unshare(namespaces.CLONE_NEWNS)
-        tree.enter(place)
-        namespaces.unshare(NAMESPACES)
-        steps.send(b"made")
-        steps.recv(8)
-        user_namespaces.become_root()
-        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.umask(0o022)
-        inside = os.fork()
-        if inside == 0:
-            _be_keeper(steps, requests)
-        steps.close()
-        requests.close()
-        os.waitpid(inside, 0)
-    except BaseException as error:
-        with suppress(OSError):
-            steps.send(f"{type(error).__name__}: {error}".encode())
-    finally:
-        os._exit(0)
-
-
-def _be_keeper(steps: socket.socket, requests: socket.socket) -> None:
-    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-    safe = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-    mounts.mount("proc", "/proc", "proc", safe)
-    terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5"
-    mounts.mount("devpts", "/dev/pts", "devpts", mounts.MS_NOSUID | mounts.MS_NOEXEC, terminals)
-    mounts.mount("shm", "/dev/shm", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "size=64m")  # noqa: S108 a new mount
-    mounts.mount("mqueue", "/dev/mqueue", "mqueue", safe)
-    namespaces.set_hostname("submission")
-    loopback.bring_up()
-    os.set_inheritable(requests.fileno(), True)
-    words = [sys.executable, "-P", "-m", "labkit.course.grading.keeper", str(requests.fileno())]
-    # Written before the program starts, so that a failure to start it is heard as silence only.
-    steps.send(b"done")
-    steps.close()
-    os.execve(sys.executable, words, {"PYTHONDONTWRITEBYTECODE": "1"})

@@ -24,11 +24,12 @@ from labkit.course.exercises.record import TOKEN_VARIABLE
 from labkit.course.grading import cells as owners
 from labkit.course.grading import handed_in, hiding, tree
 from labkit.course.grading import kernel as kernels
+from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.judging import Judgement, Judging
 from labkit.course.grading.kernel import Kernel
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import NOT_REACHED, Mark, Result, now, to_json
-from labkit.course.grading.sandbox import Sandbox, SandboxError, SpoiledError
+from labkit.course.grading.sandbox import Sandbox, SpoiledError
 from labkit.errors import NotFoundError
 from labkit.kernel import namespaces, processes
 
@@ -105,7 +106,7 @@ class Grader:
                     failed.add(number)
             self._run_cell(sandbox, kernel, place, min(self.limits.cell_s, left_s))
             if number in laid - failed and owners.ends_run(self.cells, place):
-                self._keep(number, self._ask(judging.judge, number, sandbox, kernel))
+                self._judge(number, judging, sandbox, kernel)
                 if number not in {later for _, later in self.cells[place + 1 :]}:
                     self._ask(judging.tidy, number, sandbox, kernel)
 
@@ -128,6 +129,15 @@ class Grader:
         if ended != kernels.DONE:
             self.notes.append(f"Cell {place + 1} ({number or 'at the top'}): {ended}.")
 
+    def _judge(self, number: str, judging: Judging, sandbox: Sandbox, kernel: Kernel) -> None:
+        """Have an exercise judged, and once more if something was missed on a busy machine."""
+        for _ in range(2):
+            look = partial(self._ask, judging.judge, number, sandbox, kernel)
+            said, was_busy = sandbox.clock.is_busy_in(look)
+            self._keep(number, said)
+            if all(each.is_met for each in said.findings) or not was_busy:
+                return
+
     def _ask(
         self,
         ask: Callable[[str, int], Judgement],
@@ -135,9 +145,9 @@ class Grader:
         sandbox: Sandbox,
         kernel: Kernel,
     ) -> Judgement:
-        """What the judge says; it is asked again where the engine was away or the machine slow.
+        """Ask the judge, and once more where the engine was away or the machine slow.
 
-        What fails twice in a submission that has used up its limits fails for lack of them.
+        A look that fails twice in a submission that has used up its limits fails for lack of them.
         """
         self._own(sandbox, sandbox.start_engine)
         said = ask(number, kernel.pid)
