@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,6 +16,7 @@ from labkit.course.capstone import place as places
 from labkit.course.capstone import stages_beyond, stages_files, stages_process
 from labkit.course.capstone.finding import Finding
 from labkit.course.capstone.place import Place
+from labkit.course.page.scratch import scratch
 from labkit.kernel import processes
 
 Judge = Callable[[Place], Iterator[Finding]]
@@ -63,7 +63,7 @@ def judge(stage: int, engine: str) -> list[Finding]:
 def main(stage: int, engine: str) -> int:
     """Judge in a new PID namespace, and print the findings."""
     group = f"mini-judge-{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="labkit-mini-") as folder, places.removed(group):
+    with scratch("mini") as folder, places.removed(group):
         middle = os.fork()
         if middle == 0:
             os._exit(_leave(lambda: _look(stage, engine, folder, group)))

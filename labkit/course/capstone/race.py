@@ -13,6 +13,7 @@ from labkit.course.capstone import workshop
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.course.page.scratch import prefix
 from labkit.course.page.waterfall import CLONE, GROUPS, PHASES, REST, Bar, bars_of
 from labkit.errors import LabkitError
 
@@ -92,7 +93,7 @@ def race(client: Client) -> Race:
 
 def _time_mini() -> list[tuple[int, str, int, int]]:
     folder = os.path.dirname(workshop.path())
-    with tempfile.NamedTemporaryFile(prefix="labkit-mini-") as times:
+    with tempfile.NamedTemporaryFile(prefix=prefix("mini")) as times:
         tracer = [sys.executable, "-m", "labkit.course.capstone.timed", times.name]
         words = ["run", "--address", "10.99.0.9", "--image", f"{folder}/image", "--", "true"]
         result = subprocess.run(

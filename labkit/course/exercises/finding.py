@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+LONGEST_TEXT = 600
+
 
 class Lesson(NamedTuple):
     """The way to the missing knowledge; none of the three parts contains a command."""
@@ -55,8 +57,15 @@ class Findings:
     ) -> bool:
         """Add a finding, and return whether it is met: `met`, or whether `found` is `expected`."""
         is_met = expected == found if met is None else met
-        self.all.append(Finding(what, str(expected), str(found), points, is_met, lesson))
+        said = _short(what), _short(expected), _short(found)
+        self.all.append(Finding(*said, points, is_met, lesson))
         return is_met
+
+
+def _short(found: object) -> str:
+    """A text that a page can show: a learner chooses names and outputs as long as wanted."""
+    text = str(found)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 class TooLargeError(Exception):
