@@ -1,5 +1,6 @@
 """One container in the daemon's memory: its record, and data that exist only while it runs."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -71,6 +72,18 @@ class Entry:
         if self.restart_timer is not None:
             self.restart_timer.cancel()
             self.restart_timer = None
+
+    def keep_client(self, connection: socket.socket, options: Attachment) -> None:
+        """Keep a client until the start; those that have disconnected since are dropped."""
+        poll = select.poll()
+        for client, _ in self.pending_clients:
+            poll.register(client, 0)
+        gone = {fd for fd, _ in poll.poll(0)}
+        for client, _ in self.pending_clients:
+            if client.fileno() in gone:
+                client.close()
+        self.pending_clients = [kept for kept in self.pending_clients if kept[0].fileno() >= 0]
+        self.pending_clients.append((connection, options))
 
     def drop_pending_clients(self) -> None:
         """Close the connections of the clients that wait for a start."""
