@@ -114,6 +114,7 @@ def pause(parts: Parts, entry: Entry) -> None:
     with entry.lock:
         if container.state.status == "paused":
             raise ConflictError(f"Container {container.id} is already paused")
+        entry.check_staying()
         if not entry.is_running:
             raise ConflictError(f"Container {container.id} is not running")
         try:
@@ -208,7 +209,7 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
 def _restart(parts: Parts, entry: Entry) -> None:
     """Restart the container after the delay."""
     with entry.lock:
-        if entry.removed or entry.restart_timer is None:
+        if entry.removed or entry.is_leaving or entry.restart_timer is None:
             return
         entry.restart_timer = None
         entry.container.restart_count += 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from labkit.containers.records import states
 from labkit.containers.records.model import Container, State
+from labkit.errors import ConflictError
 from labkit.networks import Sandbox
 from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
@@ -33,6 +34,8 @@ class Entry:
         self.restart_timer: threading.Timer | None = None
         """Set while the container waits to be restarted by its policy."""
         self.removed = False
+        self.is_leaving = False
+        """Whether a removal has begun: nothing starts or freezes it any more."""
         self.starts_again = False
         """Whether its end belongs to a restart that its user asked for."""
         self.shim: socket.socket | None = None
@@ -60,6 +63,13 @@ class Entry:
             status=states.RUNNING, pid=started.pid, started_at=started.started_at
         )
         self.changed.notify_all()
+
+    def check_staying(self) -> None:
+        """ConflictError if it is being removed; the caller holds the lock."""
+        if self.removed or self.is_leaving:
+            raise ConflictError(
+                f"container {self.container.id} is marked for removal and cannot be started"
+            )
 
     def restart_after(self, delay_s: float, restart: Callable[[], None]) -> None:
         """Call `restart` after a delay; the caller holds the lock."""
