@@ -108,45 +108,56 @@ def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
 
 
 def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
-    """Record the end of a container; `status` is None if its shim ended without a report."""
+    """Record the end of a container; `status` is None if its shim ended without a report.
+
+    Whatever fails afterwards, the clients that wait for the end learn of it.
+    """
     with entry.lock:
         if entry.removed:
             return
         entry.shim = None
-        _record_end(parts, entry, status)
-        container, state = entry.container, entry.container.state
-        if state.oom_killed:
-            parts.publish("oom", entry)
-        parts.publish_networks("disconnect", entry)
-        parts.publish_mounts("unmount", entry)
-        ran_s = int(unix_s(state.finished_at) - unix_s(state.started_at))
-        parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
-        delay_s = restarts.delay_s(entry)
-        if delay_s is not None:
-            state.status = states.after(state.status, "retry")
-            entry.restart_after(delay_s, lambda: _restart(parts, entry))
-        elif container.host_config.auto_remove and not entry.starts_again:
-            remove(parts, entry, volumes=True)
-            return
-        if restarts.has_policy(container):
-            parts.records.save_if_possible(container)
-        entry.exits += 1
-        entry.changed.notify_all()
+        try:
+            _record_end(parts, entry, status)
+            _publish_end(parts, entry)
+            _follow_up(parts, entry)
+        finally:
+            if not entry.removed:
+                entry.exits += 1
+                entry.changed.notify_all()
+
+
+def _publish_end(parts: Parts, entry: Entry) -> None:
+    state = entry.container.state
+    if state.oom_killed:
+        parts.publish("oom", entry)
+    parts.publish_networks("disconnect", entry)
+    parts.publish_mounts("unmount", entry)
+    ran_s = int(unix_s(state.finished_at) - unix_s(state.started_at))
+    parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
+
+
+def _follow_up(parts: Parts, entry: Entry) -> None:
+    """Restart it after a delay, or remove it, as its options say."""
+    container, state = entry.container, entry.container.state
+    delay_s = restarts.delay_s(entry)
+    if delay_s is not None:
+        state.status = states.after(state.status, "retry")
+        entry.restart_after(delay_s, lambda: _restart(parts, entry))
+    elif container.host_config.auto_remove and not entry.starts_again:
+        remove(parts, entry, volumes=True)
+        return
+    if restarts.has_policy(container):
+        parts.records.save_if_possible(container)
 
 
 def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    """Set the state, then undo what the run needed; a failure there changes no state."""
     container = entry.container
     status = status or parts.records.read_exit(container.id)
     lost = status is None
     if status is None:
         # The shim was killed, and the kernel killed the container with it (die_with_shim).
-        parts.layout.remove(container.id)
-        now = timestamp(time.time_ns())
-        status = ExitStatus(KILLED, False, now, entry.durations_ns)
-        parts.records.write_exit(container.id, status)
-    starting.remove_run_folder(parts, container.id)
-    networking.release(parts, container.id)
-    mounting.unmount_volumes(parts, container)
+        status = ExitStatus(KILLED, False, timestamp(time.time_ns()), entry.durations_ns)
     container.state = State(
         status=states.after(container.state.status, "die"),
         exit_code=status.code,
@@ -156,15 +167,20 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         health=container.state.health,
         error="the container's shim was killed, and the container with it" if lost else "",
     )
-    if lost:
-        parts.records.save_if_possible(container)  # the exit status has no field for this error
     entry.end = copy(container.state)
+    if lost:
+        parts.layout.remove(container.id)
+        parts.records.write_exit(container.id, status)
+        parts.records.save_if_possible(container)  # the exit status has no field for this error
+    starting.remove_run_folder(parts, container.id)
+    networking.release(parts, container.id)
+    mounting.unmount_volumes(parts, container)
 
 
 def _restart(parts: Parts, entry: Entry) -> None:
     """Restart the container after the delay."""
     with entry.lock:
-        if entry.removed or entry.restart_timer is None:
+        if entry.removed or entry.is_leaving or entry.restart_timer is None:
             return
         entry.restart_timer = None
         entry.container.restart_count += 1

@@ -13,6 +13,7 @@ def pause(parts: Parts, entry: Entry) -> None:
     with entry.lock:
         if container.state.status == "paused":
             raise ConflictError(f"Container {container.id} is already paused")
+        entry.check_staying()
         if not entry.is_running:
             raise ConflictError(f"Container {container.id} is not running")
         try:
