@@ -373,7 +373,7 @@ class Engine:
                 )
             with contextlib.suppress(ConflictError):
                 ending.kill(self.parts, entry, signal.SIGKILL)
-            ending.wait_for_end(entry, ending.KILL_TIMEOUT_S)
+            ending.wait_for_killed(entry)
         with entry.lock:
             if not entry.removed:
                 ending.remove(self.parts, entry, volumes=volumes)
