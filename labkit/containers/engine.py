@@ -376,7 +376,7 @@ class Engine:
             if is_alive:
                 with contextlib.suppress(ConflictError):
                     ending.kill(self.parts, entry, signal.SIGKILL)
-                ending.wait_for_end(entry, ending.KILL_TIMEOUT_S)
+                ending.wait_for_killed(entry)
             with entry.lock:
                 if not entry.removed:
                     ending.remove(self.parts, entry, volumes=volumes)

@@ -144,15 +144,27 @@ def join_session_keyring(name: str) -> None:
 
 
 def start_time(pid: int) -> int:
-    """Return a process's start time in clock ticks after boot; 0 if there is no such process.
+    """Return a process's start time in clock ticks after boot; 0 if there is no such process."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if fields else 0
 
-    Field 22 of /proc/<pid>/stat (proc_pid_stat(5)); the second field may hold spaces and brackets.
+
+def parent(pid: int) -> int:
+    """Return the pid of a process's parent; 0 if there is no such process."""
+    fields = _stat_fields(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of /proc/<pid>/stat from the third on, none if there is no such process.
+
+    The second field may hold spaces and brackets (proc_pid_stat(5)).
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
+            return file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return []
 
 
 def ignored_signals() -> list[int]:

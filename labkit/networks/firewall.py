@@ -64,6 +64,7 @@ def ruleset(
     routed = [forward for forward in every if forward.is_routed]
     chains = [
         _chain("guard", "type filter hook prerouting priority raw", _guard(networks, forwards)),
+        _chain("own", "type filter hook input priority filter", [*_NEAR, _forged(networks)]),
         _chain("arrive", "type nat hook prerouting priority dstnat", [_TO_PUBLISHED]),
         _chain("send", "type nat hook output priority -100", [_TO_PUBLISHED]),
         _chain("published", "", [_publish(forward) for forward in forwards]),
@@ -110,6 +111,20 @@ def _guard(networks: Sequence[Network], forwards: Iterable[Forward]) -> list[str
             for protocol, address, port in sorted(places)
         ),
     ]
+
+
+_NEAR = ("ip saddr { 0.0.0.0, 169.254.0.0/16 } accept", "ip6 saddr { ::, fe80::/10 } accept")
+"""Addresses that are valid on any link, so no route says where they belong."""
+
+
+def _forged(networks: Iterable[Network]) -> str:
+    """Drop what a container sends with the address of a machine outside.
+
+    The kernel could take it for the outside's answer to this host or to another network.  A
+    container may still be a router between networks.
+    """
+    bridges = f"{{ {_names(networks)} }}"
+    return f"iifname {bridges} fib saddr oifname != {bridges} drop"
 
 
 def _closed(closed: Closed) -> list[str]:
@@ -208,6 +223,7 @@ def _forward(networks: Sequence[Network], routed: Iterable[Forward]) -> list[str
     return [
         "jump closed",
         *rules,
+        _forged(networks),
         f"{into} ct state established,related accept",
         f"{into} ct status dnat accept",
         *_by_address(networks, routed),

@@ -1,6 +1,7 @@
 """Ending a container: kill, stop; and the work after its end."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
 from labkit.dialect.moments import timestamp, unix_s
-from labkit.errors import ConflictError, NotModifiedError
+from labkit.errors import ConflictError, LabkitError, NotModifiedError
 from labkit.kernel import processes
 from labkit.runtime.exit_status import KILLED, ExitStatus
 from labkit.signals import parse_signal
@@ -94,7 +95,7 @@ def stop(parts: Parts, entry: Entry, timeout_s: float | None, number: int | None
             wait_for_end(entry, None if timeout_s < 0 else timeout_s)
         except TimeoutError:
             kill(parts, entry, signal.SIGKILL)
-            wait_for_end(entry, KILL_TIMEOUT_S)
+            wait_for_killed(entry)
     parts.publish("stop", entry)
 
 
@@ -105,6 +106,41 @@ def wait_for_end(entry: Entry, timeout_s: float | None) -> None:
     with entry.lock:
         if not entry.changed.wait_for(lambda: not entry.is_running, timeout_s):
             raise TimeoutError(f"container {entry.container.name} still runs")
+
+
+def wait_for_killed(entry: Entry) -> None:
+    """Block until a container that got SIGKILL does not run; LabkitError.
+
+    If only its shim does not report the end, the shim is killed: a container that sees the host's
+    processes can stop it (SIGSTOP).
+    """
+    container = entry.container
+    with contextlib.suppress(TimeoutError):
+        wait_for_end(entry, KILL_TIMEOUT_S)
+        return
+    _end_shim_of_ended(container.state.pid, entry.start_time)
+    try:
+        wait_for_end(entry, KILL_TIMEOUT_S)
+    except TimeoutError:
+        raise LabkitError(
+            f"container {container.name} does not end: {KILL_TIMEOUT_S:g} s after SIGKILL its "
+            f"process {container.state.pid} is still there, as one that waits for a disk is"
+        ) from None
+
+
+def _end_shim_of_ended(pid: int, started: int) -> None:
+    pidfd = processes.open_pidfd(pid, started)
+    if pidfd is None:
+        return
+    try:
+        # A process that has ended keeps its number, and its parent, until its shim reaps it.
+        if processes.has_ended(pidfd):
+            shim = processes.parent(pid)
+            if shim <= 1:  # the shim has ended, too: process 1 is the parent from then on
+                return
+            processes.send_signal(shim, processes.start_time(shim), signal.SIGKILL)
+    finally:
+        os.close(pidfd)
 
 
 def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:

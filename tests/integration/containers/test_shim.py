@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labkit.containers.inside.execs import ExecConfig
+from labkit.containers.life import ending
 from labkit.containers.records import remover
 from labkit.errors import ConflictError
 from labkit.kernel import messages
@@ -184,3 +185,20 @@ def test_what_a_container_leaves_behind_on_the_host_is_reaped(engine):
     assert engine.get(container_id).state.status == "running"
     engine.kill(container_id)
     assert engine.wait(container_id, timeout_s=10).exit_code == 137
+
+
+@pytest.mark.parametrize("verb", ["stop", "remove"])
+def test_a_stopped_shim_does_not_keep_its_container(engine, monkeypatch, verb):
+    """A privileged container with the host's processes can stop it."""
+    monkeypatch.setattr(ending, "KILL_TIMEOUT_S", 0.5)
+    container_id = create(engine, "sleep", "600")
+    engine.start(container_id)
+    os.kill(shim_of(engine, container_id), signal.SIGSTOP)
+    if verb == "remove":
+        engine.remove(container_id, force=True)
+        assert engine.list() == []
+    else:
+        engine.stop(container_id, timeout_s=0)
+        state = engine.get(container_id).state
+        assert (state.status, state.exit_code) == ("exited", 137)
+        assert state.error == "the container's shim was killed, and the container with it"

@@ -4,6 +4,8 @@ LAN 1 and LAN 2 are neighbours that send by this host whatever is not for themse
 """
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,41 @@ from tests.lab import Lab
 from tests.networking import PATIENCE_S, SILENCE_S, Answering, ask, pid_of, sleeper
 
 pytestmark = pytest.mark.root
+
+HEAR = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as end:
+    end.settimeout(20)
+    end.bind(("::", int(sys.argv[1])))
+    print("ready", flush=True)
+    while True:
+        data, (sender, *_) = end.recvfrom(100)
+        print(data.decode(), sender.removeprefix("::ffff:"), flush=True)
+        if data == b"last":
+            break
+"""
+FORGE = """
+import ipaddress, socket, struct, sys
+sender, receiver, port = sys.argv[1:]
+family = socket.AF_INET6 if ":" in receiver else socket.AF_INET
+sender, target = map(ipaddress.ip_address, (sender, receiver))
+with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    udp = struct.pack(">HHH", int(port), int(port), 14)
+    if family == socket.AF_INET6:
+        whole = sender.packed + target.packed + struct.pack(">LL", 14, 17) + udp
+        words = whole + bytes(2) + b"forged"
+        total = sum(struct.unpack(f">{len(words) // 2}H", words))
+        total = (total & 0xFFFF) + (total >> 16)
+        total = (total & 0xFFFF) + (total >> 16)
+        head = struct.pack(">LHBB", 6 << 28, 14, 17, 64) + sender.packed + target.packed
+        packet = head + udp + struct.pack(">H", ~total & 0xFFFF) + b"forged"
+    else:
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 34, 1, 0, 64, 17, 0)
+        packet = head + sender.packed + target.packed + udp + bytes(2) + b"forged"
+    raw.sendto(packet, (receiver, 0))
+with socket.socket(family, socket.SOCK_DGRAM) as end:
+    end.sendto(b"last", (receiver, int(port)))
+"""
 
 OWN, FIRST = "own", 1080
 IPV4, IPV6 = 4, 6
@@ -230,3 +267,26 @@ def test_the_address_that_a_network_publishes_at(host, lab_on, answering):
     assert ask(host.pid, "tcp", "127.0.0.1", 8080).who == "web"
     for address in (one.host_address, one.host_address_6):
         assert ask(one.pid, "tcp", address, 8080, patience_s=SILENCE_S) is None
+
+
+@pytest.mark.parametrize("to", ["neighbour", "host"])
+@pytest.mark.parametrize("version", [IPV4, IPV6])
+def test_a_container_does_not_send_with_an_address_outside(host, lab_on, version, to):
+    """The receiver would take it for an answer of that machine's."""
+    one, two = host.lans
+    shown = sleeper(lab_on, "forger", *six(lab_on))
+    if version == IPV6:
+        forged, there, here = two.address_6, one.address_6, one.host_address_6
+        own = end_of(shown)["GlobalIPv6Address"]
+    else:
+        forged, there, here = two.address, one.address, one.host_address
+        own = end_of(shown)["IPAddress"]
+    pid, receiver, sender = (one.pid, there, here) if to == "neighbour" else (host.pid, here, own)
+    python = [sys.executable, "-c"]
+    with subprocess.Popen(
+        [*hosts.enter(pid), *python, HEAR, "2000"], stdout=subprocess.PIPE, text=True
+    ) as hearing:
+        assert hearing.stdout.readline() == "ready\n"
+        hosts.inside(pid_of(shown), *python, FORGE, forged, receiver, "2000")
+        heard = hearing.stdout.read()
+    assert heard == f"last {sender}\n"
