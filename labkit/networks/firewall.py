@@ -243,13 +243,17 @@ def trouble() -> str:
     return f"bridge networks need the program {PROGRAM}: install the package nftables"
 
 
+def require() -> None:
+    """Raise LabkitError if no bridge network works."""
+    if why := trouble():
+        raise LabkitError(why)
+
+
 def apply(commands: str) -> None:
     """Let nft execute commands, all or none; LabkitError with its message."""
-    try:
-        done = subprocess.run(
-            [PROGRAM, "-f", "-"], input=commands, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise LabkitError(trouble()) from None
+    require()
+    done = subprocess.run(
+        [PROGRAM, "-f", "-"], input=commands, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise LabkitError(f"nft refused labkit's rules: {done.stderr.strip()}")

@@ -378,8 +378,6 @@ class Networks:
         known = self._mtus.get(network.id)
         if known is not None and bridges.exists(network.link):
             return known
-        if not network.parent and (why := firewall.trouble()):
-            raise LabkitError(why)
         mtu = bridges.mtu_of(network)
         bridges.ensure(network, mtu)
         self._mtus[network.id] = mtu
@@ -399,10 +397,8 @@ class Networks:
     def reconcile(self) -> None:
         """Repair bridges and rules at the daemon's start, when every running container is known.
 
-        Links of no container are removed.  Without nft there is no bridge and no rule, and every
-        other network works.
+        Links of no container are removed.  Without nft no bridge is made.
         """
-        has_firewall = not firewall.trouble()
         with self._lock:
             for network in list(self._by_id.values()):
                 if not network.gives_addresses or network.parent:
@@ -411,17 +407,15 @@ class Networks:
                     network.options = self._defaults.options()
                 self._give_own_link(network)
                 self._claim_again(network)
-                if has_firewall and (not network.is_default or self.members(network)):
+                is_needed = not network.is_default or self.members(network)
+                if is_needed and not firewall.trouble():
                     self._ensure_link(network)
-            belongs = {
-                network.bridge for network in self._by_id.values() if network.id in self._mtus
-            }
+            belongs = {made.bridge for made in self._by_id.values() if made.id in self._mtus}
             belongs |= {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
             found = {link.name for link in bridges.with_prefix(self.prefix)}
         bridges.unplug(found - belongs)
         self._rules.distrust()
-        if has_firewall:
-            self.refresh()
+        self.refresh()
 
     def _give_own_link(self, network: Network) -> None:
         """Rename its bridge for this engine, if the record is a copy of another engine's.
@@ -472,8 +466,7 @@ class Networks:
             if not is_in_use:
                 self._mtus.clear()
         if linked and not is_in_use:
-            if not firewall.trouble():
-                self.refresh()
+            self.refresh()
             bridges.unplug(linked)
         self._rules.close()
 

@@ -54,7 +54,8 @@ class Rules:
             if is_new:
                 self._look(networks)
             text = firewall.ruleset(self._prefix, networks, forwards, self._closed)
-            if text != self._text:
+            # A machine without nft has no rules that a daemon without networks would remove.
+            if text != self._text and (networks or not firewall.trouble()):
                 firewall.apply(text)
                 self._text = text
                 flows.forget_stale(self._forwarded, forwards)
