@@ -58,7 +58,7 @@ class Build:
         self.contexts = contexts
         self.workroom = workroom
         self.cancellation = Cancellation()
-        self._registries = registries
+        self.registries = registries
         self.bases = BaseImages(engine, options, contexts, registries)
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
@@ -99,7 +99,7 @@ class Build:
 
     def _global_arguments(self) -> dict[str, str]:
         found = self._platform_arguments("TARGET", self.platform)
-        found |= self._platform_arguments("BUILD", self._registries.platform(""))
+        found |= self._platform_arguments("BUILD", self.registries.platform(""))
         found["TARGETSTAGE"] = self.options.target or "default"
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
@@ -114,7 +114,7 @@ class Build:
     def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
         """Return the arguments that BuildKit sets, for FROM and for ARGs without a default."""
         return {
-            f"{prefix}PLATFORM": self._registries.shown(platform),
+            f"{prefix}PLATFORM": self.registries.shown(platform),
             f"{prefix}OS": platform.os,
             f"{prefix}ARCH": platform.architecture,
             f"{prefix}VARIANT": platform.variant,
@@ -197,7 +197,7 @@ class Build:
 
     def push(self, name: str) -> None:
         """Send the image to the registry that its name says; LabkitError."""
-        self._registries.push(name, lambda _: self.cancellation.check())
+        self.registries.push(name, lambda _: self.cancellation.check())
 
     # Steps
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from labkit.build.builder import Build
 from labkit.build.context.tars import receive
-from labkit.buildkit import sending
+from labkit.buildkit import caching, sending
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.messages import Exporter, VertexWarning
 from labkit.buildkit.progress import now
@@ -40,6 +40,8 @@ class Exporters:
         if build is None:
             return {}
         wanted = _wanted(job)
+        caches = job.request.cache.exports if job.request.cache else []
+        caching.check(caches)
         for exporter in wanted:  # a result that cannot be exported need not be built
             if exporter.type not in _EXPORTS:
                 raise InvalidParameterError(f"exporter {exporter.type} is unknown")
@@ -54,6 +56,9 @@ class Exporters:
         for number, exporter in enumerate(wanted):
             job.check()
             said |= _EXPORTS[exporter.type](self, job, build, image, exporter, number)
+        if caches:
+            session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
+            said |= caching.export(caches, build, image, session, job.vertices)
         return said
 
     def to_image(

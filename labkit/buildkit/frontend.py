@@ -7,9 +7,6 @@ arrive as attributes: `build-arg:A`, `target`, `no-cache`.
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-
-import msgspec
 
 from labkit.build.builder import Build
 from labkit.build.context.contexts import Source
@@ -17,7 +14,7 @@ from labkit.build.dockerfile.parser import parse
 from labkit.build.options import Options, Registries
 from labkit.build.solver import target
 from labkit.build.workroom import Workroom
-from labkit.buildkit import checking, linting
+from labkit.buildkit import caching, checking, linting
 from labkit.buildkit.agents import SessionAgents
 from labkit.buildkit.contexts import SessionContexts
 from labkit.buildkit.inputs import number_of
@@ -35,8 +32,7 @@ from labkit.buildkit.sessions import Client, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
 from labkit.containers.records.model import Ulimit
-from labkit.dialect.unreadable import UNREADABLE
-from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+from labkit.errors import InvalidParameterError
 from labkit.rpc import calls
 from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError
 
@@ -117,8 +113,9 @@ class Solve:
         )
         if asked := attributes.get("requestid"):
             return Solved(None, None, _answer(asked, job.source, options, facts))
-        caches = _imported_caches(self._engine, registries, vertices, attributes)
-        options = options._replace(cache_from=caches)
+        importer = caching.Importer(self._engine, session, registries, vertices)
+        caches = importer.find(attributes, workroom)
+        options = options._replace(cache_from=caches.images, portable_caches=caches.portable)
         build = Build(self._engine, options, contexts, workroom, registries)
         job.hold(build)
         teller = Teller(vertices)
@@ -246,34 +243,6 @@ def _whole(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidParameterError(f"{name}={text} is not a whole number") from None
-
-
-class _Import(msgspec.Struct, rename="pascal"):
-    """One of the caches that a user names (--cache-from)."""
-
-    type: str
-    attrs: dict[str, str] = {}
-
-
-def _imported_caches(
-    engine: Engine, registries: Registries, vertices: Vertices, attributes: Mapping[str, str]
-) -> list[str]:
-    """Return the images whose layers are a cache; an unavailable one is left out."""
-    try:
-        asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
-    except UNREADABLE as error:
-        raise InvalidParameterError(f"cache-imports cannot be read: {error}") from None
-    found: list[str] = []
-    for each in asked:
-        name = each.attrs.get("ref", "")
-        if each.type == "registry" and name:
-            with suppress(LabkitError), vertices.step(f"importing cache manifest from {name}"):
-                try:
-                    engine.images.resolve(name)
-                except NotFoundError:
-                    registries.pull(name, "", lambda _: None)
-                found.append(name)
-    return found
 
 
 def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from labkit.build.context.archive import Archive
 from labkit.build.context.contexts import Sent
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Message, Options
+from labkit.build.portable_cache import Place
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
@@ -95,6 +96,10 @@ class Registries:
         """Push an image to its registry."""
         told = cast("Callable[[object], None]", say)
         registries.push_for_build(self._engine, self._known, name, told)
+
+    def cache(self, name: str, is_stopped: Callable[[], bool]) -> Place:
+        """Return the place of a cache in a registry."""
+        return registries.cache_for_build(self._engine, self._known, name, is_stopped)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
