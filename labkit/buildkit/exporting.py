@@ -13,7 +13,8 @@ from contextlib import contextmanager
 
 from labkit.build.builder import Build
 from labkit.build.context.tars import receive
-from labkit.buildkit import caching, sending
+from labkit.buildkit import sending
+from labkit.buildkit.caches import caching
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.messages import Exporter, VertexWarning
 from labkit.buildkit.progress import now

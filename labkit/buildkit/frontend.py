@@ -14,8 +14,9 @@ from labkit.build.dockerfile.parser import parse
 from labkit.build.options import Options, Registries
 from labkit.build.solver import target
 from labkit.build.workroom import Workroom
-from labkit.buildkit import caching, checking, linting
+from labkit.buildkit import checking, linting
 from labkit.buildkit.agents import SessionAgents
+from labkit.buildkit.caches import caching
 from labkit.buildkit.contexts import SessionContexts
 from labkit.buildkit.inputs import number_of
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Jobs, Solved

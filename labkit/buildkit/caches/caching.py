@@ -20,7 +20,7 @@ from labkit.build.cache_documents import Diffs
 from labkit.build.options import Registries
 from labkit.build.portable_cache import Place, PortableCache
 from labkit.build.workroom import Workroom
-from labkit.buildkit.content import FolderCache
+from labkit.buildkit.caches.content import FolderCache
 from labkit.buildkit.messages import CacheEntry
 from labkit.buildkit.progress import now
 from labkit.buildkit.sessions import Client

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from labkit.buildkit.content_messages import (
+from labkit.buildkit.caches.content_messages import (
     COMMIT,
     WRITE,
     ContentInfoRequest,
