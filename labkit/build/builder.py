@@ -19,7 +19,7 @@ from labkit.build.context.contexts import Contexts, wanted
 from labkit.build.context.tars import receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.dockerfile.parser import parse, parse_line, parse_trigger
-from labkit.build.errors import BuildError
+from labkit.build.errors import BuildError, MissingSourceError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import EPOCH, Options, Registries, epoch
@@ -328,8 +328,8 @@ class Build:
 
     def origin_image(self, number: int, tell: solver.Report, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
-        earlier = solver.named(self.dockerfile, name, number)
-        if earlier is None or self._is_named(name):
+        earlier = None if self._is_named(name) else solver.named(self.dockerfile, name)
+        if earlier is None:
             return self.bases.find(tell, name, self.options.platform)
         if earlier not in self.nodes[number].needs:
             raise InvalidParameterError(
@@ -349,7 +349,7 @@ class Build:
             try:
                 worker.ready()
             except NotFoundError as error:
-                raise InvalidParameterError(f"stat {error}: file does not exist") from None
+                raise MissingSourceError(str(error).strip("/")) from None
             yield from worker.output()
 
     def take_written(

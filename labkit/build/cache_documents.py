@@ -4,8 +4,8 @@ A manifest lists blobs: layers, and one config.  The config lists the layers, ea
 below it, and records: the key of a step, and the layer that the step made.  Source: buildkit's
 cache/remotecache/v1 (`doc.go`, `spec.go`).
 
-The form is BuildKit's, but the keys are labkit's own, because a key is a hash of how an engine
-describes a step.  So each engine reads the other's cache, and finds no step of its own in it.
+The form is BuildKit's, but the keys are labkit's, because a key is a hash of how an engine
+describes a step.  So each engine reads the other's cache, and finds none of its steps in it.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ Diffs = tuple[str, ...]
 
 
 class LayerFacts(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What is known of a layer besides its digest."""
+    """The facts of a layer besides its digest."""
 
     media_type: str = ""
     diff_id: str = msgspec.field(default="", name="diffID")
