@@ -140,6 +140,9 @@ class SessionContexts:
         if meant.startswith(_LOCAL):
             folder = meant.removeprefix(_LOCAL)
             return self._load(folder, f"[context {name}] load from client", [])
+        if meant.startswith(_SESSION):
+            with uploaded(self._session, urlsplit(meant), self._workroom) as file:
+                return self._closing(remote.sent(file, self._workroom))
         if meant.startswith(("http://", "https://", "git://", "git@", "ssh://")):
             with self._vertices.step(f"[context {name}] {meant}"):
                 return self._closing(remote.fetched(meant, "Dockerfile", self._workroom))
@@ -251,6 +254,15 @@ class SessionContexts:
         except NotFoundError:
             return None
         return found.decode("utf-8", "replace")
+
+
+class NamedBeside:
+    """A context that was sent, beside others that have names."""
+
+    def __init__(self, sent: Sent, others: SessionContexts) -> None:
+        self.dockerfile = sent.dockerfile
+        self.files = sent.files
+        self.named = others.named
 
 
 def _named(attributes: Mapping[str, str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("snapshots", "http", "kernel", *GROUND),
     },
-    "client": {*GROUND},
+    "client": {"rpc", *GROUND},
     "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
     "cli": {"client", "course", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {

@@ -40,8 +40,8 @@ class Caches(NamedTuple):
     portable: Sequence[PortableCache]
 
 
-class _Import(msgspec.Struct, rename="pascal"):
-    """One of the caches that a user names (--cache-from)."""
+class Named(msgspec.Struct, rename="pascal"):
+    """One of the caches that a user names."""
 
     type: str
     attrs: dict[str, str] = {}
@@ -61,7 +61,7 @@ class Importer:
     def find(self, attributes: Mapping[str, str], workroom: Workroom) -> Caches:
         """Return those that the attribute `cache-imports` names.  InvalidParameterError."""
         try:
-            asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
+            asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[Named])
         except UNREADABLE as error:
             raise InvalidParameterError(f"cache-imports cannot be read: {error}") from None
         images: list[str] = []

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from labkit.buildkit.caches.content_messages import (
+from labkit.buildkit.sessions import Client
+from labkit.dialect.content_messages import (
     COMMIT,
     WRITE,
     ContentInfoRequest,
@@ -22,7 +23,6 @@ from labkit.buildkit.caches.content_messages import (
     WriteContentRequest,
     WriteContentResponse,
 )
-from labkit.buildkit.sessions import Client
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images.layers import limit_bytes
 from labkit.images.models import DOCUMENT_MAX_BYTES, Descriptor

@@ -1,6 +1,7 @@
 """`--cache-to` and `--cache-from`: a cache outside of the engine, used on a new data root."""
 
 import json
+import socket
 import tempfile
 from pathlib import Path
 
@@ -77,3 +78,39 @@ def test_a_registry_holds_a_cache_for_another_engine(first, second, folder):
             registry.end()
     assert again == stamp
     assert said.count("CACHED") == 5, said
+
+
+def labkit_build(lab, folder, *flags):
+    said = lab.cli("build", "-t", "it", "--progress", "plain", *flags, str(folder))
+    assert said.returncode == 0, said.stdout + said.stderr
+    shown = lab.cli("run", "--rm", "--network", "none", "it", "cat", "/copy", check=True).stdout
+    return said.stdout + said.stderr, shown
+
+
+def test_labkits_own_command_writes_and_reads_a_folder(first, second, folder, tmp_path):
+    cache = f"{tmp_path}/cache"
+    _, stamp = labkit_build(first, folder, "--cache-to", f"type=local,dest={cache},mode=max")
+    assert json.loads(Path(cache, "index.json").read_text())["manifests"][0]["size"] > 0
+    _, again = labkit_build(second, folder, "--cache-from", f"type=local,src={cache}")
+    assert again == stamp
+    said = client_of(second).build(folder, "--cache-from", f"type=local,src={cache}")
+    assert said.count("CACHED") == 5, said
+
+
+def test_labkits_own_command_gives_contexts_and_an_agent(first, tmp_path):
+    folder, other = tmp_path / "project", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (other / "f").write_text("from the other folder\n")
+    (other / "secret").write_text("ignored\n")
+    (other / ".dockerignore").write_text("secret\n")
+    (folder / "Dockerfile").write_text(
+        "FROM base\nCOPY --from=more / /more/\n"
+        "RUN --mount=type=ssh test -S $SSH_AUTH_SOCK && ls /more > /copy && cat /more/f >> /copy\n"
+    )
+    path = f"{tmp_path}/agent"
+    with socket.create_server(path, family=socket.AF_UNIX):
+        flags = ["--build-context", f"more={other}", "--ssh", f"default={path}"]
+        flags += ["--build-context", "base=docker-image://busybox"]
+        _, shown = labkit_build(first, folder, *flags)
+    assert shown == "f\nfrom the other folder\n"
