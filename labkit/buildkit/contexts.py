@@ -70,11 +70,19 @@ class SessionContexts:
         self._ignored: dict[str, list[str]] = {}
         self._named = _named(attributes)
         self._options = Options(dockerfile=attributes.get("filename") or "Dockerfile")
+        self._dockerfile: Source | None = None
+        self.takes_all = False
+        """Whether all files are requested: several builds use them."""
 
     # The build's requests
 
     def dockerfile(self) -> Source:
         """Return the Dockerfile; this also reads the ignore file."""
+        if self._dockerfile is None:
+            self._dockerfile = self._read_dockerfile()
+        return self._dockerfile
+
+    def _read_dockerfile(self) -> Source:
         if self._is_elsewhere:
             return Sent(self._whole(), self._options._replace(is_context_whole=True)).dockerfile()
         name = posixpath.normpath(self._options.dockerfile)
@@ -109,9 +117,12 @@ class SessionContexts:
         with self._lock:
             if "context" not in self._found:
                 self._found["context"] = self._load(
-                    "context", "[internal] load build context", wanted or []
+                    "context", "[internal] load build context", self._requested(wanted)
                 )
             return self._found["context"]
+
+    def _requested(self, wanted: Sequence[str] | None) -> Sequence[str]:
+        return [] if self.takes_all else wanted or []
 
     def named(self, name: str) -> Archive | str | None:
         """Return the user's context of this name (`--build-context NAME=…`)."""

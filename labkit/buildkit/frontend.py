@@ -109,30 +109,37 @@ class Solve:
         facts = linting.Facts(
             self._engine,
             options.build_args,
-            registries.shown(registries.platform(options.platform)),
+            registries.shown(registries.platform(options.platform.partition(",")[0])),
             contexts.ignored,
         )
         if asked := attributes.get("requestid"):
-            return Solved(None, None, _answer(asked, job.source, options, facts))
+            return Solved([], _answer(asked, job.source, options, facts))
         importer = caching.Importer(self._engine, session, registries, vertices)
         caches = importer.find(attributes, workroom)
         options = options._replace(cache_from=caches.images, portable_caches=caches.portable)
-        build = Build(self._engine, options, contexts, workroom, registries)
-        job.hold(build)
-        teller = Teller(vertices)
-        build.resolve(teller.take)
-        teller.know(build)
+        builds = []
+        platforms = options.platform.split(",")
+        contexts.takes_all = len(platforms) > 1
+        for platform in dict.fromkeys(platforms):
+            wanted = options._replace(platform=platform)
+            build = Build(self._engine, wanted, contexts, workroom, registries)
+            job.hold(build)
+            name = registries.shown(build.platform) if len(platforms) > 1 else ""
+            teller = Teller(Vertices(job.progress, f"{job.ref} {len(attributes)} {name}"), name)
+            build.resolve(teller.take)
+            teller.know(build)
+            builds.append((build, teller))
         _lint(job, vertices, facts)
         _warn(job, vertices, attributes)
-        return Solved(build, teller)
+        return Solved(builds)
 
     def _result(self, request: BridgeSolveRequest, name: str) -> str:
         """Return the image that another build makes.  CallError, InvalidParameterError."""
         definition = request.inputs.get(name)
         if definition is None:
             raise InvalidParameterError(f"the request has no input {name}")
-        image = self._jobs.result(number_of(definition)).image()
-        return "" if image is None else image.id
+        images = self._jobs.result(number_of(definition)).images()
+        return images[0].id if images else ""
 
 
 def _answer(asked: str, source: Source, options: Options, facts: linting.Facts) -> dict[str, bytes]:
@@ -190,7 +197,7 @@ def _options(attributes: Mapping[str, str]) -> Options:
         build_args=_with_prefix(attributes, "build-arg:"),
         labels=_with_prefix(attributes, "label:"),
         target=attributes.get("target", ""),
-        platform=_platform(attributes.get("platform", "")),
+        platform=attributes.get("platform", ""),
         no_cache=no_cache == "",
         no_cache_stages=[name.lower() for name in (no_cache or "").split(",") if name],
         pull=attributes.get("image-resolve-mode") == "pull",
@@ -206,14 +213,6 @@ def _with_prefix(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
     }
     found.pop("BUILDKIT_SYNTAX", None)
     return found
-
-
-def _platform(text: str) -> str:
-    if "," in text:
-        raise InvalidParameterError(
-            f"the platforms {text}: labkit builds for one platform at a time"
-        )
-    return text
 
 
 def _host_config(attributes: Mapping[str, str]) -> HostConfig:

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
@@ -31,29 +31,30 @@ JOBS_MAX = 256
 
 
 class Solved:
-    """A frontend's answer to a request: a build that can run, or just words."""
+    """A frontend's answer to a request: builds that can run, one a platform, or just words."""
 
     def __init__(
-        self, build: Build | None, teller: Teller | None, metadata: dict[str, bytes] | None = None
+        self, builds: Sequence[tuple[Build, Teller]], metadata: dict[str, bytes] | None = None
     ) -> None:
         self.id = secrets.token_hex(16)
-        self.build = build
-        self.teller = teller
+        self.builds = [build for build, _ in builds]
         self.metadata = metadata or {}
+        self._tellers = [teller for _, teller in builds]
         self._lock = threading.Lock()
-        self._image: Image | None = None
+        self._images: list[Image] = []
 
-    def image(self) -> Image | None:
-        """Build when first asked, and return the image; None for words.
+    def images(self) -> list[Image]:
+        """Build when first asked, and return each platform's image; none for words.
 
         A build that begins with this one's result asks for it before the client does.
         """
-        if self.build is None or self.teller is None:
-            return None
         with self._lock:
-            if self._image is None:
-                self._image = self.build.run_reporting(self.teller.take)
-            return self._image
+            if not self._images:
+                self._images = [
+                    build.run_reporting(teller.take)
+                    for build, teller in zip(self.builds, self._tellers, strict=True)
+                ]
+            return self._images
 
 
 class Job:
@@ -119,6 +120,8 @@ class Job:
         """Return the answer for a result; None for an empty one.  CallError."""
         self.metadata = result.metadata
         number = result.ref.id if result.ref else result.ref_deprecated
+        if result.refs and result.refs.refs:
+            number = next(iter(result.refs.refs.values())).id  # all platforms have one
         if not number:
             return None
         with self._changed:

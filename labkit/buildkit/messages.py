@@ -298,7 +298,7 @@ class BridgeSolveRequest(Struct):
     inputs: Annotated[dict[str, Definition], 13] = {}
 
 
-class Ref(Struct):
+class Ref(Struct, frozen=True):
     """A result that stays in the daemon."""
 
     id: Annotated[str, 1] = ""
