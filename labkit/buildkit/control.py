@@ -148,12 +148,13 @@ class Control:
 
     def disk_usage(self, call: Served) -> None:
         """`DiskUsage`."""
-        received(call, DiskUsageRequest)
-        call.send(DiskUsageResponse(self._usage.records()))
+        request = received(call, DiskUsageRequest)
+        call.send(DiskUsageResponse(self._usage.records(request.filter)))
 
     def prune(self, call: Served) -> None:
         """`Prune`: report each removed object at once."""
         request = received(call, PruneRequest)
         call.answer_headers()
-        for record in self._usage.prune(everything=request.all):
+        unused_s = request.keep_duration_ns / 1e9
+        for record in self._usage.prune(request.filter, unused_s):
             call.send(record)

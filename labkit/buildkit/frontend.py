@@ -144,7 +144,7 @@ class Solve:
 
 def _answer(asked: str, source: Source, options: Options, facts: linting.Facts) -> dict[str, bytes]:
     if asked != "frontend.lint":
-        return checking.answer(asked, source, options.target)
+        return checking.answer(asked, source, options)
     target(parse(*source), options.target)
     return linting.answer(source, linting.lint(source, facts)[0])
 

@@ -157,6 +157,7 @@ class PruneRequest(Struct):
 
     filter: Annotated[list[str], 1] = []
     all: Annotated[bool, 2] = False
+    keep_duration_ns: Annotated[int, 3] = 0
 
 
 # Progress
