@@ -67,8 +67,10 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
     remote = [path for path in paths if is_remote(path)]
     named = [path for path in paths if path not in remote and not path.startswith("<<")]
     checksum = instruction.flag("checksum")
-    if checksum and len(remote) != 1:
-        raise InvalidParameterError("--checksum goes with one URL")
+    if checksum and len(paths) != 1:
+        raise InvalidParameterError("checksum can't be specified for multiple sources")
+    if checksum and not remote:
+        raise InvalidParameterError("checksum can't be specified for non-HTTP(S) sources")
     with ExitStack() as stack:
         inline = stack.enter_context(_heredocs(stage, instruction))
         fetched = _fetched(stage, instruction, remote, place, stack)

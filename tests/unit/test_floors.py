@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("snapshots", "http", "kernel", *GROUND),
     },
-    "client": {*GROUND},
+    "client": {"rpc", *GROUND},
     "doctor": {
         *("client", "kernel", "cgroups", "rootless", "networks", "snapshots", "microvm"),
         *GROUND,
