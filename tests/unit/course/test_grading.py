@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,36 @@ def test_a_step_on_a_busy_machine_is_known() -> None:
     times = Times()
     assert times.clock.is_busy_in(lambda: times.pass_on(4, idle=8))[1] is False
     assert times.clock.is_busy_in(lambda: times.pass_on(4, used=1))[1] is True
+
+
+LOOK = """
+import fcntl, os, sys
+from labkit.course.grading import locks
+one, other = sys.argv[1:]
+held = [open(f"{folder}/run/lock", "w") for folder in (one, other)]
+assert os.fstat(held[0].fileno()).st_ino == os.fstat(held[1].fileno()).st_ino
+fcntl.flock(held[1], fcntl.LOCK_EX)
+def holders(*paths):
+    return locks.holders(one, paths, os.getpid())
+assert holders("/run/lock", "/none/lock") == set(), "the lock is on another's file"
+os.symlink(f"{other}/run", f"{one}/link")
+assert holders("/link/lock") == set(), "a link leads to another's file"
+fcntl.flock(held[0], fcntl.LOCK_EX)
+assert holders("/run/lock") == {os.getpid()}
+assert locks.holders(one, ["/run/lock"], 2**22 + 1) == set(), "in another's PID namespace"
+"""
+
+
+@pytest.mark.root
+def test_a_lock_on_anothers_file_of_the_same_number_is_not_ones_own(tmp_path: Path) -> None:
+    """Disks of the same make number their files alike: an engine never waits for another's."""
+    mount = 'for it; do mount -t tmpfs none "$it" && mkdir "$it/run"; done'
+    script = f'shift; {mount}; exec "$0" -c "$LOOK" "$@"'
+    words = ["unshare", "-m", "sh", "-c", script, sys.executable, "-"]
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    subprocess.run([*words, *map(str, folders)], env=os.environ | {"LOOK": LOOK}, check=True)
 
 
 NOTEBOOKS: dict[str, Callable[[], bytes]] = {
