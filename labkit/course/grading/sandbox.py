@@ -9,6 +9,7 @@ are its own (namespaces(7)); `limits` hold for all of it together.  Closing it k
 it.  The process that makes one must have one thread, and private mounts: `tree.be_private`.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -60,6 +61,8 @@ class Sandbox:
         self.limits = limits or Limits()
         self.key = key or secrets.token_hex(4)
         self.folder = tempfile.mkdtemp(prefix=f"{name_of(self.key)}-")
+        self._folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._folder_fd, fcntl.LOCK_EX)  # as long as its grader lives (`one.sweep_old`)
         self.place = f"{self.folder}/disk"
         self.uid = FIRST_UID + IDS * (int(self.key, 16) % SLOTS)
         self.engine_pid = 0
@@ -326,6 +329,9 @@ class Sandbox:
         with suppress(OSError):
             mounts.unmount(self.place, mounts.MNT_DETACH)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._folder_fd >= 0:
+            os.close(self._folder_fd)
+            self._folder_fd = -1
 
     def __enter__(self) -> "Sandbox":
         return self

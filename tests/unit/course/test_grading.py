@@ -1,10 +1,12 @@
 """Grading's parts that need no sandbox: odd notebooks, odd folders, time on a busy machine."""
 
 import csv
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +15,12 @@ from typing import Any
 import pytest
 
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.grading import classroom, collecting, handed_in, one, report
+from labkit.course.grading import classroom, collecting, groups, handed_in, one, report
 from labkit.course.grading.clock import PATIENCE, Clock
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.one import Submission
 from labkit.course.grading.result import Mark, Result
+from tests import leaks
 
 GOOD: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 LESSON = Lesson("An idea.", "chapter 9, section Two", "the file cpu.shares")
@@ -248,6 +251,28 @@ def test_a_fault_of_the_machine_is_graded_once_more_alone(
     results = classroom.grade(handed, options, lambda _: None)
     assert sorted(asked) == ["ann", "bob", "bob", "cid", "cid"]
     assert [each.has_fault for each in results] == [False, True, False]
+
+
+@pytest.mark.root
+def test_what_a_killed_grader_has_left_is_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_CGROUP_PARENT", f"labkit-{leaks.RUN_NAME}-sweep")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    keys = {"held": "0000aaaa", "new": "0000bbbb", "left": "0000cccc"}
+    folders = {what: tmp_path / f"{groups.name_of(key)}-x" for what, key in keys.items()}
+    for what, folder in folders.items():
+        (folder / "disk").mkdir(parents=True)
+        if what != "new":
+            os.utime(folder, (0, 0))
+    swept: list[str] = []
+    monkeypatch.setattr(groups.Groups, "remove", lambda self: swept.append(self.name))
+    fd = os.open(folders["held"], os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    one.sweep_old()
+    os.close(fd)
+    assert swept == [groups.name_of(keys["left"])]
+    assert [what for what, folder in folders.items() if folder.exists()] == ["held", "new"]
 
 
 def test_a_students_name_is_not_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
