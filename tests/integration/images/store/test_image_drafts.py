@@ -263,9 +263,9 @@ def test_a_name_means_its_own_entry_beside_an_image_of_the_same_id(store: ImageS
         found = draft.commit_manifest(descriptor, data)
     store.name(found, "many")
     assert found.id == image.id
-    for name, entry in (("many", descriptor), ("alone", member)):
+    for name, wanted in (("many", descriptor), ("alone", member)):
         named = store.resolve(name)
-        assert (named.id, store.entry(named).digest) == (image.id, entry.digest)
+        assert (named.id, store.entry(named).digest) == (image.id, wanted.digest)
         assert store.own_manifest(named).digest == member.digest
 
 
