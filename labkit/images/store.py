@@ -59,8 +59,10 @@ class ImageStore:
         if not references.is_whole_id(reference):
             name = references.parse(reference)
             for group in groups.values():
-                if any(name_of(entry) == name.familiar for entry in group):
-                    return self._holdings.image(group)
+                named = [entry for entry in group if name_of(entry) == name.familiar]
+                if named:  # an image, and an index that has it, are two entries of one id
+                    others = [entry for entry in group if entry not in named]
+                    return self._holdings.image([*named, *others])
             for image in map(self._holdings.image, groups.values() if name.digest else ()):
                 if name.familiar in image.repo_digests:
                     return image
