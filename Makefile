@@ -2,6 +2,8 @@
 
 PYTHON   := .venv/bin/python
 SOURCES  := labkit tests bench
+# Debian's plain `su` keeps the PATH of a user, without nft, losetup, dockerd.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .PHONY: help lab demos stop clean test check fmt bench lock test-v2 test-rootless test-storm \
     test-dockerfiles test-class test-nbgrader test-cluster test-demos test-replay test-bare \

@@ -23,6 +23,12 @@ def search_sbin() -> None:
     os.environ["PATH"] = ":".join([*found, *(folder for folder in SBIN if folder not in found)])
 
 
+def user_config(folder: str = "") -> str:
+    """Return the path of the user's `config.json`: in `folder`, `$LABKIT_CONFIG` or `~/.labkit`."""
+    given = folder or os.environ.get("LABKIT_CONFIG") or "~/.labkit"
+    return os.path.join(os.path.expanduser(given), "config.json")
+
+
 class Paths:
     """The two folders of all files; tests use their own, so that they run side by side.
 

@@ -30,9 +30,19 @@ _MEMBER = re.compile(r"(\\.|.)(?:-(\\.|[^-]))?", re.DOTALL)
 
 
 def read_ignore(text: str) -> list[str]:
-    """Return the patterns of a `.dockerignore`: one a line, without comments and empty lines."""
+    """Return the patterns of a `.dockerignore`: one a line, without comments and empty lines.
+
+    A build's client compares them with names as they are: so each is a clean path of the context.
+    """
     lines = text.removeprefix("\ufeff").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [_clean(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _clean(line: str) -> str:
+    body = line.removeprefix("!").strip()
+    mark = "!" if line.startswith("!") else ""
+    path = posixpath.normpath(body) if body else ""
+    return mark + (path.lstrip("/") or path[:1])
 
 
 class Patterns:

@@ -3,6 +3,9 @@
 # shellcheck shell=bash
 set -euo pipefail
 
+# Debian's plain `su` keeps the PATH of a user, without groupadd, nft, mkswap.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=${LABKIT_VENV:-$PROJECT/.venv}
 STATE=${LABKIT_STATE:-$PROJECT/.lab}

@@ -33,9 +33,7 @@ class BaseImages:
         """The image that a name means: the user may have given it another meaning."""
         named = self._contexts.named(name)
         if isinstance(named, Archive):
-            raise InvalidParameterError(
-                f"{name} is a folder, and no image that a stage can be from"
-            )
+            raise InvalidParameterError(f"FROM {name}: {name} is a folder of files, not an image")
         return named or name
 
     def find(self, report: Report, name: str, platform: str) -> Image:

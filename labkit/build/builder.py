@@ -19,7 +19,7 @@ from labkit.build.context.contexts import Contexts, wanted
 from labkit.build.context.tars import receive
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.dockerfile.parser import parse, parse_line, parse_trigger
-from labkit.build.errors import BuildError
+from labkit.build.errors import BuildError, MissingSourceError
 from labkit.build.events import Event, Step
 from labkit.build.instructions import INSTRUCTIONS
 from labkit.build.options import EPOCH, Options, Registries, epoch
@@ -58,7 +58,7 @@ class Build:
         self.contexts = contexts
         self.workroom = workroom
         self.cancellation = Cancellation()
-        self._registries = registries
+        self.registries = registries
         self.bases = BaseImages(engine, options, contexts, registries)
         self._stages: dict[int, StageBuild] = {}
         self._used_arguments: set[str] = set()
@@ -99,7 +99,7 @@ class Build:
 
     def _global_arguments(self) -> dict[str, str]:
         found = self._platform_arguments("TARGET", self.platform)
-        found |= self._platform_arguments("BUILD", self._registries.platform(""))
+        found |= self._platform_arguments("BUILD", self.registries.platform(""))
         found["TARGETSTAGE"] = self.options.target or "default"
         for instruction in self.dockerfile.arguments:
             for word in words.fields(instruction.text, instruction.escape):
@@ -114,7 +114,7 @@ class Build:
     def _platform_arguments(self, prefix: str, platform: Platform) -> dict[str, str]:
         """Return the arguments that BuildKit sets, for FROM and for ARGs without a default."""
         return {
-            f"{prefix}PLATFORM": self._registries.shown(platform),
+            f"{prefix}PLATFORM": self.registries.shown(platform),
             f"{prefix}OS": platform.os,
             f"{prefix}ARCH": platform.architecture,
             f"{prefix}VARIANT": platform.variant,
@@ -197,7 +197,7 @@ class Build:
 
     def push(self, name: str) -> None:
         """Send the image to the registry that its name says; LabkitError."""
-        self._registries.push(name, lambda _: self.cancellation.check())
+        self.registries.push(name, lambda _: self.cancellation.check())
 
     # Steps
 
@@ -328,8 +328,8 @@ class Build:
 
     def origin_image(self, number: int, tell: solver.Report, name: str) -> Image:
         """The image that `--from` names: what an earlier stage has become, or any other."""
-        earlier = solver.named(self.dockerfile, name, number)
-        if earlier is None or self._is_named(name):
+        earlier = None if self._is_named(name) else solver.named(self.dockerfile, name)
+        if earlier is None:
             return self.bases.find(tell, name, self.options.platform)
         if earlier not in self.nodes[number].needs:
             raise InvalidParameterError(
@@ -338,7 +338,7 @@ class Build:
             )
         image = self._stages[earlier].image
         if image is None:
-            raise InvalidParameterError(f"{name} has no files: it is FROM scratch, and empty")
+            raise InvalidParameterError(f"{name} has no files: it is an empty stage FROM scratch")
         return image
 
     def files_of(self, image: Image, paths: Sequence[str]) -> Iterator[bytes]:
@@ -349,7 +349,7 @@ class Build:
             try:
                 worker.ready()
             except NotFoundError as error:
-                raise InvalidParameterError(f"stat {error}: file does not exist") from None
+                raise MissingSourceError(str(error).strip("/")) from None
             yield from worker.output()
 
     def take_written(

@@ -12,8 +12,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from labkit.errors import NotFoundError
 from labkit.images import Image, ImageStore
+from labkit.images.layout import digest_of
 from labkit.images.models import SCRATCH, RuntimeConfig
 
 SHORT = 12
@@ -37,6 +40,17 @@ class Step(NamedTuple):
     created: str = ""
     """The time that the image must have; empty for any."""
 
+    @property
+    def key(self) -> str | None:
+        """A hash of all that the step's files depend on, besides the layers below it.
+
+        None if the step has no files.
+        """
+        if self.depends is None:
+            return None
+        facts = [self.machine, self.created_by, self.depends(self.config)]
+        return digest_of(msgspec.json.encode(facts))
+
 
 class Cache:
     """The images there are when a build begins, and those it makes; for several threads."""
@@ -50,6 +64,8 @@ class Cache:
         self._children: dict[str, list[Image]] = {}
         self._by_layers: dict[tuple[str, ...], list[Image]] = {}
         self._sources: list[Image] = []
+        self.steps: list[tuple[Step, Image]] = []
+        """The steps of this build, in the order in which they were done."""
         if not enabled:
             return
         for image in reversed(store.list()):

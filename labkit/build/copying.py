@@ -67,8 +67,10 @@ def add(stage: StageBuild, instruction: Instruction) -> None:
     remote = [path for path in paths if is_remote(path)]
     named = [path for path in paths if path not in remote and not path.startswith("<<")]
     checksum = instruction.flag("checksum")
-    if checksum and len(remote) != 1:
-        raise InvalidParameterError("--checksum goes with one URL")
+    if checksum and len(paths) != 1:
+        raise InvalidParameterError("checksum can't be specified for multiple sources")
+    if checksum and not remote:
+        raise InvalidParameterError("checksum can't be specified for non-HTTP(S) sources")
     with ExitStack() as stack:
         inline = stack.enter_context(_heredocs(stage, instruction))
         fetched = _fetched(stage, instruction, remote, place, stack)
@@ -85,7 +87,7 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
     """Whether a switch is on; InvalidParameterError."""
     value = instruction.flag(flag).lower()
     if value not in ("", "true", "1", "false", "0"):
-        raise InvalidParameterError(f"--{flag}={value}: it is true or false")
+        raise InvalidParameterError(f"--{flag}={value}: it must be true or false")
     return value in ("true", "1")
 
 

@@ -27,8 +27,8 @@ def change(text: str) -> Change:
     clauses = [found.groups() for found in map(_CLAUSE.fullmatch, written) if found]
     if len(clauses) < len(written):
         raise InvalidParameterError(
-            f"invalid chmod parameter: '{text}': it is octal, such as 0644, or as chmod(1) has it, "
-            "such as u=rwX,go=rX"
+            f"invalid chmod parameter: '{text}': it must be octal, such as 0644, "
+            "or a mode of chmod(1), such as u=rwX,go=rX"
         )
 
     def changed(mode: int, is_folder: bool) -> int:

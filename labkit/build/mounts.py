@@ -122,7 +122,9 @@ def _target(stage: StageBuild, settings: Settings, default: str = "") -> str:
 def _is_true(settings: Settings, key: str) -> bool:
     text = settings.get(key, "false").lower()
     if text not in _BOOLEANS:
-        raise InvalidParameterError(f"--mount: invalid value for {key}: {text}: true or false")
+        raise InvalidParameterError(
+            f"--mount: invalid value for {key}: {text}: it must be true or false"
+        )
     return _BOOLEANS[text]
 
 
@@ -166,7 +168,8 @@ def _cache(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
     target = _target(stage, settings)
     sharing = settings.get("sharing", "shared")
     if sharing not in SHARING:
-        raise InvalidParameterError(f"--mount: sharing is one of {', '.join(SHARING)}")
+        known = ", ".join(SHARING)
+        raise InvalidParameterError(f'unsupported sharing value "{sharing}": it is one of {known}')
     if "source" in settings and "from" not in settings:
         raise InvalidParameterError("--mount=type=cache: source says where in from: give from too")
     name = settings.get("id", target)
@@ -201,7 +204,8 @@ def _tmpfs(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
     number = size.rstrip("kmg")
     if not number.isdecimal() or size[len(number) :] not in _UNITS:
         raise InvalidParameterError(f"--mount: invalid value for size: {settings['size']}")
-    options = TmpfsOptions(size_bytes=int(number) * _UNITS[size[len(number) :]])
+    size_bytes = int(number) * _UNITS[size[len(number) :]]
+    options = TmpfsOptions(size_bytes=size_bytes, mode=0o1777)
     yield Mount(type="tmpfs", target=_target(stage, settings), tmpfs_options=options)
 
 

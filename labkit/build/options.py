@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from labkit.build.agents import Agents, NoAgents
 from labkit.containers import HostConfig
 from labkit.errors import InvalidParameterError
 from labkit.images.models import Platform
+
+if TYPE_CHECKING:
+    from labkit.build.portable_cache import Place, PortableCache
 
 EPOCH = "SOURCE_DATE_EPOCH"
 """The build argument that sets the time of images."""
@@ -23,6 +26,9 @@ class Registries(Protocol):
 
     def push(self, name: str, say: Callable[[Message], None]) -> None:
         """Send an image of the store to its registry; LabkitError."""
+
+    def cache(self, name: str, is_stopped: Callable[[], bool]) -> "Place":
+        """Return the place of a cache in a registry, by a name as an image has it."""
 
     def platform(self, text: str) -> Platform:
         """`linux/arm/v7` as it is meant; this machine's if empty.  InvalidParameterError."""
@@ -55,6 +61,8 @@ class Options(NamedTuple):
     no_cache: bool = False
     pull: bool = False
     cache_from: Sequence[str] = ()
+    """Images whose steps may be taken, too."""
+    portable_caches: Sequence["PortableCache"] = ()
     host_config: HostConfig = HostConfig()
     """How the containers of RUN run: limits, network."""
     explain: bool = False
@@ -79,5 +87,5 @@ def epoch(options: Options) -> datetime | None:
         return datetime.fromtimestamp(int(text), UTC)
     except (ValueError, OverflowError, OSError):
         raise InvalidParameterError(
-            f"invalid {EPOCH}: {text}: it is a number of seconds since 1970"
+            f"invalid {EPOCH}: {text}: it must be a number of seconds since 1970"
         ) from None

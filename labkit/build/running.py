@@ -28,7 +28,6 @@ from labkit.images.models import Healthcheck, RuntimeConfig
 
 SHORT = 12
 FRAME = struct.Struct(">BxxxL")
-NETWORKS = ("default", "none", "host")
 
 
 def run(stage: StageBuild, instruction: Instruction) -> None:
@@ -36,8 +35,6 @@ def run(stage: StageBuild, instruction: Instruction) -> None:
     if stage.image is None:
         raise InvalidParameterError("there is nothing to run yet: FROM scratch has no files")
     network = instruction.flag("network")
-    if network and network not in NETWORKS:
-        raise InvalidParameterError(f"--network={network}: it is one of {', '.join(NETWORKS)}")
     security = instruction.flag("security")
     if security not in ("", "sandbox"):
         raise InvalidParameterError(

@@ -56,11 +56,11 @@ def graph(
             )
         base_stage = None
         if not is_outside(base):
-            base_stage = named(dockerfile, base, stage.number, by_number=False)
+            base_stage = base_of(dockerfile, base, stage.number)
         triggers = kept(base) if base_stage is None else kept_by(dockerfile.stages[base_stage])
         needs = {base_stage}
         for instruction in (*triggers, *stage.instructions):
-            needs |= _needed_for(dockerfile, instruction, stage.number, is_outside)
+            needs |= _needed_for(dockerfile, instruction, is_outside)
         needed = frozenset(number for number in needs if number is not None)
         nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, needed))
     return nodes
@@ -74,37 +74,32 @@ def kept_by(stage: Stage) -> Iterator[Instruction]:
 def _needed_for(
     dockerfile: Dockerfile,
     instruction: Instruction,
-    before: int,
     is_outside: Callable[[str], bool],
 ) -> set[int | None]:
     try:
-        return {
-            named(dockerfile, name, before)
-            for name in _origins(instruction)
-            if not is_outside(name)
-        }
+        return {named(dockerfile, name) for name in _origins(instruction) if not is_outside(name)}
     except InvalidParameterError as error:
         place = f"{dockerfile.file}:{instruction.number}: {instruction.original}"
         raise InvalidParameterError(f"{error}\n{place}") from None
 
 
-def named(dockerfile: Dockerfile, name: str, before: int, *, by_number: bool = True) -> int | None:
-    """The stage before this one that a name or a number means; None if it is none."""
-    if by_number and name.isdecimal():
-        if not _is_below(name, before):
-            raise InvalidParameterError(
-                f"invalid from flag value {name}: there is no stage {name} before this one"
-            )
+def named(dockerfile: Dockerfile, name: str) -> int | None:
+    """The stage that `--from` means, by name or number; None if it is none.
+
+    As in BuildKit it may be a later one, as long as the stages do not need each other in a circle.
+    """
+    if name.isdecimal():
+        if not _is_below(name, len(dockerfile.stages)):
+            raise InvalidParameterError(f"invalid stage index {name}: there is no such stage")
         return int(name)
-    number = dockerfile.numbers.get(name.lower(), before)
-    if number < before:
-        return number
-    if by_number and name.lower() in dockerfile.numbers:
-        raise InvalidParameterError(
-            f"invalid from flag value {name}: that stage is this one or a later one, and only "
-            "earlier ones can be copied from"
-        )
-    return None
+    return dockerfile.numbers.get(name.lower())
+
+
+def base_of(dockerfile: Dockerfile, name: str, before: int) -> int | None:
+    """The stage that FROM means: the last one before this one of this name; None if it is none."""
+    names = [stage.name for stage in dockerfile.stages[:before]]
+    found = [number for number, known in enumerate(names) if known and known == name.lower()]
+    return found[-1] if found else None
 
 
 def _is_below(digits: str, limit: int) -> bool:
@@ -133,20 +128,31 @@ def target(dockerfile: Dockerfile, name: str) -> int:
         return int(name)
     known = ", ".join(stage.name for stage in dockerfile.stages if stage.name)
     raise InvalidParameterError(
-        f"failed to reach build target {name} in Dockerfile: its named stages are {known or 'none'}"
+        f'target stage "{name}" could not be found: the named stages are {known or "none"}'
     )
 
 
 def needed(nodes: list[Node], wanted: int) -> list[int]:
-    """The stages that have to be built for one, in the Dockerfile's order."""
-    found: set[int] = set()
+    """The stages that have to be built for one, each after those that it needs.
+
+    Else they are in the Dockerfile's order.  InvalidParameterError for stages in a circle.
+    """
+    found: dict[int, None] = {}
+    begun: set[int] = set()
     waiting = [wanted]
     while waiting:
-        number = waiting.pop()
-        if number not in found:
-            found.add(number)
-            waiting.extend(nodes[number].needs)
-    return sorted(found)
+        number = waiting[-1]
+        begun.add(number)
+        missing = [other for other in sorted(nodes[number].needs) if other not in found]
+        circle = next((other for other in missing if other in begun), None)
+        if circle is not None:
+            name = nodes[circle].stage.name or str(circle)
+            raise InvalidParameterError(f"circular dependency detected on stage: {name}")
+        waiting += missing[:1]
+        if not missing:
+            found[waiting.pop()] = None
+    has_later = any(max(nodes[number].needs, default=number) > number for number in found)
+    return list(found) if has_later else sorted(found)
 
 
 Report = Callable[[Event], None]
@@ -182,7 +188,7 @@ def solve(
             outputs[number].put(None)
 
     with ThreadPoolExecutor(STAGES_SIDE_BY_SIDE, thread_name_prefix="build") as pool:
-        # A stage needs earlier ones only, so a stage in the pool waits for one that runs.
+        # A stage needs earlier ones of `order` only, so one in the pool waits for one that runs.
         futures: list[Future[None]] = [pool.submit(work, number) for number in order]
         try:
             for number in order:

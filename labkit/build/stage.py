@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import partial
 
 from labkit.build import events
 from labkit.build.cache import SHORT, Step
+from labkit.build.cache_documents import Kept
 from labkit.build.dockerfile.model import Instruction
 from labkit.build.errors import BuildError, CancelledError
+from labkit.build.portable_cache import PortableCache
 from labkit.build.site import Site
 from labkit.containers.life.specification import DEFAULT_PATH
-from labkit.errors import LabkitError, NotFoundError
+from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 from labkit.images import Draft, Image
 from labkit.images.changes import SHELL, environment_of
 from labkit.images.models import SCRATCH, History, ImageConfig, RootFs, RuntimeConfig
@@ -134,6 +137,7 @@ class StageBuild:
         else:
             self.has_run |= has_files
             self.image = self._made(step, make)
+        self.site.cache.steps.append((step, self.image))
         self.say_image()
 
     @property
@@ -152,10 +156,11 @@ class StageBuild:
         elif self.has_run:
             why = "a step before it missed"
         elif self._has_missed:
-            hit = self._same_files(step)
+            hit = self._same_files(step) or self._carried(step)
             why = "a step before it missed"
         else:
             hit = cache.find(step) or self._same_files(step) or self._restored(step)
+            hit = hit or self._carried(step)
             why = "" if hit or not self.site.options.explain else cache.why_missed(step)
         self._has_missed |= hit is None
         if hit is not None:
@@ -192,6 +197,22 @@ class StageBuild:
                 draft.add_tar(blob)
 
         return self._with_layer(step, self.site.cache.find_layer(step), take)
+
+    def _carried(self, step: Step) -> Image | None:
+        """The step made from the layer that a cache outside of the engine has."""
+        for cache in self.site.options.portable_caches:
+            found = cache.find(step)
+            if found is None:
+                continue
+            if found.kept is None:
+                return self._made(step, None)
+            try:
+                return self._made(step, partial(_take_carried, found.cache, found.kept))
+            except CancelledError:
+                raise
+            except (LabkitError, OSError) as error:  # the step can still be carried out
+                self.say(f"the cache's layer {found.kept.blob.digest} cannot be used: {error}\n")
+        return None
 
     def _with_layer(
         self,
@@ -237,6 +258,14 @@ class StageBuild:
             history=[*(step.parent.history if step.parent else []), entry],
             variant=variant,
         )
+
+
+def _take_carried(cache: PortableCache, kept: Kept, draft: Draft) -> bool:
+    with cache.open(kept) as blob:
+        layer = draft.add_tar(blob)
+    if layer.diff_id != kept.diff_id:
+        raise InvalidParameterError(f"its content is {layer.diff_id}, and not {kept.diff_id}")
+    return True
 
 
 def written(moment: datetime) -> str:

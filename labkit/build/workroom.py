@@ -13,7 +13,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from labkit.build import secrets
@@ -123,10 +123,13 @@ class CacheMounts:
                 found.append(KeptCache(name, size_bytes(path), used_s, bool(self._users.get(path))))
         return found
 
-    def prune(self, paths: Paths) -> list[KeptCache]:
-        """Remove the caches that no build uses, and return them."""
+    def prune(
+        self, paths: Paths, is_chosen: Callable[[KeptCache], bool] = lambda _: True
+    ) -> list[KeptCache]:
+        """Remove the chosen caches that no build uses, and return them."""
         with self._lock:
-            removed = [cache for cache in self.all(paths) if not cache.is_in_use]
+            idle = [cache for cache in self.all(paths) if not cache.is_in_use]
+            removed = [cache for cache in idle if is_chosen(cache)]
             for cache in removed:
                 remove_tree(f"{_base(paths)}/{cache.name}")
         return removed

@@ -6,10 +6,12 @@ and `Return` names the result for the build to export.  Only then the build runs
 
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from labkit.build.errors import CancelledError
 from labkit.buildkit import failures, frontend
 from labkit.buildkit.inputs import definition_of
-from labkit.buildkit.jobs import BRIDGE_TIMEOUT_S, Job, Jobs
+from labkit.buildkit.jobs import BRIDGE_TIMEOUT_S, Job, Jobs, Solved
 from labkit.buildkit.messages import (
     ApiCapability,
     BridgeSolveRequest,
@@ -18,6 +20,7 @@ from labkit.buildkit.messages import (
     EvaluateRequest,
     PongResponse,
     Ref,
+    RefMap,
     Result,
     ReturnRequest,
 )
@@ -82,10 +85,7 @@ class Bridge:
                 job.check()
             raise failures.call_error(error, job.source) from None
         job.add(solved)
-        ref = Ref()
-        if solved.build is not None:
-            ref = Ref(solved.id, definition_of(solved.id))
-        result = Result(ref=ref, metadata=solved.metadata)
+        result = _result(solved)
         if not request.allow_result_return:
             raise CallError(INVALID_ARGUMENT, "the client is too old: it accepts no result")
         call.send(BridgeSolveResponse(result=result))
@@ -96,7 +96,7 @@ class Bridge:
         solved = job.answer(received(call, EvaluateRequest).ref)
         try:
             if solved is not None:
-                solved.image()
+                solved.images()
         except (LabkitError, OSError) as error:
             raise failures.call_error(error, job.source) from None
         call.send(Empty())
@@ -107,6 +107,19 @@ class Bridge:
         request = received(call, ReturnRequest)
         self._job(call).give_back(request)
         call.send(Empty())
+
+
+def _result(solved: Solved) -> Result:
+    """Return an answer as the client gets it: one result, or one for each platform."""
+    if not solved.builds:
+        return Result(ref=Ref(), metadata=solved.metadata)
+    ref = Ref(solved.id, definition_of(solved.id))
+    if len(solved.builds) == 1:
+        return Result(ref=ref, metadata=solved.metadata)
+    named = [(build.registries.shown(build.platform), build.platform) for build in solved.builds]
+    platforms = {"Platforms": [{"ID": name, "Platform": platform} for name, platform in named]}
+    metadata = {**solved.metadata, "refs.platforms": msgspec.json.encode(platforms)}
+    return Result(refs=RefMap({name: ref for name, _ in named}), metadata=metadata)
 
 
 def _enabled(names: Sequence[str]) -> list[ApiCapability]:

@@ -4,27 +4,31 @@ The client sends them as a frontend's subrequests, and prints the answer's text 
 Source: buildkit's frontend/subrequests (`outline`, `targets`); `linting` answers `--check`.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
+
 import msgspec
 
 from labkit.build.context.contexts import Source
-from labkit.build.dockerfile.model import Dockerfile
+from labkit.build.dockerfile.model import Dockerfile, Instruction
 from labkit.build.dockerfile.parser import parse
-from labkit.build.solver import target
+from labkit.build.options import Options
+from labkit.build.solver import graph, needed, target
+from labkit.images import shell_words as words
 from labkit.rpc.errors import UNIMPLEMENTED, CallError
 
 Answer = dict[str, bytes]
 VERSION = b"1.0.0"
 
 
-def answer(asked: str, source: Source, wanted: str) -> Answer:
+def answer(asked: str, source: Source, options: Options) -> Answer:
     """Return the answer to a subrequest.  CallError for an unknown one; DockerfileError."""
     find = _ANSWERS.get(asked)
     if find is None:
         raise CallError(UNIMPLEMENTED, f"unsupported request {asked!r}")
-    return find(source, wanted)
+    return find(source, options)
 
 
-def _targets(source: Source, _: str) -> Answer:
+def _targets(source: Source, _: Options) -> Answer:
     """Return the stages that can be built."""
     dockerfile = parse(*source)
     stages = [
@@ -47,29 +51,63 @@ def _targets(source: Source, _: str) -> Answer:
     }
 
 
-def _outline(source: Source, wanted: str) -> Answer:
-    """Return the target, and its build arguments."""
+def _outline(source: Source, options: Options) -> Answer:
+    """Return the target, and the arguments, secrets, agents and caches of the needed stages."""
     dockerfile = parse(*source)
-    name = dockerfile.stages[target(dockerfile, wanted)].name
-    found = _arguments(dockerfile, wanted)
+    number = target(dockerfile, options.target)
+    name = dockerfile.stages[number].name
+    instructions = [*dockerfile.arguments, *_needed(dockerfile, number, options)]
+    found = _arguments(instructions, options)
+    mounts = [_mount(text) for each in instructions for text in each.flag_values("mount")]
+    outline: dict[str, object] = {"name": name, "args": found}
     lines = [f"TARGET: {name or '(default)'}", "", "BUILD ARG".ljust(20) + "VALUE"]
     lines += [f"{each['name']:<20}{each['value']}" for each in found]
+    for kind, key, title in (("secret", "secrets", "SECRET"), ("ssh", "ssh", "SSH")):
+        given = {mount["id"]: mount for mount in mounts if mount["type"] == kind}
+        if given:
+            is_required = {one: _is_required(mount) for one, mount in given.items()}
+            outline[key] = [{"name": one, "required": is_required[one]} for one in given]
+            lines += ["", title.ljust(20) + "REQUIRED"]
+            lines += [f"{one:<20}{str(is_required[one]).lower()}" for one in given]
+    caches = dict.fromkeys(mount["id"] for mount in mounts if mount["type"] == "cache")
+    if caches:
+        outline["cache"] = [{"ID": one} for one in caches]
     return {
-        "result.json": msgspec.json.encode({"name": name, "args": found}),
+        "result.json": msgspec.json.encode({**outline, "sources": [source.data]}),
         "result.txt": ("\n".join(lines) + "\n").encode(),
         "version": VERSION,
     }
 
 
-def _arguments(dockerfile: Dockerfile, wanted: str) -> list[dict[str, str]]:
-    stage = dockerfile.stages[target(dockerfile, wanted)]
+def _needed(dockerfile: Dockerfile, number: int, options: Options) -> Iterator[Instruction]:
+    """Yield the instructions of the stages that the target needs."""
+    defaults = {each["name"]: each["value"] for each in _arguments(dockerfile.arguments, options)}
+    nodes = graph(dockerfile, defaults)
+    for each in needed(nodes, number):
+        yield from dockerfile.stages[each].instructions
+
+
+def _arguments(instructions: Iterable[Instruction], options: Options) -> list[dict[str, str]]:
     found: dict[str, str] = {}
-    for instruction in (*dockerfile.arguments, *stage.instructions):
+    for instruction in instructions:
         if instruction.name == "ARG":
-            for word in instruction.text.split():
+            for word in words.fields(instruction.text, instruction.escape):
                 name, _, value = word.partition("=")
-                found[name] = value or found.get(name, "")
+                given = options.build_args.get(name)
+                found[name] = given if given is not None else value or found.get(name, "")
     return [{"name": name, "value": value} for name, value in found.items()]
+
+
+def _mount(text: str) -> dict[str, str]:
+    keys = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    place = keys.get("target") or keys.get("dst") or keys.get("destination") or ""
+    kind = keys.get("type", "bind")
+    default = {"secret": place.rpartition("/")[2] or keys.get("env", ""), "ssh": "default"}
+    return {"type": kind, "id": keys.get("id") or default.get(kind, place), **keys}
+
+
+def _is_required(mount: Mapping[str, str]) -> bool:
+    return mount.get("required", "false") in ("", "1", "true")
 
 
 _ANSWERS = {

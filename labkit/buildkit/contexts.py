@@ -70,11 +70,19 @@ class SessionContexts:
         self._ignored: dict[str, list[str]] = {}
         self._named = _named(attributes)
         self._options = Options(dockerfile=attributes.get("filename") or "Dockerfile")
+        self._dockerfile: Source | None = None
+        self.takes_all = False
+        """Whether all files are requested: several builds use them."""
 
     # The build's requests
 
     def dockerfile(self) -> Source:
         """Return the Dockerfile; this also reads the ignore file."""
+        if self._dockerfile is None:
+            self._dockerfile = self._read_dockerfile()
+        return self._dockerfile
+
+    def _read_dockerfile(self) -> Source:
         if self._is_elsewhere:
             return Sent(self._whole(), self._options._replace(is_context_whole=True)).dockerfile()
         name = posixpath.normpath(self._options.dockerfile)
@@ -109,9 +117,12 @@ class SessionContexts:
         with self._lock:
             if "context" not in self._found:
                 self._found["context"] = self._load(
-                    "context", "[internal] load build context", wanted or []
+                    "context", "[internal] load build context", self._requested(wanted)
                 )
             return self._found["context"]
+
+    def _requested(self, wanted: Sequence[str] | None) -> Sequence[str]:
+        return [] if self.takes_all else wanted or []
 
     def named(self, name: str) -> Archive | str | None:
         """Return the user's context of this name (`--build-context NAME=…`)."""
@@ -140,6 +151,9 @@ class SessionContexts:
         if meant.startswith(_LOCAL):
             folder = meant.removeprefix(_LOCAL)
             return self._load(folder, f"[context {name}] load from client", [])
+        if meant.startswith(_SESSION):
+            with uploaded(self._session, urlsplit(meant), self._workroom) as file:
+                return self._closing(remote.sent(file, self._workroom))
         if meant.startswith(("http://", "https://", "git://", "git@", "ssh://")):
             with self._vertices.step(f"[context {name}] {meant}"):
                 return self._closing(remote.fetched(meant, "Dockerfile", self._workroom))
@@ -251,6 +265,15 @@ class SessionContexts:
         except NotFoundError:
             return None
         return found.decode("utf-8", "replace")
+
+
+class NamedBeside:
+    """A context that was sent, beside others that have names."""
+
+    def __init__(self, sent: Sent, others: SessionContexts) -> None:
+        self.dockerfile = sent.dockerfile
+        self.files = sent.files
+        self.named = others.named
 
 
 def _named(attributes: Mapping[str, str]) -> dict[str, str]:

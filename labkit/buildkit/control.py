@@ -8,6 +8,7 @@ from labkit.buildkit import failures
 from labkit.buildkit.bridge import received
 from labkit.buildkit.exporting import Exporters
 from labkit.buildkit.frontend import Solve
+from labkit.buildkit.history import History
 from labkit.buildkit.jobs import STATUS_TIMEOUT_S, Job, Jobs
 from labkit.buildkit.messages import (
     BridgeSolveRequest,
@@ -65,7 +66,7 @@ class Control:
 
     def handlers(self) -> Mapping[str, Callable[[Served], None]]:
         """The methods by their paths."""
-        service = "/moby.buildkit.v1.Control"
+        service, history = "/moby.buildkit.v1.Control", History(self._jobs)
         return {
             f"{service}/ListWorkers": self.list_workers,
             f"{service}/Info": self.info,
@@ -74,7 +75,8 @@ class Control:
             f"{service}/Session": self.session,
             f"{service}/DiskUsage": self.disk_usage,
             f"{service}/Prune": self.prune,
-            f"{service}/ListenBuildHistory": self.history,
+            f"{service}/ListenBuildHistory": history.listen,
+            f"{service}/UpdateBuildHistory": history.update,
         }
 
     # About the daemon
@@ -99,7 +101,7 @@ class Control:
         request = received(call, SolveRequest)
         with self._jobs.running(request) as job:
             call.on_cancel(job.cancel)
-            answer = self.result(job)
+            job.answers = answer = self.result(job)
             job.progress.close()
         call.send(SolveResponse(answer))
 
@@ -142,20 +144,17 @@ class Control:
         with self._sessions.holding(Tunnel(call), call.metadata) as session:
             session.run()
 
-    def history(self, call: Served) -> None:
-        """`ListenBuildHistory`: none is kept."""
-        call.answer_headers()
-
     # The cache
 
     def disk_usage(self, call: Served) -> None:
         """`DiskUsage`."""
-        received(call, DiskUsageRequest)
-        call.send(DiskUsageResponse(self._usage.records()))
+        request = received(call, DiskUsageRequest)
+        call.send(DiskUsageResponse(self._usage.records(request.filter)))
 
     def prune(self, call: Served) -> None:
         """`Prune`: report each removed object at once."""
         request = received(call, PruneRequest)
         call.answer_headers()
-        for record in self._usage.prune(everything=request.all):
+        unused_s = request.keep_duration_ns / 1e9
+        for record in self._usage.prune(request.filter, unused_s):
             call.send(record)

@@ -11,17 +11,22 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from labkit.build.builder import Build
 from labkit.build.context.tars import receive
 from labkit.buildkit import sending
+from labkit.buildkit.caches import caching
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Solved
 from labkit.buildkit.messages import Exporter, VertexWarning
 from labkit.buildkit.progress import now
 from labkit.buildkit.sessions import Sessions
 from labkit.containers import Engine
 from labkit.dialect.references import canonical
-from labkit.errors import InvalidParameterError
+from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import Image, references, saving
+from labkit.images.layout import encode
+from labkit.images.models import INDEX, Index, Platform
 from labkit.rpc.calls import Made
 
 FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy"
@@ -36,16 +41,23 @@ class Exporters:
 
     def export(self, job: Job, solved: Solved) -> dict[str, str]:
         """Build, then export the image; return the answer for the client."""
-        build = solved.build
-        if build is None:
+        if not solved.builds:
             return {}
+        build = solved.builds[0]
         wanted = _wanted(job)
+        caches = job.request.cache.exports if job.request.cache else []
+        caching.check(caches)
         for exporter in wanted:  # a result that cannot be exported need not be built
             if exporter.type not in _EXPORTS:
                 raise InvalidParameterError(f"exporter {exporter.type} is unknown")
             _names(exporter)
-        image = solved.image()
-        assert image is not None  # noqa: S101 there is a build
+            if len(solved.builds) > 1 and exporter.type not in _OF_SEVERAL:
+                raise InvalidParameterError(
+                    f"{exporter.type} exporter does not currently support exporting several "
+                    f"platforms: use one of {', '.join(_OF_SEVERAL)}"
+                )
+        images = solved.images()
+        image = images[0] if len(images) == 1 else self._joined(images)
         if unused := build.unused_arguments():
             names = " ".join(unused)
             said_of_them = f"One or more build-args [{names}] were not consumed"
@@ -54,7 +66,34 @@ class Exporters:
         for number, exporter in enumerate(wanted):
             job.check()
             said |= _EXPORTS[exporter.type](self, job, build, image, exporter, number)
+        if len(images) > 1 and wanted:
+            said["containerimage.digest"] = image.digest
+        if caches:
+            session = self._sessions.wait(job.request.session, SESSION_TIMEOUT_S)
+            said |= caching.export(caches, build, image, session, job.vertices)
         return said
+
+    def _joined(self, images: Sequence[Image]) -> Image:
+        """Return one image for several platforms.  InvalidParameterError, LabkitError."""
+        store = self._engine.images
+        members = [
+            replace(
+                store.own_manifest(image),
+                platform=Platform(image.architecture, image.os, image.document.variant),
+            )
+            for image in images
+        ]
+        descriptor, data = encode(Index(2, INDEX, manifests=members), INDEX)
+        try:
+            with store.draft() as draft:
+                for digest in store.blobs_of(members):
+                    draft.has_blob(digest)  # from here on it stays
+                return draft.commit_manifest(descriptor, data)
+        except NotFoundError:
+            raise InvalidParameterError(
+                "an image for several platforms is kept only if this machine's is among them: add "
+                "it to --platform"
+            ) from None
 
     def to_image(
         self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
@@ -66,7 +105,7 @@ class Exporters:
                 pass
             for name in names:
                 with _part(job, step, f"naming to {name}"):
-                    self._engine.images.tag(image.id, name)
+                    self._engine.images.name(image, name)
                     self._engine.events.publish("image", "tag", image.id, {"name": name})
         if exporter.attributes.get("push") == "true":
             for name in names:
@@ -102,8 +141,8 @@ class Exporters:
         """Send the image in the form of `docker save`, which is an OCI layout as well."""
         names = _names(exporter)
         for name in names:
-            self._engine.images.tag(image.id, name)
-        pieces = saving.save(self._engine.images, names or [image.id])
+            self._engine.images.name(image, name)
+        pieces = saving.save_one(self._engine.images, image, names)
         kind = "oci" if exporter.type == "oci" else "docker"
         self._send(job, f"exporting to {kind} image format", pieces, number)
         return {"containerimage.config.digest": image.id, "containerimage.digest": image.digest}
@@ -152,6 +191,8 @@ def _part(job: Job, step: str, name: str) -> Iterator[None]:
     job.vertices.part(step, name, started, is_done=True)
 
 
+_OF_SEVERAL = ("image", "moby", "oci")
+"""The exporters of images for several platforms."""
 _EXPORTS = {
     "moby": Exporters.to_image,
     "image": Exporters.to_image,

@@ -35,7 +35,8 @@ def message(error: Exception) -> str:
         case BuildError():
             said = said.partition("\n")[0] if error.why is None else message(error.why)
         case DockerfileError():
-            said = f"dockerfile parse error on line {error.line}: {error.why}"
+            where = "" if error.is_of_text else f"dockerfile parse error on line {error.line}: "
+            said = f"{where}{error.why}"
         case MissingSourceError():
             said = f'failed to compute cache key: "/{error.path}": not found'
         case CancelledError() | ConnectionAbortedError():

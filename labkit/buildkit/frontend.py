@@ -7,9 +7,6 @@ arrive as attributes: `build-arg:A`, `target`, `no-cache`.
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-
-import msgspec
 
 from labkit.build.builder import Build
 from labkit.build.context.contexts import Source
@@ -19,6 +16,7 @@ from labkit.build.solver import target
 from labkit.build.workroom import Workroom
 from labkit.buildkit import checking, linting
 from labkit.buildkit.agents import SessionAgents
+from labkit.buildkit.caches import caching
 from labkit.buildkit.contexts import SessionContexts
 from labkit.buildkit.inputs import number_of
 from labkit.buildkit.jobs import SESSION_TIMEOUT_S, Job, Jobs, Solved
@@ -35,8 +33,7 @@ from labkit.buildkit.sessions import Client, Sessions
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.containers import Engine, HostConfig
 from labkit.containers.records.model import Ulimit
-from labkit.dialect.unreadable import UNREADABLE
-from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
+from labkit.errors import InvalidParameterError
 from labkit.rpc import calls
 from labkit.rpc.errors import NOT_FOUND, UNIMPLEMENTED, CallError
 
@@ -112,34 +109,42 @@ class Solve:
         facts = linting.Facts(
             self._engine,
             options.build_args,
-            registries.shown(registries.platform(options.platform)),
+            registries.shown(registries.platform(options.platform.partition(",")[0])),
             contexts.ignored,
         )
         if asked := attributes.get("requestid"):
-            return Solved(None, None, _answer(asked, job.source, options, facts))
-        caches = _imported_caches(self._engine, registries, vertices, attributes)
-        options = options._replace(cache_from=caches)
-        build = Build(self._engine, options, contexts, workroom, registries)
-        job.hold(build)
-        teller = Teller(vertices)
-        build.resolve(teller.take)
-        teller.know(build)
+            return Solved([], _answer(asked, job.source, options, facts))
+        importer = caching.Importer(self._engine, session, registries, vertices)
+        caches = importer.find(attributes, workroom)
+        options = options._replace(cache_from=caches.images, portable_caches=caches.portable)
+        builds = []
+        platforms = options.platform.split(",")
+        contexts.takes_all = len(platforms) > 1
+        for platform in dict.fromkeys(platforms):
+            wanted = options._replace(platform=platform)
+            build = Build(self._engine, wanted, contexts, workroom, registries)
+            job.hold(build)
+            name = registries.shown(build.platform) if len(platforms) > 1 else ""
+            teller = Teller(Vertices(job.progress, f"{job.ref} {len(attributes)} {name}"), name)
+            build.resolve(teller.take)
+            teller.know(build)
+            builds.append((build, teller))
         _lint(job, vertices, facts)
         _warn(job, vertices, attributes)
-        return Solved(build, teller)
+        return Solved(builds)
 
     def _result(self, request: BridgeSolveRequest, name: str) -> str:
         """Return the image that another build makes.  CallError, InvalidParameterError."""
         definition = request.inputs.get(name)
         if definition is None:
             raise InvalidParameterError(f"the request has no input {name}")
-        image = self._jobs.result(number_of(definition)).image()
-        return "" if image is None else image.id
+        images = self._jobs.result(number_of(definition)).images()
+        return images[0].id if images else ""
 
 
 def _answer(asked: str, source: Source, options: Options, facts: linting.Facts) -> dict[str, bytes]:
     if asked != "frontend.lint":
-        return checking.answer(asked, source, options.target)
+        return checking.answer(asked, source, options)
     target(parse(*source), options.target)
     return linting.answer(source, linting.lint(source, facts)[0])
 
@@ -192,7 +197,7 @@ def _options(attributes: Mapping[str, str]) -> Options:
         build_args=_with_prefix(attributes, "build-arg:"),
         labels=_with_prefix(attributes, "label:"),
         target=attributes.get("target", ""),
-        platform=_platform(attributes.get("platform", "")),
+        platform=attributes.get("platform", ""),
         no_cache=no_cache == "",
         no_cache_stages=[name.lower() for name in (no_cache or "").split(",") if name],
         pull=attributes.get("image-resolve-mode") == "pull",
@@ -208,14 +213,6 @@ def _with_prefix(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
     }
     found.pop("BUILDKIT_SYNTAX", None)
     return found
-
-
-def _platform(text: str) -> str:
-    if "," in text:
-        raise InvalidParameterError(
-            f"the platforms {text}: labkit builds for one platform at a time"
-        )
-    return text
 
 
 def _host_config(attributes: Mapping[str, str]) -> HostConfig:
@@ -246,34 +243,6 @@ def _whole(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidParameterError(f"{name}={text} is not a whole number") from None
-
-
-class _Import(msgspec.Struct, rename="pascal"):
-    """One of the caches that a user names (--cache-from)."""
-
-    type: str
-    attrs: dict[str, str] = {}
-
-
-def _imported_caches(
-    engine: Engine, registries: Registries, vertices: Vertices, attributes: Mapping[str, str]
-) -> list[str]:
-    """Return the images whose layers are a cache; an unavailable one is left out."""
-    try:
-        asked = msgspec.json.decode(attributes.get("cache-imports", "[]"), type=list[_Import])
-    except UNREADABLE as error:
-        raise InvalidParameterError(f"cache-imports cannot be read: {error}") from None
-    found: list[str] = []
-    for each in asked:
-        name = each.attrs.get("ref", "")
-        if each.type == "registry" and name:
-            with suppress(LabkitError), vertices.step(f"importing cache manifest from {name}"):
-                try:
-                    engine.images.resolve(name)
-                except NotFoundError:
-                    registries.pull(name, "", lambda _: None)
-                found.append(name)
-    return found
 
 
 def _warn(job: Job, vertices: Vertices, attributes: Mapping[str, str]) -> None:

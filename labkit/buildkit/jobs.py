@@ -9,14 +9,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from labkit.build.builder import Build
 from labkit.build.context.contexts import Source
-from labkit.buildkit.messages import Result, ReturnRequest, SolveRequest
-from labkit.buildkit.progress import Progress
+from labkit.buildkit.messages import Result, ReturnRequest, SolveRequest, Status, Timestamp
+from labkit.buildkit.progress import Progress, now
 from labkit.buildkit.vertices import Teller, Vertices
 from labkit.images import Image
 from labkit.rpc.errors import ALREADY_EXISTS, CANCELLED, NOT_FOUND, CallError
@@ -25,35 +25,37 @@ STATUS_TIMEOUT_S = 6.0
 BRIDGE_TIMEOUT_S = 3.0
 SESSION_TIMEOUT_S = 5.0
 """As in buildkit: solver/jobs.go, control/gateway/gateway.go, session/manager.go."""
-FINISHED_MAX = 8
-"""How many finished builds still answer `Status`: a client may ask a moment late."""
+FINISHED_MAX = 50
+FINISHED_LOGS_MAX_BYTES = 32 << 20
+"""How many finished builds still answer `Status`, and how much output of theirs is kept."""
 JOBS_MAX = 256
 
 
 class Solved:
-    """A frontend's answer to a request: a build that can run, or just words."""
+    """A frontend's answer to a request: builds that can run, one a platform, or just words."""
 
     def __init__(
-        self, build: Build | None, teller: Teller | None, metadata: dict[str, bytes] | None = None
+        self, builds: Sequence[tuple[Build, Teller]], metadata: dict[str, bytes] | None = None
     ) -> None:
         self.id = secrets.token_hex(16)
-        self.build = build
-        self.teller = teller
+        self.builds = [build for build, _ in builds]
         self.metadata = metadata or {}
+        self._tellers = [teller for _, teller in builds]
         self._lock = threading.Lock()
-        self._image: Image | None = None
+        self._images: list[Image] = []
 
-    def image(self) -> Image | None:
-        """Build when first asked, and return the image; None for words.
+    def images(self) -> list[Image]:
+        """Build when first asked, and return each platform's image; none for words.
 
         A build that begins with this one's result asks for it before the client does.
         """
-        if self.build is None or self.teller is None:
-            return None
         with self._lock:
-            if self._image is None:
-                self._image = self.build.run_reporting(self.teller.take)
-            return self._image
+            if not self._images:
+                self._images = [
+                    build.run_reporting(teller.take)
+                    for build, teller in zip(self.builds, self._tellers, strict=True)
+                ]
+            return self._images
 
 
 class Job:
@@ -74,6 +76,11 @@ class Job:
         self._is_cancelled = False
         self._builds: list[Build] = []
         self.metadata: dict[str, bytes] = {}
+        self.created = now()
+        self.completed: Timestamp | None = None
+        self.answers: dict[str, str] = {}
+        """The answers of the exporters, after the build."""
+        self.failure: Status | None = None
         self.source: Source | None = None
         """The Dockerfile, after it has been read: errors show its lines."""
 
@@ -119,6 +126,8 @@ class Job:
         """Return the answer for a result; None for an empty one.  CallError."""
         self.metadata = result.metadata
         number = result.ref.id if result.ref else result.ref_deprecated
+        if result.refs and result.refs.refs:
+            number = next(iter(result.refs.refs.values())).id  # all platforms have one
         if not number:
             return None
         with self._changed:
@@ -144,6 +153,11 @@ class Job:
             self._solved.clear()
 
     @property
+    def is_real(self) -> bool:
+        """Whether it builds anything; a client's probe of the daemon does not."""
+        return not self.request.internal
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether the build was cancelled."""
         return self._is_cancelled
@@ -160,7 +174,7 @@ class Jobs:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._running: dict[str, Job] = {}
-        self._finished: deque[Job] = deque(maxlen=FINISHED_MAX)
+        self._finished: deque[Job] = deque()
 
     @contextmanager
     def running(self, request: SolveRequest, sent: BinaryIO | None = None) -> Iterator[Job]:
@@ -175,13 +189,40 @@ class Jobs:
             self._changed.notify_all()
         try:
             yield job
+        except CallError as error:
+            job.failure = Status(error.code, str(error))
+            raise
         finally:
+            job.completed = now()
             job.cancel()
             job.progress.close()
             with self._changed:
                 del self._running[job.ref]
                 self._finished.append(job)
+                self._bound()
             job.close()
+
+    def _bound(self) -> None:
+        """Forget the oldest while there are too many; the newest stays for a late `Status`."""
+        kept_bytes = sum(job.progress.log_bytes for job in self._finished)
+        while len(self._finished) > 1 and (
+            len(self._finished) > FINISHED_MAX or kept_bytes > FINISHED_LOGS_MAX_BYTES
+        ):
+            kept_bytes -= self._finished.popleft().progress.log_bytes
+
+    def all(self) -> list[Job]:
+        """Return the finished and the running builds, the oldest first."""
+        with self._changed:
+            return [*self._finished, *self._running.values()]
+
+    def forget(self, ref: str) -> bool:
+        """Forget a finished build; False if there is none."""
+        with self._changed:
+            job = next((job for job in self._finished if job.ref == ref), None)
+            if job is None:
+                return False
+            self._finished.remove(job)
+            return True
 
     def find(
         self, ref: str, timeout_s: float, is_cancelled: Callable[[], bool], *, or_finished: bool

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -138,10 +138,14 @@ class Kept:
         with self._lock:
             return [self._shown(key, slot) for key, slot in self._slots.items()]
 
-    def prune(self) -> list[KeptContext]:
-        """Forget all contexts that no build uses; return them."""
+    def prune(self, is_chosen: Callable[[KeptContext], bool] = lambda _: True) -> list[KeptContext]:
+        """Forget the chosen contexts that no build uses; return them."""
         with self._lock:
-            idle = [(key, slot) for key, slot in self._slots.items() if not slot.is_in_use]
+            idle = [
+                (key, slot)
+                for key, slot in self._slots.items()
+                if not slot.is_in_use and is_chosen(self._shown(key, slot))
+            ]
             gone = [self._shown(key, slot) for key, slot in idle]
             for key, _ in idle:
                 self._drop(key)

@@ -86,7 +86,7 @@ def _settings(source: Source, arguments: Mapping[str, str | None]) -> Settings:
     values = {key.strip(): value for key, _, value in (part.partition("=") for part in parts)}
     for key in values:
         if key not in ("", "skip", "error", "experimental"):
-            raise InvalidParameterError(f'invalid check option "{key}": it is skip or error')
+            raise InvalidParameterError(f'invalid check option "{key}": it must be skip or error')
     experimental = bool(values.get("experimental")) or bool(arguments.get(EXPERIMENTAL))
     skipped = [name.strip() for name in values.get("skip", "").split(",") if name.strip()]
     is_error = values.get("error", "").strip().lower() in ("1", "t", "true")

@@ -157,6 +157,7 @@ class PruneRequest(Struct):
 
     filter: Annotated[list[str], 1] = []
     all: Annotated[bool, 2] = False
+    keep_duration_ns: Annotated[int, 3] = 0
 
 
 # Progress
@@ -298,7 +299,7 @@ class BridgeSolveRequest(Struct):
     inputs: Annotated[dict[str, Definition], 13] = {}
 
 
-class Ref(Struct):
+class Ref(Struct, frozen=True):
     """A result that stays in the daemon."""
 
     id: Annotated[str, 1] = ""

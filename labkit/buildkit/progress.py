@@ -7,6 +7,7 @@ latest state of each step and part, so that a client that does not read costs li
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from labkit.buildkit.messages import (
     StatusResponse,
@@ -32,6 +33,15 @@ def now() -> Timestamp:
     """Return the present time."""
     seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
     return Timestamp(seconds, nanos)
+
+
+class Counts(NamedTuple):
+    """The steps of a build, and its warnings."""
+
+    steps: int
+    completed: int
+    cached: int
+    warnings: int
 
 
 class Progress:
@@ -95,6 +105,21 @@ class Progress:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+
+    # The build as a whole
+
+    def counts(self) -> Counts:
+        """Count the steps."""
+        with self._changed:
+            steps = list(self._vertexes.values())
+            completed = sum(step.completed is not None for step in steps)
+            cached = sum(step.cached for step in steps)
+            return Counts(len(steps), completed, cached, len(self._warnings))
+
+    @property
+    def log_bytes(self) -> int:
+        """The size of the kept output."""
+        return self._kept_bytes
 
     # Followers
 

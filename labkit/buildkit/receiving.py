@@ -217,7 +217,9 @@ class Receiver:
                 raise InvalidParameterError(f"{shown!r} is in no folder that was sent")
             folder = found
         if name in ("", ".", "..") or name in folder.children:
-            raise InvalidParameterError(f"{shown!r} cannot be sent: it is no new name in a folder")
+            raise InvalidParameterError(
+                f"{shown!r} cannot be sent: no name, or one that its folder has already"
+            )
         return folder, name
 
     def _node(self, stat: Stat, name: str, number: int) -> Node:
@@ -253,7 +255,7 @@ def _kind(stat: Stat) -> bytes:
     mode = stat.mode
     if mode & _DEVICE or mode & ~_KNOWN & 0xFFFFFFFF & ~_SOCKET:
         raise InvalidParameterError(
-            f"{stat.path[:200].decode('utf-8', 'replace')!r} is a device, or of an unknown kind:  "
+            f"{stat.path[:200].decode('utf-8', 'replace')!r} is a device, or of an unknown kind: "
             "a build's context has none"
         )
     if mode & _FOLDER:

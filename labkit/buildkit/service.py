@@ -9,7 +9,7 @@ from labkit.buildkit.frontend import RegistriesFor, Solve
 from labkit.buildkit.jobs import Jobs
 from labkit.buildkit.kept import Kept
 from labkit.buildkit.messages import HealthCheckResponse
-from labkit.buildkit.sessions import HEALTH, Sessions
+from labkit.buildkit.sessions import HEALTH, Client, Sessions
 from labkit.buildkit.usage import Usage
 from labkit.containers import Engine
 from labkit.images.models import Platform
@@ -44,6 +44,10 @@ class Service:
     def serve(self, link: Link) -> None:
         """Serve a client's calls until it disconnects."""
         Server(link, self._handlers).run()
+
+    def session(self, uuid: str, timeout_s: float) -> Client:
+        """Return a client by the id of its session.  CallError."""
+        return self._sessions.wait(uuid, timeout_s)
 
     def check_session(self, headers: Mapping[str, list[str]]) -> None:
         """Raise InvalidParameterError or ConflictError for an invalid session."""

@@ -72,7 +72,9 @@ class Session:
     def call(self, path: str, metadata: Metadata) -> Made:
         """Begin a call.  CallError, also for a method that the client has not announced."""
         if path not in self.methods:
-            raise CallError(UNIMPLEMENTED, f"the client does not serve {path}")
+            raise CallError(
+                UNIMPLEMENTED, f"the build client does not offer {path}: a newer client may"
+            )
         return calls.call(self._connection, path, metadata)
 
     def on_close(self, action: Callable[[], None]) -> None:

@@ -1,10 +1,13 @@
 """The cache of builds besides images: contexts, and the folders of `RUN --mount=type=cache`."""
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labkit.build.workroom import CACHE_MOUNTS, KeptCache
 from labkit.buildkit.kept import Kept, KeptContext
 from labkit.buildkit.messages import Timestamp, UsageRecord
+from labkit.errors import InvalidParameterError
 from labkit.paths import Paths
 
 
@@ -15,15 +18,64 @@ class Usage:
         self._paths = paths
         self._kept = kept
 
-    def records(self) -> list[UsageRecord]:
-        """Return all cached objects."""
+    def records(self, filters: Sequence[str] = ()) -> list[UsageRecord]:
+        """Return the cached objects that pass.  InvalidParameterError for an unknown filter."""
+        passes = _conditions(filters)
         mounts = [_mount(cache) for cache in CACHE_MOUNTS.all(self._paths)]
-        return [*mounts, *map(_context, self._kept.all())]
+        return [one for one in [*mounts, *map(_context, self._kept.all())] if passes(one)]
 
-    def prune(self, *, everything: bool) -> Iterator[UsageRecord]:
-        """Remove unused objects, and yield each removed one."""
-        yield from map(_context, self._kept.prune())
-        yield from map(_mount, CACHE_MOUNTS.prune(self._paths))
+    def prune(self, filters: Sequence[str], unused_s: float) -> Iterator[UsageRecord]:
+        """Remove objects that pass and were not used for so long; yield each removed one."""
+        passes, newest_s = _conditions(filters), time.time() - unused_s
+
+        def is_old(record: UsageRecord) -> bool:
+            used = record.last_used_at
+            return not unused_s or (used is not None and used.seconds <= newest_s)
+
+        def chosen(record: UsageRecord) -> bool:
+            return passes(record) and is_old(record)
+
+        yield from map(_context, self._kept.prune(lambda each: chosen(_context(each))))
+        mounts = CACHE_MOUNTS.prune(self._paths, lambda each: chosen(_mount(each)))
+        yield from map(_mount, mounts)
+
+
+def _conditions(filters: Sequence[str]) -> Callable[[UsageRecord], bool]:
+    """Return a test for any of the filters; each has conditions, joined by commas.
+
+    A condition is `key`, `key==value`, `key!=value` or `key~=expression`, as in containerd.
+    """
+    wanted = [[_condition(part) for part in text.split(",")] for text in filters if text]
+    return lambda record: (
+        not wanted or any(all(condition(record) for condition in each) for each in wanted)
+    )
+
+
+def _condition(text: str) -> Callable[[UsageRecord], bool]:
+    found = _CONDITION.fullmatch(text.strip())
+    facts = None if found is None else _FACTS.get(found[1].lower())
+    if found is None or facts is None:
+        raise InvalidParameterError(f"filter {text!r}: known are {', '.join(_FACTS)}")
+    sign, value = found[2], (found[3] or "").strip('"')
+    if sign is None:
+        return lambda record: facts(record) not in ("", "false")
+    if sign == "~=":
+        return lambda record: value in facts(record)
+    return lambda record: (facts(record) == value) == (sign == "==")
+
+
+_CONDITION = re.compile(r"([A-Za-z]+)(?:(==|!=|~=)(.*))?", re.DOTALL)
+_FACTS: Mapping[str, Callable[[UsageRecord], str]] = {
+    "id": lambda record: record.id,
+    "type": lambda record: record.record_type,
+    "description": lambda record: record.description,
+    "inuse": lambda record: str(record.in_use).lower(),
+    "mutable": lambda record: str(record.mutable).lower(),
+    "immutable": lambda record: str(not record.mutable).lower(),
+    "shared": lambda record: str(record.shared).lower(),
+    "private": lambda record: str(not record.shared).lower(),
+}
+"""The facts that a filter may name."""
 
 
 def _mount(cache: KeptCache) -> UsageRecord:

@@ -109,8 +109,10 @@ class Vertices:
 class Teller:
     """Takes a build's events, and shows them as steps."""
 
-    def __init__(self, vertices: Vertices) -> None:
+    def __init__(self, vertices: Vertices, platform: str = "") -> None:
+        """`platform` stands before each step if there are builds for several."""
         self._vertices = vertices
+        self._platform = f"{platform} " if platform else ""
         self._names: dict[tuple[int, int], str] = {}
         """The text before each step's instruction, for steps with a line."""
         self._pulling: dict[int, str] = {}
@@ -138,7 +140,9 @@ class Teller:
             self._names[number, -1] = shown_name(build.bases.meaning(node.base))
         width = len(str(len(shown)))
         for index, step in enumerate(shown, 1):
-            self._names[number, step.place] = f"[{stage}{index:>{width}}/{len(shown)}] "
+            self._names[number, step.place] = (
+                f"[{self._platform}{stage}{index:>{width}}/{len(shown)}] "
+            )
 
     def _name(self, step: Step, shown: str) -> str:
         before = self._names.get((step.stage, step.place))

@@ -39,7 +39,7 @@ def check(rule: str) -> None:
     numbers = re.findall(r"\d+", rule)
     if not _RULE.fullmatch(rule) or any(int(n) > LARGEST_NUMBER for n in numbers):
         raise InvalidParameterError(
-            f"invalid device cgroup rule format: '{rule}': it is TYPE MAJOR:MINOR ACCESS, "
+            f"invalid device cgroup rule format: '{rule}': it must be TYPE MAJOR:MINOR ACCESS, "
             "such as 'c 42:* rwm'"
         )
 

@@ -181,7 +181,7 @@ def _check_disks(limits: Limits) -> None:
     for device, kind, value in limits.disks:
         if value < 0 or (kind.endswith("iops") and value > LARGEST_IOPS):
             raise InvalidParameterError(
-                f"invalid rate for device {device}: {value}: it is a positive number"
+                f"invalid rate for device {device}: {value}: it must be a positive number"
             )
 
 

@@ -64,7 +64,6 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Networks": {
         "network create": ("networks.create", "Create a network"),
         "network ls": ("networks.ls", "List networks"),
-        "network inspect": ("networks.inspect", "Show everything about networks, as JSON"),
         "network connect": ("networks.connect", "Put a container on a network"),
         "network disconnect": ("networks.disconnect", "Take a container off a network"),
         "network rm": ("networks.rm", "Remove one or more networks"),
@@ -73,7 +72,6 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Volumes": {
         "volume create": ("volumes.create", "Create a volume"),
         "volume ls": ("volumes.ls", "List volumes"),
-        "volume inspect": ("volumes.inspect", "Show everything about volumes, as JSON"),
         "volume rm": ("volumes.rm", "Remove one or more volumes"),
         "volume prune": ("volumes.prune", "Remove the volumes that no container uses"),
     },
@@ -96,7 +94,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "grade": ("course.grade", "Grade notebooks, each in a throw-away engine"),
     },
     "The engine": {
-        "inspect": ("engine.inspect", "Show all about containers, images or volumes, as JSON"),
+        "inspect": ("engine.inspect", "Show all about one object of any kind, as JSON"),
         "events": ("engine.events", "Show the engine's events, live"),
         "states": ("engine.states", "Show the states of a container's life, and its transitions"),
         "info": ("engine.info", "Show facts about the engine"),
@@ -136,8 +134,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "image ls": ("images",),
     "image remove": ("rmi",),
     "image rm": ("rmi",),
+    "network inspect": ("inspect", "--type", "network"),
     "network list": ("network ls",),
     "network remove": ("network rm",),
+    "volume inspect": ("inspect", "--type", "volume"),
     "volume list": ("volume ls",),
     "volume remove": ("volume rm",),
 }
@@ -266,5 +266,13 @@ def summary(verb: str) -> str:
 def _print_help(title: str = "") -> int:
     from labkit.cli.base.help import overview  # noqa: PLC0415 only on request
 
-    print(overview({title: VERBS[title]} if title else VERBS, FLAGS))
+    shown = VERBS
+    if title:
+        others = {
+            name: ("", f"The same as labkit {' '.join(words)}")
+            for name, words in ALIASES.items()
+            if GROUPS[name.partition(" ")[0]] == title
+        }
+        shown = {title: VERBS[title]} | ({"Other names": others} if others else {})
+    print(overview(shown, FLAGS))
     return 0

@@ -34,6 +34,12 @@ class BuildRequest:
         self.explain_cache = False
         self.cache_from: list[str] = []
         self.secrets: dict[str, bytes] = {}
+        self.session = ""
+        """The id of a session (`labkit.client.session`) that serves this build."""
+        self.contexts: dict[str, str] = {}
+        """The contexts that have a name, with their meanings: `docker-image://…`, a URL."""
+        self.cache_imports: list[dict[str, object]] = []
+        self.cache_exports: list[dict[str, object]] = []
         self.limits: dict[str, Any] = {}
         """Limits of RUN's containers, by the API's names: `memory`, `cpushares`, …"""
 
@@ -47,6 +53,10 @@ class BuildRequest:
             "buildargs": json.dumps(self.build_args) if self.build_args else None,
             "labels": json.dumps(self.labels) if self.labels else None,
             "cachefrom": json.dumps(self.cache_from) if self.cache_from else None,
+            "session": self.session or None,
+            "contexts": json.dumps(self.contexts) if self.contexts else None,
+            "cacheimports": json.dumps(self.cache_imports) if self.cache_imports else None,
+            "cacheto": json.dumps(self.cache_exports) if self.cache_exports else None,
             "target": self.target or None,
             "platform": self.platform or None,
             "nocache": self.no_cache,

@@ -10,6 +10,7 @@ import os
 
 from labkit.dialect.references import domain_of, server_of
 from labkit.errors import InvalidParameterError, LabkitError
+from labkit.paths import user_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ class CredentialFile:
 
     def __init__(self, folder: str = "") -> None:
         """`folder` holds `config.json`; by default the one that the environment names."""
-        given = folder or os.environ.get("LABKIT_CONFIG") or "~/.labkit"
-        self.path = os.path.join(os.path.expanduser(given), "config.json")
+        self.path = user_config(folder)
 
     def get(self, server: str) -> "dict[str, str]":
         """Return the API's AuthConfig for a server, {} if there is none; InvalidParameterError."""
@@ -81,7 +81,7 @@ class CredentialFile:
             raise LabkitError(f"cannot read {self.path}: {error.strerror}") from error
         auths = content.get("auths", {}) if isinstance(content, dict) else None
         if not isinstance(auths, dict) or not all(isinstance(one, dict) for one in auths.values()):
-            raise self._damaged("`login` writes another form")
+            raise self._damaged("it does not have the form that `labkit login` writes")
         return content  # type: ignore[no-any-return]
 
     def _write(self, content: "dict[str, Any]") -> None:

@@ -10,7 +10,7 @@ Source: https://docs.docker.com/engine/cli/proxy/
 import json
 import os
 
-from labkit.client.credentials import CredentialFile
+from labkit.paths import user_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def variables(socket_path: str = "") -> dict[str, str]:
     labkit's own file comes before Docker's.  A file that cannot be read names none.
     """
     docker = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    for path in (CredentialFile().path, f"{docker}/config.json"):
+    for path in (user_config(), f"{docker}/config.json"):
         proxies = _proxies(path)
         given = proxies.get(f"unix://{socket_path}") or proxies.get("default")
         if isinstance(given, dict):

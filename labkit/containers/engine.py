@@ -24,7 +24,7 @@ from labkit.containers.inside.files import ContainerFiles
 from labkit.containers.inside.logs import LogLine
 from labkit.containers.inside.shipping import Shipping
 from labkit.containers.inside.top import Processes
-from labkit.containers.life import creating, ending, recovery, starting, updating
+from labkit.containers.life import creating, ending, pausing, recovery, starting, updating
 from labkit.containers.life.health import HealthChecks
 from labkit.containers.life.updating import UpdateConfig
 from labkit.containers.life.watch import Watch
@@ -174,8 +174,7 @@ class Engine:
                 raise ConflictError("cannot start a paused container, try unpause instead")
             if entry.is_running:
                 raise NotModifiedError(f"container {ref} is already running")
-            if entry.removed:
-                raise ConflictError(f"container {ref} is being removed")
+            entry.check_staying()
             entry.cancel_restart()
             entry.restart_delay_s = 0.0
             entry.container.stopped_by_user = False
@@ -269,17 +268,19 @@ class Engine:
 
     def pause(self, ref: str) -> None:
         """Freeze every process of the container: it keeps its memory and gets no CPU time."""
-        ending.pause(self.parts, self.parts.lookup.find(ref))
+        pausing.pause(self.parts, self.parts.lookup.find(ref))
 
     def unpause(self, ref: str) -> None:
         """Let a paused container run again."""
-        ending.unpause(self.parts, self.parts.lookup.find(ref))
+        pausing.unpause(self.parts, self.parts.lookup.find(ref))
 
     def rename(self, ref: str, name: str) -> None:
         """Give the container another name; ConflictError if it is in use."""
         entry = self.parts.lookup.find(ref)
         names.check(name := name.removeprefix("/"))
         with entry.lock:
+            if entry.removed:
+                raise NotFoundError(f"No such container: {ref}")
             old = entry.container.name
             if name == old:
                 raise InvalidParameterError(
@@ -360,24 +361,28 @@ class Engine:
         """
         entry = self.parts.lookup.find(ref)
         status = entry.container.state.status
-        if entry.is_running or status == "restarting":
-            if not force:
-                first = (
-                    " and must be unpaused first"
-                    if status == states.PAUSED
-                    else ": stop the container before removing or force remove"
-                )
-                raise ConflictError(
-                    f'cannot remove container "/{entry.container.name}": container is '
-                    f"{status}{first}"
-                )
-            with contextlib.suppress(ConflictError):
-                ending.kill(self.parts, entry, signal.SIGKILL)
-            ending.wait_for_killed(entry)
-        with entry.lock:
-            if not entry.removed:
-                ending.remove(self.parts, entry, volumes=volumes)
-                self.execs.forget(entry)
+        is_alive = entry.is_running or status == "restarting"
+        if is_alive and not force:
+            first = (
+                " and must be unpaused first"
+                if status == states.PAUSED
+                else ": stop the container before removing or force remove"
+            )
+            raise ConflictError(
+                f'cannot remove container "/{entry.container.name}": container is {status}{first}'
+            )
+        entry.is_leaving = True
+        try:
+            if is_alive:
+                with contextlib.suppress(ConflictError):
+                    ending.kill(self.parts, entry, signal.SIGKILL)
+                ending.wait_for_killed(entry)
+            with entry.lock:
+                if not entry.removed:
+                    ending.remove(self.parts, entry, volumes=volumes)
+                    self.execs.forget(entry)
+        finally:
+            entry.is_leaving = False
 
     def unlink(self, name: str) -> None:
         """Remove a link by its name: `/web/db` is container web's alias db; NotFoundError."""

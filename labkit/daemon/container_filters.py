@@ -67,7 +67,9 @@ def _exited(engine: Engine, codes: list[str]) -> Test:
     wanted = {code: whole(code) for code in codes}
     for code, number in wanted.items():
         if number is None:
-            raise InvalidParameterError(f"invalid filter 'exited={code[:60]}': it is an exit code")
+            raise InvalidParameterError(
+                f"invalid filter 'exited={code[:60]}': it must be an exit code"
+            )
     return lambda container: (
         container.state.status == "exited" and container.state.exit_code in wanted.values()
     )

@@ -7,9 +7,9 @@ import os
 import socket
 from collections.abc import Iterator
 
-from labkit.daemon import log
 from labkit.errors import ConflictError, InvalidParameterError
 from labkit.kernel import power, reserve
+from labkit.log import LABKITD
 from labkit.paths import Paths
 
 GROUP = "labkit"
@@ -49,7 +49,7 @@ def lock(path: str) -> int:
     except OSError as error:
         if error.errno not in reserve.FULL:
             raise
-        log.line(f"the process id could not be written to {path}: {error.strerror}")
+        LABKITD.line(f"the process id could not be written to {path}: {error.strerror}")
     return fd
 
 

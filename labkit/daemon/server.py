@@ -4,13 +4,13 @@ import socket
 from collections.abc import Callable
 
 from labkit.daemon.errors import error_response
-from labkit.daemon.log import LOG
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import STANDING_HEADERS, Answer
 from labkit.errors import NO_SPACE, LabkitError
 from labkit.http import requests, server
 from labkit.http.responses import Response
 from labkit.kernel import reserve, threads
+from labkit.log import LABKITD
 
 
 class Server(server.Server):
@@ -35,7 +35,7 @@ class Server(server.Server):
             headers=STANDING_HEADERS,
             handle=answer,
             error_response=error_response,
-            log=LOG,
+            log=LABKITD,
             observe=self._tell,
         )
         super().__init__(listener, service)
@@ -44,4 +44,4 @@ class Server(server.Server):
         if self.is_talkative:
             status = exchange.answer.status if isinstance(exchange.answer, Response) else 200
             asked = exchange.request
-            LOG.line(f"{asked.method} {asked.target} {status} {exchange.seconds:.3f}s")
+            LABKITD.line(f"{asked.method} {asked.target} {status} {exchange.seconds:.3f}s")

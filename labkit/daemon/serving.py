@@ -9,13 +9,14 @@ import labkit
 from labkit import snapshots
 from labkit.build import workroom
 from labkit.containers import Engine
-from labkit.daemon import doors, listener, log, settings
+from labkit.daemon import doors, listener, settings
 from labkit.daemon.routes import TABLE
 from labkit.daemon.server import Server
 from labkit.daemon.settings import Proxies, Settings, Source
 from labkit.errors import LabkitError
 from labkit.http.end_signals import EndSignals
 from labkit.kernel import power
+from labkit.log import LABKITD
 from labkit.paths import Paths
 from labkit.rootless import cable, outside, traces
 from labkit.rootless.watch import HolderWatch
@@ -30,6 +31,7 @@ def run(
 
     `given` has the texts of the flags by name, `config_file` the path of the file, if given.
     """
+    LABKITD.take_unhandled()
     source = settings.source(paths.root, given, config_file)
     said, warnings = source.read()
     if said.data_root and os.path.abspath(said.data_root) != paths.root:
@@ -74,14 +76,14 @@ def _serve(
     server.is_talkative = said.is_talkative
     places = doors.open_all(server, paths, said)
     for warning in engine.warnings:
-        log.line(warning)
-    log.line(f"labkit {labkit.__version__} listens on {', '.join(places)}, pid {os.getpid()}")
+        LABKITD.line(warning)
+    LABKITD.line(f"labkit {labkit.__version__} listens on {', '.join(places)}, pid {os.getpid()}")
     with listener.docker_name(paths):
         if ready_fd is not None:
             os.write(ready_fd, READY)
             os.close(ready_fd)
         server.serve(signals, lambda: _reload(source, engine, server))
-    log.line("asked to end; running containers keep running")
+    LABKITD.line("asked to end; running containers keep running")
     server.finish()
     os.unlink(paths.socket)
     engine.close()
@@ -98,12 +100,12 @@ def _reload(source: Source, engine: Engine, server: Server) -> None:
     try:
         said, warnings = source.read()
     except LabkitError as error:
-        log.line(f"the configuration is not reloaded: {error}")
+        LABKITD.line(f"the configuration is not reloaded: {error}")
         return
     server.is_talkative = said.is_talkative
     for warning in warnings:
-        log.line(warning)
-    log.line(f"reloaded {source.path}")
+        LABKITD.line(warning)
+    LABKITD.line(f"reloaded {source.path}")
     engine.events.publish("daemon", "reload", settings.engine_id(engine.paths.root), {})
 
 

@@ -167,7 +167,7 @@ def _check(settings: Settings) -> None:
     """InvalidParameterError for invalid values."""
     for name in ("max_concurrent_downloads", "max_concurrent_uploads"):
         if getattr(settings, name) < 1:
-            raise InvalidParameterError(f"invalid {name.replace('_', '-')}: it is 1 or more")
+            raise InvalidParameterError(f"invalid {name.replace('_', '-')}: it must be 1 or more")
     if settings.mtu and whole(str(settings.mtu), 68, 65535) is None:
         raise InvalidParameterError(f"invalid mtu: {settings.mtu}")
     for label in settings.labels:
@@ -245,7 +245,9 @@ def from_flags(given: Mapping[str, Sequence[str]]) -> Values:
 
 def _truth(name: str, texts: Sequence[str]) -> bool:
     if texts[-1].lower() not in ("true", "false", "1", "0"):
-        raise InvalidParameterError(f'invalid argument "{texts[-1]}" for "--{name}": true or false')
+        raise InvalidParameterError(
+            f'invalid argument "{texts[-1]}" for "--{name}": it must be true or false'
+        )
     return texts[-1].lower() in ("true", "1")
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from labkit.daemon import log
 from labkit.daemon.errors import error_message
 from labkit.errors import LabkitError
 from labkit.http.responses import Answer, Stream
 from labkit.kernel import threads
+from labkit.log import LABKITD
 from labkit.registry.client.errors import StoppedError
 from labkit.transfers.progress import Progress
 
@@ -50,7 +50,7 @@ def _work(work: Work, progress: Progress, messages: Messages) -> None:
         messages.put(None)
     except Exception as error:
         if not isinstance(error, (LabkitError, OSError)):
-            log.LOG.traceback("a transfer failed")
+            LABKITD.defect("a transfer failed", error)
         messages.put(error)
     else:
         messages.put(None)

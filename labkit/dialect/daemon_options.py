@@ -84,7 +84,7 @@ _ONE_BUILDER = "labkit has one way of keeping images"
 _OWN_TABLE = "labkit keeps its rules in one table of nftables, and needs them"
 WITHOUT_EFFECT = {
     "allow-nondistributable-artifacts": "labkit pushes no layers that lie elsewhere",
-    "api-cors-header": "browsers are no clients of labkit",
+    "api-cors-header": "browsers are not clients of labkit",
     "authorization-plugins": "labkit has no plugins: a user of the socket may do everything",
     "bridge": "labkit makes the bridge of the default network itself",
     "builder": "the builder keeps images and caches, which `labkit builder prune` removes",

@@ -7,6 +7,7 @@ from labkit.cgroups import given
 from labkit.dialect import subordinate_ids
 from labkit.doctor.checks_programs import find
 from labkit.doctor.finding import LIMITED, MISSING, OK, Finding, Situation, install, tried
+from labkit.kernel import files
 from labkit.rootless import ids
 
 ENOUGH_IDS = 65_536
@@ -44,20 +45,12 @@ def check_user_namespace(situation: Situation) -> Iterator[Finding]:
 def obstacle(proc: str = "/proc") -> tuple[str, str]:
     """The setting that forbids user namespaces or their capabilities, and the remedy."""
     for name, forbids, remedy in SYSCTLS:
-        if _read(f"{proc}/sys/{name.replace('.', '/')}").strip() == forbids:
+        if files.text_of(f"{proc}/sys/{name.replace('.', '/')}").strip() == forbids:
             return f"{name} is {forbids}", remedy
-    if "Seccomp:\t2" in _read(f"{proc}/self/status"):
+    if "Seccomp:\t2" in files.text_of(f"{proc}/self/status"):
         remedy = "start the outer container with --security-opt seccomp=unconfined"
         return "an outer filter of system calls (seccomp)", remedy
     return "", "a chroot or a security module forbids it: ask the administrator of this machine"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def check_ids(situation: Situation) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from labkit import ownership
 from labkit.cgroups import detect
 from labkit.doctor import (
     checks_cgroups,
+    checks_containers,
     checks_engine,
     checks_kernel,
     checks_networks,
@@ -50,6 +51,7 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
         checks_engine.check_daemon,
         checks_records.check_records,
     ),
+    "Containers": (checks_containers.check_containers,),
 }
 
 WITHOUT_ROOT = "Without root"
@@ -74,6 +76,7 @@ OF_A_USER: dict[str, tuple[Check, ...]] = {
     "Network": (checks_programs.check_network,),
     "Images": SECTIONS["Images"],
     "labkit": (checks_engine.check_daemon, checks_records.check_records),
+    "Containers": (checks_containers.check_containers,),
 }
 """The checks for a user without root: loop devices, the firewall and the group need root."""
 

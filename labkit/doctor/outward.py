@@ -20,7 +20,8 @@ from labkit.networks.surroundings import GROUP
 
 NOWHERE = "192.0.2.1"
 DISCARD = 9
-WAIT_S = 1.0
+WAIT_S = 3.0
+"""The kernel may switch a bridge on again only a second after it lost its last cable."""
 SMALLEST_SUBNET = 28
 """A smaller subnet may have no free address."""
 _EVERY_PROTOCOL = 3  # linux/if_ether.h: also packets that are sent
@@ -44,7 +45,7 @@ def attempt(root: str) -> None:
 
     The sender has a separate network namespace.  OSError if it does not leave, Untriable.
     """
-    bridge, uplink = _bridge(root), _uplink()
+    found, uplink = bridge(root), _uplink()
     payload = b"labkit doctor " + secrets.token_hex(8).encode()
     with (
         socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_EVERY_PROTOCOL)) as seen,
@@ -52,18 +53,18 @@ def attempt(root: str) -> None:
     ):
         seen.bind((uplink, _EVERY_PROTOCOL))
         namespaces.unshare(namespaces.CLONE_NEWNET)
-        _plug_in(host, bridge)
+        _plug_in(host, found)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
             deadline = time.monotonic() + WAIT_S
             while time.monotonic() < deadline:
                 sending.sendto(payload, (NOWHERE, DISCARD))
                 if _sees(seen, payload):
                     return
-    raise OSError(f"one from {bridge.name} did not reach {uplink}")
+    raise OSError(f"one from {found.name} did not reach {uplink}")
 
 
 def _sees(seen: socket.socket, payload: bytes) -> bool:
-    seen.settimeout(WAIT_S / 5)
+    seen.settimeout(WAIT_S / 15)
     try:
         while payload not in seen.recv(65536):
             pass
@@ -72,7 +73,8 @@ def _sees(seen: socket.socket, payload: bytes) -> bool:
     return True
 
 
-def _bridge(root: str) -> Bridge:
+def bridge(root: str) -> Bridge:
+    """Return a bridge that the engine with this data root has made; Untriable if none is up."""
     prefix = ownership.link_prefix(root)
     found = [link for link in bridges.with_prefix(prefix) if link.group == GROUP]
     with RouteSocket() as route:

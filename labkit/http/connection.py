@@ -24,7 +24,8 @@ from labkit.http.errors import ProtocolError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-HEAD_LIMIT_BYTES = 64 * 1024
+HEAD_LIMIT_BYTES = 256 * 1024
+"""`docker save` names each image here, and a build sends the passwords of all registries."""
 HEAD_TIME_S = 10.0
 """The longest time for a request's head from its first byte to its last."""
 PEEK_BYTES = 8 * 1024
@@ -36,6 +37,7 @@ TRAILER_LIMIT_LINES = 32
 SEND_TIME_S = 30.0
 """The longest time in which a client may read a whole answer; streams have no limit."""
 LINGER_TIME_S = 2.0
+SHORT_BODY_BYTES = 64 * 1024
 READING_TIME_S = 0.5
 READING_LOOK_S = 0.0002
 
@@ -260,6 +262,21 @@ class Body(io.RawIOBase):
     def is_read(self) -> bool:
         """Whether the next byte of the connection begins the next request."""
         return self._left == 0 and not self._more_chunks
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the rest of it is read, or soon can be: then the connection is used again."""
+        return self.is_read or not (self._chunked or self._ask or self._left > SHORT_BODY_BYTES)
+
+    def drop(self) -> bool:
+        """Read the rest of a short body that no handler needed; whether it all arrived."""
+        self._connection.set_deadline(LINGER_TIME_S)
+        try:
+            while self.read(SHORT_BODY_BYTES):
+                pass
+        except ProtocolError:
+            return False
+        return self.is_read
 
     def readable(self) -> bool:
         """Return True."""

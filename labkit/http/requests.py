@@ -1,7 +1,7 @@
 """A request: its head parsed strictly, its query by type, its body within limits.
 
-The grammar is RFC 9112's, without parts that no client uses: folded header lines, absolute targets,
-transfer codings other than chunked.  All of that is refused, never guessed at.
+The grammar is RFC 9112's, without parts that no client uses: folded header lines, and transfer
+codings other than chunked.  All of that is refused, never guessed at.
 """
 
 import io
@@ -18,14 +18,15 @@ from labkit.http.connection import Body, Connection
 from labkit.http.errors import ProtocolError
 from labkit.http.responses import JSON
 
-HEADER_LIMIT_LINES = 100
-QUERY_LIMIT_FIELDS = 100
+HEADER_LIMIT_LINES = 10_000
+QUERY_LIMIT_FIELDS = 10_000
 JSON_LIMIT_BYTES = 8 * 1024 * 1024
 JSON_LIMIT_DEPTH = 64
 JSON_TIME_S = 30.0
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-TARGET = re.compile(r"/[!-~]*")
+TARGET = re.compile(r"(?:https?://[!-.0-~]+)?(/[!-~\x80-\xff]*)", re.IGNORECASE)
+"""A path, or an absolute URL, whose host does not matter (RFC 9112 §3.2)."""
 VALUE = re.compile(r"[\t -~\x80-\xff]*")
 SECONDS = re.compile(r"-?\d{1,15}(\.\d{0,9})?", re.ASCII)
 SHOWN_CHARACTERS = 60
@@ -224,9 +225,11 @@ def _request_line(line: str) -> tuple[str, str, str]:
         raise ProtocolError(400, "Malformed request line: METHOD TARGET HTTP/1.1 was expected")
     if words[2] not in PROTOCOLS:
         raise ProtocolError(505, f"This server speaks HTTP/1.1, not {words[2]}")
-    if not TARGET.fullmatch(words[1]):
+    target = TARGET.fullmatch(words[1])
+    if not target:
         raise ProtocolError(400, "Malformed request target: a path was expected")
-    return words[0], words[1], words[2]
+    # Some clients do not percent-encode letters beyond ASCII.
+    return words[0], target[1].encode("latin-1").decode(errors="replace"), words[2]
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
@@ -240,6 +243,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
         key, value = name.lower(), value.strip(" \t")
         if key == "host" and key in headers:
             raise ProtocolError(400, "A request names one Host, and this one names two")
+        if key == "content-length" and headers.get(key) == value:
+            continue
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 

@@ -26,7 +26,6 @@ from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.connection import Connection
 from labkit.http.end_signals import EndSignals
 from labkit.http.errors import ProtocolError
-from labkit.http.log import Log
 from labkit.http.requests import Request, parse
 from labkit.http.responses import (
     LAST_CHUNK,
@@ -41,6 +40,7 @@ from labkit.http.responses import (
     response_bytes,
     stream_head,
 )
+from labkit.log import Log
 
 OUT_OF_RESOURCES_PAUSE_S = 0.1
 CLOSING_TIME_S = 5.0
@@ -188,8 +188,8 @@ class Server:
                 pass
         except (ConnectionError, TimeoutError):
             pass  # the client disconnected, or does not read its answer
-        except Exception:
-            self._service.log.traceback("a connection failed")
+        except Exception as error:
+            self._service.log.defect("a connection failed", error)
         finally:
             (connection or client).close()
             self._places.release()
@@ -229,12 +229,15 @@ class Server:
     def _answer(self, request: Request) -> Answer:
         try:
             return self._service.handle(request)
-        except LabkitError as error:
-            return self._service.error_response(error)
         except Exception as error:
-            self._service.log.traceback(f"{request.method} {request.path} failed")
-            defect = f"{self._service.name}: {type(error).__name__}: {error}"
-            return self._service.error_response(LabkitError(defect))
+            return self._service.error_response(self._for_client(request, error))
+
+    def _for_client(self, request: Request, error: Exception) -> LabkitError:
+        """The error that the client gets; a defect of the service is logged."""
+        if isinstance(error, LabkitError):
+            return error
+        self._service.log.defect(f"{request.method} {request.path} failed", error)
+        return LabkitError(f"{self._service.name}: {type(error).__name__}: {error}")
 
     def _send_observed(self, request: Request, answer: Answer, started: float) -> bool:
         try:
@@ -253,15 +256,18 @@ class Server:
         return self._give_away(request, answer)
 
     def _send_response(self, request: Request, response: Response) -> bool:
-        keep_alive = request.keep_alive and request.body.is_read
+        keep_alive = request.keep_alive and request.body.is_short
         head_only = request.method == "HEAD"
         whole = response_bytes(
             response, self._service.headers, keep_alive=keep_alive, head_only=head_only
         )
         request.connection.send(whole)
-        if not request.body.is_read:
-            request.connection.linger()
-        return keep_alive
+        if request.body.is_read:
+            return keep_alive
+        if keep_alive and request.body.drop():
+            return True
+        request.connection.linger()
+        return False
 
     def _send_file(self, request: Request, part: FilePart) -> bool:
         keep_alive = request.keep_alive and request.body.is_read
@@ -285,8 +291,8 @@ class Server:
                     connection.send(chunk(payload) if chunked else payload, seconds=None)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:
-            self._service.log.traceback(f"{request.method} {request.path} was cut off")
+        except Exception as error:
+            self._service.log.defect(f"{request.method} {request.path} was cut off", error)
             return False
         finally:
             _close(stream.chunks)
@@ -295,10 +301,14 @@ class Server:
         return keep_alive
 
     def _give_away(self, request: Request, hijack: Hijack) -> bool:
+        """Pass the connection on; an error before the head is sent becomes the answer."""
         connection = request.connection
         head = hijack.head or hijack_head(hijack, upgrade=request.wants_upgrade)
+        is_sent = False
 
         def send_head() -> None:
+            nonlocal is_sent
+            is_sent = True
             connection.send(head)
             if hijack.protocol == "tcp":
                 connection.wait_until_read()
@@ -306,8 +316,15 @@ class Server:
         try:
             with connection.given_away() as fd:
                 hijack.take(fd, send_head)
-        except LabkitError as error:
-            self._service.log.line(f"{request.method} {request.path}: {error}")
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            told = self._for_client(request, error)
+            if is_sent:
+                self._service.log.line(f"{request.method} {request.path}: {told}")
+            else:
+                connection.send(self._error_bytes(told))
+                connection.linger()
         return False
 
 

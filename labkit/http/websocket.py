@@ -9,6 +9,7 @@ from collections.abc import Callable
 from struct import pack, unpack_from
 
 from labkit.errors import InvalidParameterError
+from labkit.http.connection import SEND_TIME_S
 from labkit.http.errors import ProtocolError
 from labkit.http.requests import Request
 
@@ -19,6 +20,7 @@ LONGEST_FRAME = 16 << 20
 PIECE_BYTES = 64 * 1024
 CLOSING_TIME_S = 1.0
 NORMAL_END = pack(">H", 1000)
+_ENDED_OR_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 def head(request: Request) -> bytes:
@@ -78,53 +80,91 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
     return number.to_bytes(len(data), "big")
 
 
+class _Side:
+    """One of two sockets, and the bytes that wait until it takes them."""
+
+    def __init__(self, own: socket.socket) -> None:
+        own.setblocking(False)
+        self.socket = own
+        self.waiting = bytearray()
+
+    def events(self, other: "_Side") -> int:
+        """What to wait for: nothing more is read while the other side is that far behind."""
+        reads = select.POLLIN if len(other.waiting) < PIECE_BYTES else 0
+        return reads | (select.POLLOUT if self.waiting else 0)
+
+    def send(self) -> None:
+        """Send what the socket takes now; reading from it reports its end."""
+        try:
+            del self.waiting[: self.socket.send(self.waiting)]
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            self.waiting.clear()
+
+
 def carry(client: socket.socket, plain: socket.socket, shown: Callable[[bytes], bytes]) -> None:
     """Pass on a client's frames to a plain socket, and that socket's bytes to the client as frames.
 
-    `shown` turns those bytes into the payload.  Returns when either side has ended.
+    `shown` turns those bytes into the payload.  Returns when either side has ended.  A side that
+    does not read stops the other one's data, and neither its own nor the end.
     """
     received = bytearray()
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    poll.register(plain, select.POLLIN)
+    ours, theirs = _Side(client), _Side(plain)
     with contextlib.suppress(OSError, ProtocolError):
         while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if plain.fileno() in ready:
-                data = plain.recv(PIECE_BYTES)
+            poll = select.poll()
+            poll.register(client, ours.events(theirs))
+            poll.register(plain, theirs.events(ours))
+            ready = dict(poll.poll())
+            for side in (ours, theirs):
+                if ready.get(side.socket.fileno(), 0) & select.POLLOUT:
+                    side.send()
+            if ready.get(plain.fileno(), 0) & _ENDED_OR_READABLE:
+                data = _received(plain)
                 if not data:
-                    client.sendall(frame(NORMAL_END, CLOSE))
-                    _await_end(client)
+                    _finish(ours)
                     return
                 if payload := shown(data):
-                    client.sendall(frame(payload))
-            if client.fileno() in ready:
-                data = client.recv(PIECE_BYTES)
+                    ours.waiting += frame(payload)
+            if ready.get(client.fileno(), 0) & _ENDED_OR_READABLE:
+                data = _received(client)
                 received += data
-                if not data or not _serve(received, client, plain):
+                if not data or not _serve(received, ours, theirs):
                     return
 
 
-def _await_end(client: socket.socket) -> None:
-    """Hear the client's own word of the end, for a moment: it could not send it otherwise."""
-    client.settimeout(CLOSING_TIME_S)
+def _received(own: socket.socket) -> bytes:
+    """The next piece; b"" at the end, also of a socket whose other end was closed with data."""
+    try:
+        return own.recv(PIECE_BYTES)
+    except ConnectionError:
+        return b""
+
+
+def _finish(client: _Side) -> None:
+    """Send the last bytes and the end, and hear the client's own word of it, for a moment."""
+    client.socket.settimeout(SEND_TIME_S)
+    client.socket.sendall(client.waiting + frame(NORMAL_END, CLOSE))
+    client.socket.settimeout(CLOSING_TIME_S)
     received = bytearray()
-    while data := client.recv(PIECE_BYTES):
+    while data := client.socket.recv(PIECE_BYTES):
         received += data
         while (taken := take_frame(received)) is not None:
             if taken[0] == CLOSE:
                 return
 
 
-def _serve(received: bytearray, client: socket.socket, plain: socket.socket) -> bool:
+def _serve(received: bytearray, client: _Side, plain: _Side) -> bool:
     """Do what a client's frames say; False when it has ended."""
     while (taken := take_frame(received)) is not None:
         kind, payload = taken
         if kind == CLOSE:
-            client.sendall(frame(payload[:2], CLOSE))
+            client.waiting += frame(payload[:2], CLOSE)
+            client.send()
             return False
         if kind == PING:
-            client.sendall(frame(payload, PONG))
+            client.waiting += frame(payload, PONG)
         elif kind != PONG:
-            plain.sendall(payload)
+            plain.waiting += payload
     return True

@@ -18,6 +18,7 @@ Change = Callable[[RuntimeConfig, str, Expander], None]
 """A function that changes a config by an instruction's arguments; InvalidParameterError."""
 
 SHELL = ["/bin/sh", "-c"]
+PROTOCOLS = ("tcp", "udp", "sctp")
 PORT_MAX = 65535
 NO_TRIGGERS = {
     "ONBUILD": "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
@@ -81,6 +82,9 @@ def _expose(config: RuntimeConfig, arguments: str, expander: Expander) -> None:
     for word in " ".join(expander.split(arguments)).split():  # a variable may hold several
         match = _PORT.fullmatch(word.lower())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        protocol = word.lower().rpartition("/")[2] if "/" in word else "tcp"
+        if protocol not in PROTOCOLS:
+            raise InvalidParameterError(f"invalid proto: {protocol}")
         if not match or not first <= last <= PORT_MAX:
             raise InvalidParameterError(f"invalid containerPort: {word}")
         ports: dict[str, dict[str, str]] = {

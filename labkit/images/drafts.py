@@ -221,7 +221,7 @@ class Draft:
             )
         if descriptor.media_type not in models.MANIFESTS | models.INDEXES:
             raise InvalidParameterError(
-                f"media type {descriptor.media_type!r} is not known: it is no image"
+                f"media type {descriptor.media_type!r} is not known: it is not an image"
             )
         holdings = self._holdings
         self.add_document(data, descriptor.media_type)

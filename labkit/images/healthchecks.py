@@ -40,7 +40,7 @@ def check(text: str, *, has_flags: bool) -> None:
         if rest or has_flags:
             raise InvalidParameterError("HEALTHCHECK NONE takes no arguments")
     elif kind.upper() != "CMD":
-        raise InvalidParameterError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)")
+        raise InvalidParameterError(f'Unknown type "{kind}" in HEALTHCHECK (try CMD)')
     elif not rest:
         raise InvalidParameterError("Missing command after HEALTHCHECK CMD")
 
@@ -83,13 +83,15 @@ def _nanos(flags: Mapping[str, str], flag: str) -> int:
             f'invalid duration "{text}" for --{flag}: a duration is needed, such as 1m30s'
         )
     if 0 < nanos < _LEAST_NANOS:
-        raise InvalidParameterError(f"--{flag}={text} cannot be less than 1ms")
+        raise InvalidParameterError(f'Interval "{flag}" cannot be less than 1ms: {text}')
     return nanos
 
 
 def _retries(text: str) -> int:
     if not text:
         return 0
+    if re.fullmatch(r"-\d+", text):
+        raise InvalidParameterError(f"--retries cannot be negative ({text})")
     if not text.isdecimal() or len(text) > 10 or int(text) > _MOST_RETRIES:
         raise InvalidParameterError(
             f"--retries={text}: a number from 0 to {_MOST_RETRIES} is needed"

@@ -105,7 +105,7 @@ class Layout:
         match = _DIGEST.fullmatch(digest)
         if match is None:
             raise InvalidParameterError(
-                f"{digest[:100]!r} is not a digest: it is sha256: and 64 hexadecimal digits"
+                f"{digest[:100]!r} is not a digest: it must be sha256: and 64 hexadecimal digits"
             )
         return os.path.join(self.blobs, match[1])
 

@@ -55,7 +55,7 @@ def reason(error: Exception) -> str:
     if not has_pattern:
         return str(error)
     field = where.rpartition(" - at ")[2]
-    return f"{field} is no digest of the kind that is used here: sha256: and 64 digits of 0-9a-f"
+    return f"{field} is not a digest that labkit knows: it must be sha256: and 64 digits of 0-9a-f"
 
 
 class Platform(msgspec.Struct, omit_defaults=True):

@@ -54,6 +54,13 @@ def save(store: ImageStore, asked: Sequence[str]) -> Iterator[bytes]:
         yield from _archive(store, draft, chosen)
 
 
+def save_one(store: ImageStore, image: Image, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the archive of one image, which is `image` itself whatever else has its id."""
+    with store.draft() as draft:
+        familiar = [references.parse(name).familiar for name in names]
+        yield from _archive(store, draft, [Saved(image, familiar)])
+
+
 def choose(store: ImageStore, asked: Sequence[str]) -> list[Saved]:
     """Return the images that are meant, each once."""
     chosen: dict[str, Saved] = {}

@@ -237,13 +237,13 @@ class _Reader:
         start = self.position
         name = _NAME.match(self.text, start + 2)
         if name is None:
-            raise self._bad(start, "a name must follow the brace")
+            raise self._bad(start, "bad substitution: a name must follow the brace")
         self.position = name.end()
         if self._take("}"):
             return self._put_in(self._environment.get(name[0], ""))
         modifier = _MODIFIER.match(self.text, self.position)
         if modifier is None:
-            raise self._bad(start, f"no known modifier follows {name[0]}, and no closing brace")
+            raise self._bad(start, f"unsupported modifier after {name[0]}, or no closing brace")
         self.position = modifier.end()
         word, replacement = self._modifier_words(start, is_replacing=modifier[0] in ("/", "//"))
         value = self._environment.get(name[0])
@@ -272,7 +272,7 @@ class _Reader:
         return found
 
     def _bad(self, start: int, why: str) -> InvalidParameterError:
-        return InvalidParameterError(f"cannot read {self._shown(start)!r}: {why}")
+        return InvalidParameterError(f'failed to process "{self._shown(start)}": {why}')
 
     def _shown(self, start: int) -> str:
         """Return the text from `start` on, as much of it as a message can hold."""

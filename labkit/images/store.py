@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import msgspec
+
 from labkit.errors import InvalidParameterError, NotFoundError
 from labkit.images import changes as instructions
 from labkit.images import models, platforms, references
 from labkit.images import removal as removals
 from labkit.images.chains import chain_ids
+from labkit.images.documents import for_this_machine
 from labkit.images.drafts import Draft
 from labkit.images.entries import enter, name_of, now, without_name
 from labkit.images.holdings import Holdings
@@ -114,6 +117,14 @@ class ImageStore:
         entries = self._layout.manifests()
         return next(entry for entry in entries if entry.digest == image.digest)
 
+    def own_manifest(self, image: Image) -> Descriptor:
+        """Return the descriptor of an image's manifest, also if `entry` is an index."""
+        entry = self.entry(image)
+        if entry.media_type not in models.INDEXES:
+            return Descriptor(entry.media_type, entry.digest, entry.size)
+        data = self.blob_bytes(entry.digest)
+        return for_this_machine(msgspec.json.decode(data, type=models.Index))
+
     def blobs_of(self, entries: Sequence[Descriptor]) -> set[str]:
         """Return the digests of all blobs that manifests and indexes need, their own included."""
         return self._holdings.documents.blobs(entries)
@@ -177,11 +188,17 @@ class ImageStore:
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name; an image that had the name loses it."""
+        with self._layout.locked():
+            self.name(self.resolve(source), target)
+
+    def name(self, image: Image, target: str) -> None:
+        """As `tag`, for an image that was resolved: of several with one id, for just this one."""
         name = references.parse_tag(target)
         with self._layout.locked():
-            digest = self.resolve(source).digest
             entries = self._layout.manifests()
-            entry = next(entry for entry in entries if entry.digest == digest)
+            entry = next((entry for entry in entries if entry.digest == image.digest), None)
+            if entry is None:
+                raise NotFoundError(f"No such image: {image.id}")
             self._layout.write_index(enter(entries, entry, name.familiar, moment=now()))
 
     def note_digest(self, image: Image, reference: str) -> None:

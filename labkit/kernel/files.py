@@ -83,3 +83,12 @@ def folders_from(path: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def text_of(path: str) -> str:
+    """Return the text of a file; "" if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -6,6 +6,8 @@ import os
 import stat
 from struct import pack, unpack_from
 
+from labkit.kernel import files
+
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_CONFIGURE = 0x4C0A
@@ -50,11 +52,8 @@ def attach(path: str, *, lock: bool = False) -> tuple[int, str]:
 
 def backing_file(device: str) -> str:
     """Return the file behind a loop device, or "" if there is none."""
-    try:
-        with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""
+    path = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
+    return files.text_of(path).rstrip("\n")
 
 
 def device_of(path: str) -> str:

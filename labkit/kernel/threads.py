@@ -19,8 +19,8 @@ def lasting(run: Callable[..., None], name: str, *arguments: object) -> threadin
         while True:
             try:
                 return run(*arguments)
-            except Exception:
-                sys.stderr.write(f"labkit: the thread {name!r} failed and is started again\n")
+            except Exception as error:
+                error.add_note(f"the thread {name!r} failed and is started again")
                 sys.excepthook(*sys.exc_info())
                 time.sleep(PAUSE_S)
 

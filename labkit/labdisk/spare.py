@@ -78,7 +78,7 @@ def _check_kind(device: str) -> None:
         why = (error.strerror or "").lower()
         raise InvalidParameterError(f"cannot make {device} the lab disk: {why}") from None
     if not stat.S_ISBLK(mode):
-        raise InvalidParameterError(f"cannot make {device} the lab disk: it is no block device")
+        raise InvalidParameterError(f"cannot make {device} the lab disk: it is not a block device")
     if not os.path.isdir(f"/sys/block/{os.path.basename(device)}"):
         raise InvalidParameterError(
             f"cannot make {device} the lab disk: it is a part of a disk; limits are on whole disks"

@@ -14,7 +14,7 @@ from labkit.kernel import sysctls
 from labkit.kernel.network import links
 from labkit.kernel.network.links import LONGEST_NAME
 from labkit.kernel.network.netlink import RouteSocket
-from labkit.networks import options
+from labkit.networks import firewall, options
 from labkit.networks.addresses import parse_subnet
 from labkit.networks.model import BRIDGE, Network
 from labkit.networks.surroundings import GROUP
@@ -75,13 +75,16 @@ def exists(name: str) -> bool:
 
 
 def ensure(network: Network, mtu: int) -> None:
-    """Make a network's bridge, or check and repair the one that exists; OSError, ConflictError.
+    """Make a network's bridge, or check and repair the one that exists.
+
+    OSError, ConflictError; LabkitError without nft, for no rule would guard it.
 
     A macvlan without a parent leads nowhere: its containers have cables to a bridge, which has no
     address.
     """
     if network.parent:
         return
+    firewall.require()
     name = network.bridge
     with RouteSocket() as route:
         try:
@@ -89,7 +92,7 @@ def ensure(network: Network, mtu: int) -> None:
         except FileExistsError:
             if not any(link.name == name and link.kind == "bridge" for link in _all(route)):
                 raise ConflictError(
-                    f"there already is a link {name}, and it is no bridge: remove or rename it"
+                    f"there already is a link {name}, and it is not a bridge: remove or rename it"
                 ) from None
             links.switch_on(route, name, GROUP)
         for config in network.ipam.config if network.driver == BRIDGE else ():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from labkit.errors import InvalidParameterError
 from labkit.networks import options as known_options
 from labkit.networks.addresses import is_part, parse_subnet
-from labkit.networks.model import IpamConfig
+from labkit.networks.model import IpamConfig, Network
 from labkit.networks.subnets import POOLS, Pool
 
 
@@ -39,6 +39,16 @@ class Defaults(NamedTuple):
         if self.ipv6 and self.fixed_cidr_v6:
             found.append(IpamConfig(str(parse_subnet(self.fixed_cidr_v6))))
         return found
+
+    def describe(self, network: Network) -> bool:
+        """Whether the default network has the configured subnets; gateways may differ."""
+        said = self.bridge()
+        have = {(config.subnet, config.ip_range) for config in network.ipam.config}
+        gateways = {config.gateway for config in network.ipam.config}
+        return network.enable_ipv6 == self.ipv6 and all(
+            (config.subnet, config.ip_range) in have and (config.gateway or "") in {*gateways, ""}
+            for config in said
+        )
 
     def options(self) -> dict[str, str]:
         """The options of the default network."""

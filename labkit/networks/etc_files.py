@@ -123,6 +123,11 @@ def is_loopback(server: str) -> bool:
     return server.startswith("127.") or server == "::1"
 
 
+def is_at_loopback(host: Resolver) -> bool:
+    """Whether a host has a name server (dnsmasq, systemd's stub) that no container reaches."""
+    return bool(host.servers) and all(map(is_loopback, host.servers))
+
+
 def resolv_conf(resolver: Resolver) -> str:
     """The text of /etc/resolv.conf."""
     lines = [f"nameserver {server}" for server in resolver.servers]

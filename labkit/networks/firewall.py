@@ -5,6 +5,7 @@ the former table in one transaction.  So no rule stays after its reason is gone,
 `labkit.networks.passage` is for the tables of other programs: Docker's, or a firewall's.
 """
 
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from labkit.networks.surroundings import GROUP
 
 ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 users write these for every address
 
+PROGRAM = "nft"
 OWN_CHAIN = "labkit-forwarded"
 """The chain for forwarded packets; the engines of one machine recognise their tables by it."""
 
@@ -234,15 +236,24 @@ def stands(table: str) -> bool:
     return ("inet", table, OWN_CHAIN) in nft_chains.filtering(nft_chains.FORWARD)
 
 
+def trouble() -> str:
+    """Return why no bridge network works on this machine; "" if nft is there."""
+    if shutil.which(PROGRAM):
+        return ""
+    return f"bridge networks need the program {PROGRAM}: install the package nftables"
+
+
+def require() -> None:
+    """Raise LabkitError if no bridge network works."""
+    if why := trouble():
+        raise LabkitError(why)
+
+
 def apply(commands: str) -> None:
     """Let nft execute commands, all or none; LabkitError with its message."""
-    try:
-        done = subprocess.run(
-            ["nft", "-f", "-"], input=commands, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise LabkitError(
-            "bridge networks need the program nft: install the package nftables"
-        ) from None
+    require()
+    done = subprocess.run(
+        [PROGRAM, "-f", "-"], input=commands, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise LabkitError(f"nft refused labkit's rules: {done.stderr.strip()}")

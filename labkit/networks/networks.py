@@ -22,7 +22,7 @@ from labkit.errors import (
     LabkitError,
     NotFoundError,
 )
-from labkit.networks import bridges, creation, options, ports, shares, subnets
+from labkit.networks import bridges, creation, firewall, options, ports, shares, subnets
 from labkit.networks.addresses import AddressSpace, parse_subnet
 from labkit.networks.claims import Claims
 from labkit.networks.defaults import USUAL, Defaults
@@ -101,10 +101,11 @@ class Networks:
         return self._records.warnings
 
     @property
-    def hiding(self) -> list[str]:
-        """A warning for each network that hides addresses that this machine can reach."""
+    def present_warnings(self) -> list[str]:
+        """A warning for each network that hides addresses of others, and one if nft is missing."""
         with self._lock:
-            return [network.warning for network in self._by_id.values() if network.hides]
+            hiding = [network.warning for network in self._by_id.values() if network.hides]
+        return [*hiding, *filter(None, [firewall.trouble()])]
 
     def all(self) -> list[Network]:
         """Every network, by name."""
@@ -396,7 +397,7 @@ class Networks:
     def reconcile(self) -> None:
         """Repair bridges and rules at the daemon's start, when every running container is known.
 
-        Links of no container are removed.
+        Links of no container are removed.  Without nft no bridge is made.
         """
         with self._lock:
             for network in list(self._by_id.values()):
@@ -406,11 +407,10 @@ class Networks:
                     network.options = self._defaults.options()
                 self._give_own_link(network)
                 self._claim_again(network)
-                if not network.is_default or self.members(network):
+                is_needed = not network.is_default or self.members(network)
+                if is_needed and not firewall.trouble():
                     self._ensure_link(network)
-            belongs = {
-                network.bridge for network in self._by_id.values() if network.id in self._mtus
-            }
+            belongs = {made.bridge for made in self._by_id.values() if made.id in self._mtus}
             belongs |= {e.host_interface for s in self._sandboxes.values() for e in s.endpoints}
             found = {link.name for link in bridges.with_prefix(self.prefix)}
         bridges.unplug(found - belongs)
@@ -434,7 +434,7 @@ class Networks:
 
         The default network also follows a new value of `bip`.
         """
-        if network.is_default and not (self.members(network) or self._is_as_said(network)):
+        if network.is_default and not (self.members(network) or self._defaults.describe(network)):
             network.enable_ipv6 = self._defaults.ipv6
             self._begin_again(network, self._defaults.bridge())
             return
@@ -448,16 +448,6 @@ class Networks:
                 kept = [c for c in network.ipam.config if c.subnet not in network.chosen]
                 self._begin_again(network, kept)
                 return
-
-    def _is_as_said(self, network: Network) -> bool:
-        """Whether the default network has the configured subnets; gateways may differ."""
-        said = self._defaults.bridge()
-        have = {(config.subnet, config.ip_range) for config in network.ipam.config}
-        gateways = {config.gateway for config in network.ipam.config}
-        return network.enable_ipv6 == self._defaults.ipv6 and all(
-            (config.subnet, config.ip_range) in have and (config.gateway or "") in {*gateways, ""}
-            for config in said
-        )
 
     def _begin_again(self, network: Network, configs: list[IpamConfig]) -> None:
         """Give a network without containers other subnets: `configs`, and chosen ones."""

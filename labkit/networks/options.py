@@ -66,7 +66,7 @@ def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:
     if not value:
         return default
     if value not in _TRUE | _FALSE:
-        raise InvalidParameterError(f"invalid option {option}={value}: it is true or false")
+        raise InvalidParameterError(f"invalid option {option}={value}: it must be true or false")
     return value in _TRUE
 
 
@@ -123,7 +123,9 @@ def _word(*words: str) -> Callable[[str, str], None]:
 
     def check_word(option: str, value: str) -> None:
         if value and value not in words:
-            raise InvalidParameterError(f"invalid option {option}={value}: it is {_either(words)}")
+            raise InvalidParameterError(
+                f"invalid option {option}={value}: it must be {_either(words)}"
+            )
 
     return check_word
 

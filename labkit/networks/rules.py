@@ -4,10 +4,10 @@ The same happens with the links that forward packets (`forwarding`), and with th
 other programs' firewalls (`passage`).
 """
 
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
+from labkit.log import LABKITD
 from labkit.networks import firewall, flows, surroundings
 from labkit.networks.firewall import Forward
 from labkit.networks.forwarding import Closed, Forwarding
@@ -54,7 +54,8 @@ class Rules:
             if is_new:
                 self._look(networks)
             text = firewall.ruleset(self._prefix, networks, forwards, self._closed)
-            if text != self._text:
+            # A machine without nft has no rules that a daemon without networks would remove.
+            if text != self._text and (networks or not firewall.trouble()):
                 firewall.apply(text)
                 self._text = text
                 flows.forget_stale(self._forwarded, forwards)
@@ -82,7 +83,7 @@ class Rules:
         failed = self._passage.ensure(ways(networks, self._around.outward))
         for words in failed:
             if words not in self._failed:
-                sys.stderr.write(f"labkitd: {words}\n")
+                LABKITD.line(words)
         self._failed = failed
 
     def _stop_watching(self) -> None:

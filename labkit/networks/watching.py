@@ -6,13 +6,13 @@ are checked from time to time.
 
 import os
 import select
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from labkit.kernel.network import notices
 from labkit.kernel.network.notices import Notice
+from labkit.log import LABKITD
 from labkit.networks.passage import iptables
 
 SETTLE_S = 0.05
@@ -68,7 +68,7 @@ class Watcher:
         try:
             self._look()
         except Exception as error:  # the thread must go on waiting for notices
-            sys.stderr.write(f"labkitd: cannot check the rules of networks: {error}\n")
+            LABKITD.line(f"cannot check the rules of networks: {error}")
 
     def _is_news(self) -> bool:
         found = False

@@ -25,6 +25,8 @@ from labkit.rpc.errors import (
 )
 
 MESSAGE_MAX_BYTES = 4 << 20
+SEND_TIMEOUT_S = 60.0
+"""How long the other side of a call may take no data: one that serves calls reads them."""
 LARGE_MESSAGE_MAX_BYTES = 16 << 20
 _HEAD = struct.Struct(">BL")
 """Whether the message is compressed, and its length."""
@@ -37,6 +39,9 @@ Message = TypeVar("Message", bound=wire.Struct)
 
 class Call:
     """One call, made by this side or by the other side."""
+
+    _send_timeout_s: float | None = None
+    """How long the other side may take no data; None: as long as it stays connected."""
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
@@ -77,7 +82,7 @@ class Call:
             data = wire.encode(message)
             parts += (_HEAD.pack(0, len(data)), data)
         try:
-            self._stream.send(b"".join(parts), end=end)
+            self._stream.send(b"".join(parts), end=end, timeout_s=self._send_timeout_s)
         except OSError as error:
             raise CallError(CANCELLED, str(error)) from None
 
@@ -170,6 +175,8 @@ class Served(Call):
 
 class Made(Call):
     """A call made by this side: `with calling(...) as call`."""
+
+    _send_timeout_s = SEND_TIMEOUT_S
 
     def send(self, *messages: wire.Struct, end: bool = False) -> None:
         """Send messages; after the other side has answered, none is sent.  CallError."""

@@ -20,6 +20,8 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingReceived,
+    RemoteSettingsChanged,
     RequestReceived,
     ResponseReceived,
     StreamEnded,
@@ -39,6 +41,10 @@ STREAMS_MAX = 250
 RESETS_MAX = 1000
 """How many streams a peer may open and reset before the connection is closed (CVE-2023-44487)."""
 READ_BYTES = 256 << 10
+UNANSWERED_MAX_BYTES = 2 * CONNECTION_WINDOW_BYTES
+QUESTIONS_MAX = 10_000
+"""How much, and how many pings and settings, a peer may send while it reads nothing: the answers
+would be kept without a limit.  Its credit for data ends before that."""
 
 
 _SETTINGS: dict[SettingCodes | int, int] = {
@@ -97,9 +103,9 @@ class Stream:
         if not self.headers:
             raise StreamError("the stream ended without an answer")
 
-    def send(self, data: bytes, *, end: bool = False) -> None:
+    def send(self, data: bytes, *, end: bool = False, timeout_s: float | None = None) -> None:
         """Send data, as fast as the other side's credit allows.  StreamError."""
-        self._connection.send(self, data, end=end)
+        self._connection.send(self, data, end=end, timeout_s=timeout_s)
 
     def send_headers(self, headers: Headers, *, end: bool = False) -> None:
         """Send headers, or trailers with `end`.  StreamError."""
@@ -128,6 +134,7 @@ class Connection:
         self._has_answers = False
         """Whether a reader has queued an answer to send."""
         self._resets = 0
+        self._unanswered_bytes = self._questions = 0
         self.is_closed = False
         self._http.initiate_connection()
         self._http.update_settings(_SETTINGS)
@@ -158,9 +165,12 @@ class Connection:
                 events = self._http.receive_data(data)
             except ProtocolError:
                 return False  # `close` still sends the rule that the other side broke
+            self._unanswered_bytes += len(data)
             goes_on = True
             for event in events:
                 goes_on = self._happened(event, calls) and goes_on
+            if self._unanswered_bytes > UNANSWERED_MAX_BYTES or self._questions > QUESTIONS_MAX:
+                goes_on = False
             self._has_answers = True
             self._changed.notify_all()
         for call in calls:
@@ -179,6 +189,7 @@ class Connection:
             if accept is not None:
                 calls.append(lambda: accept(stream))
             return True
+        self._questions += isinstance(event, PingReceived | RemoteSettingsChanged)
         found = self._streams.get(getattr(event, "stream_id", None) or 0)
         if found is None:
             return True
@@ -243,14 +254,21 @@ class Connection:
             self._http.send_headers(stream.number, headers, end_stream=end)
         self._flush()
 
-    def send(self, stream: Stream, data: bytes, *, end: bool) -> None:
-        """Send data on a stream, in frames as large as the other side allows."""
+    def send(
+        self, stream: Stream, data: bytes, *, end: bool, timeout_s: float | None = None
+    ) -> None:
+        """Send data on a stream, in frames as large as the other side allows.
+
+        `timeout_s` limits each wait for the other side's credit; then the stream is reset.
+        """
         rest = memoryview(data)
         is_last = False
         while not is_last:
             with self._changed:
                 if rest:
-                    self._changed.wait_for(lambda: self._may_send(stream))
+                    has_credit = self._changed.wait_for(lambda: self._may_send(stream), timeout_s)
+                    if not has_credit:
+                        stream.is_reset = True
                 with _as_stream_error():
                     self._check(stream)
                     size = min(len(rest), self._window(stream), self._http.max_outbound_frame_size)
@@ -323,8 +341,12 @@ class Connection:
         with self._writing:
             with self._changed:
                 data = self._http.data_to_send()
+                answered_bytes, answered = self._unanswered_bytes, self._questions
             if data:
                 self._link.sendall(data)
+            with self._changed:
+                self._unanswered_bytes -= answered_bytes
+                self._questions -= answered
 
     def _send_answers(self) -> None:
         """Send the answers that readers queue: pings, settings, credit."""

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 
 from labkit.errors import LabkitError
@@ -55,7 +54,8 @@ class Server:
             except OSError:
                 raise
             except Exception as error:
-                sys.stderr.write(f"labkit: {call.path} failed\n{traceback.format_exc()}")
+                error.add_note(f"the call {call.path} failed")
+                sys.excepthook(*sys.exc_info())
                 call.finish(INTERNAL, f"{type(error).__name__}: {error}")
             else:
                 call.finish()

@@ -164,7 +164,7 @@ class Puller:
             config = msgspec.json.decode(data, type=ImageConfig)
         except UNREADABLE as error:
             raise InvalidParameterError(
-                f"this is no image that can be run: its config cannot be read ({error})"
+                f"this is not an image that can be run: its config cannot be read ({error})"
             ) from None
         actual = Platform(config.architecture, config.os, config.variant)
         if self._is_platform_given and not platforms.runs_on(actual, self._platform):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from labkit.errors import NotFoundError
 from labkit.images import Image, ImageStore, models, references
 from labkit.images.archives.compression import CHUNK_BYTES, GzipBlob
-from labkit.images.documents import for_this_machine
+from labkit.images.documents import for_this_machine, members
 from labkit.images.drafts import Draft
 from labkit.images.layout import digest_of, encode
 from labkit.images.models import Descriptor, Index, Manifest
@@ -88,18 +88,49 @@ class Pusher:
         for short in shorts:
             self._progress.state(short, "Preparing")
         with self._store.draft() as draft:
-            layers = self._layers(draft, image)
-            in_order = [layers[layer.digest] for layer in image.manifest.layers]
-            self._push_layers(repository, dict(zip(shorts, in_order, strict=True)))
-            self._push_config(repository, image.manifest.config)
-            manifest = replace(image.manifest, layers=[layer.descriptor for layer in in_order])
-            descriptor, data = self._manifest(image, manifest)
+            descriptor, data = self._push_index(repository, draft, image) or self._push_one(
+                repository, draft, image, shorts
+            )
             repository.put_manifest(name.tag, descriptor, data)
             self._store.note_digest(image, f"{name.repository}@{descriptor.digest}")
         self._progress.say(f"{name.tag}: digest: {descriptor.digest} size: {descriptor.size}")
         self._progress.result(
             {"Tag": name.tag, "Digest": descriptor.digest, "Size": descriptor.size}
         )
+
+    def _push_one(
+        self, repository: Repository, draft: Draft, image: Image, shorts: list[str]
+    ) -> tuple[Descriptor, bytes]:
+        """Push the image for this machine except for its manifest, which is returned."""
+        layers = self._layers(draft, image)
+        in_order = [layers[layer.digest] for layer in image.manifest.layers]
+        self._push_layers(repository, dict(zip(shorts, in_order, strict=True)))
+        self._push_config(repository, image.manifest.config)
+        manifest = replace(image.manifest, layers=[layer.descriptor for layer in in_order])
+        return self._manifest(image, manifest)
+
+    def _push_index(
+        self, repository: Repository, draft: Draft, image: Image
+    ) -> tuple[Descriptor, bytes] | None:
+        """Push all images of an index, and return it; None if it is none, or not all are here."""
+        entry = self._store.entry(image)
+        if entry.media_type not in models.INDEXES:
+            return None
+        data = self._store.blob_bytes(entry.digest)
+        images = members(msgspec.json.decode(data, type=Index))
+        if len(images) < 2 or not all(map(draft.has_blob, self._store.blobs_of([entry]))):
+            return None
+        for each in images:
+            document = self._store.blob_bytes(each.digest)
+            manifest = msgspec.json.decode(document, type=Manifest)
+            layers = {
+                layer.digest[7 : 7 + SHORT_DIGITS]: _Layer(self._store, layer, "")
+                for layer in manifest.layers
+            }
+            self._push_layers(repository, layers)
+            self._push_config(repository, manifest.config)
+            repository.put_manifest(each.digest, each, document)
+        return Descriptor(entry.media_type, entry.digest, entry.size), data
 
     def _layers(self, draft: Draft, image: Image) -> "dict[str, _Layer]":
         """Return the image's layers by digest.  The draft keeps them in the store until it ends."""
@@ -178,6 +209,7 @@ class _Layer:
     """A layer that is pushed."""
 
     def __init__(self, store: ImageStore, descriptor: Descriptor, path: str) -> None:
+        """`path` is the place of a compressed copy; without one the layer is sent as it is."""
         self.descriptor = descriptor
         self._path = path
         self._open: Open = lambda: store.open_blob(descriptor.digest)
@@ -189,7 +221,7 @@ class _Layer:
     def compress(self) -> None:
         """Make a gzip file of a layer that is kept plain; that file is then sent."""
         media_type = COMPRESSED.get(self.descriptor.media_type)
-        if media_type is None:
+        if media_type is None or not self._path:
             return
         blob = GzipBlob(self._path)
         try:

@@ -17,7 +17,7 @@ IMPORTED = "from labkit.kernel.network.netlink import RouteSocket"
 
 
 def lines_of_code(text: str) -> int:
-    """What a learner has written: lines of code, without imports, docstrings, comments, empty
+    """The size of a learner's work: lines of code, without imports, docstrings, comments, empty
     lines, the lines that were handed out, and the bonus stage.
     """
     handed_out = workshop.START.splitlines()

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Wrong(NamedTuple):
-    """A mistake in a stage: what stands in the reference, what is there instead."""
+    """A mistake in a stage: pieces of the reference, and their replacements."""
 
     stage: int
     name: str
     found: str
-    """Words of what the judge finds fault with."""
+    """Words of the finding that does not hold."""
     changes: tuple[tuple[str, str], ...]
 
 
@@ -320,7 +320,7 @@ NOT_YET = (
     (10, ", pull=pull", ""),
     (11, "    users = make_users() if box.userns else None\n", "    users = None\n"),
 )
-"""What a learner has not written before a stage: its number, the piece, and what stands there."""
+"""The pieces that a learner has not written before a stage: number, piece, replacement."""
 
 
 def up_to(stage: int, text: str) -> str:

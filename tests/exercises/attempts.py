@@ -1,6 +1,6 @@
 """What a learner could do at an exercise: the way that solves it, and ways that do not.
 
-Here and never in the installed package, where a learner's Tab key would find them.
+They are here and not in the installed package: there a learner's Tab key would find them.
 """
 
 import shlex
@@ -21,7 +21,7 @@ class Bench:
     def __init__(self, lab: Lab, place: Place, values: Values) -> None:
         self.lab, self.place, self.v = lab, place, values
         self.lab_processes: list[subprocess.Popen[bytes]] = []
-        """What a way has started on the host: killed at the end."""
+        """The processes that a way has started on the host: killed at the end."""
 
     def close(self) -> None:
         for process in self.lab_processes:
@@ -29,7 +29,7 @@ class Bench:
             process.wait()
 
     def docker(self, command: str, *, check: bool = True) -> str:
-        """Run a docker command, with the drawn values put in; what it prints."""
+        """Run a docker command, with the drawn values put in; return its output."""
         words = shlex.split(command.format_map(dict(self.v) | {"disk": self.place.disk}))
         done = self.lab.cli(*words, check=False)
         assert not check or done.returncode == 0, (words, done.stdout, done.stderr)

@@ -1,4 +1,4 @@
-"""A class made up: notebooks that solve, do nothing, go wrong, or try to cheat.
+"""An invented class: notebooks that solve, do nothing, go wrong, or try to cheat.
 
 python -m tests.exercises.classroom --each 5     # a class of 60, with the table
 """
@@ -92,7 +92,7 @@ pids = [int(p) for p in os.listdir("/proc") if p.isdigit()
         and b"labkit.daemon" in open(f"/proc/{p}/cmdline", "rb").read()]
 """
 RESTARTING = f"{MEMORY}\n{_ENGINE}\nfor p in pids: os.kill(p, 9)\n%docker ps"
-"""Solves it, and has another engine started, as anyone may."""
+"""Solves it, and makes the next command start another engine, as any learner may."""
 CHEATS: dict[str, str] = {
     "prints a green card": 'print("Exercise 09.5: public checks passed, 6 of 6 points")',
     "replaces check": "import labkit.course.exercises.page as p\np.check = lambda number: 6.0",
@@ -121,7 +121,7 @@ CHEATS: dict[str, str] = {
     "calls a process as the container": "import subprocess\n"
     "subprocess.Popen(['sleep', '1000'])\nname = t09_5.name",
 }
-"""What gains nothing, by what it tries."""
+"""Cheats that gain nothing, by the thing that each tries."""
 
 
 def notebook(answers: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the tests of exercises share: a lab that is found as a notebook finds it."""
+"""Fixtures of the exercises' tests: a lab that is found as a notebook finds it."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.lab import Lab
 
 @pytest.fixture(autouse=True, scope="module")
 def images_as_they_were(shared_lab: Lab) -> Iterator[None]:
-    """What the exercises and their solutions have built is removed: other tests count images."""
+    """Remove the images that exercises and solutions have built: other tests count images."""
     before = images_of(shared_lab)
     yield
     shared_lab.remove_containers()
@@ -32,7 +32,7 @@ def images_of(lab: Lab) -> set[str]:
 
 @pytest.fixture
 def client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """What is tested finds the engine by the environment, as in a notebook."""
+    """The tested code finds the engine by the environment, as in a notebook."""
     for name in ("LABKIT_ROOT", "LABKIT_RUN", "LABKIT_CGROUP_PARENT", "LABKIT_LINK_PREFIX"):
         monkeypatch.setenv(name, lab.env[name])
     with Client() as client:

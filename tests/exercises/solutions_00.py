@@ -72,7 +72,7 @@ ATTEMPTS = {
         docker(START, WRITE),
         {
             "a file of the host": Wrong(mounted, 4, "is not the container's alone"),
-            "a file of the image": Wrong(of_the_image, 4, "the image's, or the host's"),
+            "a file of the image": Wrong(of_the_image, 4, "in the image, or on the host"),
             "nothing written": Wrong(docker(START), 1, "no such file"),
             "another word": Wrong(
                 docker(START, "exec {name} sh -c 'echo no > {file}'"), 1, "no; asked for"

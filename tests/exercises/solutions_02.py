@@ -113,7 +113,7 @@ ATTEMPTS = {
         new_daemon(),
         {
             "the container started again": Wrong(docker("restart -t 0 {name}"), 0, "the engine"),
-            "both started again": Wrong(new_daemon("restart -t 0 {name}"), 3, "no child of"),
+            "both started again": Wrong(new_daemon("restart -t 0 {name}"), 3, "not a child of"),
             "only the container ended": Wrong(docker("kill {name}"), 0, "the same process; asked"),
         },
     ),
@@ -123,7 +123,7 @@ ATTEMPTS = {
             "another socket": Wrong(other_socket, 1, "another socket; asked for"),
             "no mount": Wrong(docker(f"run -d --name {{name}} {SLEEP}"), 1, "no such file"),
             "a folder": Wrong(
-                docker(f"run -d --name {{name}} -v {{name}}:{{door}} {SLEEP}"), 1, "no socket"
+                docker(f"run -d --name {{name}} -v {{name}}:{{door}} {SLEEP}"), 1, "not a socket"
             ),
         },
     ),

@@ -121,7 +121,7 @@ ATTEMPTS = {
     "03.4": Attempts(
         union(),
         {
-            "the wrong way round": Wrong(union("{bottom}:{middle}"), 5, "first named lies on top"),
+            "the wrong way round": Wrong(union("{bottom}:{middle}"), 5, "first named is on top"),
             "nothing written": Wrong(union(word=""), 5, "nothing; asked for"),
             "another folder": Wrong(union(top="other"), 4, "the folder that is written to"),
         },
@@ -131,7 +131,7 @@ ATTEMPTS = {
         {
             "one left out": Wrong(writer(ADD, CHANGE), 2, "as it was"),
             "something else": Wrong(
-                writer(ADD, CHANGE, REMOVE, "touch /tmp/more"), 3, "what else it changed"
+                writer(ADD, CHANGE, REMOVE, "touch /tmp/more"), 3, "its other changes"
             ),
             "nothing": Wrong(writer("true"), 0, "as it was; asked for: added"),
         },

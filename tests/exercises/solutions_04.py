@@ -68,12 +68,14 @@ ATTEMPTS = {
         context("film.bin\nlogs\n"),
         {
             "the files removed": Wrong(context("", remove=True), 0, "is not in the folder"),
-            "one of two left out": Wrong(context("film.bin\n"), 0, "what a build sends: 20 kB"),
+            "one of two left out": Wrong(
+                context("film.bin\n"), 0, "the files that a build sends: 20 kB"
+            ),
             "not built": Wrong(context("film.bin\nlogs\n", build=False), 4, "it does not start"),
             "the page left out": Wrong(
                 without_page,
                 4,
-                "Only what was sent",
+                "Only files that were sent",
             ),
         },
     ),
@@ -111,7 +113,7 @@ ATTEMPTS = {
         {
             "as it was": Wrong(lean(), 2, "stays in the earlier layer"),
             "two in one": Wrong(
-                lean(f"RUN {MAKE}", f"RUN {COUNT} && rm /lists"), 2, "what its layers add"
+                lean(f"RUN {MAKE}", f"RUN {COUNT} && rm /lists"), 2, "its layers add"
             ),
             "no result": Wrong(lean("RUN true"), 0, "/result in the image"),
         },

@@ -94,7 +94,7 @@ ATTEMPTS = {
             "it says something else": Wrong(
                 built(*STAGE, "COPY --from=tools /echo /echo", 'ENTRYPOINT ["/echo", "no"]'),
                 0,
-                "what it prints: 'no'",
+                "its output: 'no'",
             ),
         },
     ),

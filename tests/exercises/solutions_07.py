@@ -109,8 +109,8 @@ ATTEMPTS = {
         shortest(),
         {
             "the whole ids": Wrong(shortest(to=64), 3, "lines that are too long: 2"),
-            "one digit": Wrong(shortest(to=1), 0, "mean alone: 0; asked for: 2"),
-            "one of them": Wrong(shortest(count=1), 0, "mean alone: 1; asked for: 2"),
+            "one digit": Wrong(shortest(to=1), 0, "names alone: 0; asked for: 2"),
+            "one of them": Wrong(shortest(count=1), 0, "names alone: 1; asked for: 2"),
             "a third one besides": Wrong(shortest(count=3), 3, "3 words"),
         },
     ),

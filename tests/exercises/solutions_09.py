@@ -121,7 +121,9 @@ ATTEMPTS = {
             "too little": Wrong(
                 lambda b: fill(b, b.v.size - 4, b.v.size, "--memory-swap={size}m"), 0, "exited"
             ),
-            "a smaller file": Wrong(lambda b: fill(b, b.v.size, b.v.size - 8), 1, "tmpfs holds"),
+            "a smaller file": Wrong(
+                lambda b: fill(b, b.v.size, b.v.size - 8), 1, "the files in its tmpfs"
+            ),
             "no limit": Wrong(lambda b: fill(b, 0, b.v.size), 3, "its memory limit: none"),
         },
     ),

@@ -12,7 +12,7 @@ SLEEP = "busybox sleep 1000"
 
 
 def host(*words: str) -> Way:
-    """A process of the host, left running, once it is what it was asked to be."""
+    """Start a process of the host, wait until it is as asked, and leave it running."""
 
     def way(bench: Bench) -> None:
         values = dict(bench.v)

@@ -20,7 +20,7 @@ from tests.lab import Lab
 
 TOKEN = "a learner"
 ENDLESS = "it never ends"
-"""The way for which a judge waits as long as for no other: not as long here."""
+"""The way with a judge's longest wait, which is shorter here."""
 HERE = Path(__file__).parent
 CHAPTERS = sorted(path.stem[-2:] for path in HERE.glob("solutions_[0-9][0-9].py"))
 
@@ -109,7 +109,7 @@ def test_a_wrong_way_has_its_points_and_its_hint(
 
 
 COMMAND = r"(?:^|\s)--?[a-z]|\b(?:docker|labkit|nsenter|unshare|ip|mount|echo) [a-z]+ -|`[a-z]+ -"
-"""A flag, or a command with one: what a hint never says."""
+"""A flag, or a command with one: no hint contains it."""
 
 
 def test_a_command_in_a_hint_would_be_noticed() -> None:

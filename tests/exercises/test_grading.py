@@ -71,7 +71,7 @@ def test_an_engine_that_was_restarted_costs_nothing(graded: Class) -> None:
 
 
 def test_the_judge_was_nowhere_to_be_read(graded: Class) -> None:
-    """The module is there, and empty: what it would print is in no output."""
+    """The module exists and is empty: the text that it would print is in no output."""
     path = graded.folder / "graded" / graded.handed["reading"].student / NAME / "feedback.html"
     assert path.exists()
 
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_notebook_is_said_to_be_none(graded: Class) -> None:
     options = graded.options._replace(output=str(graded.folder / "odd-graded"))
     (result,) = classroom.grade(classroom.find([str(path)]), options, lambda _: None)
     assert (result.score, result.has_fault) == (0, False)
-    assert "is no notebook" in result.notes[0]
+    assert "is not a notebook" in result.notes[0]
 
 
 def test_an_instructors_own_exercises_are_graded(graded: Class) -> None:

@@ -95,7 +95,7 @@ _OLDER_DOCKERD = _same(
 _TELLS_MORE = _same(
     "labkit says what is wrong, or what to do about it",
     ("*", "ps with states: * exited=x", "-! *: strconv.atoi: parsing 'x': invalid syntax"),
-    ("*", "ps with states: * exited=x", "+! invalid filter 'exited=x': it is an exit code"),
+    ("*", "ps with states: * exited=x", "+! invalid filter 'exited=x': it must be an exit code"),
     ("*", "ps by ports: * expose=nonsense", "*! error while looking up for expose nonsense: *"),
     ("labkit", "ps in a format*", "*template*"),
     ("labkit", "inspect by type and form*", "*template*"),

@@ -13,11 +13,13 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "labkit"
 
 GROUND = {
-    *("dialect", "errors", "ownership", "paths", "patterns", "set_aside", "signals", "__init__"),
+    *("dialect", "errors", "log", "ownership", "paths", "patterns", "set_aside", "signals"),
+    "__init__",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "log": set(),
     "ownership": {"errors", "kernel", "paths"},
     "paths": set(),
     "patterns": {"errors"},
@@ -30,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": {"snapshots", "kernel", *GROUND},
     "networks": {"kernel", *GROUND},
     "runtime": {"kernel", *GROUND},
-    "http": {"errors", "dialect"},
+    "http": {"errors", "dialect", "log"},
     "rpc": {"errors"},
     "registry": {"images", "http", "kernel", *GROUND},
     "transfers": {"registry", "images", "kernel", *GROUND},
@@ -64,8 +66,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("snapshots", "http", "kernel", *GROUND),
     },
-    "client": {*GROUND},
-    "doctor": {"kernel", "cgroups", "rootless", "networks", "snapshots", "microvm", *GROUND},
+    "client": {"rpc", *GROUND},
+    "doctor": {
+        *("client", "kernel", "cgroups", "rootless", "networks", "snapshots", "microvm"),
+        *GROUND,
+    },
     "cli": {"client", "course", "cgroups", "doctor", "labdisk", "registry", *GROUND},
     "course": {
         *("snapshots", "rootless"),

@@ -1,14 +1,22 @@
 """The names of what an engine has on the machine follow from the place of its data root."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from labkit import ownership
+from labkit.course.page.scratch import prefix, scratch
 from labkit.errors import InvalidParameterError
 from labkit.kernel.network.links import LONGEST_NAME
 from labkit.networks import bridges
+
+PROJECT = Path(__file__).parents[2]
+WITHOUT_A_LAB = ("book.py", "boot_record.py")
+"""A developer's commands, for which no lab runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +43,27 @@ def test_every_other_root_has_a_name_of_its_own(tmp_path):
     assert prefix.startswith("lk")
     assert len(prefix) <= ownership.LONGEST_PREFIX < LONGEST_NAME
     assert not any(character.isdigit() for character in prefix), "bridges add a number"
+
+
+def test_a_folder_for_a_while_has_the_name_of_its_lab(tmp_path, monkeypatch):
+    """Two labs on one machine do not remove each other's, and a leak is known for its lab's."""
+    found = set()
+    for name in ("one", "two"):
+        monkeypatch.setenv("LABKIT_ROOT", str(tmp_path / name))
+        with scratch("desk") as folder:
+            parent = ownership.cgroup_parent(str(tmp_path / name))
+            assert os.path.basename(folder).startswith(f"{parent}-desk-")
+            found.add(parent)
+    assert len(found) == 2
+    monkeypatch.delenv("LABKIT_ROOT")
+    assert prefix("desk") == "labkit-desk-"
+
+
+def test_no_part_of_the_course_names_a_folder_for_all_labs():
+    texts = [*PROJECT.glob("labkit/course/**/*.py"), *PROJECT.glob("notebooks/**/*.ipynb")]
+    fixed = re.compile(r"""(?:mkdtemp|TemporaryDirectory|NamedTemporaryFile)\([^)]*\\?["']labkit""")
+    found = [path for path in texts if fixed.search(path.read_text(encoding="utf-8"))]
+    assert [path for path in found if path.name not in WITHOUT_A_LAB] == []
 
 
 def test_a_link_to_the_root_changes_nothing(tmp_path):

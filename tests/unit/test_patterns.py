@@ -52,6 +52,11 @@ def test_reading_an_ignore_file() -> None:
     assert read_ignore(text) == ["*.md", "!README.md", "#not a comment"]
 
 
+def test_patterns_are_clean_paths_as_a_client_compares_them() -> None:
+    text = "/a\n./b/\n! /c/ \nd/../e\n/\n**/x/\n!\n"
+    assert read_ignore(text) == ["a", "b", "!c", "e", "/", "**/x", "!"]
+
+
 def test_an_ignored_folder_is_looked_into_only_for_exceptions() -> None:
     patterns = Patterns(["node_modules", "docs", "!docs/keep", "!**/x.md"])
     assert patterns.may_match_within("docs")

@@ -65,7 +65,7 @@ def fetch(
     `check` is called now and then, and raises if the file is no longer wanted.
     """
     if checksum and not _CHECKSUM.fullmatch(checksum):
-        raise InvalidParameterError(f"--checksum={checksum}: it is sha256: and 64 digits")
+        raise InvalidParameterError(f"--checksum={checksum}: it must be sha256: and 64 digits")
     file = tempfile.TemporaryFile(dir=folder)
     try:
         with _opener().open(url, timeout=SILENCE_TIMEOUT_S) as answer:

@@ -37,7 +37,7 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
         return cloned(url, workroom)
     if not url.startswith(_URLS):
         raise InvalidParameterError(
-            f"the context {url} cannot be fetched: it is an http(s) URL or a git repository"
+            f"the context {url} cannot be fetched: it must be an http(s) URL or a git repository"
         )
     found = fetch.fetch(url, workroom.path)
     try:
@@ -46,7 +46,9 @@ def fetched(url: str, dockerfile: str, workroom: Workroom) -> Archive:
             found.file.seek(0)
             return receive(plain_chunks(found.file), workroom.path)
         if found.size_bytes > SIZE_LIMIT_BYTES:
-            raise InvalidParameterError(f"{url} is no archive, and too large for a Dockerfile")
+            raise InvalidParameterError(
+                f"{url} is not an archive, and is too large for a Dockerfile"
+            )
         return of_file(posixpath.normpath(dockerfile), b"".join(found.chunks()))
     finally:
         found.file.close()

@@ -77,7 +77,7 @@ class _TarIndex:
         for part in parts[:-1]:
             folder = folder.children.setdefault(part, folder_node(part))
             if not folder.is_folder:
-                raise BadArchiveError(f"{member.name!r} is below {part!r}, which is no folder")
+                raise BadArchiveError(f"{member.name!r} is below {part!r}, which is not a folder")
         node = self._linked(member) if member.islnk() else Node(member)
         if node.kind == "device" and not self._devices:
             raise BadArchiveError(f"{member.name!r} is a device: a build's context has none")

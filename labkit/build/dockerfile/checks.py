@@ -115,6 +115,17 @@ def _written(instruction: Instruction) -> str:
 # Names and capitals
 
 
+def _duplicate_stage_name(subject: Subject) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for stage in subject.dockerfile.stages:
+        if stage.name and stage.name in seen:
+            yield _at(
+                stage.start,
+                f'Duplicate stage name "{stage.name}", stage names should be unique',
+            )
+        seen.add(stage.name)
+
+
 def _stage_name_casing(subject: Subject) -> Iterator[Fault]:
     for stage, name in _named(subject):
         if name != name.lower():
@@ -374,6 +385,7 @@ def _description(subject: Subject) -> Iterator[Fault]:
 
 
 RULES: Mapping[str, Rule] = {
+    "DuplicateStageName": Rule("Stage names should be unique", _duplicate_stage_name),
     "StageNameCasing": Rule("Stage names should be lowercase", _stage_name_casing),
     "FromAsCasing": Rule(
         "The 'as' keyword should match the case of the 'from' keyword", _from_as_casing

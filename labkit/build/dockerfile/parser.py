@@ -22,7 +22,9 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
     """Read a Dockerfile; DockerfileError says which line is wrong, and why."""
     source = read(data, file)
     if not source.lines:
-        raise DockerfileError("file with no instructions: the Dockerfile is empty", file, 1, "")
+        raise DockerfileError(
+            "file with no instructions: the Dockerfile is empty", file, 1, "", is_of_text=True
+        )
     arguments: list[Instruction] = []
     starts: list[Stage] = []
     bodies: list[list[Instruction]] = []
@@ -43,7 +45,11 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
                     "(only ARG may stand before it)"
                 )
         except InvalidParameterError as error:
-            raise DockerfileError(str(error), file, line.number, line.source) from None
+            why = str(error)
+            is_of_text = why.startswith("Syntax error - ")
+            raise DockerfileError(
+                why, file, line.number, line.source, is_of_text=is_of_text
+            ) from None
     if not starts:
         raise _no_stage(source)
     stages = (
@@ -71,11 +77,11 @@ def _no_stage(source: Source) -> DockerfileError:
 
 
 def _instruction(text: str, line: Line, escape: str) -> Instruction:
-    name, *after = text.split(None, 1)
-    name, rest = name.upper(), after[0] if after else ""
+    written, *after = text.split(None, 1)
+    name, rest = written.upper(), after[0] if after else ""
     rule = RULES.get(name)
     if rule is None:
-        raise InvalidParameterError(f"unknown instruction: {name}{_hint(name, list(RULES))}")
+        raise InvalidParameterError(f"unknown instruction: {written}{_hint(name, list(RULES))}")
     flags, rest = _flags(name, rest.strip(), rule, escape)
     listed = _json_list(rest) if rule.takes_json else None
     instruction = Instruction(
@@ -134,7 +140,10 @@ def _json_list(text: str) -> tuple[str, ...] | None:
 
 
 def _stage(instruction: Instruction, number: int, numbers: dict[str, int]) -> Stage:
-    """The stage that a FROM begins, noted in `numbers` if it has a name."""
+    """The stage that a FROM begins, noted in `numbers` if it has a name.
+
+    Of several stages with one name the last counts, as in BuildKit.
+    """
     parts = instruction.text.split()
     name = parts[2].lower() if len(parts) == 3 else ""
     if name and not _STAGE_NAME.fullmatch(name):
@@ -142,8 +151,6 @@ def _stage(instruction: Instruction, number: int, numbers: dict[str, int]) -> St
             f'invalid name for build stage: "{parts[2]}", name can\'t start with a number or '
             "contain symbols"
         )
-    if name in numbers:
-        raise InvalidParameterError(f"duplicate name for build stage: {name}")
     if name:
         numbers[name] = number
     return Stage(number, name, parts[0], instruction.flag("platform"), instruction, ())

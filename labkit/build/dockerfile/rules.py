@@ -31,6 +31,8 @@ class Rule(NamedTuple):
     takes_json: bool = False
 
 
+NETWORKS = ("default", "none", "host")
+"""The networks of RUN."""
 VALUE, SWITCH, REPEATED = FlagRule(), FlagRule(is_switch=True), FlagRule(may_repeat=True)
 _COPY_FLAGS = {
     "chown": VALUE,
@@ -75,6 +77,8 @@ def _check_arg(instruction: Instruction) -> None:
     _at_least_one(instruction)
     for word in words.fields(instruction.text, instruction.escape):
         name = word.partition("=")[0]
+        if not name:
+            raise InvalidParameterError("ARG names can not be blank")
         if not _ARG_NAME.fullmatch(name):
             raise InvalidParameterError(f'ARG: "{name}" is not a name of a variable')
 
@@ -90,6 +94,14 @@ def _check_copy(instruction: Instruction) -> None:
         )
 
 
+def _check_run(instruction: Instruction) -> None:
+    _at_least_one(instruction)
+    network = instruction.flag("network")
+    if network not in ("", *NETWORKS):
+        known = ", ".join(NETWORKS)
+        raise InvalidParameterError(f'invalid network mode "{network}": it is one of {known}')
+
+
 def _check_shell(instruction: Instruction) -> None:
     if not instruction.words:
         raise InvalidParameterError('SHELL requires the arguments to be in JSON form: ["sh", "-c"]')
@@ -98,12 +110,15 @@ def _check_shell(instruction: Instruction) -> None:
 def _check_healthcheck(instruction: Instruction) -> None:
     _at_least_one(instruction)
     healthchecks.check(instruction.text, has_flags=bool(instruction.flags))
+    healthchecks.made(dict(instruction.flags), instruction.text)
 
 
 def _check_volume(instruction: Instruction) -> None:
     _at_least_one(instruction)
     if instruction.words == ():
         raise InvalidParameterError("VOLUME requires at least one argument")
+    if "" in (instruction.words or ()):
+        raise InvalidParameterError("VOLUME specified can not be an empty string")
 
 
 def _anything(_: Instruction) -> None:
@@ -124,7 +139,7 @@ RULES: Mapping[str, Rule] = {
     "MAINTAINER": Rule(_exactly_one),
     "ONBUILD": Rule(_at_least_one),
     "RUN": Rule(
-        _at_least_one,
+        _check_run,
         {"mount": REPEATED, "network": VALUE, "security": VALUE},
         takes_json=True,
     ),

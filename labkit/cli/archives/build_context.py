@@ -12,7 +12,7 @@ from labkit.patterns import Patterns, read_ignore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
 READ_BYTES = 256 * 1024
@@ -76,6 +76,18 @@ def of_folder(folder: str, file: str) -> Context:
     packed = _packed(folder, ignore, {name, IGNORE_FILE}, extra)
     outside = file if name == OUTSIDE else ""
     return Context(_gathered(packed), name, "Dockerfile" if outside == "-" else outside)
+
+
+def of_named_folder(folder: str) -> "Callable[[], Iterator[bytes]]":
+    """Return a function that packs a folder except for the files that its ignore file names.
+
+    InvalidParameterError.
+    """
+    if not os.path.isdir(folder):
+        why = "not a directory" if os.path.exists(folder) else "no such directory"
+        raise InvalidParameterError(f'unable to prepare context: path "{folder}": {why}')
+    ignore = _ignored(folder, "")
+    return lambda: _gathered(_packed(folder, ignore, set(), {}))
 
 
 def of_stdin(file: str) -> Context:

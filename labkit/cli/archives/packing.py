@@ -131,7 +131,10 @@ def _check_parents(folder: str, name: str, checked: "set[str]") -> None:
     while above and above not in checked:
         path = os.path.join(folder, above)
         if os.path.islink(path):
-            raise LabkitError(f"{path} is a symbolic link, and labkit writes nothing through links")
+            raise LabkitError(
+                f"{path} is a symbolic link, and labkit does not write through links: "
+                "choose another folder"
+            )
         if os.path.isdir(path):
             checked.add(above)
         above = os.path.dirname(above)

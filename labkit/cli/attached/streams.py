@@ -25,7 +25,7 @@ def chosen(options: "dict[str, Any]") -> list[str]:
     for name in asked:
         if name not in STREAMS:
             message = f'invalid argument "{name}" for "-a, --attach" flag: '
-            raise UsageError(message + "it is stdin, stdout or stderr", BAD_FLAG)
+            raise UsageError(message + "it must be stdin, stdout or stderr", BAD_FLAG)
     if asked:
         return asked
     return list(STREAMS) if options["interactive"] else ["stdout", "stderr"]

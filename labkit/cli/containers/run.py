@@ -45,7 +45,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Return the container's exit code; 0 with `--detach`, or if the user detaches."""
     if options["explain"] not in ("", *EXPLAIN_FORMATS):
         raise UsageError(
-            f'invalid argument "{options["explain"]}" for "--explain" flag: it is text or json',
+            f'invalid argument "{options["explain"]}" for "--explain" flag: '
+            "it must be text or json",
             BAD_FLAG,
         )
     if options["attach"] and options["detach"]:

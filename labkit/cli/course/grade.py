@@ -39,7 +39,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         again=options["again"],
         scheduler=options["scheduler"],
     )
-    results = classroom.grade(classroom.find(arguments), asked, _say)
+    results = classroom.grade(classroom.find(arguments, _say), asked, _say)
     print(f"{asked.output}/{report.CSV}")
     return 1 if any(result.has_fault for result in results) else 0
 

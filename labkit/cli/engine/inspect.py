@@ -1,4 +1,4 @@
-"""`labkit inspect`: all that the engine knows about containers, images or volumes."""
+"""`labkit inspect`, also after `container`, `image`, `network` or `volume`: all about objects."""
 
 import json
 import sys
@@ -16,11 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMAT = Flag("format", "f", "string", "Show a template ({{.State.Status}}, {{json .Config}})")
 COMMAND = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",
     (
-        FORMAT,
+        Flag("format", "f", "string", "Show a template ({{.State.Status}}, {{json .Config}})"),
         PLATFORM,
         Flag("size", "s", "bool", "Show how much a container has written"),
         Flag("type", "", "string", "Search only this type", word="container|image|volume|network"),
@@ -49,32 +48,20 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Print a JSON array; with `--format` a line for each object."""
     kind = options["type"]
     if kind and kind not in PATHS:
-        message = f'invalid argument "{kind}" for "--type" flag: it is one of {", ".join(PATHS)}'
+        message = (
+            f'invalid argument "{kind}" for "--type" flag: it must be one of {", ".join(PATHS)}'
+        )
         raise UsageError(message, BAD_FLAG)
     kinds = [kind] if kind else list(PATHS)
-    asked = {"size": options["size"], "platform": options["platform"]}
-    return show(context.api(), arguments, kinds, options["format"], **asked)
-
-
-def show(
-    api: Api,
-    names: list[str],
-    kinds: list[str],
-    form: str,
-    *,
-    size: bool = False,
-    platform: str = "",
-) -> int:
-    """Print the objects with these names; return the exit code, 1 if one is missing."""
-    template = None
+    api, form, template = context.api(), options["format"], None
     if form and form != "json":
         from labkit.cli.show.template import Template  # noqa: PLC0415 only with a template
 
         template = Template(form)
     found, exit_code = [], 0
-    for name in names:
+    for name in arguments:
         try:
-            found.append(_inspect(api, name, kinds, size, platform))
+            found.append(_inspect(api, name, kinds, options["size"], options["platform"]))
         except NotFoundError as error:
             say(str(error))
             exit_code = 1

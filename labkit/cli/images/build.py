@@ -4,6 +4,7 @@ import json
 import os
 import select
 import sys
+from contextlib import nullcontext
 
 from labkit.cli.archives import build_context
 from labkit.cli.base.command import Command, Context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from labkit.client.api import Api
     from labkit.client.http import Response
 
 PROGRESS = ("auto", "plain", "tty", "quiet")
@@ -30,7 +32,10 @@ COMMAND = Command(
     (
         Flag("add-host", "", "list", "Add a host name for RUN (name:address)"),
         Flag("build-arg", "", "list", "Set an ARG (NAME=value, or NAME to pass ours on)"),
-        Flag("cache-from", "", "list", "Reuse equal steps of this image, too", word="image"),
+        Flag("build-context", "", "list", "A context by a name (NAME=FOLDER, docker-image://I)"),
+        Flag("cache-from", "", "list", "Reuse steps of an image, or of type=local,src=FOLDER"),
+        Flag("cache-to", "", "list", "Write a cache (type=local,dest=FOLDER[,mode=max])"),
+        Flag("cgroup-parent", "", "string", "The group above the containers of RUN"),
         Flag("compress", "", "bool", "Without effect: the context goes through a Unix socket"),
         Flag("cpu-period", "", "int", "Length of a CPU period in microseconds, for RUN"),
         Flag("cpu-quota", "", "int", "CPU time in a period in microseconds, for RUN"),
@@ -54,7 +59,10 @@ COMMAND = Command(
         Flag("quiet", "q", "bool", "Print only the image's ID"),
         Flag("rm", "", "bool", "Without effect: containers of RUN are always removed"),
         Flag("secret", "", "list", "A secret for RUN --mount (id=name,src=path|env=NAME)"),
+        Flag("security-opt", "", "list", "Without effect: RUN has a container's limits"),
         Flag("shm-size", "", "bytes", "Size of /dev/shm, for RUN"),
+        Flag("squash", "", "bool", "Without effect: use a stage with COPY --from"),
+        Flag("ssh", "", "list", "An SSH agent for RUN --mount=type=ssh (default, NAME=SOCKET)"),
         Flag("tag", "t", "list", "Name the image (name:tag)", word="name"),
         Flag("target", "", "string", "The stage to build (default the last)"),
         Flag("ulimit", "", "list", "Limit each of RUN's processes (nofile=1024:2048)"),
@@ -69,7 +77,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     (source,) = arguments
     if options["progress"] not in PROGRESS:
         raise UsageError(
-            f'invalid argument "{options["progress"]}" for "--progress" flag: it is one of '
+            f'invalid argument "{options["progress"]}" for "--progress" flag: it must be one of '
             f"{', '.join(PROGRESS)}",
             BAD_FLAG,
         )
@@ -83,10 +91,14 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
         sent = _context(source, options["file"])
         request.dockerfile, request.dockerfile_path = sent.dockerfile, sent.path
         pieces = sent.pieces
+    for name in ("squash", "security_opt"):
+        if options[name]:
+            flag = name.replace("_", "-")
+            print(f"WARNING: --{flag} has no effect", file=sys.stderr)
     to_stdout = any(output.is_on_stdout for output in outputs)
     is_quiet = options["quiet"] or options["progress"] == "quiet" or to_stdout
     view = _view("quiet" if is_quiet else options["progress"])
-    image_id = _follow(building.start(context.api(), request, pieces), view)
+    image_id = _built(context.api(), request, pieces, view, options)
     for output in outputs:
         export(context.api(), image_id, output)
     if options["iidfile"]:
@@ -96,6 +108,27 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     if is_quiet and not to_stdout:
         print(image_id)
     return 0
+
+
+def _built(
+    api: "Api",
+    request: building.BuildRequest,
+    pieces: "Iterator[bytes]",
+    view: Plain,
+    options: "dict[str, Any]",
+) -> str:
+    """Build, with a session if the options need one; return the image's id."""
+    if not any(options[name] for name in ("build_context", "cache_to", "ssh")) and all(
+        "=" not in text for text in options["cache_from"]
+    ):
+        return _follow(building.start(api, request, pieces), view).image_id
+    from labkit.cli.images.build_session import BuildSession  # noqa: PLC0415 it imports HTTP/2
+
+    beside = BuildSession(options, request)
+    with beside.session.open(api) if request.session else nullcontext():
+        result = _follow(building.start(api, request, pieces), view)
+    beside.finish(result.cache)
+    return result.image_id
 
 
 def _context(source: str, file: str) -> build_context.Context:
@@ -120,9 +153,24 @@ def _view(progress: str) -> Plain:
     return Quiet() if progress == "quiet" else Plain()
 
 
-def _follow(response: "Response", view: Plain) -> str:
-    """Show the daemon's messages; return the image's id; BuildFailedError."""
-    image_id, unfinished, failed = "", b"", True
+class Result:
+    """The facts that the daemon reports of a build."""
+
+    def __init__(self) -> None:
+        self.image_id = ""
+        self.cache: dict[str, Any] | None = None
+        """The descriptor of the cache that was written."""
+
+    def note(self, facts: "dict[str, Any]") -> None:
+        """Note the facts of one message."""
+        self.image_id = facts.get("ID", self.image_id)
+        if facts.get("CacheManifest"):
+            self.cache = json.loads(facts["CacheManifest"])
+
+
+def _follow(response: "Response", view: Plain) -> Result:
+    """Show the daemon's messages; BuildFailedError."""
+    result, unfinished, failed = Result(), b"", True
     try:
         for piece in _ticking(response):
             *lines, unfinished = (unfinished + piece).split(b"\n")
@@ -131,14 +179,14 @@ def _follow(response: "Response", view: Plain) -> str:
                 if "errorDetail" in event:
                     detail = event["errorDetail"]
                     raise BuildFailedError(str(detail["message"]), int(detail.get("code") or 1))
-                image_id = event.get("aux", {}).get("ID", image_id)
+                result.note(event.get("aux", {}))
                 view.text(_shown(event))
             view.tick()
         failed = False
     finally:
         view.close(failed=failed)
         response.close()
-    return image_id
+    return result
 
 
 def _shown(event: "dict[str, Any]") -> str:
@@ -182,6 +230,7 @@ def _request(options: "dict[str, Any]") -> building.BuildRequest:
         "cpusetcpus": options["cpuset_cpus"],
         "cpusetmems": options["cpuset_mems"],
         "shmsize": options["shm_size"],
+        "cgroupparent": options["cgroup_parent"],
         "networkmode": options["network"],
         "extrahosts": options["add_host"],
         "ulimits": _ulimits(options["ulimit"]),
@@ -202,7 +251,7 @@ def _argument(text: str) -> "tuple[str, str | None]":
     name, equals, value = text.partition("=")
     if not name:
         raise UsageError(
-            f'invalid argument "{text}" for "--build-arg" flag: it is NAME[=value]', BAD_FLAG
+            f'invalid argument "{text}" for "--build-arg" flag: it must be NAME[=value]', BAD_FLAG
         )
     return name, value if equals else os.environ.get(name)
 
@@ -214,7 +263,8 @@ def _secret(text: str) -> tuple[str, bytes]:
     unknown = given.keys() - {"id", "src", "source", "env", "type"}
     if not name or unknown:
         raise UsageError(
-            f'invalid argument "{text}" for "--secret" flag: it is id=NAME[,src=PATH|env=NAME]',
+            f'invalid argument "{text}" for "--secret" flag: '
+            "it must be id=NAME[,src=PATH|env=NAME]",
             BAD_FLAG,
         )
     path = given.get("src") or given.get("source")

@@ -31,7 +31,7 @@ class Output:
             unknown = ", ".join(given)
             if self.kind not in KINDS or unknown:
                 why = f"unknown: {unknown}" if unknown else f"a type is one of {', '.join(KINDS)}"
-                raise _wrong(text, f"it is a folder, or type=KIND,dest=PATH; {why}")
+                raise _wrong(text, f"it must be a folder, or type=KIND,dest=PATH; {why}")
         if self.kind == "local" and not self.path:
             raise _wrong(text, "it needs a folder: dest=PATH")
         if self.kind not in ("local", "image"):

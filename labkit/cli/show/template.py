@@ -151,7 +151,7 @@ class _Parser:
             raise TemplateError(f"unexpected '{word}'")
         pipe = self._pipe()
         if not self._tokens:
-            raise TemplateError("a ( has no )")
+            raise TemplateError("the template has a ( without a )")
         _, closing = self._tokens.pop(0)
         return ("inner", pipe, closing.split(".")[1:])
 

@@ -59,7 +59,10 @@ def _printf(form: str, *values: object) -> str:
         if verb == "%":
             result += "%"
         elif verb not in "vstqdxXfeg" or not verb or not left:
-            raise TemplateError(f"printf does not know %{width}{verb} here")
+            raise TemplateError(
+                f"printf cannot format %{width}{verb}: it needs one of "
+                "%s, %v, %q, %t, %d, %x, %f, %e and %g, with a value for each"
+            )
         else:
             result += _printed(width, verb, left.pop(0))
     return result + rest

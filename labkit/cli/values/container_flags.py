@@ -141,7 +141,7 @@ def request_body(
     image, *command = arguments
     if options["pull"] not in PULL_POLICIES:
         message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
-        raise UsageError(message + "it is always, missing or never", BAD_FLAG)
+        raise UsageError(message + "it must be always, missing or never", BAD_FLAG)
     if options["restart"] not in ("", "no") and options["rm"]:
         raise UsageError("Conflicting options: --restart and --rm", BAD_FLAG)
     for name, (called, words) in MODES.items():

@@ -26,7 +26,7 @@ def _read(text: str) -> "list[tuple[str, Place]]":
     inside, _, protocol = inside.partition("/")
     protocol = protocol.lower() or "tcp"
     if protocol not in ("tcp", "udp"):
-        raise _invalid(text, f"invalid protocol {protocol}: it is tcp or udp")
+        raise _invalid(text, f"invalid protocol {protocol}: it must be tcp or udp")
     first, last = _range(inside, text)
     if not host_port:
         return [(f"{port}/{protocol}", (address, None)) for port in range(first, last + 1)]
@@ -53,7 +53,7 @@ def _parts(text: str) -> tuple[str, str, str]:
     if len(words) == 3 and not address:
         address, *words = words
     if len(words) > 2:
-        raise _invalid(text, "it is [[address:]host_port:]container_port[/udp]")
+        raise _invalid(text, "it must be [[address:]host_port:]container_port[/udp]")
     inside = words.pop()
     return address, words[0] if words else "", inside
 

@@ -100,9 +100,9 @@ def ulimit(text: str) -> "dict[str, Any]":
     try:
         numbers = int(soft), int(hard if colon else soft)
     except ValueError:
-        raise _invalid("ulimit", text, "it is NAME=SOFT[:HARD], in numbers") from None
+        raise _invalid("ulimit", text, "it must be NAME=SOFT[:HARD], in numbers") from None
     if not (name and equals):
-        raise _invalid("ulimit", text, "it is NAME=SOFT[:HARD]")
+        raise _invalid("ulimit", text, "it must be NAME=SOFT[:HARD]")
     return {"Name": name, "Soft": numbers[0], "Hard": numbers[1]}
 
 
@@ -112,7 +112,7 @@ def volume(text: str) -> str:
     if colon and here.startswith("."):
         return f"{os.path.abspath(here)}:{rest}"
     if not here or (not colon and not here.startswith("/")):
-        raise _invalid("-v, --volume", text, "it is [name:|/path:]/place[:options]")
+        raise _invalid("-v, --volume", text, "it must be [name:|/path:]/place[:options]")
     return text
 
 
@@ -164,7 +164,7 @@ def log_config(driver: str, given: list[str]) -> "dict[str, Any] | None":
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise _invalid("log-opt", text, "it is NAME=VALUE")
+            raise _invalid("log-opt", text, "it must be NAME=VALUE")
         options[name] = value
     return {"Type": driver or "json-file", "Config": options} if driver or options else None
 

@@ -35,5 +35,5 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
 def _pairs(given: list[str]) -> dict[str, str]:
     for text in given:
         if text.startswith("="):
-            raise UsageError(f"'{text}' has no name: it is NAME=VALUE")
+            raise UsageError(f"'{text}' has no name: it must be NAME=VALUE")
     return {text.partition("=")[0]: text.partition("=")[2] for text in given}

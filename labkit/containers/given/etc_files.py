@@ -6,6 +6,7 @@ from typing import NamedTuple
 from labkit.containers.parts import Parts
 from labkit.containers.records.model import Container
 from labkit.errors import NotFoundError, StartError
+from labkit.kernel import files
 from labkit.networks import Endpoint, Sandbox, etc_files, ports
 from labkit.networks.etc_files import HOST_GATEWAY
 from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK
@@ -41,7 +42,7 @@ def _hosts(parts: Parts, container: Container, sandbox: Sandbox) -> str:
     host = container.host_config
     extra = [_resolved(parts, text) for text in host.extra_hosts or []]
     if host.network_mode == "host":
-        given = _read("/etc/hosts") or etc_files.LOCALHOST
+        given = files.text_of("/etc/hosts") or etc_files.LOCALHOST
         return given + etc_files.hosts((), extra).removeprefix(etc_files.LOCALHOST)
     name = own_names(container)
     own = [
@@ -149,10 +150,10 @@ def split_link(text: str) -> tuple[str, str]:
 
 def host_resolver() -> etc_files.Resolver:
     """The host's resolv.conf; if that names systemd's stub server, the servers behind it."""
-    found = etc_files.parse_resolver(_read("/etc/resolv.conf"))
+    found = etc_files.parse_resolver(files.text_of("/etc/resolv.conf"))
     if not found.servers or set(found.servers) - _SYSTEMD_STUBS:
         return found
-    behind = etc_files.parse_resolver(_read(_SYSTEMD_SERVERS))
+    behind = etc_files.parse_resolver(files.text_of(_SYSTEMD_SERVERS))
     return behind if behind.servers else found
 
 
@@ -160,7 +161,7 @@ def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
     host = container.host_config
     asked = (host.dns, host.dns_search, host.dns_options)
     if not sandbox.endpoints and not any(asked):
-        return _read("/etc/resolv.conf")
+        return files.text_of("/etc/resolv.conf")
     resolver = etc_files.resolver_for(
         host_resolver(),
         servers=host.dns or (),
@@ -170,11 +171,3 @@ def _resolv_conf(container: Container, sandbox: Sandbox) -> str:
     if sandbox.asks_labkit:
         resolver = etc_files.asks_labkit(resolver)
     return etc_files.resolv_conf(resolver)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

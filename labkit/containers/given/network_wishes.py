@@ -102,7 +102,7 @@ def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
     for text in wish.link_local_ips or ():
         if not parse_address(text).is_link_local:
             raise InvalidParameterError(
-                f"invalid link local IP address: {text}: it is in 169.254.0.0/16 or fe80::/10"
+                f"invalid link local IP address: {text}: it must be in 169.254.0.0/16 or fe80::/10"
             )
     if wanted.aliases and network.is_default:
         raise InvalidParameterError(

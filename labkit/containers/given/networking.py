@@ -32,7 +32,7 @@ from labkit.networks import (
     options,
     ports,
 )
-from labkit.networks.etc_files import EMBEDDED_DNS, servers_asked_by_labkit
+from labkit.networks.etc_files import EMBEDDED_DNS, is_at_loopback, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
 from labkit.networks.rules import forwards_to, way_out
 from labkit.paths import HOLDER_SOCKET
@@ -130,10 +130,15 @@ def interface_name(network: Network, wanted: EndpointConfig, index: int) -> str:
 
 
 def set_up_names(container: Container, sandbox: Sandbox) -> None:
-    """Let labkit answer the DNS queries of a run, if one of its networks has names."""
-    sandbox.asks_labkit = any(endpoint.names for endpoint in sandbox.endpoints)
-    servers = container.host_config.dns or ()
-    sandbox.dns = servers_asked_by_labkit(etc_files.host_resolver(), servers)
+    """Let labkit answer the DNS queries of a run, if that is the only way to the answers.
+
+    So it is on a network with names, and where each of the host's servers is at its loopback.
+    """
+    servers, host = container.host_config.dns or (), etc_files.host_resolver()
+    has_names = any(endpoint.names for endpoint in sandbox.endpoints)
+    is_host_alone = not servers and is_at_loopback(host)
+    sandbox.asks_labkit = has_names or (bool(sandbox.endpoints) and is_host_alone)
+    sandbox.dns = servers_asked_by_labkit(host, servers)
 
 
 def rename(parts: Parts, entry: Entry) -> None:

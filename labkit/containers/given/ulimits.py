@@ -30,7 +30,7 @@ def check(host: HostConfig) -> list[str]:
     for name, soft, hard in resource_limits(host):
         if name not in RESOURCES:
             raise InvalidParameterError(
-                f"invalid ulimit type: {name}; it is one of {', '.join(sorted(RESOURCES))}"
+                f"invalid ulimit type: {name}: it must be one of {', '.join(sorted(RESOURCES))}"
             )
         if lower_limit(soft, hard) != soft:
             raise InvalidParameterError(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from labkit.containers.inside import logs
 from labkit.containers.records.entry import Entry
+from labkit.errors import NotFoundError
 from labkit.kernel import messages
 from labkit.runtime.streams import Attachment
 
@@ -24,9 +25,11 @@ def attach(entry: Entry, fd: int, options: Attachment, announce: Callable[[], No
     """Hand the connection to the shim, now or when the container starts.
 
     `announce` is called before anything is sent, under the container's lock: a start that the
-    client then asks for has to wait until the hand-over is done.
+    client then asks for has to wait until the hand-over is done.  NotFoundError if the container
+    has been removed since the caller found it: nothing would ever end the client's wait.
     """
     with entry.lock:
+        _check_present(entry)
         announce()
         _hand_over(entry, fd, options)
 
@@ -41,6 +44,7 @@ def attach_with_log(
     with contextlib.ExitStack() as stack:
         while True:
             with entry.lock:
+                _check_present(entry)
                 gate = _hand_over_held(entry, fd, options)
                 end = None if gate else _end_of(log_path)
                 if not gate and (end is None or end.is_same(sent)):
@@ -61,12 +65,17 @@ def attach_with_log(
                 return
 
 
+def _check_present(entry: Entry) -> None:
+    if entry.removed:
+        raise NotFoundError(f"No such container: {entry.container.id}")
+
+
 def _hand_over(entry: Entry, fd: int, options: Attachment) -> None:
     if entry.shim is not None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             messages.send(entry.shim, ("attach", options), [fd])
         return
-    entry.pending_clients.append((socket.socket(fileno=os.dup(fd)), options))
+    entry.keep_client(socket.socket(fileno=os.dup(fd)), options)
 
 
 def _hand_over_held(entry: Entry, fd: int, options: Attachment) -> socket.socket | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from labkit.containers.life import ending
+from labkit.containers.life import pausing
 from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
@@ -75,14 +75,14 @@ def _paused(parts: Parts, entry: Entry, *, wanted: bool) -> Iterator[None]:
     if wanted and entry.container.state.status == states.RUNNING:
         # The container has just ended, or it has no cgroup that could be frozen.
         with suppress(ConflictError, InvalidParameterError):
-            ending.pause(parts, entry)
+            pausing.pause(parts, entry)
             is_ours = True
     try:
         yield
     finally:
         if is_ours:
             with suppress(ConflictError):  # it was unpaused, or killed
-                ending.unpause(parts, entry)
+                pausing.unpause(parts, entry)
 
 
 def config_of(container: Container, image: Image, asked: Commit) -> RuntimeConfig:

@@ -9,7 +9,7 @@ import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from labkit.containers.given import mounting, security
 from labkit.containers.parts import Parts
@@ -29,6 +29,13 @@ from labkit.kernel import processes
 _NO_OWN_ROOT = {"pivot_root", "mount.root"}
 """Steps that leave the container in the host's root if they are left out (`--without`)."""
 
+SETTLE_S = 5.0
+"""The longest wait for the record of an end that the kernel already knows."""
+
+
+class GoneError(NotFoundError):
+    """The container itself has been removed."""
+
 
 class ContainerFiles:
     """Reads and writes files of containers, whether they run or not."""
@@ -41,8 +48,10 @@ class ContainerFiles:
     def stat(self, ref: str, path: str) -> FileStat:
         """Describe the file at a path; NotFoundError."""
         entry, path = self._parts.lookup.find(ref), absolute(path)
-        with self._looking(entry, "stat", (path, base_name(path))) as worker, _naming(ref, path):
-            return FileStat(*worker.ready()[0])
+        with _naming(ref, path):
+            worker, found = self._looking(entry, "stat", (path, base_name(path)))
+        with worker:
+            return FileStat(*found[0])
 
     def pack(self, ref: str, path: str) -> tuple[FileStat, Iterator[bytes]]:
         """Describe the file at a path, and pack it in a tar archive, which must be read or closed.
@@ -50,21 +59,16 @@ class ContainerFiles:
         The archive's names begin with the last part of the path.
         """
         entry, path = self._parts.lookup.find(ref), absolute(path)
-        worker = self._looking(entry, "pack", (path, base_name(path)))
-        try:
-            with _naming(ref, path):
-                found = FileStat(*worker.ready()[0])
-        except BaseException:
-            worker.close()
-            raise
+        with _naming(ref, path):
+            worker, found = self._looking(entry, "pack", (path, base_name(path)))
         self._parts.publish("archive-path", entry)
-        return found, streaming(worker)
+        return FileStat(*found[0]), streaming(worker)
 
     def export(self, ref: str) -> Iterator[bytes]:
         """Pack the whole root file system in a tar archive, without the mounts in it."""
         entry = self._parts.lookup.find(ref)
-        with self._looking(entry, "export", (), only_root=True) as worker:
-            worker.ready()
+        worker, _ = self._looking(entry, "export", (), only_root=True)
+        with worker:
             self._parts.publish("export", entry)
             yield from worker.output()
 
@@ -88,13 +92,10 @@ class ContainerFiles:
         user = entry.container.config.user or None if as_user else None
         arguments = (path, keep_kinds, user)
         with _naming(ref, path, is_root_read_only=entry.container.host_config.readonly_rootfs):
-            with entry.lock:
-                running = self._running(entry, only_root=False, attributes=views.HARMLESS)
-                if running is not None:
-                    view, pidfd = running
-                    worker = _start("place", arguments, view, pidfd, takes_input=True)
-            if running is not None:
-                _feed(worker, archive)
+            worker = self._writing(entry, "place", arguments)
+            if worker is not None:
+                with worker:
+                    worker.feed(archive)
                 self._parts.publish("extract-to-dir", entry)
                 return
             # While this writes, the container must not start: two overlays would write to one
@@ -149,12 +150,26 @@ class ContainerFiles:
 
     def _looking(
         self, entry: Entry, task: str, arguments: tuple[object, ...], *, only_root: bool = False
-    ) -> Worker:
-        """A worker that reads the container's files."""
-        with entry.lock:
-            running = self._running(entry, only_root=only_root, attributes=views.READ_ONLY)
-            view, pidfd = running or (self._at_rest(entry, only_root=only_root), None)
-        return _start(task, arguments, view, pidfd)
+    ) -> tuple[Worker, list[Any]]:
+        """A worker that reads the container's files, and its first answer."""
+        while True:
+            with entry.lock:
+                running = self._running(entry, only_root=only_root, attributes=views.READ_ONLY)
+                view, pidfd = running or (self._at_rest(entry, only_root=only_root), None)
+            worker = _start(task, arguments, view, pidfd)
+            if (found := _answer(worker, entry)) is not None:
+                return worker, found
+
+    def _writing(self, entry: Entry, task: str, arguments: tuple[object, ...]) -> Worker | None:
+        """A worker that is ready to write to a running container; None if it does not run."""
+        while True:
+            with entry.lock:
+                running = self._running(entry, only_root=False, attributes=views.HARMLESS)
+                if running is None:
+                    return None
+                worker = _start(task, arguments, *running, takes_input=True)
+            if _answer(worker, entry) is not None:
+                return worker
 
     def _running(
         self, entry: Entry, *, only_root: bool, attributes: int
@@ -241,6 +256,25 @@ def _start(
             os.close(fd)
 
 
+def _answer(worker: Worker, entry: Entry) -> list[Any] | None:
+    """A worker's first answer; None if the container has ended before the worker was in it.
+
+    The worker is closed unless it has answered.  NotFoundError if the container was removed.
+    """
+    try:
+        return worker.ready()
+    except ProcessLookupError:
+        worker.close()
+        with entry.changed:
+            entry.changed.wait_for(lambda: not entry.is_running, SETTLE_S)
+        return None
+    except BaseException as error:
+        worker.close()
+        if isinstance(error, OSError) and entry.removed:
+            raise GoneError(f"No such container: {entry.container.id}") from None
+        raise
+
+
 def _feed(worker: Worker, chunks: Iterable[bytes]) -> None:
     with worker:
         worker.ready()
@@ -274,6 +308,8 @@ def _naming(ref: str, path: str, *, is_root_read_only: bool = False) -> Iterator
     """Name the file and the container in errors, in Docker's words."""
     try:
         yield
+    except GoneError:
+        raise
     except NotFoundError:
         raise NotFoundError(f"Could not find the file {path} in container {ref}") from None
     except ForbiddenError:

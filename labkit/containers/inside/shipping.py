@@ -16,7 +16,7 @@ from labkit.containers.parts import Parts
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import Container
 from labkit.dialect.moments import unix_s
-from labkit.kernel import threads
+from labkit.kernel import files, threads
 
 PAUSE_S = 1.0
 """The time between two attempts to reach the server."""
@@ -57,7 +57,7 @@ class Shipping:
         path = self._parts.records.log_path(container.id)
         noted = f"{os.path.dirname(path)}/{NOTED}"
         with log_senders.connect(container) as send:
-            for line in _after(_read(noted), path, goes_on):
+            for line in _after(files.text_of(noted), path, goes_on):
                 send(line)
                 _note(noted, line.time)
 
@@ -76,11 +76,3 @@ def _note(path: str, moment: str) -> None:
         os.pwrite(fd, moment.encode(), 0)
     finally:
         os.close(fd)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""

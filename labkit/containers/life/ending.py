@@ -1,4 +1,4 @@
-"""Ending or freezing a container: kill, stop, pause; and the work after its end."""
+"""Ending a container: kill, stop; and the work after its end."""
 
 import contextlib
 import os
@@ -7,9 +7,8 @@ import threading
 import time
 from copy import copy
 
-from labkit.cgroups import freezer
 from labkit.containers.given import mounting, networking
-from labkit.containers.life import restarts, starting
+from labkit.containers.life import pausing, restarts, starting
 from labkit.containers.parts import Parts
 from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
@@ -42,7 +41,7 @@ def kill(parts: Parts, entry: Entry, number: int) -> None:
             raise _not_running(entry)
         parts.publish("kill", entry, signal=str(number))
         if container.state.status == "paused" and container.stopped_by_user:
-            unpause(parts, entry)
+            pausing.unpause(parts, entry)
 
 
 def _gives_up_restart(parts: Parts, entry: Entry) -> bool:
@@ -137,78 +136,64 @@ def _end_shim_of_ended(pid: int, started: int) -> None:
         # A process that has ended keeps its number, and its parent, until its shim reaps it.
         if processes.has_ended(pidfd):
             shim = processes.parent(pid)
+            if shim <= 1:  # the shim has ended, too: process 1 is the parent from then on
+                return
             processes.send_signal(shim, processes.start_time(shim), signal.SIGKILL)
     finally:
         os.close(pidfd)
 
 
-def pause(parts: Parts, entry: Entry) -> None:
-    """Freeze every process of the container; ConflictError unless it runs and is not paused."""
-    container = entry.container
-    with entry.lock:
-        if container.state.status == "paused":
-            raise ConflictError(f"Container {container.id} is already paused")
-        if not entry.is_running:
-            raise ConflictError(f"Container {container.id} is not running")
-        try:
-            freezer.freeze(parts.layout, container.id)
-        except FileNotFoundError:
-            raise ConflictError(f"Container {container.id} is not running: it has ended") from None
-        container.state.status = states.after(container.state.status, "pause")
-        parts.publish("pause", entry)
-
-
-def unpause(parts: Parts, entry: Entry) -> None:
-    """Thaw a paused container; ConflictError if it is not paused."""
-    container = entry.container
-    with entry.lock:
-        if container.state.status != "paused":
-            raise ConflictError(f"Container {container.id} is not paused")
-        freezer.thaw(parts.layout, container.id)
-        container.state.status = states.after(container.state.status, "unpause")
-        parts.publish("unpause", entry)
-
-
 def ended(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
-    """Record the end of a container; `status` is None if its shim ended without a report."""
+    """Record the end of a container; `status` is None if its shim ended without a report.
+
+    Whatever fails afterwards, the clients that wait for the end learn of it.
+    """
     with entry.lock:
         if entry.removed:
             return
         entry.shim = None
-        _record_end(parts, entry, status)
-        container, state = entry.container, entry.container.state
-        if state.oom_killed:
-            parts.publish("oom", entry)
-        parts.publish_networks("disconnect", entry)
-        parts.publish_mounts("unmount", entry)
-        ran_s = int(unix_s(state.finished_at) - unix_s(state.started_at))
-        parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
-        delay_s = restarts.delay_s(entry)
-        if delay_s is not None:
-            state.status = states.after(state.status, "retry")
-            entry.restart_after(delay_s, lambda: _restart(parts, entry))
-        elif container.host_config.auto_remove and not entry.starts_again:
-            remove(parts, entry, volumes=True)
-            return
-        if restarts.has_policy(container):
-            parts.records.save_if_possible(container)
-        entry.exits += 1
-        entry.changed.notify_all()
+        try:
+            _record_end(parts, entry, status)
+            _publish_end(parts, entry)
+            _follow_up(parts, entry)
+        finally:
+            if not entry.removed:
+                entry.exits += 1
+                entry.changed.notify_all()
+
+
+def _publish_end(parts: Parts, entry: Entry) -> None:
+    state = entry.container.state
+    if state.oom_killed:
+        parts.publish("oom", entry)
+    parts.publish_networks("disconnect", entry)
+    parts.publish_mounts("unmount", entry)
+    ran_s = int(unix_s(state.finished_at) - unix_s(state.started_at))
+    parts.publish("die", entry, execDuration=str(ran_s), exitCode=str(state.exit_code))
+
+
+def _follow_up(parts: Parts, entry: Entry) -> None:
+    """Restart it after a delay, or remove it, as its options say."""
+    container, state = entry.container, entry.container.state
+    delay_s = restarts.delay_s(entry)
+    if delay_s is not None:
+        state.status = states.after(state.status, "retry")
+        entry.restart_after(delay_s, lambda: _restart(parts, entry))
+    elif container.host_config.auto_remove and not entry.starts_again:
+        remove(parts, entry, volumes=True)
+        return
+    if restarts.has_policy(container):
+        parts.records.save_if_possible(container)
 
 
 def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
+    """Set the state, then undo what the run needed; a failure there changes no state."""
     container = entry.container
     status = status or parts.records.read_exit(container.id)
     lost = status is None
     if status is None:
         # The shim was killed, and the kernel killed the container with it (die_with_shim).
-        parts.layout.remove(container.id)
-        now = timestamp(time.time_ns())
-        status = ExitStatus(KILLED, False, now, entry.durations_ns)
-        parts.records.write_exit(container.id, status)
-    starting.remove_run_folder(parts, container.id)
-    networking.release(parts, container.id)
-    mounting.unmount_volumes(parts, container)
+        status = ExitStatus(KILLED, False, timestamp(time.time_ns()), entry.durations_ns)
     container.state = State(
         status=states.after(container.state.status, "die"),
         exit_code=status.code,
@@ -218,15 +203,20 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         health=container.state.health,
         error="the container's shim was killed, and the container with it" if lost else "",
     )
-    if lost:
-        parts.records.save_if_possible(container)  # the exit status has no field for this error
     entry.end = copy(container.state)
+    if lost:
+        parts.layout.remove(container.id)
+        parts.records.write_exit(container.id, status)
+        parts.records.save_if_possible(container)  # the exit status has no field for this error
+    starting.remove_run_folder(parts, container.id)
+    networking.release(parts, container.id)
+    mounting.unmount_volumes(parts, container)
 
 
 def _restart(parts: Parts, entry: Entry) -> None:
     """Restart the container after the delay."""
     with entry.lock:
-        if entry.removed or entry.restart_timer is None:
+        if entry.removed or entry.is_leaving or entry.restart_timer is None:
             return
         entry.restart_timer = None
         entry.container.restart_count += 1

@@ -19,7 +19,7 @@ from labkit.containers.records.model import (
 from labkit.dialect.limits import LIMITS
 from labkit.errors import InvalidParameterError
 from labkit.images import Image
-from labkit.kernel import capabilities, power
+from labkit.kernel import capabilities, files, power
 from labkit.networks import ports
 from labkit.networks.etc_files import check_extra_host
 from labkit.runtime.spec import (
@@ -84,14 +84,14 @@ def limits_of(
 
 def online_cpus() -> str:
     """The machine's CPUs as a list, such as `0-3`."""
-    return _read("/sys/devices/system/cpu/online").strip()
+    return files.text_of("/sys/devices/system/cpu/online").strip()
 
 
 def check_limits(
     host: HostConfig, nodes: Sequence[DeviceNode] = (), found: Sequence[DiskNode] = ()
 ) -> None:
     """InvalidParameterError for limits that this machine cannot apply."""
-    online_mems = _read("/sys/devices/system/node/online").strip() or "0"
+    online_mems = files.text_of("/sys/devices/system/node/online").strip() or "0"
     cgroups.check(limits_of(host, nodes, found), online_cpus(), online_mems)
     if host.shm_size < 0:
         raise InvalidParameterError("SHM size can not be less than 0")
@@ -145,14 +145,6 @@ def environment(container: Container) -> list[str]:
 def set_variables(words: Sequence[str]) -> list[str]:
     """Return the last word of each name; a word without `=` removes its name."""
     return [word for word in {w.partition("=")[0]: w for w in words}.values() if "=" in word]
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def build_spec(

@@ -1,5 +1,6 @@
 """Waiting for a container: a watch begins at once, and can be waited for later and repeatedly."""
 
+from labkit.containers.records import states
 from labkit.containers.records.entry import Entry
 from labkit.containers.records.model import State
 from labkit.errors import InvalidParameterError
@@ -11,14 +12,14 @@ class Watch:
     """The events of a container since this object was made.
 
     `not-running` holds at once for a container that does not run; `next-exit` waits for the end of
-    the present or the next run; `removed` until the container is removed.  Nothing is registered
-    anywhere, so a watch that is no longer needed is simply dropped.
+    the present or the next run; `removed` until the container is removed, or until its removal has
+    failed.  Nothing is registered anywhere, so a watch that is no longer needed is simply dropped.
     """
 
     def __init__(self, entry: Entry, condition: str = "not-running") -> None:
         if condition not in CONDITIONS:
             raise InvalidParameterError(
-                f'invalid condition: "{condition}"; it is one of {", ".join(CONDITIONS)}'
+                f'invalid condition: "{condition}": it must be one of {", ".join(CONDITIONS)}'
             )
         self._entry = entry
         self._condition = condition
@@ -30,7 +31,14 @@ class Watch:
         entry = self._entry
         if entry.removed or self._is_over:
             return True
-        return self._condition != "removed" and entry.exits > self._exits
+        if self._condition == "removed":
+            return entry.container.state.status == states.DEAD
+        return entry.exits > self._exits
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether this waits for a removal that has failed."""
+        return self._condition == "removed" and not self._entry.removed and self._holds()
 
     def wait(self, timeout_s: float | None = None) -> State:
         """Block until the condition holds; returns the state at that end.  TimeoutError.

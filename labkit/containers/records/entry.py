@@ -1,11 +1,13 @@
 """One container in the daemon's memory: its record, and data that exist only while it runs."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Sequence
 
 from labkit.containers.records import states
 from labkit.containers.records.model import Container, State
+from labkit.errors import ConflictError
 from labkit.networks import Sandbox
 from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
@@ -32,6 +34,8 @@ class Entry:
         self.restart_timer: threading.Timer | None = None
         """Set while the container waits to be restarted by its policy."""
         self.removed = False
+        self.is_leaving = False
+        """Whether a removal has begun: nothing starts or freezes it any more."""
         self.starts_again = False
         """Whether its end belongs to a restart that its user asked for."""
         self.shim: socket.socket | None = None
@@ -60,6 +64,13 @@ class Entry:
         )
         self.changed.notify_all()
 
+    def check_staying(self) -> None:
+        """ConflictError if it is being removed; the caller holds the lock."""
+        if self.removed or self.is_leaving:
+            raise ConflictError(
+                f"container {self.container.id} is marked for removal and cannot be started"
+            )
+
     def restart_after(self, delay_s: float, restart: Callable[[], None]) -> None:
         """Call `restart` after a delay; the caller holds the lock."""
         self.restart_timer = threading.Timer(delay_s, restart)
@@ -71,6 +82,18 @@ class Entry:
         if self.restart_timer is not None:
             self.restart_timer.cancel()
             self.restart_timer = None
+
+    def keep_client(self, connection: socket.socket, options: Attachment) -> None:
+        """Keep a client until the start; those that have disconnected since are dropped."""
+        poll = select.poll()
+        for client, _ in self.pending_clients:
+            poll.register(client, 0)
+        gone = {fd for fd, _ in poll.poll(0)}
+        for client, _ in self.pending_clients:
+            if client.fileno() in gone:
+                client.close()
+        self.pending_clients = [kept for kept in self.pending_clients if kept[0].fileno() >= 0]
+        self.pending_clients.append((connection, options))
 
     def drop_pending_clients(self) -> None:
         """Close the connections of the clients that wait for a start."""

@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 
@@ -29,6 +28,7 @@ from labkit.containers.records.model import Container
 from labkit.containers.records.remover import HALF_REMOVED, Remover
 from labkit.errors import StartError
 from labkit.kernel import files
+from labkit.log import LABKITD
 from labkit.networks import Sandbox
 from labkit.paths import Paths
 from labkit.runtime.exit_status import ExitStatus
@@ -128,11 +128,11 @@ class Records:
         files.write_atomically(path, data, uses_reserve=uses_reserve)
 
     def save_if_possible(self, container: Container) -> None:
-        """Write a record after the fact; if the disk is full, only print a message."""
+        """Write a record after the fact; if the disk is full, only write to the log."""
         try:
             self.save(container)
         except OSError as error:
-            sys.stderr.write(f"labkitd: the record of {container.id} was not written: {error}\n")
+            LABKITD.line(f"the record of {container.id} was not written: {error}")
 
     def ids(self) -> list[str]:
         """The ids of all containers with a folder; a folder with another name gives a warning."""

@@ -17,10 +17,8 @@ PAUSED = "paused"
 ALIVE = (RUNNING, PAUSED)
 """The states in which the first process exists."""
 
-RUNNING = "running"
-PAUSED = "paused"
-ALIVE = (RUNNING, PAUSED)
-"""The states in which the first process exists."""
+DEAD = "dead"
+"""The state after a removal that failed."""
 
 NONE = ""
 """The state before create and after remove: no container exists."""

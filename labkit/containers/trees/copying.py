@@ -50,7 +50,9 @@ def make_folders(path: str, owner: Owner) -> None:
         try:
             os.mkdir(folder, 0o755)
         except FileExistsError:
-            raise BadArchiveError(f"cannot copy to {folder}: it exists and is no folder") from None
+            raise BadArchiveError(
+                f"cannot copy to {folder}: it exists and is not a folder"
+            ) from None
         if owner is not None:
             os.chown(folder, *owner)
 

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from labkit.course.architecture.wire import Exchange, Listener
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.course.page.scratch import scratch
 from labkit.paths import Paths
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def record(registry_log: str = "") -> Iterator[Trace]:
     behind = Paths.from_environment().socket
     log_begin = os.path.getsize(registry_log) if registry_log else 0
     trace = Trace()
-    with tempfile.TemporaryDirectory(prefix="labkit-trace-") as folder:
+    with scratch("trace") as folder:
         socket_path = Paths("/", folder).socket
         with Door(socket_path, behind, trace.exchanges), _environment(folder, socket_path):
             yield trace

@@ -22,7 +22,7 @@ class Card:
 
     @property
     def holds(self) -> bool:
-        """Whether all is as it is to be."""
+        """Whether every finding holds."""
         return all(one.holds for one in self.findings)
 
     @property
@@ -52,7 +52,7 @@ class Card:
 
 
 def check(stage: int) -> Card:
-    """Have a stage judged.  With each try the hint says more; it never says the answer."""
+    """Judge a stage.  The hint says more with each try, and never gives the answer."""
     if os.geteuid() != 0:
         raise PermissionError(
             "the judge needs root, for its own namespaces: open the lab with sudo"

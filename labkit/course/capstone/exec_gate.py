@@ -1,7 +1,7 @@
 """The moment of execve(2): the kernel asks before it starts a program, and waits (fanotify(7)).
 
-So a judge sees what a process is at the very moment when it becomes the container's command, and
-needs no luck for it.  Where a kernel was built without this, a judge sees the process right after.
+So a judge sees the process at the moment at which it becomes the container's command, without a
+race.  On a kernel that was built without this, a judge looks right after the start.
 """
 
 import os
@@ -20,7 +20,7 @@ _EVENT = "=IBBHQii"
 
 
 class ExecGate:
-    """Holds each execve of one file until it is let through.  OSError (ENOSYS) if it cannot."""
+    """Holds each execve of one file until `open`.  OSError (ENOSYS) if the kernel cannot do it."""
 
     def __init__(self, path: str) -> None:
         self._fd = libc.call("fanotify_init", FAN_CLASS_CONTENT | FAN_CLOEXEC, os.O_RDONLY)
@@ -29,7 +29,7 @@ class ExecGate:
         self._event_fd = -1
 
     def held(self, seconds: float) -> int:
-        """The pid of the next process that asks; 0 if none does."""
+        """Return the pid of the next process that starts the file; 0 if none does in this time."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if not poll.poll(seconds * 1000):
@@ -39,7 +39,7 @@ class ExecGate:
         return int(pid)
 
     def open(self) -> None:
-        """Let through the one that is held, and all others from here on."""
+        """Let the held process continue, and every later one."""
         if self._event_fd >= 0:
             os.write(self._fd, pack("=iI", self._event_fd, FAN_ALLOW))
             os.close(self._event_fd)

@@ -14,9 +14,9 @@ class Finding(NamedTuple):
     expected: str
     found: str
     idea: str = ""
-    """Which idea is behind it, and the chapter that teaches it."""
+    """The idea behind it, and the chapter that teaches it."""
     place: str = ""
-    """Which call or file it is about."""
+    """The call or the file that it is about."""
 
     @property
     def holds(self) -> bool:
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
         if self.holds:
             return ""
         levels = [
-            f"{self.what}: {self.found}; it is to be: {self.expected}.",
+            f"{self.what}: {self.found}; expected: {self.expected}.",
             self.idea,
             self.place,
         ]

@@ -1,7 +1,7 @@
 """The beginning of mini's file: its names, its tables, and the command line.
 
-Nothing here is the subject of the chapter; all that a container is made of is in the learner's own
-file.
+Nothing here is the subject of the chapter: the learner's own file has all the parts that make a
+container.
 """
 
 import argparse
@@ -56,7 +56,7 @@ FILES = {
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """The signals that are passed on to the command."""
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-"""What a registry is to answer with (the header Accept)."""
+"""The type of document that a registry must answer with (the header Accept)."""
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -67,7 +67,7 @@ def folder(name: str) -> Path:
 
 
 def record(name: str) -> Path:
-    """The file for what `ps`, `stop` and `exec` need to know of a container."""
+    """The file with the facts that `ps`, `stop` and `exec` need about a container."""
     return folder(name) / "record.json"
 
 
@@ -125,7 +125,7 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
 def remove_group(path: str) -> bool:
     """Remove the folder of a cgroup; False if there are other folders in it.
 
-    A process that is just ending still counts, so this waits for up to a second.
+    The kernel still counts a process that is just ending, so this waits for up to a second.
     """
 
     def is_removed() -> bool:
@@ -148,7 +148,7 @@ def command_line(run: Verb, **others: Verb) -> None:
         run [OPTIONS] -- COMMAND…          exec NAME -- COMMAND…          ps
         stop [--grace SECONDS] NAME        pull HOST:PORT/NAME:TAG FOLDER
 
-    `others` are `execute`, `ps`, `stop` and `pull`, once there are any.  Each gets the options as
+    `others` are `execute`, `ps`, `stop` and `pull`, if they are written.  Each gets the options as
     attributes of one object: `box.name`, `box.root`, `box.command` (a list of words)…
     `box.limits` has the limits by controller, 0 for none; `box.repository`
     (`http://HOST:PORT/v2/NAME`) and `box.tag` are those of an image to pull.

@@ -1,6 +1,6 @@
 """The judge's own process: `python -m labkit.course.capstone.judging STAGE FILE`.
 
-It prints what it has found, as JSON.  The learner's file runs as other processes, in namespaces
+It prints its findings, as JSON.  The learner's file runs as other processes, in namespaces
 that end with the judge; nothing of it is ever imported here.
 """
 
@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,6 +16,7 @@ from labkit.course.capstone import place as places
 from labkit.course.capstone import stages_beyond, stages_files, stages_process
 from labkit.course.capstone.finding import Finding
 from labkit.course.capstone.place import Place
+from labkit.course.page.scratch import scratch
 from labkit.kernel import processes
 
 Judge = Callable[[Place], Iterator[Finding]]
@@ -61,9 +61,9 @@ def judge(stage: int, engine: str) -> list[Finding]:
 
 
 def main(stage: int, engine: str) -> int:
-    """Judge in a new PID namespace; what it finds goes to standard output."""
+    """Judge in a new PID namespace, and print the findings."""
     group = f"mini-judge-{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="labkit-mini-") as folder, places.removed(group):
+    with scratch("mini") as folder, places.removed(group):
         middle = os.fork()
         if middle == 0:
             os._exit(_leave(lambda: _look(stage, engine, folder, group)))
@@ -73,7 +73,7 @@ def main(stage: int, engine: str) -> int:
 
 
 def _leave(look: Callable[[], int]) -> int:
-    """Look as process 1 of a new PID namespace, which takes all others with it when it ends."""
+    """Judge as process 1 of a new PID namespace: at its end the kernel ends all others in it."""
     processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     places.enter_own_namespaces()
     first = os.fork()

@@ -14,7 +14,7 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
 def three_layers(root: str, token: str) -> list[bytes]:
-    """The archives of the layers, the lowest first: busybox, files, and what becomes of them."""
+    """The archives of the layers, the lowest first: busybox, files, and changes of these files."""
     base = io.BytesIO()
     with tarfile.open(fileobj=base, mode="w") as archive:
         archive.add(f"{root}/bin", "bin")
@@ -43,7 +43,7 @@ def _archive(files: dict[str, str]) -> bytes:
 
 
 def write(folder: str, layers: Sequence[bytes]) -> str:
-    """Write an OCI layout; the digest of its manifest."""
+    """Write an OCI layout, and return the digest of its manifest."""
     os.makedirs(f"{folder}/blobs/sha256")
     digests = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     config = {
@@ -73,7 +73,7 @@ def _keep(folder: str, kind: str, content: bytes) -> dict[str, str | int]:
 
 
 def digest_of(folder: str) -> str:
-    """A number for all names and contents below a folder."""
+    """Return one digest of all names and contents below a folder."""
     found = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
         found.update(str(path.relative_to(folder)).encode() + b"\0")

@@ -1,4 +1,4 @@
-"""A registry that sends other bytes than it was asked for: one bit of every layer is changed.
+"""A registry that changes one bit of every layer before it sends it.
 
 `python -m labkit.course.capstone.liar HOST:PORT` forwards to the registry there; it prints its
 own address.
@@ -9,7 +9,7 @@ import http.server
 import sys
 
 LARGE_BYTES = 4096
-"""Only layers are as large; the manifest and the configuration stay true."""
+"""Only layers are this large; the manifest and the configuration are not changed."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -30,7 +30,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *words: object) -> None:
-        """Nothing: a judge starts this."""
+        """Log nothing: the output belongs to the judge."""
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
     @property
     def is_same(self) -> bool:
-        """Whether the kernel says the same of both."""
+        """Whether the kernel shows the same for both."""
         return self.mini == self.labkit
 
 
@@ -52,7 +52,7 @@ class Likeness:
         words = (
             f"{commands} commands, {len(self.lines)} lines of the kernel's state, {same} the same"
         )
-        return Table(("command", "what the kernel says", "mini", "labkit", ""), rows, words)
+        return Table(("command", "fact", "mini", "labkit", ""), rows, words)
 
 
 class _Engines:
@@ -75,7 +75,7 @@ class _Engines:
         return process
 
     def command(self, *words: str) -> None:
-        """Start a command of labkit's and leave it running."""
+        """Start a command in labkit, and leave it running."""
         null = subprocess.DEVNULL
         command = [sys.executable, "-m", "labkit.cli", *words]
         self.minis.append(subprocess.Popen(command, stdin=null, stdout=null, stderr=null))
@@ -92,7 +92,7 @@ class _Engines:
         return pid_of(one), pid_of(other)
 
     def run_labkit(self, command: Sequence[str], **given: object) -> Container:
-        """A detached container of labkit's that is set up as mini's are."""
+        """Start a detached container in labkit with the settings that mini's containers have."""
         options: Any = {
             "init": True,
             "security_opt": ["no-new-privileges"],
@@ -132,7 +132,7 @@ def likeness(client: Client) -> Likeness:
 
 
 def pid_of(command: Sequence[str]) -> int:
-    """The host's number of the process with these words; 0 if none comes in 20 s."""
+    """Return the host's pid of the process with these words; 0 if there is none within 20 s."""
     wanted = "\0".join(command).encode() + b"\0"
 
     def look() -> int:

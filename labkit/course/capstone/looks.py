@@ -39,7 +39,7 @@ def status(pid: int, field: str) -> str:
 
 
 def group_of(pid: int, controller: str) -> Path:
-    """The folder of a process's group, of version 1 where the controller is, else of version 2."""
+    """The folder of a process's group: of version 1 if it has the controller, else version 2."""
     with open("/proc/self/mountinfo") as file:
         table = mounts.parse_mountinfo(file.read())
     found = Path("/nowhere")
@@ -54,7 +54,7 @@ def group_of(pid: int, controller: str) -> Path:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has said what to do on a signal."""
+    """Whether a process has a handler for a signal."""
     return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
 
 
@@ -120,12 +120,12 @@ def inside(pid: int, kinds: tuple[str, ...], look: Callable[[], Any]) -> Any:
 def mount_table(pid: int) -> list[mounts.MountPoint]:
     """All mounts of a process's mount namespace, seen from the namespace's own root.
 
-    The judge's own /proc is held open, for there may be none inside.
+    The judge keeps its own /proc open, because the namespace may have none.
     """
     proc = os.open("/proc", os.O_PATH)
 
     def look() -> str:
-        # The table is that of the reader's root, which is by now the namespace's.
+        # The kernel shows the table as seen from the reader's root: by now the namespace's.
         fd = os.open("self/mountinfo", os.O_RDONLY, dir_fd=proc)
         with open(fd, encoding="utf-8") as file:
             return file.read()
@@ -143,7 +143,7 @@ def names_at_root(pid: int) -> list[str]:
 
 
 def host_name(pid: int) -> str:
-    """The name that a process's UTS namespace has."""
+    """The host name in a process's UTS namespace."""
     return str(inside(pid, ("uts",), lambda: os.uname().nodename))
 
 

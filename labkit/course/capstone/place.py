@@ -1,7 +1,7 @@
 """The place of a judge: its own namespaces, in which it is process 1, and what it starts there.
 
-Whatever a learner's engine does wrong, it does here: to a host name, a table of mounts and a
-network that end with the judge.  Only its cgroups lie in the machine's hierarchies; `removed`
+A learner's engine that does something wrong does it here: to a host name, a table of mounts and a
+network that end with the judge.  Only its cgroups are in the machine's hierarchies; `removed`
 removes them.
 """
 
@@ -32,7 +32,7 @@ HOSTS_NAME = "judges-host"
 
 
 class Place:
-    """A folder for files, and the learner's engine to be run with its state in there."""
+    """A folder for files; the learner's engine runs with its state in it."""
 
     def __init__(self, engine: str, folder: str, group: str) -> None:
         self.engine = engine
@@ -48,7 +48,7 @@ class Place:
         return f"{self.folder}/state"
 
     def start(self, *words: str, fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-        """Start the learner's engine with these words; what it says goes to `said`."""
+        """Start the learner's engine with these words; `said` returns its output."""
         self._runs += 1
         with open(f"{self.folder}/said-{self._runs}", "wb") as said:
             process = subprocess.Popen(
@@ -64,7 +64,7 @@ class Place:
         return process
 
     def run(self, *words: str) -> int | str:
-        """The exit status of the engine with these words, or words for having none."""
+        """Run the engine with these words; return its exit status, or a text if it has none."""
         process = self.start(*words)
         try:
             return process.wait(PATIENCE_S)
@@ -73,12 +73,12 @@ class Place:
             return f"still running after {PATIENCE_S:.0f} s"
 
     def box(self, *command: str, options: Sequence[str] = (), fds: Sequence[int] = ()) -> int:
-        """Start a container with the judge's own root; see `find` for the pid."""
+        """Start a container with the judge's own root; return its pid, as `find` does."""
         self.start("run", "--root", self.root, *options, "--", *command, fds=fds)
         return self.find(command)
 
     def find(self, command: Sequence[str]) -> int:
-        """The pid of the process with these words, once there is one; 0 if none comes."""
+        """Wait for the process with these words, and return its pid; 0 if there is none in time."""
         wanted = "\0".join(command).encode() + b"\0"
 
         def look() -> int:
@@ -91,15 +91,15 @@ class Place:
     def ask_to_end(self, pid: int) -> None:
         """Send SIGTERM to the engine that started the container of `pid`, once it listens.
 
-        A command can be there before its parents have said what to do on a signal; those sent
-        until then are lost, and that is not what is judged.
+        A command can run before its parents have set their handlers.  A signal that is sent before
+        that is lost; no stage asks for anything else.
         """
         listeners = looks.parents(pid, self.started[-1].pid)
         until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
         self.started[-1].terminate()
 
     def said(self) -> str:
-        """The last line that the engine has printed, to go with a finding."""
+        """The last line that the engine has printed, for a finding."""
         text = Path(f"{self.folder}/said-{self._runs}").read_text(errors="replace").strip()
         return text.splitlines()[-1][:200] if text else "it said nothing"
 
@@ -156,8 +156,8 @@ def enter_own_namespaces() -> None:
 def settle(folder: str, *, in_memory: bool) -> None:
     """Make the new namespaces a small host: a name, a loopback, its own /proc, shared mounts.
 
-    In memory an overlay works wherever `folder` is; but before Linux 6.3 no other owners can be
-    shown there (mount_setattr(2), MOUNT_ATTR_IDMAP).
+    In memory (a tmpfs) an overlay works wherever `folder` is.  But before Linux 6.3 the kernel
+    cannot map the owners of a tmpfs (mount_setattr(2), MOUNT_ATTR_IDMAP).
     """
     mounts.mount("none", "/", "", mounts.MS_PRIVATE | mounts.MS_REC)
     mounts.mount("proc", "/proc", "proc")
@@ -165,7 +165,7 @@ def settle(folder: str, *, in_memory: bool) -> None:
         mounts.mount("judge", folder, "tmpfs", 0, "mode=755")
     os.mkdir(f"{folder}/hosts")
     mounts.mount(MARK, f"{folder}/hosts", "tmpfs", 0, "mode=755")
-    # As systemd has it: what is mounted in a copy appears here too, unless the copy says no.
+    # As with systemd: a mount in a copy appears here too, unless the copy is made private.
     mounts.mount("", "/", "", mounts.MS_REC | MS_SHARED)
     namespaces.set_hostname(HOSTS_NAME)
     loopback.bring_up()
@@ -182,7 +182,7 @@ def group_folders(group: str) -> Iterator[Path]:
 
 @contextmanager
 def removed(group: str) -> Iterator[None]:
-    """Whatever is left of a group at the end goes; its processes are dead by then."""
+    """Remove the rest of a group at the end; its processes have ended by then."""
     try:
         yield
     finally:

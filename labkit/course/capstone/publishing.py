@@ -1,4 +1,4 @@
-"""An image for the judge's registry, and a registry on the way that changes what it passes on."""
+"""An image for the judge's registry, and a registry between that changes the bytes it forwards."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def _send(address: str, method: str, path: str, body: bytes, kind: str) -> str:
 
 
 class Liar:
-    """A registry before the one at `address`, which changes one bit of each layer."""
+    """A registry that forwards the one at `address`, and changes one bit of each layer."""
 
     def __init__(self, address: str) -> None:
         words = [sys.executable, "-m", "labkit.course.capstone.liar", address]

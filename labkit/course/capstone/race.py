@@ -13,6 +13,7 @@ from labkit.course.capstone import workshop
 from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
+from labkit.course.page.scratch import prefix
 from labkit.course.page.waterfall import CLONE, GROUPS, PHASES, REST, Bar, bars_of
 from labkit.errors import LabkitError
 
@@ -27,10 +28,10 @@ ROWS = {
     **dict.fromkeys(("add_address", "add_default_route"), GROUPS["network"]),
     "execvpe": GROUPS["exec"],
 }
-"""The row of labkit's waterfall that a call belongs to; any other is about rights."""
+"""The row of labkit's waterfall that a call belongs to; any other call is about rights."""
 
 LEGEND = (("in the engine", 0.38), ("the clone", 0.57), ("in the container's process", 0.70))
-"""The words for each phase, and where they begin over the upper picture (a part of its width)."""
+"""The label of each phase, and where it begins above the upper picture (a part of its width)."""
 
 
 class Race:
@@ -80,7 +81,7 @@ class Race:
 
 
 def race(client: Client) -> Race:
-    """Start the same command once with each, and take the times of their steps."""
+    """Start the same command once in each engine, and measure the steps."""
     container = client.containers.run("busybox", ["true"], init=True, detach=True)
     try:
         container.wait()
@@ -92,7 +93,7 @@ def race(client: Client) -> Race:
 
 def _time_mini() -> list[tuple[int, str, int, int]]:
     folder = os.path.dirname(workshop.path())
-    with tempfile.NamedTemporaryFile(prefix="labkit-mini-") as times:
+    with tempfile.NamedTemporaryFile(prefix=prefix("mini")) as times:
         tracer = [sys.executable, "-m", "labkit.course.capstone.timed", times.name]
         words = ["run", "--address", "10.99.0.9", "--image", f"{folder}/image", "--", "true"]
         result = subprocess.run(
@@ -110,7 +111,7 @@ def _time_mini() -> list[tuple[int, str, int, int]]:
 
 
 def mini_bars(calls: Sequence[Sequence[Any]]) -> list[Bar]:
-    """The calls in labkit's rows; one that another call makes is part of that."""
+    """Sort the calls into labkit's rows; a call within another call is part of that one."""
     found: dict[tuple[str, str], Bar] = {}
     inside: dict[int, int] = {}
     for area, call, begin_ns, end_ns in calls:

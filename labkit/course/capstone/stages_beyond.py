@@ -1,4 +1,4 @@
-"""Stages 8 to 11: a cable, a life without its starter, a registry, its own users."""
+"""Stages 8 to 11: a cable, a life after the starter's end, a registry, its own users."""
 
 import os
 import subprocess
@@ -71,7 +71,7 @@ def network(place: Place) -> Iterator[Finding]:
         "mini's links on the host, once the last container has ended",
         "none",
         "none" if gone else ", ".join(_leftovers()),
-        "The kernel takes the cable away with its namespace; the bridge is yours to remove.",
+        "The kernel removes the cable with its namespace; mini must remove the bridge.",
         "links.delete",
     )
 
@@ -132,7 +132,7 @@ def _held(place: Place, pid: int, first: int) -> Iterator[Finding]:
         "files of the starter that the container still holds",
         "none",
         "none" if not held else f"{len(held)}, its output among them",
-        "Who reads the starter's output waits until the last holder has closed it: so "
+        "A reader of the starter's output waits until every process has closed it: so "
         "`$(mini run --detach …)` never ends.",
         "os.dup2 of /dev/null over 0, 1 and 2",
     )
@@ -154,7 +154,7 @@ def _listed(place: Place, first: int) -> Iterator[Finding]:
         "the line of `ps` for the container",
         f"bob {first}",
         f"bob {first}" if listed else (lines[0] if lines else "no line"),
-        "What outlives its starter must be written down: chapter 8, the record.",
+        "A fact that later commands need must be in a file: chapter 8, the record.",
         "given.record: a pid and its start time, since a pid is used again (processes.start_time).",
     )
 
@@ -166,7 +166,7 @@ def _entered(place: Place, first: int) -> Iterator[Finding]:
     if not guest:
         yield not_started(place)
         return
-    idea = "A guest has all that the container has, and nothing more: chapter 7."
+    idea = "An exec'ed process gets all that the container has, and no more: chapter 7."
     differing = [k for k in looks.KINDS if looks.namespace(guest, k) != looks.namespace(first, k)]
     yield Finding(
         "namespaces of an exec'ed process that are not the container's",
@@ -212,7 +212,7 @@ def _stopped(place: Place, first: int) -> Iterator[Finding]:
     boxes = Path(place.state, "boxes", "bob")
     kept = [*map(str, left), *([str(boxes)] if boxes.exists() else [])]
     yield Finding(
-        "what is left of it", "nothing", kept[0] if kept else "nothing", "The parent tidies up."
+        "its leftovers", "nothing", kept[0] if kept else "nothing", "The parent removes them."
     )
     place.run("ps")
     lines = Path(f"{place.folder}/said-{len(place.started)}").read_text().strip()
@@ -262,7 +262,7 @@ def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
         "refused",
         "refused" if refused else "accepted",
         "A digest is a promise that anyone can check: chapter 6, one changed byte.",
-        "hashlib.sha256, of what came, beside what was asked for",
+        "hashlib.sha256 of the bytes that came, compared with the digest",
     )
     again = place.run("pull", f"{hub.address}/tool:1.0", f"{place.folder}/again")
     yield Finding("the status of `pull` for the same image, unchanged", "0", str(again))
@@ -271,7 +271,7 @@ def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
         "the image's folder after that",
         "not there",
         "there, and usable" if there else "not there",
-        "A folder that is there is trusted, so it appears when all is checked.",
+        "mini trusts a folder that exists, so the folder must appear after all checks.",
         "os.rename",
     )
 
@@ -308,7 +308,7 @@ def users(place: Place) -> Iterator[Finding]:
     if not pid:
         yield not_started(place)
         return
-    idea = "A table of three numbers a line: chapter 11, its section on users."
+    idea = "uid_map has three numbers in each line: chapter 11, its section on users."
     until(lambda: os.path.exists(f"/proc/{pid}/root/tmp/mine"), 2)
     yield Finding("the user namespace", "its own", looks.own(pid, "user"), idea)
     first_line = Path(f"/proc/{pid}/uid_map").read_text().split()[:2]

@@ -44,12 +44,12 @@ def image(place: Place) -> Iterator[Finding]:
         "unchanged",
         "unchanged" if same else "changed",
         "An image belongs to all its containers: chapter 3, what a container writes.",
-        "Nothing of mini's belongs into box.image: given.STATE is its own.",
+        "mini must write nothing into box.image: its own folder is given.STATE.",
     )
     place.end()
     second = place.run("run", "--image", folder, "--", "sh", "-c", "test ! -e /written")
     yield Finding(
-        "what the first container wrote, in a second one",
+        "a file of the first container, in a second one",
         "not there",
         "not there" if second == 0 else f"there, or no second one came; mini said: {place.said()}",
         "Each container has its own layer on top: chapter 3.",
@@ -72,8 +72,8 @@ def _files(pid: int, token: str) -> Iterator[Finding]:
             f"{name}, which the third layer has {kind}",
             "not there",
             "there" if os.path.exists(root + name) else "not there",
-            "An archive says that with an empty file, `.wh.NAME` or `.wh..wh..opq`; overlayfs with "
-            "a device 0:0 or an attribute. Chapter 3 does both by hand.",
+            "An archive marks it with an empty file, `.wh.NAME` or `.wh..wh..opq`; overlayfs "
+            "with a device 0:0 or an attribute. Chapter 3 does both by hand.",
             "os.mknod and os.setxattr, in the place of archive.extract",
         )
     yield Finding(
@@ -99,9 +99,9 @@ def limits(place: Place) -> Iterator[Finding]:
         "the controllers whose group the command was in when it was started (execve)",
         ", ".join(sorted(FILES)),
         ", ".join(there) or "none",
-        "Whatever a process does before it joins is not counted, and what it has forked by then "
-        "stays outside. Chapter 10: a group by hand with this process in it.",
-        "The command must wait, in a read(2) from a pipe for example, until its parent is done.",
+        "The kernel does not count the work of a process before it joins, and the children that it "
+        "has by then stay outside. Chapter 10: a group by hand with this process in it.",
+        "The command must wait, in a read(2) from a pipe for example, until its parent did that.",
     )
     for controller, value in (("memory", MEMORY_BYTES), ("pids", PIDS), ("cpu", SHARES)):
         yield _limit(place, controller, value)
@@ -110,7 +110,7 @@ def limits(place: Place) -> Iterator[Finding]:
         "its own",
         looks.own(pid, "cgroup"),
         "Its root is the group that the process is in when it is made: chapter 11, groups and "
-        "clocks. So it comes after joining, not with clone.",
+        "clocks. So make it after joining, not with clone.",
         "namespaces.unshare",
     )
     inside = looks.those_inside(pid)
@@ -146,7 +146,7 @@ def _groups_at_exec(place: Place, words: Sequence[str]) -> list[str]:
 
 
 def _groups_of(pid: int, group: str) -> list[str]:
-    """The controllers of which a process is in a group of the judge's own."""
+    """The controllers in which a process is in one of the judge's own groups."""
     found = []
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -195,14 +195,14 @@ def powers(place: Place) -> Iterator[Finding]:
         ("CapEff", POWERS, "capabilities.set_capabilities"),
         ("CapInh", "0" * 16, "capabilities.set_capabilities"),
         ("NoNewPrivs", "1", "processes.prctl with PR_SET_NO_NEW_PRIVS"),
-        ("Seccomp", "2", "seccomp.load of what seccomp_profile.compile_filter gives"),
+        ("Seccomp", "2", "seccomp.load of the result of seccomp_profile.compile_filter"),
     ):
         found = sorted({looks.status(one, field) for one in inside})
         yield Finding(
             f"{field} of every process in the container (/proc/<pid>/status)",
             expected,
             ", ".join(found),
-            f"{idea} What is not taken from process 1, its children can have."
+            f"{idea} A power that process 1 keeps, its children can have."
             + (" The bounding set is what a program may *gain* at an exec." * (field == "CapBnd")),
             place_words,
         )
@@ -212,16 +212,16 @@ def powers(place: Place) -> Iterator[Finding]:
 def _covered(pid: int) -> Iterator[Finding]:
     bare = [name for name in MASKED if not looks.is_null(pid, f"/proc/{name}")]
     yield Finding(
-        "files of /proc that are to be covered",
+        "files of /proc that must be covered",
         "all covered",
         f"open: {', '.join(bare)}" if bare else "all covered",
-        "These tell about the host: /proc/kcore is its memory.",
+        "These files show the host: /proc/kcore is its memory.",
         "given.MASKED: /dev/null, bound over each of them.",
     )
     options = {m.target: m.options for m in looks.mount_table(pid)}
     open_ones = [name for name in READ_ONLY if "ro" not in options.get(f"/proc/{name}", ())]
     yield Finding(
-        "parts of /proc that are to be read-only",
+        "parts of /proc that must be read-only",
         "all read-only",
         f"writable: {', '.join(open_ones)}" if open_ones else "all read-only",
         "A program that writes to /proc/sys changes the kernel for all.",

@@ -10,7 +10,7 @@ from labkit.course.capstone.place import HOSTS_NAME, MARK, PATIENCE_S, Place, un
 
 
 def not_started(place: Place) -> Finding:
-    """The finding for a container that did not come up: the engine's last words."""
+    """The finding for a container that did not start: the engine's last words."""
     return Finding(
         "the container's command",
         "running",
@@ -41,7 +41,7 @@ def run(place: Place) -> Iterator[Finding]:
         "127",
         str(found),
         "A shell answers 127 to that. The child finds it out, after the fork.",
-        "execve(2) in the child: what becomes of it when that call fails?",
+        "execve(2) in the child: what does the child do if that call fails?",
     )
     yield from _signals(place)
 
@@ -55,8 +55,8 @@ def _signals(place: Place) -> Iterator[Finding]:
     mini = place.started[-1]
     yield Finding(
         "the command's process",
-        "another one than mini's",
-        "mini itself" if pid == mini.pid else "another one than mini's",
+        "not mini's",
+        "mini itself" if pid == mini.pid else "not mini's",
         "mini has work to do when the command has ended, so it cannot become the command.",
         "fork(2) comes before execve(2).",
     )
@@ -69,7 +69,7 @@ def _signals(place: Place) -> Iterator[Finding]:
         "mini's exit status after a SIGTERM to mini",
         "143",
         found,
-        "mini's own end is not the command's: `docker stop` speaks to the command (chapter 8).",
+        "The command can outlive mini: `docker stop` sends its signal to the command (chapter 8).",
         "signal.signal in the process that waits, for each signal of given.SIGNALS.",
     )
     is_gone = until(lambda: not words_of(pid), 2)
@@ -77,7 +77,7 @@ def _signals(place: Place) -> Iterator[Finding]:
         "the command after that",
         "ended",
         "ended" if is_gone else "still running",
-        "mini passes the signal to the command, and then goes on waiting.",
+        "mini sends the signal to the command, and then waits again.",
         "os.kill, in the handler.",
     )
 
@@ -96,7 +96,7 @@ def root(place: Place) -> Iterator[Finding]:
         "the mount namespace",
         "its own",
         looks.own(pid, "mnt"),
-        "Its own table of mounts is the first thing: chapter 11, the six namespaces.",
+        "A container needs its own table of mounts first: chapter 11, the six namespaces.",
         "the flags of processes.clone",
     )
     yield from _at_the_root(pid, before)
@@ -109,7 +109,7 @@ def root(place: Place) -> Iterator[Finding]:
         f"descriptors {held}" if held else "none",
         "The caller of mini may have a folder of the host open. An open folder is a way out of "
         "any root: fchdir(2).",
-        "Everything from 3 on is to be closed before the command starts: labkit.kernel.processes.",
+        "Every number from 3 on must be closed before the command starts: labkit.kernel.processes.",
     )
     place.end()
     left = sorted(set(looks.hosts_mounts()) - set(before))
@@ -140,11 +140,11 @@ def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
     )
     leaked = sorted(set(looks.hosts_mounts()) - set(before))
     yield Finding(
-        "what the container has mounted, seen on the host",
+        "the container's mounts, seen on the host",
         "nothing",
         f"for example {leaked[0]}" if leaked else "nothing",
-        "A new mount namespace is a copy, and copies of a shared mount tell each other what is "
-        "mounted (mount_namespaces(7), SHARED SUBTREES).",
+        "A new mount namespace is a copy, and each copy of a shared mount repeats the "
+        "mounts of the others (mount_namespaces(7), SHARED SUBTREES).",
         "The first mount of all: of `/`, with MS_REC and one more flag.",
     )
 
@@ -164,7 +164,9 @@ def numbers(place: Place) -> Iterator[Finding]:
         "Its own numbers, from 1 on: chapter 11, one process, two numbers.",
         "the flags of processes.clone",
     )
-    until(lambda: not place_has("0.01"), 3)  # the orphans have ended: now they are zombies, or gone
+    until(
+        lambda: not place_has("0.01"), 3
+    )  # the orphans have ended: now they are zombies, or reaped
     yield from _proc(pid)
     zombies = until(lambda: not _zombies(pid), 3)
     yield Finding(
@@ -178,7 +180,7 @@ def numbers(place: Place) -> Iterator[Finding]:
         "/dev/null inside",
         "the device",
         "the device" if looks.is_null(pid, "/dev/null") else "something else, or nothing",
-        "A shell needs /dev/null for whatever runs behind an `&`.",
+        "A shell needs /dev/null for a command with `&`.",
         "given.DEVICES: an empty file for each, and the host's device bound to it.",
     )
     place.end()
@@ -214,7 +216,7 @@ def _proc(pid: int) -> Iterator[Finding]:
     except OSError:
         shown = []
     numbers = (looks.status(one, "NSpid").split()[-1:] for one in looks.those_inside(pid))
-    there = sorted(int(number) for found in numbers for number in found)  # none if it has gone
+    there = sorted(int(number) for found in numbers for number in found)  # none if it has ended
     right = kinds != [] and shown == there and 1 in shown
     yield Finding(
         "the processes that /proc shows",

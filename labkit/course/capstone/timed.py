@@ -1,7 +1,7 @@
 """mini with a stopwatch: `python -m labkit.course.capstone.timed TIMES FILE WORDS…`.
 
-Each call of labkit.kernel that the file makes is noted with its beginning and its end, in whichever
-process it is made: in memory that all copies of this process share, since no file outlives
+It notes the beginning and the end of each call of labkit.kernel, in every process of the file.  The
+notes are in memory that all copies of this process share, because no open file survives
 close_range(2) and pivot_root(2).  The learner's file is not changed.
 """
 
@@ -31,9 +31,9 @@ CALLS = {
 }
 """The functions that are timed, by their module; files are written for limits and records."""
 ROOM = 400
-"""How many calls of one process are noted."""
+"""The most calls of one process that are noted."""
 PROCESSES = 3
-"""mini itself, process 1, and the command before its exec; told apart by their numbers."""
+"""mini itself, process 1, and the command before its exec; their numbers tell them apart."""
 _ENTRY = "=HQQ"
 _SIZE = calcsize(_ENTRY)
 _NAMES = [f"{module}.{name}" for module, names in CALLS.items() for name in names.split()]
@@ -71,10 +71,10 @@ def _timed(notes: _Notes, number: int, call: Callable[..., Any]) -> Callable[...
     @functools.wraps(call)
     def inside(*arguments: Any, **named: Any) -> Any:
         begin = time.monotonic_ns()
-        if call.__name__.startswith("exec"):  # it does not come back
+        if call.__name__.startswith("exec"):  # it does not return
             notes.note(number, begin, begin)
         result = call(*arguments, **named)
-        # Of a fork the copy comes back, too: its call is its parent's.
+        # A clone returns in the child, too: only the parent notes it.
         if not (call.__name__ == "clone" and result[0] == 0):
             notes.note(number, begin, time.monotonic_ns())
         return result

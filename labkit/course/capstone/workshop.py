@@ -62,7 +62,7 @@ TOOLS = {
     11: "user_namespaces.make user_namespaces.enter user_namespaces.act_as trees.clone_tree "
     "trees.map_ids trees.attach given.FIRST_ID given.IDS",
 }
-"""What a stage can be built from: of labkit.kernel, of `given`, or of Python."""
+"""The tools for each stage: parts of labkit.kernel, of `given`, or of Python."""
 KERNEL = frozenset(
     """
     capabilities mounts namespaces network overlay processes seccomp seccomp_profile trees
@@ -76,7 +76,7 @@ def path() -> str:
 
 
 def begin() -> None:
-    """Make the file, a root to try it with and an image, unless they are there."""
+    """Make the file, a root to try it with, and an image, unless they exist."""
     folder = os.path.dirname(path())
     os.makedirs(folder, exist_ok=True)
     if not os.path.exists(path()):
@@ -92,10 +92,10 @@ def begin() -> None:
 
 
 def mini(words: str) -> None:
-    """Run the learner's engine with these words, in its folder, and print what it says.
+    """Run the learner's engine with these words, in its folder, and print its output.
 
-    It has its own table of mounts, shared as the machine's usually is: what a mistake leaves
-    mounted ends with it.
+    It has its own table of mounts, shared as the machine's usually is: a mount that a mistake
+    leaves behind ends with it.
     """
     result = subprocess.run(
         [*OWN_MOUNTS, sys.executable, path(), *shlex.split(words)],
@@ -113,7 +113,7 @@ def mini(words: str) -> None:
 
 
 def clean() -> None:
-    """Remove what mini keeps on the disk, but for the learner's file, the root and the image."""
+    """Remove mini's files on the disk, except the learner's file, the root and the image."""
     state = Path(environment()["MINI_STATE"])
     if state.exists():
         given.remove_folder(state)
@@ -152,7 +152,7 @@ def _parameters(thing: Callable[..., Any]) -> str:
 
 
 def _words_below(where: str, name: str) -> str:
-    """The words that stand below a constant in its module."""
+    """The text below a constant in its module."""
     body = ast.parse(inspect.getsource(importlib.import_module(where))).body
     for statement, words in itertools.pairwise(body):
         if isinstance(statement, ast.Assign) and isinstance(words, ast.Expr):

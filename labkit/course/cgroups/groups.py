@@ -46,7 +46,7 @@ def place_of(pid: int, controller: str) -> Place:
 
 def places_of(pid: int) -> dict[str, str]:
     """`places` of a process; FileNotFoundError or ProcessLookupError if it has ended."""
-    with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         return places(file.read())
 
 

@@ -1,13 +1,13 @@
 """Demo 04: which steps of a build come from the cache, after an edit, in two orders of lines."""
 
 import secrets
-import tempfile
 from pathlib import Path
 
 from labkit.course.demos.canvas import BAD, CALM, CRIMSON, GOOD, QUIET, TEAL, Canvas
 from labkit.course.demos.controls import Choice, Press
 from labkit.course.demos.demo import Demo
 from labkit.course.dockerfile.build_graph import HIT, MISS, Build, build
+from labkit.course.page.scratch import scratch
 from labkit.errors import LabkitError, NotFoundError
 
 EARLY, LATE = "COPY . first", "COPY . last"
@@ -44,7 +44,7 @@ class CacheDemo(Demo):
 
     def begin(self) -> None:
         """Make the folder; a random word in it keeps an earlier build from being found."""
-        self._folder = self.hold(tempfile.TemporaryDirectory(prefix="labkit-demo-"))
+        self._folder = self.hold(scratch("demo"))
         self._edits = {"app.py": secrets.token_hex(4), "needs": secrets.token_hex(4)}
         self._build: Build | None = None
         self._edited: list[str] = []

@@ -1,6 +1,5 @@
 """Demo 05: the started program, for each form of ENTRYPOINT and CMD, and words of `run`."""
 
-import tempfile
 from pathlib import Path
 
 from labkit.course.demos.canvas import AMBER, CALM, CRIMSON, NAVY, QUIET, TEAL, Canvas
@@ -9,6 +8,7 @@ from labkit.course.demos.demo import Demo
 from labkit.course.dockerfile import starts
 from labkit.course.dockerfile.build_graph import build
 from labkit.course.dockerfile.starts import Case, Word, argv_of, dockerfile_of
+from labkit.course.page.scratch import scratch
 from labkit.errors import InvalidParameterError, LabkitError, NotFoundError
 
 FORMS = (starts.EXEC, starts.SHELL, starts.NONE)
@@ -100,7 +100,7 @@ class WordsDemo(Demo):
     def _image(self, case: Case) -> str:
         tag = f"{IMAGE}:{case.entrypoint}-{case.cmd}".replace(" form", "")
         if tag not in self._built:
-            with tempfile.TemporaryDirectory(prefix="labkit-demo-") as folder:
+            with scratch("demo") as folder:
                 Path(folder, "Dockerfile").write_text(dockerfile_of(case.entrypoint, case.cmd))
                 built = build(folder, tag=tag)
             if built.error:

@@ -10,6 +10,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from labkit.course.page.scratch import scratch
 from labkit.course.page.web_folder import WebFolder
 
 INDEX = "Packages"
@@ -23,7 +24,7 @@ class AptRepository:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="labkit-apt-")
+        self._folder = scratch("apt")
         self._files = Path(self._folder.name, "served")
         self._files.mkdir()
         self._paragraphs: dict[str, str] = {}

@@ -1,6 +1,5 @@
 """The process 1 that gets the signal of `docker stop`, for four ways to write an ENTRYPOINT."""
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from labkit.course.figures.table import Table
 from labkit.course.lifecycle.endings import KILL, await_words
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
+from labkit.course.page.scratch import scratch
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def first_listener(grace_s: int = 2, *, client: Client | None = None) -> Listene
 
 
 def _made(tag: str, form: Form) -> str:
-    with tempfile.TemporaryDirectory(prefix="labkit-listener-") as folder:
+    with scratch("listener") as folder:
         server = Path(folder, "serve")
         server.write_text(SERVER)
         server.chmod(0o755)

@@ -5,7 +5,6 @@ with which arguments.
 """
 
 import itertools
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.crew import Crew
 from labkit.course.page.lab import connect
+from labkit.course.page.scratch import scratch
 from labkit.errors import InvalidParameterError, LabkitError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _tag(entrypoint: str, cmd: str) -> str:
 def _images(client: Client) -> Iterator[None]:
     pairs = list(product(FORMS, FORMS))
     made: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="labkit-starts-") as folder:
+    with scratch("starts") as folder:
 
         def make(pair: tuple[str, str]) -> None:
             tag = _tag(*pair)

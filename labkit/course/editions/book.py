@@ -35,7 +35,7 @@ def _replace(built: str, target: str) -> None:
     """Put a built site in the place of an older one; LabkitError for a folder of another kind."""
     if os.path.isdir(target) and os.listdir(target):
         if not os.path.exists(f"{target}/{_MARK}"):
-            raise LabkitError(f"{target} is not empty and is no site: name another folder")
+            raise LabkitError(f"{target} is not empty, and is not a site: name another folder")
         shutil.rmtree(target)
     shutil.copytree(built, target, dirs_exist_ok=True)
 

@@ -2,18 +2,18 @@
 
     from labkit.course.exercises import check, task
 
-    task("09.1")       # what is to be done, with the learner's own values
+    task("09.1")       # the statement, with the learner's own values
     …                  # commands, Python, a terminal: any way is fine
-    check("09.1")      # what the kernel says, and a hint
+    check("09.1")      # the kernel's answer, and a hint
 
 | part | what it is |
 |---|---|
 | `exercise` | what an exercise consists of: drawn values, scene, judge |
-| `drawing` | values of a learner's own |
-| `place`, `processes` | what a judge can look at |
-| `looks.trials`, `looks.contexts`, `looks.engines` | what it runs, builds and asks by itself |
-| `looks.folders`, `looks.images` | what a scene lays for the learner |
-| `finding`, `hints` | what it has found, and how that becomes a hint |
+| `drawing` | values that differ between learners |
+| `place`, `processes` | the things that a judge can look at |
+| `looks.trials`, `looks.contexts`, `looks.engines` | a judge's own runs, builds and questions |
+| `looks.folders`, `looks.images` | the files and images that a scene lays |
+| `finding`, `hints` | a judge's findings, and the hints made from them |
 | `check`, `card`, `page` | the learner's side |
 | `ex00` to `ex12` | the exercises |
 """

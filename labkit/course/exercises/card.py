@@ -17,7 +17,7 @@ AGAIN, BUSY = "Check again", "Checking …"
 
 
 class Card(NamedTuple):
-    """What a learner reads: a headline, lines below it, and the points."""
+    """The text for a learner: a headline, lines below it, and the points."""
 
     colour: str
     headline: str
@@ -40,7 +40,7 @@ class Card(NamedTuple):
 
 
 def card(outcome: Outcome) -> Card:
-    """The card for what a check has found."""
+    """The card for the outcome of a check."""
     exercise = outcome.exercise
     if outcome.fault:
         lines = (outcome.fault, "This costs no points: run the check again.")
@@ -51,7 +51,7 @@ def card(outcome: Outcome) -> Card:
         headline = f"Exercise {exercise.number}: public checks passed, {of} of {of} points"
         return Card(GREEN, headline, (), of, of)
     met = [finding.what for finding in outcome.findings if finding.is_met]
-    already = f"Already there: {'; '.join(met)}." if met else ""
+    already = f"Done already: {'; '.join(met)}." if met else ""
     reached = f"{outcome.points} of {of} points (try {outcome.tries})"
     headline = f"Exercise {exercise.number}: not yet, {reached}"
     hint = outcome.hint[:1].upper() + outcome.hint[1:]
@@ -95,7 +95,7 @@ class CheckView:
         self._whole.add_class("labkit-check")
 
     def bundle(self) -> dict[str, Any]:
-        """What Jupyter shows."""
+        """Return the parts that Jupyter shows."""
         return {WIDGET_VIEW: self._whole._repr_mimebundle_()[WIDGET_VIEW]}
 
     def _check(self) -> None:

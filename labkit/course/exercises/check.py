@@ -26,20 +26,20 @@ from labkit.errors import DaemonUnavailableError, LabkitError
 from labkit.paths import Paths
 
 GRADED_VARIABLE = "LABKIT_GRADED"
-"""Set where a notebook is graded: there the scene and the judge are outside of the notebook."""
+"""Set while a notebook is graded: then the scene and the judge are outside of the notebook."""
 DISK_VARIABLE = "LABKIT_DISK"
 """The environment variable that names the device for disk limits."""
 
 
 _SIZE = Lesson(
-    "A judge reads what you have made, and stops at a size that no exercise needs.",
+    "A judge reads your files and images, and stops at a size that no exercise needs.",
     "the statement of the exercise",
     "the sizes of your files and images",
 )
 
 
 class Outcome(NamedTuple):
-    """What a check has found."""
+    """The outcome of a check."""
 
     exercise: Exercise
     findings: tuple[Finding, ...]
@@ -49,12 +49,12 @@ class Outcome(NamedTuple):
 
     @property
     def points(self) -> int:
-        """The points of what is met."""
+        """The points of the findings that are met."""
         return sum(finding.earned for finding in self.findings)
 
     @property
     def passed(self) -> bool:
-        """Whether all is met."""
+        """Whether every finding is met."""
         return not self.fault and all(finding.is_met for finding in self.findings)
 
     @property
@@ -69,7 +69,7 @@ def local_place(client: Client | None = None) -> Place:
 
 
 def lay(exercise: Exercise, place: Place, token: str) -> Memo:
-    """Lay an exercise's scene in place of what an earlier one has left; what it has noted."""
+    """Remove an earlier try's objects, lay an exercise's scene, and return its notes."""
     values = exercise.values(token)
     tidy(exercise, place, values)
     return exercise.scene(place, values)
@@ -89,7 +89,7 @@ def outcome(number: str, folder: str = "") -> Outcome:
 
 
 def judge(exercise: Exercise, place: Place, token: str, memo: Memo) -> Sequence[Finding]:
-    """The findings; what ends or vanishes while the judge looks is looked at once more."""
+    """The findings; the judge looks once more if an object vanishes while it looks."""
     values = exercise.values(token)
     try:
         return exercise.judge(place, values, memo)
@@ -108,10 +108,10 @@ def judge(exercise: Exercise, place: Place, token: str, memo: Memo) -> Sequence[
 
 
 def _not_looked_at(exercise: Exercise, error: Exception) -> Sequence[Finding]:
-    """No points, and not the machine's fault: the learner can make it smaller."""
+    """A finding without points, and no fault of the machine: the learner can make it smaller."""
     found = Findings()
     text = str(error) or "too large for the judge's memory"
-    found.add("what you have made", "small", text, exercise.points, _SIZE, met=False)
+    found.add("your files and images", "small", text, exercise.points, _SIZE, met=False)
     return found.all
 
 

@@ -1,7 +1,7 @@
-"""Values of a learner's own: the same each time for one learner, different between two.
+"""Drawn values: always the same for one learner, different for two learners.
 
-Names end in a *mark*, six letters of this learner and this exercise: by it all that an exercise has
-made is found again and removed.
+Names end in a *mark*, six letters of this learner and this exercise: the objects that an
+exercise has made are found by it, and removed.
 """
 
 import hashlib

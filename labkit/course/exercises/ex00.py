@@ -19,14 +19,14 @@ _LIFE = Lesson(
     "the state that the engine lists for it, also when it has ended",
 )
 _HOST_NAME = Lesson(
-    "A container has a host name of its own, which is not the container's name.",
+    "Each container has its own host name, which is not the container's name.",
     "chapter 0, section Whose kernel is it?",
-    "what the program hostname prints in the container",
+    "the output of the program hostname in the container",
 )
 _PROCESSES = Lesson(
-    "What a container sees of the host is chosen for each kind of thing by itself.",
+    "A container has its own things, or sees the host's: each kind is chosen by itself.",
     "chapter 0, section Under the hood",
-    "the link pid in /proc/PID/ns of its first process, beside that of your own",
+    "the link pid in /proc/PID/ns of its first process, and the same link of your own process",
 )
 _APART = Lesson(
     "Only the processes are wanted: its files, its network and its names stay its own.",
@@ -39,7 +39,7 @@ _STATUS = Lesson(
     "the exit status in the list of all containers",
 )
 _FILE = Lesson(
-    "Each container writes into a layer of its own, above the image.",
+    "Each container writes into its own layer, above the image.",
     "chapter 0, section Whose kernel is it?",
     "the file in the container, while it runs",
 )
@@ -79,7 +79,7 @@ def _judge_sees(place: Place, values: Values, memo: Memo) -> list[Finding]:
     is_host = seen.namespace("pid") == place.namespace("pid")
     text = "the host's" if is_host else "its own"
     found.add(what, "the host's", text, 3, _PROCESSES)
-    # Without root the engine has a network of its own, and "host" means that one.
+    # Without root the engine has its own network, and "host" means that one.
     engine = engines.pid_of(place)
     shared = [
         kind
@@ -113,8 +113,8 @@ def _draw_file(dice: Dice) -> dict[str, object]:
 def _judge_file(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = running(found, place, values.name, 1, _LIFE)
-    what, owner = f"the file {values.file} in it", "whose file it is"
-    wanted = "the container's alone"
+    what, owner = f"the file {values.file} in it", "where that file is"
+    wanted = "in the container alone"
     if seen is None:
         return missed(found, (what, values.word, 3, _FILE), (owner, wanted, 3, _OWN))
     text = _content(place, seen, values.file)
@@ -122,7 +122,7 @@ def _judge_file(place: Place, values: Values, memo: Memo) -> list[Finding]:
     changes = place.client.containers.get(seen.id).diff()
     added = {change["Path"] for change in changes if change["Kind"] == ADDED}
     is_own = values.file in added and not _is_mount(seen, values.file)
-    text = wanted if is_own else "the image's, or the host's"
+    text = wanted if is_own else "in the image, or on the host"
     found.add(owner, wanted, text, 3, _OWN, met=is_written and is_own)
     return found.all
 
@@ -143,7 +143,7 @@ def _is_mount(seen: Seen, name: str) -> bool:
 EXERCISES = (
     Exercise(
         "00.1",
-        "A name of its own",
+        "Its own host name",
         "Start a container `{name}` from `busybox` that keeps running, with the host name "
         "`{host}`.",
         6,

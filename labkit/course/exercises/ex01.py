@@ -18,12 +18,12 @@ TTL = "/proc/sys/net/ipv4/ip_default_ttl"
 SIGKILLED = 137
 
 _COUNT = Lesson(
-    "A container is an ordinary process: it needs no memory for a kernel of its own.",
+    "A container is an ordinary process: it needs no memory for another kernel.",
     "chapter 1, section How many fit",
     "the containers that the engine lists as running, by their names",
 )
 _MEMORY = Lesson(
-    "Pages that several processes have in common are in memory once, and each has its part.",
+    "Pages that several processes share are in memory once; each process counts its part.",
     "chapter 1, section How many fit",
     "the line Pss in /proc/PID/smaps_rollup of each process",
 )
@@ -33,17 +33,17 @@ _LIFE = Lesson(
     "the state that the engine lists for it",
 )
 _SETTING = Lesson(
-    "There is one kernel, but some of its settings belong to a namespace, as those of the network.",
+    "There is one kernel, but some of its settings belong to a namespace: those of the network.",
     "chapter 1, section Whose kernel",
     "the file /proc/sys/net/ipv4/ip_default_ttl, inside and outside",
 )
 _ENDED = Lesson(
-    "A container's process is a process of the host, with a number there, and takes signals.",
+    "A container's process is a process of the host: it has a number there, and gets signals.",
     "chapter 1, section Whose kernel",
-    "the number of its first process as the host has it, and the exit status",
+    "the host's number of its first process, and the exit status",
 )
 _SILENT = Lesson(
-    "The engine notes what it was asked for: a process that ends without that is no such event.",
+    "The engine records its clients' requests: a process that ends without one is no such event.",
     "chapter 1, section Whose kernel",
     "the events of this container",
 )
@@ -55,7 +55,7 @@ _RECORDS = Lesson(
 _SMALL = Lesson(
     "An image needs no operating system: one program that asks the kernel directly is enough.",
     "chapter 1, section Under the hood",
-    "the size of your image, and what the program in it needs beside the kernel",
+    "the size of your image, and the files that the program in it needs",
 )
 
 
@@ -134,7 +134,7 @@ def _scene_ended(place: Place, values: Values) -> Memo:
 def _judge_ended(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = place.container(values.name)
-    what, engine = f"how {values.name} ended", "what the engine was asked for"
+    what, engine = f"how {values.name} ended", "the requests to the engine"
     wanted = "its process was killed"
     if seen is None:
         found.add(what, wanted, "it was removed", 3, _ENDED, met=False)
@@ -158,7 +158,7 @@ def _judge_tiny(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     trial = trials.run(place, values, values.image)
     says = trial.code == 0 and trial.output.strip() == values.line
-    found.add("what it prints", repr(values.line), trial, 3, _SMALL, met=says)
+    found.add("its output", repr(values.line), trial, 3, _SMALL, met=says)
     attrs = place.image(values.image)
     size = attrs["Size"] if attrs else 0
     text = f"{size / KB:.0f} kB" if attrs else "nothing to look at"
@@ -229,9 +229,9 @@ EXERCISES = (
     ),
     Exercise(
         "01.2",
-        "A setting of its own",
+        "Its own setting",
         "Start a container `{name}` that keeps running, and in which the kernel's setting "
-        "`net.ipv4.ip_default_ttl` is {ttl}.  The host keeps its own.",
+        "`net.ipv4.ip_default_ttl` is {ttl}.  The host's value stays as it is.",
         7,
         _draw_setting,
         _judge_setting,

@@ -44,18 +44,18 @@ _ENGINE = Lesson(
     "the process that has the engine's socket open, and its number before and after",
 )
 _OUTLIVES = Lesson(
-    "A container is no child of the daemon, and so it does not end with it.",
+    "A container is not a child of the daemon, and so it does not end with it.",
     "chapter 2, section Whose child is it?",
     "the number and the start time of the container's first process",
 )
 _REGISTRY = Lesson(
-    "A registry keeps what is pushed in a folder; a name says at which registry, and a pull brings "
+    "A registry keeps pushed images in a folder; a name says at which registry, and a pull brings "
     "the same image back.",
     "chapter 2, section There and back",
     "the registry's folder, and the names of the image that the engine lists",
 )
 _DOOR = Lesson(
-    "Whoever can open the engine's socket can command the engine, also from within a container.",
+    "A process that can open the engine's socket controls the engine, also from a container.",
     "chapter 2, section What a command says",
     "the socket in the engine's run folder, and the mounts of your container",
 )
@@ -123,7 +123,7 @@ def _state(pid: int) -> str:
 
 
 def _tidy_parent(place: Place, values: Values) -> None:
-    """Let all go on, so that the engine can end the container."""
+    """Continue both processes, so that the engine can end the container."""
     seen = place.container(values.name)
     if seen is not None and seen.is_alive:
         for pid in (int(processes.status(seen.pid).get("PPid", "0")), seen.pid):
@@ -166,7 +166,7 @@ def _door(place: Place, seen: Seen, name: str) -> str:
     except OSError:
         return "there is no such file"
     if not stat.S_ISSOCK(inside.st_mode):
-        return "a file that is no socket"
+        return "a file that is not a socket"
     engines = os.stat(place.client.api.socket_path)
     same = (inside.st_dev, inside.st_ino) == (engines.st_dev, engines.st_ino)
     return "the engine's socket" if same else "another socket"
@@ -234,7 +234,7 @@ def _tidy_trip(place: Place, values: Values) -> None:
 EXERCISES = (
     Exercise(
         "02.1",
-        "What the command cannot say",
+        "More than the command can say",
         "Start a container `{name}` from `busybox` that keeps running and has a label whose name "
         "is `{label}` and whose value is `{value}`.  The name has an equals sign in it.",
         6,
@@ -243,7 +243,7 @@ EXERCISES = (
     ),
     Exercise(
         "02.2",
-        "The parent stands still",
+        "The parent is stopped",
         "`{name}` runs already.  Stop the parent of its first process by a signal, without ending "
         "it.  The first process itself goes on.",
         6,
@@ -256,7 +256,7 @@ EXERCISES = (
         "02.3",
         "A door to the engine",
         "Start a container `{name}` that keeps running, and in which `{door}` is the engine's own "
-        "socket: a client inside could command the engine.",
+        "socket: a client inside could control the engine.",
         6,
         _draw_door,
         _judge_door,

@@ -24,7 +24,7 @@ _TREE = Lesson(
     "the two lists of files, one beside the other",
 )
 _SECRET = Lesson(
-    "A layer is never changed afterwards: what was written in one can be read by everybody.",
+    "A layer is never changed afterwards: a file that was written in one can still be read.",
     "chapter 3, section What a deleted file leaves",
     "every blob of the saved image, not only the files that a container shows",
 )
@@ -34,22 +34,22 @@ _WHITEOUT = Lesson(
     "the kind of the file in the upper folder, and its device numbers",
 )
 _OPAQUE = Lesson(
-    "An attribute of a folder says that nothing of the same folder below shows through.",
+    "An attribute of a folder hides the files of the same folder in the layers below.",
     "chapter 3, section What a deleted file leaves",
     "the attributes of the folder: trusted.overlay.opaque, or user.overlay.opaque without root",
 )
 _UNION = Lesson(
-    "A union has folders below, of which the first named lies on top, and one folder to write in.",
+    "A union has lower folders, of which the first named is on top, and one folder to write in.",
     "chapter 3, section What a union is worth",
     "the line of your union in /proc/self/mountinfo, and its options",
 )
 _RECIPE = Lesson(
-    "A Dockerfile says how an image is made; a committed image only has what came out.",
+    "A Dockerfile says how an image is made; a committed image only has the result.",
     "chapter 3, section Commit against build",
-    "what the committed image adds to busybox, changes and removes: files, owners and rights",
+    "the files that the committed image adds, changes and removes, with owners and rights",
 )
 _DIFF = Lesson(
-    "A container writes into one layer of its own: added, changed and removed files lie there.",
+    "A container writes into its own layer: that has the added, changed and removed files.",
     "chapter 3, section Its own layer",
     "the list of what the container has changed",
 )
@@ -83,7 +83,7 @@ def _draw_shrink(dice: Dice) -> dict[str, object]:
 
 
 def _scene_shrink(place: Place, values: Values) -> Memo:
-    # The kernel and archives would make nothing of zeros.
+    # Random bytes: the kernel and archives would keep zeros in almost no space.
     noise = os.urandom(values.size * MIB)
     files = {f"srv/{values.kept}": b"keep me\n", "srv/ballast": noise}
     _write_and_remove(place, values.big, files, "srv/ballast")
@@ -203,7 +203,7 @@ def _judge_union(place: Place, values: Values, memo: Memo) -> list[Finding]:
             if each.target == target or each.target.endswith(f"/{values.union}"):
                 mount = each
     kind = mount.kind if mount else "nothing is mounted there"
-    is_union = found.add(f"what is mounted at {values.union}", "overlay", kind, 2, _UNION)
+    is_union = found.add(f"the mount at {values.union}", "overlay", kind, 2, _UNION)
     options = dict(o.partition("=")[::2] for o in mount.super_options) if mount else {}
     lower = [os.path.basename(path) for path in options.get("lowerdir", "").split(":")]
     wanted = f"{values.middle} over {values.bottom}"
@@ -250,7 +250,7 @@ def _judge_diff(place: Place, values: Values, memo: Memo) -> list[Finding]:
     above = {os.path.dirname(path) for path in (values.added, values.changed, values.removed)}
     others = sorted(wrote.keys() - above - {values.added, values.changed, values.removed})
     text = ", ".join(others[:3]) or "nothing"
-    found.add("what else it changed", "nothing", text, 2, _DIFF, met=met and not others)
+    found.add("its other changes", "nothing", text, 2, _DIFF, met=met and not others)
     return found.all
 
 
@@ -285,8 +285,8 @@ def _scene_recipe(place: Place, values: Values) -> Memo:
 def _judge_recipe(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     base, tree = (
-        "what the build begins with",
-        f"the files of what the judge builds, and {values.made}",
+        "the base of your build",
+        f"the files of the judge's build, and of {values.made}",
     )
     built = contexts.build(place, values, contexts.files(place, values.site))
     attrs, busybox = place.image(built.image or "none"), place.image("busybox")
@@ -328,7 +328,7 @@ EXERCISES = (
     Exercise(
         "03.2",
         "A secret in no layer",
-        "Somebody removed a key from `{leaky}`, but `{secret}` can still be read in it.  Make "
+        "A key was removed from `{leaky}`, but `{secret}` can still be read in it.  Make "
         "`{clean}`, which has /srv/{app} as it is in `{leaky}`, and the key nowhere.",
         6,
         _draw_secret,
@@ -349,7 +349,7 @@ EXERCISES = (
         "03.4",
         "A union by hand",
         "Beside this notebook are the folders `{bottom}` and `{middle}`.  Unite them by hand at "
-        "`{union}`: `{middle}` lies over `{bottom}`, and what is written goes to `{top}`.  Then "
+        "`{union}`: `{middle}` is above `{bottom}`, and new files are written to `{top}`.  Then "
         "write the word {word} into {file} in the union.",
         7,
         _draw_union,
@@ -359,7 +359,7 @@ EXERCISES = (
     ),
     Exercise(
         "03.5",
-        "What a container wrote",
+        "The changes of a container",
         "Start a container `{name}` that adds {added}, changes {changed}, removes {removed}, and "
         "changes nothing else.  It may have ended.",
         5,

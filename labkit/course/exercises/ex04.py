@@ -14,13 +14,13 @@ LEFT_BYTES = 100 * KB
 BIG_BYTES = 300 * KB
 
 _CONTEXT = Lesson(
-    "The whole folder is sent to the engine before the first instruction, but for what one file "
-    "in it names.",
+    "The whole folder is sent to the engine before the first instruction, except the files "
+    "that one file in it names.",
     "chapter 4, section The context is sent",
     "the file .dockerignore in the folder",
 )
 _COPIED = Lesson(
-    "Only what was sent can be copied into the image.",
+    "Only files that were sent can be copied into the image.",
     "chapter 4, section The context is sent",
     "the files in a container of your image",
 )
@@ -40,7 +40,7 @@ _RECIPE = Lesson(
     "the flag of a build that names a file, beside the folder",
 )
 _LEFT = Lesson(
-    "Each instruction makes a layer; what a later one removes stays in the earlier layer.",
+    "Each instruction makes a layer; a file that a later one removes stays in the earlier layer.",
     "chapter 4, section What an instruction adds",
     "the size of each line in the history of your image",
 )
@@ -73,13 +73,13 @@ def _judge_context(place: Place, values: Values, memo: Memo) -> list[Finding]:
     is_there = film is not None and len(film) == BIG_BYTES
     text = f"{size / KB:.0f} kB" + ("" if is_there else ", and film.bin is not in the folder")
     is_small = is_there and 0 < size < 10 * KB
-    found.add("what a build sends", "less than 10 kB", text, 4, _CONTEXT, met=is_small)
+    found.add("the files that a build sends", "less than 10 kB", text, 4, _CONTEXT, met=is_small)
     trial = trials.run(place, values, values.image, ["sh", "-c", "cd /site; cat page.txt; ls"])
     names = trial.output.split()[1:]
     has = trial.code == 0 and trial.output.split()[:1] == [values.word] and "film.bin" not in names
     wanted = "page.txt, and not film.bin"
     text = wanted if has else str(trial)
-    found.add(f"what {values.image} has in /site", wanted, text, 3, _COPIED, met=is_small and has)
+    found.add(f"the folder /site in {values.image}", wanted, text, 3, _COPIED, met=is_small and has)
     return found.all
 
 
@@ -209,7 +209,7 @@ def _judge_left(place: Place, values: Values, memo: Memo) -> list[Finding]:
     added = 0 if attrs is None or base is None else attrs["Size"] - base["Size"]
     text = f"{added / KB:.0f} kB" if attrs else "nothing to look at"
     is_lean = is_right and added < LEFT_BYTES
-    found.add("what its layers add to busybox", "less than 100 kB", text, 5, _LEFT, met=is_lean)
+    found.add("the size that its layers add", "less than 100 kB", text, 5, _LEFT, met=is_lean)
     return found.all
 
 
@@ -230,9 +230,9 @@ EXERCISES = (
         "04.2",
         "The order of lines",
         "In your folder (`{folder}`), `{site}` has a Dockerfile.  Its RUN takes long, and reads "
-        "`list.txt` alone, but is made again each time `page.txt` changes.  Change the order of "
-        "the lines: after a change of `page.txt`, RUN comes from the cache.  Do not change what "
-        "RUN does.",
+        "only `list.txt`, but it runs again each time `page.txt` changes.  Change the order of "
+        "the lines: after a change of `page.txt`, RUN comes from the cache.  Do not change "
+        "the command of RUN.",
         8,
         _draw_order,
         _judge_order,

@@ -19,15 +19,15 @@ SHELLS = {"sh", "ash", "bash", "dash", "hush"}
 HEALTH_S = 6.0
 
 _START = Lesson(
-    "What starts is one list of words: the fixed part, and after it the default words or those "
+    "A container starts one list of words: the fixed words, then the default words or those "
     "that were given instead.",
     "chapter 5, section What starts",
-    "Entrypoint and Cmd in what the engine knows about the image",
+    "Entrypoint and Cmd in the engine's record of the image",
 )
 _FORM = Lesson(
     "An instruction without brackets is given to a shell, which takes no further words.",
     "chapter 5, section What starts",
-    "Entrypoint in what the engine knows about the image: whether a shell stands first",
+    "Entrypoint in the engine's record of the image: whether a shell comes first",
 )
 _HEARS = Lesson(
     "The signal to stop is sent to process 1 alone, and process 1 ignores it without a handler.",
@@ -37,12 +37,12 @@ _HEARS = Lesson(
 _ENDS = Lesson(
     "A shell runs its handler only between two commands, and ends with the status it is given.",
     "chapter 5, section Who hears stop",
-    "what the handler does at its end, and what the shell waits for when the signal comes",
+    "the last command of the handler, and the command that runs when the signal comes",
 )
 _STAGES = Lesson(
     "A second stage begins with nothing, and takes single files from the first one.",
     "chapter 5, section Two stages",
-    "RootFS.Layers in what the engine knows about the image",
+    "RootFS.Layers in the engine's record of the image",
 )
 _BARE = Lesson(
     "In an image that begins with nothing there is only what you copy, under the name you give.",
@@ -57,7 +57,7 @@ _DIARY = Lesson(
 _HEALTH = Lesson(
     "The engine runs a check inside again and again, and counts how often it fails in a row.",
     "chapter 5, section Notes for the user of the image",
-    "Healthcheck in what the engine knows about the container: the command, how often, how many",
+    "Healthcheck in the engine's record of the container: the command, how often, how many",
 )
 
 
@@ -86,7 +86,7 @@ def _draw_stop(dice: Dice) -> dict[str, object]:
 
 def _judge_stop(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
-    what = "what process 1 does with the signal to stop"
+    what = "process 1 and the signal to stop"
     took, ended = "how long a stop takes", "its exit status"
     try:
         container = place.client.containers.run(
@@ -125,7 +125,7 @@ def _judge_bare(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     trial = trials.run(place, values, values.image)
     says = trial.code == 0 and trial.output.strip() == values.line
-    found.add("what it prints", repr(values.line), trial, 2, _START, met=says)
+    found.add("its output", repr(values.line), trial, 2, _START, met=says)
     attrs = place.image(values.image)
     if attrs is None:
         return missed(found, ("its layers", "1", 3, _STAGES), ("its shells", "none", 2, _BARE))
@@ -201,13 +201,13 @@ def _judge_health(place: Place, values: Values, memo: Memo) -> list[Finding]:
         return missed(found, (ill, "unhealthy", 4, _HEALTH))
     container.exec_run(["rm", values.file])
     text = _awaited(health, "unhealthy")
-    container.exec_run(["touch", values.file])  # as the learner left it, for the next look
+    container.exec_run(["touch", values.file])  # as the learner left it, for the next check
     found.add(ill, "unhealthy", text, 4, _HEALTH)
     return found.all
 
 
 def _awaited(look: Callable[[], str], wanted: str) -> str:
-    """What `look` returns once it is what is wanted, or at the end of HEALTH_S."""
+    """Repeat `look` until it returns `wanted`, or to the end of HEALTH_S; its last result."""
     deadline = time.monotonic() + HEALTH_S
     while (text := look()) != wanted and text != "none is checked" and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -15,7 +15,7 @@ from labkit.course.exercises.place import Place
 from labkit.images.chains import chain_ids
 
 ARCHIVE_BYTES = 32 << 20
-"""Of the archive and of each of its members, unpacked."""
+"""The most bytes of the archive, and of each of its members, unpacked."""
 BLOBS = 6
 
 _CONFIG = Lesson(
@@ -27,7 +27,7 @@ _CHAIN = Lesson(
     "A chain id names a layer with all below it: the digest of the chain id below, a space, and "
     "the layer's own digest, as text.",
     "chapter 6, section Digests, by hand",
-    "RootFS.Layers in what the engine knows about the image, the lowest layer first",
+    "RootFS.Layers in the engine's record of the image, the lowest layer first",
 )
 _NAME = Lesson(
     "A name points at one image; giving the name to another image changes neither of the two.",
@@ -51,7 +51,7 @@ _WHOLE = Lesson(
     "the member manifest.json of the archive",
 )
 _CHANGED = Lesson(
-    "A blob is named by the digest of what is in it: one changed byte, and the name is wrong.",
+    "A blob is named by the digest of its content: after one changed byte the name is wrong.",
     "chapter 6, section Digests, by hand",
     "the SHA-256 of each file, beside the file's name",
 )
@@ -78,7 +78,7 @@ def _judge_digests(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     text = (place.read_file(values.file, 4096) or b"").decode("utf-8", "replace")
     said = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) >= 2)
-    # What was asked for is the answer: a hint does not say it.
+    # The expected value is the answer: a hint does not give it.
     for name, wanted, points, lesson in (
         ("id", "the digest of its configuration", 2, _CONFIG),
         ("chain", "the digest of the whole stack", 5, _CHAIN),
@@ -168,7 +168,7 @@ def _judge_carried(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 def _content(data: bytes, memo: Memo) -> str:
-    """What an archive holds: "whole" if it is the image that the scene has made."""
+    """Describe an archive: "whole" if it is the image that the scene has made."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             if "manifest.json" not in tar.getnames():
@@ -185,7 +185,7 @@ def _content(data: bytes, memo: Memo) -> str:
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
-    return file.read(ARCHIVE_BYTES) if file else b""  # a sparse member says any size
+    return file.read(ARCHIVE_BYTES) if file else b""  # a sparse member can claim any size
 
 
 def _plain(data: bytes) -> bytes:

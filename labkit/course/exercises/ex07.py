@@ -16,22 +16,22 @@ _LIFE = Lesson(
     "the state that the engine lists for the container",
 )
 _TERMINAL = Lesson(
-    "A terminal and an open input are asked for apart, and both can stay in the background.",
+    "A terminal and an open input are two options, and both work in the background.",
     "chapter 7, section In front, behind, and with a terminal",
-    "the links in /proc/PID/fd of the first process, and OpenStdin in what the engine knows",
+    "the links in /proc/PID/fd of the first process, and OpenStdin in the engine's record",
 )
 _GUEST = Lesson(
-    "Another command in a container joins its namespaces; it is no child of the first process.",
+    "Another command in a container joins its namespaces; it is not a child of the first process.",
     "chapter 7, section Two doors",
     "the links in /proc/PID/ns of your process, and the line PPid of its status",
 )
 _ATTACH = Lesson(
-    "Who attaches to a container types into its first process; who detaches leaves it running.",
+    "A client that attaches types into the first process; when it detaches, that runs on.",
     "chapter 7, section Two doors",
     "the log of the container, and the keys that detach",
 )
 _WORDS = Lesson(
-    "What starts is the entry point with its words; each of the two can be replaced by itself.",
+    "The first process is the entry point with its words; each can be replaced by itself.",
     "chapter 7, section What starts",
     "the file /proc/PID/cmdline of the first process",
 )
@@ -41,7 +41,7 @@ _SHORT = Lesson(
     "the long ids of all containers, also of those that do not run",
 )
 _NAMES = Lesson(
-    "A container has a name, and a long id of which any beginning that is its own is enough.",
+    "A container has a name, and a long id of which any beginning is enough that no other id has.",
     "chapter 7, section Three names",
     "the names in the list of containers",
 )
@@ -54,7 +54,7 @@ def _draw_terminal(dice: Dice) -> dict[str, object]:
 def _judge_terminal(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = running(found, place, values.name, 1, _LIFE)
-    terminal, stdin = "what its first process reads from", "its input"
+    terminal, stdin = "the file that its first process reads", "its input"
     if seen is None:
         return missed(
             found, (terminal, "a terminal", 3, _TERMINAL), (stdin, "kept open", 2, _TERMINAL)
@@ -117,7 +117,7 @@ def _scene_attach(place: Place, values: Values) -> Memo:
 def _judge_attach(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = running(found, place, values.name, 0, _LIFE)
-    heard, stays = "what its first process has heard", "its first process"
+    heard, stays = "the words that its first process has read", "its first process"
     same = "the one from the start"
     if seen is None:
         return missed(found, (heard, values.word, 4, _ATTACH), (stays, same, 2, _ATTACH))
@@ -185,7 +185,7 @@ def _judge_names(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 MOST_STARTS = 17
-"""Of so many ids, two begin with the same of 16 digits."""
+"""With so many ids, two begin with the same one of 16 digits."""
 
 
 def _draw_short(dice: Dice) -> dict[str, object]:
@@ -211,7 +211,7 @@ def _judge_short(place: Place, values: Values, memo: Memo) -> list[Finding]:
     every = [one.id for one in place.client.containers.list(all=True)]
     alike = memo.get("alike", [])
     named = [word for word in words if _meant(word, every) in alike]
-    what, short = "containers of the two that your lines mean alone", "lines that are too long"
+    what, short = "containers of the two that a line names alone", "lines that are too long"
     text = "no such file" if data is None else str(len({_meant(each, every) for each in named}))
     has_both = found.add(what, "2", text, 3, _SHORT)
     long = [word for word in named if _meant(word[:-1], every)]
@@ -235,7 +235,7 @@ EXERCISES = (
     Exercise(
         "07.1",
         "A terminal in the background",
-        "Start `{name}` in the background with a shell that waits at a terminal of its own, with "
+        "Start `{name}` in the background with a shell that waits at its own terminal, with "
         "its input kept open.",
         6,
         _draw_terminal,
@@ -244,8 +244,8 @@ EXERCISES = (
     Exercise(
         "07.2",
         "A guest",
-        "`{name}` runs already.  Start a process in it that sleeps for {seconds} seconds and is no "
-        "child of the container's processes.",
+        "`{name}` runs already.  Start a process in it that sleeps for {seconds} seconds and is "
+        "not a child of the container's processes.",
         6,
         _draw_guest,
         _judge_guest,
@@ -255,7 +255,7 @@ EXERCISES = (
         "07.3",
         "Say a word, and leave",
         "`{name}` runs already; its first process repeats what it hears.  Say the word {word} to "
-        "it, on a line of its own, and leave it running.",
+        "it, on a separate line, and leave it running.",
         6,
         _draw_attach,
         _judge_attach,

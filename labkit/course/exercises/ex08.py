@@ -36,17 +36,17 @@ _WAY = Lesson(
 _DEAF = Lesson(
     "Process 1 ignores a signal for which it has no handler, so the engine waits and then kills.",
     "chapter 8, section Stop asks, kill does not",
-    "the line SigCgt in /proc/PID/status of process 1, and who process 1 is",
+    "the line SigCgt in /proc/PID/status of process 1, and the program of process 1",
 )
 _POLICY = Lesson(
     "A container that died is judged by its restart policy; one that you ended is not.",
     "chapter 8, section Who comes back",
-    "the restart policy in what the engine knows about the container",
+    "the restart policy in the engine's record of the container",
 )
 _LIMITED = Lesson(
-    "One policy counts how often it has started a failing container, and gives up at a number.",
+    "One policy counts its restarts of a failing container, and stops at a number.",
     "chapter 8, section Who comes back",
-    "RestartCount, ExitCode and the restart policy in what the engine knows about the container",
+    "RestartCount, ExitCode and the restart policy in the engine's record of the container",
 )
 
 
@@ -168,7 +168,7 @@ def _judge_deaf(place: Place, values: Values, memo: Memo) -> list[Finding]:
     took_s = time.monotonic() - begin
     container.reload()
     code = int(container.attrs["State"]["ExitCode"])
-    with suppress(LabkitError):  # as the learner left it, for the next look
+    with suppress(LabkitError):  # as the learner left it, for the next check
         container.start()
     is_quick = has and took_s < 1
     found.add(ends, "less than 1 s", f"{took_s:.1f} s", 3, _DEAF, met=is_quick)
@@ -256,7 +256,7 @@ WRITER = (
     "mkdir -p /srv; head -c 2000000 /dev/urandom > /srv/middle; n=0; while true; do n=$((n+1)); "
     "echo $n > /srv/first; echo $n > /srv/last; usleep 2000; done"
 )
-"""Two files with one number, which an archive holds with a long one between them."""
+"""Writes one number to two files, between which an archive has a long one."""
 
 
 def _draw_snapshot(dice: Dice) -> dict[str, object]:
@@ -294,7 +294,7 @@ def _judge_snapshot(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 def _numbers(data: bytes) -> tuple[str, str]:
-    """What stands in the two files of an archive."""
+    """The text of the two files in an archive."""
     said = {"srv/first": "", "srv/last": ""}
     with suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:

@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 MEASURED_S = 3.0
 TOLERANCE = 0.05
 LEAST_CPU_S = 0.3
-"""Less CPU time than this in a measurement says that the machine had none to give."""
+"""Seconds: less CPU time than this in a measurement means that the machine was too busy."""
 
 BUSY = ["md5sum", "/dev/zero"]
 
@@ -45,7 +45,7 @@ _SAME = Lesson(
     "the process number of the containers, before and after",
 )
 _QUOTA = Lesson(
-    "A ceiling is CPU time for each period, also when nobody else wants the CPU.",
+    "A ceiling is CPU time for each period, also when no other process wants the CPU.",
     "chapter 9, section A ceiling",
     "the files cpu.cfs_quota_us and cpu.cfs_period_us (cgroup v2: cpu.max)",
 )
@@ -168,7 +168,7 @@ def _judge_changed(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found.add(what, wanted, f"{weight(first)}:{weight(second)}", 4, _WEIGHT, met=is_near)
     same = all(memo.get(each.name) == [each.id, each.pid, each.began] for each in (first, second))
     text = "the same as at the start" if same else "other processes than at the start"
-    # Untouched containers are the same ones, too: that earns nothing without the change.
+    # Untouched containers keep their processes, too: this counts only with the change.
     found.add("their processes", "the same as at the start", text, 2, _SAME, met=same and is_near)
     return found.all
 
@@ -228,7 +228,7 @@ ROOM_MIB = 5
 def _judge_memory(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = running(found, place, values.name, 1, _LIFE)
-    held_name = "what its tmpfs holds"
+    held_name = "the files in its tmpfs"
     most = values.size + ROOM_MIB
     wanted, holds = f"at most {most} MiB", f"{values.size} MiB"
     if seen is None:
@@ -277,7 +277,7 @@ def _judge_swap(place: Place, values: Values, memo: Memo) -> list[Finding]:
 def swap_bytes(seen: Seen, limit: int) -> int | None:
     """The swap that a container may use, in bytes; None without a limit.
 
-    A kernel that does not count swap has no file for it: there the engine's record says it.
+    A kernel that does not count swap has no file for it: then the engine's record has the number.
     """
     text = seen.read("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
     if text.isdigit():
@@ -409,7 +409,7 @@ EXERCISES = (
         "09.3",
         "A ceiling",
         "Start `{name}`, which computes without end.  It never gets more than {percent} % of one "
-        "CPU, also when nobody else wants it.",
+        "CPU, also when no other process wants it.",
         7,
         _draw_ceiling,
         _judge_ceiling,
@@ -417,7 +417,7 @@ EXERCISES = (
     Exercise(
         "09.4",
         "The least memory in which it lives",
-        "Start `{name}` with a file of {size} MiB in a tmpfs (a file system in memory) of its own, "
+        "Start `{name}` with a file of {size} MiB in its own tmpfs (a file system in memory), "
         "and keep it running.  Give it as little memory as it can live with: at most 5 MiB more "
         "than the file.",
         7,

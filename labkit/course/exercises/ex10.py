@@ -104,7 +104,7 @@ def _scene_frozen(place: Place, values: Values) -> Memo:
 def _judge_frozen(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
     seen = place.container(values.name)
-    kernel, engine = "its processes, as the kernel has them", "its state, as the engine has it"
+    kernel, engine = "its processes, in the kernel", "its state, in the engine"
     if seen is None or not seen.is_alive:
         text = "they have ended"
         found.add(kernel, "frozen", text, 4, _FROZEN)
@@ -112,7 +112,7 @@ def _judge_frozen(place: Place, values: Values, memo: Memo) -> list[Finding]:
     text = seen.read("freezer", "freezer.state", "cgroup.events")
     is_frozen = text == "FROZEN" or "frozen 1" in text.splitlines()
     found.add(kernel, "frozen", "frozen" if is_frozen else "not frozen", 4, _FROZEN)
-    # An untouched container is running, too: that earns nothing by itself.
+    # An untouched container is running, too: this counts only for a frozen one.
     is_met = is_frozen and seen.status == "running"
     found.add(engine, "running", seen.status, 3, _RECORD, met=is_met)
     return found.all
@@ -177,7 +177,7 @@ def _draw_reader(dice: Dice) -> dict[str, object]:
 
 
 def trees(folder: str) -> dict[str, str]:
-    """Three machines' mountinfo by what the script must print; `folder` is where they mount."""
+    """The mountinfo of three machines by the script's right output; mounts are in `folder`."""
     root = "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw"
     old = [
         f"{at} 25 0:{at} / {folder}/{name} rw,nosuid shared:{at} - cgroup cgroup rw,{name}"
@@ -193,7 +193,7 @@ def trees(folder: str) -> dict[str, str]:
 
 
 def version_of(mountinfo: str) -> str:
-    """What the script must print for a mountinfo."""
+    """The word that the script must print for a mountinfo."""
     kinds = {line.partition(" - ")[2].split(" ")[0] for line in mountinfo.splitlines()}
     kinds &= {"cgroup", "cgroup2"}
     return "hybrid" if len(kinds) == 2 else "2" if "cgroup2" in kinds else "1"
@@ -220,12 +220,12 @@ def _judge_reader(place: Place, values: Values, memo: Memo) -> list[Finding]:
         said |= {name: answer.strip() or "nothing" for name, _, answer in pairs if name in asked}
     names = {"1": "version 1 alone", "2": "version 2 alone", "hybrid": "both versions"}
     right = [
-        found.add(f"what it prints for a machine with {names[each]}", each, said[each], 2, _TREES)
+        found.add(f"its output for a machine with {names[each]}", each, said[each], 2, _TREES)
         for each in names
     ]
     wanted = version_of(live)
     is_met = all(right) and said["live"] == wanted
-    found.add("what it prints for this machine", wanted, said["live"], 1, _TREES, met=is_met)
+    found.add("its output for this machine", wanted, said["live"], 1, _TREES, met=is_met)
     return found.all
 
 
@@ -255,8 +255,8 @@ def _judge_translated(place: Place, values: Values, memo: Memo) -> list[Finding]
     for file, wanted in asked.items():
         is_met = said.get(file) == wanted
         text = " ".join(said.get(file, ["no such line"]))[:40]
-        # The value that was asked for is the answer: a hint does not say it.
-        found.add(file, "what labkit writes for this flag", text, 2, _SCALE, met=is_met)
+        # The expected value is the answer: a hint does not give it.
+        found.add(file, "labkit's text for this flag", text, 2, _SCALE, met=is_met)
     return found.all
 
 
@@ -314,7 +314,7 @@ EXERCISES = (
         "A container is started with {shares} CPU shares, {cpus} CPUs and {memory} MiB of memory.  "
         "Write a file `{file}` in your folder with three lines: what labkit writes on cgroup v2 "
         "into `cpu.weight`, `cpu.max` and `memory.max` for it.  Each line has the name of the "
-        "file, a space, and what stands in it.",
+        "file, a space, and the file's text.",
         6,
         _draw_translated,
         _judge_translated,

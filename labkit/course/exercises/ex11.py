@@ -43,9 +43,9 @@ _FIRST = Lesson(
     "the line NSpid in /proc/PID/status",
 )
 _PROC = Lesson(
-    "/proc shows the PID namespace of whoever mounted it.",
+    "/proc shows the PID namespace of the process that mounted it.",
     "chapter 11, section One process, two numbers",
-    "the file /proc/PID/mountinfo of your process, and what its /proc shows as number 1",
+    "the file /proc/PID/mountinfo of your process, and number 1 of its /proc",
 )
 _INIT = Lesson(
     "Process 1 starts the program that the container is for, and stays beside it.",
@@ -53,17 +53,17 @@ _INIT = Lesson(
     "the processes of a container that your script starts, with their parents",
 )
 _REAP = Lesson(
-    "Who has lost its parent becomes a child of process 1, which has to take its ending note.",
+    "A process whose parent has ended becomes a child of process 1, which must wait for it.",
     "chapter 11, section The duties of process 1",
     "the line State in /proc/PID/status of the children of process 1",
 )
 _STOP = Lesson(
-    "Process 1 gets only signals for which it has a handler, and nothing tells its children.",
+    "Process 1 gets only signals for which it has a handler, and its children get none.",
     "chapter 11, section The duties of process 1",
     "the line SigCgt of process 1, and what your script does when a signal arrives",
 )
 _IPC = Lesson(
-    "Shared memory and semaphores belong to the IPC namespace: who shares it, sees them.",
+    "Shared memory and semaphores belong to the IPC namespace: all processes in it see them.",
     "chapter 11, section Two containers, one semaphore",
     "the links ipc in /proc/PID/ns, and the folder /dev/shm in each of the three",
 )
@@ -195,7 +195,7 @@ def _judge_first(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found.add(what, "1", text, 3, _FIRST, met=bool(alone))
     engine = _is_engines(alone[0]) if alone else False
     text = "nothing to look at" if not alone else "the engine" if engine else "you"
-    found.add("who made it", "you, not the engine", text, 1, _FIRST, met=bool(alone) and not engine)
+    found.add("its starter", "you, not the engine", text, 1, _FIRST, met=bool(alone) and not engine)
     sees = bool(alone) and not engine and _sees_itself(place, alone[0])
     text = "nothing to look at" if not alone else "its own" if sees else "that of others"
     found.add("its /proc", "its own", text, 3, _PROC, met=sees)
@@ -270,7 +270,7 @@ def _judge_init(place: Place, values: Values, memo: Memo) -> list[Finding]:
     wanted = f"at most {MOST_LINES}"
     text = "there is no such file" if script is None else str(lines)
     is_short = found.add("its lines", wanted, text, 1, _INIT, met=0 < lines <= MOST_LINES)
-    words, left = "the program that it was told to start", "zombies that it leaves"
+    words, left = "the program that it must start", "zombies that it leaves"
     stop = f"when it is stopped, within {GRACE_S} s"
     if script is None or not is_short:
         return missed(
@@ -322,8 +322,8 @@ EXERCISES = (
     Exercise(
         "11.1",
         "One network, two sets of processes",
-        "Start `{first}` and `{second}` from `busybox` so that both are in one network of their "
-        "own, not the host's, but neither sees the other's processes.  Leave them running.",
+        "Start `{first}` and `{second}` from `busybox` so that both share one network, but not "
+        "the host's, and neither sees the other's processes.  Leave them running.",
         7,
         _draw_pair,
         _judge_pair,
@@ -341,7 +341,7 @@ EXERCISES = (
     Exercise(
         "11.3",
         "Root inside, a number outside",
-        "Start a process that sleeps for {seconds} seconds in a user namespace of its own, where "
+        "Start a process that sleeps for {seconds} seconds in its own user namespace, where "
         "root is the host's user {uid}.  That root makes the file `{file}`.",
         6,
         _draw_users,

@@ -23,7 +23,7 @@ _NAMES = Lesson(
     "the networks that the engine lists, and which of them each container is on",
 )
 _BRIDGE = Lesson(
-    "A bridge is a switch: whoever has a cable to it can reach the others on it.",
+    "A bridge is a switch: a network with a cable to it can reach the others on it.",
     "chapter 12, section A bridge by hand",
     "the master of each cable's outer end, the addresses inside, and whether all ends are up",
 )
@@ -72,7 +72,7 @@ def _judge_names(place: Place, values: Values, memo: Memo) -> list[Finding]:
     plugged = {looks.bridge_of(each.pid) for each in (first, second)}
     one = len(plugged) == 1 and "" not in plugged
     text = "one" if one else "none" if plugged == {""} else "two"
-    # Of the usual network that is true as well: it counts only where names are known.
+    # This holds on the usual network, too: it counts only where names are known.
     named_all = all(finding.is_met for finding in found.all)
     found.add(bridge, "one", text, 1, _BRIDGE, met=one and named_all)
     return found.all
@@ -241,7 +241,7 @@ def _judge_broken(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 def _tidy_rooms(place: Place, values: Values) -> None:
-    """The cables go with the rooms, whose processes are ended; the bridge has the mark."""
+    """End the rooms' processes: the cables end with the rooms, and the bridge has the mark."""
     for name in ("one", "two", "three"):
         for pid in place.started("sleep", str(values[name])):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What an exercise consists of, and where the exercises of a chapter are found.
+"""The parts of an exercise, and the way to find the exercises of a chapter.
 
 A chapter's exercises are a module with a tuple `EXERCISES`: `labkit.course.exercises.ex09`, or
 `ex09.py` in an instructor's folder.
@@ -18,19 +18,19 @@ from labkit.course.exercises.place import Place
 from labkit.errors import NotFoundError
 
 Memo = dict[str, Any]
-"""What a scene has noted for the judge: JSON."""
+"""The notes of a scene for the judge, as JSON."""
 FOLDER_VARIABLE = "LABKIT_EXERCISES"
 """The environment variable that names an instructor's folder; it is looked at first."""
 NUMBER = re.compile(r"(?:ex)?(\d\d)[.-](\d+)")
 
 
 def no_scene(place: Place, values: Values) -> Memo:
-    """Nothing is there at the start."""
+    """Lay nothing: the learner begins without any object."""
     return {}
 
 
 def no_tidying(place: Place, values: Values) -> None:
-    """Nothing but what has the exercise's mark is to be removed."""
+    """Remove nothing more: `tidying` removes all objects with the exercise's mark."""
 
 
 class Exercise(NamedTuple):
@@ -49,7 +49,7 @@ class Exercise(NamedTuple):
     tidy: Callable[[Place, Values], None] = no_tidying
 
     def values(self, token: str) -> Values:
-        """What is drawn for the learner with this token."""
+        """Draw the values for the learner with this token."""
         dice = Dice(token, self.number)
         return Values(dice.mark, self.draw(dice))
 
@@ -62,7 +62,9 @@ def split(number: str) -> tuple[str, str]:
     """Chapter and exercise: `09.2`, `ex09.2` and `ex09-2` are ("09", "2"); NotFoundError."""
     found = NUMBER.fullmatch(number)
     if found is None:
-        raise NotFoundError(f"{number!r} is no exercise: one is called 09.2, chapter and number")
+        raise NotFoundError(
+            f"{number!r} is not an exercise: its name must be a chapter and a number, such as 09.2"
+        )
     return found[1], found[2]
 
 
@@ -105,7 +107,7 @@ def _from_file(path: str) -> tuple[Exercise, ...]:
     name = f"labkit_exercises_{os.path.basename(path)[:-3]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise NotFoundError(f"{path} is no Python module")
+        raise NotFoundError(f"{path} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -1,10 +1,12 @@
-"""What a judge has found: what was expected, what is there, what it is worth, where to look."""
+"""The findings of a judge: the expected fact, the fact found, the points, and where to look."""
 
 from typing import NamedTuple
 
+LONGEST_TEXT = 600
+
 
 class Lesson(NamedTuple):
-    """Where a learner finds what is missing; no command stands in any of the three."""
+    """The way to the missing knowledge; none of the three parts contains a command."""
 
     idea: str
     """A sentence: "Only the proportion of two weights counts."."""
@@ -18,11 +20,11 @@ class Finding(NamedTuple):
     """One thing that a judge has looked at."""
 
     what: str
-    """Of what: "the CPU weight of heavy-ruvo"."""
+    """The thing: "the CPU weight of heavy-ruvo"."""
     expected: str
     found: str
     points: int
-    """What it is worth."""
+    """Its points."""
     is_met: bool
     lesson: Lesson
 
@@ -33,7 +35,7 @@ class Finding(NamedTuple):
 
     @property
     def difference(self) -> str:
-        """What differs, as a sentence."""
+        """The difference, as a sentence."""
         return f"{self.what}: {self.found}; asked for: {self.expected}"
 
 
@@ -53,15 +55,22 @@ class Findings:
         *,
         met: bool | None = None,
     ) -> bool:
-        """Add one, which is met if `found` is `expected` unless `met` says; whether it is met."""
+        """Add a finding, and return whether it is met: `met`, or whether `found` is `expected`."""
         is_met = expected == found if met is None else met
-        self.all.append(Finding(what, str(expected), str(found), points, is_met, lesson))
+        said = _short(what), _short(expected), _short(found)
+        self.all.append(Finding(*said, points, is_met, lesson))
         return is_met
 
 
+def _short(found: object) -> str:
+    """A text that a page can show: a learner chooses names and outputs as long as wanted."""
+    text = str(found)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
 class TooLargeError(Exception):
-    """What the learner has made is too large for a judge to look at; the message names it."""
+    """The learner's object is too large for a judge to read; the message names it."""
 
 
 class MachineFaultError(Exception):
-    """The machine, not the learner, is the reason why nothing can be judged: costs no points."""
+    """The judge cannot judge because of the machine, not the learner: it costs no points."""

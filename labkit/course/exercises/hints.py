@@ -1,4 +1,4 @@
-"""Hints: computed from what was found, in three levels by the number of tries; never a command."""
+"""Hints: computed from the findings, in three levels by the number of tries; never a command."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What an exercise's notebook calls: `task`, `check` and `finish`."""
+"""The functions for an exercise's notebook: `task`, `check` and `finish`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from labkit.course.exercises.tidying import tidy
 from labkit.course.page.lab import connect
 
 VALUES_VARIABLE = "LABKIT_VALUES"
-"""Where a notebook is graded: the drawn values of its exercises, as JSON."""
+"""Set while a notebook is graded: the drawn values of its exercises, as JSON."""
 NBGRADER_VARIABLE = "NBGRADER_EXECUTION"
 
 
@@ -38,7 +38,7 @@ class Task:
 
 
 def task(number: str) -> Task:
-    """Lay the scene of an exercise, and say what is to be done, with the learner's own values."""
+    """Lay the scene of an exercise, and return its statement with the learner's own values."""
     chapter, place = exercises.split(number)
     number = f"{chapter}.{place}"
     if os.environ.get(GRADED_VARIABLE):
@@ -70,7 +70,7 @@ def check(number: str) -> "CheckPanel | float | None":
 
 
 def finish(chapter: str) -> None:
-    """Remove all that the exercises of a chapter have made."""
+    """Remove all objects that the exercises of a chapter have made."""
     if os.environ.get(GRADED_VARIABLE):
         return
     place = local_place(connect())

@@ -1,8 +1,8 @@
-"""Where an exercise is done, as its judge sees it: the engine, the kernel, the learner's files.
+"""The place of an exercise, as its judge sees it: the engine, the kernel, the learner's files.
 
 The same judge runs at the learner's `check()`, in the lab itself, and at the grader's, beside a
 throw-away engine.  In both the process numbers that the engine gives are those in this process's
-/proc; only the learner's files may lie elsewhere.
+/proc; only the learner's files may be elsewhere.
 """
 
 import os
@@ -20,7 +20,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Seen:
-    """A container: what the engine says of it, and what the kernel says of its first process."""
+    """A container: the engine's record of it, and the kernel's facts about its first process."""
 
     def __init__(self, attrs: dict[str, Any]) -> None:
         self.attrs = attrs
@@ -44,7 +44,7 @@ class Seen:
         return processes.namespace(self.pid, kind)
 
     def read(self, controller: str, version_1: str, version_2: str) -> str:
-        """What stands in a file of its group; "" if there is no such file.
+        """The text of a file of its group; "" if there is no such file.
 
         `controller` is version 1's name; the two files are those of version 1 and 2.
         """
@@ -55,7 +55,7 @@ class Seen:
             return ""
 
     def version(self, controller: str) -> int:
-        """Which version of control groups has a controller here; 0 if it does not run."""
+        """The version of control groups that has a controller here; 0 if it does not run."""
         try:
             return groups.place_of(self.pid, controller).version
         except LabkitError:
@@ -114,14 +114,14 @@ class Place:
             return None
 
     def image(self, name: str) -> dict[str, Any] | None:
-        """What the engine says of an image, or None."""
+        """The engine's record of an image, or None."""
         try:
             return self.client.images.get(name).attrs
         except NotFoundError:
             return None
 
     def network(self, name: str) -> dict[str, Any] | None:
-        """What the engine says of a network, or None."""
+        """The engine's record of a network, or None."""
         try:
             return dict(self.client.api.get(f"/networks/{name}"))
         except NotFoundError:
@@ -153,7 +153,7 @@ class Place:
         return f"{self.folder}/{name}"
 
     def among_files(self, look: Callable[[], ResultT]) -> ResultT:
-        """What `look` returns where the learner's files are; it is JSON.  OSError.
+        """Call `look` where the learner's files are, and return its result: JSON.  OSError.
 
         It is called in a process whose root is the learner's: no link there leads elsewhere.
         """

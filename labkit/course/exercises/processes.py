@@ -61,7 +61,7 @@ def status(pid: int) -> dict[str, str]:
 
 
 def inside(pid: int, kinds: Sequence[str], look: Callable[[], ResultT]) -> ResultT:
-    """What `look` returns, called in a process that has joined namespaces of `pid`; JSON only.
+    """Call `look` in a process that has joined namespaces of `pid`; its result, JSON only.
 
     OSError if the process has ended, or a namespace may not be entered.
     """
@@ -79,7 +79,7 @@ def inside(pid: int, kinds: Sequence[str], look: Callable[[], ResultT]) -> Resul
 
 
 def in_child(enter: Callable[[], None], look: Callable[[], ResultT]) -> ResultT:
-    """What `look` returns, called in a child process after `enter`; JSON only.  OSError."""
+    """Call `look` in a child process, after `enter`; its result, JSON only.  OSError."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -101,4 +101,4 @@ def in_child(enter: Callable[[], None], look: Callable[[], ResultT]) -> ResultT:
     answer = json.loads(said or "{}")
     if "found" not in answer:
         raise OSError(answer.get("errno", 0), answer.get("text", "the look failed"))
-    return answer["found"]  # type: ignore[no-any-return]  # what `look` has returned, by JSON
+    return answer["found"]  # type: ignore[no-any-return]  # the result of `look`, by JSON

@@ -1,7 +1,7 @@
-"""What is kept of a learner's exercises: the token, tries, points, and what scenes have noted.
+"""The record of a learner's exercises: the token, tries, points, and the notes of scenes.
 
 The file is `exercises.json` beside the predictions (`labkit.course.page.answers`).
-The token decides which values are drawn; it goes along with what the learner hands in.
+The token decides which values are drawn; it is part of the learner's submission.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 TOKEN_VARIABLE = "LABKIT_LEARNER"  # noqa: S105  the name of a variable
 TASK_MEDIA_TYPE = "application/vnd.labkit.task+json"
-"""Of the part of a task's output that says for which learner its values were drawn."""
+"""The type of the part of a task's output that names the learner of its values."""
 _Entry = dict[str, Any]
 
 
 def path() -> str:
-    """Where it is kept (XDG Base Directory Specification)."""
+    """The path of the record (XDG Base Directory Specification)."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return f"{state}/labkit/exercises.json"
 
@@ -45,7 +45,7 @@ def shown_token(notebook: Mapping[str, Any]) -> str:
 
 
 def count_try(number: str, points: int) -> int:
-    """Count a try at an exercise, and keep its points if they are the best; which try it is."""
+    """Count a try at an exercise, and keep its points if they are the best; the number of tries."""
     kept = _read()
     entry = _entry(kept, number)
     entry["tries"] = entry.get("tries", 0) + 1
@@ -55,12 +55,12 @@ def count_try(number: str, points: int) -> int:
 
 
 def memo(number: str) -> dict[str, Any]:
-    """What the scene of an exercise has noted; {} if it was not laid."""
+    """The notes of an exercise's scene; {} if it was not laid."""
     return dict(_entry(_read(), number).get("memo", {}))
 
 
 def keep_memo(number: str, noted: dict[str, Any]) -> None:
-    """Keep what the scene has noted."""
+    """Keep the notes of a scene."""
     kept = _read()
     _entry(kept, number)["memo"] = noted
     _write(kept)

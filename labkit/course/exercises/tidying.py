@@ -1,4 +1,4 @@
-"""Removing what an exercise has made: all whose name has the exercise's mark."""
+"""Removing an exercise's objects: all those whose name has the exercise's mark."""
 
 import os
 import signal
@@ -56,7 +56,9 @@ def _remove_links(mark: str) -> None:
     with suppress(OSError), netlink.host() as host:
         for link in host.get_links():
             if mark in (link.get_attr("IFLA_IFNAME") or ""):
-                with suppress(Exception):  # one end of a pair is gone with the other
+                with suppress(
+                    Exception
+                ):  # the kernel removes the second end of a pair with the first
                     host.link("del", index=link["index"])
 
 

@@ -2,10 +2,12 @@
 
 | part | what it does |
 |---|---|
-| `limits` | what a submission may use |
+| `collecting` | which file is whose |
+| `handed_in` | the notebook, which may be anything |
+| `limits`, `clock` | what a submission may use, and how its time is counted |
 | `groups` | its control groups: the limits belong to root, the rest to the submission |
 | `tree` | its files: a small disk, and this machine's programs, read-only |
-| `sandbox` | its namespaces, and the first process in them (`keeper`) |
+| `birth`, `sandbox` | its namespaces, and the first process in them (`keeper`) |
 | `kernel` | Jupyter's way to a kernel in there |
 | `cells` | which cell belongs to which exercise |
 | `judging`, `judge` | the process that looks, outside of the submission's power |

@@ -7,20 +7,21 @@ graded/<student>/<exercise>/result.json     and feedback.html beside it; a resul
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from labkit.course.grading import cluster, feedback, one, report
+from labkit.course.grading.collecting import Say, find
+from labkit.course.grading.handed_in import digest_of
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.one import Submission
 from labkit.course.grading.result import Result, from_json, to_json
-from labkit.course.grading.submission import digest_of
-from labkit.errors import InvalidParameterError, NotFoundError
+from labkit.errors import InvalidParameterError
 
+__all__ = ["FEEDBACK", "RESULT", "Options", "Submission", "find", "grade"]
 RESULT, FEEDBACK = "result.json", "feedback.html"
-Say = Callable[[str], None]
 
 
 class Options(NamedTuple):
@@ -37,38 +38,6 @@ class Options(NamedTuple):
     """The address of a Dask cluster whose workers grade; "": this machine does."""
 
 
-def find(paths: Iterable[str]) -> list[Submission]:
-    """The submissions: a notebook each, or folders `<student>/<exercise>/`; NotFoundError."""
-    found: list[Submission] = []
-    for path in paths:
-        if os.path.isfile(path):
-            found.append(_of_file(os.path.abspath(path)))
-        elif os.path.isdir(path):
-            found += _in_folder(os.path.abspath(path))
-        else:
-            raise NotFoundError(f"{path}: there is no such notebook or folder")
-    if not found:
-        raise NotFoundError("no notebook was found: a submission is <student>/<exercise>/*.ipynb")
-    return found
-
-
-def _of_file(path: str) -> Submission:
-    """A single notebook; its student is the folder two above, as in a class's folder."""
-    folder = os.path.dirname(path)
-    stem = os.path.basename(path).removesuffix(".ipynb")
-    return Submission(path, os.path.basename(os.path.dirname(folder)) or "learner", stem)
-
-
-def _in_folder(folder: str) -> Iterator[Submission]:
-    for above, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            if name.endswith(".ipynb") and not name.startswith("."):
-                assignment = os.path.basename(above)
-                student = os.path.basename(os.path.dirname(above))
-                yield Submission(f"{above}/{name}", student, assignment)
-
-
 def grade(submissions: Sequence[Submission], options: Options, say: Say) -> list[Result]:
     """Grade them all, write what was found, and return it in their order.
 
@@ -80,14 +49,24 @@ def grade(submissions: Sequence[Submission], options: Options, say: Say) -> list
             "the submissions themselves get no power over the machine"
         )
     results: dict[Submission, Result] = {}
-    for each, result in _graded(submissions, options):
+
+    def take(each: Submission, result: Result) -> None:
         results[each] = result
         fault = ", the machine could not judge all of it" if result.has_fault else ""
         say(
-            f"{len(results)}/{len(submissions)} {each.student} {each.assignment}: "
-            f"{result.score} of {result.max_score} in {result.seconds:.0f} s{fault}"
+            f"{len(results)}/{len(submissions)} {report.plain(each.student)} "
+            f"{report.plain(each.assignment)}: {result.score} of {result.max_score} "
+            f"in {result.seconds:.0f} s{fault}"
         )
-    ordered = _note_copies([results[each] for each in submissions])
+
+    for each, result in _graded(submissions, options):
+        take(each, result)
+    # A fault of a machine that had much to do at once: once more, one at a time.
+    for each in submissions:
+        if results[each].has_fault:
+            for _, result in _graded([each], options):
+                take(each, result)
+    ordered = _noted([results[each] for each in submissions])
     report.write(options.output, ordered)
     return ordered
 
@@ -126,7 +105,10 @@ def _graded(
 
 
 def _folder(submission: Submission, options: Options) -> str:
-    return f"{options.output}/{submission.student}/{submission.assignment}"
+    student = submission.student
+    if student in report.FILES:  # of that name is the class's own table
+        student += "_"
+    return f"{options.output}/{student}/{submission.assignment}"
 
 
 def _keep(submission: Submission, result: Result, options: Options) -> None:
@@ -137,16 +119,29 @@ def _keep(submission: Submission, result: Result, options: Options) -> None:
         _write(f"{folder}/{RESULT}", json.dumps(to_json(result), ensure_ascii=False, indent=1))
 
 
-def _note_copies(results: Sequence[Result]) -> list[Result]:
-    """Say it where two students handed in the same drawn values: one has the other's notebook."""
-    whose: dict[tuple[str, str], list[str]] = {}
+def _noted(results: Sequence[Result]) -> list[Result]:
+    """Say it where two students handed in the same drawn values: one has the other's notebook.
+
+    And where two names differ in capital letters only: other tools may take them for one.
+    """
+    same = "The drawn values are also those of"
+    alike = "Another student's name differs from yours in capital letters only"
+    results = _note_others(results, same, lambda result: result.token)
+    return _note_others(results, alike, lambda result: result.student.casefold())
+
+
+def _note_others(
+    results: Sequence[Result], text: str, key_of: Callable[[Result], str]
+) -> list[Result]:
+    """Name in each result the other students with the same key, if the key is not empty."""
+    whose: dict[tuple[str, str], set[str]] = {}
     for result in results:
-        if result.token:
-            whose.setdefault((result.assignment, result.token), []).append(result.student)
+        whose.setdefault((result.assignment, key_of(result)), set()).add(result.student)
     noted = []
     for result in results:
-        others = set(whose.get((result.assignment, result.token), ())) - {result.student}
-        note = f"The drawn values are also those of: {', '.join(sorted(others))}."
+        key = key_of(result)
+        others = whose[result.assignment, key] - {result.student} if key else ()
+        note = f"{text}: {', '.join(sorted(others))}."
         is_new = bool(others) and note not in result.notes
         noted.append(result._replace(notes=(*result.notes, note)) if is_new else result)
     return noted
@@ -160,6 +155,6 @@ def _kept(folder: str, digest: str) -> Result | None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
+    with open(f"{path}.new", "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
     os.replace(f"{path}.new", path)

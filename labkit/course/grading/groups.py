@@ -68,24 +68,38 @@ class Groups:
         """Kill all that is in the groups, and remove them; idempotent."""
         groups.remove(self._folder(mount) for mount in self._mounts)
 
-    def has_memory_kill(self) -> bool:
-        """Whether the kernel has ended a process of the submission for lack of memory."""
+    def used_s(self) -> float:
+        """Return the seconds of processors that all of the submission has used; 0.0 if unknown."""
         for mount in self._mounts:
-            for name in ("memory.oom_control", "memory.events"):
-                for folder in (self._folder(mount), f"{self._folder(mount)}/{BOX}"):
-                    with suppress(OSError):
-                        words = groups.read(f"{folder}/{name}").split()
-                        if "oom_kill" in words and words[words.index("oom_kill") + 1] != "0":
-                            return True
-        return False
+            with suppress(OSError):
+                if "cpuacct" in mount.controllers:
+                    return int(groups.read(f"{self._folder(mount)}/cpuacct.usage")) / 1e9
+                if mount.version == v2.VERSION:
+                    words = groups.read(f"{self._folder(mount)}/cpu.stat").split()
+                    return int(words[words.index("usage_usec") + 1]) / 1e6
+        return 0.0
+
+    def has_memory_kill(self) -> bool:
+        """Whether the kernel has ended a process because the submission's memory was used up."""
+        return self._counts("memory.events.local", "oom") or self._counts(
+            "memory.oom_control", "oom_kill"
+        )
 
     def has_refused_fork(self) -> bool:
-        """Whether the kernel has refused the submission a process (pids.events)."""
+        """Whether the kernel has refused a process because of the submission's own limit."""
+        return self._counts("pids.events.local", "max") or self._counts("pids.events", "max")
+
+    def _counts(self, name: str, word: str) -> bool:
+        """Whether a counter of the submission's groups is above 0.
+
+        The files that end in `local` do not count what happened at a container's own limit.
+        """
         for mount in self._mounts:
             for folder in (self._folder(mount), f"{self._folder(mount)}/{BOX}"):
+                is_local = os.path.exists(f"{folder}/{name}.local")
                 with suppress(OSError):
-                    words = groups.read(f"{folder}/pids.events").split()
-                    if "max" in words and words[words.index("max") + 1] != "0":
+                    words = [] if is_local else groups.read(f"{folder}/{name}").split()
+                    if word in words and words[words.index(word) + 1] != "0":
                         return True
         return False
 

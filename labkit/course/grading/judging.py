@@ -9,10 +9,11 @@ import sys
 from typing import Any, NamedTuple
 
 from labkit.course.exercises.finding import Finding
+from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.result import finding_of
-from labkit.course.grading.sandbox import Sandbox, SandboxError
+from labkit.course.grading.sandbox import Sandbox
 
-ANSWER_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 180.0
 ANSWER_BYTES = 1 << 20
 
 
@@ -43,6 +44,7 @@ class Judging:
                 env=os.environ | {"LABKIT_LINK_PREFIX": "labkit"},
             )
         self._socket = ours
+        self._asked = 0
         self._send(
             {
                 "token": token,
@@ -75,16 +77,30 @@ class Judging:
             self._process.stderr.close()
 
     def _ask(self, request: dict[str, Any]) -> Judgement:
-        self._send(request | {"engine": self.sandbox.engine_pid})
-        ready, _, _ = select.select([self._socket], [], [], ANSWER_TIMEOUT_S)
-        said = self._socket.recv(ANSWER_BYTES) if ready else b""
-        if not said:
+        self._asked += 1
+        self._send(request | {"engine": self.sandbox.engine_pid, "request": self._asked})
+        answer = self._answer()
+        if not answer:
             if self.sandbox.is_alive():
                 raise SandboxError(f"the judge does not answer: {self._last_words()}")
             return Judgement(gone="the submission has ended")
-        answer = json.loads(said)
         findings = tuple(finding_of(fields) for fields in answer.get("findings", ()))
         return Judgement(findings, answer.get("fault", ""), answer.get("gone", ""))
+
+    def _answer(self) -> dict[str, Any]:
+        """The answer to the last request, {} if there is none in time.
+
+        An answer to an earlier request, which was late, is about another exercise.
+        """
+        clock = self.sandbox.clock
+        deadline = clock.now() + ANSWER_TIMEOUT_S
+        while clock.now() < deadline:
+            if select.select([self._socket], [], [], 1.0)[0]:
+                said = self._socket.recv(ANSWER_BYTES)
+                answer = dict(json.loads(said)) if said else {}
+                if not said or answer["request"] == self._asked:
+                    return answer
+        return {}
 
     def _send(self, request: dict[str, Any]) -> None:
         try:

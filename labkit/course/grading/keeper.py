@@ -4,8 +4,8 @@
 
 Requests come over a socket of the grader: {"run": [...], "env": {...}, "cwd": "...", "log": "..."}
 is answered with {"pid": ...}, {"alive": 12} with {"is_alive": true}, {"signal": 2, "pid": 12}
-with {}.  When it ends, the kernel ends all other processes of the submission with it
-(pid_namespaces(7)).
+with {}; the number of the request is in the answer.  When the keeper ends, the kernel ends all
+other processes of the submission with it (pid_namespaces(7)).
 
 Its programs have no CAP_SYS_PTRACE, and cannot get it: so a program of the notebook cannot take
 over the engine or this process, which have it (ptrace(2), "Ptrace access mode checking").
@@ -22,7 +22,8 @@ from typing import Any
 
 from labkit.kernel import capabilities
 
-OOM_FIRST = 800
+OOM_FIRST, OOM_ENGINE = 800, 0
+"""Which programs the kernel ends first for lack of memory; the keeper itself is the last."""
 ROUNDS = 5
 _STARTED: set[int] = set()
 """The programs that were started for the grader and have not ended."""
@@ -42,7 +43,9 @@ def main() -> None:
                 message = grader.recv(MESSAGE_BYTES)
                 if not message:
                     return
-                grader.send(json.dumps(_answer(json.loads(message), last)).encode())
+                request = json.loads(message)
+                answer = {"number": request["number"], **_answer(request, last)}
+                grader.send(json.dumps(answer).encode())
             _reap()
 
 
@@ -96,13 +99,13 @@ def _run(request: dict[str, Any], last: int) -> int:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+        with suppress(PermissionError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(OOM_FIRST if request.get("is_learners") else OOM_ENGINE))
         if request.get("is_learners"):
             everything = (1 << (last + 1)) - 1
             capabilities.drop_from_bounding_set(
                 everything & ~capabilities.mask(["SYS_PTRACE"]), last
             )
-            with open("/proc/self/oom_score_adj", "w") as file:
-                file.write(str(OOM_FIRST))
         os.chdir(request["cwd"])
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)

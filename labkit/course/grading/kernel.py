@@ -4,26 +4,56 @@ A cell that takes too long or prints too much is interrupted; a kernel that does
 has ended, is replaced by a new one, so that the cells after it still run.
 """
 
-import queue
 import secrets
 import signal
 import sys
-import time
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import nbformat
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from labkit.course.grading import tree
-from labkit.course.grading.sandbox import Sandbox, SandboxError
+from labkit.course.grading.birth import SandboxError
+from labkit.course.grading.sandbox import Sandbox, SpoiledError
 
 READY_TIMEOUT_S = 60.0
 INTERRUPT_TIMEOUT_S = 4.0
 LOOK_S = 0.25
 DONE, TOO_LONG, TOO_MUCH, ENDED = "done", "too long", "too much output", "the kernel ended"
 _KEPT = ("stream", "display_data", "execute_result", "error")
+
+
+class Said(NamedTuple):
+    """A message of a kernel."""
+
+    request: str
+    """The id of the request that it answers."""
+    is_idle: bool
+    size: int
+    output: Any
+    """As nbformat keeps it; None for a message that is no output."""
+
+
+def _hear(get: Callable[..., dict[str, Any]], timeout_s: float) -> Said | None:
+    """The next message; None if there is none in time, or one that is no message.
+
+    The submission's programs have the key of the kernel, and may send whatever they want.
+    """
+    try:
+        message = get(timeout=timeout_s)
+        kind, content = str(message["msg_type"]), dict(message["content"])
+        return Said(
+            str(message["parent_header"].get("msg_id")),
+            kind == "status" and content["execution_state"] == "idle",
+            len(repr(content)),
+            nbformat.v4.output_from_msg(message) if kind in _KEPT else None,  # type: ignore[no-untyped-call]  # nbformat has no types
+        )
+    except (
+        Exception
+    ):  # queue.Empty; false signatures, false shapes: as jupyter_client and nbformat meet them
+        return None
 
 
 class Kernel:
@@ -34,12 +64,23 @@ class Kernel:
         self.pid = 0
         """Its number in the sandbox."""
         self._client: BlockingKernelClient | None = None
+        self.has_run = False
 
     def start(self) -> None:
-        """Start one if none runs; SandboxError."""
+        """Start one if none runs; SandboxError, or SpoiledError if it is not the first one."""
         if self._client is not None and self.sandbox.runs(self.pid):
             return
         self.close()
+        try:
+            self._start()
+        except (OSError, SandboxError) as error:
+            if not self.has_run or not self.sandbox.is_alive():
+                raise SandboxError(str(error)) from error
+            self.close()
+            raise SpoiledError(str(error)) from error
+        self.has_run = True
+
+    def _start(self) -> None:
         name = secrets.token_hex(4)
         inside, outside = f"{tree.JUPYTER}/{name}", f"{self.sandbox.place}{tree.JUPYTER}/{name}"
         key = secrets.token_hex(16)
@@ -59,60 +100,51 @@ class Kernel:
 
     def _await_ready(self, client: BlockingKernelClient) -> None:
         """Ask until it answers.  Its output is heard only after that: a subscription takes time."""
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = self.sandbox.clock.now() + READY_TIMEOUT_S
         has_answered = False
-        while time.monotonic() < deadline:
+        while self.sandbox.clock.now() < deadline and self.sandbox.runs(self.pid):
             client.kernel_info()
-            with suppress(queue.Empty):
-                client.get_shell_msg(timeout=1)
+            if _hear(client.get_shell_msg, 1):
                 has_answered = True
-            with suppress(queue.Empty):
-                client.get_iopub_msg(timeout=LOOK_S)
-                if has_answered:
-                    return
+            if _hear(client.get_iopub_msg, LOOK_S) and has_answered:
+                return
         raise SandboxError(f"the notebook's kernel does not start: {self.sandbox.words()}")
 
     def run(self, source: str, timeout_s: float) -> tuple[str, list[Any]]:
-        """Run a cell: how it ended (`DONE`, …), and its outputs as nbformat keeps them."""
+        """Run a cell: how it ended (`DONE`, …), and its outputs as nbformat keeps them.
+
+        The seconds are those of the submission's clock.  SandboxError.
+        """
         self.start()
         client = self._client
         if client is None:
             raise SandboxError("the notebook's kernel does not start")
         request = client.execute(source, allow_stdin=False, stop_on_error=False)
-        deadline = time.monotonic() + timeout_s
+        deadline = self.sandbox.clock.now() + timeout_s
         outputs: list[Any] = []
         size = 0
         while True:
-            try:
-                message = client.get_iopub_msg(timeout=LOOK_S)
-            except queue.Empty:
-                if not self.sandbox.runs(self.pid):
-                    return ENDED, outputs
-            else:
-                if message["parent_header"].get("msg_id") != request:
-                    continue
-                if (
-                    message["msg_type"] == "status"
-                    and message["content"]["execution_state"] == "idle"
-                ):
+            said = _hear(client.get_iopub_msg, LOOK_S)
+            if said is None and not self.sandbox.runs(self.pid):
+                return ENDED, outputs
+            if said is not None and said.request == request:
+                if said.is_idle:
                     return DONE, outputs
-                size += len(repr(message["content"]))
-                if message["msg_type"] in _KEPT and size < self.sandbox.limits.output_bytes:
-                    outputs.append(nbformat.v4.output_from_msg(message))  # type: ignore[no-untyped-call]  # nbformat has no types
+                size += said.size
+                if said.output is not None and size < self.sandbox.limits.output_bytes:
+                    outputs.append(said.output)
             if size >= self.sandbox.limits.output_bytes:
                 return self._interrupt(client, request, TOO_MUCH), outputs
-            if time.monotonic() > deadline:
+            if self.sandbox.clock.now() > deadline:
                 return self._interrupt(client, request, TOO_LONG), outputs
 
     def _interrupt(self, client: BlockingKernelClient, request: str, why: str) -> str:
         self.sandbox.send_signal(self.pid, signal.SIGINT)
-        deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
-        while time.monotonic() < deadline:
-            with suppress(queue.Empty):
-                message = client.get_iopub_msg(timeout=LOOK_S)
-                state = message["content"].get("execution_state", "")
-                if message["parent_header"].get("msg_id") == request and state == "idle":
-                    return why
+        deadline = self.sandbox.clock.now() + INTERRUPT_TIMEOUT_S
+        while self.sandbox.clock.now() < deadline:
+            said = _hear(client.get_iopub_msg, LOOK_S)
+            if said is not None and said.request == request and said.is_idle:
+                return why
         self.close()
         return why
 

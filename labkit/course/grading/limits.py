@@ -1,4 +1,7 @@
-"""The part of the machine that a submission may use."""
+"""The part of the machine that a submission may use.
+
+Its seconds are those of `labkit.course.grading.clock`: a busy machine takes none of them away.
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +9,7 @@ MIB = 1024 * 1024
 
 
 class Limits(NamedTuple):
-    """The limits of one submission; sizes in bytes, times in seconds."""
+    """The limits of one submission; sizes in bytes, times in seconds of its clock."""
 
     memory_bytes: int = 1024 * MIB
     disk_bytes: int = 768 * MIB

@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.course.grading import report
+from labkit.course.grading.clock import PATIENCE
 from labkit.course.grading.groups import Groups, name_of
+from labkit.course.grading.handed_in import digest_of
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import Result, from_json, now
-from labkit.course.grading.submission import digest_of
 
+SWEEPS = 6
 SPARE_S = 60.0
 """For the start of a sandbox and the judge, besides the submission's own time."""
 
@@ -29,12 +31,12 @@ class Submission(NamedTuple):
 
 
 def run(submission: Submission, limits: Limits, exercises: str = "") -> Result:
-    """Grade one, in a separate process that is killed when it takes too long.
+    """Grade one, in a separate process that is killed when it takes too long by the wall clock.
 
     `exercises` is the folder of an instructor's own.
     """
     key = secrets.token_hex(4)
-    words = [submission.path, submission.student, submission.assignment]
+    words = ["--", submission.path, submission.student, submission.assignment]
     words += [json.dumps(limits._asdict()), exercises, key]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "labkit.course.grading.submission", *words],
@@ -42,9 +44,10 @@ def run(submission: Submission, limits: Limits, exercises: str = "") -> Result:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
     )
     try:
-        said, errors = process.communicate(timeout=limits.wall_s + SPARE_S)
+        said, errors = process.communicate(timeout=PATIENCE * (limits.wall_s + SPARE_S))
     except subprocess.TimeoutExpired:
         said, errors = "", "it took too long and was ended"
     finally:
@@ -71,9 +74,14 @@ def result_of(submission: Submission, said: str, errors: str) -> Result:
 
 
 def sweep(key: str) -> None:
-    """Remove what a submission's grader has left if it was killed; again is no error."""
-    with suppress(OSError):
-        Groups(key).remove()
+    """Remove what a submission's grader has left if it was killed; again is no error.
+
+    A busy machine may need some time to end processes that wait for a disk.
+    """
+    for _ in range(SWEEPS):
+        with suppress(OSError):
+            Groups(key).remove()
+            break
     folder = tempfile.gettempdir()
     for name in os.listdir(folder):
         if name.startswith(f"{name_of(key)}-"):

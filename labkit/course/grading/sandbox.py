@@ -23,12 +23,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from labkit.course.grading import tree
+from labkit.course.grading import birth, tree
+from labkit.course.grading.birth import SandboxError
+from labkit.course.grading.clock import Clock
 from labkit.course.grading.groups import Groups, name_of
 from labkit.course.grading.limits import Limits
-from labkit.errors import LabkitError
-from labkit.kernel import mounts, namespaces, processes, user_namespaces
-from labkit.kernel.network import loopback
+from labkit.kernel import mounts
 from labkit.paths import HOLDER_SOCKET
 
 FIRST_UID = 0x40000000
@@ -36,25 +36,19 @@ FIRST_UID = 0x40000000
 IDS = 0x40000
 SLOTS = 4096
 SEARCH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
-ANSWER_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
+KEEPER_OOM = -999
+"""The last process that the kernel ends for lack of memory (proc(5), oom_score_adj)."""
+FEW_BYTES, FEW_INODES = 1 << 20, 16
 ENGINE_LOCKS = (f"{tree.RUN}/labkitd.pid", f"{tree.DATA}/labkitd.lock")
 ENGINE_TIMEOUT_S = 60.0
-NAMESPACES = (
-    namespaces.CLONE_NEWUSER
-    | namespaces.CLONE_NEWNS
-    | namespaces.CLONE_NEWPID
-    | namespaces.CLONE_NEWNET
-    | namespaces.CLONE_NEWUTS
-    | namespaces.CLONE_NEWIPC
-)
 
 
-class SandboxError(LabkitError):
-    """The machine, not the submission, is at fault."""
+class SpoiledError(SandboxError):
+    """Something that the grader has started has ended, and does not start again.
 
-
-class EngineGoneError(SandboxError):
-    """The submission has ended its engine, and no other one starts: its own doing."""
+    That is the submission's own doing, since it has started before.
+    """
 
 
 class Sandbox:
@@ -75,7 +69,10 @@ class Sandbox:
         """The first process, as a number of this machine."""
         self.device = ""
         self._groups = Groups(self.key)
+        self.clock = Clock(self._groups.used_s)
         self._first = 0
+        self._keeper_fd = -1
+        self._asked = 0
         self._requests: socket.socket | None = None
         try:
             self._groups.make(self.uid, self.limits)
@@ -151,21 +148,28 @@ class Sandbox:
         """Start labkitd if the one that this sandbox started has ended, and wait for its answer.
 
         Another one, which the submission has started in its place, is killed first: only the
-        grader's is believed.  Containers run on.  SandboxError, or EngineGoneError if it is not the
+        grader's is believed.  Containers run on.  SandboxError, or SpoiledError if it is not the
         first one.
         """
         if self.runs(self.engine_pid):
             return
         was_there = self.engine_pid > 0
         try:
-            self._start_engine(time.monotonic() + ENGINE_TIMEOUT_S)
+            self._start_engine(self.clock.now() + ENGINE_TIMEOUT_S)
         except SandboxError as error:
             if was_there and self.is_alive():
-                raise EngineGoneError(str(error)) from error
+                raise SpoiledError(str(error)) from error
             raise
 
+    def restart_engine(self) -> None:
+        """End labkitd, also a stopped or frozen one, and start it again; as `start_engine`."""
+        for pid in self._other_engines():
+            self._bring_back(pid)
+        self.send_signal(self.engine_pid, signal.SIGKILL)
+        self.start_engine()
+
     def _start_engine(self, deadline: float) -> None:
-        while (others := self._other_engines()) and time.monotonic() < deadline:
+        while (others := self._other_engines()) and self.clock.now() < deadline:
             for pid in others:
                 self._kill_inside(pid)
             time.sleep(0.02)
@@ -200,7 +204,7 @@ class Sandbox:
 
     def _await_socket(self, name: str, pid: int, deadline: float) -> None:
         """Wait until a program of the engine listens; SandboxError if it ends or is too slow."""
-        while time.monotonic() < deadline and self.runs(pid):
+        while self.clock.now() < deadline and self.runs(pid):
             with suppress(OSError), socket.socket(socket.AF_UNIX) as trial:
                 trial.connect(f"{self.place}{tree.RUN}/{name}")
                 return
@@ -230,28 +234,56 @@ class Sandbox:
 
     def is_alive(self) -> bool:
         """Whether its first process still lives."""
-        return bool(self.keeper_pid) and os.path.exists(f"/proc/{self.keeper_pid}/ns/pid")
+        return self._keeper_fd >= 0 and not select.select([self._keeper_fd], [], [], 0)[0]
 
-    def was_out_of_processes(self) -> bool:
-        """Whether a fork in there has failed because of the limit."""
-        return self._groups.has_refused_fork()
+    def used_up(self) -> list[str]:
+        """Return what the submission has used up of its limits, as sentences.
 
-    def was_out_of_memory(self) -> bool:
-        """Whether the kernel has ended a process in there for lack of memory."""
-        return self._groups.has_memory_kill()
+        What fails for lack of it is the submission's own doing.
+        """
+        said = []
+        if self._groups.has_memory_kill():
+            said.append("The kernel ended a process for lack of memory.")
+        if self._groups.has_refused_fork():
+            said.append("The kernel refused it more processes than its limit.")
+        disk = os.statvfs(self.place)
+        if disk.f_bavail * disk.f_frsize < FEW_BYTES or disk.f_favail < FEW_INODES:
+            said.append("Its disk is full.")
+        return said
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._requests is None:
             raise SandboxError("the submission has ended")
+        self._asked += 1
         try:
-            self._requests.send(json.dumps(request).encode())
-            ready, _, _ = select.select([self._requests], [], [], ANSWER_TIMEOUT_S)
-            answer = json.loads(self._requests.recv(1 << 16) or b"{}") if ready else {}
+            self._requests.send(json.dumps(request | {"number": self._asked}).encode())
+            answer = self._answer(self._requests)
         except (OSError, ValueError) as error:
             raise SandboxError(f"the submission's first process has ended: {error}") from None
-        if "error" in answer or not (answer or request.keys() & {"signal", "end"}):
-            raise SandboxError(str(answer.get("error", "the submission does not answer")))
-        return dict(answer)
+        if "error" in answer:
+            raise SandboxError(str(answer["error"]))
+        return answer
+
+    def _answer(self, requests: socket.socket) -> dict[str, Any]:
+        """The answer to the last request; a late one to an earlier request is passed over."""
+        deadline = self.clock.now() + ANSWER_TIMEOUT_S
+        while self.clock.now() < deadline:
+            if select.select([requests], [], [], 1.0)[0]:
+                answer = dict(json.loads(requests.recv(1 << 16) or b"{}"))
+                if answer.get("number", self._asked) == self._asked:
+                    return answer if answer else {"error": "the submission has ended"}
+            elif self.is_alive():
+                self._bring_back(self.keeper_pid)
+        return {"error": "the submission does not answer"}
+
+    def _bring_back(self, pid: int) -> None:
+        """Put a process of this machine's numbers back into the submission's own group.
+
+        The submission may have put it into a group below, which is frozen or has no processor time.
+        """
+        with suppress(OSError):
+            self._groups.join(pid)
+            os.kill(pid, signal.SIGCONT)
 
     # Its life
 
@@ -260,25 +292,32 @@ class Sandbox:
         steps, child_steps = socket.socketpair()
         self._first = os.fork()
         if self._first == 0:
-            _be_first(self.place, child_steps, theirs, {ours, steps})
+            birth.be_first(self.place, child_steps, theirs, {ours, steps})
         theirs.close()
         child_steps.close()
         self._requests = ours
         with steps:
-            _expect(steps, b"born")
+            birth.expect(steps, b"born")
             self._groups.join(self._first)
             steps.send(b"go")
-            _expect(steps, b"made")
+            birth.expect(steps, b"made")
             for name in ("uid_map", "gid_map"):
                 with open(f"/proc/{self._first}/{name}", "w") as file:
                     file.write(f"0 {self.uid} {IDS}\n")
             steps.send(b"go")
-            _expect(steps, b"done")
+            birth.expect(steps, b"done")
         with open(f"/proc/{self._first}/task/{self._first}/children") as file:
             self.keeper_pid = int(file.read().split()[0])
+        self._keeper_fd = os.pidfd_open(self.keeper_pid)
+        with suppress(PermissionError), open(f"/proc/{self.keeper_pid}/oom_score_adj", "w") as file:
+            file.write(str(KEEPER_OOM))
 
     def close(self) -> None:
-        """Kill everything in there and remove what it had; again is no error."""
+        """Kill everything in there and remove what it had; again is no error.
+
+        Groups that a busy machine cannot remove in time are left for `one.sweep`: the result is
+        known by then, and must not be lost.
+        """
         if self._requests is not None:
             self._requests.close()
             self._requests = None
@@ -289,8 +328,12 @@ class Sandbox:
         if self._first:
             with suppress(ChildProcessError):
                 os.waitpid(self._first, 0)
+        if self._keeper_fd >= 0:
+            os.close(self._keeper_fd)
         self.keeper_pid = self._first = 0
-        self._groups.remove()
+        self._keeper_fd = -1
+        with suppress(OSError):
+            self._groups.remove()
         with suppress(OSError):
             mounts.unmount(self.place, mounts.MNT_DETACH)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -313,59 +356,3 @@ def open_inside(place: str, path: str) -> int:
             os.close(fd)
         fd = found
     return fd
-
-
-def _expect(steps: socket.socket, word: bytes) -> None:
-    said = steps.recv(1024)
-    if said != word:
-        reason = said.decode("utf-8", "replace") or "it ended without a word"
-        raise SandboxError(f"a sandbox for the submission cannot be made: {reason}")
-
-
-def _be_first(
-    place: str, steps: socket.socket, requests: socket.socket, others: set[socket.socket]
-) -> None:
-    """The process that enters the namespaces; its child is their first process."""
-    try:
-        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-        for other in others:
-            other.close()
-        steps.send(b"born")
-        steps.recv(8)
-        namespaces.unshare(namespaces.CLONE_NEWNS)
-        tree.enter(place)
-        namespaces.unshare(NAMESPACES)
-        steps.send(b"made")
-        steps.recv(8)
-        user_namespaces.become_root()
-        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.umask(0o022)
-        inside = os.fork()
-        if inside == 0:
-            _be_keeper(steps, requests)
-        steps.close()
-        requests.close()
-        os.waitpid(inside, 0)
-    except BaseException as error:
-        with suppress(OSError):
-            steps.send(f"{type(error).__name__}: {error}".encode())
-    finally:
-        os._exit(0)
-
-
-def _be_keeper(steps: socket.socket, requests: socket.socket) -> None:
-    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
-    safe = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-    mounts.mount("proc", "/proc", "proc", safe)
-    terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5"
-    mounts.mount("devpts", "/dev/pts", "devpts", mounts.MS_NOSUID | mounts.MS_NOEXEC, terminals)
-    mounts.mount("shm", "/dev/shm", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "size=64m")  # noqa: S108 a new mount
-    mounts.mount("mqueue", "/dev/mqueue", "mqueue", safe)
-    namespaces.set_hostname("submission")
-    loopback.bring_up()
-    os.set_inheritable(requests.fileno(), True)
-    words = [sys.executable, "-P", "-m", "labkit.course.grading.keeper", str(requests.fileno())]
-    # Written before the program starts, so that a failure to start it is heard as silence only.
-    steps.send(b"done")
-    steps.close()
-    os.execve(sys.executable, words, {"PYTHONDONTWRITEBYTECODE": "1"})

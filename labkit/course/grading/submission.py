@@ -6,54 +6,59 @@ It is a separate process with its own mounts: when it is killed, all of the subm
 """
 
 import argparse
-import hashlib
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
-
-import nbformat
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 from labkit.course.exercises import exercise as exercises
-from labkit.course.exercises import record
 from labkit.course.exercises.check import DISK_VARIABLE, GRADED_VARIABLE
 from labkit.course.exercises.drawing import Values
 from labkit.course.exercises.exercise import Exercise
 from labkit.course.exercises.page import VALUES_VARIABLE
 from labkit.course.exercises.record import TOKEN_VARIABLE
 from labkit.course.grading import cells as owners
-from labkit.course.grading import hiding, tree
+from labkit.course.grading import handed_in, hiding, tree
 from labkit.course.grading import kernel as kernels
+from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.judging import Judgement, Judging
 from labkit.course.grading.kernel import Kernel
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import NOT_REACHED, Mark, Result, now, to_json
-from labkit.course.grading.sandbox import EngineGoneError, Sandbox, SandboxError
+from labkit.course.grading.sandbox import Sandbox, SpoiledError
 from labkit.errors import NotFoundError
-from labkit.kernel import namespaces
+from labkit.kernel import namespaces, processes
 
-METADATA = "labkit"
-"""Of a notebook that was handed in: {"learner": token}."""
+ResultT = TypeVar("ResultT")
 
 
 class Grader:
     """Runs the cells of a notebook in a sandbox, and has each exercise judged."""
 
     def __init__(
-        self, notebook: Any, token: str, limits: Limits, folder: str = "", key: str = ""
+        self,
+        notebook: Any,
+        token: str,
+        limits: Limits,
+        *,
+        assignment: str = "",
+        folder: str = "",
+        key: str = "",
     ) -> None:
         self.notebook, self.token, self.limits, self.folder = notebook, token, limits, folder
         self.key = key
         self.cells = owners.code(notebook.cells)
-        self.exercises = {each.number: each for each in _exercises(self.cells, folder)}
+        found = _exercises(_chapters(self.cells, assignment, folder), folder)
+        self.exercises = {each.number: each for each in found}
         self.marks = {
             each.number: Mark(each.number, each.title, each.points, note=NOT_REACHED)
             for each in self.exercises.values()
         }
         self.notes: list[str] = []
-        self._deadline = time.monotonic() + limits.wall_s
 
     def run(self) -> list[Mark]:
         """Run all cells; the marks.  SandboxError if the machine cannot."""
@@ -64,10 +69,7 @@ class Grader:
             try:
                 self._run_cells(sandbox, judging, kernel)
             finally:
-                if sandbox.was_out_of_memory():
-                    self.notes.append("The kernel ended a process for lack of memory.")
-                if sandbox.was_out_of_processes():
-                    self.notes.append("The kernel refused it more processes than its limit.")
+                self.notes += sandbox.used_up()
                 judging.close()
                 kernel.close()
         return list(self.marks.values())
@@ -86,56 +88,100 @@ class Grader:
         }
 
     def _run_cells(self, sandbox: Sandbox, judging: Judging, kernel: Kernel) -> None:
+        deadline = sandbox.clock.now() + self.limits.wall_s
         laid: set[str] = set()
-        run = 0
+        failed: set[str] = set()
         for place, (at, number) in enumerate(self.cells):
-            left_s = self._deadline - time.monotonic()
+            left_s = deadline - sandbox.clock.now()
             if left_s <= 0 or not sandbox.is_alive():
-                self.notes.append(
-                    "The submission took too long; the cells after that were not run."
-                    if left_s <= 0
-                    else "The submission ended itself; the cells after that were not run."
-                )
+                why = "took too long" if left_s <= 0 else "ended itself"
+                self.notes.append(f"The submission {why}; the cells after that were not run.")
                 return
-            try:
-                was_new = not sandbox.runs(kernel.pid)
-                self._keep_engine(sandbox)
-                kernel.start()
-                if was_new and run:
-                    self._begin_again(kernel, at)
-                if number in self.exercises and number not in laid:
-                    laid.add(number)
-                    self._keep(number, judging.lay(number, kernel.pid), is_scene=True)
-                source = self.notebook.cells[at].source
-                ended, outputs = kernel.run(source, min(self.limits.cell_s, left_s))
-                run += 1
-                self.notebook.cells[at].outputs = outputs
-                if ended != kernels.DONE:
-                    self.notes.append(f"Cell {place + 1} ({number or 'at the top'}): {ended}.")
-                if number in self.exercises and owners.ends_run(self.cells, place):
-                    self._keep_engine(sandbox)
-                    self._keep(number, judging.judge(number, kernel.pid))
-                    if number not in {later for _, later in self.cells[place + 1 :]}:
-                        judging.tidy(number, kernel.pid)
-            except SandboxError:
-                # What ended or filled itself is the submission's own doing, all else the machine's.
-                if sandbox.is_alive() and not sandbox.was_out_of_processes():
-                    raise
+            self._start(sandbox, kernel, at)
+            if number in self.exercises and number not in laid:
+                laid.add(number)
+                scene = self._ask(judging.lay, number, sandbox, kernel)
+                self._keep(number, scene, is_scene=True)
+                if scene.fault:  # there is nothing to solve, and no points are lost
+                    failed.add(number)
+            self._run_cell(sandbox, kernel, place, min(self.limits.cell_s, left_s))
+            if number in laid - failed and owners.ends_run(self.cells, place):
+                self._judge(number, judging, sandbox, kernel)
+                if number not in {later for _, later in self.cells[place + 1 :]}:
+                    self._ask(judging.tidy, number, sandbox, kernel)
 
-    def _keep_engine(self, sandbox: Sandbox) -> None:
-        """Have an engine that the judge believes, also after the submission has ended it."""
+    def _start(self, sandbox: Sandbox, kernel: Kernel, before: int) -> None:
+        """Have an engine that the judge believes, and a kernel, as far as the submission lets them.
+
+        SandboxError if the machine is the reason why one of them does not start.
+        """
+        was_new = not kernel.pid or not self._own(sandbox, lambda: sandbox.runs(kernel.pid))
+        had_one = kernel.has_run
+        self._own(sandbox, sandbox.start_engine)
+        self._own(sandbox, kernel.start)
+        if was_new and had_one and kernel.pid:
+            self._begin_again(sandbox, kernel, before)
+
+    def _run_cell(self, sandbox: Sandbox, kernel: Kernel, place: int, most_s: float) -> None:
+        at, number = self.cells[place]
+        source = self.notebook.cells[at].source
+        ended, _ = self._own(sandbox, lambda: kernel.run(source, most_s)) or (kernels.ENDED, [])
+        if ended != kernels.DONE:
+            self.notes.append(f"Cell {place + 1} ({number or 'at the top'}): {ended}.")
+
+    def _judge(self, number: str, judging: Judging, sandbox: Sandbox, kernel: Kernel) -> None:
+        """Have an exercise judged, and once more if something was missed on a busy machine."""
+        for _ in range(2):
+            look = partial(self._ask, judging.judge, number, sandbox, kernel)
+            said, was_busy = sandbox.clock.is_busy_in(look)
+            self._keep(number, said)
+            if all(each.is_met for each in said.findings) or not was_busy:
+                return
+
+    def _ask(
+        self,
+        ask: Callable[[str, int], Judgement],
+        number: str,
+        sandbox: Sandbox,
+        kernel: Kernel,
+    ) -> Judgement:
+        """Ask the judge, and once more where the engine was away or the machine slow.
+
+        A look that fails twice in a submission that has used up its limits fails for lack of them.
+        """
+        self._own(sandbox, sandbox.start_engine)
+        said = ask(number, kernel.pid)
+        if said.gone:
+            self._own(sandbox, sandbox.restart_engine)
+        if said.gone or said.fault:
+            said = ask(number, kernel.pid)
+        if said.fault and (reasons := sandbox.used_up()):
+            said = Judgement(gone=f"{' '.join(reasons)} So the judge could not look: {said.fault}")
+        return said
+
+    def _own(self, sandbox: Sandbox, step: Callable[[], ResultT]) -> ResultT | None:
+        """The step's result; None, and a note, if the submission itself is why it fails.
+
+        That is so where it has ended what ran before, or itself, or has used up its limits.
+        SandboxError if the machine is at fault.
+        """
         try:
-            sandbox.start_engine()
-        except EngineGoneError as error:
-            note = f"The submission ended its engine, and another did not start: {error}"
+            return step()
+        except (SandboxError, OSError) as error:
+            is_own = isinstance(error, SpoiledError) or not sandbox.is_alive()
+            if not is_own and not sandbox.used_up():
+                raise
+            note = f"Something that the submission needs did not go on: {error}"
             if note not in self.notes:
                 self.notes.append(note)
+            return None
 
-    def _begin_again(self, kernel: Kernel, before: int) -> None:
+    def _begin_again(self, sandbox: Sandbox, kernel: Kernel, before: int) -> None:
         """Give a new kernel what the cells before the first exercise have brought."""
         for at, number in self.cells:
             if at < before and not number:
-                kernel.run(self.notebook.cells[at].source, self.limits.cell_s)
+                again = partial(kernel.run, self.notebook.cells[at].source, self.limits.cell_s)
+                self._own(sandbox, again)
 
     def _keep(self, number: str, judgement: Judgement, *, is_scene: bool = False) -> None:
         """Keep what the judge said, if it is better than what it said before."""
@@ -151,9 +197,19 @@ class Grader:
             self.marks[number] = better
 
 
-def _exercises(cells: list[tuple[int, str]], folder: str) -> Iterator[Exercise]:
-    """All exercises of the chapters that the notebook's cells name."""
-    for chapter in sorted({number[:2] for _, number in cells if number}):
+def _chapters(cells: list[tuple[int, str]], assignment: str, folder: str) -> list[str]:
+    """The chapters whose exercises count: the assignment's, else those that the cells name.
+
+    So no learner adds the points of another chapter, or takes away exercises that are not solved.
+    """
+    if assignment[:2] in exercises.chapters(folder):
+        return [assignment[:2]]
+    return sorted({number[:2] for _, number in cells if number})
+
+
+def _exercises(chapters: list[str], folder: str) -> Iterator[Exercise]:
+    """All exercises of these chapters."""
+    for chapter in chapters:
         try:
             yield from exercises.of_chapter(chapter, folder)
         except NotFoundError:
@@ -165,37 +221,27 @@ def _shown(values: Values) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("_")}
 
 
-def token_of(notebook: Any, student: str) -> str:
-    """Return the learner whose values were drawn: as handed in, else as shown by a task.
-
-    The student's name, if neither says it.
-    """
-    kept = notebook.metadata.get(METADATA, {})
-    if isinstance(kept, dict) and kept.get("learner"):
-        return str(kept["learner"])
-    return record.shown_token(notebook) or student
-
-
-def digest_of(path: str) -> str:
-    """Of the notebook as it was handed in."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def grade(asked: argparse.Namespace) -> Result:
-    """Grade one notebook.  SandboxError if the machine cannot."""
+    """Grade one notebook.  UnreadableError if it is none; SandboxError if the machine cannot."""
     begin = time.monotonic()
-    notebook = nbformat.read(asked.notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
-    token = token_of(notebook, asked.student)
-    limits = Limits(**json.loads(asked.limits))
-    grader = Grader(notebook, token, limits, asked.folder, asked.key)
+    said = handed_in.read(asked.notebook)
+    notebook = handed_in.parse(said)
+    token = handed_in.token_of(notebook, asked.student)
+    grader = Grader(
+        notebook,
+        token,
+        Limits(**json.loads(asked.limits)),
+        assignment=asked.assignment,
+        folder=asked.folder,
+        key=asked.key,
+    )
     marks = grader.run()
     return Result(
         asked.student,
         asked.assignment,
         tuple(marks),
         token,
-        digest_of(asked.notebook),
+        handed_in.digest(said),
         round(time.monotonic() - begin, 2),
         tuple(grader.notes),
         now(),
@@ -208,16 +254,18 @@ def main() -> int:
     for name in ("notebook", "student", "assignment", "limits", "folder", "key"):
         parser.add_argument(name)
     asked = parser.parse_args()
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
     namespaces.unshare(namespaces.CLONE_NEWNS)
     tree.be_private()
     try:
         result = grade(asked)
+    except handed_in.UnreadableError as error:
+        name = os.path.basename(asked.notebook)
+        print(json.dumps({"unreadable": f"{name} was not graded: {error}"}))
+        return 0
     except (SandboxError, OSError) as error:
         print(json.dumps({"fault": f"{type(error).__name__}: {error}"}))
         return 1
-    except nbformat.reader.NotJSONError:
-        print(json.dumps({"unreadable": f"{os.path.basename(asked.notebook)} is no notebook"}))
-        return 0
     print(json.dumps(to_json(result)))
     return 0
 

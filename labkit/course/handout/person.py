@@ -71,12 +71,10 @@ def make_folder(folder: str) -> None:
     try:
         with acting():
             os.makedirs(folder, exist_ok=True)
-    except PermissionError:
-        os.makedirs(folder)
+    except PermissionError:  # root may make it, and may have made it before
+        _make(folder)
     except OSError as error:
-        raise InvalidParameterError(
-            f"{folder} cannot be a learner's folder: {error.strerror}; choose another (--folder)"
-        ) from error
+        raise _no_folder(folder, error) from error
     give(folder)
     with acting():
         may_write = os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
@@ -85,6 +83,19 @@ def make_folder(folder: str) -> None:
             f"{person.pw_name if person else name()} may not write in {folder}: choose another "
             "folder (--folder), or change its owner"
         )
+
+
+def _make(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(folder, error) from error
+
+
+def _no_folder(folder: str, error: OSError) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"{folder} cannot be a learner's folder: {error.strerror}; choose another (--folder)"
+    )
 
 
 def give(folder: str) -> None:

@@ -47,15 +47,15 @@ def write(path: str, notebook: dict[str, Any]) -> None:
 
 
 def read(path: str) -> dict[str, Any]:
-    """Read a notebook; InvalidParameterError if the file is no notebook."""
+    """Read a notebook; InvalidParameterError if the file is not a notebook."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (ValueError, UnicodeDecodeError):
-        raise InvalidParameterError(f"{path} is no notebook") from None
+        raise InvalidParameterError(f"{path} is not a notebook") from None
     cells = found.get("cells") if isinstance(found, dict) else None
     if not isinstance(cells, list) or not all(map(_is_cell, cells)):
-        raise InvalidParameterError(f"{path} is no notebook")
+        raise InvalidParameterError(f"{path} is not a notebook")
     return dict(found)
 
 
@@ -82,7 +82,7 @@ def release(target: str, source: str) -> list[str]:
         write(place, stripped(read(path)))
         written.append(place)
     if not written:
-        raise NotFoundError(f"{source}: there is no notebook named like 09_limits.ipynb")
+        raise NotFoundError(f"{source}: there is not a notebook named like 09_limits.ipynb")
     return written
 
 
@@ -95,7 +95,7 @@ def find(name: str, folder: str) -> str:
         for found, path in sources(place):
             if name in (found, found[:2], path, f"{found}.ipynb", f"exercises/{found}.ipynb"):
                 return path
-    raise NotFoundError(f"{folder}: there is no notebook for the exercises {name}")
+    raise NotFoundError(f"{folder}: there is not a notebook for the exercises {name}")
 
 
 def submit(path: str, target: str, student: str) -> str:
@@ -105,7 +105,9 @@ def submit(path: str, target: str, student: str) -> str:
     InvalidParameterError for a student's name that is no file name.
     """
     if not re.fullmatch(r"[\w.@+-]+", student) or student.startswith("."):
-        raise InvalidParameterError(f"{student!r} is no name for a folder: use letters and digits")
+        raise InvalidParameterError(
+            f"{student!r} is not a name for a folder: use letters and digits"
+        )
     notebook = read(path)
     token = record.shown_token(notebook) or record.token()
     notebook["metadata"] = notebook.get("metadata", {}) | {"labkit": {"learner": token}}

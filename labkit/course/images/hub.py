@@ -6,6 +6,7 @@ import sys
 import tempfile
 import weakref
 
+from labkit.course.page.scratch import scratch
 from labkit.errors import LabkitError
 
 STOP_TIMEOUT_S = 10.0
@@ -20,7 +21,7 @@ class Hub:
     """
 
     def __init__(self, *options: str) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="labkit-hub-")
+        folder = scratch("hub")
         self.root = f"{folder.name}/images"
         self.log = f"{folder.name}/requests.jsonl"
         process = subprocess.Popen(

@@ -22,6 +22,7 @@ from labkit.course.figures import style
 from labkit.course.figures.figure import Figure
 from labkit.course.figures.table import Table
 from labkit.course.page.lab import connect
+from labkit.course.page.scratch import prefix
 from labkit.errors import LabkitError
 from labkit.paths import Paths
 from labkit.snapshots.record import DRIVERS
@@ -153,7 +154,7 @@ def _used_bytes(root: str) -> int:
 @contextmanager
 def _engine(driver: str) -> Iterator[tuple[Client, str]]:
     """Start a labkitd with this driver; both it and its data root are removed afterwards."""
-    folder = tempfile.mkdtemp(prefix="labkit-storage-")
+    folder = tempfile.mkdtemp(prefix=prefix("storage"))
     paths = Paths(f"{folder}/root", f"{folder}/run")
     parent = os.path.basename(folder)
     log_path = f"{folder}/labkitd.log"

@@ -3,7 +3,7 @@
 import base64
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
@@ -11,9 +11,10 @@ from labkit.build import telling
 from labkit.build.builder import Build
 from labkit.build.context import remote
 from labkit.build.context.archive import Archive
-from labkit.build.context.contexts import Sent
+from labkit.build.context.contexts import Contexts, Sent
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Message, Options
+from labkit.build.portable_cache import Place
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
@@ -26,6 +27,11 @@ from labkit.errors import InvalidParameterError, LabkitError
 from labkit.http.requests import decode_json
 from labkit.images import platforms, references
 
+if TYPE_CHECKING:
+    from labkit.daemon.routes.build_session import Beside
+
+SESSION_PARAMETERS = ("session", "contexts", "cacheto", "cacheimports")
+"""Those that need more than the classic builder: `labkit.daemon.routes.build_session`."""
 SECRETS_HEADER = "x-labkit-build-secrets"
 """A header of labkit's: a JSON object of secrets by id, base64 in base64; Docker's classic API has
 no field for them.  They are not in the query, since queries appear in logs."""
@@ -62,17 +68,21 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        contexts = Sent(context, options)
-        made = Build(
-            engine,
-            options,
-            contexts,
-            workroom,
-            Registries(engine, registries.from_build_request(request)),
-        )
+        access = Registries(engine, registries.from_build_request(request))
+        sent = Sent(context, options)
+        contexts: Contexts = sent
+        beside: Beside | None = None
+        if any(map(request.query.text, SESSION_PARAMETERS)):
+            from labkit.daemon.routes import build_session  # noqa: PLC0415 seldom needed
+
+            beside = build_session.beside(
+                engine, request, sent, access, options=options, workroom=workroom, stack=stack
+            )
+            options, contexts = beside.options, beside.contexts
+        made = Build(engine, options, contexts, workroom, access)
         kept = stack.pop_all()
     quiet = request.query.flag("q")
-    return Stream(_messages(made, request, kept, quiet=quiet))
+    return Stream(_messages(made, request, kept, beside, quiet=quiet))
 
 
 class Registries:
@@ -96,6 +106,10 @@ class Registries:
         told = cast("Callable[[object], None]", say)
         registries.push_for_build(self._engine, self._known, name, told)
 
+    def cache(self, name: str, is_stopped: Callable[[], bool]) -> Place:
+        """Return the place of a cache in a registry."""
+        return registries.cache_for_build(self._engine, self._known, name, is_stopped)
+
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
     url = request.query.text("remote")
@@ -105,7 +119,12 @@ def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
 
 
 def _messages(
-    made: Build, request: Request, kept: contextlib.ExitStack, *, quiet: bool
+    made: Build,
+    request: Request,
+    kept: contextlib.ExitStack,
+    beside: "Beside | None",
+    *,
+    quiet: bool,
 ) -> Iterator[bytes]:
     """The stream of a build; the build ends if the client goes away.
 
@@ -122,6 +141,9 @@ def _messages(
                 untold += [event for event in events if quiet and "stream" in event]
                 if told:
                     yield b"".join(map(encoded, told))
+            for said in beside.export(made) if beside else ():
+                if not (quiet and "stream" in said):
+                    yield encoded(said)
             if quiet:
                 yield encoded({"stream": f"{made.image_id}\n"})
         except CancelledError:

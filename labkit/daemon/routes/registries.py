@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from labkit.registry.client.manifests import Received
     from labkit.registry.client.repository import Repository
     from labkit.transfers import remotes
+    from labkit.transfers.caches import RegistryCache
 
 _Read = TypeVar("_Read")
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
@@ -100,6 +101,17 @@ def push_for_build(
     access = remotes.Access(known(reference.domain), _settings(engine))
     pushed = partial(_publish, engine, "push")
     Pusher(engine.images, Progress(say), access, pushed=pushed).push(reference, all_tags=False)
+
+
+def cache_for_build(
+    engine: Engine, known: CredentialsFor, name: str, is_stopped: Callable[[], bool]
+) -> "RegistryCache":
+    """Return the place of a build's cache in a registry."""
+    from labkit.transfers import caches, remotes  # noqa: PLC0415
+
+    reference = references.parse(name)
+    access = remotes.Access(known(reference.domain), _settings(engine))
+    return caches.RegistryCache(reference, access, is_stopped)
 
 
 def push(engine: Engine, request: Request, name: str) -> Answer:

@@ -55,7 +55,10 @@ def _exit_status(watch: Watch, client: Connection) -> Iterator[bytes]:
         except TimeoutError:
             if client.client_is_gone():
                 return
-    yield msgspec.json.encode({"StatusCode": state.exit_code}) + b"\n"
+    answer: dict[str, object] = {"StatusCode": state.exit_code}
+    if watch.has_failed:
+        answer["Error"] = {"Message": "the container has ended, and could not be removed"}
+    yield msgspec.json.encode(answer) + b"\n"
 
 
 def attach(engine: Engine, request: Request, ref: str) -> Answer:

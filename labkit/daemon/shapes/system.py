@@ -119,7 +119,7 @@ def info(engine: Engine) -> JsonObject:
             *(["name=rootless"] if power.IS_LIMITED else []),
             "name=cgroupns",
         ],
-        "Warnings": [*engine.warnings, *engine.networks.hiding],
+        "Warnings": [*engine.warnings, *engine.networks.present_warnings],
     }
 
 

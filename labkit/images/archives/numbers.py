@@ -25,7 +25,7 @@ def number(field: bytes, what: str, most: int, *, lowest: int = 0, base: int = 8
             raise BadArchiveError(f"{field[:30]!r} is not a valid {what}")
         found = int(digits or b"0", base)
     if not lowest <= found <= most:
-        raise BadArchiveError(f"{found} is not a valid {what}: it is from {lowest} to {most}")
+        raise BadArchiveError(f"{found} is not a valid {what}: it must be from {lowest} to {most}")
     return found
 
 

@@ -149,7 +149,7 @@ class ArchiveReader:
             return None
         if not is_head(block):
             raise BadArchiveError(
-                "this is no tar archive"
+                "this is not a tar archive"
                 if self.offset == BLOCK
                 else "the tar archive is damaged: the checksum of a head is wrong"
             )

@@ -280,7 +280,7 @@ def is_covered(folder: str) -> bool:
 def make_room(path: str) -> None:
     """Remove what an earlier member made at `path`: the last one counts, as in Docker."""
     if path == "/":
-        raise BadArchiveError("the root of an image is a folder")
+        raise BadArchiveError("the root of an image must be a folder")
     found = kind_of(path)
     if stat.S_ISDIR(found):
         remove_tree(path)

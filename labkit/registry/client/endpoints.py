@@ -103,7 +103,7 @@ def _mirror(url: str, settings: Settings) -> Endpoint:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InvalidParameterError(
-            f'"{url}" is no registry mirror: its address is needed, such as https://mirror.example'
+            f'"{url}" is not a registry mirror: its address is needed, such as https://mirror.example'
         )
     verifies = not is_insecure(parts.netloc, settings.insecure_registries)
     authorities, own = _certificates(parts.netloc, settings)

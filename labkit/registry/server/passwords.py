@@ -92,7 +92,8 @@ def set_password(path: str, user: str, password: str) -> None:
     """Write a user's new password into the file, which is made (0600) if it is missing."""
     if not user or ":" in user or not user.isprintable():
         raise InvalidParameterError(
-            f"a user's name has no colon and no control character: {user!r}"
+            f"invalid user name {user!r}: it must not be empty, "
+            "and not have a colon or a control character"
         )
     given = password.encode()
     if not given or len(given) > PASSWORD_MAX_BYTES or b"\0" in given:

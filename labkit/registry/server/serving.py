@@ -16,9 +16,9 @@ from labkit.errors import ConflictError, InvalidParameterError
 from labkit.http import tls
 from labkit.http.connection import Connection
 from labkit.http.end_signals import EndSignals
-from labkit.http.log import Log
 from labkit.http.server import Server, Service
 from labkit.kernel.files import write_atomically
+from labkit.log import Log
 from labkit.registry.server import certificates, trace
 from labkit.registry.server.errors import error_response
 from labkit.registry.server.guards import Guard, Open
@@ -180,7 +180,10 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
         raise InvalidParameterError("give both --tls-cert and --tls-key")
     if options.self_signed:
         if certificate:
-            raise InvalidParameterError("--tls-self-signed makes its own --tls-cert and --tls-key")
+            raise InvalidParameterError(
+                "--tls-self-signed makes a certificate and a key: "
+                "leave out --tls-cert and --tls-key"
+            )
         address = parse_address(options.listen)
         certificate, key = certificates.self_signed(os.path.join(options.root, "tls"), address.host)
     if not certificate:

@@ -1,5 +1,7 @@
 """Attaching by WebSocket, with a client that others have written."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterator
 
@@ -66,6 +68,52 @@ def test_the_log_comes_first_and_the_end_closes(sockets):
     time.sleep(0.4)
     client = attached(lab, container, "stream=1&logs=1&stdout=1&stderr=1")
     assert received(client, 1000) == b"one\ntwo\n"
+
+
+def test_a_client_that_writes_much_before_it_reads(sockets):
+    """A side that does not read must not stop the other one's data for ever, nor the end."""
+    lab = sockets
+    body = {"Image": "busybox", "Cmd": ["cat"], "OpenStdin": True,
+            "HostConfig": {"NetworkMode": "none"}}  # fmt: skip
+    container = lab.api("POST", "/containers/create", body)[1]["Id"]
+    lab.api("POST", f"/containers/{container}/start")
+    client = attached(lab, container, "stream=1&stdin=1&stdout=1")
+    size = 4_000_000
+
+    def write() -> None:
+        for _ in range(size // 50_000):
+            client.send_binary(b"x" * 50_000)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    # Every buffer between the client and `cat` is full when the writer comes no further.
+    writer.join(0.5)
+    assert len(received(client, size)) == size
+    writer.join(20)
+    assert not writer.is_alive()
+
+
+def test_the_end_reaches_a_client_whose_data_nobody_reads(sockets):
+    lab = sockets
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "OpenStdin": True,
+            "HostConfig": {"NetworkMode": "none"}}  # fmt: skip
+    container = lab.api("POST", "/containers/create", body)[1]["Id"]
+    lab.api("POST", f"/containers/{container}/start")
+    client = attached(lab, container, "stream=1&stdin=1&stdout=1")
+    writer = threading.Thread(target=_write_until_it_fails, args=(client,), daemon=True)
+    writer.start()
+    writer.join(0.5)
+    assert lab.api("DELETE", f"/containers/{container}?force=1")[0] == 204
+    assert received(client, 1) == b""
+    client.shutdown()
+    writer.join(20)
+    assert not writer.is_alive()
+
+
+def _write_until_it_fails(client: "websocket.WebSocket") -> None:
+    with contextlib.suppress(OSError, websocket.WebSocketException):
+        while True:
+            client.send_binary(b"x" * 50_000)
 
 
 def test_what_is_no_websocket_is_told(sockets):

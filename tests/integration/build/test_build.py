@@ -409,7 +409,7 @@ DOCKERFILE = ("Dockerfile", tarfile.REGTYPE, "")
         (tar_of(DOCKERFILE, ("h", tarfile.LNKTYPE, "/etc/passwd")), "which is not there"),
         (
             tar_of(DOCKERFILE, ("l", tarfile.SYMTYPE, "/etc"), ("l/evil", tarfile.REGTYPE, "")),
-            "is below 'l', which is no folder",
+            "is below 'l', which is not a folder",
         ),
         (tar_of(("Dockerfile", tarfile.SYMTYPE, "/etc/passwd")), "Cannot locate specified"),
         (tar_of(("Dockerfile", tarfile.SYMTYPE, "Dockerfile")), "too many symbolic links"),
@@ -440,7 +440,7 @@ def test_a_hostile_context_is_refused(built, data, why):
         ("FROM busybox\nRUN --mount=type=bind,from=busybox,source=/etc/none,target=/x true\n", ""),
         ("FROM busybox\nRUN --mount=type=cache,target=/proc/x true\n", "inside /proc"),
         ("FROM busybox\nRUN --mount=type=evil,target=/x true\n", "type evil is not known"),
-        ("FROM busybox\nRUN --network=container:x true\n", "it is one of"),
+        ("FROM busybox\nRUN --network=container:x true\n", "it must be one of"),
         ("FROM busybox\nADD file:///etc/passwd /\n", "file does not exist"),
         ("FROM busybox\nRUN rm -rf /tmp && ln -s /../../.. /tmp\nCOPY <<a /tmp/evil\nx\na\n", None),
         ("FROM --platform=linux/s390x busybox\n", "was asked for"),

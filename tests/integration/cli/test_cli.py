@@ -264,11 +264,13 @@ def test_a_container_outlives_the_daemon_and_the_next_command_finds_it(
     make_lab: Callable[[], Lab],
 ) -> None:
     lab = make_lab()
-    lab.cli("run", "-d", "--name", "counting", "busybox", "sh", "-c", COUNTING, check=True)
+    waiting = "echo begins; until [ -e /go ]; do sleep 0.05; done; echo ends; exit 9"
+    lab.cli("run", "-d", "--name", "waiting", "busybox", "sh", "-c", waiting, check=True)
     lab.kill_daemon()
-    assert "counting" in lab.cli("ps", check=True).stdout
-    assert lab.cli("wait", "counting", check=True).stdout == "9\n"
-    assert lab.cli("logs", "counting", check=True).stdout == COUNTED
+    assert "waiting" in lab.cli("ps", check=True).stdout
+    lab.cli("exec", "waiting", "touch", "/go", check=True)
+    assert lab.cli("wait", "waiting", check=True).stdout == "9\n"
+    assert lab.cli("logs", "waiting", check=True).stdout == "begins\nends\n"
 
 
 # Starting the daemon

@@ -148,7 +148,7 @@ def test_unknown_keys_and_conflicts_are_said(make_lab):
         ({"labels": ["a=b"]}, ("--label", "a=c"), "both as a flag and in the configuration file"),
         ({"bip": "10.0.0.0/24"}, (), "no container can have this address"),
         ({"log-driver": "nosuch"}, (), 'plugin "nosuch" not found'),
-        ({}, ("--max-concurrent-downloads", "0"), "it is 1 or more"),
+        ({}, ("--max-concurrent-downloads", "0"), "it must be 1 or more"),
         ({}, ("--config-file", "/no/such"), "/no/such is not there"),
     ):
         Path(lab.root, "daemon.json").write_text(json.dumps(options))

@@ -226,8 +226,8 @@ def test_a_disk_in_use_is_refused(paths, tmp_path):
 def test_what_is_no_whole_disk_is_refused(paths, tmp_path):
     for device, why in (
         ("/dev/nosuch", "no such file"),
-        ("/dev/null", "no block device"),
-        (str(tmp_path), "no block device"),
+        ("/dev/null", "not a block device"),
+        (str(tmp_path), "not a block device"),
     ):
         with pytest.raises(InvalidParameterError, match=why):
             labdisk.make(paths, SMALL, device)

@@ -44,9 +44,10 @@ labkit network rm web > /dev/null
 def in_network_of_its_own(lab: Lab, script: str, **variables: str) -> list[str]:
     """A script's output in a new network namespace, where the first command starts labkitd."""
     done = subprocess.run(
-        ["unshare", "--net", "bash", "-c", script],
+        ["unshare", "--net", "--mount", "bash", "-c", script],
         env=lab.env | variables | {"PYTHON": sys.executable},
         cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -75,6 +76,89 @@ def test_programs_are_found_without_sbin_in_the_path(make_lab) -> None:
     lab.env = lab.env | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     lab.start_daemon()
     assert lab.cli("run", "--rm", "-p", "8098:80", "busybox", "true").returncode == 0
+
+
+WITHOUT_NFT = f"""
+set -e
+mount -t tmpfs tmpfs /mnt
+cp -a /usr/sbin/. /mnt/
+rm /mnt/nft
+mount --bind /mnt /usr/sbin
+{{ ! command -v nft; }} > /dev/null
+labkit() {{ "$PYTHON" -m labkit.cli "$@"; }}
+labkit run --rm --network none busybox echo none
+labkit run --rm --network host busybox echo host
+labkit run --rm busybox true || echo "refused: $?"
+labkit network create web || echo "refused: $?"
+labkit network ls -q --filter name=web
+printf 'FROM busybox\nRUN echo hi > /x\n' | labkit build -q --network none - > /dev/null
+labkit info --format '{{{{json .Warnings}}}}'
+{END}
+"""
+
+
+def test_without_nft_all_but_bridges_works(make_lab) -> None:
+    lab = make_lab()
+    lab.stop_daemon()
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "bash", "-c", WITHOUT_NFT],
+        env=lab.env | {"PYTHON": sys.executable},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *said, warnings = done.stdout.splitlines()
+    assert said == ["none", "host", "refused: 125", "refused: 1"], done.stdout + done.stderr
+    why = "bridge networks need the program nft: install the package nftables"
+    assert done.stderr.count(why) == 2
+    assert json.loads(warnings) == [why]
+
+
+LOCAL_RESOLVER = f"""
+set -e
+ip link set lo up
+echo "nameserver 127.0.0.53" > "$FOLDER/resolv.conf"
+mount --bind "$FOLDER/resolv.conf" "$(realpath /etc/resolv.conf)"
+[ ! -d /run/systemd/resolve ] || mount -t tmpfs tmpfs /run/systemd/resolve
+mkfifo "$FOLDER/serves" "$FOLDER/ends"
+"$PYTHON" -c "import sys; from tests import dns
+with dns.serving('127.0.0.53'):
+    open(sys.argv[1], 'w').close()
+    sys.stdin.read()" "$FOLDER/serves" < "$FOLDER/ends" &
+exec 3> "$FOLDER/ends"
+: < "$FOLDER/serves"
+labkit() {{ "$PYTHON" -m labkit.cli "$@"; }}
+labkit network create web > /dev/null
+find='nslookup far.test | grep -q 192.0.2.7 && echo found'
+labkit run --rm busybox sh -c "$find"
+labkit run --rm --network web busybox sh -c "$find"
+printf 'FROM busybox\nRUN '"$find"'\n' | labkit build -q - > /dev/null && echo built
+labkit run -d --name near busybox sleep 1000 > /dev/null
+labkit exec near sh -c "$find"
+labkit run --rm busybox nslookup near > /dev/null || echo "no names of others"
+labkit run --rm --dns 192.0.2.1 busybox cat /etc/resolv.conf
+labkit rm -f near > /dev/null
+labkit network rm web > /dev/null
+{END}
+"""
+
+
+def test_a_resolver_at_the_hosts_loopback_answers_containers_too(make_lab) -> None:
+    """dnsmasq or systemd's stub: a container has another loopback, so labkit asks for it."""
+    lab = make_lab()
+    lab.stop_daemon()
+    found = in_network_of_its_own(lab, LOCAL_RESOLVER, FOLDER=lab.folder)
+    assert found == [
+        "found",
+        "found",
+        "built",
+        "found",
+        "no names of others",
+        "nameserver 192.0.2.1",
+    ]
 
 
 def test_the_file_of_subnets_goes_with_the_last_daemon(make_lab) -> None:

@@ -70,6 +70,23 @@ def test_not_root(machine: Machine) -> None:
     assert not (machine.folder / "state").exists()
 
 
+@pytest.mark.parametrize("way", ["make", "the scripts alone"])
+def test_programs_of_the_administrator_are_found_with_the_path_of_su(
+    machine: Machine, way: str
+) -> None:
+    """Debian's plain `su` keeps a user's PATH: `make lab` calls groupadd, the tests call nft."""
+    machine.env["PATH"] = "/usr/local/bin:/usr/bin:/bin"
+    makefile = machine.folder / "makefile"
+    find = "command -v groupadd && command -v nft && command -v losetup"
+    makefile.write_text(f"include Makefile\nfind:\n\t@{find}\n")
+    scripts = f". vagrant/common.sh && {find}"
+    command = ("make", "-f", str(makefile), "find") if way == "make" else ("bash", "-c", scripts)
+    result = machine.run(*command)
+    assert [line.rpartition("/")[2] for line in result.stdout.split()] == [
+        *("groupadd", "nft", "losetup")
+    ], result
+
+
 # os-release(5) as each system has it, and whether labkit goes on, and with whose packages.
 KNOWN = ("debian 12", "debian 13", "ubuntu 24.04", "ubuntu 26.04")
 RELATIVES = {

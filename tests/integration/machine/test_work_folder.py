@@ -111,6 +111,18 @@ def test_a_folder_that_is_not_a_learners_is_not_given_away(person: Person) -> No
     assert system.stat().st_uid == 0
 
 
+def test_a_folder_that_the_person_cannot_reach_is_refused_in_words(person: Person) -> None:
+    """Root makes the folder each time: the second time it exists."""
+    closed = person.home.parent / "closed"
+    closed.mkdir(mode=0o700)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="lea may not write in"):
+            person.course("--folder", str(closed / "new"), env=person.sudo)
+    (closed / "file").touch()
+    with pytest.raises(AssertionError, match="cannot be a learner's folder: File exists"):
+        person.course("--folder", str(closed / "file"), env=person.sudo)
+
+
 def test_a_link_in_the_folder_leads_root_nowhere(person: Person) -> None:
     """A page is written with the person's rights alone."""
     person.course(env=person.sudo)

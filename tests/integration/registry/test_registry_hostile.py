@@ -142,7 +142,7 @@ def test_a_bad_digest_in_a_manifest_is_pointed_to(server, digest):
         "PUT", "/v2/lab/good/manifests/bad", as_bytes(document), Content_Type=MANIFEST
     )
     (error,) = answer.json["errors"]
-    assert "`$.layers[0].digest` is no digest of the kind that is used here" in error["message"]
+    assert "`$.layers[0].digest` is not a digest that labkit knows" in error["message"]
 
 
 def test_a_manifest_that_is_too_large(server):
@@ -155,13 +155,13 @@ def test_a_manifest_that_is_too_large(server):
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
-        (b"GET /v2/ HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431", b"65536 bytes"),
-        (b"GET /v2/ HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", b"431", b"header lines"),
+        (b"GET /v2/ HTTP/1.1\r\nX: " + b"x" * 270_000 + b"\r\n\r\n", b"431", b"262144 bytes"),
+        (b"GET /v2/ HTTP/1.1\r\n" + b"X: y\r\n" * 10_001 + b"\r\n", b"431", b"header lines"),
         (b"GET /v2/ HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"400", b"number of bytes"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01", b"400", b"TLS handshake"),
         (b"hello\r\n\r\n", b"400", b"request line"),
         (b"GET /v2/ HTTP/1.1\r\nA b\r\n\r\n", b"400", b"header line"),
-        (b"GET http://elsewhere/ HTTP/1.1\r\n\r\n", b"400", b"target"),
+        (b"GET elsewhere HTTP/1.1\r\n\r\n", b"400", b"target"),
         (
             b"PUT /v2/lab/good/manifests/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Length: 5\r\n\r\n0\r\n\r\n",

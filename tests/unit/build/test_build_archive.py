@@ -61,8 +61,8 @@ def test_a_circle_of_links_ends() -> None:
     ("members", "why"),
     [
         ([("../x", "")], "leads out of the image"),
-        ([("l", "-> /etc"), ("l/x", "")], "no folder"),
-        ([("f", "x"), ("f/x", "")], "no folder"),
+        ([("l", "-> /etc"), ("l/x", "")], "not a folder"),
+        ([("f", "x"), ("f/x", "")], "not a folder"),
         ([("h", "= /etc/passwd")], "is not there"),
         ([("d", "/"), ("h", "= d")], "hard link to a folder"),
     ],

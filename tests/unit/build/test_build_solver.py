@@ -44,20 +44,52 @@ def test_targets() -> None:
     assert solver.target(dockerfile, "") == 4
     assert solver.target(dockerfile, "TWO") == 1
     assert solver.target(dockerfile, "2") == 2
-    with pytest.raises(InvalidParameterError, match="its named stages are one, two, three, four"):
+    with pytest.raises(InvalidParameterError, match="the named stages are one, two, three, four"):
         solver.target(dockerfile, "five")
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (b"FROM a\nCOPY --from=0 x y", "no stage 0 before this one"),
+        (b"FROM a\nCOPY --from=1 x y", "invalid stage index 1"),
         (b"ARG X\nFROM $X", "should not be blank"),
     ],
 )
 def test_graphs_that_cannot_be(text: bytes, why: str) -> None:
     with pytest.raises(InvalidParameterError, match=why):
         solver.graph(parse(text), {})
+
+
+def needed(text: bytes) -> list[int]:
+    dockerfile = parse(text)
+    return solver.needed(solver.graph(dockerfile, {}), len(dockerfile.stages) - 1)
+
+
+def test_a_stage_may_copy_from_a_later_one() -> None:
+    text = b"FROM a AS one\nCOPY --from=two x y\nFROM b AS two\nFROM one"
+    assert needed(text) == [1, 0, 2]
+    assert needed(b"FROM a\nCOPY --from=1 x y\nFROM b") == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"FROM a AS x\nCOPY --from=x a b",
+        b"FROM a AS x\nCOPY --from=1 a b\nFROM x",
+        b"FROM a AS y\nCOPY --from=x a b\nFROM a AS x\nCOPY --from=y a b",
+    ],
+    ids=["itself", "a stage from it", "each other"],
+)
+def test_stages_in_a_circle(text: bytes) -> None:
+    with pytest.raises(InvalidParameterError, match=r"detected on stage: (x|y)"):
+        needed(text)
+
+
+def test_of_two_stages_with_one_name_the_last_counts() -> None:
+    text = b"FROM a AS x\nFROM x AS x\nFROM x\nCOPY --from=x a b\nFROM a AS x"
+    nodes = solver.graph(parse(text), {})
+    assert [node.base_stage for node in nodes] == [None, 0, 1, None]
+    assert nodes[2].needs == {1, 3}
 
 
 Report = Callable[[Event], None]

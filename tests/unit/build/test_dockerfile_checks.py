@@ -31,6 +31,9 @@ def checked(text: str, *skipped: str, experimental: bool = False) -> list[Warned
 
 BROKEN = {
     "FROM busybox AS One": [("StageNameCasing", 1, "Stage name 'One' should be lowercase")],
+    "FROM busybox AS one\nFROM busybox AS one": [
+        ("DuplicateStageName", 2, 'Duplicate stage name "one", stage names should be unique')
+    ],
     "FROM busybox as one": [("FromAsCasing", 1, "'as' and 'FROM' keywords' casing do not match")],
     "from busybox AS one": [("FromAsCasing", 1, "'AS' and 'from' keywords' casing do not match")],
     "FROM busybox\nRUN a \\\n\n  b": [("NoEmptyContinuation", 2, "Empty continuation line")],

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from labkit import __version__
-from labkit.cli.main import FLAGS, VERBS, find, main
+from labkit.cli.main import ALIASES, FLAGS, VERBS, find, main, one_verb
 from tests.unit.client.stand_in import response
 
 ALL_VERBS = [verb for verbs in VERBS.values() for verb in verbs]
@@ -24,6 +24,7 @@ NOT_ON_THE_WAY_OF_RUN = {
     *("inspect", "locale", "logging", "msgspec", "pathlib", "shlex", "shutil", "subprocess"),
     *("tempfile", "textwrap", "threading", "typing_extensions", "urllib", "urllib.parse"),
     *("labkit.client.client", "labkit.client.containers", "labkit.client.images"),
+    *("labkit.client.credentials", "labkit.dialect.references", "binascii"),
     *(
         "labkit.client.daemon",
         "labkit.cli.show.explain",
@@ -80,6 +81,16 @@ def test_overview_of_a_group(labkit, words: list[str]) -> None:
     assert "  run " not in result.out
 
 
+@pytest.mark.parametrize("name", ALIASES)
+def test_another_name_of_a_verb_is_in_its_groups_help(labkit, name: str) -> None:
+    verb, *flags = one_verb(name.split())
+    assert labkit(name.split(maxsplit=1)[0]).out.count(f"\n  {name} ") == 1
+    assert labkit(*name.split(), "--help").out.startswith(f"Usage:  labkit {verb}")
+    assert {flag.removeprefix("--") for flag in flags[::2]} <= {
+        flag.name for flag in find(verb).COMMAND.flags
+    }
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_overview(labkit, words: list[str]) -> None:
     result = labkit(*words)
@@ -121,13 +132,13 @@ def test_overview(labkit, words: list[str]) -> None:
         (
             ["run", "--explain=xml", "busybox"],
             125,
-            'invalid argument "xml" for "--explain" flag: it is text or json; '
+            'invalid argument "xml" for "--explain" flag: it must be text or json; '
             "see 'labkit run --help'",
         ),
         (
             ["inspect", "--type=plugin", "x"],
             125,
-            'invalid argument "plugin" for "--type" flag: it is one of '
+            'invalid argument "plugin" for "--type" flag: it must be one of '
             "container, image, volume, network; see 'labkit inspect --help'",
         ),
         (

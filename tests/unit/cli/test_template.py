@@ -97,10 +97,10 @@ def test_templates(template: str, text: str) -> None:
         ("{{join .State.Pid}}", "function 'join' cannot take 42"),
         ('{{define "x"}}{{end}}', "labkit lacks"),
         ("{{$x}}", "undefined variable $x"),
-        ("{{(.Name}}", "a ( has no )"),
+        ("{{(.Name}}", "has a ( without a )"),
         ("{{.Name )}}", "unexpected ')'"),
         ("{{.Name ; }}", "cannot be read"),
-        ('{{printf "%z" 1}}', "printf does not know %z"),
+        ('{{printf "%z" 1}}', "printf cannot format %z"),
         ("{{.Name .State}}", "takes no arguments"),
     ],
 )

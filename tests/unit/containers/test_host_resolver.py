@@ -19,5 +19,5 @@ from labkit.containers.given import etc_files
 )
 def test_host_resolver(monkeypatch, host, behind, servers):
     texts = {"/etc/resolv.conf": host, "/run/systemd/resolve/resolv.conf": behind}
-    monkeypatch.setattr(etc_files, "_read", texts.__getitem__)
+    monkeypatch.setattr(etc_files.files, "text_of", texts.__getitem__)
     assert etc_files.host_resolver().servers == servers

@@ -84,6 +84,8 @@ class Images:
 class Watch:
     """A container of the stand-in, looked out for."""
 
+    has_failed = False
+
     def __init__(self, engine: "StandIn", known: Container, condition: str) -> None:
         if condition not in CONDITIONS:
             raise InvalidParameterError(f'invalid condition: "{condition}"')

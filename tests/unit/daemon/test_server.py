@@ -43,6 +43,32 @@ def test_pipelined_requests_are_answered_in_order(serve):
     assert [client.response()[2] for _ in range(3)] == [b"/a", b"/b", b"/c"]
 
 
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://docker/said", "/said"),
+        (b"HTTP://[::1]:80/v1.44/said?x", "/said"),
+        ("/f\u00fcnf".encode(), "/f\u00fcnf"),
+        (b"/f%C3%BCnf", "/f\u00fcnf"),
+        (b"/\xff", "/\ufffd"),
+    ],
+)
+def test_other_forms_of_a_target(serve, target, path):
+    client = serve(say_path).connect()
+    client.send(b"GET %b HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n" % target)
+    assert client.response()[2].decode() == path
+
+
+def test_many_names_and_headers_in_one_request(serve):
+    """`docker save` of a thousand images names each in the query."""
+    client = serve(lambda request: Response(200, str(len(request.query.texts("names"))).encode()))
+    query = b"&".join(b"names=example.org/some/image:%d" % number for number in range(1000))
+    headers = b"".join(b"X-%d: y\r\n" % number for number in range(1000))
+    connection = client.connect()
+    connection.send(b"GET /images/get?%b HTTP/1.1\r\n%b\r\n" % (query, headers))
+    assert connection.response()[2] == b"1000"
+
+
 def test_a_response_leaves_in_one_piece(serve):
     """Two small writes would be two wake-ups of the client: latency is what a lab feels."""
     client = serve(lambda request: Response(200, b"x" * 500)).connect()
@@ -92,9 +118,9 @@ def test_a_connection_is_kept_as_the_client_asked(serve, request_head, keeps):
         (b"G\x00T / HTTP/1.1\r\n\r\n", 400, b"request line"),
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, b"TLS handshake"),
         (b"GET / HTTP/2.0\r\n\r\n", 505, b"HTTP/2.0"),
-        (b"GET http://x/ HTTP/1.1\r\n\r\n", 400, b"target"),
+        (b"GET x/ HTTP/1.1\r\n\r\n", 400, b"target"),
+        (b"GET http://x HTTP/1.1\r\n\r\n", 400, b"target"),
         (b"GET /\x01 HTTP/1.1\r\n\r\n", 400, b"target"),
-        (b"GET /\xe9 HTTP/1.1\r\n\r\n", 400, b"target"),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, b"header line"),
         (b"GET / HTTP/1.1\r\nA b: c\r\n\r\n", 400, b"header line"),
         (b"GET / HTTP/1.1\r\n: c\r\n\r\n", 400, b"header line"),
@@ -103,8 +129,8 @@ def test_a_connection_is_kept_as_the_client_asked(serve, request_head, keeps):
         (b"GET / HTTP/1.1\r\nA: b\nB: c\r\n\r\n", 400, b"header line"),
         (b"GET / HTTP/1.1\nHost: x\n\n", 400, b"CR LF"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, b"one Host"),
-        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431, b"100 header lines"),
-        (b"GET /" + b"x" * 70_000, 431, b"65536"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 10_001 + b"\r\n", 431, b"10000 header"),
+        (b"GET /" + b"x" * 270_000, 431, b"262144"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, b"Content-Length"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", 400, b"Content-Length"),
         (b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 400, b"Content-Length"),
@@ -121,7 +147,7 @@ def test_a_connection_is_kept_as_the_client_asked(serve, request_head, keeps):
         ),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, b"gzip"),
         (b"POST / HTTP/1.1\r\nExpect: cake\r\n\r\n", 417, b"cake"),
-        (b"GET /?" + b"a&" * 200 + b" HTTP/1.1\r\n\r\n", 400, b"query"),
+        (b"GET /?" + b"a&" * 10_001 + b" HTTP/1.1\r\n\r\n", 400, b"query"),
     ],
 )
 def test_a_malformed_request_is_answered_and_closed(serve, request_bytes, status, words):

@@ -165,6 +165,37 @@ def test_a_hijacked_connection_is_passed_on_with_every_byte_after_the_head(serve
         assert client.socket.recv(100) == b"more after the half-close"
 
 
+def test_an_error_before_the_head_is_the_answer(serve, capfd):
+    """What was there when the request was checked may be gone when it is served."""
+
+    def hijack(request: Request) -> Answer:
+        def take(fd: int, send_head: Callable[[], None]) -> None:
+            raise ConflictError("gone") if request.path == "/gone" else KeyError("defect")
+
+        return Hijack(take)
+
+    status, headers, body = serve(hijack).exchange(b"POST /gone HTTP/1.1\r\n\r\n")
+    assert (status, body) == (409, b'{"message":"gone"}\n')
+    assert headers["connection"] == "close"
+    assert serve(hijack).exchange(GET)[0] == 500
+    assert "KeyError: 'defect'" in capfd.readouterr().err
+
+
+def test_an_error_after_the_head_ends_the_stream(serve, capfd):
+    def hijack(request: Request) -> Answer:
+        def take(fd: int, send_head: Callable[[], None]) -> None:
+            send_head()
+            raise ConflictError("gone")
+
+        return Hijack(take)
+
+    client = serve(hijack).connect()
+    client.send(GET)
+    assert client.head()[0] == 200
+    assert client.rest() == b""
+    assert "GET /: gone" in capfd.readouterr().err
+
+
 def test_without_upgrade_the_raw_stream_follows_a_200(serve):
     def hijack(request: Request) -> Answer:
         return Hijack(lambda fd, send_head: send_head() or os.write(fd, b"raw"))

@@ -120,6 +120,19 @@ def test_an_answer_reaches_a_client_whose_body_nobody_read(serve):
     assert headers["connection"] == "close"
 
 
+def test_a_short_body_that_no_handler_read_costs_no_connection(serve):
+    client = serve(ignore_body).connect()
+    for _ in range(2):
+        client.send(b"POST / HTTP/1.1\r\nContent-Length: 60000\r\n\r\n")
+        status, headers, _ = client.response()
+        assert (status, "connection" in headers) == (404, False)
+        client.send(b"x" * 60_000)
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nshort")
+    assert client.response()[0] == 404
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b"", "what follows half a body is no request"
+
+
 def test_the_client_is_told_to_send_its_body_only_when_it_is_wanted(serve):
     expecting = b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     client = serve(echo).connect()

@@ -60,9 +60,9 @@ def test_fields_leave_words_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("${x", "no known modifier follows x"),
+        ("${x", "unsupported modifier after x"),
         ("${x:-y", "the closing brace is missing"),
-        ("${x^y}", "no known modifier follows x"),
+        ("${x^y}", "unsupported modifier after x"),
         ("${}", "a name must follow"),
         ("${unset:?is needed}", "unset: is needed"),
         ("${unset?}", "unset: not set"),

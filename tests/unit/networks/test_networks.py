@@ -48,7 +48,7 @@ def test_a_network_is_found_again_by_the_next_daemon(made, tmp_path):
         ({"ipam": Ipam(config=[IpamConfig("10.0.0.0/24", "", "10.1.0.1")])}, "not of the subnet"),
         ({"options": {"com.docker.network.driver.mtu": "9"}}, "68-65535"),
         ({"options": {"com.docker.network.bridge.name": "x" * 16}}, "at most 15"),
-        ({"options": {"com.docker.network.bridge.enable_icc": "no"}}, "it is true or false"),
+        ({"options": {"com.docker.network.bridge.enable_icc": "no"}}, "it must be true or false"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(made, fields, words):

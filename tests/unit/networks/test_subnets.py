@@ -93,7 +93,7 @@ def test_a_network_says_what_it_hides(tmp_path, monkeypatch):
     monkeypatch.setattr("labkit.networks.subnets.in_use", lambda links=(): nets("0.0.0.0/0"))
     made = Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "")
     assert made.default().hides == "0.0.0.0/0"
-    assert "hides the least of them, a part of 0.0.0.0/0" in made.hiding[0]
+    assert "hides the least of them, a part of 0.0.0.0/0" in made.present_warnings[0]
     made.close()
 
 

@@ -28,7 +28,7 @@ def test_mirrors_come_first_and_take_no_pushes() -> None:
 
 
 def test_a_mirror_is_an_address() -> None:
-    with pytest.raises(InvalidParameterError, match="no registry mirror"):
+    with pytest.raises(InvalidParameterError, match="not a registry mirror"):
         urls("docker.io", Settings(registry_mirrors=["mirror.example"]), mirrors=True)
 
 

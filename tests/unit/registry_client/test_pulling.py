@@ -196,7 +196,9 @@ def test_manifests_that_make_no_sense(
 
 def test_a_bad_digest_is_told_in_words(fake: FakeRegistry, connect: Connect) -> None:
     fake.manifest({"schemaVersion": 2, "config": CONFIG | {"digest": "md5:1"}, "layers": []})
-    with pytest.raises(RegistryError, match=r"`\$\.config\.digest` is no digest of the kind"):
+    with pytest.raises(
+        RegistryError, match=r"`\$\.config\.digest` is not a digest that labkit knows"
+    ):
         connect().manifest("1").as_manifest()
 
 

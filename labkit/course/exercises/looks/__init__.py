@@ -7,7 +7,7 @@ from labkit.course.exercises.place import Place, Seen
 
 
 def sleeper(place: Place, name: str, **options: Any) -> Seen:
-    """Start a container that only sleeps, for a scene; what it is."""
+    """Start a container that only sleeps, for a scene, and return it."""
     container = place.client.containers.run(
         "busybox", ["sleep", "100000"], name=name, detach=True, **options
     )
@@ -24,7 +24,7 @@ def running(found: Findings, place: Place, name: str, points: int, lesson: Lesso
 
 
 def missed(found: Findings, *rest: tuple[str, object, int, Lesson]) -> list[Finding]:
-    """The findings for what cannot be looked at, as no container runs."""
+    """The findings that are not met because no container runs."""
     for what, expected, points, lesson in rest:
         found.add(what, expected, "nothing to look at", points, lesson, met=False)
     return found.all

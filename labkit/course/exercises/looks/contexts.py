@@ -55,7 +55,7 @@ def files(place: Place, folder: str) -> dict[str, bytes]:
 
     try:
         return {name: base64.b64decode(data) for name, data in place.among_files(look).items()}
-    except LabkitError:  # a pattern that means nothing
+    except LabkitError:  # a malformed pattern
         return {}
 
 

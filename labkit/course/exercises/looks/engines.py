@@ -1,4 +1,4 @@
-"""Which process is the engine: the one that answers at its socket."""
+"""The engine's process: the one that answers at its socket."""
 
 import socket
 import struct

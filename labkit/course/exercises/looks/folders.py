@@ -10,7 +10,7 @@ from labkit.course.exercises.place import Place
 from labkit.kernel import mounts
 
 DEEPEST_STACK = 3
-"""So many mounts on one folder are unmounted."""
+"""The most mounts on one folder that are unmounted."""
 
 
 def write(place: Place, files: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Images: those that a scene makes and tidying removes, and what is in a learner's.
+"""Images: those that a scene makes and tidying removes, and the content of a learner's.
 
 A learner's image is read in pieces and up to MOST_BYTES in all: the judge has the machine's memory,
 and an image may be made to fill it.
@@ -21,16 +21,16 @@ from labkit.errors import LabkitError, NotFoundError
 
 LABEL = "labkit.exercise"
 MOST_BYTES = 256 << 20
-"""The bytes of an image that are read, unpacked ones included."""
+"""The most bytes of an image that are read, unpacked ones included."""
 PIECE_BYTES = 1 << 16
 GZIP = b"\x1f\x8b"
 _GIVEN = frozenset({"etc/hosts", "etc/hostname", "etc/resolv.conf", ".dockerenv"})
 _FOLDERS = frozenset({"", ".", "dev", "proc", "sys"})
-"""What the engine puts into each container, so that it is no part of the image."""
+"""The names that the engine puts into each container; they are no part of the image."""
 
 
 class Tree(dict[str, str]):
-    """The files of an image, by path: what kind, whose, which rights, and a digest."""
+    """The files of an image, by path: kind, rights, owner, and a digest."""
 
 
 # Made by a scene
@@ -110,12 +110,12 @@ def has_text(client: Client, image: str, text: bytes) -> bool:
 
 
 def unpacked(data: bytes, most: int) -> bytes:
-    """What is packed by gzip, as far as it is not damaged; TooLargeError above `most` bytes."""
+    """Unpack gzip, up to the first damage; TooLargeError above `most` bytes."""
     return b"".join(_Unpacker(_Budget(most)).parts(data))
 
 
 class _Budget:
-    """The bytes that are still read of one image."""
+    """The bytes that may still be read of one image."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most

@@ -1,4 +1,4 @@
-"""Trials: the judge itself runs a learner's image or script, in a container of its own."""
+"""Trials: the judge itself runs a learner's image or script, in a separate container."""
 
 import io
 import tarfile
@@ -71,7 +71,7 @@ def run(
 
 
 def printed(container: Container) -> str:
-    """The beginning of what a container has printed: it may print as fast as it can."""
+    """The beginning of a container's output, which may be endless."""
     found = b""
     for piece in container.logs(stream=True):
         found += piece

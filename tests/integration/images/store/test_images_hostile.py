@@ -33,7 +33,7 @@ HOSTILE = {
         [entry("link", tarfile.LNKTYPE, linkname="/etc/passwd")],
         "which is missing",
     ),
-    "root is a file": ([entry(".", content=b"x")], "the root of an image is a folder"),
+    "root is a file": ([entry(".", content=b"x")], "the root of an image must be a folder"),
     "file below a file": ([entry("a"), entry("a/b")], "'a/b': Not a directory"),
     "whiteout of the parent": ([entry("a/.wh...")], "whiteout names no file"),
     "NUL in a name": ([entry("x", pax_headers={"path": "a\0b"})], "null"),

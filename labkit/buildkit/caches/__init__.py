@@ -1,0 +1,1 @@
+"""Caches of builds that their client names: in registries, and in folders of the client."""
