@@ -33,7 +33,7 @@ def check(host: HostConfig) -> None:
     for name in map(_dotted, host.sysctls or {}):
         if not _NO_NAMES.isdisjoint(_path(name).split("/")):
             raise InvalidParameterError(
-                f'sysctl "{name}" is no name: a part of it is empty, . or ..'
+                f'sysctl "{name}" is not a name: a part of it is empty, . or ..'
             )
         if name.startswith(_OF_NETWORK):
             if host.network_mode == HOST:
