@@ -169,7 +169,9 @@ def _cache(stage: StageBuild, settings: Settings, _: SecretFiles) -> Iterator[Mo
     sharing = settings.get("sharing", "shared")
     if sharing not in SHARING:
         known = ", ".join(SHARING)
-        raise InvalidParameterError(f'unsupported sharing value "{sharing}": it is one of {known}')
+        raise InvalidParameterError(
+            f'unsupported sharing value "{sharing}": it must be one of {known}'
+        )
     if "source" in settings and "from" not in settings:
         raise InvalidParameterError("--mount=type=cache: source says where in from: give from too")
     name = settings.get("id", target)

@@ -110,7 +110,7 @@ class Teller:
     """Takes a build's events, and shows them as steps."""
 
     def __init__(self, vertices: Vertices, platform: str = "") -> None:
-        """`platform` stands before each step if there are builds for several."""
+        """`platform` is written before each step if there are builds for several."""
         self._vertices = vertices
         self._platform = f"{platform} " if platform else ""
         self._names: dict[tuple[int, int], str] = {}

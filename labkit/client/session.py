@@ -1,4 +1,4 @@
-"""A session: what the daemon may ask of the client while it builds (`POST /session`).
+"""A session: a daemon that builds asks the client for files, agents and blobs (`POST /session`).
 
 The connection goes on as HTTP/2, and the daemon calls: for SSH agents (`--ssh`), for folders that
 have a name (`--build-context`), and for the blobs of caches (`--cache-to type=local`).

@@ -89,7 +89,7 @@ class _Side:
         self.waiting = bytearray()
 
     def events(self, other: "_Side") -> int:
-        """What to wait for: nothing more is read while the other side is that far behind."""
+        """The events to wait for; no more is read while the other side is far behind."""
         reads = select.POLLIN if len(other.waiting) < PIECE_BYTES else 0
         return reads | (select.POLLOUT if self.waiting else 0)
 

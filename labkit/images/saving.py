@@ -75,7 +75,7 @@ def choose(store: ImageStore, asked: Sequence[str]) -> list[Saved]:
 def _meant(store: ImageStore, reference: str) -> list[tuple[Image, str]]:
     """Return the images that a reference means, each with its tag, or "" without a name.
 
-    A digest is no name in an archive.
+    A digest is not a name in an archive.
     """
     if references.is_whole_id(reference):
         return [(store.resolve(reference), "")]

@@ -99,7 +99,7 @@ def _check_run(instruction: Instruction) -> None:
     network = instruction.flag("network")
     if network not in ("", *NETWORKS):
         known = ", ".join(NETWORKS)
-        raise InvalidParameterError(f'invalid network mode "{network}": it is one of {known}')
+        raise InvalidParameterError(f'invalid network mode "{network}": it must be one of {known}')
 
 
 def _check_shell(instruction: Instruction) -> None:

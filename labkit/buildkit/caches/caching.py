@@ -98,7 +98,7 @@ def check(exports: Sequence[CacheEntry]) -> None:
             )
         mode = entry.attributes.get("mode", portable.MODES[0])
         if mode not in portable.MODES:
-            raise InvalidParameterError(f"unknown cache mode {mode!r}: it is min or max")
+            raise InvalidParameterError(f"unknown cache mode {mode!r}: it must be min or max")
         if entry.type != INLINE:
             _named(entry.type, entry.attributes, "dest")
 

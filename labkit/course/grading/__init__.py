@@ -2,7 +2,7 @@
 
 | part | what it does |
 |---|---|
-| `collecting` | which file is whose |
+| `collecting` | which student each file belongs to |
 | `handed_in` | the notebook, which may be anything |
 | `limits`, `clock` | what a submission may use, and how its time is counted |
 | `groups` | its control groups: the limits belong to root, the rest to the submission |

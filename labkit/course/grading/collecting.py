@@ -1,4 +1,4 @@
-"""The submissions of a class: which file is whose, by the place of its folder.
+"""The submissions of a class; a file's folder says which student it belongs to.
 
 submitted/<student>/<exercise>/*.ipynb      as nbgrader collects them
 

@@ -64,7 +64,7 @@ def parse(said: bytes) -> Any:
     except RecursionError:
         raise UnreadableError("its lists are too deep in each other") from None
     except Exception as error:  # its conversion of old and odd notebooks may fail in any way
-        raise UnreadableError("it is no notebook") from error
+        raise UnreadableError("it is not a notebook") from error
     if not isinstance(notebook.get("metadata"), dict):
         notebook.metadata = {}
     return notebook
