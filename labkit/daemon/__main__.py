@@ -67,7 +67,9 @@ def main() -> int:
 
         serving.run(paths, given, arguments.config_file, arguments.ready_fd)
     except (LabkitError, OSError) as error:
-        sys.stderr.write(f"labkitd: {error}\n")
+        is_path = isinstance(error, PermissionError) and error.filename
+        remedy = ": name other folders (LABKIT_ROOT, LABKIT_RUN)" if is_path else ""
+        sys.stderr.write(f"labkitd: {error}{remedy}\n")
         return 1
     return 0
 

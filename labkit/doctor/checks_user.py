@@ -72,6 +72,9 @@ def check_ids(situation: Situation) -> Iterator[Finding]:
         yield Finding(name, LIMITED, detail, add)
     else:
         yield Finding(name, OK, f"{count} besides root", required=True)
+    if others := ids.sharers():
+        detail = f"{', '.join(others)} have some too, and can change what containers here own"
+        yield Finding(f"{name} shared", LIMITED, detail, "give each user other ones in /etc/subuid")
 
 
 def _free_id(folder: str = "/etc") -> int:

@@ -30,16 +30,28 @@ class Ids(NamedTuple):
 
 def find(folder: str = "/etc") -> Ids:
     """The ids for the calling user."""
-    uid, gid = os.getuid(), os.getgid()
-    # newuidmap refuses a user without a name, even if the files have the user's number.
-    names = {str(uid), pwd.getpwuid(uid).pw_name} if has_name(uid) else set()
+    uid, gid, names = os.getuid(), os.getgid(), _names()
+    own = [(0, uid, 1)], [(0, gid, 1)]
     uids, gids = (
-        subordinate_ids.ranges(names, subordinate_ids.read(f"{folder}/{name}"), 1)
-        for name in ("subuid", "subgid")
+        subordinate_ids.ranges(names, subordinate_ids.read(f"{folder}/{name}"), taken)
+        for name, taken in zip(("subuid", "subgid"), own, strict=True)
     )
     if not (uids and gids):
         uids = gids = ()
-    return Ids(((0, uid, 1), *uids), ((0, gid, 1), *gids))
+    return Ids((*own[0], *uids), (*own[1], *gids))
+
+
+def sharers(folder: str = "/etc") -> list[str]:
+    """Other users that have some of the same ids, and so power over each other's containers."""
+    names = _names()
+    files = (subordinate_ids.read(f"{folder}/{name}") for name in ("subuid", "subgid"))
+    return sorted({user for lines in files for user in subordinate_ids.sharers(names, lines)})
+
+
+def _names() -> set[str]:
+    """The caller's name and number; none without a name, which newuidmap requires."""
+    uid = os.getuid()
+    return {str(uid), pwd.getpwuid(uid).pw_name} if has_name(uid) else set()
 
 
 def has_name(uid: int) -> bool:

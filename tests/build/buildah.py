@@ -50,7 +50,8 @@ class Buildah:
         archive = self._folder / "made.tar"
         archive.unlink(missing_ok=True)
         self._buildah("push", "-q", "localhost/made", f"docker-archive:{archive}")
-        loaded = self._lab.cli("load", "-q", "-i", str(archive), check=True)
+        with archive.open("rb") as file:  # the lab's user may not reach its folder
+            loaded = self._lab.cli("load", "-q", stdin=file, check=True)
         image_id = loaded.stdout.split()[-1]
         found = self._reader.describe(image_id)
         self._lab.cli("rmi", "-f", image_id, check=True)

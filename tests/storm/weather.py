@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from tests import host_power
 from tests.lab import Lab, ask
 from tests.storm.clients import Weather
 
@@ -33,7 +34,8 @@ class Storm(threading.Thread):
         """Strike now and then."""
         deeds = (
             *((4, self._kill_daemon), (3, self._kill_spawner), (4, self._kill_shim)),
-            *((2, self._fill_disk), (2, self._second_engine), (1, self._restart_daemon)),
+            *((2, self._second_engine), (1, self._restart_daemon)),
+            (2, self._kill_holder if host_power.IS_LEFT_OUT else self._fill_disk),
         )
         weights, strikes = zip(*deeds, strict=True)
         while not self.weather.is_over.wait(self.random.uniform(0.3, PAUSE_S)):
@@ -91,6 +93,16 @@ class Storm(threading.Thread):
         if _name(shim) == "labkit-shim":
             self.weather.killed.add(container_id)
             os.kill(shim, signal.SIGKILL)
+
+    def _kill_holder(self) -> None:
+        """Kill the process that holds the namespaces of an engine without root; labkitd ends."""
+        own = f"LABKIT_RUN={self.lab.run}\0".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                is_holder = _name(int(folder.name)) == "labkit-holder"
+                if is_holder and own in (folder / "environ").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
+        self._begin(self.lab)
 
     def _fill_disk(self) -> None:
         self.in_full_disk = time.time()

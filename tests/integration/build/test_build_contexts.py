@@ -156,6 +156,7 @@ def repository(tmp_path_factory):
         yield f"{base}/outer"
 
 
+@pytest.mark.host_power("host network")
 @pytest.mark.parametrize(
     ("fragment", "found"),
     [
@@ -173,6 +174,7 @@ def test_a_branch_a_tag_and_a_folder_of_a_repository(lab, repository, fragment, 
     assert files_in(lab, "git").split() == found.split()
 
 
+@pytest.mark.host_power("host network")
 def test_a_commit_of_a_repository_and_its_submodules(lab, repository):
     listed = subprocess.run(
         ["git", "ls-remote", repository, "v1"], capture_output=True, text=True, check=True
@@ -185,6 +187,7 @@ def test_a_commit_of_a_repository_and_its_submodules(lab, repository):
     assert lab.cli(*words).returncode == 0
 
 
+@pytest.mark.host_power("host network")
 @pytest.mark.parametrize(
     ("fragment", "why"),
     [

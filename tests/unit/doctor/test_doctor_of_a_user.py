@@ -94,9 +94,19 @@ def test_subordinate_ids(
 ) -> None:
     lines = ((0, 1000, 1), *([(1, 100000, ids)] if ids else []))
     monkeypatch.setattr(checks_user.ids, "find", lambda: Ids(lines, lines))
+    monkeypatch.setattr(checks_user.ids, "sharers", list)
     (finding,) = checks_user.check_ids(situation(tmp_path, {**WORKS, "ids": trial}))
     assert finding.state == state
     assert remedy in finding.remedy
+
+
+def test_ids_of_two_users_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ((0, 1000, 1), (1, 100000, 65536))
+    monkeypatch.setattr(checks_user.ids, "find", lambda: Ids(lines, lines))
+    monkeypatch.setattr(checks_user.ids, "sharers", lambda: ["tom"])
+    _, shared = checks_user.check_ids(situation(tmp_path, WORKS))
+    assert shared.state == LIMITED
+    assert "tom" in shared.detail
 
 
 def test_the_ids_that_are_proposed_are_free(tmp_path: Path) -> None:

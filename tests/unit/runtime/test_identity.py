@@ -1,5 +1,7 @@
 """Looking a user up in the container's own files."""
 
+import tracemalloc
+
 import pytest
 
 from labkit.runtime import operations as op
@@ -17,6 +19,7 @@ def etc(tmp_path, monkeypatch):
     monkeypatch.setattr(
         identity, "_records", lambda path, n: real(path.replace("/etc", str(tmp_path)), n)
     )
+    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,13 @@ def test_home_of_the_request_is_kept(etc):
     context = op.Context((0, 1, 2), {"HOME": "/mine"})
     op.LookUpUser("web").execute(context)
     assert context.environment["HOME"] == "/mine"
+
+
+def test_a_file_of_empty_lines_takes_little_memory(etc):
+    (etc / "passwd").write_text("\n" * 300_000 + "web:x:7:8::/home:/bin/sh\n")
+    tracemalloc.start()
+    try:
+        assert identity._find_user("web") == ("web", 7, 8, "/home")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
