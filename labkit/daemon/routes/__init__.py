@@ -6,7 +6,6 @@ A handler gets the engine, the request and the names in its path, and returns an
 
 from labkit.daemon.routes import (
     archive,
-    buildkit,
     commit,
     containers,
     disk,
@@ -24,6 +23,7 @@ from labkit.daemon.routes import (
     usage,
     volumes,
 )
+from labkit.daemon.routes.builds import buildkit
 from labkit.daemon.routes.matching import Route, Table
 
 ROUTES = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import labkit
 from labkit.containers import Engine
-from labkit.daemon.routes.build import Registries
+from labkit.daemon.routes.builds.access import Registries
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.images import platforms
 from labkit.registry.client.credentials import Credentials

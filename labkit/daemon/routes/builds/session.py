@@ -22,8 +22,9 @@ from labkit.buildkit.sessions import Client
 from labkit.buildkit.vertices import Vertices
 from labkit.containers import Engine
 from labkit.daemon.requests import Request
-from labkit.daemon.routes.build import Registries, json_of
-from labkit.daemon.routes.build_service import service
+from labkit.daemon.routes.builds.access import Registries
+from labkit.daemon.routes.builds.parameters import json_of
+from labkit.daemon.routes.builds.service import service
 
 SESSION_TIMEOUT_S = 5.0
 

@@ -16,8 +16,8 @@ from labkit.containers import Engine
 from labkit.daemon import filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Hijack, json_response
-from labkit.daemon.routes import build as classic
-from labkit.daemon.routes.build_service import service
+from labkit.daemon.routes.builds import classic
+from labkit.daemon.routes.builds.service import service
 from labkit.daemon.routes.pruned import publish_prune
 from labkit.errors import InvalidParameterError
 
@@ -36,16 +36,16 @@ def build(engine: Engine, request: Request) -> Answer:
     """`POST /build`: the classic builder, or with `version=2` BuildKit as of 2018 to 2022."""
     if request.query.text("version") != BUILDKIT:
         return classic.build(engine, request)
-    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+    from labkit.daemon.routes.builds import by_request  # noqa: PLC0415
 
-    return build_by_request.build(engine, request)
+    return by_request.build(engine, request)
 
 
 def cancel(engine: Engine, request: Request) -> Answer:
     """`POST /build/cancel?id=`: cancel a build of `version=2`."""
-    from labkit.daemon.routes import build_by_request  # noqa: PLC0415
+    from labkit.daemon.routes.builds import by_request  # noqa: PLC0415
 
-    return build_by_request.cancel(engine, request)
+    return by_request.cancel(engine, request)
 
 
 def prune(engine: Engine, request: Request) -> Answer:
