@@ -23,6 +23,8 @@ CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 CONFIG_MAX_BYTES = 16 << 20
 CHAIN_MAX = 500
 """More layers than overlayfs takes."""
+STEPS_MAX = 10_000
+"""Reading takes time for each layer below each step: this many take some seconds."""
 NOTHING = -1
 """The number of the layer below the lowest."""
 
@@ -120,6 +122,9 @@ def read(manifest: bytes, data: bytes) -> Steps:
     """Return the steps of a cache; `data` is its config.  InvalidParameterError."""
     document, config = _decoded(manifest, _Document), _decoded(data, Config)
     blobs = {each.digest: each for each in (*document.layers, *document.manifests)}
+    outcomes = sum(len(record.layers) for record in config.records)
+    if max(outcomes, len(config.records)) > STEPS_MAX:
+        raise InvalidParameterError(f"the cache has more than {STEPS_MAX} steps: it is too large")
     found: Steps = {}
     for record in config.records:
         if not record.layers:

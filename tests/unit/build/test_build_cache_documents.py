@@ -88,3 +88,14 @@ def test_a_config_that_is_too_large_is_not_fetched():
     large = Descriptor(CONFIG, digest("0"), documents.CONFIG_MAX_BYTES + 1)
     with pytest.raises(InvalidParameterError, match="too large"):
         documents.config_of(documents.manifest_of([], large)[1])
+
+
+@pytest.mark.parametrize("many", ["records", "outcomes"])
+def test_a_cache_of_very_many_steps_is_refused(many):
+    """Each of them may have a long chain of layers: together that takes minutes."""
+    count = documents.STEPS_MAX + 1
+    outcome, record = {"layer": 0}, {"digest": "run", "layers": []}
+    records = [{**record, "layers": [outcome] * count}] if many == "outcomes" else [record] * count
+    config = json.dumps({"layers": [], "records": records}).encode()
+    with pytest.raises(InvalidParameterError, match="more than 10000 steps"):
+        documents.read(manifest_of([], b""), config)
