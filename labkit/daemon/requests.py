@@ -1,14 +1,20 @@
 """A request of the Docker API: an HTTP request with the API's version at the start of its path."""
 
 import re
+from typing import TypeVar
+
+import msgspec
 
 from labkit import API_VERSION
 from labkit.daemon.responses import MINIMUM_API_VERSION
+from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError
 from labkit.http import requests
-from labkit.http.requests import Query
+from labkit.http.requests import Query, decode_json
 
-__all__ = ["Query", "Request", "Version"]
+__all__ = ["Query", "Request", "Version", "json_of"]
+
+_T = TypeVar("_T")
 
 VERSIONED = re.compile(r"/v(\d{1,3})\.(\d{1,3})(/.*)")
 
@@ -64,3 +70,14 @@ def _version(path: str) -> tuple[Version, str]:
             "please upgrade your client to a newer version"
         )
     return version, match[3]
+
+
+def json_of(query: Query, name: str, kind: type[_T]) -> _T | None:
+    """The value of a JSON parameter; None if it is not given.  InvalidParameterError."""
+    text = query.text(name)
+    if text in ("", "null"):
+        return None
+    try:
+        return msgspec.convert(decode_json(text.encode(), name), type=kind)
+    except UNREADABLE as error:
+        raise InvalidParameterError(f"{name} cannot be read: {error}") from None

@@ -45,7 +45,9 @@ class BuildSession:
     def _context(self, text: str) -> tuple[str, str]:
         name, equals, meaning = text.partition("=")
         if not equals or not name or not meaning:
-            raise _wrong(text, "build-context", "it is NAME=FOLDER, a URL or docker-image://IMAGE")
+            raise _wrong(
+                text, "build-context", "it must be NAME=FOLDER, a URL or docker-image://IMAGE"
+            )
         if meaning.startswith(_LAYOUT):
             raise _wrong(text, "build-context", "an OCI layout cannot be a context: load it first")
         if meaning.startswith((_IMAGE, *_REMOTE)):
@@ -56,7 +58,7 @@ class BuildSession:
     def _agent(self, text: str) -> None:
         name, _, path = text.partition("=")
         if not name:
-            raise _wrong(text, "ssh", "it is default or NAME=SOCKET")
+            raise _wrong(text, "ssh", "it must be default or NAME=SOCKET")
         if not path and name != DEFAULT_AGENT:
             raise _wrong(text, "ssh", "it needs the path of an agent's socket: NAME=SOCKET")
         self.session.offer_agent(name, path or os.environ.get("SSH_AUTH_SOCK", ""))

@@ -2,8 +2,8 @@
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,17 +14,15 @@ from labkit.build.context.archive import Archive
 from labkit.build.context.contexts import Contexts, Sent
 from labkit.build.errors import BuildError, CancelledError
 from labkit.build.options import Message, Options
-from labkit.build.portable_cache import Place
 from labkit.build.workroom import Workroom
 from labkit.containers import Engine, HostConfig
 from labkit.daemon.create_body import JsonObject, convert, refuse_not_yet
 from labkit.daemon.errors import UnsupportedError
-from labkit.daemon.requests import Query, Request
+from labkit.daemon.requests import Query, Request, json_of
 from labkit.daemon.responses import Answer, Stream
 from labkit.daemon.routes import registries
 from labkit.dialect.unreadable import UNREADABLE
 from labkit.errors import InvalidParameterError, LabkitError
-from labkit.http.requests import decode_json
 from labkit.images import platforms, references
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ SESSION_PARAMETERS = ("session", "contexts", "cacheto", "cacheimports")
 SECRETS_HEADER = "x-labkit-build-secrets"
 """A header of labkit's: a JSON object of secrets by id, base64 in base64; Docker's classic API has
 no field for them.  They are not in the query, since queries appear in logs."""
-_T = TypeVar("_T")
 
 
 _NUMBERS = {
@@ -68,7 +65,7 @@ def build(engine: Engine, request: Request) -> Answer:
         stack.callback(workroom.close)
         context = _context(request, options, workroom)
         stack.callback(context.close)
-        access = Registries(engine, registries.from_build_request(request))
+        access = registries.ForBuild(engine, registries.from_build_request(request))
         sent = Sent(context, options)
         contexts: Contexts = sent
         beside: Beside | None = None
@@ -83,32 +80,6 @@ def build(engine: Engine, request: Request) -> Answer:
         kept = stack.pop_all()
     quiet = request.query.flag("q")
     return Stream(_messages(made, request, kept, beside, quiet=quiet))
-
-
-class Registries:
-    """A build's access to registries, with the credentials of its request."""
-
-    platform = staticmethod(platforms.parse)
-    suits = staticmethod(platforms.runs_on)
-    shown = staticmethod(platforms.words)
-
-    def __init__(self, engine: Engine, known: registries.CredentialsFor) -> None:
-        self._engine = engine
-        self._known = known
-
-    def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
-        """Pull an image into the store."""
-        told = cast("Callable[[object], None]", say)
-        registries.pull_for_build(self._engine, self._known, name, platform, told)
-
-    def push(self, name: str, say: Callable[[Message], None]) -> None:
-        """Push an image to its registry."""
-        told = cast("Callable[[object], None]", say)
-        registries.push_for_build(self._engine, self._known, name, told)
-
-    def cache(self, name: str, is_stopped: Callable[[], bool]) -> Place:
-        """Return the place of a cache in a registry."""
-        return registries.cache_for_build(self._engine, self._known, name, is_stopped)
 
 
 def _context(request: Request, options: Options, workroom: Workroom) -> Archive:
@@ -205,17 +176,6 @@ def _host_config(query: Query) -> HostConfig:
     given = {name: value for name, value in body.items() if value}
     refuse_not_yet(given)
     return convert(given, HostConfig, "HostConfig.")
-
-
-def json_of(query: Query, name: str, kind: type[_T]) -> _T | None:
-    """The value of a JSON parameter; None if it is not given.  InvalidParameterError."""
-    text = query.text(name)
-    if text in ("", "null"):
-        return None
-    try:
-        return msgspec.convert(decode_json(text.encode(), name), type=kind)
-    except UNREADABLE as error:
-        raise InvalidParameterError(f"{name} cannot be read: {error}") from None
 
 
 def _secrets(request: Request) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from labkit.buildkit import by_request
 from labkit.containers import Engine
-from labkit.daemon.requests import Query, Request
+from labkit.daemon.requests import Query, Request, json_of
 from labkit.daemon.responses import Answer, Stream, json_response
 from labkit.daemon.routes import build as classic
 from labkit.daemon.routes.build_service import service
@@ -76,10 +76,10 @@ def _attributes(query: Query) -> dict[str, str]:
         if query.text(name) not in ("", "0"):
             found[key] = query.text(name)
     for name, prefix in (("buildargs", "build-arg:"), ("labels", "label:")):
-        given = classic.json_of(query, name, dict[str, str | None]) or {}
+        given = json_of(query, name, dict[str, str | None]) or {}
         found |= {f"{prefix}{key}": value for key, value in given.items() if value is not None}
     hosts = [host.partition(":")[::2] for host in query.texts("extrahosts")]
-    limits = classic.json_of(query, "ulimits", list[dict[str, object]]) or []
+    limits = json_of(query, "ulimits", list[dict[str, object]]) or []
     lists: Mapping[str, list[str]] = {
         "add-hosts": [f"{name}={address}" for name, address in hosts],
         "ulimit": [f"{each['Name']}={each['Soft']}:{each['Hard']}" for each in limits],

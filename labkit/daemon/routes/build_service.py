@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import labkit
 from labkit.containers import Engine
-from labkit.daemon.routes.build import Registries
+from labkit.daemon.routes.registries import ForBuild
 from labkit.dialect.references import DEFAULT_DOMAIN
 from labkit.images import platforms
 from labkit.registry.client.credentials import Credentials
@@ -30,12 +30,12 @@ def service(engine: Engine) -> "Service":
 def _made(engine: Engine) -> "Service":
     from labkit.buildkit.service import Service  # noqa: PLC0415
 
-    def registries_for(known: Callable[[str], tuple[str, str]]) -> Registries:
+    def registries_for(known: Callable[[str], tuple[str, str]]) -> ForBuild:
         def of(domain: str) -> Credentials:
             # The client names the default registry by its server.
             return Credentials(*known(DEFAULT_HOST if domain == DEFAULT_DOMAIN else domain))
 
-        return Registries(engine, of)
+        return ForBuild(engine, of)
 
     version = f"v{labkit.__version__}"
     return Service(engine, registries_for, platforms.parse(""), version)

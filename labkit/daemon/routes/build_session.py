@@ -21,9 +21,9 @@ from labkit.buildkit.progress import Progress
 from labkit.buildkit.sessions import Client
 from labkit.buildkit.vertices import Vertices
 from labkit.containers import Engine
-from labkit.daemon.requests import Request
-from labkit.daemon.routes.build import Registries, json_of
+from labkit.daemon.requests import Request, json_of
 from labkit.daemon.routes.build_service import service
+from labkit.daemon.routes.registries import ForBuild
 
 SESSION_TIMEOUT_S = 5.0
 
@@ -51,7 +51,7 @@ def beside(
     engine: Engine,
     request: Request,
     sent: Sent,
-    registries: Registries,
+    registries: ForBuild,
     *,
     options: Options,
     workroom: Workroom,

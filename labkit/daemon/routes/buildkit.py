@@ -18,7 +18,7 @@ from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Hijack, json_response
 from labkit.daemon.routes import build as classic
 from labkit.daemon.routes.build_service import service
-from labkit.daemon.routes.pruned import publish_prune
+from labkit.daemon.routes.prune import publish_prune
 from labkit.errors import InvalidParameterError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
 from labkit.daemon.routes.images import publish_removal
-from labkit.daemon.routes.pruned import publish_prune
+from labkit.daemon.routes.prune import publish_prune
 from labkit.daemon.shapes import mounts as mount_shapes
 from labkit.daemon.shapes.containers import JsonObject, summary, written_bytes
 from labkit.daemon.shapes.images import image_summary

@@ -11,7 +11,7 @@ from labkit.daemon.create_body import convert
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
-from labkit.daemon.routes.pruned import publish_prune
+from labkit.daemon.routes.prune import publish_prune
 from labkit.daemon.shapes import networks as shapes
 from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError

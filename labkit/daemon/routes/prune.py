@@ -1,4 +1,4 @@
-"""`POST /containers/prune`: remove every container that does not run."""
+"""`POST /containers/prune`, and the event at the end of each prune."""
 
 import time
 
@@ -7,7 +7,6 @@ from labkit.daemon import filters
 from labkit.daemon.filters import Filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, json_response
-from labkit.daemon.routes.pruned import publish_prune
 from labkit.daemon.shapes.containers import written_bytes
 from labkit.dialect.moments import parse_s, unix_s
 from labkit.errors import ConflictError, NotFoundError
@@ -43,3 +42,8 @@ def _may_go(container: Container, asked: Filters, before_s: float | None) -> boo
         and filters.has_labels(asked, labels)
         and filters.lacks_labels(asked, labels)
     )
+
+
+def publish_prune(engine: Engine, kind: str, reclaimed_bytes: int = 0) -> None:
+    """Publish that unused things of a kind were removed."""
+    engine.events.publish(kind, "prune", "", {"reclaimed": str(reclaimed_bytes)})

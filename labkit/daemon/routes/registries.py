@@ -7,8 +7,10 @@ first needed: the import of their HTTP library takes a tenth of a second.
 from collections.abc import Callable
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from labkit.build.options import Message
+from labkit.build.portable_cache import Place
 from labkit.containers import Engine
 from labkit.daemon import filters, registry_settings
 from labkit.daemon.requests import Request
@@ -201,6 +203,32 @@ def distribution(engine: Engine, request: Request, name: str) -> Answer:
     with remotes.asked(reference, access, Event(), look) as (_, (received, platforms)):
         pass
     return json_response({"Descriptor": received.descriptor, "Platforms": platforms})
+
+
+class ForBuild:
+    """A build's access to registries, with the credentials of its request."""
+
+    platform = staticmethod(platforms.parse)
+    suits = staticmethod(platforms.runs_on)
+    shown = staticmethod(platforms.words)
+
+    def __init__(self, engine: Engine, known: CredentialsFor) -> None:
+        self._engine = engine
+        self._known = known
+
+    def pull(self, name: str, platform: str, say: Callable[[Message], None]) -> None:
+        """Pull an image into the store."""
+        told = cast("Callable[[object], None]", say)
+        pull_for_build(self._engine, self._known, name, platform, told)
+
+    def push(self, name: str, say: Callable[[Message], None]) -> None:
+        """Push an image to its registry."""
+        told = cast("Callable[[object], None]", say)
+        push_for_build(self._engine, self._known, name, told)
+
+    def cache(self, name: str, is_stopped: Callable[[], bool]) -> Place:
+        """Return the place of a cache in a registry."""
+        return cache_for_build(self._engine, self._known, name, is_stopped)
 
 
 def domain_of(server: str) -> str:

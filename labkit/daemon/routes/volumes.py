@@ -12,7 +12,7 @@ from labkit.daemon.create_body import convert
 from labkit.daemon.errors import UnavailableError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
-from labkit.daemon.routes.pruned import publish_prune
+from labkit.daemon.routes.prune import publish_prune
 from labkit.daemon.routes.swarm import NO_SWARM
 from labkit.daemon.shapes import mounts as shapes
 from labkit.errors import ConflictError, NotFoundError
