@@ -26,7 +26,17 @@ def sleepers(less: int = 0, verb: str = "run -d") -> Way:
 def one_is_fat(bench: Bench) -> None:
     sleepers(less=1)(bench)
     bench.docker(f"run -d --name {bench.v.name}-fat {FAT}")
-    time.sleep(1.5)
+    seen = bench.place.container(f"{bench.v.name}-fat")
+    assert seen is not None
+    deadline = time.monotonic() + 60
+    while _resident(seen.pid) < 15 << 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _resident(pid: int) -> int:
+    """The memory of a process in bytes (proc(5), statm)."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def tuned(setting: str, value: str) -> Way:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.course.exercises import processes
+from labkit.course.exercises.clock import waiting
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
@@ -208,8 +209,8 @@ def _judge_health(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 def _awaited(look: Callable[[], str], wanted: str) -> str:
     """Repeat `look` until it returns `wanted`, or to the end of HEALTH_S; its last result."""
-    deadline = time.monotonic() + HEALTH_S
-    while (text := look()) != wanted and text != "none is checked" and time.monotonic() < deadline:
+    clock = waiting()
+    while (text := look()) != wanted and text != "none is checked" and clock.now() < HEALTH_S:
         time.sleep(0.1)
     return text
 

@@ -4,7 +4,7 @@
 |---|---|
 | `collecting` | which student each file belongs to |
 | `handed_in` | the notebook, which may be anything |
-| `limits`, `clock` | what a submission may use, and how its time is counted |
+| `limits` | what a submission may use |
 | `groups` | its control groups: the limits belong to root, the rest to the submission |
 | `tree` | its files: a small disk, and this machine's programs, read-only |
 | `birth`, `sandbox` | its namespaces, and the first process in them (`keeper`) |

@@ -14,9 +14,17 @@ from typing import Any
 
 import pytest
 
+from labkit.course.exercises.clock import PATIENCE, Clock
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.grading import classroom, collecting, groups, handed_in, one, report
-from labkit.course.grading.clock import PATIENCE, Clock
+from labkit.course.grading import (
+    classroom,
+    collecting,
+    groups,
+    handed_in,
+    one,
+    report,
+    submission,
+)
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.one import Submission
 from labkit.course.grading.result import Mark, Result
@@ -251,6 +259,14 @@ def test_a_fault_of_the_machine_is_graded_once_more_alone(
     results = classroom.grade(handed, options, lambda _: None)
     assert sorted(asked) == ["ann", "bob", "bob", "cid", "cid"]
     assert [each.has_fault for each in results] == [False, True, False]
+
+
+def test_only_the_assignments_chapter_counts() -> None:
+    """Another chapter's easy exercises bring nothing; removed ones still count as not solved."""
+    cells = [(0, ""), (1, "00.1"), (2, "09.5")]
+    assert submission._chapters(cells, "09_limits", "") == ["09"]
+    assert submission._chapters([], "09_limits", "") == ["09"]
+    assert submission._chapters(cells, "homework", "") == ["00", "09"]
 
 
 @pytest.mark.root

@@ -1,9 +1,9 @@
-"""The time that a submission has had: a busy machine takes none of it away.
+"""Time of which a busy machine takes none away: a submission's, or that of a judge that waits.
 
-A second of the wall clock counts as far as the submission used a processor, or could have had one:
-a processor was idle (proc(5), /proc/stat).  So a cell that waits ends after its seconds, and so
-does one that computes; one that is kept from computing by other programs has more of the wall
-clock, but at most `PATIENCE` times its seconds.
+A second of the wall clock counts as far as a submission used a processor, or could have had one: a
+processor was idle (proc(5), /proc/stat).  So a cell that waits ends after its seconds, and so does
+one that computes; one that is kept from computing by other programs has more of the wall clock, but
+at most `PATIENCE` times its seconds.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
-PATIENCE = 8.0
+PATIENCE, JUDGES_PATIENCE = 8.0, 2.0
 
 
 class Clock:
@@ -23,8 +23,10 @@ class Clock:
         used_s: Callable[[], float],
         idle_s: Callable[[], float] | None = None,
         wall_s: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self._sources = (wall_s, idle_s or idle, used_s)
+        self._patience = patience
         self._now = 0.0
         self._last = self._read()
 
@@ -35,7 +37,7 @@ class Clock:
             max(0.0, new - old) for new, old in zip(read, self._last, strict=True)
         )
         self._last = read
-        self._now += max(min(wall, max(idle_part, used)), wall / PATIENCE)
+        self._now += max(min(wall, max(idle_part, used)), wall / self._patience)
         return self._now
 
     def is_busy_in(self, step: Callable[[], ResultT]) -> tuple[ResultT, bool]:
@@ -46,6 +48,11 @@ class Clock:
 
     def _read(self) -> tuple[float, ...]:
         return tuple(source() for source in self._sources)
+
+
+def waiting() -> Clock:
+    """A clock from now on for a judge that waits for others: it uses no processor itself."""
+    return Clock(lambda: 0.0, patience=JUDGES_PATIENCE)
 
 
 def idle() -> float:
