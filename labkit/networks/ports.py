@@ -102,11 +102,6 @@ def _check_host_ip(text: str) -> None:
     address = parse_address(text) if text else None
     if not isinstance(address, ipaddress.IPv6Address):
         return
-    if address.is_loopback and not power.IS_LIMITED:
-        raise InvalidParameterError(
-            f"labkit cannot publish a port at {text}: the kernel has no route from IPv6's loopback "
-            "to a container: publish it at 127.0.0.1"
-        )
     if address.ipv4_mapped:
         raise InvalidParameterError(
             f"labkit cannot publish a port at {text}: give a plain address of IPv4 or IPv6"
@@ -114,11 +109,16 @@ def _check_host_ip(text: str) -> None:
 
 
 def relays_ipv6() -> bool:
-    """Whether ports of IPv6 can lead to containers that have only IPv4.
+    """Whether a port without an address leads from IPv6, too, to containers that have only IPv4.
 
-    They can in an engine without root, where a process relays the data, if the kernel has IPv6.
+    It does in an engine without root, where a process relays the data, if the kernel has IPv6.
     """
-    return power.IS_LIMITED and os.path.exists("/proc/net/if_inet6")
+    return power.IS_LIMITED and has_ipv6()
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6."""
+    return os.path.exists("/proc/net/if_inet6")
 
 
 def _range(text: str, port: str) -> tuple[int, int]:
@@ -148,18 +148,19 @@ def allocate(
 
     Other programs' ports are not checked here, except for ports that labkit chooses: the start of
     the container binds each port, and so finds its holder.  InvalidParameterError for an address
-    of IPv6 if the container has none.
+    of IPv6 if the kernel has no IPv6.
     """
     given: list[PublishedPort] = []
     held = [(port, sandbox.container_id) for sandbox in others for port in sandbox.ports]
     for wish in wanted:
-        if ":" in wish.host_ip and not with_ipv6:
+        if ":" in wish.host_ip and not has_ipv6():
             raise InvalidParameterError(
-                f"cannot publish port {wish.container_port}/{wish.protocol} at {wish.host_ip}: the "
-                "container's network has no IPv6: make one with `network create --ipv6`"
+                f"cannot publish port {wish.container_port}/{wish.protocol} at {wish.host_ip}: "
+                "the kernel has no IPv6: publish it at an address of IPv4"
             )
         places = [wish.host_ip] if wish.host_ip else binding
-        addresses = [place for place in places if with_ipv6 or ":" not in place]
+        # An address that was asked for leads to a container without IPv6 by a relay.
+        addresses = [place for place in places if with_ipv6 or wish.host_ip or ":" not in place]
         direct = [place for place in addresses if (6 if ":" in place else 4) in routed]
         addresses = [place for place in addresses if place not in direct]
         every = [*held, *((port, container_id) for port in given)]

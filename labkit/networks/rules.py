@@ -4,6 +4,7 @@ The same happens with the links that forward packets (`forwarding`), and with th
 other programs' firewalls (`passage`).
 """
 
+import ipaddress
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -11,7 +12,7 @@ from labkit.log import LABKITD
 from labkit.networks import firewall, flows, surroundings
 from labkit.networks.firewall import Forward
 from labkit.networks.forwarding import Closed, Forwarding
-from labkit.networks.model import BRIDGE, Endpoint, Network, Sandbox
+from labkit.networks.model import BRIDGE, Endpoint, Network, PublishedPort, Sandbox
 from labkit.networks.passage import Passage
 from labkit.networks.passage.ways import ways
 from labkit.networks.surroundings import Surroundings
@@ -126,6 +127,13 @@ def _first(endpoints: Iterable[Endpoint]) -> Endpoint | None:
     return max(outward, key=lambda endpoint: endpoint.priority, default=None)
 
 
+def needs_relay(port: PublishedPort, endpoint: Endpoint) -> bool:
+    """Whether the kernel cannot forward a port: from IPv6 to IPv4, and from IPv6's loopback."""
+    if ":" not in port.host_ip:
+        return False
+    return not endpoint.ipv6_address or ipaddress.ip_address(port.host_ip).is_loopback
+
+
 def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iterator[Forward]:
     """Yield the published ports of running containers.
 
@@ -137,6 +145,8 @@ def forwards_to(sandboxes: Iterable[Sandbox], *, by_relay: bool = False) -> Iter
             continue
         for port in sandbox.ports:
             if by_relay and not port.host_port:
+                continue
+            if not by_relay and needs_relay(port, endpoint):
                 continue
             is_6 = ":" in port.host_ip
             address = endpoint.ipv6_address if is_6 else endpoint.ipv4_address

@@ -20,7 +20,7 @@ def host(network: Network) -> Iterator[Step]:
         why = "a published port: held while the container runs, nftables sends its packets on"
         yield Step("network.port", why, op.HoldPort(protocol, address, port))
     for relay in network.relays:
-        why = "a published port: without power over the machine's packets a process passes them on"
+        why = "a published port whose packets the kernel cannot forward: a process passes them on"
         yield Step("network.port", why, op.RelayPort(*relay, network.holder))
 
 

@@ -9,6 +9,8 @@ import errno
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
+
 from labkit.containers.given import etc_files
 from labkit.containers.given.etc_files import split_link
 from labkit.containers.parts import Parts
@@ -34,7 +36,7 @@ from labkit.networks import (
 )
 from labkit.networks.etc_files import EMBEDDED_DNS, is_at_loopback, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
-from labkit.networks.rules import forwards_to, way_out
+from labkit.networks.rules import forwards_to, needs_relay, way_in, way_out
 from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.operations import Context, HoldPort, RelayPort, RemoveLink
@@ -282,8 +284,15 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
     if power.IS_LIMITED:
         holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
         return replace(network, relays=tuple(forwards_to([sandbox], by_relay=True)), holder=holder)
-    held = tuple((p.protocol, p.host_ip, p.host_port) for p in sandbox.ports if p.host_port)
-    return replace(network, ports=held)
+    entrance = way_in(sandbox)
+    relayed = [port for port in sandbox.ports if entrance and needs_relay(port, entrance)]
+    held = tuple(
+        (port.protocol, port.host_ip, port.host_port)
+        for port in sandbox.ports
+        if port.host_port and port not in relayed
+    )
+    by_relay = forwards_to([msgspec.structs.replace(sandbox, ports=relayed)], by_relay=True)
+    return replace(network, ports=held, relays=tuple(by_relay))
 
 
 def _shared(parts: Parts, container_id: str) -> tuple[int, int]:

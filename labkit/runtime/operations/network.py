@@ -16,6 +16,7 @@ NAMES_PORT = 53
 """The port of name servers (RFC 1035)."""
 _NAMES_TABLE = "labkit-names"
 _BACKLOG = 16
+_RELAY_BACKLOG = 128
 _PATIENCE_S, _PAUSE_S = 5.0, 0.02
 KINDS_OF_SOCKET = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -38,28 +39,35 @@ class HoldPort(NamedTuple):
 
     def execute(self, context: Context) -> None:
         """Bind it; EADDRINUSE if another process has it.  The shim keeps the socket open."""
-        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        held = socket.socket(family, KINDS_OF_SOCKET[self.protocol])
-        context.held.append(held)
+        context.held.append(_bound(self.protocol, self.address, self.port, 0))
+
+
+def _bound(protocol: str, address: str, port: int, backlog: int) -> socket.socket:
+    """A socket at a port of the host; EADDRINUSE if another process has it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    held = socket.socket(family, KINDS_OF_SOCKET[protocol])
+    try:
         if family == socket.AF_INET6:
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            if self.protocol == "tcp":
-                # Connections that have just ended do not count; a listening socket does.
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((self.address, self.port))
-            if self.protocol == "tcp":
-                held.listen(0)
-        except OSError as error:
-            where = f"{self.address}:{self.port}/{self.protocol}"
-            raise OSError(error.errno, os.strerror(error.errno or 0), where) from None
+        if protocol == "tcp":
+            # Connections that have just ended do not count; a listening socket does.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((address, port))
+        if protocol == "tcp":
+            held.listen(backlog)
+    except OSError as error:
+        held.close()
+        where = f"{address}:{port}/{protocol}"
+        raise OSError(error.errno, os.strerror(error.errno or 0), where) from None
+    return held
 
 
 class RelayPort(NamedTuple):
-    """Publish a port of the machine from an engine that has another network.
+    """Publish a port of the machine that the kernel cannot forward: a process passes the data on.
 
-    The engine's holder (labkit.rootless), which is in the machine's network, opens the port, and a
-    process passes the data on (labkit.runtime.relay).
+    That is every port of an engine with another network: its holder (labkit.rootless), which is in
+    the machine's network, opens the port.  With root it is a port of IPv6 that leads to IPv4, or
+    is at the loopback.  The process is labkit.runtime.relay's.
     """
 
     protocol: str
@@ -68,17 +76,23 @@ class RelayPort(NamedTuple):
     target: str
     target_port: int
     holder: str
-    """The path of the holder's socket."""
+    """The path of the holder's socket; empty without a holder."""
 
     def call(self) -> str:
         """The calls as a C programmer would write them."""
-        there = f'bind(socket({self.protocol}), "{self.address}", {self.port}), by the holder'
+        there = f'bind(socket({self.protocol}), "{self.address}", {self.port})'
+        there += ", by the holder" if self.holder else ""
         return f'{there}; fork(); splice(…, "{self.target}:{self.target_port}")'
 
     def execute(self, context: Context) -> None:
         """Have it opened and start the process, which ends with its life line; OSError."""
-        from labkit.runtime import relay  # noqa: PLC0415 only an engine without root needs it
+        from labkit.runtime import relay  # noqa: PLC0415 few containers need it
 
+        listener = self._opened() if self.holder else _bound(*self[:3], _RELAY_BACKLOG)
+        context.held.append(relay.start(listener, (self.target, self.target_port)))
+
+    def _opened(self) -> socket.socket:
+        """The port, opened by the holder."""
         with messages.connect(self.holder) as holder:
             messages.send(holder, ("bind", self.protocol, self.address, self.port))
             message = messages.receive(holder)
@@ -86,8 +100,7 @@ class RelayPort(NamedTuple):
         if kind != "bound":
             where = f"{self.address}:{self.port}/{self.protocol}"
             raise OSError(words[0], os.strerror(words[0]), where)
-        target = (self.target, self.target_port)
-        context.held.append(relay.start(socket.socket(fileno=fds[0]), target))
+        return socket.socket(fileno=fds[0])
 
 
 class KeepHostLinks(NamedTuple):

@@ -1,6 +1,7 @@
 """What may be asked of a network and of a container's place on it; and what outlives the daemon."""
 
 import contextlib
+import socket
 import subprocess
 import threading
 import time
@@ -84,6 +85,33 @@ def test_a_published_port_of_both_versions_of_ip(networks, outside, answering, p
     answer = ask(pid_of(shown), protocol, outside.address_6, 1099)
     assert answer is not None
     assert answer.seen == outside.host_address_6
+
+
+@pytest.mark.host_power("host network")
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("network", ["bridge", "six"])
+def test_a_port_at_the_loopback_of_ipv6(networks, answering, protocol, network):
+    """The kernel forwards nothing from there, nor from IPv6 to IPv4: a process relays it."""
+    if network == "six":
+        networks.cli("network", "create", "--ipv6", network, check=True)
+    place = f"[::1]:0:1080/{protocol}"
+    shown = sleeper(networks, "web", "--network", network, "-p", place)
+    answering.add("web", pid_of(shown), 1080, "::")
+    host_port = published(shown, f"1080/{protocol}")
+    answer = ask(HOST, protocol, "::1", host_port, patience_s=PATIENCE_S)
+    assert answer is not None
+    assert answer.who == "web"
+    networks.cli("rm", "-f", "web", check=True)
+    deadline = time.monotonic() + PATIENCE_S
+    with socket_of(HOST, protocol, "::1") as free:
+        if protocol == "tcp":  # a connection that has ended does not count
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        while True:
+            with contextlib.suppress(OSError):
+                free.bind(("::1", host_port))
+                break
+            assert time.monotonic() < deadline, "the port is still held"
+            time.sleep(0.05)
 
 
 @pytest.mark.host_power("host network")

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import ConflictError, InvalidParameterError
-from labkit.networks.model import PublishedPort, Sandbox
+from labkit.networks import ports
+from labkit.networks.model import Endpoint, PublishedPort, Sandbox
 from labkit.networks.ports import PortBinding, PortWish, allocate, collide, parse_exposed, wishes
+from labkit.networks.rules import needs_relay
 
 
 def wish(port: int, host_ip: str = "", protocol: str = "tcp", last: int = 0) -> PortWish:
@@ -57,19 +59,45 @@ def test_a_range_gives_the_first_that_is_free():
     assert port.host_port == 9001
 
 
-def test_a_place_of_ipv6_that_leads_nowhere_is_refused():
-    with pytest.raises(InvalidParameterError, match="no IPv6: make one with `network create --ip"):
-        allocate("me", [wish(8080, "::")], [], with_ipv6=False)
-    assert allocate("me", [wish(8080, "::")], [], with_ipv6=True)
-    places = {"80/tcp": [PortBinding("::1", "8080")]}
-    with pytest.raises(InvalidParameterError, match="publish it at 127"):
-        wishes(places, (), publish_all=False)
+@pytest.mark.parametrize("with_ipv6", [False, True])
+@pytest.mark.parametrize("place", ["::", "::1"])
+def test_a_place_of_ipv6_that_was_asked_for(monkeypatch, place, with_ipv6):
+    """A container that has only IPv4 gets it, too: a process relays the data."""
+    monkeypatch.setattr(ports, "has_ipv6", lambda: True)
+    places = {"80/tcp": [PortBinding(place, "8080")]}
+    (asked,) = wishes(places, (), publish_all=False)
+    (found,) = allocate("me", [asked], [], with_ipv6=with_ipv6)
+    assert (found.host_ip, found.host_port) == (place, 8080)
+    monkeypatch.setattr(ports, "has_ipv6", lambda: False)
+    with pytest.raises(InvalidParameterError, match="the kernel has no IPv6"):
+        allocate("me", [asked], [], with_ipv6=False)
+
+
+def test_the_kernel_forwards_no_port_of_ipv6_to_ipv4_nor_from_the_loopback():
+    def port(place: str) -> PublishedPort:
+        return PublishedPort(place, 8080, "tcp", 80)
+
+    def end(address_6: str) -> Endpoint:
+        endpoint = Endpoint("e", "n", "eth0", "", "", "172.17.0.2", 16, [])
+        endpoint.ipv6_address = address_6
+        return endpoint
+
+    assert [needs_relay(port(place), end("")) for place in ("0.0.0.0", "::", "::1")] == [
+        False,
+        True,
+        True,
+    ]
+    assert [needs_relay(port(place), end("fd00::2")) for place in ("0.0.0.0", "::", "::1")] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_both_versions_of_ip_get_the_same_port():
-    ports = allocate("me", [PortWish("tcp", 80, "", 0, 0)], [], with_ipv6=True)
-    assert [port.host_ip for port in ports] == ["0.0.0.0", "::"]
-    assert ports[0].host_port == ports[1].host_port > 1023
+    both = allocate("me", [PortWish("tcp", 80, "", 0, 0)], [], with_ipv6=True)
+    assert [port.host_ip for port in both] == ["0.0.0.0", "::"]
+    assert both[0].host_port == both[1].host_port > 1023
 
 
 PORTS = st.builds(
