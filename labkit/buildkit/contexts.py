@@ -195,7 +195,7 @@ class SessionContexts:
         started = now()
 
         def moved(count: int) -> None:
-            self._vertices.part(step, "transferring context:", started, current=count)
+            self._vertices.part(step, f"transferring {folder}:", started, current=count)
 
         last_time = (session.shared_key if keep else "", folder)
         with self._kept.slot(last_time) as slot:
@@ -208,7 +208,7 @@ class SessionContexts:
                 call.close()
             slot.note(content, receiver.found)
             self._vertices.part(
-                step, "transferring context:", started, current=receiver.moved_bytes, is_done=True
+                step, f"transferring {folder}:", started, current=receiver.moved_bytes, is_done=True
             )
             file = os.fdopen(os.dup(slot.fd), "rb")
         return self._closing(Archive(file, receiver.root))

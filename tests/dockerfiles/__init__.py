@@ -11,5 +11,5 @@ from tests.build.cases import cases
 FOLDER = Path(__file__).parent
 ANSWERS = FOLDER / "buildkit.json"
 CASES = cases(FOLDER / "cases")
-IN_GATE = CASES[::6]
+IN_GATE = CASES[::8]
 """A part that takes seconds; LABKIT_TEST_DOCKERFILES=all asks for the others, too."""

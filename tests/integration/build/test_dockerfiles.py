@@ -1,6 +1,6 @@
 """Small Dockerfiles by buildx: files, owners, modes and config are those of dockerd 26's BuildKit.
 
-Its answers are recorded (`tests.dockerfiles`).  A sixth of the cases is enough for the gate;
+Its answers are recorded (`tests.dockerfiles`).  An eighth of the cases is enough for the gate;
 LABKIT_TEST_DOCKERFILES=all (`make test-dockerfiles`) builds every one, also with dockerd.
 """
 
