@@ -69,8 +69,9 @@ test-storm: ## 20,000 random operations while daemons, spawners and shims are ki
 test-dockerfiles: ## every small Dockerfile, by buildx on labkit and on dockerd's BuildKit
 	LABKIT_TEST_DOCKERFILES=all $(PYTHON) -m pytest tests/integration/build/test_dockerfiles.py
 
-test-class: ## grade a class of 60 made-up submissions of 12 kinds, and print the table
+test-class: ## grade a class of 60 made-up submissions of 12 kinds, the table, and hostile ones
 	$(PYTHON) -m tests.exercises.classroom --each 5
+	LABKIT_TEST_HOSTILE=1 $(PYTHON) -m pytest -p no:cacheprovider tests/exercises/test_grading.py
 
 # with PACKAGE: pytest with a package for this time.  What one proof alone needs is in no learner's
 # environment.

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from bench import machine, memory, networking, report, rootfs, steps, timing
+from bench import build_clients, machine, memory, networking, report, rootfs, steps, timing
 from bench.api import LabkitApi
 from bench.building import CACHED_STEPS, RUN_STEPS, CachedBuild, RunBuild
 from bench.engines import Docker, Engine, Labkit, Podman
@@ -164,6 +164,12 @@ def measure(rounds: int, progress: Progress) -> str:
             progress,
             warm_up_rounds=1,
         )
+        by_clients = build_clients.measure(
+            ready,
+            [engine for engine in commands if isinstance(engine, Labkit | Docker)],
+            min(rounds, build_clients.ROUNDS),
+            progress,
+        )
         moved = _exchange(
             [engine for engine in engines if engine.builds], folder, stack, missing, progress
         )
@@ -196,6 +202,7 @@ def measure(rounds: int, progress: Progress) -> str:
             RUN_BUILD.format(steps=RUN_STEPS),
             report.times(run_build),
             report.ratios(run_build, RUN_BUILD_AIMS),
+            *by_clients,
             *moved,
             *networked,
             MEMORY.format(containers=IDLE_CONTAINERS),

@@ -15,6 +15,9 @@ secret, the password for a registry.  So a build fetches only what it needs, whe
 | `receiving`, `sending` | transfer folders, in and out |
 | `kept` | keeps the last context of each folder, so that unchanged files are not sent again |
 | `progress`, `vertices` | report events, in the form of the client's terminal |
+| `caches` | reads and writes caches in registries and in folders of the client |
+| `history` | keeps the last builds, with their events |
+| `checking`, `linting` | answer questions about a Dockerfile, without a build |
 | `exporting` | exports the result: an image, a folder, an archive |
 | `failures` | reports errors with the place in the Dockerfile |
 

@@ -279,8 +279,7 @@ class Engine:
         entry = self.parts.lookup.find(ref)
         names.check(name := name.removeprefix("/"))
         with entry.lock:
-            if entry.removed:
-                raise NotFoundError(f"No such container: {ref}")
+            entry.check_present()
             old = entry.container.name
             if name == old:
                 raise InvalidParameterError(

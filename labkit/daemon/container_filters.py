@@ -169,5 +169,5 @@ _MAKERS: Mapping[str, Callable[[Engine, list[str]], Test]] = {
     "status": _status,
     "volume": _volume,
 }
-NAMES = (*_MAKERS, "is-task", "label")
-"""All filters."""
+NAMES = (*_MAKERS, "is-task", "isolation", "label")
+"""All filters; `isolation` is of Windows, and ignored."""

@@ -4,6 +4,7 @@ The values of one filter are alternatives, except labels, which must all be pres
 several filters, all of them must match.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -19,6 +20,8 @@ from labkit.images.references import repository_of
 if TYPE_CHECKING:
     import re2
 
+_PATTERN = re.compile(r"(?:[^\[\\]|\\.|\[(?:[^\]\\]|\\.)+\])*", re.DOTALL)
+"""What Go's path.Match accepts: brackets and backslashes have what belongs to them."""
 PATTERN_MAX_BYTES = 1 << 20
 Filters = Mapping[str, list[str]]
 Test = Callable[[str], bool]
@@ -35,15 +38,16 @@ def parse(text: str, known: Collection[str] | None) -> Filters:
         return {}
     try:
         decoded = decode_json(text.encode(), "The filters")
-        value = msgspec.convert(decoded, type=dict[str, list[str] | dict[str, bool]])
+        value = msgspec.convert(decoded, type=dict[str, list[str] | dict[str, bool] | None] | None)
     except UNREADABLE as error:
         raise InvalidParameterError(f"The filters cannot be read: {error}") from None
-    for name in value:
+    given = {name: values or [] for name, values in (value or {}).items()}
+    for name in given:
         if known is not None and name not in known:
             raise InvalidParameterError(f"invalid filter '{name}'")
     return {
         name: values if isinstance(values, list) else [word for word, on in values.items() if on]
-        for name, values in value.items()
+        for name, values in given.items()
     }
 
 
@@ -111,6 +115,8 @@ def reference_matches(pattern: str, name: str) -> bool:
 
     As in Docker a `*` matches no slash, and a pattern must match the full name or its repository.
     """
+    if not _PATTERN.fullmatch(pattern):
+        raise InvalidParameterError(f"syntax error in pattern: {pattern[:100]}")
     return any(_path_matches(pattern, text) for text in (name, repository_of(name)))
 
 

@@ -59,8 +59,10 @@ class ImageStore:
         if not references.is_whole_id(reference):
             name = references.parse(reference)
             for group in groups.values():
-                if any(name_of(entry) == name.familiar for entry in group):
-                    return self._holdings.image(group)
+                named = [entry for entry in group if name_of(entry) == name.familiar]
+                if named:  # an image, and an index that has it, are two entries of one id
+                    others = [entry for entry in group if entry not in named]
+                    return self._holdings.image([*named, *others])
             for image in map(self._holdings.image, groups.values() if name.digest else ()):
                 if name.familiar in image.repo_digests:
                     return image
@@ -170,12 +172,13 @@ class ImageStore:
         message: str = "",
         *,
         created: str = "",
+        architecture: str = "",
     ) -> Image:
         """Make an image of one layer from a root file system's archive, as `docker import` does.
 
         The archive may be plain, or compressed by gzip, zstd, bzip2 or xz.  `reference` may be
-        empty.  `created` (RFC 3339) is now by default.  Raises `InvalidParameterError` for a bad
-        name, change or archive; then nothing is left.
+        empty.  `created` (RFC 3339) is now by default, `architecture` this machine's.  Raises
+        `InvalidParameterError` for a bad name, change or archive; then nothing is left.
         """
         names = [references.parse_tag(reference).familiar] if reference else []
         config = RuntimeConfig()
@@ -184,7 +187,9 @@ class ImageStore:
         with self.draft() as draft:
             draft.add_tar(stream)
             history = [History(created=created, comment=message or "Imported from -")]
-            return draft.commit(new_document(config, created, history), names=names)
+            document = new_document(config, created, history)
+            document.architecture = architecture or document.architecture
+            return draft.commit(document, names=names)
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name; an image that had the name loses it."""

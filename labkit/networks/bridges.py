@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from labkit.errors import ConflictError
+from labkit.errors import ConflictError, LabkitError
 from labkit.kernel import sysctls
 from labkit.kernel.network import links
 from labkit.kernel.network.links import LONGEST_NAME
@@ -77,7 +77,7 @@ def exists(name: str) -> bool:
 def ensure(network: Network, mtu: int) -> None:
     """Make a network's bridge, or check and repair the one that exists.
 
-    OSError, ConflictError; LabkitError without nft, for no rule would guard it.
+    OSError, ConflictError; LabkitError without nft, for no rule would guard it, or without IPv6.
 
     A macvlan without a parent leads nowhere: its containers have cables to a bridge, which has no
     address.
@@ -95,11 +95,11 @@ def ensure(network: Network, mtu: int) -> None:
                     f"there already is a link {name}, and it is not a bridge: remove or rename it"
                 ) from None
             links.switch_on(route, name, GROUP)
+        _set_switches(network)
         for config in network.ipam.config if network.driver == BRIDGE else ():
             subnet = parse_subnet(config.subnet)
             if config.gateway and network.gateway_mode(subnet.version) != options.ISOLATED:
                 links.add_address(route, name, config.gateway, subnet.prefixlen)
-    _set_switches(network)
 
 
 def _all(route: RouteSocket) -> list[links.Link]:
@@ -116,8 +116,15 @@ def _set_switches(network: Network) -> None:
     if os.path.exists(f"{ipv6}/accept_ra"):
         # The host must not accept a container as its router: it could get all packets.
         sysctls.write(f"{ipv6}/accept_ra", "0")
-    if 6 in network.versions:
-        sysctls.write(f"{ipv6}/disable_ipv6", "0")
+    if 6 not in network.versions:
+        return
+    if not os.path.exists(ipv6):
+        raise LabkitError(
+            f"network {network.name} has IPv6, which the kernel of this machine has not "
+            f"(ipv6.disable=1): leave out --ipv6"
+        )
+    # A host may have switched IPv6 off for each new link.
+    sysctls.write(f"{ipv6}/disable_ipv6", "0")
 
 
 def unplug(names: Iterable[str]) -> None:

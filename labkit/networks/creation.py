@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from labkit.errors import ConflictError, InvalidParameterError
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 from labkit.networks import options, subnets
 from labkit.networks.addresses import AddressSpace, Subnet, is_part, parse_address, parse_subnet
 from labkit.networks.claims import Claims
@@ -15,7 +15,7 @@ def check(network: Network) -> None:
     if not network.name.strip() or "\0" in network.name:
         raise InvalidParameterError("invalid network name: it is either empty or only white space")
     if not network.gives_addresses:
-        raise InvalidParameterError(
+        raise NotFoundError(
             f'plugin "{network.driver}" not found: labkit has the drivers {", ".join(DRIVERS)}'
         )
     if network.ipam.driver not in ("", "default"):

@@ -98,10 +98,10 @@ def resolver_for(
     """A container's resolver: the values asked for, and the host's for the others.
 
     Servers at the host's loopback are left out: the container has another loopback.  The search
-    domain `.` means no search domain.
+    domain `.` is written as it is: without a line, a program would take its host's domain.
     """
     found = tuple(servers) or tuple(s for s in host.servers if not is_loopback(s))
-    domains = () if list(search) == ["."] else tuple(search) or host.search
+    domains = tuple(search) or host.search
     return Resolver(found or USUAL_SERVERS, domains, tuple(options) or host.options)
 
 

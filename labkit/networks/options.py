@@ -52,12 +52,19 @@ def check(options: Mapping[str, str], driver: str = "bridge") -> None:
     """InvalidParameterError for an option that is unknown, malformed, or not supported."""
     checks = _CHECKS[driver]
     for option, value in options.items():
+        if option not in checks and not _has_meaning(option):
+            continue  # a word for other programs: it is kept and shown, as by Docker
         if option not in checks:
             known = ", ".join(sorted(checks))
             raise InvalidParameterError(
                 f"unknown option {option}={value}: the options of a {driver} network are {known}"
             )
         checks[option](option, value)
+
+
+def _has_meaning(option: str) -> bool:
+    """Whether Docker or another driver acts on it: without an effect here, it is refused."""
+    return option.startswith("com.docker.") or any(option in each for each in _CHECKS.values())
 
 
 def is_on(options: Mapping[str, str], option: str, *, default: bool) -> bool:

@@ -11,13 +11,15 @@ class Wrong(NamedTuple):
 
     stage: int
     name: str
-    found: str
-    """Words of the finding that does not hold."""
+    found: tuple[str, ...]
+    """For each finding that does not hold: some of its words."""
     changes: tuple[tuple[str, str], ...]
 
 
-def wrong(stage: int, name: str, found: str, *changes: str) -> Wrong:
-    return Wrong(stage, name, found, tuple(zip(changes[::2], changes[1::2], strict=True)))
+def wrong(stage: int, name: str, found: str | tuple[str, ...], *changes: str) -> Wrong:
+    """A mistake, or some that do not touch each other: each start of a container takes its time."""
+    words = (found,) if isinstance(found, str) else found
+    return Wrong(stage, name, words, tuple(zip(changes[::2], changes[1::2], strict=True)))
 
 
 PRIVATE = '    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)\n'
@@ -28,6 +30,11 @@ CLOSE_AGAIN = "    processes.close_all_but({0, 1, 2})\n    return stay_with(star
 FLAGS = '("mnt", "pid", "uts", "ipc", "net")'
 JOIN = "        join(box.name, pid)\n"
 GO = '        os.write(opened, b"1")\n'
+PASS_ON = "lambda received, _: os.kill(child, received)"
+WAIT_AND_UNSHARE = (
+    "    if not os.read(gate, 1):\n        return 125\n",
+    "    namespaces.unshare(namespaces.CLONE_NEWCGROUP)",
+)
 
 EVERY = (
     wrong(
@@ -38,8 +45,24 @@ EVERY = (
         1,
         "signals-not-passed-on",
         "after a SIGTERM",
-        "signal.signal(number, lambda received, _: os.kill(child, received))",
-        "signal.signal(number, lambda received, _: None)",
+        PASS_ON,
+        "lambda received, _: None",
+    ),
+    wrong(
+        1,
+        "always-the-same-signal,-and-all-variables",
+        ("the signals that mini gets", "the command's variables"),
+        PASS_ON,
+        "lambda received, _: os.kill(child, signal.SIGTERM)",
+        "os.execvpe(command[0], command, given.ENVIRONMENT)",
+        "os.execvp(command[0], command)",
+    ),
+    wrong(
+        1,
+        "each-signal-once",
+        "the signals that mini gets",
+        PASS_ON,
+        "lambda received, _: (signal.signal(received, signal.SIG_IGN), os.kill(child, received))",
     ),
     wrong(1, "no-such-program", "no such program", "os._exit(127)", "os._exit(1)"),
     wrong(2, "chroot", "the root of the mount namespace", PIVOT + DETACH, '    os.chroot(".")\n'),
@@ -65,6 +88,36 @@ EVERY = (
         "",
         CLOSE_AGAIN,
         "    return stay_with(start",
+    ),
+    wrong(
+        2,
+        "working-folder,-container's-folder-and-high-descriptors-left",
+        ("the working folder", "folders of containers", "open files"),
+        "    os.chdir(root)\n" + PIVOT + DETACH + '    os.chdir("/")\n',
+        '    os.makedirs(f"{root}/old", exist_ok=True)\n'
+        '    mounts.pivot_root(root, f"{root}/old")\n'
+        '    mounts.unmount("/old", mounts.MNT_DETACH)\n',
+        "            given.remove_group(path)\n",
+        "            given.remove_group(path)\n    return\n",
+        CLOSE_FIRST,
+        "",
+        CLOSE_AGAIN,
+        "    os.closerange(3, 100)\n    return stay_with(start",
+        "        processes.close_on_exec_from(3)\n",
+        "",
+    ),
+    wrong(
+        3,
+        "options,-devices-and-signals-forgotten",
+        ("the options of the mount", "mounted at /dev", "the devices", "with an init between"),
+        'mounts.mount("proc", proc, "proc", SAFE)',
+        'mounts.mount("proc", proc, "proc")',
+        '    mounts.mount("tmpfs", dev, "tmpfs", mounts.MS_NOSUID, "mode=755,size=64k")\n',
+        "",
+        "    for name in given.DEVICES:\n",
+        '    for name in ("null",):\n',
+        PASS_ON,
+        "lambda received, _: os._exit(0) if os.getpid() == 1 else os.kill(child, received)",
     ),
     wrong(3, "no-pid-namespace", "the PID namespace", FLAGS, '("mnt", "uts", "ipc", "net")'),
     wrong(
@@ -129,6 +182,17 @@ EVERY = (
         'target = f"{image}/layers/',
     ),
     wrong(
+        5,
+        "names-of-owners,-unpacked-again,-no-root",
+        ("the owner of /data/kept", "the unpacked first layer", "a command in `--root`"),
+        'archive.extract(member, f"{target}.new", numeric_owner=True)',
+        'archive.extract(member, f"{target}.new")',
+        "        return target\n    os.makedirs",
+        "        shutil.rmtree(target)\n    os.makedirs",
+        "    if box.image:\n",
+        "    if True:\n",
+    ),
+    wrong(
         6,
         "joined-after-exec",
         "when it was started (execve)",
@@ -144,10 +208,12 @@ EVERY = (
     wrong(6, "never-joined", "when it was started (execve)", JOIN, ""),
     wrong(
         6,
-        "group-left",
-        "once it has ended",
-        "            given.remove_group(path)\n",
-        "            pass\n",
+        "mini's-own-group-left,-and-the-host's-seen",
+        ("once the last container has ended", "as it sees them"),
+        '{box.name}", f"{top}/{given.GROUP}"):',
+        '{box.name}",):',
+        "".join(WAIT_AND_UNSHARE),
+        WAIT_AND_UNSHARE[1] + "\n" + WAIT_AND_UNSHARE[0] + "    pass",
     ),
     wrong(
         6,
@@ -197,6 +263,15 @@ EVERY = (
         "    return stay_with(child)\n",
     ),
     wrong(
+        7,
+        "a-filter-for-all-powers,-and-options-that-end",
+        ("a call that the filter refuses", "the other options"),
+        "seccomp_profile.compile_filter(given.CAPABILITIES)\n    users",
+        "seccomp_profile.compile_filter(capabilities.NAMES)\n    users",
+        '"", SAFE | mounts.MS_BIND | mounts.MS_REMOUNT',
+        '"", mounts.MS_BIND | mounts.MS_REMOUNT',
+    ),
+    wrong(
         8, "no-network-namespace", "the network namespace", FLAGS, '("mnt", "pid", "uts", "ipc")'
     ),
     wrong(
@@ -220,6 +295,15 @@ EVERY = (
         "mini's links",
         "                links.delete(route, given.BRIDGE)",
         "                pass",
+    ),
+    wrong(
+        8,
+        "no-default-route,-and-the-bridge-removed-too-early",
+        ("the routes inside", "once a second one has ended"),
+        '            links.add_default_route(route, "eth0", given.GATEWAY)\n',
+        "",
+        'if not any(link.name.startswith("mini-") for link in links.every_link(route)):',
+        "with suppress(OSError):",
     ),
     wrong(
         9,
@@ -265,11 +349,29 @@ EVERY = (
         "((signal.SIGTERM, box.grace),)",
     ),
     wrong(
+        9,
+        "guest-with-open-files,-no-request,-and-the-number-alone",
+        ("open files of an exec'ed process", "the SIGTERM, in", "with bob's record back"),
+        "        processes.close_on_exec_from(3)\n",
+        "",
+        "((signal.SIGTERM, box.grace), (signal.SIGKILL, 10))",
+        "((signal.SIGKILL, 10),)",
+        "        if processes.start_time(pid) == started:\n",
+        "        if processes.start_time(pid):\n",
+    ),
+    wrong(
         10,
         "believes-all",
-        "of which the registry sends other bytes",
+        "whose layers the registry sends with other bytes",
         "if found != digest:",
         "if False:",
+    ),
+    wrong(
+        10,
+        "no-config",
+        ("the blobs of the pulled image", "whose config the registry sends with other bytes"),
+        '(parts["config"], *parts["layers"])',
+        'parts["layers"]',
     ),
     wrong(
         10,
@@ -294,6 +396,20 @@ EVERY = (
         "files-of-nobody",
         "the owner of a file",
         "        show_mapped(given.STATE if box.image else box.root, users)\n",
+        "",
+    ),
+    wrong(
+        11,
+        "mapped-before-unpacking,-one-number,-and-a-guest-outside",
+        ("uid_map", "of an exec'ed process", "root's own files in an image"),
+        "[unpack(box.image, digest) for digest in layers(box.image)] if box.image else []",
+        "[]",
+        "    if box.image:\n",
+        "    if box.image:\n"
+        "        lower = [unpack(box.image, digest) for digest in layers(box.image)]\n",
+        "(0, given.FIRST_ID, given.IDS)",
+        "(0, given.FIRST_ID, 1)",
+        "    if has_users:\n        user_namespaces.enter(door)\n",
         "",
     ),
 )

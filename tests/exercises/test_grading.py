@@ -12,6 +12,7 @@ from labkit.course.grading import classroom
 from labkit.course.grading.report import COLUMNS
 from labkit.course.grading.result import Result
 from labkit.course.handout import release
+from tests.exercises import hostile
 from tests.exercises.classroom import (
     CHEATS,
     KINDS,
@@ -23,8 +24,10 @@ from tests.exercises.classroom import (
     hand_in,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 JOBS = 3
+RUN = hostile.HOSTILE if os.environ.get("LABKIT_TEST_HOSTILE") else hostile.QUICK
+"""All of the hostile class: LABKIT_TEST_HOSTILE=1 (`make test-class`)."""
 
 
 class Class:
@@ -32,6 +35,7 @@ class Class:
         self.folder = folder
         answers = {kind: KINDS[kind][0] for kind in KINDS}
         answers["restarting"] = {"09.5": RESTARTING, "09.7": SOLVED["09.7"]}
+        answers |= {f"hostile {name}": hostile.answers(hostile.HOSTILE[name]) for name in RUN}
         answers |= {f"cheat {name}": {"09.5": source} for name, source in CHEATS.items()}
         self.handed = {
             name: hand_in(folder / "submitted", f"s{at:02}", each)
@@ -62,6 +66,14 @@ def test_a_cheat_gains_nothing(graded: Class, name: str) -> None:
     result = graded.results[f"cheat {name}"]
     assert result.score == 0, result
     assert not any(mark.fault for mark in result.marks), result
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_hostile_submission_has_what_it_earned(graded: Class, name: str) -> None:
+    """It is never the machine's fault, whatever it does to its engine, its kernel or its disk."""
+    result = graded.results[f"hostile {name}"]
+    assert [mark.fault for mark in result.marks if mark.fault] == []
+    assert result.score == hostile.SPOILED.get(name, 6), result.notes
 
 
 def test_an_engine_that_was_restarted_costs_nothing(graded: Class) -> None:

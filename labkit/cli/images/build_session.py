@@ -1,4 +1,4 @@
-"""`labkit build --build-context --ssh --cache-from type=… --cache-to`: the parts that a session serves.
+"""`labkit build --build-context --ssh --cache-from type=… --cache-to`: parts that a session serves.
 
 The daemon asks for these while it builds, so the command opens a session beside the build
 (`labkit.client.session`).

@@ -38,7 +38,8 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
     network_wishes.check_endpoint(network, wanted)
     container = entry.container
     with entry.lock:
-        _check(container, network)
+        entry.check_present()
+        _check(container, network, is_running=entry.is_running)
         sandbox = entry.sandbox if entry.is_running else None
         if sandbox is not None and network.gives_addresses:
             _plug_in(parts, entry, sandbox, network, wanted)
@@ -48,7 +49,7 @@ def connect(parts: Parts, network: Network, entry: Entry, wanted: EndpointConfig
         parts.publish_network("connect", network, container=container.id)
 
 
-def _check(container: Container, network: Network) -> None:
+def _check(container: Container, network: Network, *, is_running: bool) -> None:
     mode = container.host_config.network_mode
     if mode.startswith(CONTAINER_MODE) or mode == "host":
         raise ForbiddenError(
@@ -62,7 +63,8 @@ def _check(container: Container, network: Network) -> None:
             "container cannot be connected to multiple networks with one of the networks in "
             "private (none) mode"
         )
-    if network.name in container.networks:
+    # Before the start the settings may be changed.
+    if is_running and network.name in container.networks:
         raise ForbiddenError(
             f"endpoint with name {container.name} already exists in network {network.name}"
         )
@@ -151,6 +153,7 @@ def unlink(parts: Parts, name: str) -> None:
     holder, _, alias = name.strip("/").partition("/")
     entry = parts.lookup.find(holder)
     with entry.lock:
+        entry.check_present()
         host = entry.container.host_config
         kept = [text for text in host.links or () if split_link(text)[1] != alias]
         if len(kept) == len(host.links or ()):
@@ -164,6 +167,7 @@ def unlink(parts: Parts, name: str) -> None:
 def forget_removed(parts: Parts, name: str, entry: Entry) -> bool:
     """Take a container off a network that no longer exists; False if it was not on it."""
     with entry.lock:
+        entry.check_present()
         if name not in entry.container.networks:
             return False
         del entry.container.networks[name]
@@ -175,6 +179,7 @@ def disconnect(parts: Parts, network: Network, entry: Entry) -> None:
     """Take a container off a network; ForbiddenError if it is not on it."""
     container = entry.container
     with entry.lock:
+        entry.check_present()
         if network.driver == HOST:
             raise ConflictError(_NOT_THE_HOSTS)
         if network.name not in container.networks:

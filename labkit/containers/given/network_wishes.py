@@ -1,5 +1,6 @@
 """The networks that a new container asks for: checked, and by the networks' names."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -12,16 +13,18 @@ from labkit.networks.addresses import parse_address
 from labkit.networks.model import CONTAINER_MODE, DEFAULT_NETWORK, EndpointIpam
 
 _OWN_NETWORK_ONLY = {
-    "hostname": "hostname",
-    "port_bindings": "port publishing",
-    "publish_all_ports": "port publishing",
-    "dns": "dns",
-    "extra_hosts": "custom host-to-IP mapping",
-    "links": "links",
-    "mac_address": "mac-address",
-    "exposed_ports": "port exposing",
+    "hostname": "hostname and the network mode",
+    "port_bindings": "port publishing and the container type network mode",
+    "publish_all_ports": "port publishing and the container type network mode",
+    "dns": "dns and the network mode",
+    "extra_hosts": "custom host-to-IP mapping and the network mode",
+    "links": "container type network can't be used with links. "
+    "This would result in undefined behavior",
+    "mac_address": "mac-address and the network mode",
+    "exposed_ports": "port exposing and the container type network mode",
 }
-"""Options that a container cannot have if it shares another container's network."""
+"""Options that a container cannot have if it shares another container's network, in Docker's words:
+programs match them."""
 
 
 def settle(
@@ -40,6 +43,10 @@ def settle(
         parse_address(server, may_have_zone=True)
     aliases = (alias for _, alias in map(split_link, host.links or ()))
     _check_words(*(host.dns_search or ()), *(host.dns_options or ()), *aliases)
+    if host.network_mode == CONTAINER_MODE:
+        raise InvalidParameterError(
+            "invalid network mode: invalid container format container:<name|id>"
+        )
     if host.network_mode.startswith(CONTAINER_MODE):
         _settle_shared(parts, config, host, asked)
         return {}
@@ -77,9 +84,7 @@ def _settle_shared(
 ) -> None:
     for field, words in _OWN_NETWORK_ONLY.items():
         if getattr(host, field, None) or getattr(config, field, None):
-            raise InvalidParameterError(
-                f"conflicting options: {words} and the container type network mode"
-            )
+            raise InvalidParameterError(f"conflicting options: {words}")
     for endpoint in asked.values():
         for wanted, words in ((endpoint.aliases, "network aliases"), (endpoint.links, "links")):
             if wanted:
@@ -119,6 +124,13 @@ def check_endpoint(network: Network, wanted: EndpointConfig) -> None:
             "user specified IP address is supported only when connecting to networks with user "
             "configured subnets"
         )
+    subnets = [ipaddress.ip_network(part.subnet) for part in network.ipam.config]
+    for text in filter(None, (wish.ipv4_address, wish.ipv6_address)):
+        address = parse_address(text)
+        if not any(address in subnet for subnet in subnets):
+            raise InvalidParameterError(
+                f"no configured subnet or ip-range contain the IP address {text}"
+            )
 
 
 def check_mac(text: str) -> None:

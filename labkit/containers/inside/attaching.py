@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 
 from labkit.containers.inside import logs
 from labkit.containers.records.entry import Entry
-from labkit.errors import NotFoundError
 from labkit.kernel import messages
 from labkit.runtime.streams import Attachment
 
@@ -29,7 +28,7 @@ def attach(entry: Entry, fd: int, options: Attachment, announce: Callable[[], No
     has been removed since the caller found it: nothing would ever end the client's wait.
     """
     with entry.lock:
-        _check_present(entry)
+        entry.check_present()
         announce()
         _hand_over(entry, fd, options)
 
@@ -44,7 +43,7 @@ def attach_with_log(
     with contextlib.ExitStack() as stack:
         while True:
             with entry.lock:
-                _check_present(entry)
+                entry.check_present()
                 gate = _hand_over_held(entry, fd, options)
                 end = None if gate else _end_of(log_path)
                 if not gate and (end is None or end.is_same(sent)):
@@ -63,11 +62,6 @@ def attach_with_log(
                 with contextlib.suppress(OSError):  # the shim has ended, and with it the client
                     gate.send(b"1")
                 return
-
-
-def _check_present(entry: Entry) -> None:
-    if entry.removed:
-        raise NotFoundError(f"No such container: {entry.container.id}")
 
 
 def _hand_over(entry: Entry, fd: int, options: Attachment) -> None:

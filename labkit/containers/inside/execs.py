@@ -90,25 +90,33 @@ class Execs:
         entry = self._parts.lookup.find(ref)
         if not config.cmd or not config.cmd[0]:
             raise InvalidParameterError("No exec command specified")
-        _check_running(entry)
-        made = Exec(entry, config)
-        with self._lock:
-            self._forget_old()
-            self._by_id[made.id] = made
+        with entry.lock:
+            _check_running(entry)
+            made = Exec(entry, config)
+            with self._lock:
+                self._forget_old()
+                self._by_id[made.id] = made
         self._publish("exec_create", made)
         return made
 
     def _forget_old(self) -> None:
-        """Forget the execs that ended a while ago (Docker: five minutes), to limit their number."""
+        """Forget the execs that ended a while ago (Docker: five minutes), to limit their number.
+
+        Those of a removed container that never started end with it.
+        """
         now = time.monotonic()
-        self._by_id = {
-            key: known
-            for key, known in self._by_id.items()
-            if known.ended_at is None or now - known.ended_at < KEPT_S
-        }
+
+        def is_kept(known: Exec) -> bool:
+            if known.ended_at is None:
+                return not known.entry.removed
+            return now - known.ended_at < KEPT_S
+
+        self._by_id = {key: known for key, known in self._by_id.items() if is_kept(known)}
 
     def _publish(self, action: str, made: Exec, **attributes: str) -> None:
-        words = f": {' '.join(made.config.cmd or ())}" if action in NAMED_BY_COMMAND else ""
+        program, *arguments = made.config.cmd or [""]
+        # Docker writes the blank after the program without arguments, too.
+        words = f": {program} {' '.join(arguments)}" if action in NAMED_BY_COMMAND else ""
         self._parts.publish(f"{action}{words}", made.entry, execID=made.id, **attributes)
 
     def get(self, exec_id: str) -> Exec:

@@ -15,11 +15,12 @@ from labkit.errors import InvalidParameterError
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 60.0
 LONG_ENOUGH_S = 10.0
-_NAMES = ("", "no", "on-failure", "always", "unless-stopped")
+_NAMES = ("no", "on-failure", "always", "unless-stopped")
 
 
 def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
-    """InvalidParameterError for a policy that Docker refuses."""
+    """Fill in the default policy; InvalidParameterError for one that Docker refuses."""
+    policy.name = policy.name or "no"
     if policy.name not in _NAMES:
         raise InvalidParameterError(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -35,13 +36,13 @@ def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
         raise InvalidParameterError(
             "invalid restart policy: maximum retry count cannot be negative"
         )
-    if auto_remove and policy.name not in ("", "no"):
+    if auto_remove and policy.name != "no":
         raise InvalidParameterError("can't create 'AutoRemove' container with restart policy")
 
 
 def has_policy(container: Container) -> bool:
     """Whether the container has a policy that may restart it."""
-    return container.host_config.restart_policy.name not in ("", "no")
+    return container.host_config.restart_policy.name != "no"
 
 
 def delay_s(entry: Entry) -> float | None:

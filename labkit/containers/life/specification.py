@@ -54,7 +54,7 @@ def merge_command(config: ContainerConfig, image: Image) -> list[str]:
         if not command:
             command = image.config.cmd or []
     elif entrypoint == [""]:
-        entrypoint = []
+        entrypoint, config.entrypoint = [], None
     words = [*entrypoint, *(command or [])]
     if not words or not words[0]:
         raise InvalidParameterError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from labkit.containers.records import states
 from labkit.containers.records.model import Container, State
-from labkit.errors import ConflictError
+from labkit.errors import ConflictError, NotFoundError
 from labkit.networks import Sandbox
 from labkit.runtime.shim import Started
 from labkit.runtime.streams import Attachment
@@ -63,6 +63,11 @@ class Entry:
             status=states.RUNNING, pid=started.pid, started_at=started.started_at
         )
         self.changed.notify_all()
+
+    def check_present(self) -> None:
+        """NotFoundError if it has been removed since it was found; the caller holds the lock."""
+        if self.removed:
+            raise NotFoundError(f"No such container: {self.container.id}")
 
     def check_staying(self) -> None:
         """ConflictError if it is being removed; the caller holds the lock."""

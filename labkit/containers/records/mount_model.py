@@ -7,7 +7,7 @@ PROPAGATIONS = (*sorted(SHARED), "private", "rprivate")
 """Whether mounts made later below a mount also appear in its peers (mount_namespaces(7))."""
 
 
-class BindOptions(msgspec.Struct, rename="pascal"):
+class BindOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     """The options of a bind mount."""
 
     propagation: str = ""
@@ -19,14 +19,14 @@ class BindOptions(msgspec.Struct, rename="pascal"):
     read_only_force_recursive: bool = False
 
 
-class DriverConfig(msgspec.Struct, rename="pascal"):
+class DriverConfig(msgspec.Struct, rename="pascal", omit_defaults=True):
     """The driver that stores a volume."""
 
     name: str = ""
     options: dict[str, str] | None = None
 
 
-class VolumeOptions(msgspec.Struct, rename="pascal"):
+class VolumeOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     """The options of a volume."""
 
     no_copy: bool = False
@@ -35,13 +35,13 @@ class VolumeOptions(msgspec.Struct, rename="pascal"):
     subpath: str = ""
 
 
-class ImageOptions(msgspec.Struct, rename="pascal"):
+class ImageOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     """The options of a mounted image."""
 
     subpath: str = ""
 
 
-class TmpfsOptions(msgspec.Struct, rename="pascal"):
+class TmpfsOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     """The options of a tmpfs."""
 
     size_bytes: int = 0
@@ -49,7 +49,7 @@ class TmpfsOptions(msgspec.Struct, rename="pascal"):
     options: list[list[str]] | None = None
 
 
-class Mount(msgspec.Struct, rename="pascal"):
+class Mount(msgspec.Struct, rename="pascal", omit_defaults=True):
     """One `--mount` of the Docker Engine API."""
 
     type: str = ""

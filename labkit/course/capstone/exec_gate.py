@@ -28,11 +28,18 @@ class ExecGate:
         libc.call("fanotify_mark", self._fd, FAN_MARK_ADD, mask, AT_FDCWD, path.encode(), path=path)
         self._event_fd = -1
 
-    def held(self, seconds: float) -> int:
-        """Return the pid of the next process that starts the file; 0 if none does in this time."""
+    def held(self, seconds: float, engine: int) -> int:
+        """Return the pid of the next process that starts the file.
+
+        0 if none does in this time, or before the process `engine` ends.
+        """
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        if not poll.poll(seconds * 1000):
+        pidfd = os.pidfd_open(engine)
+        poll.register(pidfd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(seconds * 1000)}
+        os.close(pidfd)
+        if self._fd not in ready:
             return 0
         data = os.read(self._fd, calcsize(_EVENT))
         *_, self._event_fd, pid = unpack_from(_EVENT, data)

@@ -24,8 +24,10 @@ STATE = os.environ.get("MINI_STATE", "/var/lib/mini")
 """The folder for what mini keeps on the disk."""
 GROUP = os.environ.get("MINI_GROUP", "mini")
 """The name of mini's folder in each hierarchy of cgroups."""
-BRIDGE, GATEWAY = "mini0", "10.99.0.1"
-"""The bridge, and its address (of 24 bits)."""
+BRIDGE = "mini0"
+"""The name of the bridge."""
+GATEWAY = "10.99.0.1"
+"""The address of the bridge, in a network of 24 bits."""
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """The variables that a command gets."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -44,8 +46,10 @@ CAPABILITIES = """
     CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE
     SYS_CHROOT KILL AUDIT_WRITE""".split()
 """The powers that a container's root keeps."""
-FIRST_ID, IDS = 100000, 65536
-"""Stage 11: the host's number for the container's root, and how many numbers follow."""
+FIRST_ID = 100000
+"""The host's number for the container's root, with `--userns`."""
+IDS = 65536
+"""How many numbers a container with `--userns` has, from 0 on: for users, and for groups."""
 FILES = {
     "memory": ("memory.limit_in_bytes", "memory.max"),
     "pids": ("pids.max", "pids.max"),
@@ -62,7 +66,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 def folder(name: str) -> Path:
-    """The folder for all that mini keeps of one container."""
+    """The folder for all that mini keeps of one container; mini makes it."""
     return Path(STATE, "boxes", name)
 
 

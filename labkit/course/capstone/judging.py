@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 
 from labkit.course.capstone import place as places
-from labkit.course.capstone import stages_beyond, stages_files, stages_process
+from labkit.course.capstone import stages_beyond, stages_files, stages_life, stages_process
 from labkit.course.capstone.finding import Finding
 from labkit.course.capstone.place import Place
 from labkit.course.page.scratch import scratch
@@ -30,7 +30,7 @@ JUDGES: Mapping[int, tuple[str, Judge]] = {
     6: ("limits", stages_files.limits),
     7: ("powers", stages_files.powers),
     8: ("a cable", stages_beyond.network),
-    9: ("its own life", stages_beyond.life),
+    9: ("its own life", stages_life.life),
     10: ("pull", stages_beyond.registry),
     11: ("its own users", stages_beyond.users),
     12: ("fifty runs", stages_beyond.fifty),

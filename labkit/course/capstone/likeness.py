@@ -132,14 +132,19 @@ def likeness(client: Client) -> Likeness:
 
 
 def pid_of(command: Sequence[str]) -> int:
-    """Return the host's pid of the process with these words; 0 if there is none within 20 s."""
+    """Return the host's pid of the process with these words; RuntimeError if none comes in 20 s."""
     wanted = "\0".join(command).encode() + b"\0"
 
     def look() -> int:
         every = (int(name) for name in os.listdir("/proc") if name.isdigit())
         return next((pid for pid in every if words_of(pid) == wanted), 0)
 
-    return until(look)
+    if not (found := until(look)):
+        raise RuntimeError(
+            f"no container runs `{' '.join(command)}` after 20 s: a check above finds the "
+            'reason, or `mini("run --image image -- true")` shows it'
+        )
+    return found
 
 
 def _status(*command: str) -> Callable[[_Engines], tuple[Lines, Lines]]:

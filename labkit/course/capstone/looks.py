@@ -3,7 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,27 @@ def group_of(pid: int, controller: str) -> Path:
 
 def catches(pid: int, number: int) -> bool:
     """Whether a process has a handler for a signal."""
-    return bool(int(status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
+    return _has_signal(pid, "SigCgt", number)
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal."""
+    return _has_signal(pid, "SigIgn", number)
+
+
+def _has_signal(pid: int, field: str, number: int) -> bool:
+    return bool(int(status(pid, field) or "0", 16) >> (number - 1) & 1)
+
+
+def variables(pid: int) -> dict[str, str]:
+    """The variables that a process was started with (proc_pid_environ(5))."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+    except OSError:
+        return {}
+    return {
+        name: value for name, is_one, value in (word.partition("=") for word in words) if is_one
+    }
 
 
 def parents(pid: int, last: int) -> list[int]:
@@ -165,6 +186,55 @@ def addresses_of(pid: int) -> list[str]:
             return [one.destination for one in links.every_address(route)]
 
     return [one for one in inside(pid, ("net",), look) or [] if ":" not in one]
+
+
+def starts_at_root(pid: int) -> bool:
+    """Whether the working folder of a process is `/` in its root."""
+    try:
+        here, root = os.stat(f"/proc/{pid}/cwd"), os.stat(f"/proc/{pid}/root")
+    except OSError:
+        return False
+    return (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino)
+
+
+def held_by(pids: Iterable[int]) -> str:
+    """The numbers of the open files of some processes, other than 0, 1 and 2, in words."""
+    held = sorted({fd for pid in pids for fd in descriptors(pid)} - {0, 1, 2})
+    return f"descriptors {held}" if held else "none"
+
+
+def groups_seen_inside(pid: int) -> list[str]:
+    """The paths of a process's groups, as a process in its own cgroup namespace sees them."""
+
+    def look() -> list[str]:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        return sorted({line.split(":", 2)[2] for line in lines})
+
+    return inside(pid, ("cgroup",), look) or []
+
+
+def routes_of(pid: int) -> list[str]:
+    """The routes of IPv4 in a process's network namespace: `10.99.0.0/24`, `default`."""
+
+    def look() -> list[str]:
+        with RouteSocket() as route:
+            every = [one for one in links.every_route(route) if ":" not in one.destination]
+        return sorted(f"{to}/{prefix}" if prefix else "default" for to, prefix, _ in every)
+
+    return inside(pid, ("net",), look) or []
+
+
+def devices(pid: int) -> list[str]:
+    """The names in a process's /dev that are devices: of the same numbers as the host's."""
+    found = []
+    with os.scandir(f"/proc/{pid}/root/dev") as entries:
+        for entry in entries:
+            mode = entry.stat(follow_symlinks=False)
+            if stat.S_ISCHR(mode.st_mode) or stat.S_ISBLK(mode.st_mode):
+                with suppress(FileNotFoundError):
+                    same = os.stat(f"/dev/{entry.name}").st_rdev == mode.st_rdev
+                    found += [entry.name] if same else []
+    return sorted(found)
 
 
 def is_null(pid: int, path: str) -> bool:

@@ -6,6 +6,7 @@ removes them.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from labkit.course.capstone import looks
+from labkit.course.capstone.given import SIGNALS
 from labkit.kernel import mounts, namespaces
 from labkit.kernel.network import loopback
 
@@ -29,6 +31,8 @@ APPLETS = "sh sleep ls cat ps id hostname ping ip touch mkdir mount kill true ec
 MARK = "the-hosts-own"
 """The source of a mount that no container is to see."""
 HOSTS_NAME = "judges-host"
+ERROR = re.compile(r"[A-Za-z.]*(Error|Exception)\b")
+"""The last line of a traceback: the name of the error."""
 
 
 class Place:
@@ -41,6 +45,11 @@ class Place:
         self.root = busybox_root(f"{folder}/root")
         self._runs = 0
         self.started: list[subprocess.Popen[bytes]] = []
+
+    def boxes(self) -> list[str]:
+        """The names of the folders that the engine keeps of its containers."""
+        folder = f"{self.state}/boxes"
+        return sorted(os.listdir(folder)) if os.path.exists(folder) else []
 
     @property
     def state(self) -> str:
@@ -58,7 +67,7 @@ class Place:
                 stderr=subprocess.STDOUT,
                 pass_fds=fds,
                 env=os.environ | {"MINI_STATE": self.state, "MINI_GROUP": self.group},
-                cwd="/",
+                cwd=self.folder,
             )
         self.started.append(process)
         return process
@@ -89,19 +98,33 @@ class Place:
         return max(found or 0, look())
 
     def ask_to_end(self, pid: int) -> None:
-        """Send SIGTERM to the engine that started the container of `pid`, once it listens.
+        """Send SIGTERM to the engine that started the container of `pid`, once it listens."""
+        self.wait_for_handlers(pid, [signal.SIGTERM])
+        self.started[-1].terminate()
+
+    def wait_for_handlers(self, pid: int, numbers: Sequence[int]) -> None:
+        """Wait until every process between the last engine and `pid` has handlers of these signals.
 
         A command can run before its parents have set their handlers.  A signal that is sent before
         that is lost; no stage asks for anything else.
         """
         listeners = looks.parents(pid, self.started[-1].pid)
-        until(lambda: all(looks.catches(one, signal.SIGTERM) for one in listeners), 3)
-        self.started[-1].terminate()
+        until(lambda: all(looks.catches(one, number) for one in listeners for number in numbers), 3)
 
     def said(self) -> str:
-        """The last line that the engine has printed, for a finding."""
-        text = Path(f"{self.folder}/said-{self._runs}").read_text(errors="replace").strip()
-        return text.splitlines()[-1][:200] if text else "it said nothing"
+        """The last line that the engine has printed, and its errors before that, for a finding.
+
+        Each copy of the engine ends with its own traceback, and the first is mostly the reason for
+        those that follow.
+        """
+        *before, last = self.printed() or ["nothing"]
+        errors = [line for line in before if ERROR.match(line)]
+        return "; then: ".join(line[:200] for line in (*errors[:2], last))
+
+    def printed(self) -> list[str]:
+        """The lines that the engine's last run has printed."""
+        said = Path(f"{self.folder}/said-{self._runs}").read_text(errors="replace")
+        return said.strip().splitlines()
 
     def end(self) -> None:
         """Kill every process of the place but the judge."""
@@ -169,6 +192,8 @@ def settle(folder: str, *, in_memory: bool) -> None:
     mounts.mount("", "/", "", mounts.MS_REC | MS_SHARED)
     namespaces.set_hostname(HOSTS_NAME)
     loopback.bring_up()
+    for number in SIGNALS:  # a shell can set no trap for a signal that its parent ignores
+        signal.signal(number, signal.SIG_DFL)
 
 
 def group_folders(group: str) -> Iterator[Path]:

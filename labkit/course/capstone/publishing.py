@@ -38,10 +38,10 @@ def _send(address: str, method: str, path: str, body: bytes, kind: str) -> str:
 
 
 class Liar:
-    """A registry that forwards the one at `address`, and changes one bit of each layer."""
+    """A registry that forwards the one at `address`, and changes a bit of its layers or configs."""
 
-    def __init__(self, address: str) -> None:
-        words = [sys.executable, "-m", "labkit.course.capstone.liar", address]
+    def __init__(self, address: str, changed: str) -> None:
+        words = [sys.executable, "-m", "labkit.course.capstone.liar", address, changed]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self.address = self._process.stdout.readline().strip() if self._process.stdout else ""
 

@@ -1,30 +1,21 @@
-"""Stages 8 to 11: a cable, a life after the starter's end, a registry, its own users."""
+"""Stages 8, 10 and 11, and fifty runs: a cable, a registry, its own users."""
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from labkit.course.capstone import layout, looks
 from labkit.course.capstone.finding import Finding
-from labkit.course.capstone.given import BRIDGE, GATEWAY
-from labkit.course.capstone.place import (
-    PATIENCE_S,
-    Place,
-    every_process,
-    group_folders,
-    until,
-    words_of,
-)
+from labkit.course.capstone.given import BRIDGE, FIRST_ID, GATEWAY, IDS
+from labkit.course.capstone.place import Place, every_process, group_folders, until
 from labkit.course.capstone.publishing import Liar, push
 from labkit.course.capstone.stages_process import not_started
 from labkit.course.images.hub import Hub
 from labkit.kernel.network import links
 from labkit.kernel.network.netlink import RouteSocket
 
-ADDRESS = "10.99.0.7"
+ADDRESS, SECOND = "10.99.0.7", "10.99.0.8"
 RUNS = 50
 
 
@@ -65,7 +56,15 @@ def network(place: Place) -> Iterator[Finding]:
             "Both ends need an address, both must be on, and the bridge as well.",
             "links.add_address for given.BRIDGE, in the host's network",
         )
-    place.ask_to_end(pid)
+    routes = looks.routes_of(pid)
+    yield Finding(
+        "the routes inside",
+        "10.99.0.0/24, default",
+        ", ".join(routes) or "none",
+        "An address of 24 bits makes a route to its network; all other packets need one as well.",
+        "links.add_address with 24, links.add_default_route by way of given.GATEWAY",
+    )
+    yield from _two_cables(place, pid)
     gone = until(lambda: not _leftovers(), 5)
     yield Finding(
         "mini's links on the host, once the last container has ended",
@@ -74,6 +73,26 @@ def network(place: Place) -> Iterator[Finding]:
         "The kernel removes the cable with its namespace; mini must remove the bridge.",
         "links.delete",
     )
+
+
+def _two_cables(place: Place, pid: int) -> Iterator[Finding]:
+    """End a container beside another one, and then the other."""
+    first = place.started[-1]
+    second = place.box("sleep", "4018", options=("--address", SECOND))
+    if not second:
+        yield not_started(place)
+        return
+    place.ask_to_end(second)
+    until(lambda: place.started[-1].poll() is not None, 5)
+    answers = _ping(f"{place.root}/bin/busybox", ADDRESS)
+    yield Finding(
+        "a ping to the first container, once a second one has ended",
+        "answered",
+        "answered" if answers else "no answer",
+        "The bridge belongs to all containers, and is removed with the last cable.",
+        "links.every_link: `master` of a cable is `number` of its bridge.",
+    )
+    first.terminate()
 
 
 def _master() -> str:
@@ -93,132 +112,6 @@ def _ping(busybox: str, address: str) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def life(place: Place) -> Iterator[Finding]:
-    """Stage 9: detached, listed, entered, stopped."""
-    begin = time.monotonic()
-    script = "trap '' TERM; sleep 4009; exit"
-    words = ("run", "--detach", "--name", "bob", "--root", place.root, "--", "sh", "-c", script)
-    found = place.run(*words)
-    took_s = time.monotonic() - begin
-    yield Finding(
-        "the status of `run --detach`, with the container running",
-        "0",
-        str(found) if took_s < PATIENCE_S else "the starter waits for the container",
-        "The starter returns; a copy of mini stays as the container's parent, as the shim does: "
-        "chapter 2, the chain of parents.",
-        "os.fork and os.setsid, before the container is made",
-    )
-    pid = place.find(("sleep", "4009"))
-    if not pid:
-        yield not_started(place)
-        return
-    first = looks.first_of(pid)
-    yield from _listed(place, first)
-    yield from _held(place, pid, first)
-    yield from _entered(place, first)
-    yield from _stopped(place, first)
-
-
-def _held(place: Place, pid: int, first: int) -> Iterator[Finding]:
-    parent = int(looks.status(first, "PPid") or 0)
-    said = os.path.realpath(place.folder)
-    held = []
-    for one in (parent, first, pid):
-        for fd in looks.descriptors(one):
-            with suppress(OSError):
-                path = os.readlink(f"/proc/{one}/fd/{fd}")
-                held += [path] if path.startswith(f"{said}/said-") else []
-    yield Finding(
-        "files of the starter that the container still holds",
-        "none",
-        "none" if not held else f"{len(held)}, its output among them",
-        "A reader of the starter's output waits until every process has closed it: so "
-        "`$(mini run --detach …)` never ends.",
-        "os.dup2 of /dev/null over 0, 1 and 2",
-    )
-    yield Finding(
-        "the session of the container's parent",
-        "its own",
-        "its own" if os.getsid(parent) == parent else "the starter's",
-        "Closing a terminal ends its session's processes (SIGHUP).",
-        "os.setsid",
-    )
-
-
-def _listed(place: Place, first: int) -> Iterator[Finding]:
-    place.run("ps")
-    lines = Path(f"{place.folder}/said-{len(place.started)}").read_text().splitlines()
-    # The kernel says which pid is right; mini only has to know the same.
-    listed = any(line.split()[:2] == ["bob", str(first)] for line in lines)
-    yield Finding(
-        "the line of `ps` for the container",
-        f"bob {first}",
-        f"bob {first}" if listed else (lines[0] if lines else "no line"),
-        "A fact that later commands need must be in a file: chapter 8, the record.",
-        "given.record: a pid and its start time, since a pid is used again (processes.start_time).",
-    )
-
-
-def _entered(place: Place, first: int) -> Iterator[Finding]:
-    guest_command = ("sleep", "4019")
-    process = place.start("exec", "bob", "--", *guest_command)
-    guest = place.find(guest_command)
-    if not guest:
-        yield not_started(place)
-        return
-    idea = "An exec'ed process gets all that the container has, and no more: chapter 7."
-    differing = [k for k in looks.KINDS if looks.namespace(guest, k) != looks.namespace(first, k)]
-    yield Finding(
-        "namespaces of an exec'ed process that are not the container's",
-        "none",
-        ", ".join(differing) or "none",
-        idea,
-        "namespaces.setns takes a pidfd and several flags at once; pid is for the next child.",
-    )
-    for field in ("CapBnd", "CapEff", "NoNewPrivs", "Seccomp"):
-        mine, theirs = looks.status(guest, field), looks.status(first, field)
-        yield Finding(f"{field} of an exec'ed process", theirs, mine, idea, "as in stage 7")
-    cgroups = [Path(f"/proc/{one}/cgroup").read_text() for one in (guest, first)]
-    yield Finding(
-        "the groups of an exec'ed process",
-        "the container's",
-        "the container's" if cgroups[0] == cgroups[1] else "others",
-        idea,
-        "before setns: afterwards /sys/fs/cgroup is out of reach",
-    )
-    os.kill(guest, 9)
-    try:
-        found = str(process.wait(5))
-    except subprocess.TimeoutExpired:
-        found = "none: mini still runs"
-    yield Finding("the status of `exec`, if its command is killed", "137", found, idea, "stage 1")
-
-
-def _stopped(place: Place, first: int) -> Iterator[Finding]:
-    begin = time.monotonic()
-    status = place.run("stop", "--grace", "1", "bob")
-    took_s = time.monotonic() - begin
-    yield Finding("the status of `stop`", "0", str(status))
-    is_gone = not words_of(first)
-    slow = is_gone and took_s > 8
-    yield Finding(
-        "a container that ignores SIGTERM, after `stop --grace 1`",
-        "ended",
-        "ended, but late" if slow else ("ended" if is_gone else "still running"),
-        "First a request, then, when the grace is over, the end: chapter 8, stop and kill.",
-        "processes.send_signal, twice",
-    )
-    left = list(group_folders(f"{place.group}/bob"))
-    boxes = Path(place.state, "boxes", "bob")
-    kept = [*map(str, left), *([str(boxes)] if boxes.exists() else [])]
-    yield Finding(
-        "its leftovers", "nothing", kept[0] if kept else "nothing", "The parent removes them."
-    )
-    place.run("ps")
-    lines = Path(f"{place.folder}/said-{len(place.started)}").read_text().strip()
-    yield Finding("the output of `ps` after that", "", lines)
-
-
 def registry(place: Place) -> Iterator[Finding]:
     """Stage 10: pull, verify, run; a changed blob is refused."""
     source = f"{place.folder}/source"
@@ -236,6 +129,14 @@ def registry(place: Place) -> Iterator[Finding]:
             "A manifest by its tag, then blobs by their digests: chapter 6.",
             "given.fetch, from box.repository",
         )
+        same = layout.digest_of(f"{target}/blobs") == layout.digest_of(f"{source}/blobs")
+        yield Finding(
+            "the blobs of the pulled image",
+            "those of the registry",
+            "those of the registry" if same else "others, or not all of them",
+            "The manifest, its config and its layers are blobs: chapter 6, an image's digests.",
+            "given.blob, for the manifest and for each digest that is in it",
+        )
         place.start("run", "--image", target, "--", "sleep", "4010")
         pid = place.find(("sleep", "4010"))
         path = Path(f"/proc/{pid}/root/token")
@@ -247,30 +148,31 @@ def registry(place: Place) -> Iterator[Finding]:
             "given.write_index",
         )
         place.ask_to_end(pid)
-        yield from _changed(place, hub)
+        for part in ("layers", "config"):
+            yield from _changed(place, hub, part)
+        again = place.run("pull", f"{hub.address}/tool:1.0", f"{place.folder}/again")
+        yield Finding("the status of `pull` for the same image, unchanged", "0", str(again))
     finally:
         hub.close()
 
 
-def _changed(place: Place, hub: Hub) -> Iterator[Finding]:
-    with Liar(hub.address) as liar:
-        target = f"{place.folder}/changed"
+def _changed(place: Place, hub: Hub, part: str) -> Iterator[Finding]:
+    with Liar(hub.address, part) as liar:
+        target = f"{place.folder}/changed-{part}"
         status = place.run("pull", f"{liar.address}/tool:1.0", target)
     refused = isinstance(status, int) and status != 0
     yield Finding(
-        "a blob of which the registry sends other bytes",
+        f"an image whose {part} the registry sends with other bytes",
         "refused",
         "refused" if refused else "accepted",
         "A digest is a promise that anyone can check: chapter 6, one changed byte.",
         "hashlib.sha256 of the bytes that came, compared with the digest",
     )
-    again = place.run("pull", f"{hub.address}/tool:1.0", f"{place.folder}/again")
-    yield Finding("the status of `pull` for the same image, unchanged", "0", str(again))
-    there = os.path.exists(f"{target}/index.json")
+    there = os.path.exists(target)
     yield Finding(
-        "the image's folder after that",
+        f"the image's folder after that ({part})",
         "not there",
-        "there, and usable" if there else "not there",
+        "there" if there else "not there",
         "mini trusts a folder that exists, so the folder must appear after all checks.",
         "os.rename",
     )
@@ -283,18 +185,20 @@ def fifty(place: Place) -> Iterator[Finding]:
     layout.write(image, layout.three_layers(place.root, "t"))
     options = ("--memory", "67108864", "--pids", "20", "--shares", "512", "--address", ADDRESS)
     roots = (("--root", place.root), ("--image", image))
-    runs = [
-        place.run("run", *options, *roots[turn % 2], "--", "sh", "-c", f"exit {turn}")
-        for turn in range(RUNS)
-    ]
-    right = sum(status == turn for turn, status in enumerate(runs))
-    yield Finding("exit statuses that came through", str(RUNS), str(right))
-    boxes = Path(place.state, "boxes")
+    words = ("run", *options)
+    right = 0
+    while right < RUNS:
+        status = place.run(*words, *roots[right % 2], "--", "sh", "-c", f"exit {right}")
+        if status != right:
+            break
+        right += 1
+    found = str(right) if right == RUNS else f"{right}, and then {status}: {place.said()}"
+    yield Finding("exit statuses that came through", str(RUNS), found)
     left = {
         "mounts": sorted(set(looks.hosts_mounts()) - set(mounts_before)),
         "links": _leftovers(),
         "groups": [str(path) for path in group_folders(place.group)],
-        "folders of containers": sorted(os.listdir(boxes)) if boxes.exists() else [],
+        "folders of containers": place.boxes(),
         "processes": [str(pid) for pid in every_process() if pid != os.getpid()],
     }
     for what, there in left.items():
@@ -304,15 +208,16 @@ def fifty(place: Place) -> Iterator[Finding]:
 
 def users(place: Place) -> Iterator[Finding]:
     """Stage 11: root inside, an ordinary user outside."""
-    pid = place.box("sh", "-c", "touch /tmp/mine; sleep 4011; exit", options=("--userns",))
+    command = ("sh", "-c", "touch /tmp/mine; sleep 4011; exit")
+    pid = place.box(*command, options=("--userns", "--name", "eve"))
     if not pid:
         yield not_started(place)
         return
     idea = "uid_map has three numbers in each line: chapter 11, its section on users."
     until(lambda: os.path.exists(f"/proc/{pid}/root/tmp/mine"), 2)
     yield Finding("the user namespace", "its own", looks.own(pid, "user"), idea)
-    first_line = Path(f"/proc/{pid}/uid_map").read_text().split()[:2]
-    outside = int(first_line[1]) if first_line else 0
+    if looks.own(pid, "user") != "its own":
+        return
     everyone = {looks.status(one, "Uid").split()[0] for one in looks.those_inside(pid)}
     yield Finding(
         "the host's number of the container's processes",
@@ -321,18 +226,54 @@ def users(place: Place) -> Iterator[Finding]:
         idea,
         "user_namespaces.enter",
     )
-    yield Finding(
-        "root's number inside (uid_map)", "0", first_line[0] if first_line else "none", idea
-    )
+    for name in ("uid_map", "gid_map"):
+        yield Finding(
+            f"{name}: a number inside, its number on the host, and how many follow",
+            f"0 {FIRST_ID} {IDS}",
+            " ".join(Path(f"/proc/{pid}/{name}").read_text().split()) or "empty",
+            idea,
+            "user_namespaces.make: a list of such tuples of three, for users and for groups",
+        )
     try:
-        owner: int | str = os.stat(f"/proc/{pid}/root/tmp/mine").st_uid
+        owner = str(os.stat(f"/proc/{pid}/root/tmp/mine").st_uid)
     except OSError:
         owner = "none: root inside could not make it"
     yield Finding(
         "the owner of a file that root has made inside, as the host sees it",
-        str(outside or "an ordinary user"),
-        str(owner),
+        str(FIRST_ID),
+        owner,
         "The files of the root belong to the host's root, which has no number inside; an id-mapped "
         "mount shows them with the namespace's owners.",
         "trees.clone_tree, trees.map_ids and trees.attach, before anything is mounted on top",
+    )
+    yield from _mapped_guest(place, pid)
+    yield from _mapped_image(place)
+
+
+def _mapped_guest(place: Place, pid: int) -> Iterator[Finding]:
+    words = ("sleep", "4021")
+    place.start("exec", "eve", "--", *words)
+    guest = place.find(words)
+    same = guest and looks.namespace(guest, "user") == looks.namespace(pid, "user")
+    yield Finding(
+        "the user namespace of an exec'ed process",
+        "the container's",
+        "the container's" if same else "another one" if guest else f"mini said: {place.said()}",
+        "An exec'ed process is root inside, as process 1 is, and has no more power outside.",
+        "user_namespaces.enter with a pidfd, as process 1 does before it gives up its powers",
+    )
+
+
+def _mapped_image(place: Place) -> Iterator[Finding]:
+    folder = f"{place.folder}/image"
+    layout.write(folder, layout.three_layers(place.root, "t"))
+    script = "test -O /token && touch /data/new && test -O /data/new"
+    status = place.run("run", "--image", folder, "--userns", "--", "sh", "-c", script)
+    yield Finding(
+        "root's own files in an image, and one that it makes there: a command's exit status",
+        "0",
+        str(status) if status == 0 else f"{status}; mini said: {place.said()}",
+        "Below the mapped folder the host's root has no number: it cannot give files their owners. "
+        "So the order matters: unpack, map, and then mount.",
+        "Unpack the layers before trees.attach; clear mini's state if it is from an earlier try.",
     )

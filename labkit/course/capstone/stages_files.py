@@ -14,6 +14,8 @@ from labkit.course.capstone.stages_process import not_started
 from labkit.kernel import capabilities, mounts
 
 MEMORY_BYTES, PIDS, SHARES = 64 << 20, 20, 512
+GAIN = "busybox unshare -U true && touch /tmp/gained; sleep 4007; exit"
+"""Without a filter every process may make a user namespace, and has all powers there."""
 POWERS = f"{capabilities.mask(CAPABILITIES):016x}"
 
 
@@ -46,6 +48,14 @@ def image(place: Place) -> Iterator[Finding]:
         "An image belongs to all its containers: chapter 3, what a container writes.",
         "mini must write nothing into box.image: its own folder is given.STATE.",
     )
+    yield Finding(
+        "the owner of /data/kept, in the archive and inside",
+        f"{layout.OWNER}:{layout.OWNER}",
+        _owner(f"/proc/{pid}/root/data/kept"),
+        "An archive has names and numbers of users, and only the numbers mean the same everywhere.",
+        "archive.extract(…, numeric_owner=True)",
+    )
+    unpacked = _unpacked(place)
     place.end()
     second = place.run("run", "--image", folder, "--", "sh", "-c", "test ! -e /written")
     yield Finding(
@@ -55,6 +65,34 @@ def image(place: Place) -> Iterator[Finding]:
         "Each container has its own layer on top: chapter 3.",
         "upperdir and workdir are a container's, the unpacked layers are an image's.",
     )
+    yield Finding(
+        "the unpacked first layer, after the second container",
+        "the same files",
+        "the same files" if _unpacked(place) == unpacked else "other files: unpacked again",
+        "A layer is named by its digest, and so it never changes: unpack it once.",
+        "Is there a folder of the layer's name below given.STATE already?",
+    )
+    third = place.run("run", "--root", place.root, "--", "sh", "-c", "test ! -e /token")
+    yield Finding(
+        "the status of a command in `--root`, as in stage 2",
+        "0",
+        str(third) if third == 0 else f"{third}; mini said: {place.said()}",
+        "Without an image there are no layers.",
+        "box.image is empty then.",
+    )
+
+
+def _owner(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "no such file"
+    return f"{found.st_uid}:{found.st_gid}"
+
+
+def _unpacked(place: Place) -> list[int]:
+    """The files of mini's that are the program of the image's first layer."""
+    return sorted(path.stat().st_ino for path in Path(place.state).rglob("bin/busybox"))
 
 
 def _files(pid: int, token: str) -> Iterator[Finding]:
@@ -109,19 +147,29 @@ def limits(place: Place) -> Iterator[Finding]:
         "the cgroup namespace",
         "its own",
         looks.own(pid, "cgroup"),
-        "Its root is the group that the process is in when it is made: chapter 11, groups and "
-        "clocks. So make it after joining, not with clone.",
+        "A container without one sees the names of the host's groups: chapter 11, groups and "
+        "clocks.",
         "namespaces.unshare",
+    )
+    seen = looks.groups_seen_inside(pid)
+    yield Finding(
+        "the container's groups, as it sees them",
+        "/",
+        ", ".join(seen) or "none",
+        "The root of a cgroup namespace is the group that the process is in when it is made: so "
+        "make it after joining, not with clone.",
+        "namespaces.unshare, behind the read(2) that waits for the parent.",
     )
     inside = looks.those_inside(pid)
     outside = [one for one in inside if len(_groups_of(one, place.group)) < len(FILES)]
     yield Finding("processes of the container outside of its groups", "0", str(len(outside)))
     place.ask_to_end(pid)
-    gone = until(lambda: not list(group_folders(f"{place.group}/fed")), 5)
+    until(lambda: not list(group_folders(place.group)), 5)
+    left = [*group_folders(f"{place.group}/fed"), *group_folders(place.group)]
     yield Finding(
-        "the container's groups, once it has ended",
+        "the container's groups and mini's own, once the last container has ended",
         "gone",
-        "gone" if gone else "still there",
+        f"still there: {left[0]}" if left else "gone",
         "A group outlives its processes, until its folder is removed: chapter 10.",
         "os.rmdir, for the innermost folder first.",
     )
@@ -138,8 +186,8 @@ def _groups_at_exec(place: Place, words: Sequence[str]) -> list[str]:
         pid = place.find(words[-2:])
         return _groups_of(pid, place.group) if pid else []
     try:
-        place.start(*words)
-        asked = gate.held(PATIENCE_S)
+        engine = place.start(*words)
+        asked = gate.held(PATIENCE_S, engine.pid)
         return _groups_of(asked, place.group) if asked else []
     finally:
         gate.open()
@@ -181,7 +229,8 @@ def _limit(place: Place, controller: str, value: int) -> Finding:
 
 def powers(place: Place) -> Iterator[Finding]:
     """Stage 7: capabilities, no_new_privs, seccomp, covered paths; for every process inside."""
-    pid = place.box("sleep", "4007")
+    place.start("run", "--root", place.root, "--", "sh", "-c", GAIN)
+    pid = place.find(("sleep", "4007"))
     if not pid:
         yield not_started(place)
         return
@@ -206,6 +255,14 @@ def powers(place: Place) -> Iterator[Finding]:
             + (" The bounding set is what a program may *gain* at an exec." * (field == "CapBnd")),
             place_words,
         )
+    gained = Path(place.root, "tmp", "gained").exists()
+    yield Finding(
+        "a call that the filter refuses: unshare(2), for a user namespace",
+        "refused",
+        "allowed" if gained else "refused",
+        "A filter is made for some capabilities: more of them allow more calls.",
+        "seccomp_profile.compile_filter(given.CAPABILITIES)",
+    )
     yield from _covered(pid)
 
 
@@ -219,11 +276,17 @@ def _covered(pid: int) -> Iterator[Finding]:
         "given.MASKED: /dev/null, bound over each of them.",
     )
     options = {m.target: m.options for m in looks.mount_table(pid)}
-    open_ones = [name for name in READ_ONLY if "ro" not in options.get(f"/proc/{name}", ())]
-    yield Finding(
-        "parts of /proc that must be read-only",
-        "all read-only",
-        f"writable: {', '.join(open_ones)}" if open_ones else "all read-only",
-        "A program that writes to /proc/sys changes the kernel for all.",
-        "given.READ_ONLY: bound to itself, then remounted (man 2 mount, MS_REMOUNT with MS_BIND).",
-    )
+    for what, expected, wanted, idea in (
+        ("parts of /proc that must be read-only", "all read-only", {"ro"},
+         "A program that writes to /proc/sys changes the kernel for all."),
+        ("the other options of these parts", "nodev, noexec, nosuid", {"nodev", "noexec", "nosuid"},
+         "A remount sets all options of a mount, and those that it does not name end."),
+    ):  # fmt: skip
+        bad = [name for name in READ_ONLY if not wanted <= set(options.get(f"/proc/{name}", ()))]
+        yield Finding(
+            what,
+            expected,
+            f"not for {', '.join(bad)}" if bad else expected,
+            idea,
+            "given.READ_ONLY: bound to itself, then remounted (man 2 mount, MS_REMOUNT, MS_BIND).",
+        )

@@ -1,11 +1,15 @@
 """Stages 1 to 4: a process, its root, its numbers, its name."""
 
+import fcntl
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from labkit.course.capstone import looks
 from labkit.course.capstone.finding import Finding
+from labkit.course.capstone.given import DEVICES, ENVIRONMENT, SIGNALS
 from labkit.course.capstone.place import HOSTS_NAME, MARK, PATIENCE_S, Place, until, words_of
 
 
@@ -60,15 +64,18 @@ def _signals(place: Place) -> Iterator[Finding]:
         "mini has work to do when the command has ended, so it cannot become the command.",
         "fork(2) comes before execve(2).",
     )
+    yield Finding(
+        "the command's variables",
+        words_in(ENVIRONMENT),
+        words_in(looks.variables(pid)),
+        "A child has its parent's variables, unless the call that starts it names others.",
+        "os.execvpe takes them: given.ENVIRONMENT.",
+    )
     place.ask_to_end(pid)
-    try:
-        found = str(mini.wait(PATIENCE_S / 4))
-    except subprocess.TimeoutExpired:
-        found = "none: mini still runs"
     yield Finding(
         "mini's exit status after a SIGTERM to mini",
         "143",
-        found,
+        _ending(mini),
         "The command can outlive mini: `docker stop` sends its signal to the command (chapter 8).",
         "signal.signal in the process that waits, for each signal of given.SIGNALS.",
     )
@@ -80,15 +87,66 @@ def _signals(place: Place) -> Iterator[Finding]:
         "mini sends the signal to the command, and then waits again.",
         "os.kill, in the handler.",
     )
+    if is_gone:
+        yield from _each_signal(place)
+
+
+def _ending(mini: "subprocess.Popen[bytes]") -> str:
+    try:
+        return str(mini.wait(PATIENCE_S / 4))
+    except subprocess.TimeoutExpired:
+        return "none: mini still runs"
+
+
+def words_in(variables: Mapping[str, str]) -> str:
+    """The names of variables, for a finding."""
+    return ", ".join(sorted(variables)) or "none"
+
+
+COUNTER = """
+    n=0
+    trap 'n=$((n+1))' HUP
+    trap 'n=$((n+2))' INT
+    trap 'n=$((n+4))' USR1
+    trap 'n=$((n+8)); trap "n=\\$((n+16))" USR2; trap "" URG' USR2
+    trap 'exit $n' TERM
+    while :; do sleep 0.02; done"""
+"""A command that counts its signals, and ends with the sum.  That it ignores SIGURG shows, in
+/proc/<pid>/status, that the first SIGUSR2 has arrived."""
+COUNTED = ("SIGHUP", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGUSR2 again")
+
+
+def _each_signal(place: Place) -> Iterator[Finding]:
+    command = ("sh", "-c", COUNTER)
+    pid = place.box(*command)
+    if not pid:
+        yield not_started(place)
+        return
+    mini = place.started[-1]
+    until(lambda: looks.catches(pid, signal.SIGTERM), 3)
+    place.wait_for_handlers(pid, SIGNALS)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        mini.send_signal(number)
+    until(lambda: looks.ignores(pid, signal.SIGURG), 3)
+    for number in (signal.SIGUSR2, signal.SIGTERM):
+        mini.send_signal(number)
+    ended = _ending(mini)
+    counted = int(ended) if ended.isdigit() and int(ended) < 1 << len(COUNTED) else 0
+    arrived = [name for bit, name in enumerate(COUNTED) if counted >> bit & 1]
+    yield Finding(
+        "the signals that mini gets and the command counts, before a SIGTERM ends it",
+        ", ".join(COUNTED),
+        ", ".join(arrived) or f"none, and mini's exit status was {ended}",
+        "The command gets the signal that mini got, each time that mini gets one.",
+        "The first argument of the handler is the signal's number.",
+    )
 
 
 def root(place: Place) -> Iterator[Finding]:
     """Stage 2: its own root, and no way back."""
     before = looks.hosts_mounts()
-    door = os.open("/etc", os.O_RDONLY)
-    os.set_inheritable(door, True)
-    pid = place.box("sleep", "4002", fds=(door,))
-    os.close(door)
+    with _doors() as doors:
+        pid = place.box("sleep", "4002", fds=doors)
     if not pid:
         yield not_started(place)
         return
@@ -100,20 +158,52 @@ def root(place: Place) -> Iterator[Finding]:
         "the flags of processes.clone",
     )
     yield from _at_the_root(pid, before)
-    held = sorted(
-        {fd for one in looks.those_inside(pid) for fd in looks.descriptors(one)} - {0, 1, 2}
-    )
+    inside = looks.those_inside(pid)
     yield Finding(
-        "open files that came from mini's caller",
+        "the working folder that the command starts in",
+        "/",
+        "/" if all(map(looks.starts_at_root, inside)) else "a folder of the host",
+        "A new root does not move a process: from a working folder outside, `cd ..` goes on in the "
+        "host's files.",
+        "os.chdir, before and after mounts.pivot_root.",
+    )
+    yield _open_files(inside)
+    place.ask_to_end(pid)
+    until(lambda: place.started[-1].poll() is not None, 5)
+    boxes = place.boxes()
+    yield Finding(
+        "folders of containers, once the container has ended",
         "none",
-        f"descriptors {held}" if held else "none",
-        "The caller of mini may have a folder of the host open. An open folder is a way out of "
-        "any root: fchdir(2).",
-        "Every number from 3 on must be closed before the command starts: labkit.kernel.processes.",
+        ", ".join(boxes) or "none",
+        "mini makes given.folder(box.name), so mini removes it.",
+        "given.remove_folder, in the process that waits for the container.",
     )
     place.end()
     left = sorted(set(looks.hosts_mounts()) - set(before))
     yield Finding("mounts on the host afterwards", "none", ", ".join(left) or "none")
+
+
+@contextmanager
+def _doors() -> Iterator[tuple[int, int]]:
+    """Two open folders of the host: a low number and a high one."""
+    low = os.open("/etc", os.O_RDONLY)
+    high = fcntl.fcntl(low, fcntl.F_DUPFD, 200)
+    try:
+        yield low, high
+    finally:
+        os.close(low)
+        os.close(high)
+
+
+def _open_files(pids: Sequence[int]) -> Finding:
+    return Finding(
+        "open files that came from mini's caller",
+        "none",
+        looks.held_by(pids),
+        "The caller of mini may have a folder of the host open. An open folder is a way out of "
+        "any root: fchdir(2).",
+        "Every number from 3 on must be closed before the command starts: labkit.kernel.processes.",
+    )
 
 
 def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
@@ -152,8 +242,9 @@ def _at_the_root(pid: int, before: list[str]) -> Iterator[Finding]:
 def numbers(place: Place) -> Iterator[Finding]:
     """Stage 3: its own process numbers, /proc, an init that reaps."""
     script = "(sleep 0.01 &); (sleep 0.01 &); (sleep 0.01 &); exec sleep 4003"
-    place.start("run", "--root", place.root, "--", "sh", "-c", script)
-    pid = place.find(("sleep", "4003"))
+    with _doors() as doors:
+        place.start("run", "--root", place.root, "--", "sh", "-c", script, fds=doors)
+        pid = place.find(("sleep", "4003"))
     if not pid:
         yield not_started(place)
         return
@@ -168,21 +259,18 @@ def numbers(place: Place) -> Iterator[Finding]:
         lambda: not place_has("0.01"), 3
     )  # the orphans have ended: now they are zombies, or reaped
     yield from _proc(pid)
-    zombies = until(lambda: not _zombies(pid), 3)
+    are_reaped = until(lambda: not _zombies(pid), 3)
     yield Finding(
         "processes that have ended and that no process waited for",
         "none",
-        "none" if zombies else f"{len(_zombies(pid))} zombies",
+        "none" if are_reaped else f"{len(_zombies(pid))} zombies",
         "An orphan is handed to process 1 of its namespace: chapter 11, the duties of process 1.",
         "Process 1 is a copy of mini that waits for *every* child, and ends with the command's.",
     )
-    yield Finding(
-        "/dev/null inside",
-        "the device",
-        "the device" if looks.is_null(pid, "/dev/null") else "something else, or nothing",
-        "A shell needs /dev/null for a command with `&`.",
-        "given.DEVICES: an empty file for each, and the host's device bound to it.",
-    )
+    yield from _devices(pid)
+    yield _open_files(looks.those_inside(pid))
+    if are_reaped:
+        yield from _signal_by_init(place, pid)
     place.end()
     found = place.run("run", "--root", place.root, "--", "sh", "-c", "sleep 4013 & exit 3")
     yield Finding("the status, if another process is still there", "3", str(found))
@@ -226,6 +314,52 @@ def _proc(pid: int) -> Iterator[Finding]:
         else ("none: nothing is mounted there" if not kinds else f"{len(shown)}, the host's"),
         "A proc file system shows the PID namespace of the process that *mounted* it.",
         "mounts.mount of kind `proc`, by a process that is inside already.",
+    )
+    options = [set(m.options) for m in looks.mount_table(pid) if m.target == "/proc"]
+    safe = {"nodev", "noexec", "nosuid"}
+    yield Finding(
+        "the options of the mount at /proc",
+        ", ".join(sorted(safe)),
+        ", ".join(sorted(safe & options[-1]))
+        if options and safe & options[-1]
+        else "none of these",
+        "A file in /proc needs no device, no program and no other user: the host's has these, too.",
+        "The flags of mounts.mount: MS_NODEV, MS_NOEXEC, MS_NOSUID.",
+    )
+
+
+def _signal_by_init(place: Place, pid: int) -> Iterator[Finding]:
+    place.ask_to_end(pid)
+    yield Finding(
+        "mini's exit status after a SIGTERM to mini, with an init between",
+        "143",
+        _ending(place.started[-1]),
+        "The kernel drops a signal for process 1 that has no handler there: chapter 11, the duties "
+        "of process 1.",
+        "Process 1 passes the signals on to its child, as mini passes them on to process 1.",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = "…" if len(names) > len(DEVICES) + 2 else ""
+    return ", ".join(names[: len(DEVICES) + 2]) + more or "none"
+
+
+def _devices(pid: int) -> Iterator[Finding]:
+    kinds = [m.kind for m in looks.mount_table(pid) if m.target == "/dev"]
+    yield Finding(
+        "the file system that is mounted at /dev",
+        "tmpfs",
+        kinds[-1] if kinds else "none",
+        "Several containers can have one root, and its /dev must not change for all of them.",
+        "mounts.mount of kind `tmpfs`",
+    )
+    yield Finding(
+        "the devices in /dev",
+        ", ".join(sorted(DEVICES)),
+        _some(looks.devices(pid)),
+        "A shell needs /dev/null for a command with `&`, and root could read a disk of the host.",
+        "given.DEVICES: an empty file for each, and the host's device bound to it.",
     )
 
 

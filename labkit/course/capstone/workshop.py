@@ -46,7 +46,8 @@ TOOLS = {
     "processes.close_all_but processes.close_on_exec_from given.folder given.remove_folder",
     3: "namespaces.FLAGS mounts.mount os.wait given.DEVICES",
     4: "namespaces.FLAGS namespaces.set_hostname",
-    5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options given.blob given.folder",
+    5: "tarfile.open os.mknod os.setxattr overlay.OPAQUE overlay.options "
+    "given.STATE given.blob given.folder",
     6: "mounts.parse_mountinfo given.FILES given.GROUP os.pipe namespaces.unshare "
     "given.remove_group",
     7: "capabilities.mask capabilities.last_capability capabilities.drop_from_bounding_set "
@@ -57,8 +58,8 @@ TOOLS = {
     "network.links.add_default_route network.links.every_link network.links.delete "
     "network.loopback.bring_up given.BRIDGE given.GATEWAY",
     9: "os.setsid os.dup2 processes.start_time processes.open_pidfd processes.send_signal "
-    "namespaces.setns given.record given.wait_until",
-    10: "given.fetch given.blob given.MANIFEST hashlib.sha256 given.write_index os.rename",
+    "namespaces.setns given.folder given.record given.wait_until",
+    10: "given.fetch given.blob hashlib.sha256 given.write_index os.rename",
     11: "user_namespaces.make user_namespaces.enter user_namespaces.act_as trees.clone_tree "
     "trees.map_ids trees.attach given.FIRST_ID given.IDS",
 }
@@ -146,8 +147,8 @@ def _row(name: str) -> tuple[str, str, str]:
 
 
 def _parameters(thing: Callable[..., Any]) -> str:
-    """How a function is called, with short names of types."""
-    words = str(inspect.signature(thing)).partition(" ->")[0]
+    """How a function is called and what type its result has, with short names of types."""
+    words = str(inspect.signature(thing)).removesuffix(" -> None")
     return re.sub(r"\b(?:[a-z_]+\.)+(?=\w)", "", words)
 
 

@@ -8,6 +8,7 @@
 | `groups` | its control groups: the limits belong to root, the rest to the submission |
 | `tree` | its files: a small disk, and this machine's programs, read-only |
 | `birth`, `sandbox` | its namespaces, and the first process in them (`keeper`) |
+| `locks` | which process is its engine |
 | `kernel` | Jupyter's way to a kernel in there |
 | `cells` | which cell belongs to which exercise |
 | `judging`, `judge` | the process that looks, outside of the submission's power |

@@ -48,6 +48,8 @@ def grade(submissions: Sequence[Submission], options: Options, say: Say) -> list
             "grading needs root, to give each submission separate users and limits: use sudo; "
             "the submissions themselves get no power over the machine"
         )
+    if not os.geteuid():
+        one.sweep_old()
     results: dict[Submission, Result] = {}
 
     def take(each: Submission, result: Result) -> None:

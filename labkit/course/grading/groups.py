@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from labkit.cgroups import delegation, groups, v1, v2
 from labkit.cgroups.hierarchies import Mount, parse_mounts
+from labkit.course.cgroups.groups import places_of
 from labkit.course.grading.limits import Limits
 from labkit.ownership import cgroup_parent
 from labkit.paths import Paths
@@ -63,6 +64,21 @@ class Groups:
         """Put a process into the box of each hierarchy."""
         for mount in self._mounts:
             groups.write(f"{self._folder(mount)}/{BOX}/cgroup.procs", str(pid))
+
+    def bring_back(self, pid: int) -> None:
+        """Put a process from a group below `box` back into it, or thaw that group.
+
+        A v2 group whose controllers are given to those below it takes no process (EBUSY).
+        """
+        for mount in self._mounts:
+            with suppress(OSError):
+                groups.write(f"{self._folder(mount)}/{BOX}/cgroup.procs", str(pid))
+                continue
+            with suppress(OSError):
+                inside = places_of(pid)[""].lstrip("/")
+                while f"/{self.name}/" in f"/{inside}":
+                    groups.write(f"{mount.mount_point}/{inside}/cgroup.freeze", "0")
+                    inside = os.path.dirname(inside)
 
     def remove(self) -> None:
         """Kill all that is in the groups, and remove them; idempotent."""

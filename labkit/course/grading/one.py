@@ -1,5 +1,6 @@
 """One submission: its grader is a separate process, and everything it leaves is removed."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ from labkit.course.grading.limits import Limits
 from labkit.course.grading.result import Result, from_json, now
 
 SWEEPS = 6
+NEW_S = 60.0
 SPARE_S = 60.0
 """For the start of a sandbox and the judge, besides the submission's own time."""
 
@@ -71,6 +74,30 @@ def result_of(submission: Submission, said: str, errors: str) -> Result:
     marks = report.lost(fault) if fault else ()
     names = submission.student, submission.assignment
     return Result(*names, marks, digest=digest, notes=(note,), timestamp=now())
+
+
+def sweep_old() -> None:
+    """Remove what graders of this engine have left that were killed themselves."""
+    folder, begin = tempfile.gettempdir(), name_of("")
+    for name in os.listdir(folder):
+        key = name.removeprefix(begin).partition("-")[0]
+        if name.startswith(begin) and key and _is_left(f"{folder}/{name}"):
+            sweep(key)
+
+
+def _is_left(path: str) -> bool:
+    """Whether no grader holds a sandbox's folder, nor could be about to take it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(fd).st_uid == os.geteuid() and time.time() - os.fstat(fd).st_mtime > NEW_S
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def sweep(key: str) -> None:

@@ -9,6 +9,7 @@ are its own (namespaces(7)); `limits` hold for all of it together.  Closing it k
 it.  The process that makes one must have one thread, and private mounts: `tree.be_private`.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from labkit.course.grading import birth, tree
+from labkit.course.grading import birth, locks, tree
 from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.clock import Clock
 from labkit.course.grading.groups import Groups, name_of
@@ -60,6 +61,8 @@ class Sandbox:
         self.limits = limits or Limits()
         self.key = key or secrets.token_hex(4)
         self.folder = tempfile.mkdtemp(prefix=f"{name_of(self.key)}-")
+        self._folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._folder_fd, fcntl.LOCK_EX)  # as long as its grader lives (`one.sweep_old`)
         self.place = f"{self.folder}/disk"
         self.uid = FIRST_UID + IDS * (int(self.key, 16) % SLOTS)
         self.engine_pid = 0
@@ -125,7 +128,7 @@ class Sandbox:
         No link is followed: in a folder of the submission it could lead anywhere.
         """
         folder, name = os.path.split(path)
-        fd = open_inside(self.place, folder)
+        fd = locks.open_inside(self.place, folder)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with open(os.open(name, flags, 0o600, dir_fd=fd), "w", encoding="utf-8") as file:
@@ -163,15 +166,15 @@ class Sandbox:
 
     def restart_engine(self) -> None:
         """End labkitd, also a stopped or frozen one, and start it again; as `start_engine`."""
-        for pid in self._other_engines():
-            self._bring_back(pid)
         self.send_signal(self.engine_pid, signal.SIGKILL)
+        for pid in self._other_engines():
+            self._bring_back(pid, signal.SIGKILL)
         self.start_engine()
 
     def _start_engine(self, deadline: float) -> None:
         while (others := self._other_engines()) and self.clock.now() < deadline:
             for pid in others:
-                self._kill_inside(pid)
+                self._bring_back(pid, signal.SIGKILL)
             time.sleep(0.02)
         if not self.runs(self._holder_pid):
             words = [sys.executable, "-P", "-m", "labkit.course.grading.holder", tree.RUN]
@@ -182,25 +185,8 @@ class Sandbox:
         self._await_socket("labkit.sock", self.engine_pid, deadline)
 
     def _other_engines(self) -> set[int]:
-        """The processes, as numbers of this machine, that hold the locks of labkitd (proc(5))."""
-        inodes = set()
-        for path in ENGINE_LOCKS:
-            with suppress(OSError):
-                inodes.add(str(os.lstat(f"{self.place}{path}").st_ino))
-        with open("/proc/locks") as file:
-            fields = [line.split() for line in file if "->" not in line]
-        return {int(each[4]) for each in fields if each[5].rpartition(":")[2] in inodes}
-
-    def _kill_inside(self, pid: int) -> None:
-        """Kill a process by its number on this machine, if it is the submission's."""
-        with suppress(OSError):
-            fd = os.pidfd_open(pid)
-            try:
-                kept = os.stat(f"/proc/{self.keeper_pid}/ns/pid").st_ino
-                if os.stat(f"/proc/{pid}/ns/pid").st_ino == kept:
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
-            finally:
-                os.close(fd)
+        """The submission's processes that hold the locks of labkitd, as this machine's numbers."""
+        return locks.holders(self.place, ENGINE_LOCKS, self.keeper_pid)
 
     def _await_socket(self, name: str, pid: int, deadline: float) -> None:
         """Wait until a program of the engine listens; SandboxError if it ends or is too slow."""
@@ -276,14 +262,20 @@ class Sandbox:
                 self._bring_back(self.keeper_pid)
         return {"error": "the submission does not answer"}
 
-    def _bring_back(self, pid: int) -> None:
-        """Put a process of this machine's numbers back into the submission's own group.
+    def _bring_back(self, pid: int, number: int = signal.SIGCONT) -> None:
+        """Put a process back into the submission's own group, and signal it.
 
-        The submission may have put it into a group below, which is frozen or has no processor time.
+        `pid` is this machine's number of a process in the submission's PID namespace.  The
+        submission may have put it into a group below, which is frozen or has no processor time.
         """
         with suppress(OSError):
-            self._groups.join(pid)
-            os.kill(pid, signal.SIGCONT)
+            fd = os.pidfd_open(pid)
+            try:
+                if locks.namespace(pid) == locks.namespace(self.keeper_pid):
+                    self._groups.bring_back(pid)
+                    signal.pidfd_send_signal(fd, number)
+            finally:
+                os.close(fd)
 
     # Its life
 
@@ -337,22 +329,12 @@ class Sandbox:
         with suppress(OSError):
             mounts.unmount(self.place, mounts.MNT_DETACH)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._folder_fd >= 0:
+            os.close(self._folder_fd)
+            self._folder_fd = -1
 
     def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_inside(place: str, path: str) -> int:
-    """Open a folder below `place`, step by step; OSError (ELOOP) if a link is on the way."""
-    fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    for name in path.strip("/").split("/"):
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            found = os.open(name, flags, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = found
-    return fd

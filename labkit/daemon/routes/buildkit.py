@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from labkit.build.workroom import CACHE_MOUNTS, KeptCache
 from labkit.containers import Engine
+from labkit.daemon import filters
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Hijack, json_response
 from labkit.daemon.routes import build as classic
@@ -49,6 +50,7 @@ def cancel(engine: Engine, request: Request) -> Answer:
 
 def prune(engine: Engine, request: Request) -> Answer:
     """`POST /build/prune`: remove the caches of RUN and the kept contexts that no build uses."""
+    filters.parse(request.query.text("filters"), None)
     removed: Sequence[KeptCache | KeptContext] = CACHE_MOUNTS.prune(engine.paths)
     removed = [*removed, *service(engine).kept.prune()]
     size_bytes = sum(cache.size_bytes for cache in removed)

@@ -16,7 +16,7 @@ from labkit.daemon.shapes import mounts as mount_shapes
 from labkit.daemon.shapes.containers import JsonObject, summary, written_bytes
 from labkit.daemon.shapes.images import image_summary
 from labkit.dialect.moments import parse_s, timestamp, unix_s
-from labkit.errors import ConflictError, NotFoundError
+from labkit.errors import ConflictError, InvalidParameterError, NotFoundError
 from labkit.images import Image
 from labkit.snapshots.comparing import size_bytes
 
@@ -26,12 +26,14 @@ PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 def usage(engine: Engine, request: Request) -> Answer:
     """`GET /system/df?type=`: images, containers, volumes, caches, with their sizes in bytes."""
     kinds = request.query.texts("type") or list(KINDS)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidParameterError(f"unknown object type: {kind}")
     layers_bytes = sum(engine.images.chain_sizes().values())
     answer: JsonObject = {"LayersSize": layers_bytes}
     for kind in kinds:
-        if kind in KINDS:
-            name, list_them = KINDS[kind]
-            answer[name] = list_them(engine)
+        name, list_them = KINDS[kind]
+        answer[name] = list_them(engine)
     return json_response(answer)
 
 

@@ -61,11 +61,10 @@ class _Lines:
         for event in self._listener:
             if self._is_over(event):
                 return
-            if event is None:
-                if self._client.client_is_gone():
-                    return
-            elif _matches(event, self._asked):
+            if event is not None and _matches(event, self._asked):
                 yield msgspec.json.encode(_shape(event)) + b"\n"
+            elif self._client.client_is_gone():
+                return
 
     def _is_over(self, event: Event | None) -> bool:
         now_ns = event.time_ns if event else time.time_ns()

@@ -13,7 +13,6 @@ from labkit.build.context import fetch
 from labkit.containers import Engine
 from labkit.daemon import filters
 from labkit.daemon.create_body import convert
-from labkit.daemon.errors import UnsupportedError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, Stream, json_response
 from labkit.daemon.routes import registries
@@ -109,15 +108,20 @@ def create(engine: Engine, request: Request) -> Answer:
     query = request.query
     if query.text("fromImage"):
         return registries.pull(engine, request)
-    if query.text("platform"):
-        raise UnsupportedError("labkit does not support platform yet")
+    platform = platforms.parse(query.text("platform"))
+    if platform.os != "linux":
+        raise InvalidParameterError("operating system is not supported")
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
         raise InvalidParameterError(f"tag={tag} needs a repo")
     reference = f"{repository}:{tag}" if tag else repository
     with _source(engine, request) as archive:
         image = engine.images.import_tar(
-            archive, reference, changes_of(query), query.text("message")
+            archive,
+            reference,
+            changes_of(query),
+            query.text("message"),
+            architecture=platform.architecture,
         )
     if reference:
         engine.events.publish_image("tag", image, references.parse(reference).familiar)

@@ -16,9 +16,10 @@ from labkit.daemon.shapes import networks as shapes
 from labkit.dialect.moments import parse_s, timestamp, unix_s
 from labkit.errors import ConflictError, ForbiddenError, InvalidParameterError, NotFoundError
 from labkit.networks import EndpointConfig, Network, new_id
-from labkit.networks.model import BRIDGE, Ipam, docker_name
+from labkit.networks.model import BRIDGE, HOST, NONE, Ipam, docker_name
 
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+KINDS = ("builtin", "custom")
 PRUNE_FILTERS = ("label", "label!", "until")
 
 
@@ -58,6 +59,9 @@ def list_networks(engine: Engine, request: Request) -> Answer:
 
 def _matches(engine: Engine, network: Network, asked: Filters) -> bool:
     dangling = filters.truth(asked, "dangling")
+    for word in asked.get("type", ()):
+        if word not in KINDS:
+            raise InvalidParameterError(f"invalid filter: 'type'='{word}'")
     kind = "builtin" if _is_builtin(network) else "custom"
     return (
         (dangling is None or dangling == (kind == "custom" and not _users(engine, network)))
@@ -93,6 +97,8 @@ def create(engine: Engine, request: Request) -> Answer:
             raise InvalidParameterError(f"labkit has no {words}")
     if not body.enable_ipv4:
         raise InvalidParameterError("labkit's networks always have IPv4: leave out EnableIPv4")
+    if body.driver in (HOST, NONE):
+        raise ForbiddenError(f'only one instance of "{body.driver}" network is allowed')
     if not body.name:
         raise InvalidParameterError("network name is required: none was given")
     network = Network(

@@ -163,6 +163,9 @@ def search(engine: Engine, request: Request) -> Answer:
     limit = SEARCH_DEFAULT if limit in (None, 0) else limit
     if limit is None or not 1 <= limit <= SEARCH_LIMIT:
         raise InvalidParameterError(f"Limit {limit} is outside the range of [1, {SEARCH_LIMIT}]")
+    stars = max((_stars(value) for value in asked.get("stars", [])), default=0)
+    official = filters.truth(asked, "is-official")
+    automated = filters.truth(asked, "is-automated")
     domain, term = searching.split_term(request.query.text("term"))
     if not term:
         raise InvalidParameterError("a search needs a term: a part of an image's name")
@@ -170,9 +173,6 @@ def search(engine: Engine, request: Request) -> Answer:
     endpoints = searching.endpoints(domain, access.settings)
     with remotes.reached(endpoints, access, Event()) as registry:
         found = searching.search(registry, term, limit)
-    stars = max((_stars(value) for value in asked.get("stars", [])), default=0)
-    official = filters.truth(asked, "is-official")
-    automated = filters.truth(asked, "is-automated")
     return json_response(
         [
             image

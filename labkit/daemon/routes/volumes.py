@@ -9,9 +9,11 @@ from labkit.containers.given.mounts import LOCAL_DRIVER
 from labkit.containers.given.volumes import Volume
 from labkit.daemon import filters
 from labkit.daemon.create_body import convert
+from labkit.daemon.errors import UnavailableError
 from labkit.daemon.requests import Request
 from labkit.daemon.responses import Answer, Response, json_response
 from labkit.daemon.routes.pruned import publish_prune
+from labkit.daemon.routes.swarm import NO_SWARM
 from labkit.daemon.shapes import mounts as shapes
 from labkit.errors import ConflictError, NotFoundError
 from labkit.snapshots.comparing import size_bytes
@@ -27,11 +29,14 @@ class _CreateBody(msgspec.Struct, rename="pascal"):
     driver: str = ""
     driver_opts: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+    cluster_volume_spec: dict[str, object] | None = None
 
 
 def create(engine: Engine, request: Request) -> Answer:
     """`POST /volumes/create`: 201 and the volume, whether it is new or not."""
     body = convert(request.json(), _CreateBody, "")
+    if body.cluster_volume_spec is not None:
+        raise UnavailableError(NO_SWARM)
     volume = engine.volumes.create(
         body.name, body.labels, driver=body.driver, options=body.driver_opts
     )

@@ -21,13 +21,11 @@ JsonObject = dict[str, object]
 UNSAID_CONFIG = frozenset(
     {
         *("ExposedPorts", "Healthcheck", "MacAddress", "NetworkDisabled", "Shell", "StopSignal"),
-        "StopTimeout",
     }
 )
 UNSAID_HOST_CONFIG = frozenset(
     {
         "Annotations",
-        "Init",
         "KernelMemory",
         "KernelMemoryTCP",
         "Mounts",
@@ -37,6 +35,8 @@ UNSAID_HOST_CONFIG = frozenset(
     }
 )
 """Docker leaves these fields out of an inspection if they are empty."""
+UNSAID_IF_UNSET = frozenset({"Init", "StopTimeout"})
+"""Docker leaves these out only if they were not given: `--init=false` is shown."""
 HEALTH_WORDS = {
     "starting": " (health: starting)",
     "healthy": " (healthy)",
@@ -140,10 +140,17 @@ def inspection(engine: Engine, container: Container) -> JsonObject:
         "HostConfig": _host_config(container),
         "GraphDriver": _graph_driver(engine, container),
         "Mounts": mounts(container),
-        "Config": _said(not_yet_in_config | msgspec.to_builtins(container.config), UNSAID_CONFIG),
+        "Config": _said(not_yet_in_config | _config(container), UNSAID_CONFIG),
         "NetworkSettings": networks.settings(engine, container),
         "Labkit": {"Without": container.without},
     }
+
+
+def _config(container: Container) -> JsonObject:
+    """The configuration; the hardware address may have been given with the first network."""
+    first = container.networks.get(container.host_config.network_mode)
+    config = cast("JsonObject", msgspec.to_builtins(container.config))
+    return config | {"MacAddress": container.config.mac_address or (first and first.mac_address)}
 
 
 def _host_config(container: Container) -> JsonObject:
@@ -155,8 +162,12 @@ def _host_config(container: Container) -> JsonObject:
 
 
 def _said(fields: JsonObject, unsaid: Collection[str]) -> JsonObject:
-    """The fields without the empty ones of `unsaid`."""
-    return {name: value for name, value in fields.items() if value or name not in unsaid}
+    """The fields without the empty ones of `unsaid`, and without those that were not given."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if (value or name not in unsaid) and (value is not None or name not in UNSAID_IF_UNSET)
+    }
 
 
 def _state(state: State) -> JsonObject:

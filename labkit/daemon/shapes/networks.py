@@ -25,7 +25,7 @@ def network(engine: Engine, found: Network, *, with_members: bool) -> JsonObject
         "IPAM": {
             "Driver": found.ipam.driver or "default",
             "Options": found.ipam.options,
-            "Config": [_ipam(each) for each in found.ipam.config],
+            "Config": [_ipam(each) for each in found.ipam.config] or None,
         },
         "Internal": found.internal,
         "Attachable": found.attachable,
@@ -104,6 +104,7 @@ def _endpoint(
     ipam = wanted.ipam_config
     asked = msgspec.to_builtins(ipam) if ipam else {}
     gives_addresses = found.gives_addresses
+    has_run = had is not None or container.state.status != "created"
     names = dns_names(container, found, wanted) if gives_addresses else []
     return {
         "IPAMConfig": {name: value for name, value in asked.items() if value} if ipam else None,
@@ -111,7 +112,7 @@ def _endpoint(
         "Aliases": wanted.aliases,
         "MacAddress": had.mac if had else wanted.mac_address,
         "DriverOpts": wanted.driver_opts,
-        "NetworkID": found.id if had or not gives_addresses else "",
+        "NetworkID": found.id if has_run or not gives_addresses else "",
         "EndpointID": had.id if had else "",
         "Gateway": had.gateway if had else "",
         "IPAddress": had.ipv4_address if had else "",

@@ -66,7 +66,7 @@ def info(engine: Engine) -> JsonObject:
         ],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": ["bridge", "host", "ipvlan", "macvlan", "null"],
             "Authorization": None,
             "Log": list(log_options.DRIVERS),
         },
@@ -109,7 +109,17 @@ def info(engine: Engine) -> JsonObject:
         "ServerVersion": labkit.__version__,
         "Runtimes": {name: {"path": "labkit.runtime"} for name in RUNTIMES},
         "DefaultRuntime": said.default_runtime or RUNTIMES[0],
-        "Swarm": {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False},
+        # The engine has no such parts, and clients ask for their versions.
+        **{f"{part}Commit": {"ID": "", "Expected": ""} for part in ("Containerd", "Init", "Runc")},
+        "CDISpecDirs": [],
+        "Swarm": {
+            "LocalNodeState": "inactive",
+            "NodeID": "",
+            "NodeAddr": "",
+            "ControlAvailable": False,
+            "Error": "",
+            "RemoteManagers": None,
+        },
         "LiveRestoreEnabled": True,
         "Isolation": "",
         "InitBinary": "tini-static",

@@ -120,7 +120,9 @@ def test_what_the_target_does_not_need_is_not_built(built):
     )
     assert "exit 9" not in build(built, text)
     assert "exit 9" in build(built, text, "--target", "unneeded", code=9)
-    assert "failed to reach build target nope" in build(built, text, "--target", "nope", code=1)
+    assert 'target stage "nope" could not be found' in build(
+        built, text, "--target", "nope", code=1
+    )
 
 
 def test_independent_stages_run_side_by_side(built):

@@ -117,6 +117,35 @@ def test_without_nft_all_but_bridges_works(make_lab) -> None:
     assert json.loads(warnings) == [why]
 
 
+WITHOUT_IPV6 = f"""
+set -e
+ip link set lo up
+for links in all default; do echo 1 > /proc/sys/net/ipv6/conf/$links/disable_ipv6; done
+labkit() {{ "$PYTHON" -m labkit.cli "$@"; }}
+labkit run -d --name server -p 8096:80 busybox httpd -f -p 80 > /dev/null
+labkit exec server true && echo executed
+printf 'FROM busybox\nRUN echo hi > /x\n' | labkit build -q - > /dev/null && echo built
+labkit network create --ipv6 six > /dev/null
+labkit run -d --name near --network six busybox sleep 1000 > /dev/null
+labkit run --rm --network six busybox ping -6 -c 1 -W 5 near > /dev/null && echo pinged
+labkit rm -f server near > /dev/null
+labkit network rm six > /dev/null
+mount -t tmpfs tmpfs /proc/sys/net/ipv6
+labkit run --rm busybox echo without
+labkit network create --ipv6 six 2>&1 || labkit network ls -q --filter name=six
+{END}
+"""
+
+
+def test_a_host_without_ipv6(make_lab) -> None:
+    """Switched off by sysctl, or at boot: then there is nothing of it below /proc/sys."""
+    lab = make_lab()
+    lab.stop_daemon()
+    *works, refused = in_network_of_its_own(lab, WITHOUT_IPV6)
+    assert works == ["executed", "built", "pinged", "without"]
+    assert "network six has IPv6" in refused
+
+
 LOCAL_RESOLVER = f"""
 set -e
 ip link set lo up

@@ -1,8 +1,12 @@
 """Grading's parts that need no sandbox: odd notebooks, odd folders, time on a busy machine."""
 
 import csv
+import fcntl
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +15,12 @@ from typing import Any
 import pytest
 
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.grading import classroom, collecting, handed_in, one, report
+from labkit.course.grading import classroom, collecting, groups, handed_in, one, report
 from labkit.course.grading.clock import PATIENCE, Clock
 from labkit.course.grading.limits import Limits
 from labkit.course.grading.one import Submission
 from labkit.course.grading.result import Mark, Result
+from tests import leaks
 
 GOOD: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 LESSON = Lesson("An idea.", "chapter 9, section Two", "the file cpu.shares")
@@ -60,6 +65,36 @@ def test_a_step_on_a_busy_machine_is_known() -> None:
     times = Times()
     assert times.clock.is_busy_in(lambda: times.pass_on(4, idle=8))[1] is False
     assert times.clock.is_busy_in(lambda: times.pass_on(4, used=1))[1] is True
+
+
+LOOK = """
+import fcntl, os, sys
+from labkit.course.grading import locks
+one, other = sys.argv[1:]
+held = [open(f"{folder}/run/lock", "w") for folder in (one, other)]
+assert os.fstat(held[0].fileno()).st_ino == os.fstat(held[1].fileno()).st_ino
+fcntl.flock(held[1], fcntl.LOCK_EX)
+def holders(*paths):
+    return locks.holders(one, paths, os.getpid())
+assert holders("/run/lock", "/none/lock") == set(), "the lock is on another's file"
+os.symlink(f"{other}/run", f"{one}/link")
+assert holders("/link/lock") == set(), "a link leads to another's file"
+fcntl.flock(held[0], fcntl.LOCK_EX)
+assert holders("/run/lock") == {os.getpid()}
+assert locks.holders(one, ["/run/lock"], 2**22 + 1) == set(), "in another's PID namespace"
+"""
+
+
+@pytest.mark.root
+def test_a_lock_on_anothers_file_of_the_same_number_is_not_ones_own(tmp_path: Path) -> None:
+    """Disks of the same make number their files alike: an engine never waits for another's."""
+    mount = 'for it; do mount -t tmpfs none "$it" && mkdir "$it/run"; done'
+    script = f'shift; {mount}; exec "$0" -c "$LOOK" "$@"'
+    words = ["unshare", "-m", "sh", "-c", script, sys.executable, "-"]
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    subprocess.run([*words, *map(str, folders)], env=os.environ | {"LOOK": LOOK}, check=True)
 
 
 NOTEBOOKS: dict[str, Callable[[], bytes]] = {
@@ -216,6 +251,28 @@ def test_a_fault_of_the_machine_is_graded_once_more_alone(
     results = classroom.grade(handed, options, lambda _: None)
     assert sorted(asked) == ["ann", "bob", "bob", "cid", "cid"]
     assert [each.has_fault for each in results] == [False, True, False]
+
+
+@pytest.mark.root
+def test_what_a_killed_grader_has_left_is_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_CGROUP_PARENT", f"labkit-{leaks.RUN_NAME}-sweep")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    keys = {"held": "0000aaaa", "new": "0000bbbb", "left": "0000cccc"}
+    folders = {what: tmp_path / f"{groups.name_of(key)}-x" for what, key in keys.items()}
+    for what, folder in folders.items():
+        (folder / "disk").mkdir(parents=True)
+        if what != "new":
+            os.utime(folder, (0, 0))
+    swept: list[str] = []
+    monkeypatch.setattr(groups.Groups, "remove", lambda self: swept.append(self.name))
+    fd = os.open(folders["held"], os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    one.sweep_old()
+    os.close(fd)
+    assert swept == [groups.name_of(keys["left"])]
+    assert [what for what, folder in folders.items() if folder.exists()] == ["held", "new"]
 
 
 def test_a_students_name_is_not_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

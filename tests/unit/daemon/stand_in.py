@@ -70,7 +70,7 @@ class Images:
             return self.all[0]
         raise NotFoundError(f"No such image: {reference}:latest")
 
-    def import_tar(self, stream, reference, changes, message) -> Image:
+    def import_tar(self, stream, reference, changes, message, architecture) -> Image:
         self.imported.append((stream.read(), reference, tuple(changes), message))
         return self.all[0]
 

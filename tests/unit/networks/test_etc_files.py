@@ -47,10 +47,11 @@ def test_the_hosts_loopback_is_no_server_for_a_container():
     assert resolver_for(only, servers=["1.1.1.1"], search=[], options=[]).servers == ("1.1.1.1",)
 
 
-def test_a_search_domain_of_a_dot_is_none():
+def test_a_search_domain_of_a_dot_is_written():
+    """Without the line, a program would take the domain of its host name."""
     host = Resolver(("9.9.9.9",), ("example.org",))
     assert resolver_for(host, servers=[], search=[], options=[]).search == ("example.org",)
-    assert resolver_for(host, servers=[], search=["."], options=[]).search == ()
+    assert resolver_for(host, servers=[], search=["."], options=[]).search == (".",)
 
 
 def test_who_asks_labkit_keeps_the_hosts_domains_and_options():

@@ -35,11 +35,15 @@ def test_a_network_is_found_again_by_the_next_daemon(made, tmp_path):
     assert Networks(str(tmp_path), str(tmp_path), "lkunit", lambda: "").default().id != first.id
 
 
+def test_a_driver_that_labkit_lacks_is_not_found(made):
+    with pytest.raises(NotFoundError, match="labkit has the drivers"):
+        made.create(Network("web", "c0ffee", "", driver="overlay"))
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"name": " "}, "invalid network name"),
-        ({"driver": "overlay"}, "labkit has the drivers"),
         ({"ipam": Ipam(driver="dhcp")}, "labkit has the driver default"),
         ({"ipam": Ipam(config=[IpamConfig(gateway="10.0.0.1")])}, "need a --subnet"),
         ({"ipam": Ipam(config=[IpamConfig("10.0.0.1/24")])}, "invalid subnet"),

@@ -34,7 +34,7 @@ def test_what_is_done(option):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("foo=bar", "unknown option foo=bar"),
+        ("com.docker.network.foo=bar", "unknown option com.docker.network.foo=bar"),
         (f"{BRIDGE}.host_binding=127.0.0.1", "unknown option"),
         (f"{BRIDGE}.host_binding_ipv4=nowhere", "invalid IP address"),
         (f"{BRIDGE}.host_binding_ipv4=::1", "an address of IPv4"),
@@ -56,6 +56,11 @@ def test_what_is_done(option):
 def test_what_is_refused(option, words):
     with pytest.raises(InvalidParameterError, match=words):
         options.check(dict([option.split("=")]))
+
+
+@pytest.mark.parametrize("driver", ["bridge", "macvlan", "ipvlan"])
+def test_words_for_other_programs_are_kept(driver):
+    options.check({"foo": "bar", "org.example.owner": ""}, driver)
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,22 @@ def test_an_index_stands_for_its_image_of_this_machine(
     assert_nothing_left(store, root)
 
 
+def test_a_name_means_its_own_entry_beside_an_image_of_the_same_id(store: ImageStore) -> None:
+    image = base(store)
+    member = store.own_manifest(image)
+    member.platform = Platform(image.architecture, "linux")
+    descriptor, data = encode(Index(2, models.INDEX, manifests=[member]), models.INDEX)
+    store.tag(image.id, "alone")
+    with store.draft() as draft:
+        found = draft.commit_manifest(descriptor, data)
+    store.name(found, "many")
+    assert found.id == image.id
+    for name, wanted in (("many", descriptor), ("alone", member)):
+        named = store.resolve(name)
+        assert (named.id, store.entry(named).digest) == (image.id, wanted.digest)
+        assert store.own_manifest(named).digest == member.digest
+
+
 def test_layers_that_are_not_what_they_should_be(
     store: ImageStore, root: Path, folder: Path
 ) -> None:
