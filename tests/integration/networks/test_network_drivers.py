@@ -87,7 +87,7 @@ def test_a_macvlan_of_a_shared_network_ends_with_its_owner(networks, outside):
         ("macvlan", ("parent=nosuchlink",), "no such link"),
         ("macvlan", ("parent=lo",), "loopback interface is not a valid macvlan parent link"),
         ("ipvlan", ("parent=lo",), "loopback interface is not a valid ipvlan parent link"),
-        ("ipvlan", ("ipvlan_mode=bridge",), "it is l2, l3 or l3s"),
+        ("ipvlan", ("ipvlan_mode=bridge",), "it must be l2, l3 or l3s"),
         ("overlay", (), 'plugin "overlay" not found'),
     ],
 )
