@@ -85,8 +85,8 @@ def _two_cables(place: Place, pid: int) -> Iterator[Finding]:
         yield not_started(place)
         return
     place.ask_to_end(second)
-    until(lambda: place.started[-1].poll() is not None, 5)
-    answers = _ping(f"{place.root}/bin/busybox", ADDRESS)
+    until(lambda: place.started[-1].poll() is not None)
+    answers = until(lambda: _ping(f"{place.root}/bin/busybox", ADDRESS), 3)
     yield Finding(
         "a ping to the first container, once a second one has ended",
         "answered",
