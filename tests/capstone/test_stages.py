@@ -88,6 +88,17 @@ def test_a_stage_needs_nothing_of_later_ones(tmp_path: Path, stage: int) -> None
     assert [one for one in judge(stage, str(engine)) if not one.holds] == []
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("stage", range(2, 12))
+def test_the_stage_before_fails_and_the_judge_does_not(tmp_path: Path, stage: int) -> None:
+    """A learner calls the check of a stage with the file of the one before."""
+    engine = tmp_path / "mini.py"
+    engine.write_text(up_to(stage - 1, REFERENCE.read_text()))
+    bad = [one.what for one in judge(stage, str(engine)) if not one.holds]
+    assert bad
+    assert "the judge" not in bad
+
+
 def test_a_folder_with_a_mount_in_it_is_not_removed(tmp_path: Path) -> None:
     """A mount that a mistake has left: /proc has one below it on every machine."""
     with pytest.raises(OSError, match="mounted"):

@@ -226,14 +226,13 @@ def routes_of(pid: int) -> list[str]:
 
 def devices(pid: int) -> list[str]:
     """The names in a process's /dev that are devices: of the same numbers as the host's."""
+    dev = Path(f"/proc/{pid}/root/dev")
     found = []
-    with os.scandir(f"/proc/{pid}/root/dev") as entries:
-        for entry in entries:
-            mode = entry.stat(follow_symlinks=False)
-            if stat.S_ISCHR(mode.st_mode) or stat.S_ISBLK(mode.st_mode):
-                with suppress(FileNotFoundError):
-                    same = os.stat(f"/dev/{entry.name}").st_rdev == mode.st_rdev
-                    found += [entry.name] if same else []
+    for path in dev.iterdir() if dev.is_dir() else ():
+        mode = path.lstat()
+        if stat.S_ISCHR(mode.st_mode) or stat.S_ISBLK(mode.st_mode):
+            with suppress(FileNotFoundError):
+                found += [path.name] if os.stat(f"/dev/{path.name}").st_rdev == mode.st_rdev else []
     return sorted(found)
 
 

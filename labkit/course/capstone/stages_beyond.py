@@ -36,6 +36,8 @@ def network(place: Place) -> Iterator[Finding]:
         "links.make_veth in the host's network, with the container's as an open file",
     )
     yield Finding("the master of the cable's other end", BRIDGE, _master(), idea, "links.Veth")
+    if "eth0" not in inside:
+        return
     found = looks.addresses_of(pid)
     for address, what in (("127.0.0.1", "lo"), (ADDRESS, "eth0")):
         yield Finding(
@@ -83,8 +85,8 @@ def _two_cables(place: Place, pid: int) -> Iterator[Finding]:
         yield not_started(place)
         return
     place.ask_to_end(second)
-    until(lambda: place.started[-1].poll() is not None, 5)
-    answers = _ping(f"{place.root}/bin/busybox", ADDRESS)
+    until(lambda: place.started[-1].poll() is not None)
+    answers = until(lambda: _ping(f"{place.root}/bin/busybox", ADDRESS), 3)
     yield Finding(
         "a ping to the first container, once a second one has ended",
         "answered",
@@ -218,7 +220,7 @@ def users(place: Place) -> Iterator[Finding]:
     yield Finding("the user namespace", "its own", looks.own(pid, "user"), idea)
     if looks.own(pid, "user") != "its own":
         return
-    everyone = {looks.status(one, "Uid").split()[0] for one in looks.those_inside(pid)}
+    everyone = {looks.status(one, "Uid").split("\t")[0] for one in looks.those_inside(pid)}
     yield Finding(
         "the host's number of the container's processes",
         "not 0",

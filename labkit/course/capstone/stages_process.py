@@ -93,7 +93,7 @@ def _signals(place: Place) -> Iterator[Finding]:
 
 def _ending(mini: "subprocess.Popen[bytes]") -> str:
     try:
-        return str(mini.wait(PATIENCE_S / 4))
+        return str(mini.wait(PATIENCE_S / 2))
     except subprocess.TimeoutExpired:
         return "none: mini still runs"
 
@@ -123,11 +123,11 @@ def _each_signal(place: Place) -> Iterator[Finding]:
         yield not_started(place)
         return
     mini = place.started[-1]
-    until(lambda: looks.catches(pid, signal.SIGTERM), 3)
+    until(lambda: looks.catches(pid, signal.SIGTERM) or mini.poll() is not None)
     place.wait_for_handlers(pid, SIGNALS)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         mini.send_signal(number)
-    until(lambda: looks.ignores(pid, signal.SIGURG), 3)
+    until(lambda: looks.ignores(pid, signal.SIGURG) or mini.poll() is not None)
     for number in (signal.SIGUSR2, signal.SIGTERM):
         mini.send_signal(number)
     ended = _ending(mini)
@@ -169,7 +169,7 @@ def root(place: Place) -> Iterator[Finding]:
     )
     yield _open_files(inside)
     place.ask_to_end(pid)
-    until(lambda: place.started[-1].poll() is not None, 5)
+    until(lambda: place.started[-1].poll() is not None)
     boxes = place.boxes()
     yield Finding(
         "folders of containers, once the container has ended",
