@@ -1,4 +1,7 @@
-"""How a container ended: written by the shim, read by the daemon."""
+"""How a container ended: written by the shim, read by the daemon.
+
+For a shim that was killed, the daemon writes it.
+"""
 
 from typing import NamedTuple
 
@@ -17,13 +20,16 @@ class ExitStatus(NamedTuple):
     """RFC 3339, UTC."""
     durations_ns: list[int]
     """The time that each step of the start took."""
+    is_lost: bool = False
+    """Whether the daemon wrote it, because the shim was killed."""
 
     def to_bytes(self) -> bytes:
         """Return the line of JSON, with Docker's names for the fields."""
         killed = "true" if self.killed_for_memory else "false"
         steps = ",".join(map(str, self.durations_ns))
+        lost = ',"ShimKilled":true' if self.is_lost else ""
         text = (
             f'{{"ExitCode":{self.code},"OOMKilled":{killed},'
-            f'"FinishedAt":"{self.finished_at}","StepsNs":[{steps}]}}\n'
+            f'"FinishedAt":"{self.finished_at}","StepsNs":[{steps}]{lost}}}\n'
         )
         return text.encode()

@@ -190,10 +190,11 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
     """Set the state, then undo what the run needed; a failure there changes no state."""
     container = entry.container
     status = status or parts.records.read_exit(container.id)
-    lost = status is None
+    is_news = status is None
     if status is None:
         # The shim was killed, and the kernel killed the container with it (die_with_shim).
-        status = ExitStatus(KILLED, False, timestamp(time.time_ns()), entry.durations_ns)
+        now = timestamp(time.time_ns())
+        status = ExitStatus(KILLED, False, now, entry.durations_ns, is_lost=True)
     container.state = State(
         status=states.after(container.state.status, "die"),
         exit_code=status.code,
@@ -201,13 +202,14 @@ def _record_end(parts: Parts, entry: Entry, status: ExitStatus | None) -> None:
         started_at=container.state.started_at,
         finished_at=status.finished_at,
         health=container.state.health,
-        error="the container's shim was killed, and the container with it" if lost else "",
+        error="the container's shim was killed, and the container with it"
+        if status.is_lost
+        else "",
     )
     entry.end = copy(container.state)
-    if lost:
+    if is_news:
         parts.layout.remove(container.id)
         parts.records.write_exit(container.id, status)
-        parts.records.save_if_possible(container)  # the exit status has no field for this error
     starting.remove_run_folder(parts, container.id)
     networking.release(parts, container.id)
     mounting.unmount_volumes(parts, container)

@@ -133,7 +133,10 @@ def _adopt(parts: Parts, entry: Entry, asking: list[tuple[Entry, list[int]]]) ->
     if names_fds:
         asking.append((entry, names_fds))
     with entry.lock:
+        was_recorded = entry.is_running
         entry.started(connection, started)
+        if not was_recorded:  # the last daemon was killed between its start and its record
+            parts.records.save_if_possible(entry.container)
         starting.watch(parts, entry)
     return True
 

@@ -48,6 +48,7 @@ class _ExitFile(msgspec.Struct):
     killed_for_memory: bool = msgspec.field(name="OOMKilled")
     finished_at: str = msgspec.field(name="FinishedAt")
     durations_ns: list[int] = msgspec.field(name="StepsNs")
+    is_lost: bool = msgspec.field(name="ShimKilled", default=False)
 
 
 class Records:

@@ -2,10 +2,12 @@
 
 import glob
 import os
+import select
 import signal
 import socket
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,44 @@ def test_a_shim_that_is_killed_takes_its_container_along(engine):
     assert engine.layout.leftovers() == []
     engine.start(container_id)
     engine.stop(container_id, timeout_s=0)
+
+
+def record(engine, container_id):
+    return Path(engine.paths.container_root(container_id), "container.json")
+
+
+def test_a_daemon_that_dies_while_it_records_a_lost_shim_keeps_the_reason(open_engine):
+    """The exit status and its reason are one file: there is no moment between them."""
+    engine = open_engine()
+    container_id = create(engine, "sleep", "60")
+    engine.start(container_id)
+    running = record(engine, container_id).read_bytes()
+    os.kill(find_shim(engine, container_id), signal.SIGKILL)
+    engine.wait(container_id, timeout_s=60)
+    engine.close()
+    record(engine, container_id).write_bytes(running)
+    state = open_engine().get(container_id).state
+    assert (state.status, state.exit_code) == ("exited", 137)
+    assert "shim was killed" in state.error
+
+
+def test_an_adopted_container_is_known_to_have_run(open_engine):
+    """The first daemon died before its record, and shim and second daemon die together."""
+    engine = open_engine()
+    container_id = create(engine, "sleep", "60")
+    created = record(engine, container_id).read_bytes()
+    engine.start(container_id)
+    shim = find_shim(engine, container_id)
+    engine.close()
+    record(engine, container_id).write_bytes(created)
+    open_engine().close()
+    pidfd = os.pidfd_open(shim)
+    os.kill(shim, signal.SIGKILL)
+    select.select([pidfd], [], [], 60)
+    os.close(pidfd)
+    state = open_engine().get(container_id).state
+    assert (state.status, state.exit_code) == ("exited", 137)
+    assert "shim was killed" in state.error
 
 
 @pytest.mark.parametrize("tty", [True, False])
