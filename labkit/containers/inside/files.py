@@ -270,7 +270,7 @@ def _answer(worker: Worker, entry: Entry) -> list[Any] | None:
         return None
     except BaseException as error:
         worker.close()
-        if isinstance(error, OSError) and entry.removed:
+        if isinstance(error, Exception) and entry.removed:
             raise GoneError(f"No such container: {entry.container.id}") from None
         raise
 
