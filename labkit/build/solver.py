@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from labkit.build.dockerfile.model import Dockerfile, Instruction, Stage
-from labkit.build.errors import CancelledError
+from labkit.build.errors import CancelledError, DockerfileError
 from labkit.build.events import Event
 from labkit.errors import InvalidParameterError
 from labkit.images.shell_words import Budget, Expander
@@ -61,8 +61,9 @@ def graph(
         needs = {base_stage}
         for instruction in (*triggers, *stage.instructions):
             needs |= _needed_for(dockerfile, instruction, is_outside)
-        needed = frozenset(number for number in needs if number is not None)
-        nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, needed))
+        stages = frozenset(number for number in needs if number is not None)
+        nodes.append(Node(stage, "" if base_stage is not None else base, base_stage, stages))
+    _refuse_circles(dockerfile, nodes)
     return nodes
 
 
@@ -132,10 +133,44 @@ def target(dockerfile: Dockerfile, name: str) -> int:
     )
 
 
+class CircleError(InvalidParameterError):
+    """A stage needs another one that cannot be built before it."""
+
+    def __init__(self, number: int, other: int) -> None:
+        super().__init__(f"stage {number} needs stage {other}, and the other way round")
+        self.number, self.other = number, other
+
+
+def _refuse_circles(dockerfile: Dockerfile, nodes: list[Node]) -> None:
+    """Raise DockerfileError if stages need each other in a circle, also if the target needs none.
+
+    Only a later stage, or the stage itself, can close a circle.
+    """
+    for node in nodes:
+        if all(other < node.stage.number for other in node.needs):
+            continue
+        try:
+            needed(nodes, node.stage.number)
+        except CircleError as error:
+            stage = dockerfile.stages[error.number]
+            found = next(
+                (
+                    each
+                    for each in stage.instructions
+                    if error.other in _needed_for(dockerfile, each, lambda _: False)
+                ),
+                stage.start,
+            )
+            name = dockerfile.stages[error.other].name or str(error.other)
+            why = f"circular dependency detected on stage: {name}"
+            file, line = dockerfile.file, found.number
+            raise DockerfileError(why, file, line, found.original, is_of_text=True) from None
+
+
 def needed(nodes: list[Node], wanted: int) -> list[int]:
     """The stages that have to be built for one, each after those that it needs.
 
-    Else they are in the Dockerfile's order.  InvalidParameterError for stages in a circle.
+    Else they are in the Dockerfile's order.  CircleError for stages in a circle.
     """
     found: dict[int, None] = {}
     begun: set[int] = set()
@@ -144,10 +179,8 @@ def needed(nodes: list[Node], wanted: int) -> list[int]:
         number = waiting[-1]
         begun.add(number)
         missing = [other for other in sorted(nodes[number].needs) if other not in found]
-        circle = next((other for other in missing if other in begun), None)
-        if circle is not None:
-            name = nodes[circle].stage.name or str(circle)
-            raise InvalidParameterError(f"circular dependency detected on stage: {name}")
+        if circle := next(((number, other) for other in missing if other in begun), None):
+            raise CircleError(*circle)
         waiting += missing[:1]
         if not missing:
             found[waiting.pop()] = None
