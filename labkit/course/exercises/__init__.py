@@ -11,9 +11,9 @@
 | `exercise` | what an exercise consists of: drawn values, scene, judge |
 | `drawing` | values that differ between learners |
 | `place`, `processes` | the things that a judge can look at |
+| `looks.clock` | time of which a busy machine takes none away |
 | `looks.trials`, `looks.contexts`, `looks.engines` | a judge's own runs, builds and questions |
 | `looks.folders`, `looks.images` | the files and images that a scene lays |
-| `clock` | time of which a busy machine takes none away |
 | `finding`, `hints` | a judge's findings, and the hints made from them |
 | `check`, `card`, `page` | the learner's side |
 | `ex00` to `ex12` | the exercises |

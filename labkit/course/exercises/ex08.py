@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.course.exercises import processes
-from labkit.course.exercises.clock import waiting
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
 from labkit.course.exercises.looks import folders, missed, running
+from labkit.course.exercises.looks.clock import waiting
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
 
@@ -230,13 +230,17 @@ def _draw_twice(dice: Dice) -> dict[str, object]:
 def _judge_twice(place: Place, values: Values, memo: Memo) -> list[Finding]:
     found = Findings()
 
-    def has_given_up() -> bool:
+    def is_known() -> bool:
+        """Whether it has ended for good, or was started too often."""
         now = place.container(values.name)
-        return now is not None and now.status == "exited" and now.attrs["RestartCount"] > 0
+        count = 0 if now is None else int(now.attrs["RestartCount"])
+        has_ended = now is not None and now.status == "exited" and (count > 0 or policy == "no")
+        return has_ended or count > values.times
 
     seen = place.container(values.name)
-    if seen is not None and seen.attrs["HostConfig"]["RestartPolicy"].get("Name"):
-        wait_for(has_given_up, 4)
+    policy = seen.attrs["HostConfig"]["RestartPolicy"].get("Name") if seen is not None else ""
+    if policy:
+        wait_for(is_known, 12)
         seen = place.container(values.name)
     status = f"exited with {values.code}"
     if seen is None:
