@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.course.exercises import processes
-from labkit.course.exercises.clock import waiting
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
 from labkit.course.exercises.looks import folders, missed, running
+from labkit.course.exercises.looks.clock import waiting
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
 

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
-from labkit.course.exercises.clock import PATIENCE
+from labkit.course.exercises.looks.clock import PATIENCE
 from labkit.course.grading import report
 from labkit.course.grading.groups import Groups, name_of
 from labkit.course.grading.handed_in import digest_of

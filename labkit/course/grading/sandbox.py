@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from labkit.course.exercises.clock import Clock
+from labkit.course.exercises.looks.clock import Clock
 from labkit.course.grading import birth, locks, tree
 from labkit.course.grading.birth import SandboxError
 from labkit.course.grading.groups import Groups, name_of

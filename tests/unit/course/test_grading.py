@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from labkit.course.exercises.clock import PATIENCE, Clock
 from labkit.course.exercises.finding import Finding, Findings, Lesson
+from labkit.course.exercises.looks.clock import PATIENCE, Clock
 from labkit.course.grading import (
     classroom,
     collecting,

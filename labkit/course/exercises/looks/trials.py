@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from labkit.client.containers import Container
-from labkit.course.exercises.clock import waiting
 from labkit.course.exercises.drawing import Values
+from labkit.course.exercises.looks.clock import waiting
 from labkit.course.exercises.place import Place
 from labkit.errors import LabkitError
 
