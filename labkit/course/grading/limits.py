@@ -1,6 +1,6 @@
 """The part of the machine that a submission may use.
 
-Its seconds are those of `labkit.course.exercises.looks.clock`: a busy machine takes none of them away.
+Its seconds are those of `exercises.looks.clock`: a busy machine takes none of them away.
 """
 
 from typing import NamedTuple
