@@ -164,7 +164,9 @@ def _serve(received: bytearray, client: _Side, plain: _Side) -> bool:
             client.send()
             return False
         if kind == PING:
-            client.waiting += frame(payload, PONG)
+            # A client that does not read may miss answers; RFC 6455 asks for the last alone.
+            if len(client.waiting) < PIECE_BYTES:
+                client.waiting += frame(payload, PONG)
         elif kind != PONG:
             plain.waiting += payload
     return True
