@@ -187,8 +187,10 @@ class Build:
         built = events.Said(f"Successfully built {short(image.id)}\n")
         yield [*happened, events.Built(image.id), built]
         for tag in self.options.tags:
+            name = references.parse(tag).familiar
             self.engine.images.tag(image.id, tag)
-            yield [events.Said(f"Successfully tagged {references.parse(tag).familiar}\n")]
+            self.engine.events.publish_image("tag", image, name)
+            yield [events.Said(f"Successfully tagged {name}\n")]
 
     def unused_arguments(self) -> list[str]:
         """The build arguments that no ARG has asked for; a frontend's own need none."""

@@ -106,7 +106,8 @@ class Exporters:
             for name in names:
                 with _part(job, step, f"naming to {name}"):
                     self._engine.images.name(image, name)
-                    self._engine.events.publish("image", "tag", image.id, {"name": name})
+                    shown = references.parse(name).familiar
+                    self._engine.events.publish_image("tag", image, shown)
         if exporter.attributes.get("push") == "true":
             for name in names:
                 with job.vertices.step(f"pushing {name}"):

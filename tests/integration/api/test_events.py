@@ -84,6 +84,17 @@ def test_events_of_images_have_their_labels_and_names_as_users_write_them(events
     assert untagged["Actor"]["Attributes"]["name"] == untagged["Actor"]["ID"]
 
 
+def test_a_build_tells_the_names_it_gives(events, tmp_path):
+    lab = events
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nLABEL who=me\n")
+    since = time.time()
+    lab.cli("build", "-q", "-t", "named", str(tmp_path), check=True)
+    (tagged,) = [event for event in told(lab, since) if event["Action"] == "tag"]
+    shown = tagged["Actor"]["Attributes"]
+    assert (shown["name"], shown["who"]) == ("named:latest", "me")
+    lab.cli("rmi", "named", check=True)
+
+
 def test_a_prune_is_told(events):
     lab = events
     since = time.time()

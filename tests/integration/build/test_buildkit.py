@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import tarfile
+import time
 
 import pytest
 
@@ -86,6 +87,15 @@ def test_quiet_and_the_files_about_the_result(client, folder, tmp_path):
     image_id = client.docker("image", "inspect", "-f", "{{.Id}}", "m").stdout.strip()
     assert said.strip() == (tmp_path / "id").read_text() == image_id
     assert json.loads((tmp_path / "m").read_text())["image.name"] == "docker.io/library/m:latest"
+
+
+def test_the_names_are_told_as_people_write_them(built, client, folder):
+    since = f"{time.time():.6f}"
+    client.build(folder, "-t", "told", "--label", "who=me")
+    events = built.api("GET", f"/events?since={since}&until={time.time():.6f}")[1]
+    lines = [events] if isinstance(events, dict) else map(json.loads, events.splitlines())
+    named = [each["Actor"]["Attributes"] for each in lines if each["Action"] == "tag"]
+    assert [(each["name"], each["who"]) for each in named] == [("told:latest", "me")]
 
 
 def test_bake_builds_several_targets(client, folder):
