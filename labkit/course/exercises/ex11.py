@@ -8,7 +8,7 @@ from labkit.course.exercises import processes
 from labkit.course.exercises.drawing import Dice, Values
 from labkit.course.exercises.exercise import Exercise, Memo
 from labkit.course.exercises.finding import Finding, Findings, Lesson
-from labkit.course.exercises.looks import folders, missed, running, sleeper, trials
+from labkit.course.exercises.looks import clock, folders, missed, running, sleeper, trials
 from labkit.course.exercises.place import Place, Seen
 from labkit.errors import LabkitError
 
@@ -254,7 +254,8 @@ def _judge_three(place: Place, values: Values, memo: Memo) -> list[Finding]:
 MOST_LINES = 20
 ORPHANS = "(sleep 0.05 &); (sleep 0.05 &); exec sleep 1000"
 """Its two first processes lose their parent, and end."""
-GRACE_S = 2
+LAST_WORDS = ("sleep", "1000")
+GRACE_S = 3
 ZOMBIE, KILLED = "Z", 137
 SETTLE_S = 1.0
 
@@ -303,13 +304,20 @@ def _judge_init(place: Place, values: Values, memo: Memo) -> list[Finding]:
 
 
 def _settled(seen: Seen) -> list[int]:
-    """The children of a container's first process, once the two orphans have ended."""
-    deadline = time.monotonic() + SETTLE_S
+    """The children of a container's first process, once the program runs without orphans.
+
+    A zombie is left if it is still there after a while in which the machine was not busy: a good
+    script also needs a moment to take it away.
+    """
+    time_here = clock.Clock(lambda: 0.0)
     while True:
         parents = {pid: processes.status(pid).get("PPid") for pid in processes.every()}
         children = [pid for pid, parent in parents.items() if parent == str(seen.pid)]
-        ended = [pid for pid in children if not processes.words_of(pid)]
-        if time.monotonic() > deadline or (seen.is_alive and len(ended) == 2):
+        words = {pid: processes.words_of(pid) for pid in (*children, seen.pid)}
+        # The program starts its orphans before its last words.
+        others = [pid for pid in children if words[pid] != LAST_WORDS]
+        is_settled = LAST_WORDS in words.values() and not others
+        if is_settled or time_here.now() > SETTLE_S:
             return children
         time.sleep(0.05)
 
