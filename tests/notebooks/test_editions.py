@@ -138,7 +138,7 @@ def test_a_folder_that_is_no_site_is_not_replaced(tmp_path: Path) -> None:
     (built / "searchindex.js").touch()
     target.mkdir()
     (target / "diary.txt").write_text("mine")
-    with pytest.raises(LabkitError, match="is no site"):
+    with pytest.raises(LabkitError, match="is not a site"):
         book._replace(str(built), str(target))
     assert (target / "diary.txt").read_text() == "mine"
     (target / "diary.txt").unlink()
