@@ -139,10 +139,11 @@ class Exporters:
     def to_image_archive(
         self, job: Job, build: Build, image: Image, exporter: Exporter, number: int
     ) -> dict[str, str]:
-        """Send the image in the form of `docker save`, which is an OCI layout as well."""
+        """Send the image in the form of `docker save`, which is an OCI layout as well.
+
+        Its names are in the archive alone.
+        """
         names = _names(exporter)
-        for name in names:
-            self._engine.images.name(image, name)
         pieces = saving.save_one(self._engine.images, image, names)
         kind = "oci" if exporter.type == "oci" else "docker"
         self._send(job, f"exporting to {kind} image format", pieces, number)

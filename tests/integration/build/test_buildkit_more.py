@@ -83,6 +83,7 @@ def test_an_image_as_an_archive_of_docker_s_and_of_oci_s_form(client, folder, tm
     with tarfile.open(tmp_path / "oci.tar") as archive:
         assert {"oci-layout", "index.json"} <= set(archive.getnames())
     client.build(folder, "-o", f"type=docker,dest={tmp_path}/docker.tar", "-t", "arch:1")
+    assert client.docker("image", "ls", "-q", "arch:1").stdout == "", "the name is in the archive"
     with running_lab() as other:
         elsewhere = client_of(other)
         elsewhere.docker("load", "-i", f"{tmp_path}/docker.tar")
