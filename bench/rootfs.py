@@ -50,4 +50,5 @@ def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def unpack(tar: str, folder: str) -> None:
     """Unpack the root into a folder."""
     with tarfile.open(tar) as archive:
+        archive.extraction_filter = lambda member, _: member
         archive.extractall(folder)  # our own archive: nothing to filter
