@@ -42,7 +42,8 @@ def check(policy: RestartPolicy, *, auto_remove: bool) -> None:
 
 def has_policy(container: Container) -> bool:
     """Whether the container has a policy that may restart it."""
-    return container.host_config.restart_policy.name != "no"
+    # An earlier release wrote "" into the records of containers without a policy.
+    return container.host_config.restart_policy.name not in ("", "no")
 
 
 def delay_s(entry: Entry) -> float | None:

@@ -111,6 +111,19 @@ def test_an_adopted_container_is_known_to_have_run(open_engine):
     assert "shim was killed" in state.error
 
 
+def test_a_record_of_an_earlier_release_without_a_policy_restarts_nothing(open_engine):
+    engine = open_engine()
+    container_id = create(engine, "true")
+    engine.close()
+    kept = record(engine, container_id).read_text()
+    assert '"Name": "no"' in kept
+    record(engine, container_id).write_text(kept.replace('"Name": "no"', '"Name": ""'))
+    engine = open_engine()
+    engine.start(container_id)
+    engine.wait(container_id, timeout_s=60)
+    assert engine.get(container_id).state.status == "exited"
+
+
 @pytest.mark.parametrize("tty", [True, False])
 def test_a_client_that_leaves_while_something_is_printed_harms_nobody(engine, tty):
     """The shim hears of both at once: the output, which it cannot send, and the client's end."""
