@@ -20,6 +20,7 @@ from labkit.networks.surroundings import GROUP
 ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 users write these for every address
 
 PROGRAM = "nft"
+MISSING = f"bridge networks need the program {PROGRAM}: install the package nftables"
 OWN_CHAIN = "labkit-forwarded"
 """The chain for forwarded packets; the engines of one machine recognise their tables by it."""
 
@@ -238,9 +239,7 @@ def stands(table: str) -> bool:
 
 def trouble() -> str:
     """Return why no bridge network works on this machine; "" if nft is there."""
-    if shutil.which(PROGRAM):
-        return ""
-    return f"bridge networks need the program {PROGRAM}: install the package nftables"
+    return "" if shutil.which(PROGRAM) else MISSING
 
 
 def require() -> None:
@@ -251,9 +250,11 @@ def require() -> None:
 
 def apply(commands: str) -> None:
     """Let nft execute commands, all or none; LabkitError with its message."""
-    require()
-    done = subprocess.run(
-        [PROGRAM, "-f", "-"], input=commands, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            [PROGRAM, "-f", "-"], input=commands, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise LabkitError(MISSING) from None
     if done.returncode:
         raise LabkitError(f"nft refused labkit's rules: {done.stderr.strip()}")

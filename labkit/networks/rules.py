@@ -127,6 +127,14 @@ def _first(endpoints: Iterable[Endpoint]) -> Endpoint | None:
     return max(outward, key=lambda endpoint: endpoint.priority, default=None)
 
 
+def relayed(sandbox: Sandbox) -> list[PublishedPort]:
+    """Return the ports of a container that a process must serve (`needs_relay`)."""
+    endpoint = way_in(sandbox)
+    if endpoint is None:
+        return []
+    return [port for port in sandbox.ports if needs_relay(port, endpoint)]
+
+
 def needs_relay(port: PublishedPort, endpoint: Endpoint) -> bool:
     """Whether the kernel cannot forward a port: from IPv6 to IPv4, and from IPv6's loopback."""
     if ":" not in port.host_ip:

@@ -19,7 +19,7 @@ from labkit.kernel.network import inside
 from labkit.networks import Endpoint, EndpointConfig, Network, Sandbox
 from labkit.networks.etc_files import EMBEDDED_DNS
 from labkit.networks.model import CONTAINER_MODE, HOST
-from labkit.networks.rules import needs_relay, way_in
+from labkit.networks.rules import relayed
 from labkit.runtime.operations import Context
 from labkit.runtime.operations.network import (
     HoldPort,
@@ -113,9 +113,9 @@ def _publish(parts: Parts, entry: Entry, sandbox: Sandbox) -> None:
     """
     assert entry.shim is not None  # noqa: S101 it runs
     parts.networks.publish(sandbox, networking.port_wishes(entry.container))
-    entrance = way_in(sandbox)
     # A relay is a process of the shim, and is made at the start alone.
-    sandbox.ports = [p for p in sandbox.ports if not (entrance and needs_relay(p, entrance))]
+    others = relayed(sandbox)
+    sandbox.ports = [port for port in sandbox.ports if port not in others]
     context = Context((-1, -1, -1), {})
     try:
         for port in filter(attrgetter("host_port"), sandbox.ports):

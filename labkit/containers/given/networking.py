@@ -36,7 +36,7 @@ from labkit.networks import (
 )
 from labkit.networks.etc_files import EMBEDDED_DNS, is_at_loopback, servers_asked_by_labkit
 from labkit.networks.model import BRIDGE, CONTAINER_MODE
-from labkit.networks.rules import forwards_to, needs_relay, way_in, way_out
+from labkit.networks.rules import forwards_to, relayed, way_out
 from labkit.paths import HOLDER_SOCKET
 from labkit.runtime.launch import StepFailure
 from labkit.runtime.operations import Context, HoldPort, RelayPort, RemoveLink
@@ -284,14 +284,13 @@ def plan_part(parts: Parts, container: Container, sandbox: Sandbox) -> NetworkSp
     if power.IS_LIMITED:
         holder = f"{parts.paths.run}/{HOLDER_SOCKET}"
         return replace(network, relays=tuple(forwards_to([sandbox], by_relay=True)), holder=holder)
-    entrance = way_in(sandbox)
-    relayed = [port for port in sandbox.ports if entrance and needs_relay(port, entrance)]
+    others = relayed(sandbox)
     held = tuple(
         (port.protocol, port.host_ip, port.host_port)
         for port in sandbox.ports
-        if port.host_port and port not in relayed
+        if port.host_port and port not in others
     )
-    by_relay = forwards_to([msgspec.structs.replace(sandbox, ports=relayed)], by_relay=True)
+    by_relay = forwards_to([msgspec.structs.replace(sandbox, ports=others)], by_relay=True)
     return replace(network, ports=held, relays=tuple(by_relay))
 
 
