@@ -2,7 +2,7 @@
 
 import os
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import UsageError, bad_value
 from labkit.cli.base.flags import Flag
 
 TYPE_CHECKING = False
@@ -24,8 +24,7 @@ def chosen(options: "dict[str, Any]") -> list[str]:
     asked = [name.lower() for name in options["attach"]]
     for name in asked:
         if name not in STREAMS:
-            message = f'invalid argument "{name}" for "-a, --attach" flag: '
-            raise UsageError(message + "it must be stdin, stdout or stderr", BAD_FLAG)
+            raise bad_value(name, "-a, --attach", "it must be stdin, stdout or stderr")
     if asked:
         return asked
     return list(STREAMS) if options["interactive"] else ["stdout", "stderr"]

@@ -25,6 +25,11 @@ class UsageError(LabkitError):
         self.exit_code = exit_code
 
 
+def bad_value(text: str, flag: str, why: str) -> UsageError:
+    """Return the error for a flag's value, in Docker's words; `flag` as its help spells it."""
+    return UsageError(f'invalid argument "{text}" for "{flag}" flag: {why}', BAD_FLAG)
+
+
 class SignalledError(LabkitError):
     """A signal ends this command while its terminal belongs to a container, which continues."""
 

@@ -1,6 +1,6 @@
 """`--filter NAME=VALUE`, any number of times."""
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import bad_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,10 +13,7 @@ def filters_from(given: "Sequence[str]") -> dict[str, list[str]]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(
-                f'invalid argument "{text}" for "-f, --filter" flag: bad format of filter '
-                "(expected name=value)",
-                BAD_FLAG,
-            )
+            why = "bad format of filter (expected name=value)"
+            raise bad_value(text, "-f, --filter", why)
         filters.setdefault(name.strip().lower(), []).append(value.strip())
     return filters

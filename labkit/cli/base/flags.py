@@ -7,7 +7,7 @@ command's own modules; the rules are few, so they are written out here:
     --name=value  --name value  --switch  --switch=false  -n value  -nvalue  -n=value  -it  --
 """
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 from labkit.dialect.sizes import parse_size
 from labkit.errors import InvalidParameterError
 
@@ -154,8 +154,7 @@ class _Reader:
         try:
             value = read(text)
         except (ValueError, InvalidParameterError) as error:
-            message = f'invalid argument "{text}" for "{flag.spelling}" flag: {error}'
-            raise UsageError(message, BAD_FLAG) from None
+            raise bad_value(text, flag.spelling, str(error)) from None
         if flag.kind == "list":
             self.options[flag.key].append(value)
         else:

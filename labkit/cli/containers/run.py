@@ -4,7 +4,7 @@ import sys
 
 from labkit.cli.attached import streams
 from labkit.cli.base.command import Command, Context
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 from labkit.cli.base.flags import Flag
 from labkit.cli.values import container_flags
 from labkit.client.api import container_path
@@ -44,11 +44,7 @@ COMMAND = Command(
 def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -> int:
     """Return the container's exit code; 0 with `--detach`, or if the user detaches."""
     if options["explain"] not in ("", *EXPLAIN_FORMATS):
-        raise UsageError(
-            f'invalid argument "{options["explain"]}" for "--explain" flag: '
-            "it must be text or json",
-            BAD_FLAG,
-        )
+        raise bad_value(options["explain"], "--explain", "it must be text or json")
     if options["attach"] and options["detach"]:
         raise UsageError("Conflicting options: -a and -d", BAD_FLAG)
     attach = [] if options["detach"] else streams.chosen(options)

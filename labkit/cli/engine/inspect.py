@@ -4,7 +4,7 @@ import json
 import sys
 
 from labkit.cli.base.command import Command, Context
-from labkit.cli.base.errors import BAD_FLAG, UsageError, say
+from labkit.cli.base.errors import bad_value, say
 from labkit.cli.base.flags import Flag
 from labkit.cli.base.plain import shown
 from labkit.cli.show.formats import Row
@@ -48,10 +48,7 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Print a JSON array; with `--format` a line for each object."""
     kind = options["type"]
     if kind and kind not in PATHS:
-        message = (
-            f'invalid argument "{kind}" for "--type" flag: it must be one of {", ".join(PATHS)}'
-        )
-        raise UsageError(message, BAD_FLAG)
+        raise bad_value(kind, "--type", f"it must be one of {', '.join(PATHS)}")
     kinds = [kind] if kind else list(PATHS)
     api, form, template = context.api(), options["format"], None
     if form and form != "json":

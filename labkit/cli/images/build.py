@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 from labkit.cli.archives import build_context
 from labkit.cli.base.command import Command, Context
-from labkit.cli.base.errors import BAD_FLAG, BuildFailedError, UsageError
+from labkit.cli.base.errors import BuildFailedError, bad_value
 from labkit.cli.base.flags import Flag
 from labkit.cli.images.build_output import Output, export
 from labkit.cli.show.build_progress import Plain, Quiet
@@ -76,11 +76,8 @@ def execute(context: Context, options: "dict[str, Any]", arguments: list[str]) -
     """Return 0, or the exit code of the failed command."""
     (source,) = arguments
     if options["progress"] not in PROGRESS:
-        raise UsageError(
-            f'invalid argument "{options["progress"]}" for "--progress" flag: it must be one of '
-            f"{', '.join(PROGRESS)}",
-            BAD_FLAG,
-        )
+        why = f"it must be one of {', '.join(PROGRESS)}"
+        raise bad_value(options["progress"], "--progress", why)
     outputs = [Output(text) for text in options["output"]]
     request = _request(options)
     request.build_args = {**proxies.variables(context.paths.socket), **request.build_args}
@@ -250,9 +247,7 @@ def _ulimits(given: list[str]) -> str:
 def _argument(text: str) -> "tuple[str, str | None]":
     name, equals, value = text.partition("=")
     if not name:
-        raise UsageError(
-            f'invalid argument "{text}" for "--build-arg" flag: it must be NAME[=value]', BAD_FLAG
-        )
+        raise bad_value(text, "--build-arg", "it must be NAME[=value]")
     return name, value if equals else os.environ.get(name)
 
 
@@ -262,11 +257,7 @@ def _secret(text: str) -> tuple[str, bytes]:
     name = given.get("id", "")
     unknown = given.keys() - {"id", "src", "source", "env", "type"}
     if not name or unknown:
-        raise UsageError(
-            f'invalid argument "{text}" for "--secret" flag: '
-            "it must be id=NAME[,src=PATH|env=NAME]",
-            BAD_FLAG,
-        )
+        raise bad_value(text, "--secret", "it must be id=NAME[,src=PATH|env=NAME]")
     path = given.get("src") or given.get("source")
     variable = given.get("env", name)
     if path is None and variable in os.environ:

@@ -6,7 +6,7 @@
 import os
 
 from labkit.cli.archives.output import check, write_archive
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import bad_value
 from labkit.client.api import container_path
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from labkit.client.api import Api
 
 STDOUT = "-"
+FLAG = "-o, --output"
 KINDS = ("local", "tar", "docker", "oci", "image")
 
 
@@ -31,9 +32,10 @@ class Output:
             unknown = ", ".join(given)
             if self.kind not in KINDS or unknown:
                 why = f"unknown: {unknown}" if unknown else f"a type is one of {', '.join(KINDS)}"
-                raise _wrong(text, f"it must be a folder, or type=KIND,dest=PATH; {why}")
+                why = f"it must be a folder, or type=KIND,dest=PATH; {why}"
+                raise bad_value(text, FLAG, why)
         if self.kind == "local" and not self.path:
-            raise _wrong(text, "it needs a folder: dest=PATH")
+            raise bad_value(text, FLAG, "it needs a folder: dest=PATH")
         if self.kind not in ("local", "image"):
             self.path = "" if self.path == STDOUT else self.path
             check(self.path)
@@ -42,10 +44,6 @@ class Output:
     def is_on_stdout(self) -> bool:
         """Whether it is written to standard output, so that nothing else may be."""
         return self.kind not in ("local", "image") and not self.path
-
-
-def _wrong(text: str, why: str) -> UsageError:
-    return UsageError(f'invalid argument "{text}" for "-o, --output" flag: {why}', BAD_FLAG)
 
 
 def export(api: "Api", image: str, output: Output) -> None:

@@ -7,7 +7,7 @@ The daemon asks for these while it builds, so the command opens a session beside
 import os
 
 from labkit.cli.archives import build_context
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import bad_value
 from labkit.client.cache_folders import CacheFolders, digest_in, enter
 from labkit.client.session import DEFAULT_AGENT, Session
 
@@ -45,9 +45,13 @@ class BuildSession:
     def _context(self, text: str) -> tuple[str, str]:
         name, equals, meaning = text.partition("=")
         if not equals or not name or not meaning:
-            raise _wrong(text, "build-context", "it is NAME=FOLDER, a URL or docker-image://IMAGE")
+            raise bad_value(
+                text, "--build-context", "it is NAME=FOLDER, a URL or docker-image://IMAGE"
+            )
         if meaning.startswith(_LAYOUT):
-            raise _wrong(text, "build-context", "an OCI layout cannot be a context: load it first")
+            raise bad_value(
+                text, "--build-context", "an OCI layout cannot be a context: load it first"
+            )
         if meaning.startswith((_IMAGE, *_REMOTE)):
             return name, meaning
         folder = build_context.of_named_folder(meaning)
@@ -56,29 +60,29 @@ class BuildSession:
     def _agent(self, text: str) -> None:
         name, _, path = text.partition("=")
         if not name:
-            raise _wrong(text, "ssh", "it is default or NAME=SOCKET")
+            raise bad_value(text, "--ssh", "it is default or NAME=SOCKET")
         if not path and name != DEFAULT_AGENT:
-            raise _wrong(text, "ssh", "it needs the path of an agent's socket: NAME=SOCKET")
+            raise bad_value(text, "--ssh", "it needs the path of an agent's socket: NAME=SOCKET")
         self.session.offer_agent(name, path or os.environ.get("SSH_AUTH_SOCK", ""))
 
     def _import(self, text: str) -> "dict[str, object]":
-        kind, given = _read(text, "cache-from")
+        kind, given = _read(text, "--cache-from")
         if kind == "local":
-            folder = _needed(text, "cache-from", given, "src")
+            folder = _needed(text, "--cache-from", given, "src")
             given.setdefault("digest", digest_in(folder, given.get("tag", "latest")))
             self._folders.add(folder)
         elif kind == "registry":
-            _needed(text, "cache-from", given, "ref")
+            _needed(text, "--cache-from", given, "ref")
         return {"Type": kind, "Attrs": given}
 
     def _export(self, text: str) -> "dict[str, object]":
-        kind, given = _read(text, "cache-to")
+        kind, given = _read(text, "--cache-to")
         if kind == "local":
-            folder = _needed(text, "cache-to", given, "dest")
+            folder = _needed(text, "--cache-to", given, "dest")
             self._folders.add(folder, is_new=True)
             self._written.append((folder, given.get("tag", "latest")))
         elif kind == "registry":
-            _needed(text, "cache-to", given, "ref")
+            _needed(text, "--cache-to", given, "ref")
         return {"Type": kind, "Attrs": given}
 
     def finish(self, manifest: "dict[str, Any] | None") -> None:
@@ -92,17 +96,15 @@ def _read(text: str, flag: str) -> tuple[str, dict[str, str]]:
     given = dict(part.partition("=")[::2] for part in text.split(","))
     kind = given.pop("type", "")
     if kind not in _KINDS:
-        raise _wrong(text, flag, f"its type is one of {', '.join(_KINDS)}")
-    if kind == "inline" and flag == "cache-from":
-        raise _wrong(text, flag, "an inline cache is in an image: name it with type=registry,ref=")
+        raise bad_value(text, flag, f"its type is one of {', '.join(_KINDS)}")
+    if kind == "inline" and flag == "--cache-from":
+        raise bad_value(
+            text, flag, "an inline cache is in an image: name it with type=registry,ref="
+        )
     return kind, given
 
 
 def _needed(text: str, flag: str, given: dict[str, str], key: str) -> str:
     if not given.get(key):
-        raise _wrong(text, flag, f"it needs {key}=")
+        raise bad_value(text, flag, f"it needs {key}=")
     return given[key]
-
-
-def _wrong(text: str, flag: str, why: str) -> UsageError:
-    return UsageError(f'invalid argument "{text}" for "--{flag}" flag: {why}', BAD_FLAG)

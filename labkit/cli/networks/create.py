@@ -1,7 +1,7 @@
 """`labkit network create`: make a network."""
 
 from labkit.cli.base.command import Command, Context
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 from labkit.cli.base.flags import Flag
 from labkit.client.networks import network_body
 
@@ -78,5 +78,5 @@ def _ipam(options: "dict[str, Any]") -> "list[dict[str, Any]]":
 def _pairs(flag: str, given: list[str]) -> dict[str, str]:
     for text in given:
         if text.startswith("="):
-            raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: no name', BAD_FLAG)
+            raise bad_value(text, f"--{flag}", "no name")
     return {text.partition("=")[0]: text.partition("=")[2] for text in given}

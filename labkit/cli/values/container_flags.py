@@ -4,7 +4,7 @@ import os
 import sys
 
 from labkit.cli.attached.streams import console_size
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 from labkit.cli.base.flags import Flag
 from labkit.cli.values import limits
 from labkit.cli.values.environment import environment, lines_of
@@ -140,8 +140,7 @@ def request_body(
     """Return the request for these options, and for IMAGE [COMMAND]; UsageError."""
     image, *command = arguments
     if options["pull"] not in PULL_POLICIES:
-        message = f'invalid argument "{options["pull"]}" for "--pull" flag: '
-        raise UsageError(message + "it must be always, missing or never", BAD_FLAG)
+        raise bad_value(options["pull"], "--pull", "it must be always, missing or never")
     if options["restart"] not in ("", "no") and options["rm"]:
         raise UsageError("Conflicting options: --restart and --rm", BAD_FLAG)
     for name, (called, words) in MODES.items():

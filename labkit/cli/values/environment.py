@@ -2,7 +2,7 @@
 
 import os
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def _variable(text: str) -> str:
     """Return `NAME=value` as it is; for a bare `NAME` the command's own value, if it has one."""
     name, equals, _ = text.partition("=")
     if not name:
-        raise UsageError(
-            f'invalid argument "{text}" for "-e, --env" flag: it has no name', BAD_FLAG
-        )
+        raise bad_value(text, "-e, --env", "it has no name")
     if equals or name not in os.environ:
         return text
     return f"{name}={os.environ[name]}"

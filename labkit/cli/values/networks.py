@@ -1,6 +1,6 @@
 """Flags of `run`, `create` and `network connect` for ports and addresses, in the API's form."""
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import UsageError, bad_value
 from labkit.dialect.numbers import whole
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def _range(text: str, asked: str) -> tuple[int, int]:
 
 
 def _invalid(text: str, why: str) -> UsageError:
-    return UsageError(f'invalid argument "{text}" for "-p, --publish" flag: {why}', BAD_FLAG)
+    return bad_value(text, "-p, --publish", why)
 
 
 def endpoints(network: str, options: "dict[str, Any]") -> "dict[str, Any] | None":

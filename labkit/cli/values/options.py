@@ -2,7 +2,7 @@
 
 import os
 
-from labkit.cli.base.errors import BAD_FLAG, UsageError
+from labkit.cli.base.errors import BAD_FLAG, UsageError, bad_value
 from labkit.dialect.numbers import whole
 from labkit.errors import InvalidParameterError
 
@@ -189,4 +189,4 @@ def healthcheck(options: "dict[str, Any]") -> "dict[str, Any] | None":
 
 def _invalid(flag: str, text: str, why: str) -> UsageError:
     spelling = flag if flag.startswith("-") else f"--{flag}"
-    return UsageError(f'invalid argument "{text}" for "{spelling}" flag: {why}', BAD_FLAG)
+    return bad_value(text, spelling, why)
