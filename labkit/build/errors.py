@@ -6,15 +6,15 @@ from labkit.errors import InvalidParameterError, LabkitError
 class DockerfileError(InvalidParameterError):
     """The Dockerfile cannot be read: which file, which line, what it says, and what is wrong."""
 
-    def __init__(
-        self, why: str, file: str, line: int, source: str, *, is_of_text: bool = False
-    ) -> None:
-        """`is_of_text`: no instruction is wrong, but the file's text."""
+    def __init__(self, why: str, file: str, line: int, source: str) -> None:
         shown = f"\n{file}:{line}: {source.strip()}" if source.strip() else ""
         super().__init__(f"dockerfile parse error on line {line}: {why}{shown}")
         self.why = why
-        self.is_of_text = is_of_text
         self.line = self.last_line = line
+
+
+class TextError(DockerfileError):
+    """No instruction is wrong, but the file's text: a client gets its message alone."""
 
 
 class BuildError(LabkitError):

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from labkit.build.dockerfile.model import Dockerfile, Instruction, Stage
-from labkit.build.errors import CancelledError, DockerfileError
+from labkit.build.errors import CancelledError, TextError
 from labkit.build.events import Event
 from labkit.errors import InvalidParameterError
 from labkit.images.shell_words import Budget, Expander
@@ -112,11 +112,9 @@ def _origins(instruction: Instruction) -> Iterator[str]:
     """Yield the names in `--from` and `--mount=…,from=`."""
     if origin := instruction.flag("from"):
         yield origin
-    for mount in instruction.flag_values("mount"):
-        for part in mount.split(","):
-            key, _, value = part.partition("=")
-            if key.strip() == "from" and value:
-                yield value
+    for mount in instruction.mounts():
+        if origin := mount.get("from", ""):
+            yield origin
 
 
 def target(dockerfile: Dockerfile, name: str) -> int:
@@ -142,7 +140,7 @@ class CircleError(InvalidParameterError):
 
 
 def _refuse_circles(dockerfile: Dockerfile, nodes: list[Node]) -> None:
-    """Raise DockerfileError if stages need each other in a circle, also if the target needs none.
+    """Raise TextError if stages need each other in a circle, also if the target needs none.
 
     Only a later stage, or the stage itself, can close a circle.
     """
@@ -164,7 +162,7 @@ def _refuse_circles(dockerfile: Dockerfile, nodes: list[Node]) -> None:
             name = dockerfile.stages[error.other].name or str(error.other)
             why = f"circular dependency detected on stage: {name}"
             file, line = dockerfile.file, found.number
-            raise DockerfileError(why, file, line, found.original, is_of_text=True) from None
+            raise TextError(why, file, line, found.original) from None
 
 
 def needed(nodes: list[Node], wanted: int) -> list[int]:

@@ -58,7 +58,7 @@ def _outline(source: Source, options: Options) -> Answer:
     name = dockerfile.stages[number].name
     instructions = [*dockerfile.arguments, *_needed(dockerfile, number, options)]
     found = _arguments(instructions, options)
-    mounts = [_mount(text) for each in instructions for text in each.flag_values("mount")]
+    mounts = [_mount(keys) for each in instructions for keys in each.mounts()]
     outline: dict[str, object] = {"name": name, "args": found}
     lines = [f"TARGET: {name or '(default)'}", "", "BUILD ARG".ljust(20) + "VALUE"]
     lines += [f"{each['name']:<20}{each['value']}" for each in found]
@@ -98,8 +98,7 @@ def _arguments(instructions: Iterable[Instruction], options: Options) -> list[di
     return [{"name": name, "value": value} for name, value in found.items()]
 
 
-def _mount(text: str) -> dict[str, str]:
-    keys = dict(part.strip().partition("=")[::2] for part in text.split(","))
+def _mount(keys: Mapping[str, str]) -> dict[str, str]:
     place = keys.get("target") or keys.get("dst") or keys.get("destination") or ""
     kind = keys.get("type", "bind")
     default = {"secret": place.rpartition("/")[2] or keys.get("env", ""), "ssh": "default"}

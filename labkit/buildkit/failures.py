@@ -16,6 +16,7 @@ from labkit.build.errors import (
     CommandError,
     DockerfileError,
     MissingSourceError,
+    TextError,
 )
 from labkit.buildkit.messages import Any, Status
 from labkit.rpc import wire
@@ -34,9 +35,10 @@ def message(error: Exception) -> str:
             said = f'process "{command}" did not complete successfully: exit code: {code}'
         case BuildError():
             said = said.partition("\n")[0] if error.why is None else message(error.why)
+        case TextError():
+            said = error.why
         case DockerfileError():
-            where = "" if error.is_of_text else f"dockerfile parse error on line {error.line}: "
-            said = f"{where}{error.why}"
+            said = f"dockerfile parse error on line {error.line}: {error.why}"
         case MissingSourceError():
             said = f'failed to compute cache key: "/{error.path}": not found'
         case CancelledError() | ConnectionAbortedError():

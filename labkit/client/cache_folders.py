@@ -15,6 +15,9 @@ from typing import Any
 
 from labkit.dialect.content_messages import (
     COMMIT,
+    PIECE_BYTES,
+    SERVICE,
+    STORE,
     ContentInfo,
     ContentInfoRequest,
     ContentInfoResponse,
@@ -28,9 +31,6 @@ from labkit.rpc.calls import Served, first
 from labkit.rpc.errors import INVALID_ARGUMENT, NOT_FOUND, CallError
 from labkit.rpc.serving import Handler
 
-PIECE_BYTES = 256 << 10
-_SERVICE = "/containerd.services.content.v1.Content"
-_STORE = "buildkit-attachable-store-id"
 _REF = "org.opencontainers.image.ref.name"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -88,13 +88,13 @@ class CacheFolders:
         if not self._folders:
             return {}
         return {
-            f"{_SERVICE}/Info": self._info,
-            f"{_SERVICE}/Read": self._read,
-            f"{_SERVICE}/Write": self._write,
+            f"{SERVICE}/Info": self._info,
+            f"{SERVICE}/Read": self._read,
+            f"{SERVICE}/Write": self._write,
         }
 
     def _path(self, call: Served, digest: str) -> str:
-        folder = self._folders.get(first(call.metadata, _STORE))
+        folder = self._folders.get(first(call.metadata, STORE))
         if folder is None or not _DIGEST.fullmatch(digest):
             raise CallError(INVALID_ARGUMENT, f"{digest} is in no folder that is served")
         return f"{folder}/blobs/{digest.replace(':', '/')}"

@@ -7,6 +7,12 @@ from typing import Annotated
 
 from msgspec import Struct
 
+SERVICE = "/containerd.services.content.v1.Content"
+STORE = "buildkit-attachable-store-id"
+"""The header that names the folder: `local:` and its path."""
+PIECE_BYTES = 256 << 10
+"""The size of a piece, in both directions."""
+
 
 class ContentInfo(Struct):
     """One blob."""

@@ -6,7 +6,7 @@ asked for each part when the build comes to it (`labkit.buildkit.contexts`).
 
 import contextlib
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from labkit.build.context.archive import Archive
@@ -63,13 +63,12 @@ def _taken(instruction: Instruction) -> list[str]:
         named = instruction.words or words.fields(instruction.text, instruction.escape)
         return [path for path in named[:-1] if not (path.startswith("<<") or is_remote(path))]
     if instruction.name == "RUN":
-        return [source for text in instruction.flag_values("mount") for source in _mounted(text)]
+        return [source for mount in instruction.mounts() for source in _mounted(mount)]
     return []
 
 
-def _mounted(text: str) -> list[str]:
+def _mounted(keys: Mapping[str, str]) -> list[str]:
     """Return the paths of the context that a `--mount` shows."""
-    keys = dict(part.strip().partition("=")[::2] for part in text.split(","))
     if keys.get("type", "bind") != "bind" or "from" in keys:
         return []
     return [keys.get("source") or keys.get("src") or "."]

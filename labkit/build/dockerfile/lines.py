@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from labkit.build.errors import DockerfileError
+from labkit.build.errors import TextError
 from labkit.images import shell_words as words
 
 SIZE_LIMIT_BYTES = 1 << 20
@@ -57,21 +57,15 @@ def read(data: bytes, file: str) -> Source:
     """The logical lines of a Dockerfile; DockerfileError."""
     if len(data) > SIZE_LIMIT_BYTES:
         limit = f"{SIZE_LIMIT_BYTES >> 20} MiB"
-        raise DockerfileError(
-            f"the file is larger than {limit}: is it a Dockerfile?", file, 1, "", is_of_text=True
-        )
+        raise TextError(f"the file is larger than {limit}: is it a Dockerfile?", file, 1, "")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DockerfileError(
-            "the file is not UTF-8 text", file, line, "", is_of_text=True
-        ) from None
+        raise TextError("the file is not UTF-8 text", file, line, "") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DockerfileError(
-            "the file has a NUL byte: it is not text", file, line, "", is_of_text=True
-        )
+        raise TextError("the file has a NUL byte: it is not text", file, line, "")
     physical = text.split("\n")
     escape = _escape(physical, file)
     return Source(file, escape, list(_Lexer(physical, escape, file)))
@@ -86,13 +80,11 @@ def _escape(physical: list[str], file: str) -> str:
         if found is None or name not in _DIRECTIVES:
             break
         if name in seen:
-            raise DockerfileError(
-                f"only one {name} parser directive can be used", file, number, "", is_of_text=True
-            )
+            raise TextError(f"only one {name} parser directive can be used", file, number, "")
         seen[name] = found[2]
         if name == "escape" and found[2] not in ("\\", "`"):
             why = f"invalid ESCAPE '{found[2]}'. Must be ` or \\"
-            raise DockerfileError(why, file, number, line, is_of_text=True)
+            raise TextError(why, file, number, line)
     return seen.get("escape", words.BACKSLASH)
 
 
@@ -156,4 +148,4 @@ class _Lexer:
                 return Heredoc(name, whole, name == match[2], "".join(f"{t}\n" for t in taken))
             content.append(stripped)
         why = f"unterminated heredoc: a line that is just {name} must end it"
-        raise DockerfileError(why, self._file, number, text, is_of_text=True)
+        raise TextError(why, self._file, number, text)

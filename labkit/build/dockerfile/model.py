@@ -34,6 +34,13 @@ class Instruction(NamedTuple):
         """Every value of a flag that may be repeated."""
         return [value for key, value in self.flags if key == name]
 
+    def mounts(self) -> list[dict[str, str]]:
+        """The settings of each `--mount`, as they are written: neither expanded nor checked."""
+        return [
+            dict(part.strip().partition("=")[::2] for part in text.split(","))
+            for text in self.flag_values("mount")
+        ]
+
 
 class Stage(NamedTuple):
     """From one FROM to the next."""

@@ -10,7 +10,7 @@ import re
 from labkit.build.dockerfile.lines import Line, Source, read
 from labkit.build.dockerfile.model import Dockerfile, Instruction, Stage
 from labkit.build.dockerfile.rules import RULES, Rule
-from labkit.build.errors import DockerfileError
+from labkit.build.errors import DockerfileError, TextError
 from labkit.errors import InvalidParameterError
 from labkit.images import shell_words as words
 from labkit.images.changes import NO_TRIGGERS
@@ -22,9 +22,7 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
     """Read a Dockerfile; DockerfileError says which line is wrong, and why."""
     source = read(data, file)
     if not source.lines:
-        raise DockerfileError(
-            "file with no instructions: the Dockerfile is empty", file, 1, "", is_of_text=True
-        )
+        raise TextError("file with no instructions: the Dockerfile is empty", file, 1, "")
     arguments: list[Instruction] = []
     starts: list[Stage] = []
     bodies: list[list[Instruction]] = []
@@ -46,10 +44,8 @@ def parse(data: bytes, file: str = "Dockerfile") -> Dockerfile:
                 )
         except InvalidParameterError as error:
             why = str(error)
-            is_of_text = why.startswith("Syntax error - ")
-            raise DockerfileError(
-                why, file, line.number, line.source, is_of_text=is_of_text
-            ) from None
+            kind = TextError if why.startswith("Syntax error - ") else DockerfileError
+            raise kind(why, file, line.number, line.source) from None
     if not starts:
         raise _no_stage(source)
     stages = (

@@ -15,6 +15,9 @@ import msgspec
 from labkit.buildkit.sessions import Client
 from labkit.dialect.content_messages import (
     COMMIT,
+    PIECE_BYTES,
+    SERVICE,
+    STORE,
     WRITE,
     ContentInfoRequest,
     ContentInfoResponse,
@@ -30,10 +33,7 @@ from labkit.rpc import calls
 from labkit.rpc.calls import Made, Metadata
 from labkit.rpc.errors import ALREADY_EXISTS, NOT_FOUND, CallError
 
-SERVICE = "/containerd.services.content.v1.Content"
-STORE = "buildkit-attachable-store-id"
 TIMEOUT_S = 60.0
-PIECE_BYTES = 256 << 10
 
 
 class _Store:
