@@ -34,7 +34,7 @@ json.dump({one.name: [one.state, one.detail] for one in found}, sys.stdout)
 def check(lab: Lab) -> dict[str, Finding]:
     """The four findings about this lab's engine, by name."""
     paths = Paths(lab.root, lab.run)
-    situation = Situation(paths, power.has_admin(), None, {})  # type: ignore[arg-type]
+    situation = Situation(paths, power.has_admin(), None, {})  # type: ignore[arg-type]  # no layout is read
     return {found.name: found for found in checks_containers.check_containers(situation)}
 
 

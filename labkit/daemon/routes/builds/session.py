@@ -1,8 +1,8 @@
 """A classic build that also has a session: named contexts, SSH agents, caches.
 
 labkit's own command sends its context as an archive, with the parameters `session` (the session's
-id), `contexts` (names and their meanings), `ssh`, `cachefrom` and `cacheto`, whose entries are as
-in BuildKit's protocol: `{"Type": "local", "Attrs": {…}}`.
+id), `contexts` (names and their meanings), `cacheimports` and `cacheto`, whose entries are as in
+BuildKit's protocol: `{"Type": "local", "Attrs": {…}}`.
 """
 
 from collections.abc import Iterator, Mapping
